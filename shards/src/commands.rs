@@ -1,0 +1,8 @@
+//! The commands that touch keys: one folder per Valkey group, one file per command.
+
+pub mod spec;
+pub mod ctx;
+pub mod table;
+mod string;
+mod bitmap;
+mod generic;

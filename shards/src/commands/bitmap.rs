@@ -1,0 +1,6 @@
+//! The list of bitmap commands.
+
+use crate::commands::spec::Command;
+
+/// Every bitmap command.
+pub const COMMANDS: &[Command] = &[];

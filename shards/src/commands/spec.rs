@@ -1,0 +1,293 @@
+//! The vocabulary in which a command is described: all that COMMAND, ACLs, routing and the
+//! README's table know of it. The words are Valkey's (`COMMAND INFO`, `COMMAND DOCS`).
+
+use crate::commands::ctx::Ctx;
+use crate::resp::error::Error;
+
+/// Everything the world may know of a command.
+#[derive(Debug)]
+pub struct Spec {
+    /// Lower case; a subcommand is written with its container: `client|id`.
+    pub name: &'static str,
+    /// The group in `COMMAND DOCS`.
+    pub group: Group,
+    /// The Valkey or Redis version that introduced it.
+    pub since: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Big-O and what N stands for.
+    pub complexity: &'static str,
+    /// Arguments after the name, in the notation of Valkey's documentation:
+    /// `key value [NX | XX] [EX seconds | PX milliseconds]`. `COMMAND DOCS` derives its tree from it.
+    pub syntax: &'static str,
+    /// How many arguments, the name included.
+    pub arity: Arity,
+    /// Flags of `COMMAND INFO`.
+    pub flags: Flags,
+    /// ACL categories that do not follow from flags and group (see `categories()` in `table.rs`).
+    pub categories: &'static [&'static str],
+    /// Tips of `COMMAND INFO`: `nondeterministic_output`, `request_policy:all_shards` ...
+    pub tips: &'static [&'static str],
+    /// Where its keys are.
+    pub keys: &'static [KeySpec],
+    /// What it does when its keys live on more than one shard.
+    pub spread: Spread,
+    /// Its subcommands, if it is a container.
+    pub subcommands: &'static [&'static Spec],
+}
+
+impl Spec {
+    /// A specification with nothing said yet; constants are written as `Spec { .., ..Spec::EMPTY }`.
+    pub const EMPTY: Self = Self {
+        name: "",
+        group: Group::Generic,
+        since: "1.0.0",
+        summary: "",
+        complexity: "O(1)",
+        syntax: "",
+        arity: Arity::Exactly(1),
+        flags: Flags::NONE,
+        categories: &[],
+        tips: &[],
+        keys: &[],
+        spread: Spread::Gather,
+        subcommands: &[],
+    };
+}
+
+/// A command that works on a keyspace: its specification and its handler.
+#[derive(Debug)]
+pub struct Command {
+    /// What the world may know.
+    pub spec: Spec,
+    /// Runs it. An error is written as its only reply.
+    pub run: fn(&mut Ctx<'_>) -> Result<(), Error>,
+}
+
+/// The number of arguments, the command's name included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// Just this many.
+    Exactly(i64),
+    /// This many or more.
+    AtLeast(i64),
+}
+
+impl Arity {
+    /// Whether a request of `count` arguments is well formed.
+    #[inline]
+    pub const fn accepts(self, count: usize) -> bool {
+        match self {
+            Self::Exactly(n) => count as i64 == n,
+            Self::AtLeast(n) => n <= count as i64,
+        }
+    }
+
+    /// As `COMMAND INFO` gives it: negative for "at least".
+    pub const fn number(self) -> i64 {
+        match self {
+            Self::Exactly(n) => n,
+            Self::AtLeast(n) => -n,
+        }
+    }
+}
+
+/// The groups of `COMMAND DOCS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Keys of any type.
+    Generic,
+    /// Strings.
+    String,
+    /// Bit operations on strings.
+    Bitmap,
+    /// MULTI, EXEC, WATCH ...
+    Transactions,
+    /// The connection itself.
+    Connection,
+    /// The server.
+    Server,
+}
+
+impl Group {
+    /// As `COMMAND DOCS` names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Generic => "generic",
+            Self::String => "string",
+            Self::Bitmap => "bitmap",
+            Self::Transactions => "transactions",
+            Self::Connection => "connection",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// One flag of `COMMAND INFO`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Flag {
+    /// May change keys.
+    Write = 1,
+    /// Only reads keys.
+    ReadOnly = 1 << 1,
+    /// Refused when memory is short.
+    DenyOom = 1 << 2,
+    /// Administers the server.
+    Admin = 1 << 3,
+    /// Part of pub/sub.
+    PubSub = 1 << 4,
+    /// Not for scripts.
+    NoScript = 1 << 5,
+    /// May block the client.
+    Blocking = 1 << 6,
+    /// Allowed while a dataset loads.
+    Loading = 1 << 7,
+    /// Allowed on a replica with stale data.
+    Stale = 1 << 8,
+    /// Not shown to MONITOR.
+    SkipMonitor = 1 << 9,
+    /// Not put into the slow log.
+    SkipCommandLog = 1 << 10,
+    /// Constant or logarithmic time.
+    Fast = 1 << 11,
+    /// Allowed before authentication.
+    NoAuth = 1 << 12,
+    /// May make a replication stream of its own.
+    MayReplicate = 1 << 13,
+    /// Not allowed between MULTI and EXEC.
+    NoMulti = 1 << 14,
+    /// Its keys cannot be told from its arguments alone.
+    MovableKeys = 1 << 15,
+    /// Works on every database or on none.
+    NoAsyncLoading = 1 << 16,
+    /// Touches all keys, not those of its arguments.
+    AllDbs = 1 << 17,
+    /// Does not count as activity of a client whose slot is asked for.
+    Asking = 1 << 18,
+    /// Its keys need not be named.
+    NoMandatoryKeys = 1 << 19,
+    /// Refused unless the debug setting allows it.
+    Protected = 1 << 20,
+    /// Allowed while a script is busy.
+    AllowBusy = 1 << 21,
+}
+
+/// A set of [`Flag`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(u32);
+
+impl Flags {
+    /// No flag.
+    pub const NONE: Self = Self(0);
+
+    /// The set of these flags.
+    pub const fn of(flags: &[Flag]) -> Self {
+        let mut bits = 0;
+        let mut at = 0;
+        while at < flags.len() {
+            bits |= flags[at] as u32;
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    /// Whether the set has `flag`.
+    #[inline]
+    pub const fn has(self, flag: Flag) -> bool {
+        self.0 & flag as u32 != 0
+    }
+}
+
+/// Where keys stand among the arguments, as `COMMAND INFO` tells it.
+#[derive(Debug)]
+pub struct KeySpec {
+    /// Where to begin.
+    pub begin: Begin,
+    /// How to go on from there.
+    pub find: Find,
+    /// `RO`, `RW`, `OW`, `RM`, `ACCESS`, `UPDATE`, `INSERT`, `DELETE`, `not_key` ...
+    pub flags: &'static [&'static str],
+}
+
+/// Where the search for keys begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Begin {
+    /// At this argument.
+    Index(usize),
+    /// After this keyword, looked for from this argument on (from the end if negative).
+    Keyword(&'static str, i64),
+}
+
+/// How keys follow from where the search began.
+#[derive(Clone, Copy, Debug)]
+pub enum Find {
+    /// From the beginning to `last` (relative; negative counts from the last argument), every
+    /// `step`-th; `limit` of 2 stops at half of the arguments, and so on.
+    Range {
+        /// Last key, relative to the beginning; -1 is the last argument.
+        last: i64,
+        /// Distance between keys.
+        step: usize,
+        /// 0 or 1: no limit; n: only the first 1/n of what remains.
+        limit: usize,
+    },
+    /// The argument at `at` (relative) counts the keys, which follow from `first`.
+    Number {
+        /// Where the count is.
+        at: usize,
+        /// Where the first key is.
+        first: usize,
+        /// Distance between keys.
+        step: usize,
+    },
+}
+
+impl KeySpec {
+    /// One key as first argument.
+    pub const fn first(flags: &'static [&'static str]) -> Self {
+        Self::nth(1, flags)
+    }
+
+    /// One key as `n`-th argument.
+    pub const fn nth(n: usize, flags: &'static [&'static str]) -> Self {
+        Self { begin: Begin::Index(n), find: Find::Range { last: 0, step: 1, limit: 0 }, flags }
+    }
+
+    /// Keys from argument `n` to the last one, every `step`-th.
+    pub const fn from(n: usize, step: usize, flags: &'static [&'static str]) -> Self {
+        Self { begin: Begin::Index(n), find: Find::Range { last: -1, step, limit: 0 }, flags }
+    }
+}
+
+/// How a command deals with several shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// Its entries are brought together and it runs once. Right for every command.
+    Gather,
+    /// It runs on each shard with the arguments whose keys live there (its only key spec is a
+    /// range), and the replies are merged.
+    Split(Merge),
+    /// It runs on every shard as a whole (no keys are named), and the replies are merged.
+    Everywhere(Merge),
+    /// It runs on the shard that owns the slot in its cursor, argument 1 (`SCAN`).
+    Cursor,
+    /// It needs no keyspace and runs wherever it is met (`ECHO`).
+    Anywhere,
+}
+
+/// How replies of several shards become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// Integers are added.
+    Sum,
+    /// Each answers one element per key; they go to their keys' places.
+    ByKey,
+    /// Arrays are joined.
+    Concat,
+    /// All say the same: the first is taken.
+    Same,
+    /// An element is picked from all, each weighted by how many keys stand behind it: every shard
+    /// answers `[key or null, number of keys]`.
+    Pick,
+}

@@ -1,0 +1,7 @@
+//! All commands of the engine.
+
+use crate::commands::spec::Command;
+use crate::commands::{bitmap, generic, string};
+
+/// The groups' lists.
+pub const GROUPS: &[&[Command]] = &[string::COMMANDS, bitmap::COMMANDS, generic::COMMANDS];

@@ -1,0 +1,124 @@
+//! What a command leaves for the floors above: dirty count, log entries, events, touched keys.
+//!
+//! A handler never logs, replicates, notifies or wakes anybody: it says here what happened, and
+//! whoever runs it acts.
+
+use alloc::vec::Vec;
+
+/// A class of keyspace events, one letter of `notify-keyspace-events`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Class {
+    /// `g`: commands of no type, like DEL and EXPIRE.
+    Generic = 1 << 2,
+    /// `$`: strings.
+    String = 1 << 3,
+    /// `l`: lists.
+    List = 1 << 4,
+    /// `s`: sets.
+    Set = 1 << 5,
+    /// `h`: hashes.
+    Hash = 1 << 6,
+    /// `z`: sorted sets.
+    SortedSet = 1 << 7,
+    /// `x`: a key expired.
+    Expired = 1 << 8,
+    /// `e`: a key was evicted.
+    Evicted = 1 << 9,
+    /// `t`: streams.
+    Stream = 1 << 10,
+    /// `m`: a key that was looked for is missing. Not part of `A`.
+    KeyMiss = 1 << 11,
+    /// `n`: a key that was not there was made. Not part of `A`.
+    New = 1 << 14,
+}
+
+/// Something that happened to a key, to be published if the settings ask for its class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Which letter of `notify-keyspace-events` it belongs to.
+    pub class: Class,
+    /// The event's name as Valkey publishes it: `set`, `del`, `expired` ...
+    pub name: &'static str,
+    /// The database.
+    pub db: usize,
+    /// The key.
+    pub key: Vec<u8>,
+}
+
+/// A command as the log keeps it: its database and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The database it ran in.
+    pub db: usize,
+    /// Name and arguments.
+    pub args: Vec<Vec<u8>>,
+}
+
+/// What the command that is running wants in the log.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Logged {
+    /// The command as it came, if it changed anything.
+    #[default]
+    AsItCame,
+    /// These instead, so that a replica needs neither a clock nor chance.
+    Instead(Vec<Vec<Vec<u8>>>),
+    /// Nothing.
+    Nothing,
+}
+
+/// What one command, or one slice of background work, did.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// How many changes: what `rdb_changes_since_last_save` counts.
+    pub dirty: u64,
+    /// What goes to the log for the command that is running.
+    pub logged: Logged,
+    /// Whether anybody keeps a log; if not, nothing is collected in `logged` and `log`.
+    pub keeps_log: bool,
+    /// Which event classes to collect, a union of [`Class`] bits; 0 when notifications are off.
+    pub classes: u32,
+    /// Events to publish, in order.
+    pub events: Vec<Event>,
+    /// The log: what `Shard::execute` appended, in order.
+    pub log: Vec<LogEntry>,
+    /// Whether `touched` is wanted: the keyspace is on loan and its watchers are elsewhere.
+    pub keeps_touched: bool,
+    /// Keys changed, as (database, key hash), when `keeps_touched`.
+    pub touched: Vec<(usize, u64)>,
+}
+
+impl Effects {
+    /// Collects an event if its class is wanted.
+    #[inline]
+    pub fn event(&mut self, class: Class, name: &'static str, db: usize, key: &[u8]) {
+        if self.classes & class as u32 != 0 {
+            self.events.push(Event { class, name, db, key: key.to_vec() });
+        }
+    }
+
+    /// Logs `args` in place of the command that is running.
+    pub fn log_instead(&mut self, args: &[&[u8]]) {
+        if !self.keeps_log {
+            return;
+        }
+        let args = args.iter().map(|arg| arg.to_vec()).collect();
+        match &mut self.logged {
+            Logged::Instead(commands) => commands.push(args),
+            Logged::AsItCame | Logged::Nothing => self.logged = Logged::Instead(alloc::vec![args]),
+        }
+    }
+
+    /// Logs, before anything of the command that is running, that a key went by itself: it
+    /// expired or was evicted. Replicas do neither on their own.
+    pub fn log_deleted(&mut self, db: usize, key: &[u8]) {
+        if self.keeps_log {
+            self.log.push(LogEntry { db, args: alloc::vec![b"DEL".to_vec(), key.to_vec()] });
+        }
+    }
+
+    /// Logs nothing for the command that is running.
+    pub fn log_nothing(&mut self) {
+        self.logged = Logged::Nothing;
+    }
+}

@@ -1,0 +1,9 @@
+//! The keys of one shard: databases, lookup with expiry, eviction, scanning, watches.
+
+pub mod db;
+pub mod evict;
+pub mod expire;
+pub mod scan;
+pub mod selected;
+pub mod settings;
+pub mod watch;

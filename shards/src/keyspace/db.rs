@@ -1,0 +1,183 @@
+//! A keyspace: numbered databases of entries, each with its index of expiry times.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::base::hash::HashSeed;
+use crate::base::random::Random;
+use crate::base::time::UnixMs;
+use crate::encodings;
+use crate::encodings::table::Table;
+use crate::keyspace::settings::Settings;
+use crate::keyspace::watch::Watches;
+use crate::types::object::Object;
+
+/// A key with its value.
+pub type Entry = encodings::entry::Entry<Object>;
+
+/// All that one shard keeps.
+#[derive(Debug)]
+pub struct Keyspace {
+    /// The databases, by number.
+    pub dbs: Vec<Db>,
+    /// The hash's secret, the same in all shards.
+    pub seed: HashSeed,
+    /// The time of this turn of the loop: expiry is judged by it.
+    pub now: UnixMs,
+    /// What of the configuration matters here.
+    pub settings: Settings,
+    /// What happened so far.
+    pub stats: Stats,
+    /// Who watches which key.
+    pub watches: Watches,
+    /// Chance, from a seed.
+    pub random: Random,
+}
+
+/// Counters of a keyspace; INFO adds them up over shards.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// Lookups for reading that found a key.
+    pub hits: u64,
+    /// Lookups for reading that found none.
+    pub misses: u64,
+    /// Keys that expired.
+    pub expired: u64,
+    /// Keys evicted.
+    pub evicted: u64,
+    /// Slices of background expiry that ran out of time.
+    pub expire_slices_cut: u64,
+}
+
+impl Keyspace {
+    /// An empty keyspace of `databases` databases.
+    pub fn new(databases: usize, seed: HashSeed, random: Random) -> Self {
+        Self {
+            dbs: (0..databases).map(|_| Db::new(seed)).collect(),
+            seed,
+            now: UnixMs(0),
+            settings: Settings::default(),
+            stats: Stats::default(),
+            watches: Watches::default(),
+            random,
+        }
+    }
+
+    /// Keys in all databases.
+    pub fn len(&self) -> usize {
+        self.dbs.iter().map(Db::len).sum()
+    }
+
+    /// Whether no database has a key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One database of one shard. The table and the index of expiry times always agree: change them
+/// through these methods only.
+#[derive(Debug)]
+pub struct Db {
+    table: Table<Entry>,
+    /// (when, hash) of every entry that expires: exact, in the order in which they are due. Two
+    /// keys with the same hash and time share an element; the second then expires when looked up.
+    due: BTreeSet<(UnixMs, u64)>,
+}
+
+impl Db {
+    /// An empty database; allocates nothing.
+    pub const fn new(seed: HashSeed) -> Self {
+        Self { table: Table::new(seed), due: BTreeSet::new() }
+    }
+
+    /// Keys, expired ones that are still there included.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Keys that will expire.
+    pub fn volatile_len(&self) -> usize {
+        self.due.len()
+    }
+
+    /// The table, to read.
+    #[inline]
+    pub fn table(&self) -> &Table<Entry> {
+        &self.table
+    }
+
+    /// The entry of `key`, expired or not.
+    #[inline]
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
+        self.table.find(hash, key)
+    }
+
+    /// The entry of `key`, to change its value: not its key, not its expiry.
+    #[inline]
+    pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Entry> {
+        self.table.find_mut(hash, key)
+    }
+
+    /// Adds an entry whose key is not there; its expiry comes along.
+    #[inline]
+    pub fn insert(&mut self, hash: u64, entry: Entry) {
+        if let Some(at) = entry.expire() {
+            self.due.insert((at, hash));
+        }
+        self.table.insert(hash, entry);
+    }
+
+    /// Takes an entry out.
+    #[inline]
+    pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
+        let entry = self.table.remove(hash, key)?;
+        if let Some(at) = entry.expire() {
+            self.due.remove(&(at, hash));
+        }
+        Some(entry)
+    }
+
+    /// Sets or clears when `key` expires; false if there is no such key.
+    pub fn set_expire(&mut self, hash: u64, key: &[u8], at: Option<UnixMs>) -> bool {
+        let Some(entry) = self.table.find_mut(hash, key) else { return false };
+        let before = entry.expire();
+        if before == at {
+            return true;
+        }
+        entry.set_expire(at);
+        if let Some(before) = before {
+            self.due.remove(&(before, hash));
+        }
+        if let Some(at) = at {
+            self.due.insert((at, hash));
+        }
+        true
+    }
+
+    /// The first (time, hash) that is due not after `now`.
+    #[inline]
+    pub fn first_due(&self, now: UnixMs) -> Option<(UnixMs, u64)> {
+        self.due.first().copied().filter(|due| due.0 <= now)
+    }
+
+    /// Expiry times in order, for volatile-ttl, averages and sampling.
+    pub fn due(&self) -> &BTreeSet<(UnixMs, u64)> {
+        &self.due
+    }
+
+    /// Drops an element of the index that no entry stands behind (see `due`).
+    pub fn forget_due(&mut self, due: (UnixMs, u64)) {
+        self.due.remove(&due);
+    }
+
+    /// Bytes of the tables, entries not counted.
+    pub fn memory(&self) -> usize {
+        // A B-tree of 16-byte elements takes about 25 bytes each at its usual fill.
+        self.table.memory() + self.due.len() * 25
+    }
+}

@@ -1,0 +1,1 @@
+//! Declared first: the body follows.

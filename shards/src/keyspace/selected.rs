@@ -1,0 +1,193 @@
+//! Access to a client's selected database: expiry on the way in, effects on the way out.
+
+use crate::base::time::UnixMs;
+use crate::effects::{Class, Effects};
+use crate::keyspace::db::{Db, Entry, Keyspace};
+use crate::keyspace::evict;
+
+/// A key with its hash.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'k> {
+    /// The key's bytes.
+    pub bytes: &'k [u8],
+    /// `HashSeed::key_hash` of them.
+    pub hash: u64,
+}
+
+/// A client's view of a keyspace: its database, and what an access leaves behind.
+#[derive(Debug)]
+pub struct Selected<'a> {
+    /// The whole keyspace, for commands about several databases.
+    pub keyspace: &'a mut Keyspace,
+    /// The number of the selected database.
+    pub index: usize,
+    /// What the running command did.
+    pub effects: &'a mut Effects,
+    /// Whether lookups leave LRU and LFU as they are (`CLIENT NO-TOUCH`).
+    pub no_touch: bool,
+}
+
+/// What becomes of a key's expiry when its value is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// It is forgotten.
+    Clear,
+    /// It stays.
+    Keep,
+    /// It becomes this.
+    At(UnixMs),
+}
+
+impl Selected<'_> {
+    /// Hashes a key.
+    #[inline]
+    pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        Key { bytes, hash: self.keyspace.seed.key_hash(bytes) }
+    }
+
+    /// The time by which expiry is judged.
+    #[inline]
+    pub fn now(&self) -> UnixMs {
+        self.keyspace.now
+    }
+
+    /// The selected database.
+    #[inline]
+    pub fn db(&mut self) -> &mut Db {
+        &mut self.keyspace.dbs[self.index]
+    }
+
+    /// Looks `key` up for reading: counts hit or miss, marks it as used.
+    #[inline]
+    pub fn read(&mut self, key: Key<'_>) -> Option<&Entry> {
+        self.expire_if_due(key);
+        let Keyspace { dbs, stats, settings, now, random, .. } = &mut *self.keyspace;
+        match dbs[self.index].find_mut(key.hash, key.bytes) {
+            Some(entry) => {
+                stats.hits += 1;
+                if !self.no_touch {
+                    evict::mark_used(entry, settings, *now, random);
+                }
+                Some(entry)
+            }
+            None => {
+                stats.misses += 1;
+                self.effects.event(Class::KeyMiss, "keymiss", self.index, key.bytes);
+                None
+            }
+        }
+    }
+
+    /// Looks `key` up without a trace: neither counted nor marked (TTL, OBJECT, TYPE).
+    #[inline]
+    pub fn peek(&mut self, key: Key<'_>) -> Option<&Entry> {
+        self.expire_if_due(key);
+        self.keyspace.dbs[self.index].find(key.hash, key.bytes)
+    }
+
+    /// Looks `key` up to change its value (not its expiry: see [`Self::set_expire`]).
+    #[inline]
+    pub fn write(&mut self, key: Key<'_>) -> Option<&mut Entry> {
+        self.expire_if_due(key);
+        let Keyspace { dbs, settings, now, random, .. } = &mut *self.keyspace;
+        let entry = dbs[self.index].find_mut(key.hash, key.bytes)?;
+        if !self.no_touch {
+            evict::mark_used(entry, settings, *now, random);
+        }
+        Some(entry)
+    }
+
+    /// Adds `entry`, whose key is not there.
+    pub fn insert(&mut self, key: Key<'_>, mut entry: Entry) {
+        let Keyspace { dbs, settings, now, .. } = &mut *self.keyspace;
+        entry.set_access(evict::fresh(settings, *now));
+        dbs[self.index].insert(key.hash, entry);
+        self.effects.event(Class::New, "new", self.index, key.bytes);
+    }
+
+    /// Makes `key` this string, whatever it was.
+    #[inline]
+    pub fn set_string(&mut self, key: Key<'_>, bytes: &[u8], expiry: Expiry) {
+        let expiry = match self.write(key) {
+            Some(entry) if entry.string_encoding().is_some() => {
+                entry.set_string(bytes);
+                match (expiry, entry.expire()) {
+                    (Expiry::Clear, Some(_)) | (Expiry::At(_), _) => expiry,
+                    (Expiry::Clear, None) | (Expiry::Keep, _) => Expiry::Keep,
+                }
+            }
+            Some(entry) => {
+                let kept = entry.expire();
+                self.db().remove(key.hash, key.bytes);
+                self.insert(key, Entry::string(key.bytes, bytes));
+                match (expiry, kept) {
+                    (Expiry::Keep, Some(at)) => Expiry::At(at),
+                    (other, _) => other,
+                }
+            }
+            None => {
+                self.insert(key, Entry::string(key.bytes, bytes));
+                expiry
+            }
+        };
+        match expiry {
+            Expiry::Keep => {}
+            Expiry::Clear => self.set_expire(key, None),
+            Expiry::At(at) => self.set_expire(key, Some(at)),
+        }
+    }
+
+    /// Takes `key` out; `None` if it was not there (or had expired).
+    pub fn remove(&mut self, key: Key<'_>) -> Option<Entry> {
+        self.expire_if_due(key);
+        self.db().remove(key.hash, key.bytes)
+    }
+
+    /// Sets or clears when an existing `key` expires.
+    pub fn set_expire(&mut self, key: Key<'_>, at: Option<UnixMs>) {
+        self.db().set_expire(key.hash, key.bytes, at);
+    }
+
+    /// Says that `key` changed: one more for the dirty count, its watchers' EXEC fails, and
+    /// whoever asked for such events hears of it.
+    #[inline]
+    pub fn changed(&mut self, key: Key<'_>, class: Class, event: &'static str) {
+        self.effects.dirty += 1;
+        self.touch(self.index, key.hash);
+        self.effects.event(class, event, self.index, key.bytes);
+    }
+
+    /// Says that a key of database `db` is no longer what its watchers saw.
+    #[inline]
+    pub fn touch(&mut self, db: usize, hash: u64) {
+        self.keyspace.watches.touch(db, hash);
+        if self.effects.keeps_touched {
+            self.effects.touched.push((db, hash));
+        }
+    }
+
+    /// Removes `key` if its time has come.
+    #[inline]
+    pub fn expire_if_due(&mut self, key: Key<'_>) {
+        let Keyspace { dbs, now, .. } = &mut *self.keyspace;
+        let db = &mut dbs[self.index];
+        if db.volatile_len() == 0 {
+            return;
+        }
+        let due = db.find(key.hash, key.bytes).and_then(Entry::expire).is_some_and(|at| at <= *now);
+        if due {
+            self.expire(key);
+        }
+    }
+
+    /// Removes `key` because its time has come, and says so.
+    #[cold]
+    pub fn expire(&mut self, key: Key<'_>) {
+        self.db().remove(key.hash, key.bytes);
+        self.keyspace.stats.expired += 1;
+        self.effects.dirty += 1;
+        self.touch(self.index, key.hash);
+        self.effects.log_deleted(self.index, key.bytes);
+        self.effects.event(Class::Expired, "expired", self.index, key.bytes);
+    }
+}

@@ -1,0 +1,62 @@
+//! What of the configuration the engine needs, copied into each shard.
+
+/// Settings the engine obeys. Whoever runs a shard copies them in; nothing here is shared.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What to evict when memory is short.
+    pub policy: Policy,
+    /// Keys looked at per eviction, `maxmemory-samples`.
+    pub samples: usize,
+    /// `lfu-log-factor`: how slowly the counter of a busy key grows.
+    pub lfu_log_factor: u32,
+    /// `lfu-decay-time`: minutes after which a counter loses one; 0 never.
+    pub lfu_decay_minutes: u32,
+    /// `proto-max-bulk-len`: bytes a string may have.
+    pub string_bytes_max: usize,
+    /// Whether background expiry runs (`DEBUG SET-ACTIVE-EXPIRE`).
+    pub active_expire: bool,
+    /// Whether databases are freed in the background by FLUSHALL and FLUSHDB without an option.
+    pub lazy_user_flush: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: Policy::NoEviction,
+            samples: 5,
+            lfu_log_factor: 10,
+            lfu_decay_minutes: 1,
+            string_bytes_max: 512 << 20,
+            active_expire: true,
+            lazy_user_flush: true,
+        }
+    }
+}
+
+/// `maxmemory-policy`: which keys may go, and which go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// None: writes fail.
+    NoEviction,
+    /// Any key, the longest unused first.
+    AllKeysLru,
+    /// Any key, the least often used first.
+    AllKeysLfu,
+    /// Any key, by chance.
+    AllKeysRandom,
+    /// Keys that expire, the longest unused first.
+    VolatileLru,
+    /// Keys that expire, the least often used first.
+    VolatileLfu,
+    /// Keys that expire, by chance.
+    VolatileRandom,
+    /// Keys that expire, the soonest first.
+    VolatileTtl,
+}
+
+impl Policy {
+    /// Whether the 24 access bits of an entry are an LFU counter rather than an LRU time.
+    pub const fn is_lfu(self) -> bool {
+        matches!(self, Self::AllKeysLfu | Self::VolatileLfu)
+    }
+}

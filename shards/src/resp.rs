@@ -1,0 +1,5 @@
+//! The wire protocol: requests parsed, replies written, every error text.
+
+pub mod error;
+pub mod parser;
+pub mod reply;

@@ -1,0 +1,3 @@
+//! What a key can hold.
+
+pub mod object;

@@ -1,0 +1,1 @@
+//! The server: everything with I/O, threads and time. Modules stand in building order.

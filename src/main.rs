@@ -1,0 +1,2 @@
+//! Declared first: the body follows.
+fn main() {}
