@@ -1,1 +1,3 @@
 //! The server: everything with I/O, threads and time. Modules stand in building order.
+
+pub mod reactor;

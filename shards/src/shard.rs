@@ -1,1 +1,123 @@
-//! Declared first: the body follows.
+//! One shard: a keyspace and the place where commands run on it.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::base::hash::HashSeed;
+use crate::base::random::Random;
+use crate::commands::ctx::Ctx;
+use crate::commands::spec::{Command, Flag};
+use crate::effects::{Effects, LogEntry, Logged};
+use crate::keyspace::db::Keyspace;
+use crate::keyspace::selected::Selected;
+use crate::keyspace::{evict, expire};
+use crate::resp::error::Error;
+use crate::resp::reply::{Protocol, Replies};
+
+/// A request to run on a shard.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Name and arguments.
+    pub args: &'a [&'a [u8]],
+    /// The client's database.
+    pub db: usize,
+    /// The client's protocol.
+    pub protocol: Protocol,
+    /// Whether lookups leave LRU and LFU as they are.
+    pub no_touch: bool,
+    /// Which argument is the first key, 0 if there is none, and its hash.
+    pub first_key: (usize, u64),
+}
+
+/// A shard. Everything that changes its data passes through its methods, so that the log and the
+/// dirty count miss nothing.
+#[derive(Debug)]
+pub struct Shard {
+    /// The keys.
+    pub keyspace: Keyspace,
+    /// What commands left behind and nobody has collected yet.
+    pub effects: Effects,
+}
+
+impl Shard {
+    /// An empty shard with `databases` databases.
+    pub fn new(databases: usize, seed: HashSeed, random: Random) -> Self {
+        Self {
+            keyspace: Keyspace::new(databases, seed, random),
+            effects: Effects::default(),
+        }
+    }
+
+    /// Runs one command, appends its reply to `out`, and logs what it changed.
+    ///
+    /// # Errors
+    /// The error is returned for statistics; it is already written to `out`.
+    #[inline]
+    pub fn execute(
+        &mut self,
+        command: &Command,
+        request: Request<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Box<Error>> {
+        run(&mut self.keyspace, &mut self.effects, command, request, out)
+    }
+
+    /// Removes up to `budget` keys whose time has come; true if more are due. Keys for which
+    /// `locked` says yes are left alone.
+    pub fn expire(&mut self, budget: usize, locked: &dyn Fn(usize, u64) -> bool) -> bool {
+        expire::slice(&mut self.keyspace, &mut self.effects, budget, locked)
+    }
+
+    /// Evicts one key by the policy; false if there is none to evict.
+    pub fn evict(&mut self, locked: &dyn Fn(usize, u64) -> bool) -> bool {
+        evict::evict_one(&mut self.keyspace, &mut self.effects, locked).is_some()
+    }
+}
+
+/// Runs one command on any keyspace: a shard's own, or one that is made up of entries on loan.
+///
+/// # Errors
+/// The error is returned for statistics; it is already written to `out`.
+#[inline]
+pub fn run(
+    keyspace: &mut Keyspace,
+    effects: &mut Effects,
+    command: &Command,
+    request: Request<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Box<Error>> {
+    let (dirty_before, written) = (effects.dirty, out.len());
+    let mut ctx = Ctx {
+        args: request.args,
+        db: Selected { keyspace, index: request.db, effects, no_touch: request.no_touch },
+        replies: Replies { out, protocol: request.protocol },
+        first_key: request.first_key.0,
+        first_key_hash: request.first_key.1,
+    };
+    let result = (command.run)(&mut ctx);
+    let effects = &mut *ctx.db.effects;
+    if effects.keeps_log {
+        log(effects, command, request, effects.dirty != dirty_before);
+    }
+    result.map_err(|error| {
+        // Whatever a handler wrote before it failed is not part of the reply.
+        out.truncate(written);
+        error.write(out);
+        Box::new(error)
+    })
+}
+
+#[cold]
+fn log(effects: &mut Effects, command: &Command, request: Request<'_>, changed: bool) {
+    let db = request.db;
+    match core::mem::take(&mut effects.logged) {
+        Logged::AsItCame if changed && command.spec.flags.has(Flag::Write) => {
+            let args = request.args.iter().map(|arg| arg.to_vec()).collect();
+            effects.log.push(LogEntry { db, args });
+        }
+        Logged::Instead(commands) => {
+            effects.log.extend(commands.into_iter().map(|args| LogEntry { db, args }));
+        }
+        Logged::AsItCame | Logged::Nothing => {}
+    }
+}

@@ -1,0 +1,12 @@
+//! Everything that talks to the kernel: the data ring, its buffers, sockets, clocks, signals, the
+//! allocator. The only `unsafe` of this crate is below here.
+
+pub mod allocator;
+pub mod buffers;
+pub mod clock;
+pub mod cpus;
+pub mod park;
+pub mod ring;
+pub mod signals;
+pub mod sockets;
+pub mod wake;

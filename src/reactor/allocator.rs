@@ -1,0 +1,127 @@
+//! The allocator: jemalloc, counted per thread so that nothing is shared between cores.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use tikv_jemallocator::Jemalloc;
+
+/// Threads that have a counter of their own; further ones share the last.
+const THREADS_MAX: usize = 256;
+
+#[repr(align(128))]
+struct Counter(AtomicI64);
+
+static COUNTERS: [Counter; THREADS_MAX] = [const { Counter(AtomicI64::new(0)) }; THREADS_MAX];
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// This thread's index into `COUNTERS`, or `usize::MAX` before its first allocation.
+    static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// jemalloc that knows how many bytes are in use: what Valkey calls `used_memory`.
+#[derive(Debug)]
+pub struct Counting;
+
+/// Bytes in use by the whole process, rounded up to the allocator's size classes. A sum of
+/// counters that go on changing, each exact.
+pub fn used_memory() -> u64 {
+    let threads = THREADS.load(Ordering::Relaxed).min(THREADS_MAX);
+    let sum: i64 = COUNTERS[..threads].iter().map(|c| c.0.load(Ordering::Relaxed)).sum();
+    u64::try_from(sum).unwrap_or(0)
+}
+
+#[inline]
+fn count(delta: i64) {
+    let index = MINE.get();
+    let index = if index < THREADS_MAX { index } else { claim() };
+    let counter = &COUNTERS[index].0;
+    if index < THREADS_MAX - 1 {
+        // Only this thread writes here: a load and a store, without a locked instruction.
+        counter.store(counter.load(Ordering::Relaxed) + delta, Ordering::Relaxed);
+    } else {
+        counter.fetch_add(delta, Ordering::Relaxed);
+    }
+}
+
+#[cold]
+fn claim() -> usize {
+    let index = THREADS.fetch_add(1, Ordering::Relaxed).min(THREADS_MAX - 1);
+    MINE.set(index);
+    index
+}
+
+/// The size class jemalloc serves `layout` from.
+#[inline]
+fn rounded(layout: Layout) -> i64 {
+    let size = layout.size();
+    let align = layout.align();
+    let rounded = if size <= 128 && align <= 16 {
+        // Classes up to 128 are the multiples of 16 (and 8).
+        if size <= 8 { 8 } else { (size + 15) & !15 }
+    } else {
+        let size = size.max(align);
+        // Four classes per doubling.
+        let step = (size - 1).ilog2().saturating_sub(2);
+        let step = 1usize << step;
+        (size + step - 1) & !(step - 1)
+    };
+    i64::try_from(rounded).unwrap_or(i64::MAX)
+}
+
+// SAFETY: every call is passed on to jemalloc unchanged; counting touches no allocation.
+unsafe impl GlobalAlloc for Counting {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise about `layout` is jemalloc's.
+        let start = unsafe { Jemalloc.alloc(layout) };
+        if !start.is_null() {
+            count(rounded(layout));
+        }
+        start
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise about `layout` is jemalloc's.
+        let start = unsafe { Jemalloc.alloc_zeroed(layout) };
+        if !start.is_null() {
+            count(rounded(layout));
+        }
+        start
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        count(-rounded(layout));
+        // SAFETY: `start` came from the methods above with this layout.
+        unsafe { Jemalloc.dealloc(start, layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, start: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: `start` came from the methods above with this layout.
+        let moved = unsafe { Jemalloc.realloc(start, layout, size) };
+        if !moved.is_null() {
+            let after = Layout::from_size_align(size, layout.align()).unwrap_or(layout);
+            count(rounded(after) - rounded(layout));
+        }
+        moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_is_the_allocators() {
+        for size in [1, 8, 9, 16, 17, 96, 97, 128, 129, 160, 161, 1000, 4097, 8192, 8193, 70000] {
+            let layout = Layout::from_size_align(size, 8).expect("a valid layout");
+            // SAFETY: no pointer is involved.
+            let real = unsafe { tikv_jemalloc_sys::nallocx(size, 0) };
+            assert_eq!(rounded(layout), i64::try_from(real).expect("small"), "{size}");
+        }
+    }
+}

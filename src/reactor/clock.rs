@@ -1,0 +1,99 @@
+//! The one place that reads a clock.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use shards::base::time::UnixMs;
+
+/// The wall clock, in milliseconds.
+pub fn wall() -> UnixMs {
+    UnixMs(wall_micros() / 1000)
+}
+
+/// The wall clock, in microseconds.
+pub fn wall_micros() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    let now = SystemTime::now();
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A point on the monotonic clock: for intervals and deadlines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Monotonic(Instant);
+
+impl Monotonic {
+    /// Now.
+    #[inline]
+    pub fn now() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+        let now = Instant::now();
+        Self(now)
+    }
+
+    /// Microseconds since `earlier`; 0 if that lies ahead.
+    #[inline]
+    pub fn micros_since(self, earlier: Self) -> u64 {
+        u64::try_from(self.0.saturating_duration_since(earlier.0).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Milliseconds since `earlier`; 0 if that lies ahead.
+    #[inline]
+    pub fn millis_since(self, earlier: Self) -> u64 {
+        self.micros_since(earlier) / 1000
+    }
+}
+
+/// The processor's time-stamp counter: a few nanoseconds to read, so each command can be timed.
+/// Where there is none, nanoseconds of the monotonic clock stand in.
+#[inline]
+pub fn ticks() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has the instruction.
+    unsafe {
+        core::arch::x86_64::_rdtsc()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` is a valid timespec to write to.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+        (time.tv_sec as u64) * 1_000_000_000 + time.tv_nsec as u64
+    }
+}
+
+/// How ticks relate to time.
+#[derive(Clone, Copy, Debug)]
+pub struct TickRate {
+    per_micro: f64,
+}
+
+impl TickRate {
+    /// Measures for about a millisecond.
+    pub fn measure() -> Self {
+        let (start, start_ticks) = (Monotonic::now(), ticks());
+        loop {
+            let micros = Monotonic::now().micros_since(start);
+            if 1000 <= micros {
+                let passed = ticks().wrapping_sub(start_ticks);
+                return Self { per_micro: passed as f64 / micros as f64 };
+            }
+        }
+    }
+
+    /// Ticks as microseconds, rounded down.
+    #[inline]
+    pub fn micros(self, ticks: u64) -> u64 {
+        (ticks as f64 / self.per_micro) as u64
+    }
+
+    /// Ticks as nanoseconds, rounded down.
+    #[inline]
+    pub fn nanos(self, ticks: u64) -> u64 {
+        (ticks as f64 * 1000.0 / self.per_micro) as u64
+    }
+
+    /// Microseconds as ticks.
+    pub fn ticks(self, micros: u64) -> u64 {
+        (micros as f64 * self.per_micro) as u64
+    }
+}
