@@ -7,7 +7,7 @@ use crate::base::hash::HashSeed;
 use crate::base::random::Random;
 use crate::base::time::UnixMs;
 use crate::encodings;
-use crate::encodings::table::Table;
+use crate::encodings::table::{Record, Table};
 use crate::keyspace::settings::Settings;
 use crate::keyspace::watch::Watches;
 use crate::types::object::Object;
@@ -47,6 +47,17 @@ pub struct Stats {
     pub evicted: u64,
     /// Slices of background expiry that ran out of time.
     pub expire_slices_cut: u64,
+}
+
+impl Stats {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.expired += other.expired;
+        self.evicted += other.evicted;
+        self.expire_slices_cut += other.expire_slices_cut;
+    }
 }
 
 impl Keyspace {
@@ -140,6 +151,15 @@ impl Db {
             self.due.remove(&(at, hash));
         }
         Some(entry)
+    }
+
+    /// Takes any entry with this hash out.
+    pub fn take_hash(&mut self, hash: u64) -> Option<Entry> {
+        if self.table.is_empty() {
+            return None;
+        }
+        let key = self.table.find_hash(hash)?.key().to_vec();
+        self.remove(hash, &key)
     }
 
     /// Sets or clears when `key` expires; false if there is no such key.

@@ -1,0 +1,214 @@
+//! The state of one client at its home shard.
+
+use std::net::SocketAddr;
+
+use shards::resp::parser::{Parser, Range};
+use shards::resp::reply::Protocol;
+
+use crate::coordination::batch::{Parsed, Passport};
+use crate::reactor::clock::Monotonic;
+use crate::reactor::ring::Token;
+
+/// What a client's connection asked for and is.
+#[derive(Debug)]
+pub struct Client {
+    /// Never given twice in a process: what CLIENT ID answers.
+    pub id: u64,
+    /// Its socket.
+    pub token: Token,
+    /// Its descriptor's number, for CLIENT LIST.
+    pub fd: i32,
+    /// The other end; `None` on a unix socket.
+    pub peer: Option<SocketAddr>,
+    /// Our end; `None` on a unix socket.
+    pub local: Option<SocketAddr>,
+    /// What it set for itself.
+    pub session: Session,
+    /// Bytes that came in and are not consumed.
+    pub query: Vec<u8>,
+    /// The request at the start of `query`, as far as it is understood.
+    pub parser: Parser,
+    /// Replies that are not on their way.
+    pub out: Vec<u8>,
+    /// Bytes of replies on their way; 0 if the socket is free.
+    pub sending: usize,
+    /// A batch of it is under way; nothing else of it may run.
+    pub away: bool,
+    /// It is in the list of clients with something to send.
+    pub dirty: bool,
+    /// It is in the list of clients with input to look at.
+    pub listed: bool,
+    /// Its socket is not read for now.
+    pub paused: bool,
+    /// It gets what is written and then no more.
+    pub closing: bool,
+    /// Commands between MULTI and EXEC.
+    pub multi: Option<Box<Multi>>,
+    /// Watched keys: database, hash, version, owner.
+    pub watched: Vec<Watch>,
+    /// Figures for CLIENT LIST.
+    pub figures: Figures,
+    /// Since when its replies exceed the soft limit.
+    pub over_soft_limit: Option<Monotonic>,
+}
+
+/// What a client set for itself.
+#[derive(Debug)]
+pub struct Session {
+    /// The selected database.
+    pub db: usize,
+    /// The protocol of replies.
+    pub protocol: Protocol,
+    /// Whether it may do more than authenticate.
+    pub authenticated: bool,
+    /// CLIENT SETNAME
+    pub name: Vec<u8>,
+    /// CLIENT SETINFO LIB-NAME
+    pub lib_name: Vec<u8>,
+    /// CLIENT SETINFO LIB-VER
+    pub lib_ver: Vec<u8>,
+    /// CLIENT NO-EVICT
+    pub no_evict: bool,
+    /// CLIENT NO-TOUCH
+    pub no_touch: bool,
+    /// CLIENT REPLY
+    pub reply: ReplyMode,
+}
+
+/// CLIENT REPLY: which replies a client gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyMode {
+    /// All.
+    On,
+    /// None.
+    Off,
+    /// None for the next request.
+    Skip,
+}
+
+/// Figures that CLIENT LIST shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// When it connected.
+    pub connected: Monotonic,
+    /// When it last sent something.
+    pub active: Monotonic,
+    /// Bytes it sent.
+    pub bytes_in: u64,
+    /// Bytes it was sent.
+    pub bytes_out: u64,
+    /// Commands it ran.
+    pub commands: u64,
+    /// The name of its last command.
+    pub last_command: &'static str,
+}
+
+/// A key a client watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// The database.
+    pub db: usize,
+    /// The key's hash.
+    pub hash: u64,
+    /// What the key's version was.
+    pub version: u64,
+}
+
+/// Commands queued after MULTI.
+#[derive(Debug, Default)]
+pub struct Multi {
+    /// Their bytes.
+    pub input: Vec<u8>,
+    /// Their arguments.
+    pub ranges: Vec<Range>,
+    /// The commands.
+    pub requests: Vec<Parsed>,
+    /// One of them was refused, so EXEC will be.
+    pub refused: bool,
+}
+
+/// A transaction that EXEC began.
+#[derive(Debug)]
+pub struct Exec {
+    /// The queued commands.
+    pub multi: Box<Multi>,
+    /// The command that is next.
+    pub next: usize,
+    /// Keys that must be unchanged.
+    pub watched: Vec<Watch>,
+    /// The shard that has all it touches, if its commands need nothing but that shard.
+    pub place: Option<u16>,
+    /// A watched key has changed.
+    pub aborted: bool,
+}
+
+impl Client {
+    /// A client that has just connected.
+    pub fn new(id: u64, token: Token, fd: i32, now: Monotonic) -> Self {
+        Self {
+            id,
+            token,
+            fd,
+            peer: None,
+            local: None,
+            session: Session::default(),
+            query: Vec::new(),
+            parser: Parser::default(),
+            out: Vec::new(),
+            sending: 0,
+            away: false,
+            dirty: false,
+            listed: false,
+            paused: false,
+            closing: false,
+            multi: None,
+            watched: Vec::new(),
+            figures: Figures {
+                connected: now,
+                active: now,
+                bytes_in: 0,
+                bytes_out: 0,
+                commands: 0,
+                last_command: "NULL",
+            },
+            over_soft_limit: None,
+        }
+    }
+
+    /// What commands need that run away from home.
+    #[inline]
+    pub fn passport(&self) -> Passport {
+        let Session { db, protocol, no_touch, .. } = self.session;
+        Passport { db, protocol, no_touch }
+    }
+
+    /// Whether its requests are looked at one by one, because what one does decides what becomes
+    /// of the next.
+    #[inline]
+    pub fn one_by_one(&self) -> bool {
+        self.multi.is_some()
+            || self.session.reply != ReplyMode::On
+            || !self.session.authenticated
+    }
+
+    /// Bytes of replies it has not been given.
+    pub fn unsent(&self) -> usize {
+        self.out.len() + self.sending
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            db: 0,
+            protocol: Protocol::Resp2,
+            authenticated: true,
+            name: Vec::new(),
+            lib_name: Vec::new(),
+            lib_ver: Vec::new(),
+            no_evict: false,
+            no_touch: false,
+            reply: ReplyMode::On,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Between clients, shards and cores: who runs what where, and in which order.
+
+pub mod batch;
+pub mod call;
+pub mod client_ctx;
+pub mod control_ctx;
+pub mod core;
+pub mod counters;
+pub mod exec;
+pub mod home;
+pub mod journey;
+pub mod letter;
+pub mod locks;
+pub mod mailbox;
+pub mod node;
+pub mod pipeline;
+pub mod query;
+pub mod router;
+pub mod transaction;

@@ -1,0 +1,415 @@
+//! One shard thread's everything, but for its ring: what runs when input or mail comes.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+use shards::base::random::Random;
+use shards::commands::spec::{Command, Flag};
+use shards::keyspace::db::Keyspace;
+use shards::resp::error::Error;
+use shards::shard::{Request, Shard};
+
+use crate::clients::client::Client;
+use crate::coordination::batch::{Batch, Parsed, Passport, Route};
+use crate::coordination::call::Call;
+use crate::coordination::counters::Counters;
+use crate::coordination::letter::{Connection, Letter, Release};
+use crate::coordination::locks::{Claims, Locks, Mode, Ticket};
+use crate::coordination::mailbox::{Mailbox, Peer};
+use crate::coordination::node::Node;
+use crate::reactor::clock::{Monotonic, ticks};
+use crate::reactor::ring::Token;
+
+/// Letters taken from one peer before the next has its turn.
+const LETTERS_PER_PEER: usize = 256;
+/// Reply buffers kept for reuse, and the largest that is kept.
+const SPARE_BUFFERS: usize = 64;
+const SPARE_BYTES_MAX: usize = 64 << 10;
+
+/// What the loop is to do with sockets after this turn.
+#[derive(Debug)]
+pub enum SocketRequest {
+    /// Take a connection over.
+    Add(Box<Connection>),
+    /// Close it now.
+    Close(Token),
+    /// Stop reading from it.
+    Pause(Token),
+    /// Read from it again.
+    Resume(Token),
+}
+
+/// One shard thread: its shard, its clients, its mail.
+#[derive(Debug)]
+pub struct Core {
+    /// Its keys.
+    pub shard: Shard,
+    /// Its clients, by the index of their sockets.
+    pub clients: Vec<Option<Box<Client>>>,
+    /// Its mail.
+    pub mailbox: Mailbox<Letter>,
+    /// Claims on its keys.
+    pub locks: Locks,
+    /// What it knows of the node.
+    pub node: Node,
+    /// What it counted.
+    pub counters: Counters,
+    /// Clients with replies to send.
+    pub dirty: Vec<Token>,
+    /// Clients whose query buffer is to be looked at.
+    pub listed: VecDeque<Token>,
+    /// For the loop to do.
+    pub socket_requests: Vec<SocketRequest>,
+    /// Memory is short: commands that need more are refused, or keys evicted.
+    pub memory_short: bool,
+    /// Batches that wait for a ticket here.
+    pub(super) parked: HashMap<Ticket, Box<Batch>>,
+    /// Batches that can go on.
+    pub(super) resumed: VecDeque<Box<Batch>>,
+    /// Where commands run whose entries are of several shards. Empty between commands.
+    pub(super) visitors: Shard,
+    /// The time-stamp counter when the last command ended.
+    pub(super) tick: u64,
+    number: u16,
+    spare: Vec<Vec<u8>>,
+    spare_batches: Vec<Box<Batch>>,
+}
+
+impl Core {
+    /// The core of the shard whose mailbox this is.
+    pub fn new(mailbox: Mailbox<Letter>, node: Node, mut random: Random) -> Self {
+        let databases = node.config.databases;
+        let mut shard = Shard::new(databases, node.seed, Random::new(random.bits()));
+        let number = u16::try_from(mailbox.me()).expect("shards are few");
+        shard.keyspace.slots = node.slots.range(number);
+        let mut visitors = Shard::new(databases, node.seed, random);
+        visitors.effects.keeps_touched = true;
+        let counters = Counters::new(node.table.ids);
+        Self {
+            shard,
+            clients: Vec::new(),
+            mailbox,
+            locks: Locks::default(),
+            node,
+            counters,
+            dirty: Vec::new(),
+            listed: VecDeque::new(),
+            socket_requests: Vec::new(),
+            memory_short: false,
+            parked: HashMap::new(),
+            resumed: VecDeque::new(),
+            visitors,
+            tick: 0,
+            number,
+            spare: Vec::new(),
+            spare_batches: Vec::new(),
+        }
+    }
+
+    /// This shard's number.
+    #[inline]
+    pub fn me(&self) -> Peer {
+        self.mailbox.me()
+    }
+
+    /// This shard's number as slots know it.
+    #[inline]
+    pub fn shard_number(&self) -> u16 {
+        self.number
+    }
+
+    /// The control thread's number: the last one.
+    #[inline]
+    pub fn control(&self) -> Peer {
+        self.mailbox.peers() - 1
+    }
+
+    /// Begins a turn: everything in it happens at this time.
+    pub fn begin_turn(&mut self, now: Monotonic, wall: shards::base::time::UnixMs) {
+        self.node.now = now;
+        self.shard.keyspace.now = wall;
+        self.visitors.keyspace.now = wall;
+        self.tick = ticks();
+    }
+
+    /// The client behind a token, unless it is gone.
+    #[inline]
+    pub fn client(&mut self, token: Token) -> Option<&mut Client> {
+        let client = self.clients.get_mut(token.index as usize)?.as_deref_mut()?;
+        (client.token == token).then_some(client)
+    }
+
+    /// Takes a client out while it is worked on; [`Self::put_client`] brings it back.
+    #[inline]
+    pub(super) fn take_client(&mut self, token: Token) -> Option<Box<Client>> {
+        let place = self.clients.get_mut(token.index as usize)?;
+        if place.as_ref().is_some_and(|client| client.token == token) { place.take() } else { None }
+    }
+
+    #[inline]
+    pub(super) fn put_client(&mut self, client: Box<Client>) {
+        let index = client.token.index as usize;
+        self.clients[index] = Some(client);
+    }
+
+    /// A buffer for replies, with room from an earlier use if there is one.
+    #[inline]
+    pub fn spare_buffer(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for reuse.
+    #[inline]
+    pub fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
+        if self.spare.len() < SPARE_BUFFERS && (1..=SPARE_BYTES_MAX).contains(&buffer.capacity()) {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+
+    /// An empty batch, with room from an earlier journey if there is one.
+    pub(super) fn new_batch(&mut self, client: &Client) -> Box<Batch> {
+        let mut batch = self.spare_batches.pop().unwrap_or_default();
+        batch.home = self.me();
+        batch.token = client.token;
+        batch.client = client.id;
+        batch.passport = client.passport();
+        batch
+    }
+
+    /// Keeps a batch that is home for its room.
+    pub(super) fn recycle(&mut self, mut batch: Box<Batch>) {
+        if self.spare_batches.len() < SPARE_BUFFERS && batch.clear(SPARE_BYTES_MAX) {
+            self.spare_batches.push(batch);
+        }
+    }
+
+    /// Pass 1 of a batch of requests: starts loading the bucket of a request's key.
+    #[inline]
+    pub(super) fn prefetch_bucket(&self, db: usize, parsed: &Parsed) {
+        if parsed.first_key.0 != 0 {
+            self.shard.keyspace.dbs[db].table().prefetch_bucket(parsed.first_key.1);
+        }
+    }
+
+    /// Pass 2: starts loading the entries that may be the key's.
+    #[inline]
+    pub(super) fn prefetch_record(&self, db: usize, parsed: &Parsed) {
+        if parsed.first_key.0 != 0 {
+            self.shard.keyspace.dbs[db].table().prefetch_record(parsed.first_key.1);
+        }
+    }
+
+    /// Marks a client as having something to send.
+    #[inline]
+    pub fn mark_dirty(&mut self, client: &mut Client) {
+        if !client.dirty {
+            client.dirty = true;
+            self.dirty.push(client.token);
+        }
+    }
+
+    /// Marks a client as having input to look at.
+    pub(super) fn list(&mut self, client: &mut Client) {
+        if !client.listed {
+            client.listed = true;
+            self.listed.push_back(client.token);
+        }
+    }
+
+    /// Runs a command on this shard's keys, timed and counted.
+    #[inline]
+    pub(super) fn run_engine(
+        &mut self,
+        call: &Call,
+        command: &'static Command,
+        request: Request<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        if self.memory_short && command.spec.flags.has(Flag::DenyOom) && !self.make_room() {
+            self.counters.rejected(call.id);
+            Error::OutOfMemory.write(out);
+            return;
+        }
+        let result = self.shard.execute(command, request, out);
+        self.count(call, result.is_err());
+    }
+
+    /// Counts a command that ran since the last tick.
+    #[inline]
+    pub(super) fn count(&mut self, call: &Call, failed: bool) {
+        let now = ticks();
+        self.counters.ran(call.id, now.wrapping_sub(self.tick), failed);
+        self.tick = now;
+    }
+
+    /// Reads mail and acts on it. True if there was any.
+    pub fn read_mail(&mut self) -> bool {
+        let mut any = false;
+        let mut arrived: Vec<Box<Batch>> = Vec::new();
+        for peer in 0..self.mailbox.peers() {
+            for _ in 0..LETTERS_PER_PEER {
+                let Some(letter) = self.mailbox.receive(peer) else { break };
+                any = true;
+                match letter {
+                    Letter::Batch(batch) => {
+                        let ours = self.ours(&batch);
+                        ours.for_each(|parsed| self.prefetch_bucket(batch.passport.db, parsed));
+                        arrived.push(batch);
+                    }
+                    Letter::Release(release) => self.release(*release),
+                    Letter::Unwatch(keys) => self.unwatch(&keys),
+                    Letter::Connection(connection) => {
+                        self.socket_requests.push(SocketRequest::Add(connection));
+                    }
+                    Letter::Config(..) | Letter::Query(..) | Letter::Answer(..) => {}
+                    Letter::Logged(_) => {}
+                }
+            }
+        }
+        for batch in &arrived {
+            let ours = self.ours(batch);
+            ours.for_each(|parsed| self.prefetch_record(batch.passport.db, parsed));
+        }
+        for batch in arrived {
+            self.advance(batch);
+        }
+        self.settle();
+        any
+    }
+
+    /// The requests still to run in a batch whose keys live here: also those behind requests for
+    /// other shards, because the batch will be back soon.
+    fn ours<'a>(&self, batch: &'a Batch) -> impl Iterator<Item = &'a Parsed> + use<'a> {
+        let here = Route::Shard(self.number);
+        batch.requests[batch.next..].iter().filter(move |parsed| parsed.route == here)
+    }
+
+    /// Lets batches go on that were waiting for what has happened meanwhile.
+    pub(super) fn settle(&mut self) {
+        while let Some(batch) = self.resumed.pop_front() {
+            self.advance(batch);
+        }
+    }
+
+    /// Takes back what a transaction borrowed, and ends its claims.
+    pub(super) fn release(&mut self, release: Release) {
+        let Release { ticket, entries, dbs, touched, dirty } = release;
+        if let Some(dbs) = dbs {
+            self.shard.keyspace.dbs = dbs;
+        }
+        for (db, hash, entry) in entries {
+            self.shard.keyspace.dbs[db].insert(hash, entry);
+        }
+        for (db, hash) in touched {
+            self.shard.keyspace.watches.touch(db, hash);
+        }
+        self.shard.effects.dirty += dirty;
+        if let Some(ticket) = ticket {
+            self.leave(ticket);
+        }
+    }
+
+    /// Gives a ticket back; those it held up go on.
+    pub(super) fn leave(&mut self, ticket: Ticket) {
+        let mut granted = Vec::new();
+        self.locks.leave(ticket, &mut granted);
+        for ticket in granted {
+            let batch = self.parked.remove(&ticket).expect("a batch waits for its ticket");
+            self.resumed.push_back(batch);
+        }
+    }
+
+    /// Makes claims for a batch. `None` if it has to wait: then it is parked here.
+    pub(super) fn claim(
+        &mut self,
+        mut batch: Box<Batch>,
+        claims: Claims,
+        note: impl FnOnce(&mut Batch, Ticket),
+    ) -> Option<Box<Batch>> {
+        let (ticket, granted) = self.locks.enter(claims);
+        note(&mut batch, ticket);
+        if granted {
+            return Some(batch);
+        }
+        self.parked.insert(ticket, batch);
+        None
+    }
+
+    fn unwatch(&mut self, keys: &[(usize, u64)]) {
+        for &(db, hash) in keys {
+            self.shard.keyspace.watches.unwatch(db, hash);
+        }
+    }
+
+    /// Ends a client's watches, wherever their keys live.
+    pub(super) fn forget_watches(&mut self, client: &mut Client) {
+        let mut by_owner: HashMap<u16, Vec<(usize, u64)>> = HashMap::new();
+        for watch in client.watched.drain(..) {
+            let owner = self.node.slots.owner(watch.hash);
+            by_owner.entry(owner).or_default().push((watch.db, watch.hash));
+        }
+        for (owner, keys) in by_owner {
+            if usize::from(owner) == self.me() {
+                self.unwatch(&keys);
+            } else {
+                self.mailbox.send(owner.into(), Letter::Unwatch(keys));
+            }
+        }
+    }
+
+    /// Removes a client; its socket is closed by the loop. A batch of it that is under way comes
+    /// home to nobody.
+    pub fn remove_client(&mut self, token: Token) {
+        let Some(mut client) = self.take_client(token) else { return };
+        self.forget_watches(&mut client);
+        self.counters.clients_closed += 1;
+        self.socket_requests.push(SocketRequest::Close(token));
+    }
+
+    /// Evicts until there is room. False if nothing can be evicted.
+    fn make_room(&mut self) -> bool {
+        false
+    }
+
+    /// A request of a traveller, as the engine takes it.
+    #[inline]
+    pub(super) fn engine_request<'a>(
+        args: &'a [&'a [u8]],
+        passport: Passport,
+        first_key: (u32, u64),
+    ) -> Request<'a> {
+        Request {
+            args,
+            db: passport.db,
+            protocol: passport.protocol,
+            no_touch: passport.no_touch,
+            first_key: (first_key.0 as usize, first_key.1),
+        }
+    }
+
+    /// Whether a request must wait for claims of others on this shard.
+    #[inline]
+    pub(super) fn must_wait(&self, claims: impl FnOnce() -> Claims) -> Option<Claims> {
+        if self.locks.idle() {
+            return None;
+        }
+        let claims = claims();
+        let blocked = match &claims {
+            Claims::Keys(keys) => keys.iter().any(|&(id, mode)| self.locks.blocks(id, mode)),
+            // There are tickets: a whole shard waits in line unless all only read.
+            Claims::Whole(_) => true,
+        };
+        blocked.then_some(claims)
+    }
+
+    /// The mode in which a command claims its keys.
+    pub(super) fn mode_of(call: &Call) -> Mode {
+        if call.spec.flags.has(Flag::Write) { Mode::Exclusive } else { Mode::Shared }
+    }
+
+    /// The keyspace for commands on entries of several shards.
+    pub(super) fn visitors_keyspace(&mut self) -> &mut Keyspace {
+        &mut self.visitors.keyspace
+    }
+}

@@ -1,0 +1,345 @@
+//! How a batch gets from core to core until it is home again.
+
+use shards::commands::spec::{KeySpec, Find, Merge};
+use shards::keyspace::db::Db;
+use shards::resp::reply::Replies;
+
+use crate::clients::client::Watch;
+use crate::coordination::batch::{Batch, Parsed, Route, with_args};
+use crate::coordination::call::Run;
+use crate::coordination::core::Core;
+use crate::coordination::letter::{Letter, Release};
+use crate::coordination::locks::Claims;
+use crate::coordination::mailbox::Peer;
+use crate::coordination::transaction::{Footprint, Kind, Loan, Transaction, part};
+
+impl Core {
+    /// Carries a batch on as far as it gets on this core, and then to the next.
+    pub(super) fn advance(&mut self, mut batch: Box<Batch>) {
+        let me = self.me();
+        loop {
+            let next = if batch.transaction.is_some() {
+                self.visit(batch)
+            } else if batch.exec.is_some() {
+                self.exec_in_place(batch)
+            } else {
+                match batch.request().map(|parsed| parsed.route) {
+                    None => return self.finish(batch),
+                    Some(Route::Anywhere) => Some(self.run_here(batch)),
+                    Some(Route::Shard(owner)) if usize::from(owner) == me => {
+                        self.run_in_turn(batch)
+                    }
+                    Some(Route::Shard(owner)) => self.hop(owner.into(), batch),
+                    Some(Route::Home) if batch.home == me => self.at_home(batch),
+                    Some(Route::Home) => {
+                        let home = batch.home;
+                        self.hop(home, batch)
+                    }
+                }
+            };
+            match next {
+                Some(going_on) => batch = going_on,
+                None => return,
+            }
+        }
+    }
+
+    /// Passes a batch on. Always `None`: it is no longer here.
+    pub(super) fn hop(&mut self, to: Peer, batch: Box<Batch>) -> Option<Box<Batch>> {
+        self.counters.hops += 1;
+        self.mailbox.send(to, Letter::Batch(batch));
+        None
+    }
+
+    /// All requests are done: home, and there to the client.
+    fn finish(&mut self, batch: Box<Batch>) {
+        if batch.home == self.me() {
+            self.deliver(batch);
+        } else {
+            let home = batch.home;
+            self.hop(home, batch);
+        }
+    }
+
+    /// Runs the next request, whose keys are here, unless others have claimed them.
+    fn run_in_turn(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
+        if batch.ticket.is_none() && !self.locks.idle() {
+            let parsed = batch.request().expect("the caller looked");
+            let claims = with_args(&batch.input, &batch.ranges, parsed, |args| {
+                self.blocking_claims(parsed, args)
+            });
+            if let Some(claims) = claims {
+                batch = self.claim(batch, claims, |batch, ticket| batch.ticket = Some(ticket))?;
+            }
+        }
+        let mut batch = self.run_here(batch);
+        if let Some(ticket) = batch.ticket.take() {
+            self.leave(ticket);
+        }
+        Some(batch)
+    }
+
+    /// Runs the next request on this shard, now.
+    fn run_here(&mut self, mut batch: Box<Batch>) -> Box<Batch> {
+        let Batch { input, ranges, requests, next, replies, passport, .. } = &mut *batch;
+        let parsed = &requests[*next];
+        let call = parsed.call.expect("only known commands are routed");
+        let Run::Engine(command) = call.run else { unreachable!("others run at home") };
+        with_args(input, ranges, parsed, |args| {
+            let request = Self::engine_request(args, *passport, parsed.first_key);
+            self.run_engine(call, command, request, replies);
+        });
+        *next += 1;
+        batch
+    }
+
+    /// The claims for which a request on this shard must wait, if any stands in its way.
+    pub(super) fn blocking_claims(&self, parsed: &Parsed, args: &[&[u8]]) -> Option<Claims> {
+        self.must_wait(|| {
+            let mut footprint = Footprint::default();
+            footprint.add(&self.node.slots, parsed, args, |key| self.node.seed.key_hash(key));
+            let me = u16::try_from(self.me()).expect("shards are few");
+            footprint.claims(me, false)
+        })
+    }
+
+    /// Carries a transaction on: to its next shard, at work there, or to its end.
+    fn visit(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
+        let transaction = batch.transaction.as_mut().expect("the caller looked");
+        let Some(visit) = transaction.visits.get(transaction.at) else {
+            return self.visits_done(batch);
+        };
+        if visit.shard != self.me() {
+            let shard = visit.shard;
+            return self.hop(shard, batch);
+        }
+        if visit.ticket.is_none() && transaction.kind != Kind::Watch {
+            let claims = visit.claims.clone();
+            batch = self.claim(batch, claims, |batch, ticket| {
+                let transaction = batch.transaction.as_mut().expect("it is at work");
+                transaction.visits[transaction.at].ticket = Some(ticket);
+            })?;
+        }
+        self.work(&mut batch);
+        batch.transaction.as_mut().expect("it is at work").at += 1;
+        Some(batch)
+    }
+
+    /// What a transaction does on this shard, once its claims are granted.
+    fn work(&mut self, batch: &mut Batch) {
+        let Batch { input, ranges, requests, next, transaction, exec, passport, .. } = batch;
+        let transaction = transaction.as_deref_mut().expect("it is at work");
+        match transaction.kind {
+            Kind::Parts(merge) => {
+                let parsed = &requests[*next];
+                with_args(input, ranges, parsed, |args| {
+                    self.run_part(transaction, merge, parsed, args, *passport);
+                });
+            }
+            Kind::Watch => self.begin_watches(&mut transaction.visits[transaction.at].watched),
+            Kind::Gather | Kind::GatherWhole => {
+                let visit = &transaction.visits[transaction.at];
+                if let Some(exec) = exec
+                    && !visit.watched.iter().all(|watch| self.unchanged(watch))
+                {
+                    exec.aborted = true;
+                }
+                self.lend(transaction);
+            }
+        }
+    }
+
+    /// Takes what was claimed along: entries, or whole databases.
+    fn lend(&mut self, transaction: &mut Transaction) {
+        let me = self.me();
+        let keyspace = &mut self.shard.keyspace;
+        match &transaction.visits[transaction.at].claims {
+            Claims::Keys(keys) => {
+                for &(hash, _) in keys {
+                    for (db, place) in keyspace.dbs.iter_mut().enumerate() {
+                        while let Some(entry) = place.take_hash(hash) {
+                            transaction.loans.push(Loan { shard: me, db, hash, entry });
+                        }
+                    }
+                }
+            }
+            Claims::Whole(_) => {
+                let empty = keyspace.dbs.iter().map(|_| Db::new(keyspace.seed)).collect();
+                transaction.wholes.push((me, std::mem::replace(&mut keyspace.dbs, empty)));
+            }
+        }
+    }
+
+    /// Runs the part of a command that concerns this shard.
+    fn run_part(
+        &mut self,
+        transaction: &mut Transaction,
+        merge: Merge,
+        parsed: &Parsed,
+        args: &[&[u8]],
+        passport: crate::coordination::batch::Passport,
+    ) {
+        let call = parsed.call.expect("only known commands make transactions");
+        let Run::Engine(command) = call.run else { unreachable!("others have no parts") };
+        let places = &transaction.visits[transaction.at].places;
+        let merged = &mut transaction.merged;
+        let mut reply = self.spare_buffer();
+        let mut run = |core: &mut Self, args: &[&[u8]], reply: &mut Vec<u8>| {
+            reply.clear();
+            let request = Self::engine_request(args, passport, (0, 0));
+            let failed = core.shard.execute(command, request, reply).is_err();
+            core.count(call, failed);
+        };
+        let step = step(command.spec.keys);
+        match merge {
+            Merge::ByKey => {
+                for &place in places {
+                    run(self, &part(args, &[place], step), &mut reply);
+                    merged.add_piece(place, &reply);
+                }
+            }
+            Merge::Pick => {
+                run(self, args, &mut reply);
+                merged.add_pick(&reply, |limit| self.shard.keyspace.random.below(limit));
+            }
+            Merge::Sum | Merge::Concat | Merge::Same => {
+                if places.is_empty() {
+                    run(self, args, &mut reply);
+                } else {
+                    run(self, &part(args, places, step), &mut reply);
+                }
+                merged.add(merge, &reply);
+            }
+        }
+        self.keep_buffer(reply);
+    }
+
+    /// Every shard was visited.
+    fn visits_done(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
+        let kind = batch.transaction.as_ref().expect("the caller looked").kind;
+        if let Kind::Parts(merge) = kind {
+            let mut transaction = batch.transaction.take().expect("the caller looked");
+            std::mem::take(&mut transaction.merged).write(merge, &mut batch.replies);
+            self.release_all(&transaction, Vec::new());
+            batch.next += 1;
+            return Some(batch);
+        }
+        if batch.home != self.me() {
+            let home = batch.home;
+            return self.hop(home, batch);
+        }
+        if kind == Kind::Watch {
+            self.end_watch(&mut batch);
+            return Some(batch);
+        }
+        if batch.exec.is_some() {
+            return self.exec_gathered(batch);
+        }
+        self.run_gathered(&mut batch);
+        Some(batch)
+    }
+
+    /// Runs one command on entries of several shards, here, and sends them back.
+    fn run_gathered(&mut self, batch: &mut Batch) {
+        let mut transaction = batch.transaction.take().expect("entries were gathered");
+        self.receive_visitors(&mut transaction);
+        let parsed = &batch.requests[batch.next];
+        let call = parsed.call.expect("only known commands make transactions");
+        let Run::Engine(command) = call.run else { unreachable!("others are not gathered") };
+        with_args(&batch.input, &batch.ranges, parsed, |args| {
+            let request = Self::engine_request(args, batch.passport, parsed.first_key);
+            let failed = self.visitors.execute(command, request, &mut batch.replies).is_err();
+            self.count(call, failed);
+        });
+        self.dismiss_visitors(&transaction);
+        batch.next += 1;
+    }
+
+    /// Puts entries on loan into the visitors' keyspace.
+    pub(super) fn receive_visitors(&mut self, transaction: &mut Transaction) {
+        let keyspace = &mut self.visitors.keyspace;
+        keyspace.settings = self.shard.keyspace.settings.clone();
+        for loan in transaction.loans.drain(..) {
+            keyspace.dbs[loan.db].insert(loan.hash, loan.entry);
+        }
+    }
+
+    /// Sends what is in the visitors' keyspace to its owners, and ends all claims.
+    pub(super) fn dismiss_visitors(&mut self, transaction: &Transaction) {
+        let stats = std::mem::take(&mut self.visitors.keyspace.stats);
+        self.shard.keyspace.stats.add(&stats);
+        let mut releases: Vec<Release> =
+            transaction.visits.iter().map(|_| Release::default()).collect();
+        for (visit, release) in transaction.visits.iter().zip(&mut releases) {
+            let Claims::Keys(keys) = &visit.claims else { continue };
+            for &(hash, _) in keys {
+                for (db, place) in self.visitors.keyspace.dbs.iter_mut().enumerate() {
+                    while let Some(entry) = place.take_hash(hash) {
+                        release.entries.push((db, hash, entry));
+                    }
+                }
+            }
+        }
+        let effects = &mut self.visitors.effects;
+        for (db, hash) in effects.touched.drain(..) {
+            let owner = usize::from(self.node.slots.owner(hash));
+            let at = transaction.visits.iter().position(|visit| visit.shard == owner);
+            releases[at.expect("only claimed keys change")].touched.push((db, hash));
+        }
+        self.shard.effects.dirty += std::mem::take(&mut effects.dirty);
+        self.shard.effects.events.append(&mut effects.events);
+        self.release_all(transaction, releases);
+    }
+
+    /// Ends a transaction's claims everywhere. `releases`, if any, are one for each visit.
+    pub(super) fn release_all(&mut self, transaction: &Transaction, releases: Vec<Release>) {
+        let mut releases = releases.into_iter();
+        for visit in &transaction.visits {
+            let mut release = releases.next().unwrap_or_default();
+            release.ticket = visit.ticket;
+            if visit.shard == self.me() {
+                self.release(release);
+            } else if release.ticket.is_some() {
+                self.mailbox.send(visit.shard, Letter::Release(Box::new(release)));
+            }
+        }
+    }
+
+    fn begin_watches(&mut self, watched: &mut [Watch]) {
+        let keyspace = &mut self.shard.keyspace;
+        for watch in watched {
+            watch.version = keyspace.watches.watch(watch.db, watch.hash);
+        }
+    }
+
+    /// Whether a watched key is as it was: neither changed, nor expired since.
+    pub(super) fn unchanged(&self, watch: &Watch) -> bool {
+        let keyspace = &self.shard.keyspace;
+        let entry = keyspace.dbs[watch.db].table().find_hash(watch.hash);
+        let expired = entry.and_then(|e| e.expire()).is_some_and(|at| at <= keyspace.now);
+        !expired && keyspace.watches.unchanged(watch.db, watch.hash, watch.version)
+    }
+
+    fn end_watch(&mut self, batch: &mut Batch) {
+        let transaction = batch.transaction.take().expect("keys were watched");
+        let watched = transaction.visits.into_iter().flat_map(|visit| visit.watched);
+        match self.take_client(batch.token) {
+            Some(mut client) => {
+                client.watched.extend(watched);
+                self.put_client(client);
+            }
+            None => self.forget_watch_list(watched.collect()),
+        }
+        let protocol = batch.passport.protocol;
+        Replies { out: &mut batch.replies, protocol }.ok();
+        batch.next += 1;
+    }
+}
+
+/// The distance between the keys of a command that is split by them.
+fn step(keys: &[KeySpec]) -> usize {
+    match keys {
+        [KeySpec { find: Find::Range { step, .. }, .. }, ..] => *step,
+        _ => 1,
+    }
+}

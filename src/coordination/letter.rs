@@ -1,0 +1,61 @@
+//! What threads write each other.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use shards::keyspace::db::{Db, Entry};
+
+use crate::config::Config;
+use crate::coordination::batch::Batch;
+use crate::coordination::locks::Ticket;
+use crate::coordination::query::{Answer, Query};
+
+/// A letter from one thread to another.
+#[derive(Debug)]
+pub enum Letter {
+    /// A client's requests on their journey.
+    Batch(Box<Batch>),
+    /// A transaction is over: what it borrowed comes back and its claims end.
+    Release(Box<Release>),
+    /// Keys (database, hash) are no longer watched by a client.
+    Unwatch(Vec<(usize, u64)>),
+    /// A connection for this shard.
+    Connection(Box<Connection>),
+    /// The configuration in force from now on; answered with `Query::Done`.
+    Config(u64, Arc<Config>),
+    /// Control asks, with a number for the answer.
+    Query(u64, Query),
+    /// A shard answers.
+    Answer(u64, Answer),
+    /// A command took long, or was long: for the command logs.
+    Logged(Box<crate::coordination::query::SlowEntry>),
+}
+
+/// The end of a transaction on one shard.
+#[derive(Debug, Default)]
+pub struct Release {
+    /// Its ticket.
+    pub ticket: Option<Ticket>,
+    /// Entries that live here now: database, hash, entry.
+    pub entries: Vec<(usize, u64, Entry)>,
+    /// The databases, if they were on loan whole.
+    pub dbs: Option<Vec<Db>>,
+    /// Keys (database, hash) that changed.
+    pub touched: Vec<(usize, u64)>,
+    /// How many changes.
+    pub dirty: u64,
+}
+
+/// A connection that was accepted and given to a shard.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its socket.
+    pub fd: OwnedFd,
+    /// Its client's id.
+    pub id: u64,
+    /// The other end; `None` on a unix socket.
+    pub peer: Option<SocketAddr>,
+    /// Our end; `None` on a unix socket.
+    pub local: Option<SocketAddr>,
+}

@@ -1,0 +1,189 @@
+//! Mail between threads: one bounded queue per ordered pair, and a bell for whoever sleeps.
+//!
+//! A sender never waits. What does not fit into a queue stays in the sender's own overflow and
+//! follows in order, so two threads with full queues cannot block each other. The overflow is
+//! bounded in turn: a client has one batch under way at a time, and each batch causes a bounded
+//! number of letters.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+
+use crossbeam::queue::ArrayQueue;
+
+use crate::reactor::wake::Wake;
+
+/// Letters a queue holds before the overflow is used.
+const QUEUE_LETTERS: usize = 1024;
+
+/// A thread that can get mail: shards first, then the control thread.
+pub type Peer = usize;
+
+/// What all threads know of each other.
+#[derive(Debug)]
+struct Post<L> {
+    /// `queues[to][from]`.
+    queues: Vec<Vec<ArrayQueue<L>>>,
+    bells: Vec<Bell>,
+}
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Bell {
+    sleeping: AtomicBool,
+    wake: Wake,
+}
+
+/// One thread's end of the post.
+#[derive(Debug)]
+pub struct Mailbox<L> {
+    post: Arc<Post<L>>,
+    me: Peer,
+    overflow: Vec<VecDeque<L>>,
+    /// Peers that got a letter since the last flush.
+    written: Vec<bool>,
+}
+
+/// The ends for `peers` threads, in order.
+///
+/// # Errors
+/// The system's, if it has no eventfds left.
+pub fn connect<L>(peers: usize) -> io::Result<Vec<Mailbox<L>>> {
+    let queues = || (0..peers).map(|_| ArrayQueue::new(QUEUE_LETTERS)).collect();
+    let bell = |_| Ok(Bell { sleeping: AtomicBool::new(false), wake: Wake::new()? });
+    let post = Arc::new(Post {
+        queues: (0..peers).map(|_| queues()).collect(),
+        bells: (0..peers).map(bell).collect::<io::Result<_>>()?,
+    });
+    let mailbox = |me| Mailbox {
+        post: Arc::clone(&post),
+        me,
+        overflow: (0..peers).map(|_| VecDeque::new()).collect(),
+        written: vec![false; peers],
+    };
+    Ok((0..peers).map(mailbox).collect())
+}
+
+impl<L> Mailbox<L> {
+    /// This thread's number.
+    pub fn me(&self) -> Peer {
+        self.me
+    }
+
+    /// How many threads there are.
+    pub fn peers(&self) -> usize {
+        self.written.len()
+    }
+
+    /// This thread's bell.
+    pub fn wake(&self) -> &Wake {
+        &self.post.bells[self.me].wake
+    }
+
+    /// Sends a letter; it may lie here until the next [`Self::flush`].
+    #[inline]
+    pub fn send(&mut self, to: Peer, letter: L) {
+        self.written[to] = true;
+        let overflow = &mut self.overflow[to];
+        if !overflow.is_empty() {
+            overflow.push_back(letter);
+        } else if let Err(letter) = self.post.queues[to][self.me].push(letter) {
+            overflow.push_back(letter);
+        }
+    }
+
+    /// Moves overflow into queues and wakes every peer that has mail and sleeps. True if letters
+    /// are left that did not fit.
+    pub fn flush(&mut self) -> bool {
+        let mut left = false;
+        for to in 0..self.written.len() {
+            if !self.written[to] {
+                continue;
+            }
+            let queue = &self.post.queues[to][self.me];
+            while let Some(letter) = self.overflow[to].pop_front() {
+                if let Err(letter) = queue.push(letter) {
+                    self.overflow[to].push_front(letter);
+                    break;
+                }
+            }
+            self.written[to] = !self.overflow[to].is_empty();
+            left |= self.written[to];
+            // Pairs with the fence in `sleep`: either the peer sees the letter before it sleeps,
+            // or we see that it sleeps.
+            fence(Ordering::SeqCst);
+            let bell = &self.post.bells[to];
+            if bell.sleeping.load(Ordering::Relaxed) && bell.sleeping.swap(false, Ordering::AcqRel)
+            {
+                bell.wake.ring();
+            }
+        }
+        left
+    }
+
+    /// The next letter, if there is one: peers take turns in the order of their numbers.
+    #[inline]
+    pub fn receive(&mut self, from: Peer) -> Option<L> {
+        self.post.queues[self.me][from].pop()
+    }
+
+    /// Says that this thread is about to sleep. False if mail came meanwhile: then it must not.
+    pub fn sleep(&mut self) -> bool {
+        let bell = &self.post.bells[self.me];
+        bell.sleeping.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.post.queues[self.me].iter().all(ArrayQueue::is_empty) {
+            return true;
+        }
+        bell.sleeping.store(false, Ordering::Relaxed);
+        false
+    }
+
+    /// Says that this thread is awake, whatever woke it.
+    #[inline]
+    pub fn awake(&self) {
+        self.post.bells[self.me].sleeping.store(false, Ordering::Relaxed);
+    }
+
+    /// Letters waiting for this thread.
+    pub fn depth(&self) -> usize {
+        self.post.queues[self.me].iter().map(ArrayQueue::len).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_order_beyond_the_queue() {
+        let mut ends = connect::<usize>(2).expect("eventfds");
+        let mut right = ends.pop().expect("two ends");
+        let mut left = ends.pop().expect("two ends");
+        let total = QUEUE_LETTERS * 3;
+        (0..total).for_each(|n| left.send(1, n));
+        let mut got = Vec::new();
+        while got.len() < total {
+            left.flush();
+            while let Some(n) = right.receive(0) {
+                got.push(n);
+            }
+        }
+        assert!(got.iter().copied().eq(0..total));
+        assert!(!left.flush());
+    }
+
+    #[test]
+    fn nobody_sleeps_on_mail() {
+        let mut ends = connect::<u8>(2).expect("eventfds");
+        let mut right = ends.pop().expect("two ends");
+        let mut left = ends.pop().expect("two ends");
+        assert!(right.sleep());
+        right.awake();
+        left.send(1, 7);
+        assert!(!right.sleep());
+        assert_eq!(right.receive(0), Some(7));
+        assert!(right.sleep());
+    }
+}

@@ -1,0 +1,29 @@
+//! One thread's copy of what all of the process shares: replaced whole by mail, never locked.
+
+use std::sync::Arc;
+
+use shards::base::hash::HashSeed;
+
+use crate::config::Config;
+use crate::coordination::call::Table;
+use crate::coordination::router::SlotMap;
+use crate::reactor::clock::{Monotonic, TickRate};
+
+/// What every thread knows of the node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// All commands.
+    pub table: &'static Table,
+    /// Which shard owns which slot.
+    pub slots: SlotMap,
+    /// The secret of all key hashes.
+    pub seed: HashSeed,
+    /// How ticks relate to time.
+    pub tick_rate: TickRate,
+    /// When the process started.
+    pub started: Monotonic,
+    /// The time of this turn of the loop.
+    pub now: Monotonic,
+}
