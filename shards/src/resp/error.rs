@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 /// Why a command failed: written as `-TEXT\r\n`. A text that several commands share is a variant;
 /// one that a single command has stands in its file as `Text`.
@@ -208,6 +209,88 @@ impl Error {
         }
     }
 }
+
+/// Why a connection cannot go on: the text is sent and the connection closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtocolError {
+    /// The number of arguments is no number or too large.
+    MultibulkLength,
+    /// The length of an argument is no number or too large.
+    BulkLength,
+    /// A length should follow, but this byte came.
+    ExpectedDollar(u8),
+    /// A line or an argument does not end in CR LF.
+    Crlf,
+    /// The line with the number of arguments has no end.
+    MultibulkLine,
+    /// The line with the length of an argument has no end.
+    BulkLine,
+    /// An inline request has no end.
+    InlineLine,
+    /// A quote in an inline request is left open.
+    Quotes,
+    /// More arguments than a client may send before it has said who it is.
+    UnauthenticatedMultibulk,
+    /// A longer argument than a client may send before it has said who it is.
+    UnauthenticatedBulk,
+    /// The request outgrows what a [`Range`](crate::resp::parser::Range) can address.
+    RequestTooLong,
+    /// A browser that was talked into sending us HTTP: close without a word, and log it.
+    Http,
+}
+
+impl ProtocolError {
+    /// Whether `name` is what an HTTP request has in place of a command. The parser checks inline
+    /// requests; whoever meets an unknown command in a RESP request asks as well.
+    pub fn is_http(name: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+    }
+
+    /// Appends `-TEXT\r\n`, or nothing for [`ProtocolError::Http`].
+    #[cold]
+    pub fn write(self, out: &mut Vec<u8>) {
+        if self == Self::Http {
+            return;
+        }
+        out.extend_from_slice(b"-ERR Protocol error: ");
+        out.extend_from_slice(self.text().as_bytes());
+        if let Self::ExpectedDollar(byte) = self {
+            out.push(if matches!(byte, b'\r' | b'\n') { b' ' } else { byte });
+            out.push(b'\'');
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// What Valkey calls it.
+    fn text(self) -> &'static str {
+        match self {
+            Self::MultibulkLength => "invalid multibulk length",
+            Self::BulkLength => "invalid bulk length",
+            Self::ExpectedDollar(_) => "expected '$', got '",
+            Self::Crlf => "invalid CRLF in request",
+            Self::MultibulkLine => "too big mbulk count string",
+            Self::BulkLine => "too big bulk count string",
+            Self::InlineLine => "too big inline request",
+            Self::Quotes => "unbalanced quotes in request",
+            Self::UnauthenticatedMultibulk => "unauthenticated multibulk length",
+            Self::UnauthenticatedBulk => "unauthenticated bulk length",
+            Self::RequestTooLong => "too big request",
+            Self::Http => "POST or Host: in place of a command",
+        }
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())?;
+        if let Self::ExpectedDollar(byte) = self {
+            write!(f, "{}'", byte.escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for ProtocolError {}
 
 /// What a client sees of its own bytes in an error.
 const SHOWN_BYTES_MAX: usize = 128;
