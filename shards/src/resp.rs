@@ -1,5 +1,7 @@
 //! The wire protocol: requests parsed, replies written, every error text.
 
 pub mod error;
+pub mod inline;
+mod line;
 pub mod parser;
 pub mod reply;
