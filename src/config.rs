@@ -1,22 +1,18 @@
-//! Declared first: the body follows.
+//! The configuration: text in, text out. Nothing here opens a file, reads a clock or a socket.
+//!
+//! [`table`] is the only source: `Config`, its defaults, the configuration file, options of the
+//! command line, CONFIG GET, SET and REWRITE, the sample file and the README's table follow from
+//! its entries. [`valkey`] lists what Valkey knows and Keylane does not act on.
 
-/// The configuration.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// requirepass
-    pub requirepass: String,
-    /// databases
-    pub databases: usize,
-    /// client-query-buffer-limit
-    pub client_query_buffer_limit: u64,
-    /// proto-max-bulk-len
-    pub proto_max_bulk_len: u64,
-    /// maxmemory
-    pub maxmemory: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { requirepass: String::new(), databases: 16, client_query_buffer_limit: 1<<30, proto_max_bulk_len: 512<<20, maxmemory: 0 }
-    }
-}
+pub mod choices;
+pub mod kinds;
+pub mod line;
+pub mod lists;
+pub mod notify;
+pub mod output_limits;
+pub mod table;
+// pub mod valkey;
+// pub mod parse;
+// pub mod live;
+// pub mod rewrite;
+// pub mod sample;

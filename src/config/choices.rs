@@ -1,0 +1,149 @@
+//! Settings that are one word out of a few: the types and their words.
+
+/// Least severe line that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// Much, but for what nobody asks for.
+    Verbose,
+    /// What matters in production.
+    Notice,
+    /// Only what somebody should look at.
+    Warning,
+    /// Nothing at all.
+    Nothing,
+}
+
+impl LogLevel {
+    /// The words in the file.
+    pub const WORDS: &[(&str, Self)] = &[
+        ("debug", Self::Debug),
+        ("verbose", Self::Verbose),
+        ("notice", Self::Notice),
+        ("warning", Self::Warning),
+        ("nothing", Self::Nothing),
+    ];
+}
+
+/// Shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// As Valkey writes it: pid, role, time, level mark, text.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl LogFormat {
+    /// The words in the file. Valkey calls its text format `legacy`.
+    pub const WORDS: &[(&str, Self)] =
+        &[("legacy", Self::Text), ("text", Self::Text), ("json", Self::Json)];
+}
+
+/// Who holds the process and wants to be told that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supervised {
+    /// Upstart: ready is told by stopping once.
+    Upstart,
+    /// Systemd: ready is told on its notification socket.
+    Systemd,
+    /// Whichever the environment names.
+    Auto,
+    /// Nobody.
+    No,
+}
+
+impl Supervised {
+    /// The words in the file.
+    pub const WORDS: &[(&str, Self)] = &[
+        ("upstart", Self::Upstart),
+        ("systemd", Self::Systemd),
+        ("auto", Self::Auto),
+        ("no", Self::No),
+    ];
+}
+
+/// Which keys may go when memory is short, and which go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxmemoryPolicy {
+    /// Keys that expire, the longest unused first.
+    VolatileLru,
+    /// Keys that expire, the least often used first.
+    VolatileLfu,
+    /// Keys that expire, by chance.
+    VolatileRandom,
+    /// Keys that expire, the soonest first.
+    VolatileTtl,
+    /// Any key, the longest unused first.
+    AllKeysLru,
+    /// Any key, the least often used first.
+    AllKeysLfu,
+    /// Any key, by chance.
+    AllKeysRandom,
+    /// None: writes fail.
+    NoEviction,
+}
+
+impl MaxmemoryPolicy {
+    /// The words in the file.
+    pub const WORDS: &[(&str, Self)] = &[
+        ("volatile-lru", Self::VolatileLru),
+        ("volatile-lfu", Self::VolatileLfu),
+        ("volatile-random", Self::VolatileRandom),
+        ("volatile-ttl", Self::VolatileTtl),
+        ("allkeys-lru", Self::AllKeysLru),
+        ("allkeys-lfu", Self::AllKeysLfu),
+        ("allkeys-random", Self::AllKeysRandom),
+        ("noeviction", Self::NoEviction),
+    ];
+}
+
+/// Who may do something dangerous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// Nobody.
+    No,
+    /// Everybody.
+    Yes,
+    /// Clients on this machine: loopback or the unix socket.
+    Local,
+}
+
+impl Allowed {
+    /// The words in the file.
+    pub const WORDS: &[(&str, Self)] =
+        &[("no", Self::No), ("yes", Self::Yes), ("local", Self::Local)];
+
+    /// Whether this caller may.
+    pub const fn permits(self, caller: Caller) -> bool {
+        match self {
+            Self::No => false,
+            Self::Yes => true,
+            Self::Local => matches!(caller, Caller::Local),
+        }
+    }
+}
+
+/// Where a client sits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// On this machine: loopback or the unix socket.
+    Local,
+    /// Anywhere else.
+    Remote,
+}
+
+/// How one client's pipeline meets several shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PipelineOrder {
+    /// Commands take effect in the order sent.
+    Strict,
+    /// Commands on different shards may overlap; replies keep their order.
+    Relaxed,
+}
+
+impl PipelineOrder {
+    /// The words in the file.
+    pub const WORDS: &[(&str, Self)] = &[("strict", Self::Strict), ("relaxed", Self::Relaxed)];
+}

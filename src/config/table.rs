@@ -1,0 +1,387 @@
+//! Every setting, in one entry: what it means, its name, other names, field, type, default,
+//! bounds, and when it may change. All else about settings follows from this table.
+
+use super::choices::{Allowed, LogFormat, LogLevel, MaxmemoryPolicy, PipelineOrder, Supervised};
+use super::kinds::{
+    Choice, Clamped, Examples, FileLine, FilePath, Integer, Kind, Memory, Mention, Octal, Password,
+    Reason, YesNo,
+};
+use super::lists::{Addresses, CpuList, Percentiles, Rename, Renames, SavePoint, SavePoints};
+use super::notify::{Events, NotifyFlags};
+use super::output_limits::{ClassLimits, OutputLimits};
+use std::path::PathBuf;
+
+/// When a setting may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Only by the file and the command line.
+    AtStart,
+    /// By CONFIG SET too.
+    AtRuntime,
+    /// By CONFIG SET too, if `enable-protected-configs` lets the caller.
+    Protected,
+}
+
+/// What is known of one setting, and how to read and print it.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name, in lower case.
+    pub name: &'static str,
+    /// Older names for it.
+    pub aliases: &'static [&'static str],
+    /// What it means, in a sentence or two.
+    pub doc: &'static str,
+    /// When it may change.
+    pub change: Change,
+    /// Whether a file's line may hold several words.
+    pub many: bool,
+    /// Whether the value must not show in logs.
+    pub secret: bool,
+    /// Whether only the file and options may say it, and CONFIG GET keeps silent.
+    pub file_only: bool,
+    /// Reads words into the field; on failure the configuration is as it was.
+    pub read: fn(&mut Config, &[&[u8]], Mention) -> Result<(), Reason>,
+    /// The value as CONFIG GET gives it.
+    pub print: fn(&Config) -> Vec<u8>,
+    /// The lines of a file that give the value, without the name.
+    pub lines: fn(&Config) -> Vec<FileLine>,
+    /// Whether two configurations agree on it.
+    pub same: fn(&Config, &Config) -> bool,
+    /// What the file's reader should be warned of.
+    pub warning: fn(&Config) -> Option<&'static str>,
+    /// What is allowed, in words.
+    pub limits: fn() -> String,
+    /// Words on both sides of every limit.
+    pub examples: fn() -> Examples,
+}
+
+impl Setting {
+    /// Its name and its other names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
+
+/// The setting of this name, in any case, and the name as the table has it.
+pub fn find(name: &[u8]) -> Option<(&'static Setting, &'static str)> {
+    SETTINGS.iter().find_map(|setting| {
+        let found = setting.names().find(|listed| name.eq_ignore_ascii_case(listed.as_bytes()))?;
+        Some((setting, found))
+    })
+}
+
+macro_rules! settings {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:literal $(| $alias:literal)*
+        $field:ident: $type:ty = $default:expr, $kind:expr, $change:ident;
+    )*) => {
+        /// The value of every setting.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Config {
+            $( $(#[doc = $doc])+ pub $field: $type, )*
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $( $field: $default, )* }
+            }
+        }
+
+        /// All settings, by name.
+        pub static SETTINGS: &[Setting] = &[ $( Setting {
+            name: $name,
+            aliases: &[ $( $alias ),* ],
+            doc: concat!($( $doc ),+).trim_ascii(),
+            change: Change::$change,
+            many: traits_of(&$kind).many,
+            secret: traits_of(&$kind).secret,
+            file_only: traits_of(&$kind).file_only,
+            read: |config, words, mention| {
+                config.$field = ($kind).read(words, &config.$field, mention)?;
+                Ok(())
+            },
+            print: |config| ($kind).print(&config.$field),
+            lines: |config| {
+                let default: $type = $default;
+                ($kind).lines(&config.$field, &default)
+            },
+            same: |one, other| one.$field == other.$field,
+            warning: |config| ($kind).warning(&config.$field),
+            limits: || ($kind).limits(),
+            examples: || ($kind).examples(),
+        }, )* ];
+    };
+}
+
+struct Traits {
+    many: bool,
+    secret: bool,
+    file_only: bool,
+}
+
+const fn traits_of<K: Kind>(_: &K) -> Traits {
+    Traits { many: K::MANY, secret: K::SECRET, file_only: K::FILE_ONLY }
+}
+
+/// C's INT_MAX, the upper bound of many settings.
+const INT: u32 = i32::MAX.unsigned_abs();
+/// C's LONG_MAX, the upper bound of the wide ones.
+const LONG: u64 = i64::MAX.unsigned_abs();
+/// Shards in one process: far more than there are cores.
+const SHARDS_MAX: u16 = 1024;
+
+settings! {
+    /// How hard expired keys that nobody asks for are looked for: each step costs more CPU
+    /// and leaves less memory to keys that are gone.
+    "active-expire-effort" active_expire_effort: u32 = 1, Integer(1..=10), AtRuntime;
+
+    /// Addresses to listen on.
+    "bind" bind: Vec<String> = vec!["*".into(), "-::*".into()], Addresses, AtRuntime;
+
+    /// Bytes that may wait for a client that does not read: it is cut beyond the hard limit,
+    /// or after so many seconds beyond the soft one. 0 is no limit.
+    "client-output-buffer-limit" client_output_buffer_limit: OutputLimits = OutputLimits::DEFAULT,
+        ClassLimits, AtRuntime;
+
+    /// Bytes of a request that may be waiting for its end; a client that sends more is cut.
+    "client-query-buffer-limit" client_query_buffer_limit: u64 = 1 << 30,
+        Memory(1 << 20..=LONG), AtRuntime;
+
+    /// Microseconds from which on a command is put into the slow log; -1 for never, 0 for all.
+    "commandlog-execution-slower-than" | "slowlog-log-slower-than"
+        commandlog_execution_slower_than: i64 = 10_000, Integer(-1..=i64::MAX), AtRuntime;
+
+    /// Entries of the log of large replies.
+    "commandlog-large-reply-max-len" commandlog_large_reply_max_len: u64 = 128,
+        Integer(0..=LONG), AtRuntime;
+
+    /// Entries of the log of large requests.
+    "commandlog-large-request-max-len" commandlog_large_request_max_len: u64 = 128,
+        Integer(0..=LONG), AtRuntime;
+
+    /// Bytes of a reply from which on its command is logged as large; -1 for never.
+    "commandlog-reply-larger-than" commandlog_reply_larger_than: i64 = 1 << 20,
+        Integer(-1..=i64::MAX), AtRuntime;
+
+    /// Bytes of a request from which on it is logged as large; -1 for never.
+    "commandlog-request-larger-than" commandlog_request_larger_than: i64 = 1 << 20,
+        Integer(-1..=i64::MAX), AtRuntime;
+
+    /// Entries of the slow log.
+    "commandlog-slow-execution-max-len" | "slowlog-max-len"
+        commandlog_slow_execution_max_len: u64 = 128, Integer(0..=LONG), AtRuntime;
+
+    /// Databases that SELECT can choose from.
+    "databases" databases: u32 = 16, Integer(1..=INT), AtStart;
+
+    /// The working folder: relative paths begin here.
+    "dir" dir: PathBuf = PathBuf::from("."), FilePath, Protected;
+
+    /// Who may use DEBUG.
+    "enable-debug-command" enable_debug_command: Allowed = Allowed::No, Choice(Allowed::WORDS),
+        AtStart;
+
+    /// Who may change protected settings (`dir`) by CONFIG SET.
+    "enable-protected-configs" enable_protected_configs: Allowed = Allowed::No,
+        Choice(Allowed::WORDS), AtStart;
+
+    /// Times a second that background work gets its turn. Values out of bounds are pulled in.
+    "hz" hz: u32 = 10, Clamped { taken: 0..=INT, kept: 1..=500 }, AtRuntime;
+
+    /// Whether the time of each command is counted, for INFO latencystats.
+    "latency-tracking" latency_tracking: bool = true, YesNo, AtRuntime;
+
+    /// The percentiles that INFO latencystats shows.
+    "latency-tracking-info-percentiles" latency_tracking_info_percentiles: Vec<f64> =
+        vec![50.0, 99.0, 99.9], Percentiles, AtRuntime;
+
+    /// Whether evicted values are freed in the background.
+    "lazyfree-lazy-eviction" lazyfree_lazy_eviction: bool = true, YesNo, AtRuntime;
+
+    /// Whether expired values are freed in the background.
+    "lazyfree-lazy-expire" lazyfree_lazy_expire: bool = true, YesNo, AtRuntime;
+
+    /// Whether overwritten values (RENAME, SET, stores) are freed in the background.
+    "lazyfree-lazy-server-del" lazyfree_lazy_server_del: bool = true, YesNo, AtRuntime;
+
+    /// Whether DEL frees in the background, as UNLINK does.
+    "lazyfree-lazy-user-del" lazyfree_lazy_user_del: bool = true, YesNo, AtRuntime;
+
+    /// Whether FLUSHALL and FLUSHDB free in the background when they do not say.
+    "lazyfree-lazy-user-flush" lazyfree_lazy_user_flush: bool = true, YesNo, AtRuntime;
+
+    /// Minutes after which an unused key's LFU counter loses one; 0 for never.
+    "lfu-decay-time" lfu_decay_time: u32 = 1, Integer(0..=INT), AtRuntime;
+
+    /// How slowly the LFU counter of a busy key grows.
+    "lfu-log-factor" lfu_log_factor: u32 = 10, Integer(0..=INT), AtRuntime;
+
+    /// Shape of log lines: as Valkey writes them, or one JSON object each.
+    "log-format" log_format: LogFormat = LogFormat::Text, Choice(LogFormat::WORDS), AtRuntime;
+
+    /// The file to log into; empty for standard output.
+    "logfile" logfile: PathBuf = PathBuf::new(), FilePath, AtStart;
+
+    /// The least severe lines that are logged.
+    "loglevel" loglevel: LogLevel = LogLevel::Notice, Choice(LogLevel::WORDS), AtRuntime;
+
+    /// Clients that may be connected at once.
+    "maxclients" maxclients: u32 = 10_000, Integer(1..=u32::MAX), AtRuntime;
+
+    /// Memory for keys and buffers, over all shards; 0 for no limit.
+    "maxmemory" maxmemory: u64 = 0, Memory(0..=u64::MAX), AtRuntime;
+
+    /// Which keys may go when `maxmemory` is reached.
+    "maxmemory-policy" maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::NoEviction,
+        Choice(MaxmemoryPolicy::WORDS), AtRuntime;
+
+    /// Keys looked at for each that is evicted.
+    "maxmemory-samples" maxmemory_samples: u32 = 5, Integer(1..=64), AtRuntime;
+
+    /// Keyspace events to publish: `K` and `E` choose the channels, `A` stands for `g$lshzxetd`.
+    "notify-keyspace-events" notify_keyspace_events: NotifyFlags = NotifyFlags::default(), Events,
+        AtRuntime;
+
+    /// The file that holds the process id while the server runs; empty for none.
+    "pidfile" pidfile: PathBuf = PathBuf::new(), FilePath, AtStart;
+
+    /// Whether commands of one pipeline take effect in their order on all shards, or may
+    /// overlap; replies keep their order either way.
+    "pipeline-order" pipeline_order: PipelineOrder = PipelineOrder::Strict,
+        Choice(PipelineOrder::WORDS), AtRuntime;
+
+    /// TCP port; 0 for none.
+    "port" port: u16 = 6379, Integer(0..=65535), AtRuntime;
+
+    /// Whether only this machine is served while there is neither a password nor a `bind`.
+    "protected-mode" protected_mode: bool = true, YesNo, AtRuntime;
+
+    /// Bytes that one argument, and one string, may have.
+    "proto-max-bulk-len" proto_max_bulk_len: u64 = 512 << 20, Memory(1 << 20..=LONG), AtRuntime;
+
+    /// Gives a command another name, or takes it away.
+    "rename-command" rename_command: Vec<Rename> = Vec::new(), Renames, AtStart;
+
+    /// The password of the default user; empty for none.
+    "requirepass" requirepass: Vec<u8> = Vec::new(), Password, AtRuntime;
+
+    /// When to write a snapshot: after so many seconds, if so many changes were made.
+    "save" save: Vec<SavePoint> = default_save(), SavePoints, AtRuntime;
+
+    /// Processors to pin the shards to, in their order; empty for those the process may use.
+    "shard-cpus" shard_cpus: Vec<usize> = Vec::new(), CpuList, AtStart;
+
+    /// Shards, each with its own thread; 0 for as many as processors the process may use.
+    "shards" shards: u16 = 0, Integer(0..=SHARDS_MAX), AtStart;
+
+    /// Who supervises the process and wants to be told that it is ready.
+    "supervised" supervised: Supervised = Supervised::No, Choice(Supervised::WORDS), AtStart;
+
+    /// Connections that may wait to be accepted.
+    "tcp-backlog" tcp_backlog: u32 = 511, Integer(0..=INT), AtStart;
+
+    /// Seconds of silence after which the kernel asks whether the peer is there; 0 for never.
+    "tcp-keepalive" tcp_keepalive: u32 = 300, Integer(0..=INT), AtRuntime;
+
+    /// Seconds after which a silent client is closed; 0 for never.
+    "timeout" timeout: u32 = 0, Integer(0..=INT), AtRuntime;
+
+    /// Path of the unix socket; empty for none.
+    "unixsocket" unixsocket: PathBuf = PathBuf::new(), FilePath, AtStart;
+
+    /// Permissions of the unix socket; 0 to leave them to the umask.
+    "unixsocketperm" unixsocketperm: u32 = 0, Octal(0..=0o777), AtStart;
+}
+
+fn default_save() -> Vec<SavePoint> {
+    let point = |(seconds, changes)| SavePoint { seconds, changes };
+    [(3600, 1), (300, 100), (60, 10_000)].map(point).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::split;
+    use super::*;
+
+    /// The words of an example, as they would stand in a file's line.
+    fn words(setting: &Setting, text: &str) -> Vec<Vec<u8>> {
+        if setting.many && !text.is_empty() {
+            split(text.as_bytes()).expect("examples are balanced")
+        } else {
+            vec![text.as_bytes().to_vec()]
+        }
+    }
+
+    fn read(setting: &Setting, words: &[Vec<u8>]) -> Result<Config, Reason> {
+        let mut config = Config::default();
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        (setting.read)(&mut config, &words, Mention::First).map(|()| config)
+    }
+
+    #[test]
+    fn names_are_sorted_unique_and_lower_case() {
+        assert!(SETTINGS.is_sorted_by(|one, next| one.name < next.name));
+        let mut names: Vec<_> = SETTINGS.iter().flat_map(Setting::names).collect();
+        assert!(names.iter().all(|name| *name == name.to_ascii_lowercase()));
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn each_setting_says_what_it_means() {
+        for setting in SETTINGS {
+            assert!(setting.doc.ends_with('.'), "{}: {}", setting.name, setting.doc);
+            assert!(!setting.doc.contains("  "), "{}", setting.name);
+            assert!(!(setting.limits)().is_empty(), "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn each_value_reads_back_from_what_is_printed() {
+        for setting in SETTINGS {
+            for text in (setting.examples)().good {
+                let config = read(setting, &words(setting, &text))
+                    .unwrap_or_else(|reason| panic!("{} {text}: {reason}", setting.name));
+                let mut again = Config::default();
+                let mut mention = Mention::First;
+                for line in (setting.lines)(&config) {
+                    let words = split(&line.words).expect("printed lines are balanced");
+                    let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                    (setting.read)(&mut again, &words, mention).unwrap();
+                    mention = Mention::Again;
+                }
+                assert_eq!(again, config, "{} {text}", setting.name);
+                // What CONFIG GET prints may be given to CONFIG SET, but for hidden letters.
+                if !setting.file_only && setting.name != "notify-keyspace-events" {
+                    let printed = String::from_utf8((setting.print)(&config)).unwrap();
+                    assert_eq!(read(setting, &words(setting, &printed)), Ok(config));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_refused_with_a_reason() {
+        for setting in SETTINGS {
+            let examples = (setting.examples)();
+            assert!(!examples.good.is_empty(), "{}", setting.name);
+            for text in examples.bad {
+                let reason = read(setting, &words(setting, &text))
+                    .map(|_| format!("{} takes {text:?}", setting.name))
+                    .expect_err("an example of what is refused");
+                assert!(!reason.is_empty(), "{} {text}", setting.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_found_in_any_case_and_by_its_alias() {
+        let (setting, name) = find(b"SlowLog-Max-Len").unwrap();
+        assert_eq!(setting.name, "commandlog-slow-execution-max-len");
+        assert_eq!(name, "slowlog-max-len");
+        assert!(find(b"nosuch").is_none());
+    }
+}
