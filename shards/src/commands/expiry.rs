@@ -1,10 +1,9 @@
 //! Expiry as arguments say it: EX, PX, EXAT, PXAT, KEEPTTL, PERSIST.
 
-use alloc::format;
-
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMs;
-use crate::keyspace::selected::Expiry;
+use crate::effects::Class;
+use crate::keyspace::selected::{Expiry, Key, Selected};
 use crate::resp::error::Error;
 
 /// How a number says when a key expires.
@@ -46,19 +45,29 @@ impl TimeForm {
 
     /// When a key expires that `command` was given this for; it must lie after 1970 or, if counted
     /// from now, after now. A time that is past already is fine.
-    pub fn deadline(self, text: &[u8], now: UnixMs, command: &str) -> Result<UnixMs, Error> {
+    pub fn deadline(
+        self,
+        text: &[u8],
+        now: UnixMs,
+        command: &'static str,
+    ) -> Result<UnixMs, Error> {
         let number = parse_i64(text).ok_or(Error::NotInteger)?;
         if number <= 0 {
-            return Err(invalid(command));
+            return Err(Error::InvalidExpire(command));
         }
-        let at = self.unix_ms(number, now).ok_or_else(|| invalid(command))?;
+        let at = self.unix_ms(number, now).ok_or(Error::InvalidExpire(command))?;
         Ok(UnixMs(at.cast_unsigned()))
     }
 }
 
-/// `ERR invalid expire time in 'set' command`
-pub fn invalid(command: &str) -> Error {
-    Error::Owned(format!("ERR invalid expire time in '{command}' command"))
+/// Removes `key`, which is there, because the running command gave it a time that is past. What is
+/// logged is the removal, so that a replica need not judge the time by a clock of its own.
+#[cold]
+pub fn remove_expired(db: &mut Selected<'_>, key: Key<'_>) {
+    db.remove(key);
+    db.keyspace.stats.expired += 1;
+    db.changed(key, Class::Expired, "expired");
+    db.effects.log_instead(&[b"UNLINK", key.bytes]);
 }
 
 /// What a command's options say of expiry.
@@ -103,7 +112,7 @@ impl<'a> Wish<'a> {
     }
 
     /// What it means for a value that `command` sets.
-    pub fn resolve(self, now: UnixMs, command: &str) -> Result<Expiry, Error> {
+    pub fn resolve(self, now: UnixMs, command: &'static str) -> Result<Expiry, Error> {
         match self {
             Self::Unsaid => Ok(Expiry::Clear),
             Self::Keep => Ok(Expiry::Keep),
@@ -116,6 +125,8 @@ impl<'a> Wish<'a> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     const NOW: UnixMs = UnixMs(1_000_000);
@@ -145,7 +156,6 @@ mod tests {
             }
             Ok(wish)
         };
-        use alloc::vec::Vec;
         assert_eq!(take(&["ex", "1", "EX", "2"]), Ok(Wish::Time(TimeForm::Ex, b"2")));
         assert_eq!(take(&["KeepTTL", "keepttl", "FOO"]), Ok(Wish::Keep));
         assert_eq!(take(&["EX", "1", "PX", "2"]), Err(Error::Syntax));

@@ -6,10 +6,6 @@ use crate::keyspace::db::Entry;
 use crate::keyspace::selected::{Key, Selected};
 use crate::resp::error::Error;
 
-/// The string would be longer than the setting allows.
-pub const TOO_LONG: Error =
-    Error::Text("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
-
 const NO_MEMORY: Error = Error::Text("OOM the string does not fit into memory");
 
 /// Makes room for `more` bytes, or says that there is none.

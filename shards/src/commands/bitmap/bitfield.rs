@@ -164,10 +164,7 @@ fn parse(ctx: &Ctx<'_>) -> Result<Vec<Operation>, Error> {
         if !known || after.len() < operands {
             return Err(Error::Syntax);
         }
-        let field = FieldType::parse(after[0]).ok_or(Error::Text(
-            "ERR Invalid bitfield type. Use something like i16 u8. \
-             Note that u64 is not supported but i64 is.",
-        ))?;
+        let field = FieldType::parse(after[0]).ok_or(Error::BitfieldType)?;
         let offset = field_offset(after[1], field.width(), bytes_max)?;
         let number = || parse_i64(after[2]).ok_or(Error::NotInteger);
         let deed = if is(b"GET") {
@@ -184,8 +181,11 @@ fn parse(ctx: &Ctx<'_>) -> Result<Vec<Operation>, Error> {
 }
 
 fn parse_overflow(kind: &[u8]) -> Result<Overflow, Error> {
-    let kinds =
-        [(b"WRAP".as_slice(), Overflow::Wrap), (b"SAT", Overflow::Saturate), (b"FAIL", Overflow::Fail)];
+    let kinds = [
+        (b"WRAP".as_slice(), Overflow::Wrap),
+        (b"SAT", Overflow::Saturate),
+        (b"FAIL", Overflow::Fail),
+    ];
     kinds
         .into_iter()
         .find(|(name, _)| kind.eq_ignore_ascii_case(name))

@@ -20,10 +20,7 @@ pub(super) const BITOP: Command = Command {
         syntax: "<AND | OR | XOR | NOT> destkey key [key ...]",
         arity: Arity::AtLeast(4),
         flags: Flags::of(&[Flag::Write, Flag::DenyOom]),
-        keys: &[
-            KeySpec::nth(2, &["OW", "UPDATE"]),
-            KeySpec::from(3, 1, &["RO", "ACCESS"]),
-        ],
+        keys: &[KeySpec::nth(2, &["OW", "UPDATE"]), KeySpec::from(3, 1, &["RO", "ACCESS"])],
         ..Spec::EMPTY
     },
     run: bitop,

@@ -3,7 +3,8 @@
 /// Bits that are 1.
 pub(super) fn count(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
-    let words: u64 = words.iter().map(|word| u64::from(u64::from_ne_bytes(*word).count_ones())).sum();
+    let words: u64 =
+        words.iter().map(|word| u64::from(u64::from_ne_bytes(*word).count_ones())).sum();
     let rest: u64 = rest.iter().map(|byte| u64::from(byte.count_ones())).sum();
     words + rest
 }

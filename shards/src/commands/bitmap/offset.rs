@@ -3,8 +3,6 @@
 use crate::base::number::parse_i64;
 use crate::resp::error::Error;
 
-const OFFSET: Error = Error::Text("ERR bit offset is not an integer or out of range");
-
 /// The bit offset that `text` says; its byte must be one a string of `bytes_max` bytes has.
 pub(super) fn bit_offset(text: &[u8], bytes_max: usize) -> Result<u64, Error> {
     checked(parse_i64(text), bytes_max)
@@ -22,8 +20,8 @@ pub(super) fn field_offset(text: &[u8], width: u32, bytes_max: usize) -> Result<
 }
 
 fn checked(offset: Option<i64>, bytes_max: usize) -> Result<u64, Error> {
-    let offset = u64::try_from(offset.ok_or(OFFSET)?).map_err(|_| OFFSET)?;
-    if offset / 8 < bytes_max as u64 { Ok(offset) } else { Err(OFFSET) }
+    let offset = u64::try_from(offset.ok_or(Error::BitOffset)?).map_err(|_| Error::BitOffset)?;
+    if offset / 8 < bytes_max as u64 { Ok(offset) } else { Err(Error::BitOffset) }
 }
 
 /// The byte that holds this bit, and the bit's place in it counted from the lowest.

@@ -63,10 +63,7 @@ mod tests {
         assert_eq!(of(&[b"-100", b"-50"]), Some((0, 7)));
         assert_eq!(of(&[b"2", b"1"]), None);
         assert_eq!(of(&[b"3"]), None);
-        assert_eq!(
-            of(&[b"-9223372036854775808", b"9223372036854775807", b"BIT"]),
-            Some((0, 23))
-        );
+        assert_eq!(of(&[b"-9223372036854775808", b"9223372036854775807", b"BIT"]), Some((0, 23)));
         assert_eq!(BitRange::ALL.of(0), None);
     }
 }

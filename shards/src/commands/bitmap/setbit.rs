@@ -29,7 +29,7 @@ fn setbit(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let bit = match ctx.args[3] {
         b"0" => 0u8,
         b"1" => 1,
-        _ => return Err(Error::Text("ERR bit is not an integer or out of range")),
+        _ => return Err(Error::Bit),
     };
     let (at, shift) = byte_and_shift(offset);
     let key = ctx.key(1);

@@ -1,7 +1,7 @@
 //! APPEND key value
 
 use crate::commands::ctx::Ctx;
-use crate::commands::growth::{TOO_LONG, reserve};
+use crate::commands::growth::reserve;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::effects::Class;
 use crate::keyspace::db::Entry;
@@ -31,7 +31,7 @@ fn append(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         Some(entry) => {
             let bytes = entry.bytes_mut().ok_or(Error::WrongType)?;
             if bytes_max < bytes.len().saturating_add(value.len()) {
-                return Err(TOO_LONG);
+                return Err(Error::StringTooLong);
             }
             reserve(bytes, value.len())?;
             bytes.extend_from_slice(value);

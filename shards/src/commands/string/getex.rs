@@ -4,7 +4,7 @@
 use crate::base::number::format_u64;
 use crate::base::time::UnixMs;
 use crate::commands::ctx::Ctx;
-use crate::commands::expiry::Wish;
+use crate::commands::expiry::{Wish, remove_expired};
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::effects::Class;
 use crate::keyspace::selected::Key;
@@ -66,8 +66,7 @@ fn getex(ctx: &mut Ctx<'_>) -> Result<(), Error> {
 
 fn expire_at(ctx: &mut Ctx<'_>, key: Key<'_>, at: UnixMs) {
     if at <= ctx.db.now() {
-        ctx.db.expire(key);
-        ctx.db.effects.log_nothing();
+        remove_expired(&mut ctx.db, key);
         return;
     }
     ctx.db.set_expire(key, Some(at));

@@ -47,7 +47,7 @@ pub(super) const DECRBY: Command = Command {
     },
     run: |ctx| {
         let decrement = parse_i64(ctx.args[2]).ok_or(Error::NotInteger)?;
-        add(ctx, decrement.checked_neg().ok_or(Error::Text("ERR decrement would overflow"))?)
+        add(ctx, decrement.checked_neg().ok_or(Error::DecrementOverflow)?)
     },
 };
 
@@ -61,8 +61,6 @@ const SPEC: Spec = Spec {
     ..Spec::EMPTY
 };
 
-const OVERFLOW: Error = Error::Text("ERR increment or decrement would overflow");
-
 fn add(ctx: &mut Ctx<'_>, increment: i64) -> Result<(), Error> {
     let key = ctx.key(1);
     let sum = match ctx.db.write(key) {
@@ -72,7 +70,7 @@ fn add(ctx: &mut Ctx<'_>, increment: i64) -> Result<(), Error> {
                 Value::Bytes(bytes) => parse_i64(bytes).ok_or(Error::NotInteger)?,
                 Value::Object(_) => return Err(Error::WrongType),
             };
-            let sum = before.checked_add(increment).ok_or(OVERFLOW)?;
+            let sum = before.checked_add(increment).ok_or(Error::Overflow)?;
             entry.set_int(sum);
             sum
         }

@@ -31,9 +31,8 @@ pub(super) const LCS: Command = Command {
 };
 
 const NOT_STRINGS: Error = Error::Text("ERR The specified keys must contain string values");
-const TOO_MUCH: Error = Error::Text(
-    "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
-);
+const TOO_MUCH: Error =
+    Error::Text("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
 
 fn lcs(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let (first, second) = (ctx.key(1), ctx.key(2));

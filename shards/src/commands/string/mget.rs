@@ -1,9 +1,7 @@
 //! MGET key [key ...]
 
 use crate::commands::ctx::Ctx;
-use crate::commands::spec::{
-    Arity, Command, Flag, Flags, Group, KeySpec, Merge, Spec, Spread,
-};
+use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Merge, Spec, Spread};
 use crate::resp::error::Error;
 
 pub(super) const MGET: Command = Command {

@@ -3,9 +3,7 @@
 use alloc::string::ToString;
 
 use crate::commands::ctx::Ctx;
-use crate::commands::spec::{
-    Arity, Command, Flag, Flags, Group, KeySpec, Merge, Spec, Spread,
-};
+use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Merge, Spec, Spread};
 use crate::effects::Class;
 use crate::keyspace::selected::Expiry;
 use crate::resp::error::Error;

@@ -5,9 +5,7 @@ use alloc::vec::Vec;
 
 use crate::base::number::{format_u64, parse_i64};
 use crate::commands::ctx::Ctx;
-use crate::commands::spec::{
-    Arity, Begin, Command, Find, Flag, Flags, Group, KeySpec, Spec,
-};
+use crate::commands::spec::{Arity, Begin, Command, Find, Flag, Flags, Group, KeySpec, Spec};
 use crate::commands::string::set_options::{Condition, SetOptions};
 use crate::effects::Class;
 use crate::keyspace::selected::Expiry;
@@ -35,13 +33,11 @@ pub(super) const MSETEX: Command = Command {
     run: msetex,
 };
 
-const NUMKEYS: Error = Error::Text("ERR invalid numkeys value or out of range");
-
 fn msetex(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let keys = parse_i64(ctx.args[1])
         .and_then(|keys| usize::try_from(keys).ok())
         .filter(|keys| (1..=MAX_KEYS).contains(keys))
-        .ok_or(NUMKEYS)?;
+        .ok_or(Error::NumKeys)?;
     let options_at = 2 + 2 * keys;
     let options = SetOptions::parse(ctx.args.get(options_at..).ok_or(Error::Syntax)?)?;
     if options.get || matches!(options.condition, Condition::Equal(_)) {

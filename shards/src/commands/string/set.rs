@@ -4,6 +4,7 @@
 use crate::base::number::format_u64;
 use crate::base::time::UnixMs;
 use crate::commands::ctx::Ctx;
+use crate::commands::expiry::remove_expired;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::commands::string::set_options::{Condition, SetOptions};
 use crate::effects::Class;
@@ -97,8 +98,7 @@ fn look(ctx: &mut Ctx<'_>, key: Key<'_>, options: &SetOptions<'_>) -> Result<boo
 pub(super) fn set_until(ctx: &mut Ctx<'_>, key: Key<'_>, value: &[u8], at: UnixMs) {
     if at <= ctx.db.now() {
         if ctx.db.write(key).is_some() {
-            ctx.db.expire(key);
-            ctx.db.effects.log_nothing();
+            remove_expired(&mut ctx.db, key);
         }
         return;
     }

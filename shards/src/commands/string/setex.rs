@@ -37,7 +37,7 @@ const SPEC: Spec = Spec {
     ..Spec::EMPTY
 };
 
-fn set_for(ctx: &mut Ctx<'_>, form: TimeForm, command: &str) -> Result<(), Error> {
+fn set_for(ctx: &mut Ctx<'_>, form: TimeForm, command: &'static str) -> Result<(), Error> {
     let at = form.deadline(ctx.args[2], ctx.db.now(), command)?;
     let key = ctx.key(1);
     set_until(ctx, key, ctx.args[3], at);

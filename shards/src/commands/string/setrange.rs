@@ -2,7 +2,7 @@
 
 use crate::base::number::parse_i64;
 use crate::commands::ctx::Ctx;
-use crate::commands::growth::{TOO_LONG, edit_padded};
+use crate::commands::growth::edit_padded;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::effects::Class;
 use crate::resp::error::Error;
@@ -27,8 +27,7 @@ pub(super) const SETRANGE: Command = Command {
 fn setrange(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let key = ctx.key(1);
     let offset = parse_i64(ctx.args[2]).ok_or(Error::NotInteger)?;
-    let offset =
-        usize::try_from(offset).map_err(|_| Error::Text("ERR offset is out of range"))?;
+    let offset = usize::try_from(offset).map_err(|_| Error::OffsetOutOfRange)?;
     let value = ctx.args[3];
     let end = offset.saturating_add(value.len());
     if value.is_empty() || ctx.db.keyspace.settings.string_bytes_max < end {
@@ -39,7 +38,7 @@ fn setrange(ctx: &mut Ctx<'_>) -> Result<(), Error> {
             None => 0,
         };
         if !value.is_empty() {
-            return Err(TOO_LONG);
+            return Err(Error::StringTooLong);
         }
         ctx.replies.integer(len as i64);
         return Ok(());

@@ -50,7 +50,11 @@ impl Subsequence {
                 }
                 open = true;
             } else {
-                if rows.grows(i, j) { i -= 1 } else { j -= 1 }
+                if rows.grows(i, j) {
+                    i -= 1
+                } else {
+                    j -= 1
+                }
                 open = false;
             }
         }
