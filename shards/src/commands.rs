@@ -2,6 +2,8 @@
 
 pub mod spec;
 pub mod ctx;
+pub mod expiry;
+pub mod growth;
 pub mod table;
 mod string;
 mod bitmap;

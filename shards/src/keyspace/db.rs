@@ -93,12 +93,17 @@ pub struct Db {
     /// (when, hash) of every entry that expires: exact, in the order in which they are due. Two
     /// keys with the same hash and time share an element; the second then expires when looked up.
     due: BTreeSet<(UnixMs, u64)>,
+    /// No entry is due before this. Kept beside the index because every lookup asks for it.
+    next_due: UnixMs,
 }
+
+/// Later than every expiry time that is ever due.
+const NEVER: UnixMs = UnixMs(u64::MAX);
 
 impl Db {
     /// An empty database; allocates nothing.
     pub const fn new(seed: HashSeed) -> Self {
-        Self { table: Table::new(seed), due: BTreeSet::new() }
+        Self { table: Table::new(seed), due: BTreeSet::new(), next_due: NEVER }
     }
 
     /// Keys, expired ones that are still there included.
@@ -138,7 +143,7 @@ impl Db {
     #[inline]
     pub fn insert(&mut self, hash: u64, entry: Entry) {
         if let Some(at) = entry.expire() {
-            self.due.insert((at, hash));
+            self.note_due(at, hash);
         }
         self.table.insert(hash, entry);
     }
@@ -148,7 +153,7 @@ impl Db {
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
         let entry = self.table.remove(hash, key)?;
         if let Some(at) = entry.expire() {
-            self.due.remove(&(at, hash));
+            self.forget_due((at, hash));
         }
         Some(entry)
     }
@@ -171,10 +176,10 @@ impl Db {
         }
         entry.set_expire(at);
         if let Some(before) = before {
-            self.due.remove(&(before, hash));
+            self.forget_due((before, hash));
         }
         if let Some(at) = at {
-            self.due.insert((at, hash));
+            self.note_due(at, hash);
         }
         true
     }
@@ -185,6 +190,12 @@ impl Db {
         self.due.first().copied().filter(|due| due.0 <= now)
     }
 
+    /// The earliest expiry time; later than any clock if nothing expires.
+    #[inline]
+    pub fn next_due(&self) -> UnixMs {
+        self.next_due
+    }
+
     /// Expiry times in order, for volatile-ttl, averages and sampling.
     pub fn due(&self) -> &BTreeSet<(UnixMs, u64)> {
         &self.due
@@ -193,6 +204,14 @@ impl Db {
     /// Drops an element of the index that no entry stands behind (see `due`).
     pub fn forget_due(&mut self, due: (UnixMs, u64)) {
         self.due.remove(&due);
+        if due.0 == self.next_due {
+            self.next_due = self.due.first().map_or(NEVER, |first| first.0);
+        }
+    }
+
+    fn note_due(&mut self, at: UnixMs, hash: u64) {
+        self.due.insert((at, hash));
+        self.next_due = self.next_due.min(at);
     }
 
     /// Bytes of the tables, entries not counted.

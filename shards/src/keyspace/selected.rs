@@ -105,33 +105,31 @@ impl Selected<'_> {
         self.effects.event(Class::New, "new", self.index, key.bytes);
     }
 
-    /// Makes `key` this string, whatever it was.
+    /// Makes `key` this string, whatever it was. A key that is there and does not expire costs
+    /// one lookup.
     #[inline]
     pub fn set_string(&mut self, key: Key<'_>, bytes: &[u8], expiry: Expiry) {
-        let expiry = match self.write(key) {
-            Some(entry) if entry.string_encoding().is_some() => {
-                entry.set_string(bytes);
-                match (expiry, entry.expire()) {
-                    (Expiry::Clear, Some(_)) | (Expiry::At(_), _) => expiry,
-                    (Expiry::Clear, None) | (Expiry::Keep, _) => Expiry::Keep,
-                }
+        let Some(entry) = self.write(key) else {
+            let mut entry = Entry::string(key.bytes, bytes);
+            if let Expiry::At(at) = expiry {
+                entry.set_expire(Some(at));
             }
-            Some(entry) => {
-                let kept = entry.expire();
-                self.db().remove(key.hash, key.bytes);
-                self.insert(key, Entry::string(key.bytes, bytes));
-                match (expiry, kept) {
-                    (Expiry::Keep, Some(at)) => Expiry::At(at),
-                    (other, _) => other,
-                }
-            }
-            None => {
-                self.insert(key, Entry::string(key.bytes, bytes));
-                expiry
-            }
+            return self.insert(key, entry);
         };
+        let before = entry.expire();
+        if entry.string_encoding().is_some() {
+            entry.set_string(bytes);
+        } else {
+            // A collection does not become a string in place: its entry makes way.
+            let mut fresh = Entry::string(key.bytes, bytes);
+            fresh.set_access(entry.access());
+            fresh.set_expire(before);
+            self.db().remove(key.hash, key.bytes);
+            self.db().insert(key.hash, fresh);
+        }
         match expiry {
             Expiry::Keep => {}
+            Expiry::Clear if before.is_none() => {}
             Expiry::Clear => self.set_expire(key, None),
             Expiry::At(at) => self.set_expire(key, Some(at)),
         }
@@ -154,6 +152,12 @@ impl Selected<'_> {
     pub fn changed(&mut self, key: Key<'_>, class: Class, event: &'static str) {
         self.effects.dirty += 1;
         self.touch(self.index, key.hash);
+        self.event(key, class, event);
+    }
+
+    /// Tells whoever asked for such events one more thing about `key`, which changed already.
+    #[inline]
+    pub fn event(&mut self, key: Key<'_>, class: Class, event: &'static str) {
         self.effects.event(class, event, self.index, key.bytes);
     }
 
@@ -171,7 +175,8 @@ impl Selected<'_> {
     pub fn expire_if_due(&mut self, key: Key<'_>) {
         let Keyspace { dbs, now, .. } = &mut *self.keyspace;
         let db = &mut dbs[self.index];
-        if db.volatile_len() == 0 {
+        // Background expiry keeps up, so that as a rule nothing is due and no lookup is needed.
+        if *now < db.next_due() {
             return;
         }
         let due = db.find(key.hash, key.bytes).and_then(Entry::expire).is_some_and(|at| at <= *now);

@@ -1,0 +1,166 @@
+//! Expiry as arguments say it: EX, PX, EXAT, PXAT, KEEPTTL, PERSIST.
+
+use crate::base::number::parse_i64;
+use crate::base::time::UnixMs;
+use crate::effects::Class;
+use crate::keyspace::selected::{Expiry, Key, Selected};
+use crate::resp::error::Error;
+
+/// How a number says when a key expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeForm {
+    /// Seconds from now.
+    Ex,
+    /// Milliseconds from now.
+    Px,
+    /// Unix time in seconds.
+    ExAt,
+    /// Unix time in milliseconds.
+    PxAt,
+}
+
+impl TimeForm {
+    /// The form this option's name stands for.
+    pub fn from_token(token: &[u8]) -> Option<Self> {
+        let forms = [
+            (b"EX".as_slice(), Self::Ex),
+            (b"PX", Self::Px),
+            (b"EXAT", Self::ExAt),
+            (b"PXAT", Self::PxAt),
+        ];
+        forms.into_iter().find(|(name, _)| token.eq_ignore_ascii_case(name)).map(|(_, form)| form)
+    }
+
+    /// The Unix time in milliseconds that `number` says, be it past or before 1970; `None` if it
+    /// takes more than 64 bits.
+    pub fn unix_ms(self, number: i64, now: UnixMs) -> Option<i64> {
+        let now = i64::try_from(now.0).expect("the clock is far from the end of 63 bits");
+        match self {
+            Self::Ex => number.checked_mul(1000)?.checked_add(now),
+            Self::Px => number.checked_add(now),
+            Self::ExAt => number.checked_mul(1000),
+            Self::PxAt => Some(number),
+        }
+    }
+
+    /// When a key expires that `command` was given this for; it must lie after 1970 or, if counted
+    /// from now, after now. A time that is past already is fine.
+    pub fn deadline(
+        self,
+        text: &[u8],
+        now: UnixMs,
+        command: &'static str,
+    ) -> Result<UnixMs, Error> {
+        let number = parse_i64(text).ok_or(Error::NotInteger)?;
+        if number <= 0 {
+            return Err(Error::InvalidExpire(command));
+        }
+        let at = self.unix_ms(number, now).ok_or(Error::InvalidExpire(command))?;
+        Ok(UnixMs(at.cast_unsigned()))
+    }
+}
+
+/// Removes `key`, which is there, because the running command gave it a time that is past. What is
+/// logged is the removal, so that a replica need not judge the time by a clock of its own.
+#[cold]
+pub fn remove_expired(db: &mut Selected<'_>, key: Key<'_>) {
+    db.remove(key);
+    db.keyspace.stats.expired += 1;
+    db.changed(key, Class::Expired, "expired");
+    db.effects.log_instead(&[b"UNLINK", key.bytes]);
+}
+
+/// What a command's options say of expiry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wish<'a> {
+    /// Nothing.
+    #[default]
+    Unsaid,
+    /// KEEPTTL
+    Keep,
+    /// PERSIST
+    Persist,
+    /// EX, PX, EXAT or PXAT with a number that nobody has looked at yet.
+    Time(TimeForm, &'a [u8]),
+}
+
+impl<'a> Wish<'a> {
+    /// Takes in the option that `args` begin with and returns how many arguments it took: none if
+    /// it is not about expiry. The same option twice is fine, the last one counts; two different
+    /// ones are an error.
+    pub fn take(&mut self, args: &[&'a [u8]]) -> Result<usize, Error> {
+        let [token, rest @ ..] = args else { return Ok(0) };
+        let (wish, taken) = if let Some(form) = TimeForm::from_token(token) {
+            (Self::Time(form, rest.first().ok_or(Error::Syntax)?), 2)
+        } else if token.eq_ignore_ascii_case(b"KEEPTTL") {
+            (Self::Keep, 1)
+        } else if token.eq_ignore_ascii_case(b"PERSIST") {
+            (Self::Persist, 1)
+        } else {
+            return Ok(0);
+        };
+        let agrees = match (*self, wish) {
+            (Self::Unsaid, _) | (Self::Keep, Self::Keep) | (Self::Persist, Self::Persist) => true,
+            (Self::Time(before, _), Self::Time(now, _)) => before == now,
+            _ => false, // Two different options.
+        };
+        if !agrees {
+            return Err(Error::Syntax);
+        }
+        *self = wish;
+        Ok(taken)
+    }
+
+    /// What it means for a value that `command` sets.
+    pub fn resolve(self, now: UnixMs, command: &'static str) -> Result<Expiry, Error> {
+        match self {
+            Self::Unsaid => Ok(Expiry::Clear),
+            Self::Keep => Ok(Expiry::Keep),
+            // Only GETEX knows PERSIST, and it sets no value.
+            Self::Persist => Err(Error::Syntax),
+            Self::Time(form, text) => form.deadline(text, now, command).map(Expiry::At),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    const NOW: UnixMs = UnixMs(1_000_000);
+
+    #[test]
+    fn a_time_is_counted_from_now_or_from_1970() {
+        assert_eq!(TimeForm::Ex.unix_ms(5, NOW), Some(1_005_000));
+        assert_eq!(TimeForm::Px.unix_ms(-5, NOW), Some(999_995));
+        assert_eq!(TimeForm::ExAt.unix_ms(5, NOW), Some(5_000));
+        assert_eq!(TimeForm::PxAt.unix_ms(-5, NOW), Some(-5));
+        assert_eq!(TimeForm::Px.unix_ms(i64::MAX, NOW), None);
+        assert_eq!(TimeForm::Ex.unix_ms(i64::MIN, NOW), None);
+        assert_eq!(TimeForm::PxAt.unix_ms(i64::MAX, NOW), Some(i64::MAX));
+    }
+
+    #[test]
+    fn the_same_option_twice_is_fine_but_not_two_different_ones() {
+        let take = |tokens: &[&'static str]| {
+            let args: Vec<&[u8]> = tokens.iter().map(|token| token.as_bytes()).collect();
+            let mut wish = Wish::default();
+            let mut at = 0;
+            while at < args.len() {
+                match wish.take(&args[at..])? {
+                    0 => break,
+                    taken => at += taken,
+                }
+            }
+            Ok(wish)
+        };
+        assert_eq!(take(&["ex", "1", "EX", "2"]), Ok(Wish::Time(TimeForm::Ex, b"2")));
+        assert_eq!(take(&["KeepTTL", "keepttl", "FOO"]), Ok(Wish::Keep));
+        assert_eq!(take(&["EX", "1", "PX", "2"]), Err(Error::Syntax));
+        assert_eq!(take(&["PERSIST", "KEEPTTL"]), Err(Error::Syntax));
+        assert_eq!(take(&["PXAT"]), Err(Error::Syntax));
+        assert_eq!(take(&["FOO"]), Ok(Wish::Unsaid));
+    }
+}

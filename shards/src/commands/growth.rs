@@ -1,0 +1,44 @@
+//! Strings that grow in place: limits, and memory that may be short.
+
+use alloc::vec::Vec;
+
+use crate::keyspace::db::Entry;
+use crate::keyspace::selected::{Key, Selected};
+use crate::resp::error::Error;
+
+const NO_MEMORY: Error = Error::Text("OOM the string does not fit into memory");
+
+/// Makes room for `more` bytes, or says that there is none.
+pub fn reserve(bytes: &mut Vec<u8>, more: usize) -> Result<(), Error> {
+    bytes.try_reserve(more).map_err(|_| NO_MEMORY)
+}
+
+/// Runs `edit` on the string at `key`, which is made if it is not there and padded with zeros to
+/// `len_min` bytes before. `edit` is told whether that made it longer.
+pub fn edit_padded<R>(
+    db: &mut Selected<'_>,
+    key: Key<'_>,
+    len_min: usize,
+    edit: impl FnOnce(&mut [u8], bool) -> R,
+) -> Result<R, Error> {
+    if let Some(entry) = db.write(key) {
+        let bytes = entry.bytes_mut().ok_or(Error::WrongType)?;
+        let grows = bytes.len() < len_min;
+        pad(bytes, len_min)?;
+        return Ok(edit(bytes, grows));
+    }
+    let mut entry = Entry::string(key.bytes, b"");
+    let bytes = entry.bytes_mut().expect("the entry was just made a string");
+    pad(bytes, len_min)?;
+    let edited = edit(bytes, 0 < len_min);
+    db.insert(key, entry);
+    Ok(edited)
+}
+
+fn pad(bytes: &mut Vec<u8>, len_min: usize) -> Result<(), Error> {
+    if let Some(more) = len_min.checked_sub(bytes.len()) {
+        reserve(bytes, more)?;
+        bytes.resize(len_min, 0);
+    }
+    Ok(())
+}
