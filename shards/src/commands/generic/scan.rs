@@ -7,12 +7,11 @@ use alloc::vec::Vec;
 use super::r#type::{TYPES, name_of};
 use crate::base::glob;
 use crate::base::number::{self, DIGITS_MAX};
-use crate::base::slot::SLOTS;
-use crate::base::time::UnixMs;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, Spec, Spread};
 use crate::encodings::table::{Position, Record};
 use crate::keyspace::db::Entry;
+use crate::keyspace::scan::{self, Next};
 use crate::resp::error::Error;
 use crate::resp::reply::Replies;
 
@@ -31,7 +30,7 @@ pub(super) const SCAN: Command = Command {
         spread: Spread::Cursor,
         ..Spec::EMPTY
     },
-    run: scan,
+    run,
 };
 
 /// Keys returned per call unless COUNT says otherwise.
@@ -102,21 +101,43 @@ fn parse_cursor(text: &[u8]) -> Result<Position, Error> {
     number::parse_u64(digits).map(Position).ok_or(Error::InvalidCursor)
 }
 
-fn scan(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+fn run(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let cursor = parse_cursor(ctx.args[1])?;
     let options = Options::parse(&ctx.args[2..])?;
     let now = ctx.db.now();
-    let protocol = ctx.replies.protocol;
-    let mut page = Page { keys: Vec::new(), count: 0, expired: Vec::new() };
-    let next = page.fill(ctx, cursor, &options, now, protocol);
-    for bytes in &page.expired {
+    // The array's length is known at the end only, so its elements are written aside.
+    let mut elements = Vec::new();
+    let mut replies = Replies { out: &mut elements, protocol: ctx.replies.protocol };
+    let mut found = 0usize;
+    let mut expired: Vec<Vec<u8>> = Vec::new();
+    let mut at = cursor;
+    let mut buckets_left = options.count.saturating_mul(BUCKETS_PER_KEY);
+    let next = loop {
+        let next = scan::step(ctx.db.keyspace, ctx.db.index, at, &mut |entry| {
+            if !options.want(entry) {
+                return;
+            }
+            if entry.expire().is_some_and(|at| at <= now) {
+                expired.push(entry.key().to_vec());
+            } else {
+                replies.bulk(entry.key());
+                found += 1;
+            }
+        });
+        buckets_left -= 1;
+        match next {
+            Next::Here(next) if (found as u64) < options.count && 0 < buckets_left => at = next,
+            Next::Here(next) | Next::Elsewhere(next) => break next,
+        }
+    };
+    for bytes in &expired {
         let key = ctx.db.key(bytes);
         ctx.db.expire(key);
     }
     ctx.replies.array(2);
     let mut text = [0; DIGITS_MAX];
-    ctx.replies.bulk(number::format_u64(&mut text, next));
-    ctx.replies.array(page.count);
-    ctx.replies.out.extend_from_slice(&page.keys);
+    ctx.replies.bulk(number::format_u64(&mut text, next.0));
+    ctx.replies.array(found);
+    ctx.replies.out.extend_from_slice(&elements);
     Ok(())
 }

@@ -58,7 +58,6 @@ fn populate(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         ctx.db.insert(key, Entry::string(&name, &value));
         ctx.db.touch(ctx.db.index, key.hash);
     }
-    ctx.db.effects.log_nothing();
     ctx.replies.ok();
     Ok(())
 }
