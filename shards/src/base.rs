@@ -4,5 +4,7 @@ pub mod float;
 pub mod hash;
 pub mod number;
 pub mod random;
+pub mod sha1;
 pub mod slot;
 pub mod time;
+pub mod glob;

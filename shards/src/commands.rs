@@ -8,3 +8,4 @@ pub mod table;
 mod string;
 mod bitmap;
 mod generic;
+pub mod server;

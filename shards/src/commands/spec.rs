@@ -290,4 +290,7 @@ pub enum Merge {
     /// An element is picked from all, each weighted by how many keys stand behind it: every shard
     /// answers `[key or null, number of keys]`.
     Pick,
+    /// Each answers `[database, digest, database, digest ...]` of its part of the dataset;
+    /// `server::debug_digest::combined` makes one of them.
+    Digest,
 }

@@ -17,6 +17,13 @@ pub unsafe trait Record: Sized {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position(pub u64);
 
+impl Position {
+    /// The first position of a slot.
+    pub fn of_slot(slot: crate::base::slot::Slot) -> Self { todo!("{slot:?}") }
+    /// The slot it lies in.
+    pub fn slot(self) -> crate::base::slot::Slot { todo!() }
+}
+
 /// Extendible hash table.
 #[derive(Debug)]
 pub struct Table<R: Record> {

@@ -2,9 +2,11 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::base::hash::HashSeed;
 use crate::base::random::Random;
+use crate::base::slot::SLOTS;
 use crate::base::time::UnixMs;
 use crate::encodings;
 use crate::encodings::table::{Record, Table};
@@ -32,6 +34,10 @@ pub struct Keyspace {
     pub watches: Watches,
     /// Chance, from a seed.
     pub random: Random,
+    /// The slots whose keys live here: where a SCAN of this shard begins and ends.
+    pub slots: Range<u16>,
+    /// Databases that were flushed and are still to be freed, slice by slice, between commands.
+    pub garbage: Vec<Db>,
 }
 
 /// Counters of a keyspace; INFO adds them up over shards.
@@ -71,6 +77,8 @@ impl Keyspace {
             stats: Stats::default(),
             watches: Watches::default(),
             random,
+            slots: 0..SLOTS,
+            garbage: Vec::new(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Access to a client's selected database: expiry on the way in, effects on the way out.
 
+use alloc::vec::Vec;
+
 use crate::base::time::UnixMs;
 use crate::effects::{Class, Effects};
 use crate::keyspace::db::{Db, Entry, Keyspace};
@@ -39,6 +41,16 @@ pub enum Expiry {
 }
 
 impl Selected<'_> {
+    /// The same view of another database.
+    pub fn in_db(&mut self, index: usize) -> Selected<'_> {
+        Selected {
+            keyspace: &mut *self.keyspace,
+            index,
+            effects: &mut *self.effects,
+            no_touch: self.no_touch,
+        }
+    }
+
     /// Hashes a key.
     #[inline]
     pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
@@ -78,7 +90,23 @@ impl Selected<'_> {
         }
     }
 
-    /// Looks `key` up without a trace: neither counted nor marked (TTL, OBJECT, TYPE).
+    /// Looks `key` up for reading, but does not mark it as used (EXISTS, TTL, TYPE).
+    #[inline]
+    pub fn look(&mut self, key: Key<'_>) -> Option<&Entry> {
+        self.expire_if_due(key);
+        let Keyspace { dbs, stats, .. } = &mut *self.keyspace;
+        let entry = dbs[self.index].find(key.hash, key.bytes);
+        match entry {
+            Some(_) => stats.hits += 1,
+            None => {
+                stats.misses += 1;
+                self.effects.event(Class::KeyMiss, "keymiss", self.index, key.bytes);
+            }
+        }
+        entry
+    }
+
+    /// Looks `key` up without a trace: neither counted nor marked.
     #[inline]
     pub fn peek(&mut self, key: Key<'_>) -> Option<&Entry> {
         self.expire_if_due(key);
@@ -170,6 +198,18 @@ impl Selected<'_> {
         }
     }
 
+    /// Says that database `db` is emptied or gives way to database `other`: for those who watch
+    /// a key of `db` that is in either of them, it changed.
+    pub fn touch_watched(&mut self, db: usize, other: usize) {
+        let Keyspace { dbs, watches, .. } = &*self.keyspace;
+        let there = |db: usize, hash| dbs[db].table().find_hash(hash).is_some();
+        let changed: Vec<u64> =
+            watches.of_db(db).filter(|hash| there(db, *hash) || there(other, *hash)).collect();
+        for hash in changed {
+            self.touch(db, hash);
+        }
+    }
+
     /// Removes `key` if its time has come.
     #[inline]
     pub fn expire_if_due(&mut self, key: Key<'_>) {
@@ -190,7 +230,6 @@ impl Selected<'_> {
     pub fn expire(&mut self, key: Key<'_>) {
         self.db().remove(key.hash, key.bytes);
         self.keyspace.stats.expired += 1;
-        self.effects.dirty += 1;
         self.touch(self.index, key.hash);
         self.effects.log_deleted(self.index, key.bytes);
         self.effects.event(Class::Expired, "expired", self.index, key.bytes);

@@ -1,0 +1,143 @@
+//! SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::r#type::{TYPES, name_of};
+use crate::base::glob;
+use crate::base::number::{self, DIGITS_MAX};
+use crate::commands::ctx::Ctx;
+use crate::commands::spec::{Arity, Command, Flag, Flags, Group, Spec, Spread};
+use crate::encodings::table::{Position, Record};
+use crate::keyspace::db::Entry;
+use crate::keyspace::scan::{self, Next};
+use crate::resp::error::Error;
+use crate::resp::reply::Replies;
+
+pub(super) const SCAN: Command = Command {
+    spec: Spec {
+        name: "scan",
+        group: Group::Generic,
+        since: "2.8.0",
+        summary: "Returns some names of keys, and a cursor with which to ask for more.",
+        complexity: "O(1) for a call; O(N) for all of them, N being the number of keys.",
+        syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+        arity: Arity::AtLeast(2),
+        flags: Flags::of(&[Flag::ReadOnly]),
+        categories: &["keyspace"],
+        tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
+        spread: Spread::Cursor,
+        ..Spec::EMPTY
+    },
+    run,
+};
+
+/// Keys returned per call unless COUNT says otherwise.
+const COUNT: u64 = 10;
+
+/// Buckets visited per key asked for, at most: so that a call ends when little matches.
+const BUCKETS_PER_KEY: u64 = 10;
+
+/// Which keys are wanted, and how many at a time.
+#[derive(Debug)]
+struct Options<'a> {
+    pattern: Option<&'a [u8]>,
+    kind: Option<&'static str>,
+    count: u64,
+}
+
+impl<'a> Options<'a> {
+    fn parse(mut given: &[&'a [u8]]) -> Result<Self, Error> {
+        let mut options = Self { pattern: None, kind: None, count: COUNT };
+        loop {
+            given = match given {
+                [] => return Ok(options),
+                [name, count, rest @ ..] if name.eq_ignore_ascii_case(b"COUNT") => {
+                    let count = number::parse_i64(count).ok_or(Error::NotInteger)?;
+                    options.count = u64::try_from(count).map_err(|_| Error::Syntax)?;
+                    if options.count == 0 {
+                        return Err(Error::Syntax);
+                    }
+                    rest
+                }
+                [name, pattern, rest @ ..] if name.eq_ignore_ascii_case(b"MATCH") => {
+                    options.pattern = Some(pattern).filter(|pattern| **pattern != b"*").copied();
+                    rest
+                }
+                [name, kind, rest @ ..] if name.eq_ignore_ascii_case(b"TYPE") => {
+                    options.kind = Some(type_named(kind)?);
+                    rest
+                }
+                [name, ..] if name.eq_ignore_ascii_case(b"NOVALUES") => {
+                    return Err(Error::Text("ERR NOVALUES option can only be used in HSCAN"));
+                }
+                _ => return Err(Error::Syntax),
+            };
+        }
+    }
+
+    fn want(&self, entry: &Entry) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key()))
+            && self.kind.is_none_or(|kind| kind == name_of(entry))
+    }
+}
+
+fn type_named(given: &[u8]) -> Result<&'static str, Error> {
+    let known = TYPES.iter().find(|name| name.as_bytes().eq_ignore_ascii_case(given));
+    known.copied().ok_or_else(|| {
+        let shown = String::from_utf8_lossy(given);
+        Error::Owned(format!("ERR unknown type name '{shown}'"))
+    })
+}
+
+/// The position that a cursor stands for. Leading blanks and a sign are let pass, as Valkey does.
+fn parse_cursor(text: &[u8]) -> Result<Position, Error> {
+    let text = text.trim_ascii_start();
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+    // All zeros are one zero.
+    let digits = &digits[zeros.min(digits.len().saturating_sub(1))..];
+    number::parse_u64(digits).map(Position).ok_or(Error::InvalidCursor)
+}
+
+fn run(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    let cursor = parse_cursor(ctx.args[1])?;
+    let options = Options::parse(&ctx.args[2..])?;
+    let now = ctx.db.now();
+    // The array's length is known at the end only, so its elements are written aside.
+    let mut elements = Vec::new();
+    let mut replies = Replies { out: &mut elements, protocol: ctx.replies.protocol };
+    let mut found = 0usize;
+    let mut expired: Vec<Vec<u8>> = Vec::new();
+    let mut at = cursor;
+    let mut buckets_left = options.count.saturating_mul(BUCKETS_PER_KEY);
+    let next = loop {
+        let next = scan::step(ctx.db.keyspace, ctx.db.index, at, &mut |entry| {
+            if !options.want(entry) {
+                return;
+            }
+            if entry.expire().is_some_and(|at| at <= now) {
+                expired.push(entry.key().to_vec());
+            } else {
+                replies.bulk(entry.key());
+                found += 1;
+            }
+        });
+        buckets_left -= 1;
+        match next {
+            Next::Here(next) if (found as u64) < options.count && 0 < buckets_left => at = next,
+            Next::Here(next) | Next::Elsewhere(next) => break next,
+        }
+    };
+    for bytes in &expired {
+        let key = ctx.db.key(bytes);
+        ctx.db.expire(key);
+    }
+    ctx.replies.array(2);
+    let mut text = [0; DIGITS_MAX];
+    ctx.replies.bulk(number::format_u64(&mut text, next.0));
+    ctx.replies.array(found);
+    ctx.replies.out.extend_from_slice(&elements);
+    Ok(())
+}

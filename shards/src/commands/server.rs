@@ -1,0 +1,25 @@
+//! The list of server commands that work on keys. The others are the server's.
+
+mod dbsize;
+pub mod debug_digest;
+mod debug_object;
+mod debug_populate;
+mod flush;
+mod memory_usage;
+mod swapdb;
+
+use crate::commands::spec::Command;
+
+/// Every server command of the engine.
+pub const COMMANDS: &[Command] =
+    &[dbsize::DBSIZE, flush::FLUSHALL, flush::FLUSHDB, swapdb::SWAPDB];
+
+/// Subcommands that work on keys, of containers whose other subcommands are the server's. Their
+/// arguments begin with the container's name.
+pub const SUBCOMMANDS: &[Command] = &[
+    debug_digest::DIGEST,
+    debug_digest::DIGEST_VALUE,
+    debug_object::OBJECT,
+    debug_populate::POPULATE,
+    memory_usage::USAGE,
+];

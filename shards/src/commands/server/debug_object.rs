@@ -1,0 +1,93 @@
+//! DEBUG OBJECT key [fast]
+
+use alloc::format;
+use alloc::string::String;
+use core::fmt::Write;
+
+use crate::commands::ctx::Ctx;
+use crate::commands::generic::object::encoding_of;
+use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
+use crate::encodings::entry::Value;
+use crate::encodings::table::Record;
+use crate::keyspace::db::Entry;
+use crate::keyspace::evict;
+use crate::resp::error::Error;
+
+pub(super) const OBJECT: Command = Command {
+    spec: Spec {
+        name: "debug|object",
+        group: Group::Server,
+        since: "1.0.0",
+        summary: "Shows how a key is kept.",
+        syntax: "key [fast]",
+        arity: Arity::AtLeast(2),
+        flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale]),
+        keys: &[KeySpec::nth(2, &["RO"])],
+        ..Spec::EMPTY
+    },
+    run: debug_object,
+};
+
+/// The one answer of DEBUG to what it cannot make sense of.
+pub(super) fn usage_error(subcommand: &[u8]) -> Error {
+    let shown = String::from_utf8_lossy(subcommand);
+    Error::Owned(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{shown}'. Try DEBUG HELP."
+    ))
+}
+
+fn debug_object(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    if ctx.args.len() < 3 {
+        return Err(usage_error(ctx.args[1]));
+    }
+    let fast = ctx.args.get(3).is_some_and(|option| option.eq_ignore_ascii_case(b"fast"));
+    let key = ctx.key(2);
+    let now = ctx.db.now();
+    let settings = &ctx.db.keyspace.settings;
+    let db = &ctx.db.keyspace.dbs[ctx.db.index];
+    // What is due is shown as well, as long as it is there.
+    let entry = db.find(key.hash, key.bytes).ok_or(Error::NoSuchKey)?;
+    let mut text = format!(
+        "Value at:{:p} refcount:1 encoding:{}",
+        entry.key().as_ptr(),
+        encoding_of(entry)
+    );
+    if !fast {
+        write!(text, " serializedlength:{}", rdb_bytes(entry)).expect("a string takes all");
+    }
+    if settings.policy.is_lfu() {
+        let frequency = evict::frequency(entry, settings, now);
+        let minutes = entry.access() >> 8;
+        write!(text, " lfu_freq:{frequency} lfu_access_time_minutes:{minutes}")
+    } else {
+        let idle = evict::idle_ms(entry, now) / 1000;
+        write!(text, " lru:{} lru_seconds_idle:{idle}", entry.access())
+    }
+    .expect("a string takes all");
+    ctx.replies.simple(&text);
+    Ok(())
+}
+
+/// Bytes of the value in an RDB file, if it is not compressed.
+fn rdb_bytes(entry: &Entry) -> usize {
+    match entry.value() {
+        Value::Int(number) if i8::try_from(number).is_ok() => 2,
+        Value::Int(number) if i16::try_from(number).is_ok() => 3,
+        Value::Int(number) if i32::try_from(number).is_ok() => 5,
+        Value::Int(number) => {
+            let sign = usize::from(number < 0);
+            let digits = number.unsigned_abs().checked_ilog10().map_or(1, |log| log as usize + 1);
+            1 + sign + digits
+        }
+        Value::Bytes(bytes) => {
+            let prefix = match bytes.len() {
+                0..64 => 1,
+                64..16384 => 2,
+                16384..=0xFFFF_FFFF => 5,
+                _ => 9,
+            };
+            prefix + bytes.len()
+        }
+        Value::Object(object) => match *object {},
+    }
+}
