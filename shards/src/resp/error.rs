@@ -3,7 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Why a command failed: written as `-TEXT\r\n`. Add a variant per text.
+/// Why a command failed: written as `-TEXT\r\n`. A text that several commands share is a variant;
+/// one that a single command has stands in its file as `Text`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The key holds another type.
@@ -12,8 +13,78 @@ pub enum Error {
     Syntax,
     /// Not an integer, or outside of 64 bits.
     NotInteger,
+    /// Not a number, or not a finite one where it must be.
+    NotFloat,
+    /// Must be above zero.
+    NotPositive,
+    /// The number of keys is no number, or does not fit the arguments.
+    NumKeys,
+    /// The key is missing where the command cannot do without.
+    NoSuchKey,
+    /// No such element.
+    IndexOutOfRange,
+    /// The offset lies outside of what a string may hold.
+    OffsetOutOfRange,
+    /// A bit offset that is no number, or outside of what a string may hold.
+    BitOffset,
+    /// A bit that is neither 0 nor 1.
+    Bit,
+    /// A BITFIELD type other than i1..i64 and u1..u63.
+    BitfieldType,
+    /// The string would exceed `proto-max-bulk-len`.
+    StringTooLong,
+    /// The sum does not fit 64 bits.
+    Overflow,
+    /// The negated decrement does not fit 64 bits.
+    DecrementOverflow,
+    /// The sum is not finite.
+    NanOrInfinity,
+    /// No such database.
+    DbIndex,
+    /// Source and destination are one key.
+    SameObject,
+    /// Not a cursor that SCAN gave.
+    InvalidCursor,
+    /// A timeout that is no whole number.
+    TimeoutNotInteger,
+    /// A timeout that is no number.
+    TimeoutNotFloat,
+    /// A timeout below zero.
+    TimeoutNegative,
+    /// EXEC outside of a transaction.
+    ExecWithoutMulti,
+    /// DISCARD outside of a transaction.
+    DiscardWithoutMulti,
+    /// A queued command was refused, so nothing ran.
+    ExecAborted,
+    /// Memory is short and the command needs some.
+    Oom,
+    /// The client has not said who it is.
+    NoAuth,
+    /// Unknown user, wrong password or disabled user.
+    WrongPass,
+    /// HELLO asked for another protocol than 2 or 3.
+    NoProto,
+    /// The dataset is not in memory yet.
+    Loading,
+    /// RESTORE found the key taken.
+    BusyKey,
+    /// A write on a replica.
+    ReadOnly,
+    /// Too few replicas are in time for a write.
+    NoReplicas,
+    /// The replica has lost its primary and may not serve old values.
+    PrimaryDown,
+    /// Keys of one command lie in several slots.
+    CrossSlot,
+    /// A cluster command without a cluster.
+    ClusterDisabled,
     /// Wrong number of arguments for this (sub)command, given by its name as Valkey shows it.
     WrongArity(String),
+    /// The expire time of this command is out of bounds.
+    InvalidExpire(&'static str),
+    /// This command may not be queued.
+    NotInTransaction(&'static str),
     /// Any other fixed text, its code included: `ERR no such key`.
     Text(&'static str),
     /// Any other text that names what came in, its code included.
@@ -21,6 +92,215 @@ pub enum Error {
 }
 
 impl Error {
+    /// The answer to a command nobody knows: its name and a preview of what came with it.
+    #[cold]
+    pub fn unknown_command(args: &[&[u8]]) -> Self {
+        let (name, rest) =
+            args.split_first().map_or((&b""[..], args), |(name, rest)| (*name, rest));
+        let mut text = String::from("ERR unknown command '");
+        push_shown(&mut text, name, SHOWN_BYTES_MAX);
+        text.push_str("', with args beginning with: ");
+        let start = text.len();
+        for arg in rest {
+            let used = text.len() - start;
+            if SHOWN_BYTES_MAX <= used {
+                break;
+            }
+            text.push('\'');
+            push_shown(&mut text, arg, SHOWN_BYTES_MAX - used);
+            text.push_str("' ");
+        }
+        Self::Owned(text)
+    }
+
+    /// The answer to a subcommand nobody knows; `container` is the command's name in capitals.
+    #[cold]
+    pub fn unknown_subcommand(container: &str, given: &[u8]) -> Self {
+        let mut text = String::from("ERR unknown subcommand '");
+        push_shown(&mut text, given, SHOWN_BYTES_MAX);
+        text.push_str("'. Try ");
+        text.push_str(container);
+        text.push_str(" HELP.");
+        Self::Owned(text)
+    }
+
     /// Appends `-TEXT\r\n`; control characters in it become spaces.
-    pub fn write(&self, out: &mut Vec<u8>) { todo!() }
+    #[cold]
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let parts = self.parts();
+        out.reserve(parts.iter().map(|part| part.len()).sum::<usize>() + "-\r\n".len());
+        out.push(b'-');
+        for part in parts {
+            out.extend(part.bytes().map(|byte| match byte {
+                b'\r' | b'\n' | 0 => b' ',
+                byte => byte,
+            }));
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The first word, by which errors are counted: `ERR`, `WRONGTYPE` ...
+    pub fn code(&self) -> &str {
+        let [start, ..] = self.parts();
+        start.split(' ').next().unwrap_or(start)
+    }
+
+    /// The text in pieces, so that writing it allocates nothing.
+    fn parts(&self) -> [&str; 3] {
+        match self {
+            Self::WrongArity(name) => {
+                ["ERR wrong number of arguments for '", name.as_str(), "' command"]
+            }
+            Self::InvalidExpire(name) => ["ERR invalid expire time in '", name, "' command"],
+            Self::NotInTransaction(name) => {
+                ["ERR Command '", name, "' not allowed inside a transaction"]
+            }
+            Self::Text(text) => [text, "", ""],
+            Self::Owned(text) => [text.as_str(), "", ""],
+            fixed => [fixed.fixed(), "", ""],
+        }
+    }
+
+    /// The text of a variant that holds nothing.
+    fn fixed(&self) -> &'static str {
+        match self {
+            Self::WrongType => WRONG_TYPE,
+            Self::Syntax => "ERR syntax error",
+            Self::NotInteger => "ERR value is not an integer or out of range",
+            Self::NotFloat => "ERR value is not a valid float",
+            Self::NotPositive => "ERR value is out of range, must be positive",
+            Self::NumKeys => "ERR invalid numkeys value or out of range",
+            Self::NoSuchKey => "ERR no such key",
+            Self::IndexOutOfRange => "ERR index out of range",
+            Self::OffsetOutOfRange => "ERR offset is out of range",
+            Self::BitOffset => "ERR bit offset is not an integer or out of range",
+            Self::Bit => "ERR bit is not an integer or out of range",
+            Self::BitfieldType => BITFIELD_TYPE,
+            Self::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            Self::Overflow => "ERR increment or decrement would overflow",
+            Self::DecrementOverflow => "ERR decrement would overflow",
+            Self::NanOrInfinity => "ERR increment would produce NaN or Infinity",
+            Self::DbIndex => "ERR DB index is out of range",
+            Self::SameObject => "ERR source and destination objects are the same",
+            Self::InvalidCursor => "ERR invalid cursor",
+            Self::TimeoutNotInteger => "ERR timeout is not an integer or out of range",
+            Self::TimeoutNotFloat => "ERR timeout is not a float or out of range",
+            Self::TimeoutNegative => "ERR timeout is negative",
+            Self::ExecWithoutMulti => "ERR EXEC without MULTI",
+            Self::DiscardWithoutMulti => "ERR DISCARD without MULTI",
+            Self::ExecAborted => "EXECABORT Transaction discarded because of previous errors.",
+            Self::Oom => "OOM command not allowed when used memory > 'maxmemory'.",
+            Self::NoAuth => "NOAUTH Authentication required.",
+            Self::WrongPass => "WRONGPASS invalid username-password pair or user is disabled.",
+            Self::NoProto => "NOPROTO unsupported protocol version",
+            Self::Loading => "LOADING Valkey is loading the dataset in memory",
+            Self::BusyKey => "BUSYKEY Target key name already exists.",
+            Self::ReadOnly => "READONLY You can't write against a read only replica.",
+            Self::NoReplicas => "NOREPLICAS Not enough good replicas to write.",
+            Self::PrimaryDown => PRIMARY_DOWN,
+            Self::CrossSlot => "CROSSSLOT Keys in request don't hash to the same slot",
+            Self::ClusterDisabled => "ERR This instance has cluster support disabled",
+            Self::WrongArity(_)
+            | Self::InvalidExpire(_)
+            | Self::NotInTransaction(_)
+            | Self::Text(_)
+            | Self::Owned(_) => "",
+        }
+    }
+}
+
+/// What a client sees of its own bytes in an error.
+const SHOWN_BYTES_MAX: usize = 128;
+
+const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+const PRIMARY_DOWN: &str =
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+const BITFIELD_TYPE: &str = "ERR Invalid bitfield type. Use something like i16 u8. \
+     Note that u64 is not supported but i64 is.";
+
+/// Appends at most `bytes_max` bytes of `given`, up to its first zero byte as Valkey does. What
+/// is not UTF-8 is replaced.
+fn push_shown(text: &mut String, given: &[u8], bytes_max: usize) {
+    let end = given.iter().position(|&byte| byte == 0).unwrap_or(given.len()).min(bytes_max);
+    for chunk in given[..end].utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push('?');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    fn check(error: &Error, text: &str) {
+        let mut out = b"+OK\r\n".to_vec();
+        error.write(&mut out);
+        assert_eq!(core::str::from_utf8(&out).unwrap(), alloc::format!("+OK\r\n-{text}\r\n"));
+    }
+
+    #[test]
+    fn writes_the_texts_of_valkey() {
+        check(&Error::Syntax, "ERR syntax error");
+        check(
+            &Error::WrongArity("config|get".to_string()),
+            "ERR wrong number of arguments for 'config|get' command",
+        );
+        check(&Error::InvalidExpire("setex"), "ERR invalid expire time in 'setex' command");
+        check(
+            &Error::NotInTransaction("multi"),
+            "ERR Command 'multi' not allowed inside a transaction",
+        );
+        check(&Error::Owned("ERR a\r\nb\0c".to_string()), "ERR a  b c");
+    }
+
+    #[test]
+    fn shows_the_beginning_of_an_unknown_command() {
+        let unknown = |args: &[&str], text: &str| {
+            let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
+            check(&Error::unknown_command(&args), text);
+        };
+        let start = "ERR unknown command 'foo', with args beginning with: ";
+        unknown(&["foo"], start);
+        unknown(&["foo", "a", "b"], &alloc::format!("{start}'a' 'b' "));
+        unknown(&["foo", "", "", "a"], &alloc::format!("{start}'' '' 'a' "));
+        unknown(&["foo", "a\r\nb\0c"], &alloc::format!("{start}'a  b' "));
+        unknown(&["fo\0o", "x"], "ERR unknown command 'fo', with args beginning with: 'x' ");
+        // The preview ends once 128 bytes are used; the last argument may fill them.
+        let long = "x".repeat(200);
+        let shown = "x".repeat(128);
+        unknown(&["foo", &long, "b"], &alloc::format!("{start}'{shown}' "));
+        unknown(&["foo", &long[..124], "bc"], &alloc::format!("{start}'{}' 'b' ", &long[..124]));
+        unknown(&["foo", &long[..125], "bc"], &alloc::format!("{start}'{}' ", &long[..125]));
+        unknown(
+            &[&long, "a"],
+            &alloc::format!("ERR unknown command '{shown}', with args beginning with: 'a' "),
+        );
+    }
+
+    #[test]
+    fn names_the_help_of_a_container() {
+        check(
+            &Error::unknown_subcommand("CONFIG", b"F\r\noo"),
+            "ERR unknown subcommand 'F  oo'. Try CONFIG HELP.",
+        );
+    }
+
+    #[test]
+    fn code_is_the_first_word() {
+        assert_eq!(Error::WrongType.code(), "WRONGTYPE");
+        assert_eq!(Error::InvalidExpire("set").code(), "ERR");
+        assert_eq!(Error::Owned("NOPERM no".to_string()).code(), "NOPERM");
+        assert_eq!(Error::Owned(String::new()).code(), "");
+    }
+
+    #[test]
+    fn every_fixed_text_has_a_code() {
+        for error in [Error::Bit, Error::Oom, Error::Loading, Error::PrimaryDown, Error::CrossSlot]
+        {
+            assert!(error.code().bytes().all(|byte| byte.is_ascii_uppercase()), "{error:?}");
+        }
+    }
 }
