@@ -1,0 +1,225 @@
+//! Going through a table that may change meanwhile; and picking records by chance.
+//!
+//! # Why a scan misses nothing
+//!
+//! Call the records whose hash begins with some d bits, x, the *node* (x, d): segments are nodes.
+//! A [`Position`] is a node and a home, and promises of the records that were there throughout:
+//!
+//! 1. those whose hash is below x in its first 40 bits have been visited, and
+//! 2. those of node (x, d) whose home is below `home` have been visited.
+//!
+//! A step takes the segment in which x lies now, of depth D. If the segment was split since, it
+//! is only a part of the node, so go on with the smaller node: promise 2 for a node holds for
+//! every node within it. If it was merged, it is more than the node: then visit only what lies in
+//! the node. Either way a step visits homes of one node, inside one segment, in order. All of
+//! the node's records with these homes are in those buckets, wherever they were before, because
+//! the home depends on nothing but the hash. So promise 2 holds for the homes behind them, and
+//! after the last home promise 1 holds for the end of the node, which is where the next begins.
+//! Nothing in this rests on what happened between two steps, nor on the table being the same: a
+//! record may even have left for another table, and a scan that goes on there visits it once it
+//! reaches its hash.
+//!
+//! At home 0 promise 2 is empty, so any node that begins with x will do: the largest that fits
+//! the segment and ends before `until`. A scan bounded by `until` therefore never promises
+//! anything about what lies beyond: slot ranges of several tables can be scanned one by one.
+//!
+//! A scan ends: each step raises the home, or else x.
+
+use super::bucket::Bucket;
+use super::directory::{Cell, Target, locate};
+use super::resize::DEPTH_MAX;
+use super::segment::{HOMES, Segment};
+use super::{Record, Table};
+use crate::base::random::Random;
+use crate::base::slot::Slot;
+
+/// A position in hash order: where a scan goes on. It takes 48 bits, and 0 is the start; a step
+/// never leads back to 0.
+///
+/// ```text
+/// home 0    x: 40 bits, 0, home: 7 bits of 0
+/// else      x: d bits, 1, 40 - d bits of 0, home: 7 bits
+/// ```
+/// Positions compare with the start of a slot as they should: `position < of_slot(s)` exactly if
+/// the scan has not reached `s`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(pub u64);
+
+/// Bits of a hash below its first [`DEPTH_MAX`].
+const BELOW: u32 = 64 - DEPTH_MAX;
+/// The first x behind all hashes.
+const END: u64 = 1 << DEPTH_MAX;
+const SLOT_BITS: u32 = 14;
+
+impl Position {
+    /// The start of a slot.
+    pub fn of_slot(slot: Slot) -> Self {
+        Self::start(u64::from(slot.number()) << (DEPTH_MAX - SLOT_BITS))
+    }
+
+    /// The slot from which the scan goes on.
+    pub fn slot(self) -> Slot {
+        let number = self.node().0 >> (DEPTH_MAX - SLOT_BITS);
+        Slot::new(number as u16).expect("14 bits are a slot")
+    }
+
+    fn start(x: u64) -> Self {
+        Self(x << 8)
+    }
+
+    fn within(x: u64, depth: u32, home: u64) -> Self {
+        Self((x << 1 | 1 << (DEPTH_MAX - depth)) << 7 | home)
+    }
+
+    /// x, the smallest depth at which promise 2 holds, and the home. Bits that no position has
+    /// are ignored: a client may send any number.
+    fn node(self) -> (u64, u32, u64) {
+        let home = self.0 % HOMES;
+        let code = (self.0 >> 7) & (2 * END - 1);
+        if home == 0 || code == 0 {
+            let x = code >> 1;
+            return (x, DEPTH_MAX - x.trailing_zeros().min(DEPTH_MAX), 0);
+        }
+        let below = code.trailing_zeros();
+        ((code ^ 1 << below) >> 1, DEPTH_MAX - below, home)
+    }
+}
+
+impl<R: Record> Table<R> {
+    /// Visits a bucket at `from`; returns where to go on, `None` at the end.
+    ///
+    /// A record that is there from the first call to the last is visited at least once, whatever
+    /// else is put in or taken out between calls; one may be visited twice.
+    pub fn scan(&self, from: Position, visit: &mut dyn FnMut(&R)) -> Option<Position> {
+        self.scan_until(from, None, visit)
+    }
+
+    /// As [`Self::scan`], but ends before `until`, which is the start of a slot.
+    pub fn scan_until(
+        &self,
+        from: Position,
+        until: Option<Position>,
+        visit: &mut dyn FnMut(&R),
+    ) -> Option<Position> {
+        let (x, mut depth, home) = from.node();
+        let end = until.map_or(END, |until| until.node().0);
+        if end <= x || self.root.is_empty() {
+            return None;
+        }
+        // SAFETY: the root is live and not empty.
+        let segment = unsafe { locate(self.root, x << BELOW) };
+        // SAFETY: the segment is live, nothing else uses its header now.
+        let segment_depth = unsafe { segment.header() }.depth;
+        depth = depth.max(segment_depth);
+        while end < x + node_size(depth) {
+            depth += 1;
+        }
+        let index = home >> segment.shift;
+        let behind = (index + 1) << segment.shift;
+        if segment_depth == depth && index << segment.shift == home {
+            self.visit(segment, index, visit);
+        } else {
+            self.visit(segment, index, &mut |record| {
+                let hash = record.hash(self.seed);
+                let in_node = ((hash >> BELOW) ^ x) < node_size(depth);
+                if in_node && home <= hash % HOMES {
+                    visit(record);
+                }
+            });
+        }
+        if behind < HOMES {
+            return Some(Position::within(x, depth, behind));
+        }
+        let next = x + node_size(depth);
+        (next < end).then(|| Position::start(next))
+    }
+
+    /// All records in the order of a scan.
+    pub fn iter(&self) -> impl Iterator<Item = &R> {
+        let mut x = 0;
+        let segments = core::iter::from_fn(move || {
+            if END <= x || self.root.is_empty() {
+                return None;
+            }
+            // SAFETY: the root is live and not empty.
+            let segment = unsafe { locate(self.root, x << BELOW) };
+            // SAFETY: the segment is live, nothing else uses its header now.
+            x += node_size(unsafe { segment.header() }.depth);
+            Some(segment)
+        });
+        segments.flat_map(move |segment| {
+            (0..segment.buckets()).flat_map(move |index| self.chain(segment.bucket(index)))
+        })
+    }
+
+    /// A record picked with `random` (uniform over buckets, then within).
+    pub fn sample(&self, random: u64) -> Option<&R> {
+        if self.root.is_empty() {
+            return None;
+        }
+        let mut chance = Random::new(random);
+        // SAFETY: the root is live and not empty.
+        let segment = unsafe { pick_segment(self.root, &mut chance)? };
+        let buckets = segment.buckets();
+        let start = chance.below(buckets as u64) as usize;
+        for index in start..start + buckets {
+            let bucket = segment.bucket(index % buckets);
+            let records = self.chain(bucket).count() as u64;
+            if 0 < records {
+                return self.chain(bucket).nth(chance.below(records) as usize);
+            }
+        }
+        None
+    }
+
+    /// Visits one bucket with its children.
+    fn visit(&self, segment: Segment, index: u64, visit: &mut dyn FnMut(&R)) {
+        let index = index as usize;
+        // SAFETY: the segment is live.
+        unsafe { segment.prefetch_records(index) };
+        self.chain(segment.bucket(index)).for_each(visit);
+    }
+
+    /// The records of a chain.
+    fn chain(&self, home: *mut Bucket) -> impl Iterator<Item = &R> {
+        let mut next = Some(home);
+        let buckets = core::iter::from_fn(move || {
+            let bucket = next?;
+            // SAFETY: buckets of a live table are live, and so are their children.
+            next = unsafe { &*bucket }.child();
+            Some(bucket)
+        });
+        buckets.flat_map(|bucket| {
+            // SAFETY: as above; the slots hold records while the table is borrowed.
+            let records = unsafe { &*bucket }.records();
+            records.map(move |slot| unsafe { &*Bucket::slot(bucket, slot).cast::<R>() })
+        })
+    }
+}
+
+/// Hash prefixes of 40 bits in a node of this depth.
+const fn node_size(depth: u32) -> u64 {
+    1 << (DEPTH_MAX - depth)
+}
+
+/// A segment that has records, picked by a random cell at each directory on the way.
+///
+/// Where keys of few slots make most cells lead to empty segments, the next cell that does not
+/// is taken, so the choice among cells is not uniform then, but that within it is.
+///
+/// # Safety
+/// `cell` is the root of a live table or lies below it.
+unsafe fn pick_segment(cell: Cell, chance: &mut Random) -> Option<Segment> {
+    match cell.target() {
+        // SAFETY: the segment is live, nothing else uses its header now.
+        Target::Segment(segment) => (0 < unsafe { segment.header() }.count).then_some(segment),
+        Target::Directory(cells, bits) => {
+            let count = 1usize << bits;
+            let start = chance.below(count as u64) as usize;
+            (start..start + count).find_map(|index| {
+                // SAFETY: the index is within the directory; its cells lie below the root.
+                unsafe { pick_segment(*cells.add(index % count), chance) }
+            })
+        }
+    }
+}
