@@ -4,3 +4,5 @@ pub mod config;
 pub mod reactor;
 pub mod clients;
 pub mod coordination;
+pub mod commands;
+pub mod serve;

@@ -78,7 +78,7 @@ pub struct Core {
 impl Core {
     /// The core of the shard whose mailbox this is.
     pub fn new(mailbox: Mailbox<Letter>, node: Node, mut random: Random) -> Self {
-        let databases = node.config.databases;
+        let databases = usize::try_from(node.config.databases).expect("a 32-bit number");
         let mut shard = Shard::new(databases, node.seed, Random::new(random.bits()));
         let number = u16::try_from(mailbox.me()).expect("shards are few");
         shard.keyspace.slots = node.slots.range(number);
@@ -228,7 +228,7 @@ impl Core {
     ) {
         if self.memory_short && command.spec.flags.has(Flag::DenyOom) && !self.make_room() {
             self.counters.rejected(call.id);
-            Error::OutOfMemory.write(out);
+            Error::Oom.write(out);
             return;
         }
         let result = self.shard.execute(command, request, out);
@@ -356,6 +356,16 @@ impl Core {
                 self.mailbox.send(owner.into(), Letter::Unwatch(keys));
             }
         }
+    }
+
+    /// Takes a client in.
+    pub fn add_client(&mut self, client: Box<Client>) {
+        let index = client.token.index as usize;
+        if self.clients.len() <= index {
+            self.clients.resize_with(index + 1, || None);
+        }
+        self.counters.clients_opened += 1;
+        self.clients[index] = Some(client);
     }
 
     /// Removes a client; its socket is closed by the loop. A batch of it that is under way comes

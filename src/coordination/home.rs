@@ -1,7 +1,9 @@
 //! What happens to a request at its client's home: refusals, MULTI, WATCH, the client's own
 //! commands, and the start of journeys.
 
+use shards::base::number::parse_u64;
 use shards::commands::spec::{Flag, Spread};
+use shards::encodings::table::Position;
 use shards::resp::error::Error;
 use shards::resp::parser::Range;
 use shards::resp::reply::Replies;
@@ -13,6 +15,9 @@ use crate::coordination::client_ctx::ClientCtx;
 use crate::coordination::core::Core;
 use crate::coordination::letter::Letter;
 use crate::coordination::transaction::{Footprint, Kind, Transaction};
+
+const NESTED_MULTI: Error = Error::Text("ERR MULTI calls can not be nested");
+const WATCH_IN_MULTI: Error = Error::Text("ERR WATCH inside MULTI is not allowed");
 
 /// What became of a request at home.
 #[derive(Debug)]
@@ -79,17 +84,16 @@ impl Core {
         }
     }
 
-    fn footprint_of(&self, call: &Call, args: &[&[u8]]) -> Footprint {
+    pub(super) fn footprint_of(&self, call: &Call, args: &[&[u8]]) -> Footprint {
         let mut footprint = Footprint::default();
         footprint.add_call(&self.node.slots, call, args, |key| self.node.seed.key_hash(key));
         footprint
     }
 
     /// The shard that owns the slot in a SCAN cursor; any shard can refuse an invalid one.
-    fn cursor_owner(&self, args: &[&[u8]]) -> u16 {
-        let cursor = args.get(1).and_then(|arg| shards::base::number::parse_u64(arg)).unwrap_or(0);
-        let slot = shards::commands::cursor_slot(cursor);
-        self.node.slots.owner(u64::from(slot.number()) << 50)
+    pub(super) fn cursor_owner(&self, args: &[&[u8]]) -> u16 {
+        let cursor = args.get(1).and_then(|arg| parse_u64(arg)).unwrap_or(0);
+        self.node.slots.owner(u64::from(Position(cursor).slot().number()) << 50)
     }
 
     /// Deals with the next request of a batch that is at home.
@@ -182,16 +186,16 @@ impl Core {
         if let Run::Container = call.run
             && 2 <= args.len()
         {
-            return Err(Error::unknown_subcommand(args));
+            return Err(Error::unknown_subcommand(&call.spec.name.to_ascii_uppercase(), args[1]));
         }
         if !call.spec.arity.accepts(args.len()) {
-            return Err(Error::wrong_arity(call.spec.name));
+            return Err(Error::WrongArity(call.spec.name.to_owned()));
         }
         if !client.session.authenticated && !call.spec.flags.has(Flag::NoAuth) {
             return Err(Error::NoAuth);
         }
         if client.multi.is_some() && call.spec.flags.has(Flag::NoMulti) {
-            return Err(Error::NotInMulti);
+            return Err(Error::NotInTransaction(call.spec.name));
         }
         Ok(call)
     }
@@ -271,7 +275,7 @@ impl Core {
     fn step(&mut self, client: &mut Client, step: Step, args: &[&[u8]], out: &mut Vec<u8>) -> AtHome {
         let mut replies = Replies { out, protocol: client.session.protocol };
         match step {
-            Step::Multi if client.multi.is_some() => replies.error(&Error::NestedMulti),
+            Step::Multi if client.multi.is_some() => replies.error(&NESTED_MULTI),
             Step::Multi => {
                 client.multi = Some(Box::default());
                 replies.ok();
@@ -283,7 +287,7 @@ impl Core {
                 replies.ok();
             }
             Step::Exec => return self.begin_exec(client, replies),
-            Step::Watch if client.multi.is_some() => replies.error(&Error::WatchInMulti),
+            Step::Watch if client.multi.is_some() => replies.error(&WATCH_IN_MULTI),
             Step::Watch => return self.begin_watch(client, args),
             Step::Unwatch => {
                 self.forget_watches(client);

@@ -202,7 +202,7 @@ impl Core {
                 run(self, args, &mut reply);
                 merged.add_pick(&reply, |limit| self.shard.keyspace.random.below(limit));
             }
-            Merge::Sum | Merge::Concat | Merge::Same => {
+            Merge::Sum | Merge::Concat | Merge::Same | Merge::Digest => {
                 if places.is_empty() {
                     run(self, args, &mut reply);
                 } else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use shards::keyspace::db::{Db, Entry};
 
-use crate::config::Config;
+use crate::config::table::Config;
 use crate::coordination::batch::Batch;
 use crate::coordination::locks::Ticket;
 use crate::coordination::query::{Answer, Query};

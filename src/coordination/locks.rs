@@ -109,8 +109,9 @@ impl Locks {
         } else {
             self.wholes.retain(|whole| whole.0 != ticket);
             let mode = holder.claims.mode();
-            let later = self.tickets.iter().filter(|(&t, _)| ticket < t);
-            freed.extend(later.filter(|(_, h)| conflict(mode, h.claims.mode())).map(|(&t, _)| t));
+            let later = self.tickets.iter().filter(|(t, _)| ticket < **t);
+            let freed_by_it = later.filter(|(_, h)| conflict(mode, h.claims.mode()));
+            freed.extend(freed_by_it.map(|(t, _)| *t));
         }
         if matches!(holder.claims, Claims::Keys(_)) {
             let mode = holder.claims.mode();

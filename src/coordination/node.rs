@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shards::base::hash::HashSeed;
 
-use crate::config::Config;
+use crate::config::table::Config;
 use crate::coordination::call::Table;
 use crate::coordination::router::SlotMap;
 use crate::reactor::clock::{Monotonic, TickRate};

@@ -8,6 +8,7 @@
 //! have one order that agrees with real time (two-phase locking). A part that runs early is
 //! invisible until then: its keys are claimed.
 
+use shards::commands::server::debug_digest::{self, Digest};
 use shards::commands::spec::{Flag, Merge, Spread};
 use shards::keyspace::db::{Db, Entry};
 
@@ -85,6 +86,8 @@ pub struct Merged {
     pub bytes: Vec<u8>,
     /// Where the reply for the key at this place lies in `bytes`.
     pub pieces: Vec<(usize, std::ops::Range<usize>)>,
+    /// Digests by database.
+    pub digests: Vec<(usize, Digest)>,
     /// A part failed: its error is the reply.
     pub error: Option<Vec<u8>>,
 }
@@ -228,6 +231,7 @@ impl Merged {
                 self.bytes.extend_from_slice(&reply[len..]);
             }
             Merge::Same => self.bytes = reply.to_vec(),
+            Merge::Digest => self.digests.extend(digests(reply)),
             Merge::ByKey | Merge::Pick => unreachable!("these are added one by one"),
         }
     }
@@ -270,6 +274,10 @@ impl Merged {
                 out.extend_from_slice(&self.bytes);
             }
             Merge::Same | Merge::Pick => out.extend_from_slice(&self.bytes),
+            Merge::Digest => {
+                let digest = debug_digest::hex(&debug_digest::combined(&self.digests));
+                out.extend_from_slice(format!("+{digest}\r\n").as_bytes());
+            }
             Merge::ByKey => {
                 self.pieces.sort_unstable_by_key(|piece| piece.0);
                 out.extend_from_slice(format!("*{}\r\n", self.pieces.len()).as_bytes());
@@ -279,6 +287,21 @@ impl Merged {
             }
         }
     }
+}
+
+/// The pairs of a part's answer to DEBUG DIGEST.
+fn digests(reply: &[u8]) -> Vec<(usize, Digest)> {
+    let mut rest = &reply[header(reply).1..];
+    let mut digests = Vec::new();
+    while rest.first() == Some(&b':') {
+        let (db, len) = header(rest);
+        rest = &rest[len..];
+        rest = &rest[header(rest).1..];
+        let Some((digest, after)) = rest.split_first_chunk() else { break };
+        digests.push((usize::try_from(db).unwrap_or(0), *digest));
+        rest = after.get(2..).unwrap_or_default();
+    }
+    digests
 }
 
 /// The number in the first line of a reply, and that line's length.

@@ -1,0 +1,3 @@
+//! Commands that touch the server, one file each, and the table of all commands.
+
+pub mod table;

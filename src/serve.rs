@@ -1,0 +1,208 @@
+//! The loop of a shard thread, and starting all threads.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use shards::base::random::Random;
+
+use crate::clients::client::Client;
+use crate::coordination::core::{Core, SocketRequest};
+use crate::coordination::letter::{Connection, Letter};
+use crate::coordination::mailbox::Mailbox;
+use crate::coordination::node::Node;
+use crate::coordination::pipeline::Pipeline;
+use crate::reactor::clock::{self, Monotonic};
+use crate::reactor::park::Park;
+use crate::reactor::ring::{Completion, DataRing, Token};
+use crate::reactor::sockets;
+
+/// How long a shard sleeps in its ring at most: glommio's own events wait that long.
+const HOT_SLEEP: Duration = Duration::from_millis(1);
+/// Empty sleeps in the ring after which a shard parks in glommio.
+const HOT_SLEEPS: u32 = 8;
+
+/// What a shard thread is started with.
+pub struct Start {
+    /// Its mail.
+    pub mailbox: Mailbox<Letter>,
+    /// What it knows of the node.
+    pub node: Node,
+    /// Sockets it accepts on: the first shard's only.
+    pub listeners: Vec<OwnedFd>,
+    /// Its chance.
+    pub random: Random,
+}
+
+/// Starts a shard thread on a processor.
+pub fn start_shard(start: Start, cpu: Option<usize>) -> io::Result<ExecutorJoinHandle<io::Result<()>>> {
+    let placement = cpu.map_or(Placement::Unbound, Placement::Fixed);
+    LocalExecutorBuilder::new(placement)
+        .name(&format!("shard-{}", start.mailbox.me()))
+        .io_memory(64 << 10)
+        .ring_depth(128)
+        .preempt_timer(Duration::from_millis(1))
+        .spawn(move || run_shard(start))
+        .map_err(|error| io::Error::other(error.to_string()))
+}
+
+async fn run_shard(start: Start) -> io::Result<()> {
+    let mut ring = DataRing::new(start.mailbox.wake())?;
+    let park = Park::new(ring.park_eventfd()?);
+    for listener in &start.listeners {
+        ring.accept(listener.as_raw_fd());
+    }
+    let mut served = Served {
+        core: Core::new(start.mailbox, start.node, start.random),
+        pipeline: Pipeline::default(),
+        accepted: 0,
+    };
+    let mut done = Vec::new();
+    let mut idle = 0;
+    let mut last_yield = Monotonic::now();
+    loop {
+        let busy = served.turn(&mut ring, &mut done);
+        let now = served.core.node.now;
+        if busy {
+            idle = 0;
+            ring.turn(None, &mut done)?;
+        } else if idle < HOT_SLEEPS {
+            idle += 1;
+            if served.core.mailbox.sleep() {
+                ring.turn(Some(HOT_SLEEP), &mut done)?;
+                served.core.mailbox.awake();
+            }
+        } else {
+            idle = 0;
+            ring.signal_park(true);
+            ring.turn(None, &mut done)?;
+            if done.is_empty() && served.core.mailbox.sleep() {
+                park.wait().await?;
+                served.core.mailbox.awake();
+            }
+            ring.signal_park(false);
+            ring.turn(None, &mut done)?;
+        }
+        if 1000 <= now.micros_since(last_yield) {
+            last_yield = now;
+            glommio::executor().yield_task_queue_now().await;
+        }
+    }
+}
+
+struct Served {
+    core: Core,
+    pipeline: Pipeline,
+    accepted: u64,
+}
+
+impl Served {
+    /// Acts on what is done and on mail, until nothing is left to do now. True if there was any.
+    fn turn(&mut self, ring: &mut DataRing, done: &mut Vec<Completion>) -> bool {
+        self.core.begin_turn(Monotonic::now(), clock::wall());
+        let mut busy = !done.is_empty();
+        for completion in done.drain(..) {
+            self.complete(ring, completion);
+        }
+        busy |= self.core.read_mail();
+        self.pipeline.run(&mut self.core, &mut ring.buffers);
+        self.send_replies(ring);
+        self.serve_sockets(ring);
+        busy |= self.core.mailbox.flush();
+        busy
+    }
+
+    fn complete(&mut self, ring: &mut DataRing, completion: Completion) {
+        let Self { core, pipeline, .. } = self;
+        match completion {
+            Completion::Received(token, id, len) => {
+                pipeline.received(core, &mut ring.buffers, token, id, len);
+            }
+            Completion::Sent(token, buffer) => {
+                core.counters.bytes_out += buffer.len() as u64;
+                if let Some(client) = core.client(token) {
+                    client.figures.bytes_out += buffer.len() as u64;
+                    client.sending = 0;
+                    let (closing, waiting) = (client.closing, !client.out.is_empty());
+                    let listed = !client.query.is_empty() && !client.away && !client.listed;
+                    if waiting && !client.dirty {
+                        client.dirty = true;
+                        core.dirty.push(token);
+                    } else if closing {
+                        core.remove_client(token);
+                    } else if listed {
+                        client.listed = true;
+                        core.listed.push_back(token);
+                    }
+                }
+                core.keep_buffer(buffer);
+            }
+            Completion::Ended(token) | Completion::SendFailed(token) => core.remove_client(token),
+            Completion::Accepted(_, fd) => self.accept(fd),
+            Completion::AcceptFailed(..) | Completion::Woken => {}
+        }
+    }
+
+    fn accept(&mut self, fd: OwnedFd) {
+        let core = &mut self.core;
+        self.accepted += 1;
+        let connection = Connection {
+            id: self.accepted,
+            peer: sockets::peer(&fd),
+            local: sockets::local(&fd),
+            fd,
+        };
+        if connection.peer.is_some() {
+            sockets::prepare_tcp(&connection.fd, 300);
+        }
+        let shards = core.control();
+        let to = usize::try_from(self.accepted % shards as u64).expect("shards are few");
+        let connection = Box::new(connection);
+        if to == core.me() {
+            core.socket_requests.push(SocketRequest::Add(connection));
+        } else {
+            core.mailbox.send(to, Letter::Connection(connection));
+        }
+    }
+
+    fn send_replies(&mut self, ring: &mut DataRing) {
+        let core = &mut self.core;
+        for token in std::mem::take(&mut core.dirty) {
+            let Some(client) = core.client(token) else { continue };
+            client.dirty = false;
+            if client.sending != 0 {
+                continue;
+            }
+            if client.out.is_empty() {
+                if client.closing {
+                    core.remove_client(token);
+                }
+                continue;
+            }
+            let out = std::mem::take(&mut client.out);
+            client.sending = out.len();
+            ring.send(token, out);
+        }
+    }
+
+    fn serve_sockets(&mut self, ring: &mut DataRing) {
+        for request in std::mem::take(&mut self.core.socket_requests) {
+            match request {
+                SocketRequest::Add(connection) => self.add(ring, *connection),
+                SocketRequest::Close(token) => ring.close(token),
+                SocketRequest::Pause(token) => ring.pause(token),
+                SocketRequest::Resume(token) => ring.resume(token),
+            }
+        }
+    }
+
+    fn add(&mut self, ring: &mut DataRing, connection: Connection) {
+        let Connection { fd, id, peer, local } = connection;
+        let number = fd.as_raw_fd();
+        let token: Token = ring.add(fd);
+        let mut client = Client::new(id, token, number, self.core.node.now);
+        (client.peer, client.local) = (peer, local);
+        self.core.add_client(Box::new(client));
+    }
+}
