@@ -1,7 +1,10 @@
 //! What everything else is made of: ids, time, hashing, numbers as text, globs, chance.
 
 pub mod float;
+pub mod glob;
 pub mod hash;
+pub mod long_double;
+mod natural;
 pub mod number;
 pub mod random;
 pub mod sha1;
