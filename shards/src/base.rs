@@ -10,4 +10,3 @@ pub mod random;
 pub mod sha1;
 pub mod slot;
 pub mod time;
-pub mod glob;
