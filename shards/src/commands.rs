@@ -9,3 +9,5 @@ mod string;
 mod bitmap;
 mod generic;
 pub mod server;
+#[cfg(test)]
+mod testing;

@@ -133,13 +133,23 @@ mod tests {
 
     #[test]
     fn a_time_is_counted_from_now_or_from_1970() {
-        assert_eq!(TimeForm::Ex.unix_ms(5, NOW), Some(1_005_000));
-        assert_eq!(TimeForm::Px.unix_ms(-5, NOW), Some(999_995));
-        assert_eq!(TimeForm::ExAt.unix_ms(5, NOW), Some(5_000));
-        assert_eq!(TimeForm::PxAt.unix_ms(-5, NOW), Some(-5));
-        assert_eq!(TimeForm::Px.unix_ms(i64::MAX, NOW), None);
-        assert_eq!(TimeForm::Ex.unix_ms(i64::MIN, NOW), None);
-        assert_eq!(TimeForm::PxAt.unix_ms(i64::MAX, NOW), Some(i64::MAX));
+        for (form, number, expected) in [
+            (TimeForm::Ex, 5, Some(1_005_000)),
+            (TimeForm::Ex, i64::MAX / 1000, None),
+            (TimeForm::Ex, i64::MIN / 1000, Some(i64::MIN / 1000 * 1000 + 1_000_000)),
+            (TimeForm::Ex, i64::MIN, None),
+            (TimeForm::Px, -5, Some(999_995)),
+            (TimeForm::Px, i64::MAX - 1_000_000, Some(i64::MAX)),
+            (TimeForm::Px, i64::MAX - 999_999, None),
+            (TimeForm::Px, i64::MIN, Some(i64::MIN + 1_000_000)),
+            (TimeForm::ExAt, 5, Some(5_000)),
+            (TimeForm::ExAt, i64::MAX / 1000, Some(i64::MAX / 1000 * 1000)),
+            (TimeForm::ExAt, i64::MIN, None),
+            (TimeForm::PxAt, i64::MAX, Some(i64::MAX)),
+            (TimeForm::PxAt, i64::MIN, Some(i64::MIN)),
+        ] {
+            assert_eq!(form.unix_ms(number, NOW), expected, "{form:?} {number}");
+        }
     }
 
     #[test]

@@ -138,10 +138,10 @@ impl Selected<'_> {
     #[inline]
     pub fn set_string(&mut self, key: Key<'_>, bytes: &[u8], expiry: Expiry) {
         let Some(entry) = self.write(key) else {
-            let mut entry = Entry::string(key.bytes, bytes);
-            if let Expiry::At(at) = expiry {
-                entry.set_expire(Some(at));
-            }
+            let entry = match expiry {
+                Expiry::At(at) => Entry::string_until(key.bytes, bytes, at),
+                Expiry::Clear | Expiry::Keep => Entry::string(key.bytes, bytes),
+            };
             return self.insert(key, entry);
         };
         let before = entry.expire();

@@ -6,6 +6,7 @@ use alloc::string::String;
 use crate::base::number::{self, DIGITS_MAX};
 use crate::base::time::UnixMs;
 use crate::commands::ctx::Ctx;
+use crate::commands::expiry::{TimeForm, remove_expired};
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::effects::Class;
 use crate::resp::error::Error;
@@ -27,7 +28,7 @@ pub(super) const EXPIRE: Command = Command {
         syntax: "key seconds [NX | XX | GT | LT]",
         ..EACH
     },
-    run: |ctx| set_expire(ctx, "expire", Time::InSeconds),
+    run: |ctx| set_expire(ctx, "expire", TimeForm::Ex),
 };
 
 pub(super) const PEXPIRE: Command = Command {
@@ -38,7 +39,7 @@ pub(super) const PEXPIRE: Command = Command {
         syntax: "key milliseconds [NX | XX | GT | LT]",
         ..EACH
     },
-    run: |ctx| set_expire(ctx, "pexpire", Time::InMilliseconds),
+    run: |ctx| set_expire(ctx, "pexpire", TimeForm::Px),
 };
 
 pub(super) const EXPIREAT: Command = Command {
@@ -49,7 +50,7 @@ pub(super) const EXPIREAT: Command = Command {
         syntax: "key unix-time-seconds [NX | XX | GT | LT]",
         ..EACH
     },
-    run: |ctx| set_expire(ctx, "expireat", Time::AtSeconds),
+    run: |ctx| set_expire(ctx, "expireat", TimeForm::ExAt),
 };
 
 pub(super) const PEXPIREAT: Command = Command {
@@ -60,31 +61,8 @@ pub(super) const PEXPIREAT: Command = Command {
         syntax: "key unix-time-milliseconds [NX | XX | GT | LT]",
         ..EACH
     },
-    run: |ctx| set_expire(ctx, "pexpireat", Time::AtMilliseconds),
+    run: |ctx| set_expire(ctx, "pexpireat", TimeForm::PxAt),
 };
-
-/// How a command gives its time.
-#[derive(Clone, Copy, Debug)]
-enum Time {
-    InSeconds,
-    InMilliseconds,
-    AtSeconds,
-    AtMilliseconds,
-}
-
-impl Time {
-    /// `number` as milliseconds since the epoch; negative before it. `None` if that is beyond 64
-    /// bits.
-    fn unix_ms(self, number: i64, now: UnixMs) -> Option<i64> {
-        let now = i64::try_from(now.0).ok()?;
-        match self {
-            Self::InSeconds => number.checked_mul(1000)?.checked_add(now),
-            Self::InMilliseconds => number.checked_add(now),
-            Self::AtSeconds => number.checked_mul(1000),
-            Self::AtMilliseconds => Some(number),
-        }
-    }
-}
 
 /// Under which condition the time is set.
 #[derive(Debug, Default)]
@@ -123,9 +101,7 @@ impl Condition {
             ));
         }
         if later && earlier {
-            return Err(Error::Text(
-                "ERR GT and LT options at the same time are not compatible",
-            ));
+            return Err(Error::Text("ERR GT and LT options at the same time are not compatible"));
         }
         Ok(condition)
     }
@@ -143,11 +119,11 @@ impl Condition {
     }
 }
 
-fn set_expire(ctx: &mut Ctx<'_>, name: &'static str, time: Time) -> Result<(), Error> {
+fn set_expire(ctx: &mut Ctx<'_>, name: &'static str, form: TimeForm) -> Result<(), Error> {
     let condition = Condition::parse(&ctx.args[3..])?;
     let number = number::parse_i64(ctx.args[2]).ok_or(Error::NotInteger)?;
     let now = ctx.db.now();
-    let at = time.unix_ms(number, now).ok_or(Error::InvalidExpire(name))?;
+    let at = form.unix_ms(number, now).ok_or(Error::InvalidExpire(name))?;
     let key = ctx.key(1);
     let Some(current) = ctx.db.write(key).map(|entry| entry.expire()) else {
         ctx.replies.integer(0);
@@ -165,13 +141,9 @@ fn set_expire(ctx: &mut Ctx<'_>, name: &'static str, time: Time) -> Result<(), E
             let text = number::format_u64(&mut text, at.0);
             ctx.db.effects.log_instead(&[b"PEXPIREAT", key.bytes, text]);
         }
-        // The time is over already. Replicas are told of the removal rather than of a time that
-        // they would have to judge by a clock of their own.
+        // The time is over already.
         Ok(_) | Err(_) => {
-            ctx.db.remove(key);
-            ctx.db.keyspace.stats.expired += 1;
-            ctx.db.changed(key, Class::Expired, "expired");
-            ctx.db.effects.log_instead(&[b"UNLINK", key.bytes]);
+            remove_expired(&mut ctx.db, key);
         }
     }
     ctx.replies.integer(1);
@@ -202,25 +174,6 @@ mod tests {
         ];
         for (option, current, to, may) in cases {
             assert_eq!(parse(option).holds(current, to), may, "{option} {current:?} {to}");
-        }
-    }
-
-    #[test]
-    fn a_time_beyond_64_bits_is_none() {
-        let now = UnixMs(1_000);
-        let cases = [
-            (Time::InSeconds, i64::MAX / 1000, None),
-            (Time::InSeconds, i64::MIN / 1000, Some(i64::MIN / 1000 * 1000 + 1_000)),
-            (Time::InSeconds, i64::MIN, None),
-            (Time::InMilliseconds, i64::MAX - 1_000, Some(i64::MAX)),
-            (Time::InMilliseconds, i64::MAX - 999, None),
-            (Time::InMilliseconds, i64::MIN, Some(i64::MIN + 1_000)),
-            (Time::AtSeconds, i64::MAX / 1000, Some(i64::MAX / 1000 * 1000)),
-            (Time::AtSeconds, i64::MIN, None),
-            (Time::AtMilliseconds, i64::MIN, Some(i64::MIN)),
-        ];
-        for (time, number, expected) in cases {
-            assert_eq!(time.unix_ms(number, now), expected, "{time:?} {number}");
         }
     }
 }

@@ -1,7 +1,12 @@
 //! INCRBYFLOAT key increment
 
+use alloc::vec::Vec;
+
+use crate::base::long_double::LongDouble;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
+use crate::effects::Class;
+use crate::keyspace::db::Entry;
 use crate::resp::error::Error;
 
 pub(super) const INCRBYFLOAT: Command = Command {
@@ -20,6 +25,34 @@ pub(super) const INCRBYFLOAT: Command = Command {
     run: incrbyfloat,
 };
 
-fn incrbyfloat(_ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    todo!()
+fn incrbyfloat(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    let key = ctx.key(1);
+    let parse = |text: &[u8]| LongDouble::parse(text).ok_or(Error::NotFloat);
+    let add = |text: &[u8], increment: &[u8]| {
+        let sum = parse(text)? + parse(increment)?;
+        if !sum.is_finite() {
+            return Err(Error::NanOrInfinity);
+        }
+        let mut text = Vec::new();
+        sum.write(&mut text);
+        Ok(text)
+    };
+    let mut scratch = [0; 20];
+    let sum = match ctx.db.write(key) {
+        Some(entry) => {
+            let sum = add(entry.bytes(&mut scratch).ok_or(Error::WrongType)?, ctx.args[2])?;
+            entry.set_string(&sum);
+            sum
+        }
+        None => {
+            let sum = add(b"0", ctx.args[2])?;
+            ctx.db.insert(key, Entry::string(key.bytes, &sum));
+            sum
+        }
+    };
+    ctx.db.changed(key, Class::String, "incrbyfloat");
+    // A replica that computes differently would drift away.
+    ctx.db.effects.log_instead(&[b"SET", key.bytes, &sum, b"KEEPTTL"]);
+    ctx.replies.bulk(&sum);
+    Ok(())
 }

@@ -1,0 +1,87 @@
+//! A keyspace for tests of commands: runs a line, and tells what came of it.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::base::hash::HashSeed;
+use crate::base::random::Random;
+use crate::base::time::UnixMs;
+use crate::commands::ctx::Ctx;
+use crate::commands::table::GROUPS;
+use crate::effects::{Effects, Logged};
+use crate::keyspace::db::Keyspace;
+use crate::keyspace::selected::Selected;
+use crate::resp::reply::{Protocol, Replies};
+
+/// A keyspace of one database at a time that stands still: 1,000,000 ms after the epoch at first.
+pub struct Harness {
+    /// The keys, with clock and settings.
+    pub keyspace: Keyspace,
+    effects: Effects,
+}
+
+impl Harness {
+    /// Empty; collects all events, and what would be logged.
+    pub fn new() -> Self {
+        let mut keyspace = Keyspace::new(1, HashSeed(1), Random::new(1));
+        keyspace.now = UnixMs(1_000_000);
+        let effects = Effects { keeps_log: true, classes: u32::MAX, ..Effects::default() };
+        Self { keyspace, effects }
+    }
+
+    /// Runs a command of words that are separated by single spaces, and returns its reply with
+    /// escapes for what is no printable ASCII.
+    pub fn run(&mut self, line: &str) -> String {
+        let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let name = line.split(' ').next().unwrap().to_lowercase();
+        let command = GROUPS.iter().flat_map(|group| group.iter());
+        let command = command.clone().find(|command| command.spec.name == name).unwrap();
+        assert!(command.spec.arity.accepts(args.len()), "{line}");
+        let mut out = Vec::new();
+        let mut ctx = Ctx {
+            args: &args,
+            db: Selected {
+                keyspace: &mut self.keyspace,
+                index: 0,
+                effects: &mut self.effects,
+                no_touch: false,
+            },
+            replies: Replies { out: &mut out, protocol: Protocol::Resp2 },
+            first_key: 0,
+            first_key_hash: 0,
+        };
+        if let Err(error) = (command.run)(&mut ctx) {
+            out.clear();
+            error.write(&mut out);
+        }
+        format!("{}", out.escape_ascii())
+    }
+
+    /// Runs a command and compares what it leaves behind: how many changes, the events as
+    /// `name:key`, and what goes to the log, commands separated by `; `.
+    pub fn check(&mut self, line: &str, changes: u64, events: &str, log: &str) {
+        self.effects.events.clear();
+        self.effects.log.clear();
+        self.effects.logged = Logged::AsItCame;
+        let before = self.effects.dirty;
+        self.run(line);
+        assert_eq!(self.effects.dirty - before, changes, "changes of {line}");
+
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        let shown: Vec<String> =
+            self.effects.events.iter().map(|e| format!("{}:{}", e.name, text(&e.key))).collect();
+        assert_eq!(shown.join(" "), events, "events of {line}");
+
+        let words = |args: &Vec<Vec<u8>>| args.iter().map(text).collect::<Vec<_>>().join(" ");
+        let mut logged: Vec<String> =
+            self.effects.log.iter().map(|entry| words(&entry.args)).collect();
+        match &self.effects.logged {
+            Logged::AsItCame if changes != 0 => logged.push(line.to_owned()),
+            Logged::Instead(commands) => logged.extend(commands.iter().map(words)),
+            Logged::AsItCame | Logged::Nothing => {}
+        }
+        assert_eq!(logged.join("; "), log, "log of {line}");
+    }
+}
