@@ -323,6 +323,37 @@ impl Kind for FilePath {
     }
 }
 
+/// A folder: a path that must not be empty.
+#[derive(Debug)]
+pub struct Folder;
+
+impl Kind for Folder {
+    type Value = PathBuf;
+
+    fn read(&self, words: &[&[u8]], old: &PathBuf, mention: Mention) -> Result<PathBuf, Reason> {
+        if words == [b""] {
+            return Err("dir can't be empty".into());
+        }
+        FilePath.read(words, old, mention)
+    }
+
+    fn print(&self, value: &PathBuf) -> Vec<u8> {
+        FilePath.print(value)
+    }
+
+    fn lines(&self, value: &PathBuf, default: &PathBuf) -> Vec<FileLine> {
+        FilePath.lines(value, default)
+    }
+
+    fn limits(&self) -> String {
+        "a path".into()
+    }
+
+    fn examples(&self) -> Examples {
+        Examples::of(&[".", "/tmp/a b", "x'y\"z"], &["", "a\0b"])
+    }
+}
+
 /// A password; empty for none.
 #[derive(Debug)]
 pub struct Password;

@@ -3,8 +3,8 @@
 
 use super::choices::{Allowed, LogFormat, LogLevel, MaxmemoryPolicy, PipelineOrder, Supervised};
 use super::kinds::{
-    Choice, Clamped, Examples, FileLine, FilePath, Integer, Kind, Memory, Mention, Octal, Password,
-    Reason, YesNo,
+    Choice, Clamped, Examples, FileLine, FilePath, Folder, Integer, Kind, Memory, Mention, Octal,
+    Password, Reason, YesNo,
 };
 use super::lists::{Addresses, CpuList, Percentiles, Rename, Renames, SavePoint, SavePoints};
 use super::notify::{Events, NotifyFlags};
@@ -179,7 +179,7 @@ settings! {
     "databases" databases: u32 = 16, Integer(1..=INT), AtStart;
 
     /// The working folder: relative paths begin here.
-    "dir" dir: PathBuf = PathBuf::from("."), FilePath, Protected;
+    "dir" dir: PathBuf = PathBuf::from("."), Folder, Protected;
 
     /// Who may use DEBUG.
     "enable-debug-command" enable_debug_command: Allowed = Allowed::No, Choice(Allowed::WORDS),
