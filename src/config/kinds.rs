@@ -2,6 +2,7 @@
 //! kinds of one word; those of several are in `lists`, `notify` and `output_limits`.
 
 use super::line::quote;
+use shards::base::number::parse_i64;
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -123,7 +124,7 @@ impl<T: Copy + PartialOrd + Display + TryFrom<i64>> Kind for Integer<T> {
     fn read(&self, words: &[&[u8]], _: &T, _: Mention) -> Result<T, Reason> {
         let number = words
             .first()
-            .and_then(|word| integer(word))
+            .and_then(|word| parse_i64(word))
             .ok_or("argument couldn't be parsed into an integer")?;
         T::try_from(number)
             .ok()
@@ -322,6 +323,37 @@ impl Kind for FilePath {
     }
 }
 
+/// A folder: a path that must not be empty.
+#[derive(Debug)]
+pub struct Folder;
+
+impl Kind for Folder {
+    type Value = PathBuf;
+
+    fn read(&self, words: &[&[u8]], old: &PathBuf, mention: Mention) -> Result<PathBuf, Reason> {
+        if words == [b""] {
+            return Err("dir can't be empty".into());
+        }
+        FilePath.read(words, old, mention)
+    }
+
+    fn print(&self, value: &PathBuf) -> Vec<u8> {
+        FilePath.print(value)
+    }
+
+    fn lines(&self, value: &PathBuf, default: &PathBuf) -> Vec<FileLine> {
+        FilePath.lines(value, default)
+    }
+
+    fn limits(&self) -> String {
+        "a path".into()
+    }
+
+    fn examples(&self) -> Examples {
+        Examples::of(&[".", "/tmp/a b", "x'y\"z"], &["", "a\0b"])
+    }
+}
+
 /// A password; empty for none.
 #[derive(Debug)]
 pub struct Password;
@@ -349,18 +381,6 @@ impl Kind for Password {
     fn examples(&self) -> Examples {
         Examples::of(&["", "foobared", "a b\n\"c\"é"], &[])
     }
-}
-
-/// A number as Valkey writes them: no sign but `-`, no leading zeros, no blanks.
-pub fn integer(word: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(word).ok()?;
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let canonical = match digits.as_bytes() {
-        [b'0'] => digits.len() == text.len(),
-        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    if canonical { text.parse().ok() } else { None }
 }
 
 /// A number of bytes with its unit.
@@ -437,16 +457,5 @@ mod tests {
             assert_eq!(memory(memory_text(bytes).as_bytes()), Some(bytes));
         }
         assert_eq!(memory_text(64 << 20), "64mb");
-    }
-
-    #[test]
-    fn integers_have_one_spelling() {
-        for (word, number) in [("0", 0), ("-1", -1), ("10", 10), ("-9223372036854775808", i64::MIN)]
-        {
-            assert_eq!(integer(word.as_bytes()), Some(number));
-        }
-        for word in ["", "-", "-0", "00", "+1", "1 ", "0x1", "9223372036854775808"] {
-            assert_eq!(integer(word.as_bytes()), None, "{word}");
-        }
     }
 }

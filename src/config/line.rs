@@ -1,7 +1,8 @@
 //! One line of a configuration file: words, with quotes as Valkey takes them.
 //!
-//! Words are parted by blanks. Within "double quotes" stand `\n \r \t \b \a`, `\xHH`, and `\` before
-//! any other byte for that byte; within 'single quotes' only `\'`. A closing quote ends the word.
+//! Words are parted by blanks. Within "double quotes" stand `\n \r \t \b \a`, `\xHH`, and `\`
+//! before any other byte for that byte; within 'single quotes' only `\'`. A closing quote ends
+//! the word.
 
 /// The words of a line, or nothing if its quotes are not balanced.
 pub fn split(line: &[u8]) -> Option<Vec<Vec<u8>>> {

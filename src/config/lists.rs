@@ -1,7 +1,8 @@
 //! Settings that are lists: addresses, processors, percentiles, save points, renamed commands.
 
-use super::kinds::{Examples, FileLine, Kind, Mention, Reason, integer};
+use super::kinds::{Examples, FileLine, Kind, Mention, Reason};
 use super::line::quote;
+use shards::base::number::parse_i64;
 use std::ops::RangeInclusive;
 use std::str::from_utf8;
 
@@ -106,7 +107,7 @@ impl Kind for CpuList {
 
 fn cpu_range(part: &str) -> Option<RangeInclusive<usize>> {
     let number = |text: &str| {
-        let number = usize::try_from(integer(text.as_bytes())?).ok()?;
+        let number = usize::try_from(parse_i64(text.as_bytes())?).ok()?;
         (number < CPUS_MAX).then_some(number)
     };
     let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -235,8 +236,8 @@ impl Kind for SavePoints {
 
 fn save_point(pair: &[&[u8]]) -> Option<SavePoint> {
     let [seconds, changes] = pair else { return None };
-    let seconds = u64::try_from(integer(seconds)?).ok().filter(|&seconds| 0 < seconds)?;
-    let changes = u32::try_from(i32::try_from(integer(changes)?).ok()?).ok()?;
+    let seconds = u64::try_from(parse_i64(seconds)?).ok().filter(|&seconds| 0 < seconds)?;
+    let changes = u32::try_from(i32::try_from(parse_i64(changes)?).ok()?).ok()?;
     Some(SavePoint { seconds, changes })
 }
 

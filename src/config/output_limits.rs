@@ -1,6 +1,7 @@
 //! `client-output-buffer-limit`: how much may wait for a client, by class of client.
 
-use super::kinds::{Examples, FileLine, Kind, Mention, Reason, integer, memory, memory_text};
+use super::kinds::{Examples, FileLine, Kind, Mention, Reason, memory, memory_text};
+use shards::base::number::parse_i64;
 
 /// The limits of all classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +110,7 @@ impl Kind for ClassLimits {
 }
 
 fn output_limit(hard: &[u8], soft: &[u8], seconds: &[u8]) -> Option<OutputLimit> {
-    let soft_seconds = u32::try_from(i32::try_from(integer(seconds)?).ok()?).ok()?;
+    let soft_seconds = u32::try_from(i32::try_from(parse_i64(seconds)?).ok()?).ok()?;
     Some(OutputLimit { hard: memory(hard)?, soft: memory(soft)?, soft_seconds })
 }
 

@@ -3,8 +3,8 @@
 
 use super::choices::{Allowed, LogFormat, LogLevel, MaxmemoryPolicy, PipelineOrder, Supervised};
 use super::kinds::{
-    Choice, Clamped, Examples, FileLine, FilePath, Integer, Kind, Memory, Mention, Octal, Password,
-    Reason, YesNo,
+    Choice, Clamped, Examples, FileLine, FilePath, Folder, Integer, Kind, Memory, Mention, Octal,
+    Password, Reason, YesNo,
 };
 use super::lists::{Addresses, CpuList, Percentiles, Rename, Renames, SavePoint, SavePoints};
 use super::notify::{Events, NotifyFlags};
@@ -40,7 +40,7 @@ pub struct Setting {
     /// Whether only the file and options may say it, and CONFIG GET keeps silent.
     pub file_only: bool,
     /// Reads words into the field; on failure the configuration is as it was.
-    pub read: fn(&mut Config, &[&[u8]], Mention) -> Result<(), Reason>,
+    pub read: Read,
     /// The value as CONFIG GET gives it.
     pub print: fn(&Config) -> Vec<u8>,
     /// The lines of a file that give the value, without the name.
@@ -54,6 +54,9 @@ pub struct Setting {
     /// Words on both sides of every limit.
     pub examples: fn() -> Examples,
 }
+
+/// Reads words into a field.
+pub type Read = fn(&mut Config, &[&[u8]], Mention) -> Result<(), Reason>;
 
 impl Setting {
     /// Its name and its other names.
@@ -176,7 +179,7 @@ settings! {
     "databases" databases: u32 = 16, Integer(1..=INT), AtStart;
 
     /// The working folder: relative paths begin here.
-    "dir" dir: PathBuf = PathBuf::from("."), FilePath, Protected;
+    "dir" dir: PathBuf = PathBuf::from("."), Folder, Protected;
 
     /// Who may use DEBUG.
     "enable-debug-command" enable_debug_command: Allowed = Allowed::No, Choice(Allowed::WORDS),
@@ -217,7 +220,7 @@ settings! {
     /// How slowly the LFU counter of a busy key grows.
     "lfu-log-factor" lfu_log_factor: u32 = 10, Integer(0..=INT), AtRuntime;
 
-    /// Shape of log lines: as Valkey writes them, or one JSON object each.
+    /// Shape of log lines: as Valkey writes them (`legacy` or `text`), or one JSON object each.
     "log-format" log_format: LogFormat = LogFormat::Text, Choice(LogFormat::WORDS), AtRuntime;
 
     /// The file to log into; empty for standard output.
@@ -254,7 +257,7 @@ settings! {
     /// TCP port; 0 for none.
     "port" port: u16 = 6379, Integer(0..=65535), AtRuntime;
 
-    /// Whether only this machine is served while there is neither a password nor a `bind`.
+    /// Whether only this machine is served while the default user has no password.
     "protected-mode" protected_mode: bool = true, YesNo, AtRuntime;
 
     /// Bytes that one argument, and one string, may have.
@@ -266,7 +269,8 @@ settings! {
     /// The password of the default user; empty for none.
     "requirepass" requirepass: Vec<u8> = Vec::new(), Password, AtRuntime;
 
-    /// When to write a snapshot: after so many seconds, if so many changes were made.
+    /// When to write a snapshot: after so many seconds, if so many changes were made. Kept and
+    /// shown, but nothing is saved yet.
     "save" save: Vec<SavePoint> = default_save(), SavePoints, AtRuntime;
 
     /// Processors to pin the shards to, in their order; empty for those the process may use.
