@@ -11,8 +11,7 @@ mod swapdb;
 use crate::commands::spec::Command;
 
 /// Every server command of the engine.
-pub const COMMANDS: &[Command] =
-    &[dbsize::DBSIZE, flush::FLUSHALL, flush::FLUSHDB, swapdb::SWAPDB];
+pub const COMMANDS: &[Command] = &[dbsize::DBSIZE, flush::FLUSHALL, flush::FLUSHDB, swapdb::SWAPDB];
 
 /// Subcommands that work on keys, of containers whose other subcommands are the server's. Their
 /// arguments begin with the container's name.

@@ -4,5 +4,5 @@ use crate::commands::spec::Command;
 use crate::commands::{bitmap, generic, server, string};
 
 /// The groups' lists.
-pub const GROUPS: &[&[Command]] = 
+pub const GROUPS: &[&[Command]] =
     &[string::COMMANDS, bitmap::COMMANDS, generic::COMMANDS, server::COMMANDS];

@@ -33,11 +33,8 @@ const EACH: Spec = Spec {
     ..Spec::EMPTY
 };
 
-const ENCODING: Spec = Spec {
-    name: "object|encoding",
-    summary: "Names the encoding of a key's value.",
-    ..EACH
-};
+const ENCODING: Spec =
+    Spec { name: "object|encoding", summary: "Names the encoding of a key's value.", ..EACH };
 
 const FREQ: Spec = Spec {
     name: "object|freq",
@@ -96,9 +93,9 @@ const LFU: Error = Error::Text(
 
 fn object(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let name = ctx.args[1];
-    let asked = [&ENCODING, &FREQ, &IDLETIME, &REFCOUNT, &HELP].into_iter().find(|spec| {
-        spec.name["object|".len()..].as_bytes().eq_ignore_ascii_case(name)
-    });
+    let asked = [&ENCODING, &FREQ, &IDLETIME, &REFCOUNT, &HELP]
+        .into_iter()
+        .find(|spec| spec.name["object|".len()..].as_bytes().eq_ignore_ascii_case(name));
     let Some(asked) = asked else { return Err(Error::unknown_subcommand("OBJECT", name)) };
     if !asked.arity.accepts(ctx.args.len()) {
         return Err(Error::WrongArity(asked.name.into()));

@@ -47,11 +47,8 @@ fn debug_object(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let db = &ctx.db.keyspace.dbs[ctx.db.index];
     // What is due is shown as well, as long as it is there.
     let entry = db.find(key.hash, key.bytes).ok_or(Error::NoSuchKey)?;
-    let mut text = format!(
-        "Value at:{:p} refcount:1 encoding:{}",
-        entry.key().as_ptr(),
-        encoding_of(entry)
-    );
+    let mut text =
+        format!("Value at:{:p} refcount:1 encoding:{}", entry.key().as_ptr(), encoding_of(entry));
     if !fast {
         write!(text, " serializedlength:{}", rdb_bytes(entry)).expect("a string takes all");
     }
