@@ -10,6 +10,7 @@ use crate::base::slot::SLOTS;
 use crate::base::time::UnixMs;
 use crate::encodings;
 use crate::encodings::table::{Record, Table};
+use crate::keyspace::evict::Pool;
 use crate::keyspace::settings::Settings;
 use crate::keyspace::watch::Watches;
 use crate::types::object::Object;
@@ -38,6 +39,8 @@ pub struct Keyspace {
     pub slots: Range<u16>,
     /// Databases that were flushed and are still to be freed, slice by slice, between commands.
     pub garbage: Vec<Db>,
+    /// Candidates for eviction.
+    pub eviction: Pool,
 }
 
 /// Counters of a keyspace; INFO adds them up over shards.
@@ -79,6 +82,7 @@ impl Keyspace {
             random,
             slots: 0..SLOTS,
             garbage: Vec::new(),
+            eviction: Pool::default(),
         }
     }
 

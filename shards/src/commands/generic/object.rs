@@ -129,7 +129,7 @@ fn object(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         }
         "object|idletime" if settings.policy.is_lfu() => return Err(LFU),
         "object|idletime" => {
-            let idle = evict::idle_ms(entry, now) / 1000;
+            let idle = evict::idle_seconds(entry, now);
             ctx.replies.integer(i64::try_from(idle).unwrap_or(i64::MAX));
         }
         _ => ctx.replies.integer(1),

@@ -57,7 +57,7 @@ fn debug_object(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         let minutes = entry.access() >> 8;
         write!(text, " lfu_freq:{frequency} lfu_access_time_minutes:{minutes}")
     } else {
-        let idle = evict::idle_ms(entry, now) / 1000;
+        let idle = evict::idle_seconds(entry, now);
         write!(text, " lru:{} lru_seconds_idle:{idle}", entry.access())
     }
     .expect("a string takes all");
