@@ -8,7 +8,6 @@ use crate::commands::ctx::Ctx;
 use crate::commands::generic::object::encoding_of;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::encodings::entry::Value;
-use crate::encodings::table::Record;
 use crate::keyspace::db::Entry;
 use crate::keyspace::evict;
 use crate::resp::error::Error;
