@@ -6,7 +6,7 @@ mod exists;
 mod expire;
 mod keys;
 mod r#move;
-pub(super) mod object;
+pub mod object;
 mod persist;
 mod randomkey;
 mod rename;
@@ -32,7 +32,6 @@ pub const COMMANDS: &[Command] = &[
     expire::PEXPIREAT,
     keys::KEYS,
     r#move::MOVE,
-    object::OBJECT,
     persist::PERSIST,
     randomkey::RANDOMKEY,
     rename::RENAME,

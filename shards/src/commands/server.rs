@@ -11,15 +11,15 @@ mod swapdb;
 use crate::commands::spec::Command;
 
 /// Every server command of the engine.
-pub const COMMANDS: &[Command] =
-    &[dbsize::DBSIZE, flush::FLUSHALL, flush::FLUSHDB, swapdb::SWAPDB];
+pub const COMMANDS: &[Command] = &[dbsize::DBSIZE, flush::FLUSHALL, flush::FLUSHDB, swapdb::SWAPDB];
 
-/// Subcommands that work on keys, of containers whose other subcommands are the server's. Their
-/// arguments begin with the container's name.
-pub const SUBCOMMANDS: &[Command] = &[
+/// Subcommands of DEBUG that work on keys. The others, and the container, are the server's.
+pub const DEBUG_SUBCOMMANDS: &[Command] = &[
     debug_digest::DIGEST,
     debug_digest::DIGEST_VALUE,
     debug_object::OBJECT,
     debug_populate::POPULATE,
-    memory_usage::USAGE,
 ];
+
+/// Subcommands of MEMORY that work on keys. The others, and the container, are the server's.
+pub const MEMORY_SUBCOMMANDS: &[Command] = &[memory_usage::USAGE];

@@ -1,28 +1,23 @@
-//! A key with its value in one allocation.
-//!
-//! ```text
-//! 0       access << 8 | flags, u32    flags: kind (2 bits), EXPIRES, RAW
-//! 4       length of the key, u32
-//! 8       when it expires, u64        only with EXPIRES
-//! then    payload                     i64 | Vec<u8> | O | length of the inline bytes, u32
-//! then    key
-//! then    inline bytes                only of kind INLINE
-//! ```
+//! A key with its value in one allocation; see `entry/parts.rs` for where its parts lie.
 //!
 //! A 16-byte key with 64 bytes of value takes 92 bytes, which fits an allocator's class of 96.
 
-use alloc::alloc::{alloc, dealloc, handle_alloc_error};
+mod parts;
+
 use alloc::vec::Vec;
-use core::alloc::Layout;
 use core::fmt;
 use core::marker::PhantomData;
-use core::mem::{self, ManuallyDrop};
 use core::ptr::{self, NonNull};
 
 use crate::base::hash::HashSeed;
 use crate::base::number::{DIGITS_MAX, format_i64, parse_i64};
 use crate::base::time::UnixMs;
 use crate::encodings::table::Record;
+
+use parts::{
+    ALIGNMENT, EXPIRE_BYTES, EXPIRES, FLAGS, HEADER_BYTES, HEAP, INLINE, INT, KIND, OBJECT,
+    Payload, RAW, length_u32, size_class,
+};
 
 /// Strings up to this length live inside the entry: one cache miss less than a buffer of their
 /// own, while a change of length still copies little.
@@ -59,30 +54,6 @@ unsafe impl<O> Record for Entry<O> {
     fn hash(&self, seed: HashSeed) -> u64 {
         seed.key_hash(self.key())
     }
-}
-
-const KIND: u32 = 3;
-const INT: u32 = 0;
-const HEAP: u32 = 1;
-const OBJECT: u32 = 2;
-const INLINE: u32 = 3;
-/// The entry has a time at which it expires.
-const EXPIRES: u32 = 4;
-/// The string was changed in place, so its encoding is `raw` however short it is.
-const RAW: u32 = 8;
-/// The bits below the access bits.
-const FLAGS: u32 = 0xFF;
-
-const HEADER_BYTES: usize = 8;
-const EXPIRE_BYTES: usize = 8;
-const ALIGNMENT: usize = 8;
-
-/// A value on its way into an entry.
-enum Payload<'a, O> {
-    Int(i64),
-    Heap(Vec<u8>),
-    Object(O),
-    Inline(&'a [u8]),
 }
 
 impl<O> Entry<O> {
@@ -248,20 +219,7 @@ impl<O> Entry<O> {
 
     /// The same value under another key, with expiry and access (RENAME).
     pub fn renamed(self, key: &[u8]) -> Self {
-        let old = ManuallyDrop::new(self);
-        let (key_at, inline) = (Self::key_at(old.meta()), old.inline());
-        let new = Self::allocate(key_at + key.len() + inline.len());
-        // SAFETY: `new` has room for all three. The old entry's payload is moved, not copied:
-        // its memory is freed without dropping it, and it is not used again.
-        unsafe {
-            ptr::copy_nonoverlapping(old.at(0), new.at(0), key_at);
-            new.at(4).cast::<u32>().write(length_u32(key));
-            ptr::copy_nonoverlapping(key.as_ptr(), new.at(key_at), key.len());
-            let to = new.at(key_at + key.len());
-            ptr::copy_nonoverlapping(inline.as_ptr(), to, inline.len());
-            dealloc(old.at(0), layout(old.size()));
-        }
-        ManuallyDrop::into_inner(new)
+        self.move_to(key)
     }
 
     /// Valkey's name of its encoding: `int`, `embstr`, `raw`; `None` for a collection, which
@@ -326,173 +284,6 @@ impl<O> Entry<O> {
             self.replace(Self::payload_of(bytes));
         }
     }
-
-    /// Makes an entry of its parts.
-    #[inline]
-    fn new(key: &[u8], expire: Option<UnixMs>, access: u32, payload: Payload<'_, O>) -> Self {
-        let (kind, inline) = match &payload {
-            Payload::Int(_) => (INT, &[][..]),
-            Payload::Heap(_) => (HEAP, &[][..]),
-            Payload::Object(_) => (OBJECT, &[][..]),
-            Payload::Inline(bytes) => (INLINE, *bytes),
-        };
-        let meta = access << 8 | if expire.is_some() { EXPIRES } else { 0 } | kind;
-        let key_at = Self::key_at(meta);
-        let entry = Self::allocate(key_at + key.len() + inline.len());
-        let payload_at = entry.at(Self::payload_at(meta));
-        // SAFETY: the allocation has room for all parts as `key_at` and the lengths say, and all
-        // are aligned: the payload begins at a multiple of 8.
-        unsafe {
-            entry.at(0).cast::<u32>().write(meta);
-            entry.at(4).cast::<u32>().write(length_u32(key));
-            if let Some(at) = expire {
-                entry.at(HEADER_BYTES).cast::<u64>().write(at.0);
-            }
-            match payload {
-                Payload::Int(number) => payload_at.cast::<i64>().write(number),
-                Payload::Heap(buffer) => payload_at.cast::<Vec<u8>>().write(buffer),
-                Payload::Object(object) => payload_at.cast::<O>().write(object),
-                Payload::Inline(bytes) => payload_at.cast::<u32>().write(length_u32(bytes)),
-            }
-            ptr::copy_nonoverlapping(key.as_ptr(), entry.at(key_at), key.len());
-            let to = entry.at(key_at + key.len());
-            ptr::copy_nonoverlapping(inline.as_ptr(), to, inline.len());
-        }
-        ManuallyDrop::into_inner(entry)
-    }
-
-    /// Takes another value in a new allocation.
-    #[inline]
-    fn replace(&mut self, payload: Payload<'_, O>) {
-        *self = Self::new(self.key(), self.expire(), self.access(), payload);
-    }
-
-    /// Makes or closes the gap for the expiry time and flips the flag: all behind the header
-    /// moves by eight bytes, within the allocation if it has that size anyway.
-    fn shift_payload(&mut self) {
-        let (meta, old_size) = (self.meta(), self.size());
-        let from = Self::payload_at(meta);
-        let tail = self.inline_at() + self.inline().len() - from;
-        let to = Self::payload_at(meta ^ EXPIRES);
-        if size_class(to + tail) == old_size {
-            // SAFETY: both ranges lie in the allocation: its size holds the longer form too.
-            unsafe { ptr::copy(self.at(from), self.at(to), tail) };
-        } else {
-            let new = Self::allocate(to + tail);
-            // SAFETY: `new` has room for both. The payload is moved: the old allocation is freed
-            // without dropping it, and not used again.
-            unsafe {
-                ptr::copy_nonoverlapping(self.at(0), new.at(0), HEADER_BYTES);
-                ptr::copy_nonoverlapping(self.at(from), new.at(to), tail);
-                dealloc(self.at(0), layout(old_size));
-            }
-            mem::forget(mem::replace(self, ManuallyDrop::into_inner(new)));
-        }
-        self.set_meta(meta ^ EXPIRES);
-    }
-
-    /// Memory for an entry of `bytes`, nothing of it written yet.
-    #[inline]
-    fn allocate(bytes: usize) -> ManuallyDrop<Self> {
-        let layout = layout(size_class(bytes));
-        // SAFETY: the size is not 0: every entry has a header.
-        let memory = unsafe { alloc(layout) };
-        let Some(memory) = NonNull::new(memory) else { handle_alloc_error(layout) };
-        ManuallyDrop::new(Self(memory.cast(), PhantomData))
-    }
-
-    /// The address `offset` bytes into the allocation; using it is up to the caller.
-    #[inline]
-    fn at(&self, offset: usize) -> *mut u8 {
-        self.0.as_ptr().cast::<u8>().wrapping_add(offset)
-    }
-
-    #[inline]
-    fn meta(&self) -> u32 {
-        // SAFETY: every entry begins with these four bytes.
-        unsafe { self.0.as_ptr().cast::<u32>().read() }
-    }
-
-    #[inline]
-    fn set_meta(&mut self, meta: u32) {
-        // SAFETY: every entry begins with these four bytes.
-        unsafe { self.0.as_ptr().cast::<u32>().write(meta) };
-    }
-
-    #[inline]
-    fn key_bytes(&self) -> usize {
-        // SAFETY: every entry has these four bytes behind the first four.
-        unsafe { self.0.as_ptr().cast::<u32>().add(1).read() as usize }
-    }
-
-    /// Where the payload of an entry with these flags begins.
-    #[inline]
-    const fn payload_at(meta: u32) -> usize {
-        HEADER_BYTES + (meta & EXPIRES) as usize * (EXPIRE_BYTES / EXPIRES as usize)
-    }
-
-    /// Where the key of an entry with these flags begins.
-    #[inline]
-    fn key_at(meta: u32) -> usize {
-        // A table rather than a match: the branch would be as unpredictable as the traffic.
-        Self::KEY_AT[(meta & (KIND | EXPIRES)) as usize]
-    }
-
-    const KEY_AT: [usize; 8] = {
-        let mut table = [0; 8];
-        let payload_bytes = [8, size_of::<Vec<u8>>(), size_of::<O>(), 4];
-        let mut flags = 0;
-        while flags < 8 {
-            table[flags as usize] =
-                Self::payload_at(flags) + payload_bytes[(flags & KIND) as usize];
-            flags += 1;
-        }
-        table
-    };
-
-    /// Where the inline bytes begin, or would begin.
-    #[inline]
-    fn inline_at(&self) -> usize {
-        Self::key_at(self.meta()) + self.key_bytes()
-    }
-
-    /// The inline bytes; none if the value is of another kind.
-    #[inline]
-    fn inline(&self) -> &[u8] {
-        let meta = self.meta();
-        if meta & KIND != INLINE {
-            return &[];
-        }
-        // SAFETY: of this kind, the payload is a length and that many bytes follow the key.
-        unsafe {
-            let length = self.at(Self::payload_at(meta)).cast::<u32>().read() as usize;
-            core::slice::from_raw_parts(self.at(self.inline_at()), length)
-        }
-    }
-
-    /// The size of the allocation.
-    #[inline]
-    fn size(&self) -> usize {
-        size_class(self.inline_at() + self.inline().len())
-    }
-}
-
-impl<O> Drop for Entry<O> {
-    #[inline]
-    fn drop(&mut self) {
-        let (meta, size) = (self.meta(), self.size());
-        let payload = self.at(Self::payload_at(meta));
-        // SAFETY: the kind says what is there; nobody uses it after this. The allocation was
-        // made with this very layout: every change of its parts keeps the size class.
-        unsafe {
-            match meta & KIND {
-                HEAP => payload.cast::<Vec<u8>>().drop_in_place(),
-                OBJECT => payload.cast::<O>().drop_in_place(),
-                _ => {}
-            }
-            dealloc(self.at(0), layout(size));
-        }
-    }
 }
 
 impl<O: fmt::Debug> fmt::Debug for Entry<O> {
@@ -503,28 +294,6 @@ impl<O: fmt::Debug> fmt::Debug for Entry<O> {
             .field("expire", &self.expire())
             .finish()
     }
-}
-
-/// The size an allocator would round `bytes` up to: multiples of 16 to 128, then four classes to
-/// each doubling. Entries are allocated in these sizes, so that a value of another length that
-/// has the same class can take the old one's place.
-#[inline]
-fn size_class(bytes: usize) -> usize {
-    if bytes <= 128 {
-        return (bytes + 15) & !15;
-    }
-    let spacing = 1 << ((bytes - 1).ilog2() - 2);
-    (bytes + spacing - 1) & !(spacing - 1)
-}
-
-#[inline]
-fn layout(size: usize) -> Layout {
-    Layout::from_size_align(size, ALIGNMENT).expect("an entry is far below half of all memory")
-}
-
-#[inline]
-fn length_u32(bytes: &[u8]) -> u32 {
-    u32::try_from(bytes.len()).expect("the protocol limits strings to less than 4 GiB")
 }
 
 #[cfg(test)]

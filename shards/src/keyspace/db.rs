@@ -9,7 +9,8 @@ use crate::base::random::Random;
 use crate::base::slot::SLOTS;
 use crate::base::time::UnixMs;
 use crate::encodings;
-use crate::encodings::table::{Record, Table};
+use crate::encodings::table::{Position, Record, Table};
+use crate::keyspace::evict::Pool;
 use crate::keyspace::settings::Settings;
 use crate::keyspace::watch::Watches;
 use crate::types::object::Object;
@@ -38,6 +39,8 @@ pub struct Keyspace {
     pub slots: Range<u16>,
     /// Databases that were flushed and are still to be freed, slice by slice, between commands.
     pub garbage: Vec<Db>,
+    /// Candidates for eviction.
+    pub eviction: Pool,
 }
 
 /// Counters of a keyspace; INFO adds them up over shards.
@@ -79,6 +82,7 @@ impl Keyspace {
             random,
             slots: 0..SLOTS,
             garbage: Vec::new(),
+            eviction: Pool::default(),
         }
     }
 
@@ -98,6 +102,7 @@ impl Keyspace {
 #[derive(Debug)]
 pub struct Db {
     table: Table<Entry>,
+    seed: HashSeed,
     /// (when, hash) of every entry that expires: exact, in the order in which they are due. Two
     /// keys with the same hash and time share an element; the second then expires when looked up.
     due: BTreeSet<(UnixMs, u64)>,
@@ -111,7 +116,7 @@ const NEVER: UnixMs = UnixMs(u64::MAX);
 impl Db {
     /// An empty database; allocates nothing.
     pub const fn new(seed: HashSeed) -> Self {
-        Self { table: Table::new(seed), due: BTreeSet::new(), next_due: NEVER }
+        Self { table: Table::new(seed), seed, due: BTreeSet::new(), next_due: NEVER }
     }
 
     /// Keys, expired ones that are still there included.
@@ -222,9 +227,62 @@ impl Db {
         self.next_due = self.next_due.min(at);
     }
 
+    /// Frees about `entries_max` entries of a database that nobody uses any more, so that no slice
+    /// takes long; true when nothing is left.
+    pub fn free_slice(&mut self, entries_max: usize) -> bool {
+        let mut index_left = entries_max;
+        while 0 < index_left && self.due.pop_first().is_some() {
+            index_left -= 1;
+        }
+        let mut hashes = Vec::new();
+        let mut from = Some(Position::default());
+        while let Some(position) = from.filter(|_| hashes.len() < entries_max) {
+            let seed = self.seed;
+            from = self.table.scan(position, &mut |entry| hashes.push(entry.hash(seed)));
+        }
+        let mut key = Vec::new();
+        for hash in hashes {
+            // The table shrinks as it empties, so that the next slice finds the rest at once.
+            let Some(entry) = self.table.find_hash(hash) else { continue };
+            key.clear();
+            key.extend_from_slice(entry.key());
+            self.table.remove(hash, &key);
+        }
+        self.table.is_empty() && self.due.is_empty()
+    }
+
     /// Bytes of the tables, entries not counted.
     pub fn memory(&self) -> usize {
         // A B-tree of 16-byte elements takes about 25 bytes each at its usual fill.
         self.table.memory() + self.due.len() * 25
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::number::write_u64;
+
+    #[test]
+    fn a_database_is_freed_slice_by_slice() {
+        const ENTRIES: usize = 10_000;
+        let seed = HashSeed(5);
+        let mut db = Db::new(seed);
+        for number in 0..ENTRIES {
+            let mut key = Vec::new();
+            write_u64(&mut key, number as u64);
+            let mut entry = Entry::string(&key, b"value");
+            entry.set_expire((number % 2 == 0).then_some(UnixMs(number as u64)));
+            db.insert(seed.key_hash(&key), entry);
+        }
+        let mut slices = 0;
+        let mut left = db.len();
+        while !db.free_slice(1_000) {
+            slices += 1;
+            assert!(db.len() < left && left - db.len() < 1_100, "a slice frees about as asked");
+            left = db.len();
+        }
+        assert!((8..=12).contains(&slices), "{slices} slices");
+        assert_eq!((db.len(), db.due().len()), (0, 0));
     }
 }

@@ -23,15 +23,10 @@ pub enum Next {
 /// visited twice if the table grows between two steps.
 pub fn step(keyspace: &Keyspace, db: usize, from: Position, visit: &mut dyn FnMut(&Entry)) -> Next {
     let slots = &keyspace.slots;
-    let elsewhere = Next::Elsewhere(Slot::new(slots.end).map_or(START, Position::of_slot));
-    // A cursor that some client made up, or the first one, may lie outside of what lives here.
-    let first = Slot::new(slots.start).map_or(from, Position::of_slot);
-    let from = from.max(first);
-    if slots.end <= from.slot().number() {
-        return elsewhere;
-    }
-    match keyspace.dbs[db].table().scan(from, visit) {
-        Some(next) if next.slot().number() < slots.end => Next::Here(next),
-        Some(_) | None => elsewhere,
-    }
+    // Slots that end behind the last one have no position of their own: the walk ends with them.
+    let end = Slot::new(slots.end).map(Position::of_slot);
+    // A cursor that some client made up, or the first one, may lie before what lives here.
+    let from = from.max(Slot::new(slots.start).map_or(START, Position::of_slot));
+    let next = keyspace.dbs[db].table().scan_until(from, end, visit);
+    next.map_or(Next::Elsewhere(end.unwrap_or(START)), Next::Here)
 }

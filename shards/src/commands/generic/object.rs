@@ -1,25 +1,26 @@
 //! OBJECT ENCODING | FREQ | IDLETIME | REFCOUNT key, OBJECT HELP
 
 use crate::commands::ctx::Ctx;
-use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
+use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec, Spread};
 use crate::encodings::entry::Value;
-use crate::keyspace::db::Entry;
+use crate::keyspace::db::{Entry, Keyspace};
 use crate::keyspace::evict;
 use crate::resp::error::Error;
 
-pub(super) const OBJECT: Command = Command {
-    spec: Spec {
-        name: "object",
-        group: Group::Generic,
-        since: "2.2.3",
-        summary: "Tells how values are kept.",
-        complexity: "Depends on the subcommand.",
-        arity: Arity::AtLeast(2),
-        subcommands: &[&ENCODING, &FREQ, &HELP, &IDLETIME, &REFCOUNT],
-        ..Spec::EMPTY
-    },
-    run: object,
+/// The container.
+pub const OBJECT: Spec = Spec {
+    name: "object",
+    group: Group::Generic,
+    since: "2.2.3",
+    summary: "Tells how values are kept.",
+    complexity: "Depends on the subcommand.",
+    arity: Arity::AtLeast(2),
+    subcommands: &[&ENCODING.spec, &FREQ.spec, &HELP.spec, &IDLETIME.spec, &REFCOUNT.spec],
+    ..Spec::EMPTY
 };
+
+/// Its subcommands.
+pub const SUBCOMMANDS: &[Command] = &[ENCODING, FREQ, HELP, IDLETIME, REFCOUNT];
 
 const EACH: Spec = Spec {
     group: Group::Generic,
@@ -33,40 +34,56 @@ const EACH: Spec = Spec {
     ..Spec::EMPTY
 };
 
-const ENCODING: Spec = Spec {
-    name: "object|encoding",
-    summary: "Names the encoding of a key's value.",
-    ..EACH
+const ENCODING: Command = Command {
+    spec: Spec {
+        name: "object|encoding",
+        summary: "Names the encoding of a key's value.",
+        ..EACH
+    },
+    run: encoding,
 };
 
-const FREQ: Spec = Spec {
-    name: "object|freq",
-    since: "4.0.0",
-    summary: "Returns the logarithmic counter of how often a key is used.",
-    ..EACH
+const FREQ: Command = Command {
+    spec: Spec {
+        name: "object|freq",
+        since: "4.0.0",
+        summary: "Returns the logarithmic counter of how often a key is used.",
+        ..EACH
+    },
+    run: freq,
 };
 
-const IDLETIME: Spec = Spec {
-    name: "object|idletime",
-    summary: "Returns for how many seconds a key was not used.",
-    ..EACH
+const IDLETIME: Command = Command {
+    spec: Spec {
+        name: "object|idletime",
+        summary: "Returns for how many seconds a key was not used.",
+        ..EACH
+    },
+    run: idletime,
 };
 
-const REFCOUNT: Spec = Spec {
-    name: "object|refcount",
-    summary: "Returns how many references a key's value has: 1, as values are not shared.",
-    ..EACH
+const REFCOUNT: Command = Command {
+    spec: Spec {
+        name: "object|refcount",
+        summary: "Returns how many references a key's value has: 1, as values are not shared.",
+        ..EACH
+    },
+    run: refcount,
 };
 
-const HELP: Spec = Spec {
-    name: "object|help",
-    group: Group::Generic,
-    since: "6.2.0",
-    summary: "Tells about the subcommands.",
-    arity: Arity::Exactly(2),
-    flags: Flags::of(&[Flag::Loading, Flag::Stale]),
-    categories: &["keyspace"],
-    ..Spec::EMPTY
+const HELP: Command = Command {
+    spec: Spec {
+        name: "object|help",
+        group: Group::Generic,
+        since: "6.2.0",
+        summary: "Tells about the subcommands.",
+        arity: Arity::Exactly(2),
+        flags: Flags::of(&[Flag::Loading, Flag::Stale]),
+        categories: &["keyspace"],
+        spread: Spread::Anywhere,
+        ..Spec::EMPTY
+    },
+    run: help,
 };
 
 const HELP_LINES: &[&str] = &[
@@ -94,50 +111,72 @@ const LFU: Error = Error::Text(
      will take some time to adjust.",
 );
 
-fn object(ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    let name = ctx.args[1];
-    let asked = [&ENCODING, &FREQ, &IDLETIME, &REFCOUNT, &HELP].into_iter().find(|spec| {
-        spec.name["object|".len()..].as_bytes().eq_ignore_ascii_case(name)
-    });
-    let Some(asked) = asked else { return Err(Error::unknown_subcommand("OBJECT", name)) };
-    if !asked.arity.accepts(ctx.args.len()) {
-        return Err(Error::WrongArity(asked.name.into()));
-    }
-    if asked.name == HELP.name {
-        ctx.replies.array(HELP_LINES.len());
-        for line in HELP_LINES {
-            ctx.replies.simple(line);
+fn encoding(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    match look(ctx) {
+        Some(entry) => {
+            let name = encoding_of(entry);
+            ctx.replies.bulk(name.as_bytes());
         }
-        return Ok(());
-    }
-    let key = ctx.key(2);
-    // Such a lookup counts, but a miss is no event and the key is not marked as used.
-    let found = ctx.db.peek(key).is_some();
-    let stats = &mut ctx.db.keyspace.stats;
-    if !found {
-        stats.misses += 1;
-        ctx.replies.null();
-        return Ok(());
-    }
-    stats.hits += 1;
-    let now = ctx.db.now();
-    let settings = &ctx.db.keyspace.settings;
-    let entry = ctx.db.keyspace.dbs[ctx.db.index].find(key.hash, key.bytes);
-    let entry = entry.expect("it was found just now");
-    match asked.name {
-        "object|encoding" => ctx.replies.bulk(encoding_of(entry).as_bytes()),
-        "object|freq" if !settings.policy.is_lfu() => return Err(NOT_LFU),
-        "object|freq" => {
-            ctx.replies.integer(i64::from(evict::frequency(entry, settings, now)));
-        }
-        "object|idletime" if settings.policy.is_lfu() => return Err(LFU),
-        "object|idletime" => {
-            let idle = evict::idle_ms(entry, now) / 1000;
-            ctx.replies.integer(i64::try_from(idle).unwrap_or(i64::MAX));
-        }
-        _ => ctx.replies.integer(1),
+        None => ctx.replies.null(),
     }
     Ok(())
+}
+
+fn freq(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    let settings = ctx.db.keyspace.settings.clone();
+    let now = ctx.db.now();
+    match look(ctx) {
+        Some(_) if !settings.policy.is_lfu() => return Err(NOT_LFU),
+        Some(entry) => {
+            let frequency = evict::frequency(entry, &settings, now);
+            ctx.replies.integer(frequency.into());
+        }
+        None => ctx.replies.null(),
+    }
+    Ok(())
+}
+
+fn idletime(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    let is_lfu = ctx.db.keyspace.settings.policy.is_lfu();
+    let now = ctx.db.now();
+    match look(ctx) {
+        Some(_) if is_lfu => return Err(LFU),
+        Some(entry) => {
+            let idle = evict::idle_seconds(entry, now);
+            ctx.replies.integer(i64::try_from(idle).unwrap_or(i64::MAX));
+        }
+        None => ctx.replies.null(),
+    }
+    Ok(())
+}
+
+fn refcount(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    match look(ctx) {
+        Some(_) => ctx.replies.integer(1),
+        None => ctx.replies.null(),
+    }
+    Ok(())
+}
+
+fn help(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    ctx.replies.array(HELP_LINES.len());
+    for line in HELP_LINES {
+        ctx.replies.simple(line);
+    }
+    Ok(())
+}
+
+/// Looks the key up so that it counts, but is not marked as used; a miss is no event.
+fn look<'a>(ctx: &'a mut Ctx<'_>) -> Option<&'a Entry> {
+    let key = ctx.key(2);
+    let found = ctx.db.peek(key).is_some();
+    let Keyspace { dbs, stats, .. } = &mut *ctx.db.keyspace;
+    if found {
+        stats.hits += 1;
+    } else {
+        stats.misses += 1;
+    }
+    dbs[ctx.db.index].find(key.hash, key.bytes)
 }
 
 /// What OBJECT ENCODING calls an entry's encoding.

@@ -2,7 +2,6 @@
 
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, Merge, Spec, Spread};
-use crate::encodings::table::Record;
 use crate::resp::error::Error;
 
 pub(super) const RANDOMKEY: Command = Command {

@@ -16,10 +16,7 @@ pub(super) const RENAME: Command = Command {
         arity: Arity::Exactly(3),
         flags: Flags::of(&[Flag::Write]),
         categories: &["keyspace"],
-        keys: &[
-            KeySpec::nth(1, &["RW", "ACCESS", "DELETE"]),
-            KeySpec::nth(2, &["OW", "UPDATE"]),
-        ],
+        keys: &[KeySpec::nth(1, &["RW", "ACCESS", "DELETE"]), KeySpec::nth(2, &["OW", "UPDATE"])],
         ..Spec::EMPTY
     },
     run: rename,
@@ -35,10 +32,7 @@ pub(super) const RENAMENX: Command = Command {
         arity: Arity::Exactly(3),
         flags: Flags::of(&[Flag::Write, Flag::Fast]),
         categories: &["keyspace"],
-        keys: &[
-            KeySpec::nth(1, &["RW", "ACCESS", "DELETE"]),
-            KeySpec::nth(2, &["OW", "INSERT"]),
-        ],
+        keys: &[KeySpec::nth(1, &["RW", "ACCESS", "DELETE"]), KeySpec::nth(2, &["OW", "INSERT"])],
         ..Spec::EMPTY
     },
     run: renamenx,

@@ -9,7 +9,7 @@ use crate::base::glob;
 use crate::base::number::{self, DIGITS_MAX};
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, Spec, Spread};
-use crate::encodings::table::{Position, Record};
+use crate::encodings::table::Position;
 use crate::keyspace::db::Entry;
 use crate::keyspace::scan::{self, Next};
 use crate::resp::error::Error;

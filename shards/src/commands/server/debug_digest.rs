@@ -17,7 +17,6 @@ use super::debug_object::usage_error;
 use crate::base::sha1::{DIGEST_BYTES, sha1};
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Merge, Spec, Spread};
-use crate::encodings::table::Record;
 use crate::keyspace::db::Entry;
 use crate::resp::error::Error;
 

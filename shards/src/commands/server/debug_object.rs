@@ -8,7 +8,6 @@ use crate::commands::ctx::Ctx;
 use crate::commands::generic::object::encoding_of;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::encodings::entry::Value;
-use crate::encodings::table::Record;
 use crate::keyspace::db::Entry;
 use crate::keyspace::evict;
 use crate::resp::error::Error;
@@ -47,11 +46,8 @@ fn debug_object(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let db = &ctx.db.keyspace.dbs[ctx.db.index];
     // What is due is shown as well, as long as it is there.
     let entry = db.find(key.hash, key.bytes).ok_or(Error::NoSuchKey)?;
-    let mut text = format!(
-        "Value at:{:p} refcount:1 encoding:{}",
-        entry.key().as_ptr(),
-        encoding_of(entry)
-    );
+    let mut text =
+        format!("Value at:{:p} refcount:1 encoding:{}", entry.key().as_ptr(), encoding_of(entry));
     if !fast {
         write!(text, " serializedlength:{}", rdb_bytes(entry)).expect("a string takes all");
     }
@@ -60,7 +56,7 @@ fn debug_object(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         let minutes = entry.access() >> 8;
         write!(text, " lfu_freq:{frequency} lfu_access_time_minutes:{minutes}")
     } else {
-        let idle = evict::idle_ms(entry, now) / 1000;
+        let idle = evict::idle_seconds(entry, now);
         write!(text, " lru:{} lru_seconds_idle:{idle}", entry.access())
     }
     .expect("a string takes all");

@@ -1,0 +1,143 @@
+//! Servers for tests: Keylane itself, and the peers it is compared with.
+
+#![allow(dead_code, reason = "each test program uses the part it needs")]
+
+use std::env;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::client::{Client, Reply};
+
+/// A server that was started here; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    /// `host:port`
+    pub addr: String,
+    /// What it is, for messages: `Valkey 9.1.2 at ...`.
+    pub name: String,
+    process: Child,
+    dir: PathBuf,
+}
+
+/// Starts Keylane on a free port, and waits until it answers.
+pub fn start_keylane(shards: usize) -> Server {
+    let program = Path::new(env!("CARGO_BIN_EXE_keylane"));
+    start(program, &["--shards", &shards.to_string()], format!("keylane with {shards} shards"))
+}
+
+/// Starts the best peer at hand: a Valkey from `$PEERS/bin`, from the usual cache or fetched by the
+/// tool that stands beside this repository, or else the system's Valkey or Redis. `None` if there
+/// is none.
+pub fn start_peer() -> Option<Server> {
+    let program = find_valkey().or_else(|| {
+        let others = ["valkey-server", "redis-server"];
+        others.iter().map(PathBuf::from).find(|program| version(program).is_some())
+    })?;
+    let name = format!("{} ({})", program.display(), version(&program)?);
+    let program = if program.components().count() == 1 {
+        program
+    } else {
+        fs::canonicalize(&program).expect("the peer was there just now")
+    };
+    let mut options = vec!["--bind", "127.0.0.1", "--appendonly", "no"];
+    // Redis has known this setting since 7.0, Valkey always.
+    options.extend(["--enable-debug-command", "yes"]);
+    Some(start(&program, &options, name))
+}
+
+fn find_valkey() -> Option<PathBuf> {
+    let folders = [
+        env::var_os("PEERS").map(PathBuf::from),
+        env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/peers")),
+    ];
+    let found = |folder: &PathBuf| {
+        let program = folder.join("bin/valkey-server");
+        version(&program).map(|_| program)
+    };
+    let mut folders = folders.into_iter().flatten();
+    folders.clone().find_map(|folder| found(&folder)).or_else(|| {
+        let fetch = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/tools/get-peers");
+        let folder = folders.next()?;
+        let fetched = Command::new(fetch).arg(&folder).stdout(Stdio::null()).status();
+        fetched.ok()?.success().then(|| found(&folder)).flatten()
+    })
+}
+
+/// What the program says of its version; `None` if it does not run.
+fn version(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_string();
+    output.status.success().then_some(text)
+}
+
+fn start(program: &Path, options: &[&str], name: String) -> Server {
+    static STARTED: AtomicU32 = AtomicU32::new(0);
+    let port = free_port();
+    let number = STARTED.fetch_add(1, Ordering::Relaxed);
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("server-{port}-{number}"));
+    fs::create_dir_all(&dir).expect("the folder for temporary files takes one more");
+    let output = fs::File::create(dir.join("output")).expect("the folder was just made");
+    let process = Command::new(program)
+        .args(["--port", &port.to_string(), "--save", "", "--dir"])
+        .arg(&dir)
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().expect("a file can be shared"))
+        .stderr(output)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+    let mut server = Server { addr: format!("127.0.0.1:{port}"), name, process, dir };
+    server.wait_until_it_answers();
+    server
+}
+
+/// A port nobody uses now. Somebody may take it before the server does: then it fails to start.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+impl Server {
+    /// Its process's number.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// A new connection to it.
+    pub fn client(&self) -> Client {
+        Client::connect(&self.addr).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
+    fn wait_until_it_answers(&mut self) {
+        const TRIES: u32 = 2000;
+        const PAUSE: Duration = Duration::from_millis(5);
+        for _ in 0..TRIES {
+            let answer = Client::connect(&self.addr).and_then(|mut client| client.call(&["PING"]));
+            if matches!(answer, Ok(Reply::Simple(_))) {
+                return;
+            }
+            if let Ok(Some(status)) = self.process.try_wait() {
+                panic!("{} ended at once ({status}):\n{}", self.name, self.output());
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+        panic!("{} does not answer:\n{}", self.name, self.output());
+    }
+
+    fn output(&self) -> String {
+        fs::read_to_string(self.dir.join("output")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to do.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
