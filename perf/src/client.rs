@@ -1,0 +1,121 @@
+//! A small client: one connection, the replies the measurements need, and the fill.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// Bytes of every value written.
+pub const VALUE_BYTES: usize = 64;
+
+/// A connection to a server on this machine.
+#[derive(Debug)]
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+/// A reply, as far as the measurements look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// `+OK`, `:1`: the text behind the sign.
+    Line(String),
+    /// A bulk string.
+    Bulk(Vec<u8>),
+    /// No value.
+    Null,
+}
+
+impl Connection {
+    /// Connects to `port`.
+    pub fn open(port: u16) -> Result<Self, String> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).map_err(|error| error.to_string())?;
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        let patience = Some(Duration::from_secs(60));
+        stream.set_read_timeout(patience).map_err(|error| error.to_string())?;
+        Ok(Self { stream: BufReader::with_capacity(64 << 10, stream) })
+    }
+
+    /// Sends bytes.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.stream.get_mut().write_all(bytes).map_err(|error| format!("cannot send: {error}"))
+    }
+
+    /// Receives one reply; an error reply is an error here.
+    pub fn receive(&mut self) -> Result<Reply, String> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).map_err(|error| format!("no reply: {error}"))?;
+        let line = line.trim_end();
+        match (line.get(..1), line.get(1..)) {
+            (Some("+" | ":"), Some(text)) => Ok(Reply::Line(text.into())),
+            (Some("$"), Some("-1")) | (Some("_"), _) => Ok(Reply::Null),
+            (Some("$"), Some(length)) => {
+                let length: usize = length.parse().map_err(|_| format!("bad reply {line}"))?;
+                let mut bytes = vec![0; length + 2];
+                self.stream.read_exact(&mut bytes).map_err(|error| error.to_string())?;
+                bytes.truncate(length);
+                Ok(Reply::Bulk(bytes))
+            }
+            _ => Err(format!("the server answered `{line}`")),
+        }
+    }
+
+    /// Sends a request and receives its reply.
+    pub fn call(&mut self, args: &[&str]) -> Result<Reply, String> {
+        let mut request = Vec::new();
+        write_request(&mut request, args);
+        self.send(&request)?;
+        self.receive()
+    }
+
+    /// Writes the keys numbered `numbers`, `depth` requests at a time, and checks every reply.
+    pub fn fill(&mut self, numbers: std::ops::Range<u64>, depth: u64) -> Result<(), String> {
+        const OK: &[u8] = b"+OK\r\n";
+        let value = "v".repeat(VALUE_BYTES);
+        let mut requests = Vec::new();
+        let mut replies = Vec::new();
+        let mut next = numbers.start;
+        while next < numbers.end {
+            let end = numbers.end.min(next + depth);
+            requests.clear();
+            for number in next..end {
+                write_request(&mut requests, &["SET", &key(number), &value]);
+            }
+            self.send(&requests)?;
+            replies.resize(OK.len() * usize::try_from(end - next).unwrap_or(usize::MAX), 0);
+            self.stream.read_exact(&mut replies).map_err(|error| format!("no reply: {error}"))?;
+            if replies.chunks(OK.len()).any(|reply| reply != OK) {
+                let text = String::from_utf8_lossy(&replies);
+                return Err(format!("the fill was answered `{}`", text.trim_end()));
+            }
+            next = end;
+        }
+        Ok(())
+    }
+}
+
+/// The name `valkey-benchmark -r` gives to key `number`: 16 bytes.
+pub fn key(number: u64) -> String {
+    format!("key:{number:012}")
+}
+
+/// Appends a request.
+pub fn write_request(out: &mut Vec<u8>, args: &[&str]) {
+    let mut write = |text: std::fmt::Arguments<'_>| {
+        out.write_fmt(text).expect("writing to memory does not fail");
+    };
+    write(format_args!("*{}\r\n", args.len()));
+    for arg in args {
+        write(format_args!("${}\r\n{arg}\r\n", arg.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_requests_in_the_wire_format() {
+        let mut out = Vec::new();
+        write_request(&mut out, &["GET", &key(7)]);
+        assert_eq!(out, b"*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000007\r\n");
+    }
+}

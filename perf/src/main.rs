@@ -1,0 +1,54 @@
+//! Measures Keylane beside other servers that speak its protocol: `perf --help` lists the ways.
+//!
+//! Nothing of Keylane's own code is used here: every server is a process behind a socket.
+
+mod benchmark;
+mod client;
+mod idle;
+mod instructions;
+mod memory;
+mod options;
+mod pause;
+mod peer;
+mod process;
+mod report;
+mod server;
+mod summary;
+mod throughput;
+
+use std::process::ExitCode;
+
+use crate::options::{Measurement, Options};
+use crate::report::Report;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.is_empty() || args.iter().any(|arg| arg == "--help") {
+        print!("{}", options::usage());
+        return ExitCode::SUCCESS;
+    }
+    match measure(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("perf: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(args: &[String]) -> Result<(), String> {
+    let options = Options::parse(args)?;
+    process::pin_self(&options.load_cpus)?;
+    let mut report = Report::new(args, &options)?;
+    match options.measurement {
+        Measurement::Throughput => throughput::run(&options, &mut report)?,
+        Measurement::Idle => idle::run(&options, &mut report)?,
+        Measurement::Memory => memory::run(&options, &mut report)?,
+        Measurement::Pause => pause::run(&options, &mut report)?,
+        Measurement::Instructions => instructions::run(&options, &mut report)?,
+    }
+    print!("{}", report.text());
+    let path = report.save()?;
+    println!("\nSaved as {}", path.display());
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use crate::peer::{self, Peer};
+
+/// What to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measurement {
+    /// Requests per second, latency and server CPU per request, under `valkey-benchmark`.
+    Throughput,
+    /// CPU used while connections stay silent.
+    Idle,
+    /// Growth of resident memory per key.
+    Memory,
+    /// Latency a paced client sees while another fills the server.
+    Pause,
+    /// User-space instructions per GET.
+    Instructions,
+}
+
+/// Everything that can be chosen.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What to measure.
+    pub measurement: Measurement,
+    /// The servers; ratios are against the first.
+    pub peers: Vec<Peer>,
+    /// CPUs of servers that name none of their own, as `taskset -c` takes them.
+    pub server_cpus: String,
+    /// CPUs of the load.
+    pub load_cpus: String,
+    /// Keys to fill.
+    pub keys: u64,
+    /// Rounds over all servers; medians are reported.
+    pub rounds: usize,
+    /// How long one run takes, about.
+    pub seconds: u64,
+    /// Connections.
+    pub clients: usize,
+    /// Depths of the pipelines.
+    pub pipelines: Vec<u64>,
+    /// Tests of `valkey-benchmark`.
+    pub tests: Vec<String>,
+    /// Path of `valkey-benchmark`.
+    pub benchmark: PathBuf,
+    /// More arguments for it.
+    pub benchmark_args: Vec<String>,
+    /// Path of `valgrind`, if it was given.
+    pub valgrind: Option<PathBuf>,
+    /// The last part of the result file's name.
+    pub name: String,
+    /// Where results are saved.
+    pub results: PathBuf,
+}
+
+/// The ways to measure: name, keys, seconds and clients by default, and what it tells.
+const MEASUREMENTS: &[(&str, Measurement, u64, u64, usize, &str)] = &[
+    (
+        "throughput",
+        Measurement::Throughput,
+        2_000_000,
+        4,
+        50,
+        "requests/s, p50, p99 and server CPU per request under valkey-benchmark",
+    ),
+    ("idle", Measurement::Idle, 0, 10, 1000, "share of a core used by silent connections"),
+    ("memory", Measurement::Memory, 2_000_000, 0, 1, "growth of resident memory per key"),
+    ("pause", Measurement::Pause, 10_000_000, 0, 1, "latency of paced GETs during a fill"),
+    (
+        "instructions",
+        Measurement::Instructions,
+        100_000,
+        0,
+        50,
+        "user-space instructions per request under callgrind",
+    ),
+];
+
+/// The options: name, and what it says.
+const OPTIONS: &[(&str, &str)] = &[
+    ("--server-cpus", "cpus of the servers, as taskset -c takes them (0)"),
+    ("--load-cpus", "cpus of the load (1)"),
+    ("--keys", "keys filled before measuring: 16 bytes each, with values of 64 bytes"),
+    ("--rounds", "rounds over all servers; medians are reported (5)"),
+    ("--seconds", "how long one run takes, about"),
+    ("--clients", "connections"),
+    ("--pipelines", "depths of the pipelines (1,16,64; instructions: 16)"),
+    ("--tests", "tests of valkey-benchmark (get,set)"),
+    ("--benchmark", "path of valkey-benchmark (from PATH, else from $PEERS/bin)"),
+    ("--benchmark-args", "more arguments for it, in one string"),
+    ("--valgrind", "path of valgrind (from PATH or $PEERS/bin, whichever is new enough)"),
+    ("--name", "last part of the result file's name (the measurement's name)"),
+    ("--results", "folder of the result files (perf/results)"),
+];
+
+/// The text of `--help`.
+pub fn usage() -> String {
+    let mut text = String::from("usage: perf MEASUREMENT [OPTION VALUE ...] SERVER ...\n\n");
+    for (name, _, keys, seconds, clients, help) in MEASUREMENTS {
+        text.push_str(&format!("  {name:<17} {help}\n"));
+        text.push_str(&format!(
+            "{:20}(--keys {keys} --seconds {seconds} --clients {clients})\n",
+            ""
+        ));
+    }
+    text.push('\n');
+    for (name, help) in OPTIONS {
+        text.push_str(&format!("  {name:<17} {help}\n"));
+    }
+    text.push_str(
+        "\nSERVER is name=command or name@cpus=command, with {port} and {dir} in the command,\n\
+         or one of keylane, valkey, redis for the usual command. Ratios are against the first.\n",
+    );
+    text
+}
+
+impl Options {
+    /// Reads the command line; says what is wrong with it.
+    pub fn parse(args: &[String]) -> Result<Self, String> {
+        let mut args = args.iter();
+        let chosen = args.next().map_or("", String::as_str);
+        let (name, measurement, keys, seconds, clients, _) = MEASUREMENTS
+            .iter()
+            .find(|entry| entry.0 == chosen)
+            .ok_or(format!("no measurement is called `{chosen}`; see --help"))?;
+        let instructions = *measurement == Measurement::Instructions;
+        let mut options = Self {
+            measurement: *measurement,
+            peers: Vec::new(),
+            server_cpus: "0".into(),
+            load_cpus: "1".into(),
+            keys: *keys,
+            rounds: 5,
+            seconds: *seconds,
+            clients: *clients,
+            pipelines: if instructions { vec![16] } else { vec![1, 16, 64] },
+            tests: vec!["get".into(), "set".into()],
+            benchmark: peer::tool("valkey-benchmark"),
+            benchmark_args: Vec::new(),
+            valgrind: None,
+            name: (*name).into(),
+            results: "perf/results".into(),
+        };
+        while let Some(arg) = args.next() {
+            if arg.starts_with("--") {
+                let value = args.next().ok_or(format!("{arg} needs a value"))?;
+                options.set(arg, value)?;
+            } else {
+                options.peers.push(Peer::parse(arg)?);
+            }
+        }
+        if options.peers.is_empty() {
+            return Err("name at least one server; see --help".into());
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, option: &str, value: &str) -> Result<(), String> {
+        match option {
+            "--server-cpus" => self.server_cpus = value.into(),
+            "--load-cpus" => self.load_cpus = value.into(),
+            "--keys" => self.keys = number(option, value)?,
+            "--rounds" => self.rounds = number(option, value)?,
+            "--seconds" => self.seconds = number(option, value)?,
+            "--clients" => self.clients = number(option, value)?,
+            "--pipelines" => {
+                self.pipelines = value
+                    .split(',')
+                    .map(|depth| number(option, depth))
+                    .collect::<Result<_, _>>()?;
+            }
+            "--tests" => self.tests = value.split(',').map(str::to_lowercase).collect(),
+            "--benchmark" => self.benchmark = value.into(),
+            "--benchmark-args" => self.benchmark_args = peer::words(value)?,
+            "--valgrind" => self.valgrind = Some(value.into()),
+            "--name" => self.name = value.into(),
+            "--results" => self.results = value.into(),
+            _ => return Err(format!("unknown option {option}; see --help")),
+        }
+        Ok(())
+    }
+}
+
+fn number<T: std::str::FromStr>(option: &str, text: &str) -> Result<T, String> {
+    text.replace('_', "").parse().map_err(|_| format!("{option} takes a number, not `{text}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, String> {
+        Options::parse(&peer::words(line).unwrap())
+    }
+
+    #[test]
+    fn reads_every_option_it_lists() {
+        for (option, _) in OPTIONS {
+            let parsed = parse(&format!("throughput {option} 7 x=y"));
+            assert!(parsed.is_ok(), "{option}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for (line, complaint) in [
+            ("", "no measurement is called ``; see --help"),
+            ("speed x=y", "no measurement is called `speed`; see --help"),
+            ("idle", "name at least one server; see --help"),
+            ("idle --keys", "--keys needs a value"),
+            ("idle --keys many x=y", "--keys takes a number, not `many`"),
+            ("idle --colour red x=y", "unknown option --colour; see --help"),
+        ] {
+            assert_eq!(parse(line).err().as_deref(), Some(complaint));
+        }
+    }
+
+    #[test]
+    fn takes_peers_in_their_order() {
+        let options = parse("memory --keys 1_000 a=b c@0-1='d e'").unwrap();
+        assert_eq!(options.keys, 1000);
+        let names: Vec<&str> = options.peers.iter().map(|peer| peer.name.as_str()).collect();
+        assert_eq!(names, ["a", "c"]);
+    }
+}

@@ -1,0 +1,127 @@
+//! A running server: started on its CPUs with an empty folder, ended by its own pid.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::{Connection, Reply};
+use crate::options::Options;
+use crate::peer::Peer;
+
+/// How long a server may take to answer its first PING, or to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Requests of a fill that are under way at once.
+const FILL_DEPTH: u64 = 1000;
+
+/// A server that this process started. It ends with the value.
+#[derive(Debug)]
+pub struct Server {
+    /// Its name in tables.
+    pub name: String,
+    /// Where it listens.
+    pub port: u16,
+    child: Child,
+    dir: PathBuf,
+}
+
+impl Server {
+    /// Starts `peer` and waits until it answers PING.
+    pub fn start(peer: &Peer, options: &Options) -> Result<Self, String> {
+        Self::start_under(&[], peer, options)
+    }
+
+    /// Starts `peer` as the last arguments of another command that becomes the server.
+    pub fn start_under(outer: &[String], peer: &Peer, options: &Options) -> Result<Self, String> {
+        let port = free_port()?;
+        let dir = std::env::temp_dir().join(format!("perf-{}-{port}", std::process::id()));
+        let problem = |error: std::io::Error| format!("{}: {error}", dir.display());
+        fs::create_dir_all(&dir).map_err(problem)?;
+        let log = File::create(dir.join("log")).map_err(problem)?;
+        let errors = log.try_clone().map_err(problem)?;
+        let cpus = peer.cpus.as_deref().unwrap_or(&options.server_cpus);
+        // `taskset` becomes the server, so the child's pid is the server's.
+        let child = Command::new("taskset")
+            .args(["-c", cpus])
+            .args(outer)
+            .args(peer.command_at(port, &dir.display().to_string()))
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| format!("cannot run taskset: {error}"))?;
+        let mut server = Self { name: peer.name.clone(), port, child, dir };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// Starts all peers.
+    pub fn start_all(options: &Options) -> Result<Vec<Self>, String> {
+        options.peers.iter().map(|peer| Self::start(peer, options)).collect()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A new connection to it.
+    pub fn connect(&self) -> Result<Connection, String> {
+        Connection::open(self.port).map_err(|error| format!("{}: {error}", self.name))
+    }
+
+    /// Writes keys 0 to `keys`, each with its value.
+    pub fn fill(&self, keys: u64) -> Result<(), String> {
+        let filled = self.connect()?.fill(0..keys, FILL_DEPTH);
+        filled.map_err(|error| format!("{}: {error}", self.name))
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), String> {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(format!("{} ended with {status}: {}", self.name, self.last_words()));
+            }
+            let answer = Connection::open(self.port).and_then(|mut c| c.call(&["PING"]));
+            if answer == Ok(Reply::Line("PONG".into())) {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Err(format!("{} does not answer PING: {}", self.name, self.last_words()))
+    }
+
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join(" / ")
+    }
+
+    /// Asks it to end and waits until it did.
+    pub fn end(&mut self) {
+        if let Ok(mut connection) = Connection::open(self.port) {
+            // A server that obeys closes the connection instead of answering.
+            let _ = connection.call(&["SHUTDOWN", "NOSAVE"]);
+        }
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    Ok(listener.local_addr().map_err(|error| error.to_string())?.port())
+}
