@@ -10,7 +10,7 @@ use shards::base::random::Random;
 use crate::clients::client::Client;
 use crate::coordination::core::{Core, SocketRequest};
 use crate::coordination::letter::{Connection, Letter};
-use crate::coordination::mailbox::Mailbox;
+use crate::coordination::mailbox::{Mailbox, Sleep};
 use crate::coordination::node::Node;
 use crate::coordination::pipeline::Pipeline;
 use crate::reactor::clock::{self, Monotonic};
@@ -48,8 +48,9 @@ pub fn start_shard(start: Start, cpu: Option<usize>) -> io::Result<ExecutorJoinH
 }
 
 async fn run_shard(start: Start) -> io::Result<()> {
-    let mut ring = DataRing::new(start.mailbox.wake())?;
-    let park = Park::new(ring.park_eventfd()?);
+    let parked = start.mailbox.bell(Sleep::Parked);
+    let mut ring = DataRing::new(start.mailbox.bell(Sleep::InRing), parked)?;
+    let park = Park::new(parked.duplicate()?);
     for listener in &start.listeners {
         ring.accept(listener.as_raw_fd());
     }
@@ -69,7 +70,7 @@ async fn run_shard(start: Start) -> io::Result<()> {
             ring.turn(None, &mut done)?;
         } else if idle < HOT_SLEEPS {
             idle += 1;
-            if served.core.mailbox.sleep() {
+            if served.core.mailbox.sleep(Sleep::InRing) {
                 ring.turn(Some(HOT_SLEEP), &mut done)?;
                 served.core.mailbox.awake();
             }
@@ -77,7 +78,7 @@ async fn run_shard(start: Start) -> io::Result<()> {
             idle = 0;
             ring.signal_park(true);
             ring.turn(None, &mut done)?;
-            if done.is_empty() && served.core.mailbox.sleep() {
+            if done.is_empty() && served.core.mailbox.sleep(Sleep::Parked) {
                 park.wait().await?;
                 served.core.mailbox.awake();
             }

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicU8, Ordering, fence};
 
 use crossbeam::queue::ArrayQueue;
 
@@ -31,8 +31,24 @@ struct Post<L> {
 #[derive(Debug)]
 #[repr(align(128))]
 struct Bell {
-    sleeping: AtomicBool,
-    wake: Wake,
+    /// A [`Sleep`], or `AWAKE`.
+    state: AtomicU8,
+    ring: Wake,
+    park: Wake,
+}
+
+const AWAKE: u8 = 0;
+
+/// Where a thread sleeps, and so which of its eventfds wakes it. A thread that is parked cannot be
+/// woken through its data ring: an eventfd that is signalled from within a write to another one
+/// is signalled late or not at all (seen on Linux 6.18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Sleep {
+    /// In its data ring.
+    InRing = 1,
+    /// In its executor.
+    Parked = 2,
 }
 
 /// One thread's end of the post.
@@ -51,7 +67,8 @@ pub struct Mailbox<L> {
 /// The system's, if it has no eventfds left.
 pub fn connect<L>(peers: usize) -> io::Result<Vec<Mailbox<L>>> {
     let queues = || (0..peers).map(|_| ArrayQueue::new(QUEUE_LETTERS)).collect();
-    let bell = |_| Ok(Bell { sleeping: AtomicBool::new(false), wake: Wake::new()? });
+    let bell =
+        |_| Ok(Bell { state: AtomicU8::new(AWAKE), ring: Wake::new()?, park: Wake::new()? });
     let post = Arc::new(Post {
         queues: (0..peers).map(|_| queues()).collect(),
         bells: (0..peers).map(bell).collect::<io::Result<_>>()?,
@@ -76,9 +93,13 @@ impl<L> Mailbox<L> {
         self.written.len()
     }
 
-    /// This thread's bell.
-    pub fn wake(&self) -> &Wake {
-        &self.post.bells[self.me].wake
+    /// The eventfd that wakes this thread where it sleeps like this.
+    pub fn bell(&self, sleep: Sleep) -> &Wake {
+        let bell = &self.post.bells[self.me];
+        match sleep {
+            Sleep::InRing => &bell.ring,
+            Sleep::Parked => &bell.park,
+        }
     }
 
     /// Sends a letter; it may lie here until the next [`Self::flush`].
@@ -114,9 +135,8 @@ impl<L> Mailbox<L> {
             // or we see that it sleeps.
             fence(Ordering::SeqCst);
             let bell = &self.post.bells[to];
-            if bell.sleeping.load(Ordering::Relaxed) && bell.sleeping.swap(false, Ordering::AcqRel)
-            {
-                bell.wake.ring();
+            if bell.state.load(Ordering::Relaxed) != AWAKE {
+                bell.ring_once();
             }
         }
         left
@@ -129,26 +149,39 @@ impl<L> Mailbox<L> {
     }
 
     /// Says that this thread is about to sleep. False if mail came meanwhile: then it must not.
-    pub fn sleep(&mut self) -> bool {
+    pub fn sleep(&mut self, sleep: Sleep) -> bool {
         let bell = &self.post.bells[self.me];
-        bell.sleeping.store(true, Ordering::Relaxed);
+        bell.state.store(sleep as u8, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         if self.post.queues[self.me].iter().all(ArrayQueue::is_empty) {
             return true;
         }
-        bell.sleeping.store(false, Ordering::Relaxed);
+        bell.state.store(AWAKE, Ordering::Relaxed);
         false
     }
 
     /// Says that this thread is awake, whatever woke it.
     #[inline]
     pub fn awake(&self) {
-        self.post.bells[self.me].sleeping.store(false, Ordering::Relaxed);
+        self.post.bells[self.me].state.store(AWAKE, Ordering::Relaxed);
     }
 
     /// Letters waiting for this thread.
     pub fn depth(&self) -> usize {
         self.post.queues[self.me].iter().map(ArrayQueue::len).sum()
+    }
+}
+
+impl Bell {
+    /// Wakes the thread, unless somebody else is doing so.
+    #[cold]
+    fn ring_once(&self) {
+        let state = self.state.swap(AWAKE, Ordering::AcqRel);
+        if state == Sleep::InRing as u8 {
+            self.ring.ring();
+        } else if state == Sleep::Parked as u8 {
+            self.park.ring();
+        }
     }
 }
 
@@ -179,11 +212,11 @@ mod tests {
         let mut ends = connect::<u8>(2).expect("eventfds");
         let mut right = ends.pop().expect("two ends");
         let mut left = ends.pop().expect("two ends");
-        assert!(right.sleep());
+        assert!(right.sleep(Sleep::InRing));
         right.awake();
         left.send(1, 7);
-        assert!(!right.sleep());
+        assert!(!right.sleep(Sleep::InRing));
         assert_eq!(right.receive(0), Some(7));
-        assert!(right.sleep());
+        assert!(right.sleep(Sleep::InRing));
     }
 }

@@ -94,13 +94,12 @@ pub struct DataRing {
     wake_fd: RawFd,
     /// Where the kernel puts the wake eventfd's counter.
     wake_count: Box<u64>,
-    /// Signalled with every completion while parked.
-    park: Wake,
 }
 
 impl DataRing {
-    /// A ring whose `wake` eventfd other threads may ring.
-    pub fn new(wake: &Wake) -> io::Result<Self> {
+    /// A ring that `wake` wakes, and that signals `park` with every completion while
+    /// [`Self::signal_park`] says so.
+    pub fn new(wake: &Wake, park: &Wake) -> io::Result<Self> {
         let mut builder = IoUring::builder();
         builder
             .setup_single_issuer()
@@ -115,7 +114,6 @@ impl DataRing {
         let ring = builder.build(SQ_ENTRIES)?;
         let buffers = Buffers::new()?;
         buffers.register(&ring.submitter())?;
-        let park = Wake::new()?;
         ring.submitter().register_eventfd(park.fd())?;
         let enter_fd = register_ring_fd(ring.as_raw_fd())?;
         let mut ring = Self {
@@ -129,16 +127,10 @@ impl DataRing {
             listeners: Vec::new(),
             wake_fd: wake.fd(),
             wake_count: Box::new(0),
-            park,
         };
         ring.signal_park(false);
         ring.arm_wake();
         Ok(ring)
-    }
-
-    /// A descriptor of the eventfd that completions signal after `signal_park(true)`.
-    pub fn park_eventfd(&self) -> io::Result<OwnedFd> {
-        self.park.duplicate()
     }
 
     /// Whether completions signal the park eventfd: only while the shard sleeps elsewhere.
