@@ -251,7 +251,8 @@ fn lru_bits(now: UnixMs) -> u32 {
 
 #[inline]
 fn lfu_bits(now: UnixMs, counter: u8) -> u32 {
-    let minutes = u32::try_from(now.seconds() / 60 & LFU_MINUTES_MASK).expect("16 bits are left");
+    let minutes = (now.seconds() / 60) & LFU_MINUTES_MASK;
+    let minutes = u32::try_from(minutes).expect("16 bits are left");
     minutes << 8 | u32::from(counter)
 }
 
