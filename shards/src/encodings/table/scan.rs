@@ -108,7 +108,7 @@ impl<R: Record> Table<R> {
         }
         // SAFETY: the root is live and not empty.
         let segment = unsafe { locate(self.root, x << BELOW) };
-        // SAFETY: the segment is live, nothing else uses its header now.
+        // SAFETY: the segment is live.
         let segment_depth = unsafe { segment.header() }.depth;
         depth = depth.max(segment_depth);
         while end < x + node_size(depth) {
@@ -143,7 +143,7 @@ impl<R: Record> Table<R> {
             }
             // SAFETY: the root is live and not empty.
             let segment = unsafe { locate(self.root, x << BELOW) };
-            // SAFETY: the segment is live, nothing else uses its header now.
+            // SAFETY: the segment is live.
             x += node_size(unsafe { segment.header() }.depth);
             Some(segment)
         });
@@ -212,7 +212,7 @@ const fn node_size(depth: u32) -> u64 {
 /// `cell` is the root of a live table or lies below it.
 unsafe fn pick_segment(cell: Cell, chance: &mut Random) -> Option<Segment> {
     match cell.target() {
-        // SAFETY: the segment is live, nothing else uses its header now.
+        // SAFETY: the segment is live.
         Target::Segment(segment) => (0 < unsafe { segment.header() }.count).then_some(segment),
         Target::Directory(cells, bits) => {
             let count = 1usize << bits;
