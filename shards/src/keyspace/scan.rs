@@ -34,19 +34,40 @@ pub fn step(keyspace: &Keyspace, db: usize, from: Position, visit: &mut dyn FnMu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::hash::HashSeed;
+    use crate::base::hash::{HashSeed, slot_of_hash};
     use crate::base::random::Random;
-    use crate::base::time::UnixMs;
-    use alloc::format;
+    use crate::base::slot::SLOTS;
     use alloc::vec;
+    use alloc::vec::Vec;
 
     const SEED: HashSeed = HashSeed(3);
 
-    fn put(db: &mut Db, key: &[u8]) {
+    /// Keyspaces that share the slots among them.
+    fn shards(count: u16) -> Vec<Keyspace> {
+        let width = SLOTS.div_ceil(count);
+        let shard = |index: u16| {
+            let mut keyspace = Keyspace::new(1, SEED, Random::new(1));
+            keyspace.slots = index * width..SLOTS.min((index + 1) * width);
+            keyspace
+        };
+        (0..count).map(shard).collect()
+    }
+
+    fn owner(shards: &mut [Keyspace], slot: Slot) -> &mut Keyspace {
+        shards.iter_mut().find(|shard| shard.slots.contains(&slot.number())).unwrap()
+    }
+
+    fn put(shards: &mut [Keyspace], key: &[u8]) {
         let hash = SEED.key_hash(key);
+        let db = &mut owner(shards, slot_of_hash(hash)).dbs[0];
         if db.find(hash, key).is_none() {
             db.insert(hash, Entry::int(key, 0));
         }
+    }
+
+    fn remove(shards: &mut [Keyspace], key: &[u8]) {
+        let hash = SEED.key_hash(key);
+        owner(shards, slot_of_hash(hash)).dbs[0].remove(hash, key);
     }
 
     fn staying(number: u64) -> [u8; 9] {
@@ -55,90 +76,79 @@ mod tests {
         key
     }
 
-    /// Scans a database to its end while `change` changes it between calls; `keys` stay.
-    fn visits_all_that_stay(db: &mut Db, keys: u64, mut change: impl FnMut(&mut Db, usize)) {
-        let mut visited = vec![false; usize::try_from(keys).unwrap()];
-        let (mut next, mut calls) = (Some(Position::default()), 0);
-        while let Some(position) = next {
-            next = scan(db, position, 100, None, |entry| {
+    /// Walks over all shards while `change` changes them between steps; `keys` keys stay. Returns
+    /// how many of them were visited more than once.
+    fn visits_all_that_stay(
+        shards: &mut [Keyspace],
+        keys: u64,
+        mut change: impl FnMut(&mut [Keyspace], usize),
+    ) -> usize {
+        let mut visits = vec![0u32; usize::try_from(keys).unwrap()];
+        let (mut at, mut steps) = (START, 0);
+        loop {
+            let next = step(owner(shards, at.slot()), 0, at, &mut |entry| {
                 if let [b's', number @ ..] = entry.key()
                     && let Ok(number) = <[u8; 8]>::try_from(number)
                 {
-                    visited[usize::try_from(u64::from_be_bytes(number)).unwrap()] = true;
+                    visits[usize::try_from(u64::from_be_bytes(number)).unwrap()] += 1;
                 }
             });
-            calls += 1;
-            change(db, calls);
+            at = match next {
+                Next::Here(at) => at,
+                Next::Elsewhere(START) => break,
+                Next::Elsewhere(at) => at,
+            };
+            steps += 1;
+            change(shards, steps);
         }
-        assert!(visited.iter().all(|it| *it), "after {calls} calls");
+        assert!(visits.iter().all(|times| 0 < *times), "after {steps} steps");
+        visits.iter().filter(|times| 1 < **times).count()
     }
 
-    /// A million keys, half of which stay: the rest go and come back by the time the scan is at
-    /// its middle, and new ones double the table, so segments merge and split all the time.
+    /// A million keys, half of which stay. The others go and come back in waves, and every other
+    /// wave brings twice as many, so segments merge and split all the time.
     #[test]
-    fn every_key_that_stays_is_returned() {
-        let mut db = Db::new(SEED);
-        let keys = 500_000;
-        (0..keys).for_each(|number| put(&mut db, &staying(number)));
-        (0..keys).for_each(|number| put(&mut db, &number.to_be_bytes()));
-        let mut random = Random::new(1);
-        let mut bound = keys;
-        visits_all_that_stay(&mut db, keys, |db, calls| {
-            // Each wave of 512 calls removes nearly all that may go, or brings in as many.
-            let wave = calls / 512;
-            bound = if wave % 4 == 3 { 2 * keys } else { keys };
-            for _ in 0..2000 {
-                let key = random.below(bound).to_be_bytes();
-                if wave % 2 == 0 {
-                    db.remove(SEED.key_hash(&key), &key);
-                } else {
-                    put(db, &key);
+    fn every_key_that_stays_is_visited() {
+        for count in [1, 3] {
+            let mut shards = shards(count);
+            let keys = 500_000;
+            (0..keys).for_each(|number| put(&mut shards, &staying(number)));
+            (0..keys).for_each(|number| put(&mut shards, &number.to_be_bytes()));
+            let mut random = Random::new(1);
+            visits_all_that_stay(&mut shards, keys, |shards, steps| {
+                let wave = steps / 16_384;
+                let bound = if wave % 4 == 3 { 2 * keys } else { keys };
+                for _ in 0..40 {
+                    let key = random.below(bound).to_be_bytes();
+                    if wave.is_multiple_of(2) {
+                        remove(shards, &key);
+                    } else {
+                        put(shards, &key);
+                    }
                 }
-            }
-        });
+            });
+        }
     }
 
     #[test]
-    fn a_scan_that_starts_in_a_tiny_table_ends_in_a_large_one() {
-        let mut db = Db::new(SEED);
-        (0..20).for_each(|number| put(&mut db, &staying(number)));
+    fn a_walk_that_starts_over_few_keys_ends_over_many() {
+        let mut shards = shards(1);
+        (0..20).for_each(|number| put(&mut shards, &staying(number)));
         let mut added = 0u64;
-        visits_all_that_stay(&mut db, 20, |db, _| {
+        visits_all_that_stay(&mut shards, 20, |shards, _| {
             if added < 200_000 {
-                (added..added + 50).for_each(|number| put(db, &number.to_be_bytes()));
-                added += 50;
+                (added..added + 10).for_each(|number| put(shards, &number.to_be_bytes()));
+                added += 10;
             }
         });
     }
 
     #[test]
-    fn a_call_returns_about_as_many_as_asked_for() {
-        let mut db = Db::new(SEED);
-        (0..10_000).for_each(|number| put(&mut db, &staying(number)));
-        for count in [1, 10, 100, 1000] {
-            let mut seen = 0;
-            assert!(scan(&db, Position::default(), count, None, |_| seen += 1).is_some());
-            assert!((count..count + 30).contains(&seen), "{seen} for {count}");
+    fn a_walk_over_what_does_not_change_visits_each_key_once() {
+        for (count, keys) in [(1, 10), (1, 10_000), (2, 3), (7, 10_000), (64, 500)] {
+            let mut shards = shards(count);
+            (0..keys).for_each(|number| put(&mut shards, &staying(number)));
+            assert_eq!(visits_all_that_stay(&mut shards, keys, |_, _| {}), 0, "{count} {keys}");
         }
-        let mut seen = 0;
-        assert!(scan(&db, Position::default(), usize::MAX, None, |_| seen += 1).is_none());
-        assert_eq!(seen, 10_000);
-    }
-
-    #[test]
-    fn a_random_key_has_not_expired() {
-        let mut keyspace = Keyspace::new(1, SEED, Random::new(2));
-        keyspace.now = UnixMs(1000);
-        assert!(random_key(&mut keyspace, 0).is_none());
-        for number in 0..20 {
-            let key = format!("key{number}");
-            let hash = SEED.key_hash(key.as_bytes());
-            let at = UnixMs(if number == 7 { 1001 } else { 1000 });
-            keyspace.dbs[0].insert(hash, Entry::string_until(key.as_bytes(), b"x", at));
-        }
-        let key = random_key(&mut keyspace, 0).map(|entry| entry.key().to_vec());
-        assert_eq!(key, Some(b"key7".to_vec()));
-        keyspace.now = UnixMs(1001);
-        assert!(random_key(&mut keyspace, 0).is_none());
     }
 }
