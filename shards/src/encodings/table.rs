@@ -452,8 +452,8 @@ mod tests {
             |_| u64::MAX,
             |number| number,
             |number| number << 57,
-            |number| number % 3 << 24,
-            |number| number % 2000 << 22,
+            |number| (number % 3) << 24,
+            |number| (number % 2000) << 22,
         ];
         for hash in hashes {
             let mut table = Table::new(SEED);

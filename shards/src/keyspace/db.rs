@@ -9,7 +9,7 @@ use crate::base::random::Random;
 use crate::base::slot::SLOTS;
 use crate::base::time::UnixMs;
 use crate::encodings;
-use crate::encodings::table::{Position, Table};
+use crate::encodings::table::{Position, Record, Table};
 use crate::keyspace::evict::Pool;
 use crate::keyspace::settings::Settings;
 use crate::keyspace::watch::Watches;
