@@ -474,7 +474,8 @@ mod tests {
                 }
                 prop_assert_eq!(entry.key(), &key);
                 prop_assert_eq!(text(&entry), value.clone());
-                prop_assert_eq!(entry.object_mut().map(|it| *it), value.is_none().then_some(object));
+                let held = entry.object_mut().map(|it| *it);
+                prop_assert_eq!(held, value.is_none().then_some(object));
                 prop_assert_eq!(entry.expire(), expire);
                 prop_assert_eq!(entry.access(), access);
                 prop_assert!(key.len() <= entry.memory());

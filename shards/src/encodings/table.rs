@@ -117,14 +117,14 @@ impl<R: Record> Table<R> {
                 self.start();
             }
             let segment = locate(self.root, hash);
-            let header = segment.header();
+            let header = segment.header_mut();
             if header.count < segment.count_max() {
                 header.count += 1;
                 segment
             } else {
                 self.make_room(hash);
                 let segment = locate(self.root, hash);
-                segment.header().count += 1;
+                segment.header_mut().count += 1;
                 segment
             }
         };
@@ -149,7 +149,7 @@ impl<R: Record> Table<R> {
             let record = Bucket::take(home, found.bucket, found.slot, &mut self.memory);
             let record = from_pointer(record);
             self.len -= 1;
-            let header = segment.header();
+            let header = segment.header_mut();
             header.count -= 1;
             if segment.is_sparse(header.count) {
                 self.trim(hash);
@@ -452,8 +452,8 @@ mod tests {
             |_| u64::MAX,
             |number| number,
             |number| number << 57,
-            |number| number % 3 << 24,
-            |number| number % 2000 << 22,
+            |number| (number % 3) << 24,
+            |number| (number % 2000) << 22,
         ];
         for hash in hashes {
             let mut table = Table::new(SEED);

@@ -251,7 +251,8 @@ fn lru_bits(now: UnixMs) -> u32 {
 
 #[inline]
 fn lfu_bits(now: UnixMs, counter: u8) -> u32 {
-    let minutes = u32::try_from(now.seconds() / 60 & LFU_MINUTES_MASK).expect("16 bits are left");
+    let minutes = (now.seconds() / 60) & LFU_MINUTES_MASK;
+    let minutes = u32::try_from(minutes).expect("16 bits are left");
     minutes << 8 | u32::from(counter)
 }
 
@@ -260,4 +261,190 @@ fn counted(counter: u8, log_factor: u32, random: &mut Random) -> u8 {
     let above_start = u64::from(counter.saturating_sub(LFU_START));
     let grows = random.below(above_start * u64::from(log_factor) + 1) == 0;
     if grows { counter.saturating_add(1) } else { counter }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::hash::HashSeed;
+    use alloc::format;
+
+    const SEED: HashSeed = HashSeed(3);
+    const FREE: Locked<'static> = &|_, _| false;
+
+    /// `keys` keys, each made and used at its own number of seconds; every second one expires,
+    /// the later the lower its number.
+    fn keyspace(policy: Policy, keys: u64) -> Keyspace {
+        let mut keyspace = Keyspace::new(3, SEED, Random::new(1));
+        keyspace.settings.policy = policy;
+        for number in 0..keys {
+            let key = format!("{number}");
+            let now = UnixMs(number * 1000);
+            let mut entry = match number % 2 {
+                0 => Entry::string(key.as_bytes(), b"value"),
+                _ => Entry::string_until(key.as_bytes(), b"value", UnixMs(u64::MAX - number)),
+            };
+            entry.set_access(fresh(&keyspace.settings, now));
+            keyspace.dbs[1].insert(SEED.key_hash(key.as_bytes()), entry);
+            keyspace.now = now;
+        }
+        keyspace
+    }
+
+    fn effects() -> Effects {
+        Effects { keeps_log: true, classes: Class::Evicted as u32, ..Effects::default() }
+    }
+
+    /// Evicts `count` keys and returns their numbers.
+    fn evict(keyspace: &mut Keyspace, count: usize, locked: Locked<'_>) -> Vec<u64> {
+        let mut effects = effects();
+        for _ in 0..count {
+            let before = keyspace.len();
+            let freed = evict_one(keyspace, &mut effects, locked);
+            assert_eq!(before - keyspace.len(), usize::from(freed.is_some()));
+        }
+        assert_eq!(effects.events.len(), effects.log.len());
+        let number = |key: &[u8]| str::from_utf8(key).unwrap().parse().unwrap();
+        effects.events.iter().map(|event| number(&event.key)).collect()
+    }
+
+    #[test]
+    fn an_eviction_is_counted_logged_and_told() {
+        let mut keyspace = keyspace(Policy::AllKeysRandom, 1);
+        let hash = SEED.key_hash(b"0");
+        let version = keyspace.watches.watch(1, hash);
+        let mut effects = effects();
+        assert_eq!(evict_one(&mut keyspace, &mut effects, FREE), Some(32));
+        assert!(!keyspace.watches.unchanged(1, hash, version));
+        assert_eq!(keyspace.stats.evicted, 1);
+        assert_eq!(effects.log[0].args, [b"DEL".to_vec(), b"0".to_vec()]);
+        assert_eq!((effects.events[0].name, effects.events[0].db), ("evicted", 1));
+        assert_eq!(evict_one(&mut keyspace, &mut effects, FREE), None);
+    }
+
+    #[test]
+    fn policies_evict_what_they_may_and_all_of_it() {
+        use Policy::*;
+        let cases = [
+            (NoEviction, 0),
+            (AllKeysLru, 200),
+            (AllKeysLfu, 200),
+            (AllKeysRandom, 200),
+            (VolatileLru, 100),
+            (VolatileLfu, 100),
+            (VolatileRandom, 100),
+            (VolatileTtl, 100),
+        ];
+        for (policy, expected) in cases {
+            let mut keyspace = keyspace(policy, 200);
+            let evicted = evict(&mut keyspace, 300, FREE);
+            assert_eq!(evicted.len(), expected, "{policy:?}");
+            let only_volatile = evicted.iter().all(|number| number % 2 == 1);
+            assert_eq!(only_volatile, expected <= 100, "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn the_soonest_to_expire_goes_first() {
+        let mut keyspace = keyspace(Policy::VolatileTtl, 20);
+        let held = SEED.key_hash(b"17");
+        let evicted = evict(&mut keyspace, 3, &|db, hash| (db, hash) == (1, held));
+        assert_eq!(evicted, [19, 15, 13]);
+    }
+
+    #[test]
+    fn long_unused_keys_go_first_by_and_large() {
+        for (policy, keys) in [(Policy::AllKeysLru, 2000), (Policy::VolatileLru, 2000)] {
+            let mut keyspace = keyspace(policy, keys);
+            let evicted = evict(&mut keyspace, 400, FREE);
+            let old = evicted.iter().filter(|number| **number < keys / 2).count();
+            assert!(380 <= old, "{policy:?}: {old} of 400");
+        }
+    }
+
+    #[test]
+    fn rare_volatile_keys_are_found() {
+        let mut keyspace = keyspace(Policy::VolatileLru, 1);
+        for number in 10..20_000 {
+            let key = format!("{number}");
+            let entry = match number % 2000 {
+                0 => Entry::string_until(key.as_bytes(), b"x", UnixMs(number)),
+                _ => Entry::string(key.as_bytes(), b"x"),
+            };
+            keyspace.dbs[2].insert(SEED.key_hash(key.as_bytes()), entry);
+        }
+        let mut evicted = evict(&mut keyspace, 20, FREE);
+        evicted.sort_unstable();
+        assert!(evicted.iter().copied().eq((1..10).map(|number| number * 2000)));
+    }
+
+    #[test]
+    fn locked_keys_stay() {
+        use Policy::*;
+        let held = |_, hash| hash == SEED.key_hash(b"1") || hash == SEED.key_hash(b"2");
+        for policy in [AllKeysLru, AllKeysLfu, AllKeysRandom, VolatileRandom, VolatileTtl] {
+            let mut keyspace = keyspace(policy, 4);
+            let evicted = evict(&mut keyspace, 50, &held);
+            assert!(!evicted.contains(&1) && !evicted.contains(&2), "{policy:?}");
+            assert!(!evicted.is_empty(), "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn keys_used_often_stay_longer() {
+        let mut keyspace = keyspace(Policy::AllKeysLfu, 100);
+        let Keyspace { dbs, settings, now, random, .. } = &mut keyspace;
+        for number in 0..50 {
+            let key = format!("{number}");
+            let hash = SEED.key_hash(key.as_bytes());
+            for _ in 0..200 {
+                let entry = dbs[1].find_mut(hash, key.as_bytes()).unwrap();
+                mark_used(entry, settings, *now, random);
+            }
+        }
+        let evicted = evict(&mut keyspace, 50, FREE);
+        assert!(45 <= evicted.iter().filter(|number| 50 <= **number).count(), "{evicted:?}");
+    }
+
+    #[test]
+    fn idle_time_survives_the_wrap_and_a_clock_set_back() {
+        let mut entry = Entry::string(b"k", b"v");
+        let settings = Settings::default();
+        let cases = [
+            (0, 0, 0),
+            (100, 160, 60),
+            ((1 << 24) - 10, (1 << 24) + 5, 15),
+            (3 << 24, (3 << 24) + 7, 7),
+            (1000, 990, 0),
+            (0, 100 * 86_400, 100 * 86_400),
+        ];
+        for (used, now, idle) in cases {
+            entry.set_access(fresh(&settings, UnixMs(used * 1000)));
+            assert_eq!(idle_seconds(&entry, UnixMs(now * 1000)), idle, "{used} {now}");
+        }
+    }
+
+    /// The figures follow from Valkey's rule: with factor 10, about 100 uses make 10, about 1000
+    /// make 18; and one is lost per minute.
+    #[test]
+    fn the_counter_grows_slowly_and_wears_down() {
+        let settings = Settings { policy: Policy::AllKeysLfu, ..Settings::default() };
+        let mut random = Random::new(1);
+        let mut entry = Entry::string(b"k", b"v");
+        for (uses, low, high) in [(0, 5, 5), (100, 8, 13), (1000, 15, 23), (100_000, 110, 180)] {
+            let now = UnixMs(60_000);
+            entry.set_access(fresh(&settings, now));
+            (0..uses).for_each(|_| mark_used(&mut entry, &settings, now, &mut random));
+            let count = frequency(&entry, &settings, now);
+            assert!((low..=high).contains(&count), "{count} after {uses}");
+            let later = |minutes: u64| frequency(&entry, &settings, UnixMs((1 + minutes) * 60_000));
+            assert_eq!(later(3), count - 3);
+            assert_eq!(later(300), 0);
+        }
+        let never = Settings { lfu_decay_minutes: 0, ..settings };
+        assert_eq!(
+            frequency(&entry, &never, UnixMs(1 << 30)),
+            frequency(&entry, &never, UnixMs(0))
+        );
+    }
 }

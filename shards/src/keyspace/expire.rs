@@ -60,3 +60,94 @@ fn first_due(keyspace: &Keyspace, count: usize, locked: Locked<'_>) -> Vec<(Unix
     }
     first
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::hash::HashSeed;
+    use crate::base::random::Random;
+    use crate::effects::Class;
+    use crate::keyspace::db::Entry;
+    use alloc::format;
+    use alloc::string::String;
+
+    const SEED: HashSeed = HashSeed(3);
+
+    /// Two databases; key `n` of database `n % 2` expires at `n`; one key of each never does.
+    fn keyspace(keys: u64) -> Keyspace {
+        let mut keyspace = Keyspace::new(2, SEED, Random::new(1));
+        for db in &mut keyspace.dbs {
+            db.insert(SEED.key_hash(b"stays"), Entry::string(b"stays", b"x"));
+        }
+        for number in 0..keys {
+            let key = format!("{number}");
+            let entry = Entry::string_until(key.as_bytes(), b"x", UnixMs(number));
+            let db = usize::try_from(number % 2).unwrap();
+            keyspace.dbs[db].insert(SEED.key_hash(key.as_bytes()), entry);
+        }
+        keyspace
+    }
+
+    fn expired(effects: &Effects) -> Vec<String> {
+        let text = |key: &Vec<u8>| String::from_utf8(key.clone()).unwrap();
+        effects.events.iter().map(|event| text(&event.key)).collect()
+    }
+
+    fn effects() -> Effects {
+        Effects { keeps_log: true, classes: Class::Expired as u32, ..Effects::default() }
+    }
+
+    #[test]
+    fn keys_go_in_the_order_in_which_they_are_due() {
+        let mut keyspace = keyspace(10);
+        let mut effects = effects();
+        keyspace.now = UnixMs(6);
+        assert!(slice(&mut keyspace, &mut effects, 4, &|_, _| false));
+        assert_eq!(expired(&effects), ["0", "1", "2", "3"]);
+        assert!(!slice(&mut keyspace, &mut effects, 4, &|_, _| false));
+        assert_eq!(expired(&effects), ["0", "1", "2", "3", "4", "5", "6"]);
+        assert_eq!((keyspace.len(), keyspace.stats.expired), (5, 7));
+        assert_eq!(keyspace.stats.expire_slices_cut, 1);
+        assert_eq!(effects.log.len(), 7);
+        assert_eq!(effects.log[1].args, [b"DEL".to_vec(), b"1".to_vec()]);
+        assert_eq!(effects.log[1].db, 1);
+    }
+
+    #[test]
+    fn locked_keys_wait_and_hold_up_no_others() {
+        let mut keyspace = keyspace(6);
+        let mut effects = effects();
+        keyspace.now = UnixMs(100);
+        let held = SEED.key_hash(b"0");
+        assert!(!slice(&mut keyspace, &mut effects, 5, &|db, hash| (db, hash) == (0, held)));
+        assert_eq!(expired(&effects), ["1", "2", "3", "4", "5"]);
+        assert!(!slice(&mut keyspace, &mut effects, 5, &|_, _| false));
+        assert_eq!(expired(&effects).last(), Some(&String::from("0")));
+        assert_eq!(keyspace.dbs[0].volatile_len() + keyspace.dbs[1].volatile_len(), 0);
+    }
+
+    #[test]
+    fn nothing_expires_while_it_is_switched_off() {
+        let mut keyspace = keyspace(4);
+        keyspace.now = UnixMs(100);
+        keyspace.settings.active_expire = false;
+        assert!(!slice(&mut keyspace, &mut effects(), 5, &|_, _| false));
+        assert_eq!(keyspace.len(), 6);
+    }
+
+    #[test]
+    fn an_element_of_the_index_without_a_key_is_forgotten() {
+        let mut keyspace = keyspace(0);
+        let key = b"key";
+        let hash = SEED.key_hash(key);
+        keyspace.dbs[0].insert(hash, Entry::string_until(key, b"x", UnixMs(5)));
+        // What a second key of the same hash leaves when it goes.
+        let entry = keyspace.dbs[0].find_mut(hash, key).unwrap();
+        entry.set_expire(Some(UnixMs(500)));
+        keyspace.now = UnixMs(100);
+        let mut effects = effects();
+        assert!(!slice(&mut keyspace, &mut effects, 5, &|_, _| false));
+        assert_eq!(keyspace.dbs[0].volatile_len(), 0);
+        assert!(expired(&effects).is_empty());
+    }
+}

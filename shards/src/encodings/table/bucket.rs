@@ -128,12 +128,15 @@ impl Bucket {
         }
     }
 
-    /// The header, if this is the first bucket of its segment.
+    /// Where the first bucket of a segment keeps the segment's header.
+    ///
+    /// # Safety
+    /// `first` is such a bucket of a table.
     #[inline]
-    pub(super) fn header(&mut self) -> &mut Header {
-        debug_assert!(self.tag(HEADER_SLOT) == RESERVED);
-        // SAFETY: the first bucket of a segment holds a header there from the start.
-        unsafe { &mut self.slots[HEADER_SLOT].header }
+    pub(super) unsafe fn header(first: *mut Self) -> *mut Header {
+        // SAFETY: the caller's promise. No reference to the bucket is made: others may look at
+        // its records meanwhile.
+        unsafe { &raw mut (*first).slots[HEADER_SLOT].header }
     }
 
     /// Makes an empty bucket the first one of a segment.

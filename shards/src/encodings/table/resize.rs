@@ -71,8 +71,8 @@ impl<R: Record> Table<R> {
                 };
                 Bucket::push(segment.bucket(index), tag, record, memory);
             });
-            low.header().count = kept;
-            high.header().count = moved;
+            low.header_mut().count = kept;
+            high.header_mut().count = moved;
             self.set_pair(member & !bit, differ, low, high);
             self.count_moved(moved);
         }
@@ -89,7 +89,7 @@ impl<R: Record> Table<R> {
         unsafe {
             let root = &raw mut self.root;
             let directory = Directory::fine(root, member, depth + 1, &mut self.memory);
-            own.header().depth = depth + 1;
+            own.header_mut().depth = depth + 1;
             directory.set(member, depth + 1, own);
             directory.set(opposite, depth + 1, other);
         }
@@ -187,7 +187,7 @@ impl<R: Record> Table<R> {
             }
         }
         // SAFETY: the new segment is live.
-        unsafe { into.header() }.count = moved;
+        unsafe { into.header_mut() }.count = moved;
         (into, moved)
     }
 

@@ -108,7 +108,7 @@ impl<R: Record> Table<R> {
         }
         // SAFETY: the root is live and not empty.
         let segment = unsafe { locate(self.root, x << BELOW) };
-        // SAFETY: the segment is live, nothing else uses its header now.
+        // SAFETY: the segment is live.
         let segment_depth = unsafe { segment.header() }.depth;
         depth = depth.max(segment_depth);
         while end < x + node_size(depth) {
@@ -143,7 +143,7 @@ impl<R: Record> Table<R> {
             }
             // SAFETY: the root is live and not empty.
             let segment = unsafe { locate(self.root, x << BELOW) };
-            // SAFETY: the segment is live, nothing else uses its header now.
+            // SAFETY: the segment is live.
             x += node_size(unsafe { segment.header() }.depth);
             Some(segment)
         });
@@ -190,8 +190,9 @@ impl<R: Record> Table<R> {
             Some(bucket)
         });
         buckets.flat_map(|bucket| {
-            // SAFETY: as above; the slots hold records while the table is borrowed.
+            // SAFETY: as above.
             let records = unsafe { &*bucket }.records();
+            // SAFETY: the slots hold records as long as the table is borrowed.
             records.map(move |slot| unsafe { &*Bucket::slot(bucket, slot).cast::<R>() })
         })
     }
@@ -211,7 +212,7 @@ const fn node_size(depth: u32) -> u64 {
 /// `cell` is the root of a live table or lies below it.
 unsafe fn pick_segment(cell: Cell, chance: &mut Random) -> Option<Segment> {
     match cell.target() {
-        // SAFETY: the segment is live, nothing else uses its header now.
+        // SAFETY: the segment is live.
         Target::Segment(segment) => (0 < unsafe { segment.header() }.count).then_some(segment),
         Target::Directory(cells, bits) => {
             let count = 1usize << bits;
@@ -221,5 +222,209 @@ unsafe fn pick_segment(cell: Cell, chance: &mut Random) -> Option<Segment> {
                 unsafe { pick_segment(*cells.add(index % count), chance) }
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::hash::{HashSeed, slot_of_hash};
+    use crate::base::slot::SLOTS;
+    use crate::encodings::entry::Entry;
+    use alloc::vec::Vec;
+    use alloc::{format, vec};
+
+    type Words = Table<Entry<()>>;
+
+    const SEED: HashSeed = HashSeed(5);
+
+    fn put(table: &mut Words, key: &str) {
+        let hash = SEED.key_hash(key.as_bytes());
+        if table.find(hash, key.as_bytes()).is_none() {
+            table.insert(hash, Entry::int(key.as_bytes(), 0));
+        }
+    }
+
+    fn staying(number: usize) -> alloc::string::String {
+        format!("stays:{number}")
+    }
+
+    /// Counts how often each of the staying keys was visited.
+    fn count(visits: &mut [u32], entry: &Entry<()>) {
+        let key = core::str::from_utf8(entry.key()).unwrap();
+        if let Some(number) = key.strip_prefix("stays:") {
+            visits[number.parse::<usize>().unwrap()] += 1;
+        }
+    }
+
+    /// Puts in and takes out keys that do not stay: in waves, so that the table grows and shrinks.
+    fn churn(table: &mut Words, step: u64, keys: u64, name: &str, random: &mut Random) {
+        let odds = if (step / 50).is_multiple_of(2) { 1 } else { 10 };
+        for _ in 0..1 + keys / 16 {
+            let number = random.below(keys + 1);
+            // In one wave in three, the keys of one slot come and go.
+            let key = match (step / 200) % 3 {
+                0 => format!("{{one}}:{name}:{number}"),
+                _ => format!("goes:{name}:{number}"),
+            };
+            if random.below(11) < odds {
+                put(table, &key);
+            } else {
+                table.remove(SEED.key_hash(key.as_bytes()), key.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_scan_of_a_table_at_rest_visits_each_record_once() {
+        for records in [0, 1, 6, 7, 40, 500, 768, 769, 3000, 40_000] {
+            let mut table = Words::new(SEED);
+            (0..records).for_each(|number| put(&mut table, &staying(number)));
+            let mut visits = vec![0; records];
+            let mut next = Some(Position::default());
+            while let Some(position) = next {
+                next = table.scan(position, &mut |entry| count(&mut visits, entry));
+                assert!(next.is_none_or(|next| position < next && next.0 < 1 << 48));
+            }
+            assert!(visits.iter().all(|times| *times == 1), "{records} records");
+        }
+    }
+
+    #[test]
+    fn a_scan_visits_what_stays_whatever_else_comes_and_goes() {
+        for seed in 0..60 {
+            let mut random = Random::new(seed);
+            let (stay, go) = (random.below(1 << (seed % 12)), random.below(1 << (seed % 14)));
+            let mut table = Words::new(SEED);
+            (0..stay as usize).for_each(|number| put(&mut table, &staying(number)));
+            let start = random.below(1000);
+            (0..200).for_each(|step| churn(&mut table, start + step, go, "", &mut random));
+            let mut visits = vec![0; stay as usize];
+            let (mut next, mut step) = (Some(Position::default()), start);
+            while let Some(position) = next {
+                next = table.scan(position, &mut |entry| count(&mut visits, entry));
+                step += 1;
+                churn(&mut table, step, go, "", &mut random);
+            }
+            assert!(visits.iter().all(|times| 0 < *times), "seed {seed}");
+        }
+    }
+
+    /// Slots lie in one of two tables and move between them while a scan goes over both.
+    #[test]
+    fn a_scan_by_slot_ranges_survives_that_slots_change_tables() {
+        for seed in 0..20 {
+            let mut random = Random::new(seed);
+            let (stay, go) = (random.below(6000) as usize, random.below(6000));
+            let mut tables = [Words::new(SEED), Words::new(SEED)];
+            let mut owners = vec![0; usize::from(SLOTS)];
+            (0..stay).for_each(|number| put(&mut tables[0], &staying(number)));
+            let mut visits = vec![0; stay];
+            let (mut next, mut step) = (Some(Position::default()), 0);
+            while let Some(position) = next {
+                let slot = position.slot().number();
+                let owner = owners[usize::from(slot)];
+                let end = (slot..SLOTS).find(|slot| owners[usize::from(*slot)] != owner);
+                let until = end.map(|slot| Position::of_slot(Slot::new(slot).unwrap()));
+                let visit = &mut |entry: &Entry<()>| count(&mut visits, entry);
+                next = tables[owner].scan_until(position, until, visit).or(until);
+                assert!(next.is_none_or(|next| slot <= next.slot().number()), "seed {seed}");
+                // Keys that come and go do so at either table: nobody looks for them.
+                step += 1;
+                let table = &mut tables[usize::from(random.below(2) == 0)];
+                churn(table, step, go, "", &mut random);
+                if random.below(200) == 0 {
+                    let from = random.below(SLOTS.into()) as usize;
+                    let to = owners.len().min(from + 1 + random.below(3000) as usize);
+                    let owner = random.below(2) as usize;
+                    owners[from..to].fill(owner);
+                    rehome(&mut tables, &owners);
+                }
+            }
+            assert!(visits.iter().all(|times| 0 < *times), "seed {seed}");
+        }
+    }
+
+    /// Moves every staying key to the table that owns its slot.
+    fn rehome(tables: &mut [Words; 2], owners: &[usize]) {
+        for index in 0..2 {
+            let owner = |entry: &&Entry<()>| {
+                let slot = slot_of_hash(SEED.key_hash(entry.key()));
+                owners[usize::from(slot.number())] != index && entry.key().starts_with(b"stays")
+            };
+            let keys: Vec<_> =
+                tables[index].iter().filter(owner).map(|it| it.key().to_vec()).collect();
+            for key in keys {
+                let hash = SEED.key_hash(&key);
+                let entry = tables[index].remove(hash, &key).unwrap();
+                tables[1 - index].insert(hash, entry);
+            }
+        }
+    }
+
+    #[test]
+    fn a_scan_of_one_slot_visits_that_slot_only() {
+        let mut table = Words::new(SEED);
+        (0..20_000).for_each(|number| put(&mut table, &staying(number)));
+        (0..3000).for_each(|number| put(&mut table, &format!("{{one}}:{number}")));
+        let one = Slot::of(b"one");
+        for slot in [Slot::new(0), Some(one), Slot::new(SLOTS - 1)].map(Option::unwrap) {
+            let until = Slot::new(slot.number() + 1).map(Position::of_slot);
+            let mut visited = 0;
+            let mut next = Some(Position::of_slot(slot));
+            while let Some(position) = next {
+                next = table.scan_until(position, until, &mut |entry| {
+                    assert_eq!(Slot::of(entry.key()), slot);
+                    visited += 1;
+                });
+            }
+            assert_eq!(visited, table.iter().filter(|it| Slot::of(it.key()) == slot).count());
+        }
+    }
+
+    #[test]
+    fn any_number_can_be_sent_as_a_position() {
+        let mut table = Words::new(SEED);
+        (0..5000).for_each(|number| put(&mut table, &staying(number)));
+        let mut random = Random::new(1);
+        for _ in 0..20_000 {
+            let position = Position(random.bits() >> random.below(64));
+            let next = table.scan(position, &mut |_| {});
+            assert!(next.is_none_or(|next| position.slot() <= next.slot()));
+        }
+    }
+
+    #[test]
+    fn positions_compare_with_starts_of_slots() {
+        for depth in [0, 1, 5, 13, 14, 15, 40] {
+            for x in [0, END / 2, END - node_size(depth)].map(|x| x & !(node_size(depth) - 1)) {
+                for home in [1, 64, 127] {
+                    let position = Position::within(x, depth, home);
+                    assert_eq!(position.node(), (x, depth, home));
+                    let slot = position.slot();
+                    assert!(Position::of_slot(slot) < position);
+                    if let Some(next) = Slot::new(slot.number() + 1).filter(|_| 14 <= depth) {
+                        assert!(position < Position::of_slot(next));
+                    }
+                }
+            }
+        }
+        assert_eq!(Position::of_slot(Slot::default()), Position::default());
+    }
+
+    #[test]
+    fn samples_reach_every_record() {
+        for (records, tag) in [(3, ""), (300, ""), (5000, ""), (5000, "{one}")] {
+            let mut table = Words::new(SEED);
+            let key = |number: usize| format!("{tag}{number}");
+            (0..records).for_each(|number| put(&mut table, &key(number)));
+            let mut seen = hashbrown::HashSet::new();
+            let mut random = Random::new(9);
+            for _ in 0..records * 30 {
+                seen.insert(table.sample(random.bits()).unwrap().key().to_vec());
+            }
+            assert!(records * 99 / 100 <= seen.len(), "{} of {records} {tag}", seen.len());
+        }
+        assert!(Words::new(SEED).sample(1).is_none());
     }
 }

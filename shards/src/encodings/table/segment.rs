@@ -73,11 +73,21 @@ impl Segment {
     /// What the table knows of it.
     ///
     /// # Safety
-    /// The segment is live and nobody else uses its header while the result lives.
+    /// The segment is live.
     #[inline]
-    pub(super) unsafe fn header<'a>(self) -> &'a mut Header {
+    pub(super) unsafe fn header(self) -> Header {
         // SAFETY: the caller's promise; the first bucket holds the header.
-        unsafe { (*self.base).header() }
+        unsafe { *Bucket::header(self.base) }
+    }
+
+    /// The header, to change it.
+    ///
+    /// # Safety
+    /// The segment is live, and nobody else uses its header while the result lives.
+    #[inline]
+    pub(super) unsafe fn header_mut<'a>(self) -> &'a mut Header {
+        // SAFETY: the caller's promise; the first bucket holds the header.
+        unsafe { &mut *Bucket::header(self.base) }
     }
 
     /// Starts loading all records of a bucket, its children's not included.
