@@ -9,7 +9,9 @@ use crate::base::hash::HashSeed;
 use crate::base::random::Random;
 use crate::base::time::UnixMs;
 use crate::commands::ctx::Ctx;
-use crate::commands::table::GROUPS;
+use crate::commands::server;
+use crate::commands::spec::Command;
+use crate::commands::table::{CONTAINERS, GROUPS};
 use crate::effects::{Effects, Logged};
 use crate::keyspace::db::Keyspace;
 use crate::keyspace::selected::Selected;
@@ -35,9 +37,7 @@ impl Harness {
     /// escapes for what is no printable ASCII.
     pub fn run(&mut self, line: &str) -> String {
         let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-        let name = line.split(' ').next().unwrap().to_lowercase();
-        let command = GROUPS.iter().flat_map(|group| group.iter());
-        let command = command.clone().find(|command| command.spec.name == name).unwrap();
+        let command = find(line);
         assert!(command.spec.arity.accepts(args.len()), "{line}");
         let mut out = Vec::new();
         let mut ctx = Ctx {
@@ -84,4 +84,15 @@ impl Harness {
         }
         assert_eq!(logged.join("; "), log, "log of {line}");
     }
+}
+
+/// The command, or subcommand, that a line calls.
+fn find(line: &str) -> &'static Command {
+    let mut words = line.split(' ').map(str::to_lowercase);
+    let name = words.next().unwrap();
+    let subcommand = format!("{name}|{}", words.next().unwrap_or_default());
+    let parts = [server::DEBUG_SUBCOMMANDS, server::MEMORY_SUBCOMMANDS];
+    let contained = CONTAINERS.iter().map(|(_, subcommands)| *subcommands).chain(parts);
+    let mut all = GROUPS.iter().copied().chain(contained).flatten();
+    all.find(|command| command.spec.name == name || command.spec.name == subcommand).unwrap()
 }

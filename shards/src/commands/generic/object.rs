@@ -35,11 +35,7 @@ const EACH: Spec = Spec {
 };
 
 const ENCODING: Command = Command {
-    spec: Spec {
-        name: "object|encoding",
-        summary: "Names the encoding of a key's value.",
-        ..EACH
-    },
+    spec: Spec { name: "object|encoding", summary: "Names the encoding of a key's value.", ..EACH },
     run: encoding,
 };
 

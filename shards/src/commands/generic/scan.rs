@@ -141,3 +141,104 @@ fn run(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     ctx.replies.out.extend_from_slice(&elements);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+    use alloc::string::{String, ToString};
+
+    use super::*;
+    use crate::base::hash::slot_of_hash;
+    use crate::base::slot::SLOTS;
+    use crate::commands::testing::Harness;
+
+    /// Walks over all shards, each time asking the one that owns the cursor's slot.
+    fn walk(shards: &mut [Harness], options: &str, keys: &mut Vec<String>) {
+        let mut cursor = "0".to_string();
+        loop {
+            let slot = parse_cursor(cursor.as_bytes()).unwrap().slot().number();
+            let owner = shards.iter_mut().find(|shard| shard.keyspace.slots.contains(&slot));
+            let reply = owner.unwrap().run(&format!("SCAN {cursor} {options}"));
+            let lines: Vec<&str> = reply.split("\\r\\n").collect();
+            keys.extend(lines[4..].iter().skip(1).step_by(2).map(|key| key.to_string()));
+            cursor = lines[2].to_string();
+            if cursor == "0" {
+                return;
+            }
+        }
+    }
+
+    fn shards(bounds: &[u16], keys: usize) -> Vec<Harness> {
+        let mut shards: Vec<Harness> = Vec::new();
+        for pair in bounds.windows(2) {
+            let mut shard = Harness::new();
+            shard.keyspace.slots = pair[0]..pair[1];
+            shard.run(&format!("DEBUG POPULATE {keys}"));
+            shards.push(shard);
+        }
+        shards
+    }
+
+    #[test]
+    fn a_walk_over_all_shards_names_every_key_once() {
+        for (bounds, keys, options) in [
+            (&[0, SLOTS][..], 0, "COUNT 10"),
+            (&[0, SLOTS], 3, "COUNT 10"),
+            (&[0, SLOTS], 5_000, "COUNT 1"),
+            (&[0, SLOTS], 5_000, "COUNT 100000"),
+            (&[0, 5_461, 10_923, SLOTS], 5_000, "COUNT 10"),
+            (&[0, 5_461, 10_923, SLOTS], 5, "COUNT 10"),
+            (&[0, 1, 16_383, SLOTS], 5_000, "COUNT 7 MATCH key:* TYPE string"),
+        ] {
+            let mut found = Vec::new();
+            let mut shards = shards(bounds, keys);
+            assert_eq!(shards.iter().map(|shard| shard.keyspace.len()).sum::<usize>(), keys);
+            walk(&mut shards, options, &mut found);
+            let distinct: BTreeSet<&String> = found.iter().collect();
+            assert_eq!((found.len(), distinct.len()), (keys, keys), "{bounds:?} {options}");
+        }
+    }
+
+    #[test]
+    fn a_shard_holds_only_the_slots_it_owns() {
+        let shards = shards(&[0, 100, SLOTS], 1_000);
+        for shard in &shards {
+            for entry in shard.keyspace.dbs[0].table().iter() {
+                let slot = slot_of_hash(shard.keyspace.seed.key_hash(entry.key()));
+                assert!(shard.keyspace.slots.contains(&slot.number()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_match_is_passed_over() {
+        let mut shards = shards(&[0, SLOTS], 1_000);
+        shards[0].run("SET needle 1");
+        for options in ["MATCH need*", "MATCH nothing", "TYPE hash"] {
+            let mut found = Vec::new();
+            walk(&mut shards, options, &mut found);
+            let expected = if options == "MATCH need*" { &["needle"][..] } else { &[] };
+            assert_eq!(found, expected, "{options}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_may_have_blanks_and_a_sign_before_it() {
+        for (text, cursor) in [
+            ("0", Some(0)),
+            ("00", Some(0)),
+            ("+7", Some(7)),
+            (" 7", Some(7)),
+            ("007", Some(7)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("", None),
+            ("+", None),
+            ("-1", None),
+            ("7 ", None),
+            ("x", None),
+        ] {
+            assert_eq!(parse_cursor(text.as_bytes()).ok(), cursor.map(Position), "{text:?}");
+        }
+    }
+}
