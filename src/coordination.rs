@@ -1,8 +1,11 @@
 //! Between clients, shards and cores: who runs what where, and in which order.
 
+pub mod background;
 pub mod batch;
 pub mod call;
 pub mod client_ctx;
+pub mod answers;
+pub mod control;
 pub mod control_ctx;
 pub mod core;
 pub mod counters;

@@ -11,7 +11,8 @@ use keylane::coordination::router::SlotMap;
 use keylane::reactor::allocator::Counting;
 use keylane::reactor::clock::{Monotonic, TickRate};
 use keylane::reactor::{cpus, sockets};
-use keylane::serve::{Start, start_shard};
+use keylane::serve::{Start, start_control, start_shard};
+use keylane::coordination::control::Control;
 use shards::base::hash::HashSeed;
 use shards::base::random::Random;
 
@@ -40,7 +41,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut random = Random::new(clock_seed());
     let mut handles = Vec::new();
     let mut boxes = mailbox::connect(usize::from(shards) + 1)?;
-    let _control = boxes.pop();
+    let control = boxes.pop().expect("the last mailbox is control's");
+    let _control = start_control(Control::new(control, node.clone()))?;
     for mailbox in boxes {
         let cpu = cpus.get(mailbox.me() % cpus.len()).copied();
         let random = Random::new(random.bits());

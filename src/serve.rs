@@ -8,6 +8,8 @@ use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use shards::base::random::Random;
 
 use crate::clients::client::Client;
+use crate::config::table::Config;
+use crate::coordination::control::Control;
 use crate::coordination::core::{Core, SocketRequest};
 use crate::coordination::letter::{Connection, Letter};
 use crate::coordination::mailbox::{Mailbox, Sleep};
@@ -17,9 +19,14 @@ use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::park::Park;
 use crate::reactor::ring::{Completion, DataRing, Token};
 use crate::reactor::sockets;
+use crate::reactor::wake::Wake;
 
 /// How long a shard sleeps in its ring at most: glommio's own events wait that long.
 const HOT_SLEEP: Duration = Duration::from_millis(1);
+/// How often a shard looks after timeouts, and after background work when it has nothing else.
+const TICK: Duration = Duration::from_millis(100);
+/// Background work in one go, at most: a quarter of the interval.
+const BACKGROUND_MICROS: u64 = 25_000;
 /// Empty sleeps in the ring after which a shard parks in glommio.
 const HOT_SLEEPS: u32 = 8;
 
@@ -54,7 +61,11 @@ async fn run_shard(start: Start) -> io::Result<()> {
     for listener in &start.listeners {
         ring.accept(listener.as_raw_fd());
     }
+    let cron = parked.duplicate()?;
+    glommio::spawn_local(ring_at_intervals(cron)).detach();
     let mut served = Served {
+        last_tick: start.node.now,
+        assigned: vec![0; start.mailbox.peers() - 1],
         core: Core::new(start.mailbox, start.node, start.random),
         pipeline: Pipeline::default(),
         accepted: 0,
@@ -87,15 +98,29 @@ async fn run_shard(start: Start) -> io::Result<()> {
         }
         if 1000 <= now.micros_since(last_yield) {
             last_yield = now;
+            served.background();
             glommio::executor().yield_task_queue_now().await;
         }
+    }
+}
+
+/// Wakes a parked shard often enough for its background work.
+async fn ring_at_intervals(eventfd: OwnedFd) {
+    let bell = Wake::from(eventfd);
+    loop {
+        glommio::timer::sleep(TICK).await;
+        bell.ring();
     }
 }
 
 struct Served {
     core: Core,
     pipeline: Pipeline,
+    /// Connections accepted so far; also the last client's id.
     accepted: u64,
+    /// Connections given to each shard so far.
+    assigned: Vec<u64>,
+    last_tick: Monotonic,
 }
 
 impl Served {
@@ -112,6 +137,20 @@ impl Served {
         self.serve_sockets(ring);
         busy |= self.core.mailbox.flush();
         busy
+    }
+
+    /// Background work: a slice when there are requests too, more when there are not.
+    fn background(&mut self) {
+        let start = Monotonic::now();
+        let due = 100 <= start.millis_since(self.last_tick);
+        if due {
+            self.last_tick = start;
+            self.core.tick();
+        }
+        while self.core.background()
+            && due
+            && Monotonic::now().micros_since(start) < BACKGROUND_MICROS
+        {}
     }
 
     fn complete(&mut self, ring: &mut DataRing, completion: Completion) {
@@ -148,18 +187,25 @@ impl Served {
     fn accept(&mut self, fd: OwnedFd) {
         let core = &mut self.core;
         self.accepted += 1;
-        let connection = Connection {
+        let connection = Box::new(Connection {
             id: self.accepted,
             peer: sockets::peer(&fd),
             local: sockets::local(&fd),
             fd,
-        };
-        if connection.peer.is_some() {
-            sockets::prepare_tcp(&connection.fd, 300);
+        });
+        let open = |shard: usize| self.assigned[shard] - core.mailbox.closed(shard);
+        let shards = 0..self.assigned.len();
+        let clients: u64 = shards.clone().map(open).sum();
+        if let Some(refusal) = refusal(&core.node.config, &connection, clients) {
+            core.counters.clients_refused += 1;
+            sockets::send_now(&connection.fd, refusal);
+            return;
         }
-        let shards = core.control();
-        let to = usize::try_from(self.accepted % shards as u64).expect("shards are few");
-        let connection = Box::new(connection);
+        if connection.peer.is_some() {
+            sockets::prepare_tcp(&connection.fd, core.node.config.tcp_keepalive);
+        }
+        let to = shards.min_by_key(|&shard| open(shard)).expect("there is a shard");
+        self.assigned[to] += 1;
         if to == core.me() {
             core.socket_requests.push(SocketRequest::Add(connection));
         } else {
@@ -172,6 +218,11 @@ impl Served {
         for token in std::mem::take(&mut core.dirty) {
             let Some(client) = core.client(token) else { continue };
             client.dirty = false;
+            if !core.within_output_limits(token) {
+                core.remove_client(token);
+                continue;
+            }
+            let Some(client) = core.client(token) else { continue };
             if client.sending != 0 {
                 continue;
             }
@@ -205,5 +256,50 @@ impl Served {
         let mut client = Client::new(id, token, number, self.core.node.now);
         (client.peer, client.local) = (peer, local);
         self.core.add_client(Box::new(client));
+    }
+}
+
+/// Why a connection is not served, as it is told.
+fn refusal(config: &Config, connection: &Connection, clients: u64) -> Option<&'static [u8]> {
+    if u64::from(config.maxclients) <= clients {
+        return Some(b"-ERR max number of clients reached\r\n");
+    }
+    let outside = connection.peer.is_some_and(|peer| !peer.ip().to_canonical().is_loopback());
+    if config.protected_mode && config.requirepass.is_empty() && outside {
+        return Some(PROTECTED);
+    }
+    None
+}
+
+/// What a client from another machine is told in protected mode.
+const PROTECTED: &[u8] = b"-DENIED Running in protected mode because protected mode is enabled \
+and no password is set for the default user. In this mode connections are only accepted from the \
+loopback interface. To connect from other machines, either set a password ('requirepass', or \
+'CONFIG SET requirepass' from this machine), or disable protected mode ('protected-mode no') if \
+nobody else can reach this port.\r\n";
+
+/// Starts the control thread, on any processor.
+///
+/// # Errors
+/// The system's, if it cannot start threads or rings.
+pub fn start_control(control: Control) -> io::Result<ExecutorJoinHandle<io::Result<()>>> {
+    LocalExecutorBuilder::new(Placement::Unbound)
+        .name("control")
+        .io_memory(64 << 10)
+        .ring_depth(128)
+        .spawn(move || run_control(control))
+        .map_err(|error| io::Error::other(error.to_string()))
+}
+
+async fn run_control(mut control: Control) -> io::Result<()> {
+    let park = Park::new(control.mailbox.bell(Sleep::Parked).duplicate()?);
+    loop {
+        control.node.now = Monotonic::now();
+        let busy = control.read_mail();
+        let left = control.mailbox.flush();
+        if !busy && !left && control.mailbox.sleep(Sleep::Parked) {
+            park.wait().await?;
+            control.mailbox.awake();
+        }
     }
 }

@@ -68,6 +68,17 @@ impl Shard {
         expire::slice(&mut self.keyspace, &mut self.effects, budget, locked)
     }
 
+    /// Frees up to `budget` entries of flushed databases; true if more are left.
+    pub fn free_garbage(&mut self, budget: usize) -> bool {
+        let garbage = &mut self.keyspace.garbage;
+        if let Some(db) = garbage.last_mut()
+            && db.free_slice(budget)
+        {
+            garbage.pop();
+        }
+        !garbage.is_empty()
+    }
+
     /// Evicts one key by the policy; false if there is none to evict.
     pub fn evict(&mut self, locked: &dyn Fn(usize, u64) -> bool) -> bool {
         evict::evict_one(&mut self.keyspace, &mut self.effects, locked).is_some()

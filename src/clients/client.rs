@@ -179,7 +179,8 @@ impl Client {
     #[inline]
     pub fn passport(&self) -> Passport {
         let Session { db, protocol, no_touch, .. } = self.session;
-        Passport { db, protocol, no_touch }
+        let local = self.peer.is_none_or(|peer| peer.ip().is_loopback());
+        Passport { db, protocol, no_touch, local }
     }
 
     /// Whether its requests are looked at one by one, because what one does decides what becomes

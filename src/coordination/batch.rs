@@ -50,6 +50,8 @@ pub struct Passport {
     pub protocol: Protocol,
     /// Whether lookups leave LRU and LFU as they are.
     pub no_touch: bool,
+    /// Whether it is connected from this machine.
+    pub local: bool,
 }
 
 /// Requests of one client that travel together. A client has at most one batch under way, so its

@@ -6,7 +6,7 @@ use shards::commands::spec::{Begin, Command, Find, KeySpec, Spec};
 use shards::resp::error::Error;
 
 use crate::coordination::client_ctx::ClientCtx;
-use crate::coordination::control_ctx::ControlCtx;
+use crate::coordination::control_ctx::{ControlCtx, Outcome};
 
 /// A command that can be called.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub enum Run {
     /// At home, on the client's own state.
     Client(fn(&mut ClientCtx<'_>) -> Result<(), Error>),
     /// On the control thread.
-    Control(fn(&mut ControlCtx<'_>) -> Result<(), Error>),
+    Control(fn(&mut ControlCtx<'_>) -> Result<Outcome, Error>),
     /// One of the commands that are made of coordination.
     Transaction(Step),
     /// A container without a valid subcommand.

@@ -1,12 +1,35 @@
 //! What a command works with that runs on the control thread.
 
+use shards::resp::error::Error;
 use shards::resp::reply::Replies;
+
+use crate::coordination::control::Control;
+use crate::coordination::query::{Answer, Query};
 
 /// A control command's world.
 #[derive(Debug)]
 pub struct ControlCtx<'a> {
     /// The request: the command's name first.
     pub args: &'a [&'a [u8]],
+    /// The id of the client that asks.
+    pub client: u64,
+    /// Whether it is connected from this machine: by a unix socket or the loopback interface.
+    pub local: bool,
     /// Where replies are written.
     pub replies: Replies<'a>,
+    /// Node-wide state, and the way to the shards.
+    pub control: &'a mut Control,
 }
+
+/// What became of a control command.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is answered.
+    Done,
+    /// Every shard is asked; with their answers, in the order of their numbers, the command goes
+    /// on with this function.
+    Ask(Query, Then),
+}
+
+/// How a command goes on that has asked the shards.
+pub type Then = fn(&mut ControlCtx<'_>, Vec<Answer>) -> Result<(), Error>;

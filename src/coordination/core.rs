@@ -1,6 +1,7 @@
 //! One shard thread's everything, but for its ring: what runs when input or mail comes.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use shards::base::random::Random;
@@ -17,6 +18,7 @@ use crate::coordination::letter::{Connection, Letter, Release};
 use crate::coordination::locks::{Claims, Locks, Mode, Ticket};
 use crate::coordination::mailbox::{Mailbox, Peer};
 use crate::coordination::node::Node;
+use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{Monotonic, ticks};
 use crate::reactor::ring::Token;
 
@@ -37,6 +39,28 @@ pub enum SocketRequest {
     Pause(Token),
     /// Read from it again.
     Resume(Token),
+}
+
+/// CLIENT PAUSE.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pause {
+    pub since: Monotonic,
+    pub millis: u64,
+    pub all: bool,
+}
+
+/// From which size on commands are logged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogLimits {
+    pub ticks: u64,
+    pub request_bytes: usize,
+    pub reply_bytes: usize,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self { ticks: u64::MAX, request_bytes: usize::MAX, reply_bytes: usize::MAX }
+    }
 }
 
 /// One shard thread: its shard, its clients, its mail.
@@ -62,6 +86,12 @@ pub struct Core {
     pub socket_requests: Vec<SocketRequest>,
     /// Memory is short: commands that need more are refused, or keys evicted.
     pub memory_short: bool,
+    /// Requests are held back: until when, and whether all or those that may write.
+    pub(super) pause: Option<Pause>,
+    /// Batches held back by the pause.
+    pub(super) held: Vec<Box<Batch>>,
+    /// Ticks from which on a command is logged as slow, and bytes from which on as large.
+    pub(super) log_limits: LogLimits,
     /// Batches that wait for a ticket here.
     pub(super) parked: HashMap<Ticket, Box<Batch>>,
     /// Batches that can go on.
@@ -85,7 +115,8 @@ impl Core {
         let mut visitors = Shard::new(databases, node.seed, random);
         visitors.effects.keeps_touched = true;
         let counters = Counters::new(node.table.ids);
-        Self {
+        let config = Arc::clone(&node.config);
+        let mut core = Self {
             shard,
             clients: Vec::new(),
             mailbox,
@@ -96,6 +127,9 @@ impl Core {
             listed: VecDeque::new(),
             socket_requests: Vec::new(),
             memory_short: false,
+            pause: None,
+            held: Vec::new(),
+            log_limits: LogLimits::default(),
             parked: HashMap::new(),
             resumed: VecDeque::new(),
             visitors,
@@ -103,7 +137,9 @@ impl Core {
             number,
             spare: Vec::new(),
             spare_batches: Vec::new(),
-        }
+        };
+        core.configure(config);
+        core
     }
 
     /// This shard's number.
@@ -130,6 +166,8 @@ impl Core {
         self.shard.keyspace.now = wall;
         self.visitors.keyspace.now = wall;
         self.tick = ticks();
+        let limit = self.node.config.maxmemory;
+        self.memory_short = limit != 0 && limit < used_memory();
     }
 
     /// The client behind a token, unless it is gone.
@@ -231,16 +269,25 @@ impl Core {
             Error::Oom.write(out);
             return;
         }
+        let written = out.len();
         let result = self.shard.execute(command, request, out);
-        self.count(call, result.is_err());
+        let took = self.count(call, result.is_err());
+        let limits = &self.log_limits;
+        let large = limits.request_bytes != usize::MAX
+            && limits.request_bytes <= request.args.iter().map(|arg| arg.len()).sum::<usize>();
+        if limits.ticks <= took || large || limits.reply_bytes <= out.len() - written {
+            self.log_command(call, request.args, took, out.len() - written);
+        }
     }
 
-    /// Counts a command that ran since the last tick.
+    /// Counts a command that ran since the last tick; returns the ticks it took.
     #[inline]
-    pub(super) fn count(&mut self, call: &Call, failed: bool) {
+    pub(super) fn count(&mut self, call: &Call, failed: bool) -> u64 {
         let now = ticks();
-        self.counters.ran(call.id, now.wrapping_sub(self.tick), failed);
+        let took = now.wrapping_sub(self.tick);
+        self.counters.ran(call.id, took, failed);
         self.tick = now;
+        took
     }
 
     /// Reads mail and acts on it. True if there was any.
@@ -262,8 +309,14 @@ impl Core {
                     Letter::Connection(connection) => {
                         self.socket_requests.push(SocketRequest::Add(connection));
                     }
-                    Letter::Config(..) | Letter::Query(..) | Letter::Answer(..) => {}
-                    Letter::Logged(_) => {}
+                    Letter::Query(number, query) => {
+                        let answer = self.answer(query);
+                        let control = self.control();
+                        self.mailbox.send(control, Letter::Answer(number, answer));
+                    }
+                    Letter::Answer(..) | Letter::Logged(_) => {
+                        unreachable!("such letters go to control")
+                    }
                 }
             }
         }
@@ -374,12 +427,8 @@ impl Core {
         let Some(mut client) = self.take_client(token) else { return };
         self.forget_watches(&mut client);
         self.counters.clients_closed += 1;
+        self.mailbox.publish_closed(self.counters.clients_closed);
         self.socket_requests.push(SocketRequest::Close(token));
-    }
-
-    /// Evicts until there is room. False if nothing can be evicted.
-    fn make_room(&mut self) -> bool {
-        false
     }
 
     /// A request of a traveller, as the engine takes it.

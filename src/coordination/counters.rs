@@ -22,6 +22,8 @@ pub struct Counters {
     pub clients_opened: u64,
     /// Connections closed.
     pub clients_closed: u64,
+    /// Connections refused.
+    pub clients_refused: u64,
     /// Bytes received from clients.
     pub bytes_in: u64,
     /// Bytes sent to clients.
@@ -37,6 +39,7 @@ impl Counters {
             calls: vec![CallCounters::default(); ids],
             clients_opened: 0,
             clients_closed: 0,
+            clients_refused: 0,
             bytes_in: 0,
             bytes_out: 0,
             hops: 0,

@@ -193,7 +193,8 @@ impl Core {
                 let Some(&first) = owners.first() else {
                     let request = Self::engine_request(args, passport, (0, 0));
                     let failed = self.visitors.execute(command, request, out).is_err();
-                    return self.count(call, failed);
+                    self.count(call, failed);
+                    return;
                 };
                 self.move_between(transaction, call, args, first);
                 let at = whole_of(transaction, first);

@@ -37,6 +37,8 @@ pub(super) enum Departure {
     Shard(u16),
     /// To the control thread.
     Control,
+    /// Nowhere, until CLIENT PAUSE is over.
+    Held,
     /// Through several shards.
     Shards(Box<Transaction>),
     /// As an EXEC, gathered if there is a transaction.
@@ -50,7 +52,7 @@ impl Core {
     pub(super) fn route(&self, client: &Client, call: Option<&Call>, args: &[&[u8]]) -> (Route, (u32, u64)) {
         const HOME: (Route, (u32, u64)) = (Route::Home, (0, 0));
         let Some(call) = call else { return HOME };
-        if client.one_by_one() || !call.spec.arity.accepts(args.len()) {
+        if self.pause.is_some() || client.one_by_one() || !call.spec.arity.accepts(args.len()) {
             return HOME;
         }
         self.engine_route(call, args)
@@ -136,6 +138,10 @@ impl Core {
                 let control = self.control();
                 return self.hop(control, batch);
             }
+            Departure::Held => {
+                self.held.push(batch);
+                return None;
+            }
             Departure::Shards(transaction) => batch.transaction = Some(transaction),
             Departure::Exec(exec, transaction) => {
                 batch.exec = Some(exec);
@@ -219,7 +225,19 @@ impl Core {
             Replies { out, protocol: client.session.protocol }.simple("QUEUED");
             return AtHome::Done;
         }
+        if self.pause.is_some_and(|pause| pause.all || may_write(client, call)) {
+            return AtHome::Travels(Departure::Held);
+        }
         match call.run {
+            Run::Engine(command)
+                if self.memory_short
+                    && command.spec.flags.has(Flag::DenyOom)
+                    && !self.make_room() =>
+            {
+                self.counters.rejected(call.id);
+                Error::Oom.write(out);
+                AtHome::Done
+            }
             Run::Engine(_) => AtHome::Travels(self.engine_departure(call, args)),
             Run::Client(_) => {
                 self.run_client(client, call, args, out);
@@ -373,6 +391,17 @@ impl Core {
             }
         }
     }
+}
+
+/// Whether a request may change keys: CLIENT PAUSE WRITE holds those back.
+fn may_write(client: &Client, call: &Call) -> bool {
+    let writes = |call: &Call| {
+        call.spec.flags.has(Flag::Write) || call.spec.flags.has(Flag::MayReplicate)
+    };
+    let queued = client.multi.iter().flat_map(|multi| &multi.requests);
+    writes(call)
+        || (matches!(call.run, Run::Transaction(Step::Exec))
+            && queued.filter_map(|parsed| parsed.call).any(writes))
 }
 
 /// Puts the requests of a batch that have not run back in front of its client's input.

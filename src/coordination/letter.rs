@@ -2,14 +2,12 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 use shards::keyspace::db::{Db, Entry};
 
-use crate::config::table::Config;
 use crate::coordination::batch::Batch;
 use crate::coordination::locks::Ticket;
-use crate::coordination::query::{Answer, Query};
+use crate::coordination::query::{Answer, Query, SlowEntry};
 
 /// A letter from one thread to another.
 #[derive(Debug)]
@@ -22,14 +20,12 @@ pub enum Letter {
     Unwatch(Vec<(usize, u64)>),
     /// A connection for this shard.
     Connection(Box<Connection>),
-    /// The configuration in force from now on; answered with `Query::Done`.
-    Config(u64, Arc<Config>),
     /// Control asks, with a number for the answer.
     Query(u64, Query),
     /// A shard answers.
     Answer(u64, Answer),
     /// A command took long, or was long: for the command logs.
-    Logged(Box<crate::coordination::query::SlowEntry>),
+    Logged(Box<SlowEntry>),
 }
 
 /// The end of a transaction on one shard.

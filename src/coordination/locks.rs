@@ -72,6 +72,11 @@ impl Locks {
             })
     }
 
+    /// Whether anybody claims this key.
+    pub fn claimed(&self, id: LockId) -> bool {
+        self.blocks(id, Mode::Exclusive)
+    }
+
     /// Enters the order. Returns the ticket and whether it is granted at once.
     pub fn enter(&mut self, claims: Claims) -> (Ticket, bool) {
         self.next += 1;

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering, fence};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
 use crossbeam::queue::ArrayQueue;
 
@@ -35,6 +35,8 @@ struct Bell {
     state: AtomicU8,
     ring: Wake,
     park: Wake,
+    /// How many connections the thread has closed: with how many it was given, its load.
+    closed: AtomicU64,
 }
 
 const AWAKE: u8 = 0;
@@ -67,8 +69,10 @@ pub struct Mailbox<L> {
 /// The system's, if it has no eventfds left.
 pub fn connect<L>(peers: usize) -> io::Result<Vec<Mailbox<L>>> {
     let queues = || (0..peers).map(|_| ArrayQueue::new(QUEUE_LETTERS)).collect();
-    let bell =
-        |_| Ok(Bell { state: AtomicU8::new(AWAKE), ring: Wake::new()?, park: Wake::new()? });
+    let bell = |_| {
+        let (state, closed) = (AtomicU8::new(AWAKE), AtomicU64::new(0));
+        Ok(Bell { state, ring: Wake::new()?, park: Wake::new()?, closed })
+    };
     let post = Arc::new(Post {
         queues: (0..peers).map(|_| queues()).collect(),
         bells: (0..peers).map(bell).collect::<io::Result<_>>()?,
@@ -164,6 +168,16 @@ impl<L> Mailbox<L> {
     #[inline]
     pub fn awake(&self) {
         self.post.bells[self.me].state.store(AWAKE, Ordering::Relaxed);
+    }
+
+    /// Tells the accepting thread how many connections this one has closed so far.
+    pub fn publish_closed(&self, closed: u64) {
+        self.post.bells[self.me].closed.store(closed, Ordering::Relaxed);
+    }
+
+    /// How many connections a thread has closed so far.
+    pub fn closed(&self, peer: Peer) -> u64 {
+        self.post.bells[peer].closed.load(Ordering::Relaxed)
     }
 
     /// Letters waiting for this thread.

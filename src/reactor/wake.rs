@@ -37,3 +37,10 @@ impl Wake {
         self.0.try_clone()
     }
 }
+
+impl From<OwnedFd> for Wake {
+    /// A descriptor of an eventfd.
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}

@@ -1,0 +1,170 @@
+//! What a shard answers control: figures, client lists, orders carried out.
+
+use std::sync::Arc;
+
+use shards::keyspace::settings::{Policy, Settings};
+
+use crate::clients::client::Client;
+use crate::config::choices::MaxmemoryPolicy;
+use crate::config::table::Config;
+use crate::coordination::core::{Core, LogLimits, Pause};
+use crate::coordination::counters::Counters;
+use crate::coordination::node::Node;
+use crate::coordination::query::{Answer, ClientFilter, DbFigures, Figures, Query};
+use crate::reactor::clock::Monotonic;
+
+/// Keys looked at for the average time to live of a database.
+const TTL_SAMPLES: usize = 100;
+
+impl Core {
+    /// Answers a question or carries out an order.
+    pub(super) fn answer(&mut self, query: Query) -> Answer {
+        match query {
+            Query::Configure(config) => self.configure(config),
+            Query::Figures => return Answer::Figures(Box::new(self.figures())),
+            Query::ResetStats => {
+                self.counters = Counters::new(self.node.table.ids);
+                self.shard.keyspace.stats = Default::default();
+            }
+            Query::ListClients(filter) => return Answer::Clients(self.list_clients(&filter)),
+            Query::KillClients(filter) => return Answer::Count(self.kill_clients(&filter)),
+            Query::Pause { millis, all } => {
+                self.pause = Some(Pause { since: self.node.now, millis, all });
+            }
+            Query::Unpause => self.end_pause(),
+            Query::ActiveExpire(on) => self.shard.keyspace.settings.active_expire = on,
+            Query::Stall(micros) => {
+                let start = Monotonic::now();
+                while Monotonic::now().micros_since(start) < micros {
+                    std::hint::spin_loop();
+                }
+            }
+        }
+        Answer::Done
+    }
+
+    /// Puts a configuration in force.
+    pub(super) fn configure(&mut self, config: Arc<Config>) {
+        let settings = &mut self.shard.keyspace.settings;
+        *settings = Settings { active_expire: settings.active_expire, ..engine_settings(&config) };
+        let ticks = |micros: i64| match u64::try_from(micros) {
+            Ok(micros) => self.node.tick_rate.ticks(micros),
+            Err(_) => u64::MAX,
+        };
+        let bytes = |bytes: i64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.log_limits = LogLimits {
+            ticks: ticks(config.commandlog_execution_slower_than),
+            request_bytes: bytes(config.commandlog_request_larger_than),
+            reply_bytes: bytes(config.commandlog_reply_larger_than),
+        };
+        self.shard.effects.classes = config.notify_keyspace_events.classes();
+        self.node.config = config;
+    }
+
+    /// Ends CLIENT PAUSE: what was held back goes on.
+    pub(super) fn end_pause(&mut self) {
+        self.pause = None;
+        self.resumed.extend(self.held.drain(..));
+    }
+
+    fn figures(&self) -> Figures {
+        let keyspace = &self.shard.keyspace;
+        let clients = || self.clients.iter().flatten();
+        let query = |client: &Client| client.query.capacity() as u64;
+        let out = |client: &Client| (client.out.capacity() + client.sending) as u64;
+        let db = |db: &shards::keyspace::db::Db| {
+            let due = db.due().iter().take(TTL_SAMPLES);
+            let left: Vec<u64> = due.map(|due| due.0.0.saturating_sub(keyspace.now.0)).collect();
+            DbFigures {
+                keys: db.len() as u64,
+                expires: db.volatile_len() as u64,
+                ttl_sum: left.iter().sum(),
+                ttl_samples: left.len() as u64,
+            }
+        };
+        Figures {
+            shard: self.me(),
+            counters: self.counters.clone(),
+            stats: keyspace.stats,
+            dirty: self.shard.effects.dirty,
+            dbs: keyspace.dbs.iter().map(db).collect(),
+            clients: clients().count(),
+            client_bytes: (
+                clients().map(|c| query(c)).sum(),
+                clients().map(|c| out(c)).sum(),
+            ),
+            client_bytes_max: (
+                clients().map(|c| query(c)).max().unwrap_or(0),
+                clients().map(|c| out(c)).max().unwrap_or(0),
+            ),
+            watching: (
+                clients().filter(|client| !client.watched.is_empty()).count() as u64,
+                clients().map(|client| client.watched.len() as u64).sum(),
+            ),
+            table_bytes: keyspace.dbs.iter().map(|db| db.memory() as u64).sum(),
+            mailbox_depth: self.mailbox.depth(),
+        }
+    }
+
+    fn list_clients(&self, filter: &ClientFilter) -> Vec<(u64, String)> {
+        let clients = self.clients.iter().flatten();
+        let matching = clients.filter(|client| matches(client, filter, &self.node));
+        matching.map(|client| (client.id, crate::clients::info::line(client, &self.node))).collect()
+    }
+
+    fn kill_clients(&mut self, filter: &ClientFilter) -> u64 {
+        let clients = self.clients.iter().flatten();
+        let matching = clients.filter(|client| matches(client, filter, &self.node));
+        let tokens: Vec<_> = matching.map(|client| (client.token, client.away)).collect();
+        for &(token, away) in &tokens {
+            // One whose batch is under way may be the one that asks: it is given its reply first.
+            match self.client(token) {
+                Some(client) if away => client.closing = true,
+                _ => self.remove_client(token),
+            }
+        }
+        tokens.len() as u64
+    }
+}
+
+fn matches(client: &Client, filter: &ClientFilter, node: &Node) -> bool {
+    let address = |address: Option<std::net::SocketAddr>, wanted: &Option<String>| {
+        wanted.as_ref().is_none_or(|wanted| {
+            crate::clients::info::address(address, &node.config) == *wanted
+        })
+    };
+    let seconds = |since: Monotonic| node.now.millis_since(since) / 1000;
+    !filter.nobody
+        && (filter.ids.is_empty() || filter.ids.contains(&client.id))
+        && !filter.not_ids.contains(&client.id)
+        && address(client.peer, &filter.addr)
+        && address(client.local, &filter.laddr)
+        && filter.name.as_ref().is_none_or(|name| *name == client.session.name)
+        && filter.min_age.is_none_or(|age| age <= seconds(client.figures.connected))
+        && filter.min_idle.is_none_or(|idle| idle <= seconds(client.figures.active))
+        && filter.db.is_none_or(|db| db == client.session.db)
+}
+
+/// What of the configuration the engine needs.
+fn engine_settings(config: &Config) -> Settings {
+    let policy = match config.maxmemory_policy {
+        MaxmemoryPolicy::NoEviction => Policy::NoEviction,
+        MaxmemoryPolicy::AllKeysLru => Policy::AllKeysLru,
+        MaxmemoryPolicy::AllKeysLfu => Policy::AllKeysLfu,
+        MaxmemoryPolicy::AllKeysRandom => Policy::AllKeysRandom,
+        MaxmemoryPolicy::VolatileLru => Policy::VolatileLru,
+        MaxmemoryPolicy::VolatileLfu => Policy::VolatileLfu,
+        MaxmemoryPolicy::VolatileRandom => Policy::VolatileRandom,
+        MaxmemoryPolicy::VolatileTtl => Policy::VolatileTtl,
+    };
+    let wide = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    Settings {
+        policy,
+        samples: wide(config.maxmemory_samples),
+        lfu_log_factor: config.lfu_log_factor,
+        lfu_decay_minutes: config.lfu_decay_time,
+        string_bytes_max: usize::try_from(config.proto_max_bulk_len).unwrap_or(usize::MAX),
+        active_expire: true,
+        lazy_user_flush: config.lazyfree_lazy_user_flush,
+    }
+}

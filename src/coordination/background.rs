@@ -1,0 +1,180 @@
+//! What a shard does besides requests: expiry, eviction, freeing, timeouts, the command logs.
+
+use crate::clients::client::Client;
+use crate::coordination::call::Call;
+use crate::coordination::core::Core;
+use crate::coordination::letter::Letter;
+use crate::coordination::query::{LogKind, SlowEntry};
+use crate::reactor::allocator::used_memory;
+use crate::reactor::ring::Token;
+
+/// Keys removed by one slice of background expiry or eviction.
+const SLICE_KEYS: usize = 64;
+/// Entries of a flushed database freed by one slice.
+const SLICE_ENTRIES: usize = 2048;
+/// Keys evicted at most before one command runs: then it runs though memory is still short.
+const EVICTED_PER_COMMAND: usize = 1024;
+/// Arguments, and bytes of one, that the command logs keep.
+const LOG_ARGS_MAX: usize = 32;
+const LOG_ARG_BYTES_MAX: usize = 128;
+
+impl Core {
+    /// A slice of background work; true if there is more to do at once.
+    pub fn background(&mut self) -> bool {
+        let locks = &self.locks;
+        let locked = |_: usize, hash: u64| !locks.idle() && locks.claimed(hash);
+        let mut more = false;
+        if self.shard.keyspace.settings.active_expire {
+            more |= self.shard.expire(SLICE_KEYS, &locked);
+        }
+        more |= self.shard.free_garbage(SLICE_ENTRIES);
+        let limit = self.node.config.maxmemory;
+        if limit != 0 {
+            let mut left = SLICE_KEYS;
+            while limit < used_memory() && 0 < left && self.shard.evict(&locked) {
+                left -= 1;
+            }
+            more |= left == 0;
+        }
+        more
+    }
+
+    /// What is due some times a second: timeouts of clients, the end of a pause.
+    pub fn tick(&mut self) {
+        let now = self.node.now;
+        if self.pause.is_some_and(|pause| pause.millis <= now.millis_since(pause.since)) {
+            self.end_pause();
+            self.settle();
+        }
+        let timeout = u64::from(self.node.config.timeout);
+        let limits = self.node.config.client_output_buffer_limit.normal;
+        let late = |client: &Client| {
+            let idle = now.millis_since(client.figures.active) / 1000;
+            timeout != 0 && timeout < idle && !client.away
+        };
+        let slow = |client: &Client| {
+            let over = client.over_soft_limit.map(|since| now.millis_since(since) / 1000);
+            over.is_some_and(|seconds| u64::from(limits.soft_seconds) < seconds)
+        };
+        let clients = self.clients.iter().flatten();
+        let gone: Vec<Token> =
+            clients.filter(|client| late(client) || slow(client)).map(|c| c.token).collect();
+        for token in gone {
+            self.remove_client(token);
+        }
+    }
+
+    /// Whether a client may have so many bytes of replies waiting; notes when it exceeds its soft
+    /// limit.
+    pub fn within_output_limits(&mut self, token: Token) -> bool {
+        let now = self.node.now;
+        let limits = self.node.config.client_output_buffer_limit.normal;
+        let Some(client) = self.client(token) else { return true };
+        let unsent = client.unsent() as u64;
+        if limits.hard != 0 && limits.hard < unsent {
+            return false;
+        }
+        if limits.soft != 0 && limits.soft < unsent {
+            client.over_soft_limit.get_or_insert(now);
+        } else {
+            client.over_soft_limit = None;
+        }
+        true
+    }
+
+    /// Evicts until there is room. False if nothing can be evicted.
+    pub(super) fn make_room(&mut self) -> bool {
+        let limit = self.node.config.maxmemory;
+        let locks = &self.locks;
+        let locked = |_: usize, hash: u64| !locks.idle() && locks.claimed(hash);
+        for _ in 0..EVICTED_PER_COMMAND {
+            if used_memory() <= limit {
+                self.memory_short = false;
+                return true;
+            }
+            if !self.shard.evict(&locked) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Reports a command that took long or was large.
+    #[cold]
+    pub(super) fn log_command(
+        &mut self,
+        call: &Call,
+        args: &[&[u8]],
+        ticks: u64,
+        reply_bytes: usize,
+    ) {
+        use shards::commands::spec::Flag;
+        if call.spec.flags.has(Flag::SkipCommandLog) {
+            return;
+        }
+        let limits = self.log_limits;
+        let request_bytes: usize = args.iter().map(|arg| arg.len()).sum();
+        let amounts = [
+            (LogKind::Slow, limits.ticks <= ticks, self.node.tick_rate.micros(ticks)),
+            (
+                LogKind::LargeRequest,
+                limits.request_bytes <= request_bytes,
+                request_bytes as u64,
+            ),
+            (LogKind::LargeReply, limits.reply_bytes <= reply_bytes, reply_bytes as u64),
+        ];
+        let time = self.shard.keyspace.now.seconds();
+        let control = self.control();
+        for (kind, wanted, amount) in amounts {
+            if wanted {
+                let entry = SlowEntry {
+                    kind,
+                    time,
+                    amount,
+                    args: shortened(args),
+                    addr: None,
+                    name: Vec::new(),
+                    client: 0,
+                };
+                self.mailbox.send(control, Letter::Logged(Box::new(entry)));
+            }
+        }
+    }
+}
+
+/// Arguments as the command logs keep them: at most 32, of at most 128 bytes each; what is left
+/// out is told in words, as Valkey does.
+fn shortened(args: &[&[u8]]) -> Vec<Vec<u8>> {
+    let kept = if args.len() <= LOG_ARGS_MAX { args.len() } else { LOG_ARGS_MAX - 1 };
+    let shorten = |arg: &&[u8]| {
+        if arg.len() <= LOG_ARG_BYTES_MAX {
+            return arg.to_vec();
+        }
+        let mut short = arg[..LOG_ARG_BYTES_MAX].to_vec();
+        let left = arg.len() - LOG_ARG_BYTES_MAX;
+        short.extend_from_slice(format!("... ({left} more bytes)").as_bytes());
+        short
+    };
+    let mut list: Vec<Vec<u8>> = args[..kept].iter().map(shorten).collect();
+    if kept < args.len() {
+        list.push(format!("... ({} more arguments)", args.len() - kept).into_bytes());
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_requests_are_logged_in_short() {
+        let long = [b'x'; 130];
+        let short = shortened(&[b"set", &long]);
+        assert_eq!(short[0], b"set");
+        assert!(short[1].ends_with(b"x... (2 more bytes)"));
+        let many = [&b"a"[..]; 40];
+        let short = shortened(&many);
+        assert_eq!(short.len(), 32);
+        assert_eq!(short[31], b"... (9 more arguments)");
+    }
+}
