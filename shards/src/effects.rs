@@ -119,6 +119,8 @@ impl Effects {
 
     /// Logs nothing for the command that is running.
     pub fn log_nothing(&mut self) {
-        self.logged = Logged::Nothing;
+        if self.keeps_log {
+            self.logged = Logged::Nothing;
+        }
     }
 }

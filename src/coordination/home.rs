@@ -2,7 +2,7 @@
 //! commands, and the start of journeys.
 
 use shards::base::number::parse_u64;
-use shards::commands::spec::{Flag, Spread};
+use shards::commands::spec::{Begin, Find, Flag, KeySpec, Spec, Spread};
 use shards::encodings::table::Position;
 use shards::resp::error::Error;
 use shards::resp::parser::Range;
@@ -279,6 +279,10 @@ impl Core {
         match route {
             Route::Shard(shard) => Departure::Shard(shard),
             Route::Anywhere => Departure::Shard(u16::try_from(self.me()).expect("few shards")),
+            // Refused by its handler, which must see it whole.
+            Route::Home if is_torn(call.spec, args) => {
+                Departure::Shard(u16::try_from(self.me()).expect("few shards"))
+            }
             Route::Home => {
                 let footprint = self.footprint_of(call, args);
                 let kind = match call.spec.spread {
@@ -390,6 +394,17 @@ impl Core {
                 self.mailbox.send(owner, Letter::Unwatch(keys));
             }
         }
+    }
+}
+
+/// Whether a command that is split by its keys has arguments left over (MSET a 1 b).
+fn is_torn(spec: &Spec, args: &[&[u8]]) -> bool {
+    match (spec.spread, spec.keys) {
+        (
+            Spread::Split(_),
+            [KeySpec { begin: Begin::Index(at), find: Find::Range { step, .. }, .. }],
+        ) => !(args.len() - at).is_multiple_of(*step),
+        _ => false,
     }
 }
 
