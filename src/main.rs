@@ -1,60 +1,60 @@
-//! The server's process.
+//! The server's process: configuration, checks, listeners, threads, and then waiting for signals.
 
-use std::net::SocketAddr;
+use std::os::unix::ffi::OsStringExt;
+use std::process::ExitCode;
 use std::sync::Arc;
 
-use keylane::commands::table;
-use keylane::config::table::Config;
-use keylane::coordination::mailbox;
-use keylane::coordination::node::Node;
-use keylane::coordination::router::SlotMap;
+use keylane::log;
+use keylane::process::Process;
 use keylane::reactor::allocator::Counting;
-use keylane::reactor::clock::{Monotonic, TickRate};
-use keylane::reactor::{cpus, sockets};
-use keylane::serve::{Start, start_control, start_shard};
-use keylane::coordination::control::Control;
-use shards::base::hash::HashSeed;
-use shards::base::random::Random;
+use keylane::reactor::signals;
+use keylane::start::listeners::Listeners;
+use keylane::start::threads::{self, Threads};
+use keylane::start::{self, Failure, Prepared, checks, texts, usage, wait};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let args: Vec<String> = std::env::args().collect();
-    let get = |name: &str, default: u16| -> u16 {
-        args.iter().position(|a| a == name).map_or(default, |i| args[i + 1].parse().expect("number"))
-    };
-    let (port, shards) = (get("--port", 6379), get("--shards", 2));
-    let address: SocketAddr = ([127, 0, 0, 1], port).into();
-    let mut listeners = vec![sockets::listen_tcp(address, 511)?];
-    let table: &'static _ = Box::leak(Box::new(table::build(&[])?));
-    let node = Node {
-        config: Arc::new(Config::default()),
-        table,
-        slots: SlotMap::even(shards),
-        seed: HashSeed(clock_seed()),
-        tick_rate: TickRate::measure(),
-        started: Monotonic::now(),
-        now: Monotonic::now(),
-    };
-    let cpus = cpus::allowed()?;
-    let mut random = Random::new(clock_seed());
-    let mut handles = Vec::new();
-    let mut boxes = mailbox::connect(usize::from(shards) + 1)?;
-    let control = boxes.pop().expect("the last mailbox is control's");
-    let _control = start_control(Control::new(control, node.clone()))?;
-    for mailbox in boxes {
-        let cpu = cpus.get(mailbox.me() % cpus.len()).copied();
-        let random = Random::new(random.bits());
-        let start = Start { mailbox, node: node.clone(), listeners: std::mem::take(&mut listeners), random };
-        handles.push(start_shard(start, cpu)?);
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().map(OsStringExt::into_vec);
+    let program = args.next().unwrap_or_default();
+    let args: Vec<_> = args.collect();
+    if let Some(text) = usage::answer(&String::from_utf8_lossy(&program), &args) {
+        println!("{text}");
+        return ExitCode::SUCCESS;
     }
-    for handle in handles {
-        let _ = handle.join();
+    let ended = if args == [b"--check-system"] { checks::system(1) } else { run(&args) };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell();
+            ExitCode::FAILURE
+        }
     }
-    Ok(())
 }
 
-fn clock_seed() -> u64 {
-    keylane::reactor::clock::wall_micros()
+fn run(args: &[Vec<u8>]) -> Result<(), Failure> {
+    // Before any thread is there, so that all leave signals to this one.
+    let signals = signals::take().map_err(|error| {
+        Failure::Log(format!("Can't take signals: {error}. Is the limit of open files reached?"))
+    })?;
+    let (loaded, config_file) = texts::load(args)?;
+    let Prepared { config, process, shards, cpus } = start::prepare(loaded, config_file)?;
+    log::notice(&format!("Running mode=standalone, port={}.", config.port));
+    log::notice(&format!("PID: {}", std::process::id()));
+    let Listeners { tcp, unix } = Listeners::open(&config, process.unix_socket.as_deref())?;
+    let pid_file = start::write_pid_file(&config);
+    let process = Arc::new(Process { pid_file, ..process });
+    let (on_tcp, on_unix) = (!tcp.is_empty(), unix.is_some());
+    let listeners = tcp.into_iter().chain(unix).collect();
+    let all = Threads { config, process: Arc::clone(&process), shards, cpus, listeners };
+    let _control = threads::start(all).inspect_err(|_| process.remove_files())?;
+    log::notice("Server initialized");
+    for (listens, kind) in [(on_tcp, "tcp"), (on_unix, "unix")] {
+        if listens {
+            log::notice(&format!("Ready to accept connections {kind}"));
+        }
+    }
+    process.supervisor.tell_ready();
+    wait::for_signals(signals, &process)
 }

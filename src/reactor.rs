@@ -5,6 +5,7 @@ pub mod allocator;
 pub mod buffers;
 pub mod clock;
 pub mod cpus;
+pub mod limits;
 pub mod park;
 pub mod ring;
 pub mod signals;

@@ -1,7 +1,10 @@
 //! The loop of a shard thread, and starting all threads.
 
+use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
@@ -15,6 +18,7 @@ use crate::coordination::letter::{Connection, Letter};
 use crate::coordination::mailbox::{Mailbox, Sleep};
 use crate::coordination::node::Node;
 use crate::coordination::pipeline::Pipeline;
+use crate::process::Process;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::park::Park;
 use crate::reactor::ring::{Completion, DataRing, Token};
@@ -40,24 +44,35 @@ pub struct Start {
     pub listeners: Vec<OwnedFd>,
     /// Its chance.
     pub random: Random,
+    /// What ends if this thread does.
+    pub process: Arc<Process>,
+    /// Told the shard's number when it serves; closed without a word if it cannot.
+    pub ready: Sender<usize>,
 }
 
 /// Starts a shard thread on a processor.
-pub fn start_shard(start: Start, cpu: Option<usize>) -> io::Result<ExecutorJoinHandle<io::Result<()>>> {
+pub fn start_shard(start: Start, cpu: Option<usize>) -> io::Result<ExecutorJoinHandle<Infallible>> {
     let placement = cpu.map_or(Placement::Unbound, Placement::Fixed);
     LocalExecutorBuilder::new(placement)
         .name(&format!("shard-{}", start.mailbox.me()))
         .io_memory(64 << 10)
         .ring_depth(128)
         .preempt_timer(Duration::from_millis(1))
-        .spawn(move || run_shard(start))
+        .spawn(move || async move {
+            let (process, shard) = (Arc::clone(&start.process), start.mailbox.me());
+            let Err(error) = run_shard(start).await;
+            process.fail(&format!("Shard {shard} can't go on: {error}."))
+        })
         .map_err(|error| io::Error::other(error.to_string()))
 }
 
-async fn run_shard(start: Start) -> io::Result<()> {
+async fn run_shard(start: Start) -> io::Result<Infallible> {
     let parked = start.mailbox.bell(Sleep::Parked);
     let mut ring = DataRing::new(start.mailbox.bell(Sleep::InRing), parked)?;
     let park = Park::new(parked.duplicate()?);
+    // Nobody waits for the word any more if another shard failed: then the process ends.
+    let _ = start.ready.send(start.mailbox.me());
+    drop(start.ready);
     for listener in &start.listeners {
         ring.accept(listener.as_raw_fd());
     }

@@ -17,6 +17,49 @@ pub fn wall_micros() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// The wall clock as people of this place read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalTime {
+    /// 2026.
+    pub year: i32,
+    /// 1 to 12.
+    pub month: i32,
+    /// 1 to 31.
+    pub day: i32,
+    /// 0 to 23.
+    pub hour: i32,
+    /// 0 to 59.
+    pub minute: i32,
+    /// 0 to 60.
+    pub second: i32,
+    /// 0 to 999.
+    pub millis: u64,
+    /// Minutes that this place is ahead of UTC.
+    pub offset_minutes: i64,
+}
+
+impl LocalTime {
+    /// What the clock on the wall shows at `time`.
+    pub fn of(time: UnixMs) -> Self {
+        let seconds = libc::time_t::try_from(time.0 / 1000).unwrap_or(libc::time_t::MAX);
+        // SAFETY: all zeroes are a valid `tm`: numbers, and a null name of the time zone.
+        let mut parts: libc::tm = unsafe { std::mem::zeroed() };
+        // SAFETY: both point to local variables. What the call answers is one of them, or null
+        // for a year beyond 2^31, and then the zeroes stay.
+        unsafe { libc::localtime_r(&seconds, &mut parts) };
+        Self {
+            year: parts.tm_year.saturating_add(1900),
+            month: parts.tm_mon + 1,
+            day: parts.tm_mday,
+            hour: parts.tm_hour,
+            minute: parts.tm_min,
+            second: parts.tm_sec,
+            millis: time.0 % 1000,
+            offset_minutes: parts.tm_gmtoff / 60,
+        }
+    }
+}
+
 /// A point on the monotonic clock: for intervals and deadlines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Monotonic(Instant);
@@ -95,5 +138,20 @@ impl TickRate {
     /// Microseconds as ticks.
     pub fn ticks(self, micros: u64) -> u64 {
         (micros as f64 * self.per_micro) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_time_is_utc_and_its_offset() {
+        // 21 November 2026, 08:10:15.009 UTC.
+        let local = LocalTime::of(UnixMs(1_795_248_615_009));
+        assert_eq!((local.year, local.month, local.second, local.millis), (2026, 11, 15, 9));
+        let minutes = i64::from((local.day * 24 + local.hour) * 60 + local.minute);
+        assert_eq!(minutes - local.offset_minutes, (21 * 24 + 8) * 60 + 10);
+        assert_eq!(LocalTime::of(UnixMs(u64::MAX)).millis, u64::MAX % 1000);
     }
 }

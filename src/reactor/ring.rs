@@ -22,8 +22,10 @@ use crate::reactor::wake::Wake;
 
 /// Requests the ring can hold before it must be entered.
 const SQ_ENTRIES: u32 = 1024;
-/// Completions it can hold: multishot requests give many for one.
-const CQ_ENTRIES: u32 = 8192;
+/// Completions for each of them: multishot requests give many for one.
+const CQ_PER_SQ: u32 = 8;
+/// Requests of a ring that is made only to see whether one can be.
+const PROBE_ENTRIES: u32 = 8;
 
 /// The name of a socket: never that of two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -77,6 +79,33 @@ enum Op {
     Cancel = 5,
 }
 
+/// Whether rings can be made here: the error is the kernel's.
+pub fn probe() -> io::Result<()> {
+    let ring = build(PROBE_ENTRIES)?;
+    drop(ring);
+    Ok(())
+}
+
+/// A ring as this module wants it. Kernels before 6.6 do not know how to leave out the array
+/// between ring and requests; it costs a little and nothing else.
+fn build(entries: u32) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_coop_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .setup_clamp()
+        .setup_cqsize(entries * CQ_PER_SQ)
+        .dontfork();
+    let with_array = builder.clone();
+    match builder.setup_no_sqarray().build(entries) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => with_array.build(entries),
+        built => built,
+    }
+}
+
 /// One shard's ring. Lives on the thread that made it (`SINGLE_ISSUER`).
 pub struct DataRing {
     // Fields are dropped in this order: the ring lets go of the buffers before they are unmapped.
@@ -100,18 +129,7 @@ impl DataRing {
     /// A ring that `wake` wakes, and that signals `park` with every completion while
     /// [`Self::signal_park`] says so.
     pub fn new(wake: &Wake, park: &Wake) -> io::Result<Self> {
-        let mut builder = IoUring::builder();
-        builder
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_coop_taskrun()
-            .setup_taskrun_flag()
-            .setup_submit_all()
-            .setup_no_sqarray()
-            .setup_clamp()
-            .setup_cqsize(CQ_ENTRIES)
-            .dontfork();
-        let ring = builder.build(SQ_ENTRIES)?;
+        let ring = build(SQ_ENTRIES)?;
         let buffers = Buffers::new()?;
         buffers.register(&ring.submitter())?;
         ring.submitter().register_eventfd(park.fd())?;
@@ -150,9 +168,7 @@ impl DataRing {
             }
         };
         let number = u32::try_from(number).expect("a handful of listeners");
-        let entry = opcode::AcceptMulti::new(types::Fd(listener))
-            .flags(libc::SOCK_CLOEXEC)
-            .build();
+        let entry = opcode::AcceptMulti::new(types::Fd(listener)).flags(libc::SOCK_CLOEXEC).build();
         self.push(entry.user_data(user_data(Op::Accept, 0, number)));
     }
 
@@ -430,9 +446,8 @@ impl DataRing {
             min_wait_usec: u32,
             timeout: u64,
         }
-        let timeout = wait.map(|wait| {
-            types::Timespec::new().sec(wait.as_secs()).nsec(wait.subsec_nanos())
-        });
+        let timeout =
+            wait.map(|wait| types::Timespec::new().sec(wait.as_secs()).nsec(wait.subsec_nanos()));
         let timeout_at = timeout.as_ref().map_or(0, |timeout| std::ptr::from_ref(timeout) as u64);
         let argument =
             Argument { sigmask: 0, sigmask_bytes: 8, min_wait_usec: 0, timeout: timeout_at };

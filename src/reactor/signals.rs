@@ -26,11 +26,49 @@ pub fn take() -> io::Result<OwnedFd> {
     }
 }
 
+/// Stops this process until somebody continues it: how Upstart is told of readiness.
+pub fn stop_self() {
+    // SAFETY: no pointers.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+/// A signal that the descriptor can give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM: end the process.
+    Term,
+    /// SIGINT: somebody pressed Ctrl-C.
+    Int,
+    /// SIGHUP: the terminal is gone.
+    Hup,
+}
+
 /// Bytes of one record read from the descriptor.
 pub const RECORD_BYTES: usize = size_of::<libc::signalfd_siginfo>();
 
-/// The signal's number in a record read from the descriptor.
-pub fn number(record: &[u8]) -> Option<i32> {
-    let number = record.first_chunk::<4>()?;
-    i32::try_from(u32::from_ne_bytes(*number)).ok()
+/// The signal in a record read from the descriptor.
+pub fn signal(record: &[u8]) -> Option<Signal> {
+    let number = u32::from_ne_bytes(*record.first_chunk::<4>()?);
+    match i32::try_from(number).ok()? {
+        libc::SIGTERM => Some(Signal::Term),
+        libc::SIGINT => Some(Signal::Int),
+        libc::SIGHUP => Some(Signal::Hup),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_begins_with_the_signals_number() {
+        let record = |number: i32| [&number.to_ne_bytes()[..], &[0; 124]].concat();
+        assert_eq!(record(0).len(), RECORD_BYTES);
+        assert_eq!(signal(&record(libc::SIGTERM)), Some(Signal::Term));
+        assert_eq!(signal(&record(libc::SIGINT)), Some(Signal::Int));
+        assert_eq!(signal(&record(libc::SIGHUP)), Some(Signal::Hup));
+        assert_eq!(signal(&record(libc::SIGUSR1)), None);
+        assert_eq!(signal(b"abc"), None);
+    }
 }

@@ -1,0 +1,70 @@
+//! Limits that the system sets for the process: open files and locked memory.
+
+use std::io;
+
+/// What the kernel and the C library call a limit's kind.
+type Resource = libc::__rlimit_resource_t;
+
+/// A limit. No limit at all is the largest number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What holds now; the process may raise it up to `hard`.
+    pub soft: u64,
+    /// What it may be raised to.
+    pub hard: u64,
+}
+
+/// How many files and sockets may be open.
+pub fn open_files() -> io::Result<Limit> {
+    get(libc::RLIMIT_NOFILE)
+}
+
+/// Sets how many files and sockets may be open.
+pub fn set_open_files(limit: Limit) -> io::Result<()> {
+    set(libc::RLIMIT_NOFILE, limit)
+}
+
+/// How many bytes may be kept from being swapped.
+pub fn locked_memory() -> io::Result<Limit> {
+    get(libc::RLIMIT_MEMLOCK)
+}
+
+/// Sets how many bytes may be kept from being swapped.
+pub fn set_locked_memory(limit: Limit) -> io::Result<()> {
+    set(libc::RLIMIT_MEMLOCK, limit)
+}
+
+fn get(resource: Resource) -> io::Result<Limit> {
+    let mut raw = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `raw` is valid for the call to fill.
+    if unsafe { libc::getrlimit(resource, &mut raw) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Limit { soft: raw.rlim_cur, hard: raw.rlim_max })
+}
+
+fn set(resource: Resource, limit: Limit) -> io::Result<()> {
+    let raw = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
+    // SAFETY: `raw` is valid for the call to read.
+    let result = unsafe { libc::setrlimit(resource, &raw) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_can_be_set_to_what_it_is() {
+        for (get, set) in [
+            (open_files as fn() -> _, set_open_files as fn(_) -> _),
+            (locked_memory, set_locked_memory),
+        ] {
+            let limit: Limit = get().unwrap();
+            assert!(limit.soft <= limit.hard);
+            let set: io::Result<()> = set(limit);
+            set.unwrap();
+            assert_eq!(get().unwrap(), limit);
+        }
+    }
+}

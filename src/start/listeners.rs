@@ -1,0 +1,166 @@
+//! The sockets that the server listens on.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use crate::config::table::Config;
+use crate::log;
+use crate::reactor::sockets;
+use crate::start::{Failure, plain};
+
+/// Listening sockets.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// For addresses of the network.
+    pub tcp: Vec<OwnedFd>,
+    /// On this machine only.
+    pub unix: Option<OwnedFd>,
+}
+
+impl Listeners {
+    /// Listens on everything that the configuration names; `unix_socket` is its absolute path.
+    ///
+    /// # Errors
+    /// If any of it cannot be had, or there is nothing to listen on.
+    pub fn open(config: &Config, unix_socket: Option<&Path>) -> Result<Self, Failure> {
+        let backlog = i32::try_from(config.tcp_backlog).unwrap_or(i32::MAX);
+        let mut listeners = Self::default();
+        if config.port != 0 {
+            warn_of_small_backlog(config.tcp_backlog);
+            listeners.tcp = listen_tcp(&config.bind, config.port, backlog)?;
+        }
+        if let Some(path) = unix_socket {
+            let permissions = Some(config.unixsocketperm).filter(|&permissions| permissions != 0);
+            let socket = sockets::listen_unix(path, permissions, backlog).map_err(|error| {
+                let (path, error) = (path.display(), plain(&error));
+                Failure::Log(format!(
+                    "Failed opening Unix socket: bind: {error}. Choose another place than {path} \
+                     by `unixsocket`, or make its folder writable."
+                ))
+            })?;
+            listeners.unix = Some(socket);
+        }
+        if listeners.tcp.is_empty() && listeners.unix.is_none() {
+            let text = "Configured to not listen anywhere, exiting. Set `port` and `bind`, or \
+                `unixsocket`.";
+            return Err(Failure::Log(text.into()));
+        }
+        Ok(listeners)
+    }
+}
+
+fn listen_tcp(bind: &[String], port: u16, backlog: i32) -> Result<Vec<OwnedFd>, Failure> {
+    let mut listening = Vec::new();
+    for address in bind {
+        let name = address.strip_prefix('-').unwrap_or(address);
+        match listen(name, port, backlog) {
+            Ok(socket) => listening.push(socket),
+            Err(error) => {
+                log::warning(&format!(
+                    "Warning: Could not create server TCP listening socket {name}:{port}: bind: {}",
+                    plain(&error)
+                ));
+                if !(address.starts_with('-') && is_missing(&error)) {
+                    return Err(Failure::Log(format!(
+                        "Failed listening on port {port} (tcp), aborting. {}",
+                        advice(&error)
+                    )));
+                }
+            }
+        }
+    }
+    Ok(listening)
+}
+
+fn listen(name: &str, port: u16, backlog: i32) -> io::Result<OwnedFd> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "Name or service not known");
+    for address in addresses(name, port)? {
+        match sockets::listen_tcp(address, backlog) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// What a name in `bind` stands for, in the order to try.
+fn addresses(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok(match name {
+        "*" => vec![(Ipv4Addr::UNSPECIFIED, port).into()],
+        "::*" => vec![(Ipv6Addr::UNSPECIFIED, port).into()],
+        _ => {
+            let mut found: Vec<_> = (name, port).to_socket_addrs()?.collect();
+            found.sort_by_key(SocketAddr::is_ipv6);
+            found
+        }
+    })
+}
+
+/// Whether the machine has no such address or no such network at all.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EADDRNOTAVAIL
+                | libc::EAFNOSUPPORT
+                | libc::EPFNOSUPPORT
+                | libc::ENOPROTOOPT
+                | libc::EPROTONOSUPPORT
+                | libc::ESOCKTNOSUPPORT
+        )
+    )
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EADDRINUSE) => "End the process that uses the port, or choose another `port`.",
+        Some(libc::EACCES) => "Choose a `port` above 1023, or allow the process to take this one.",
+        _ => "Name addresses of this machine in `bind`, with `-` before one that may be missing.",
+    }
+}
+
+fn warn_of_small_backlog(backlog: u32) {
+    // Where it cannot be read, nothing is known to be wrong.
+    let text = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+    if let Ok(allowed) = text.trim().parse::<u32>()
+        && allowed < backlog
+    {
+        log::warning(&format!(
+            "WARNING: The TCP backlog setting of {backlog} cannot be enforced because \
+             /proc/sys/net/core/somaxconn is set to the lower value of {allowed}."
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, first: &str) {
+        assert_eq!(addresses(name, 7000).unwrap()[0].to_string(), first);
+    }
+
+    #[test]
+    fn names_stand_for_addresses() {
+        check("*", "0.0.0.0:7000");
+        check("::*", "[::]:7000");
+        check("::1", "[::1]:7000");
+        check("10.0.0.1", "10.0.0.1:7000");
+        check("localhost", "127.0.0.1:7000");
+    }
+
+    #[test]
+    fn an_address_that_may_be_missing_is_left_out() {
+        // 192.0.2.0/24 is for examples in documents: nobody has it.
+        let bind = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+            listen_tcp(&names, 0, 1).map(|listening| listening.len())
+        };
+        assert_eq!(bind(&["127.0.0.1", "-192.0.2.1"]).ok(), Some(1));
+        assert!(bind(&["127.0.0.1", "192.0.2.1"]).is_err());
+        assert_eq!(bind(&[]).ok(), Some(0));
+    }
+}

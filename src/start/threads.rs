@@ -1,0 +1,101 @@
+//! Starts the shard threads and waits until all of them serve.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use shards::base::hash::HashSeed;
+use shards::base::random::Random;
+
+use crate::commands::table;
+use crate::config::table::Config;
+use crate::coordination::letter::Letter;
+use crate::coordination::mailbox::{self, Mailbox};
+use crate::coordination::node::Node;
+use crate::coordination::router::SlotMap;
+use crate::process::Process;
+use crate::reactor::clock::{Monotonic, TickRate};
+use crate::serve::{Start, start_shard};
+use crate::start::{Failure, plain};
+
+/// What the shards are started with.
+#[derive(Debug)]
+pub struct Threads {
+    /// The configuration.
+    pub config: Config,
+    /// The process that ends if a thread does.
+    pub process: Arc<Process>,
+    /// How many shards.
+    pub shards: u16,
+    /// The processor of each; empty for any.
+    pub cpus: Vec<usize>,
+    /// Sockets to accept on.
+    pub listeners: Vec<OwnedFd>,
+}
+
+/// Starts all shards, waits until they serve, and gives the mailbox of the control thread.
+///
+/// # Errors
+/// If a rename makes no sense, or a thread cannot be had.
+pub fn start(threads: Threads) -> Result<Mailbox<Letter>, Failure> {
+    let Threads { config, process, shards, cpus, mut listeners } = threads;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let renames = config.rename_command.iter();
+    let renames: Vec<_> = renames.map(|rename| (text(&rename.command), text(&rename.to))).collect();
+    let table = table::build(&renames).map_err(|why| Failure::of_config(&why))?;
+    let mut random = Random::new(chance().map_err(|error| fail("/dev/urandom", &error))?);
+    let node = Node {
+        config: Arc::new(config),
+        // The table lives as long as the process.
+        table: Box::leak(Box::new(table)),
+        slots: SlotMap::even(shards),
+        seed: HashSeed(random.bits()),
+        tick_rate: TickRate::measure(),
+        started: Monotonic::now(),
+        now: Monotonic::now(),
+    };
+    let mut boxes =
+        mailbox::connect(usize::from(shards) + 1).map_err(|error| fail("an eventfd", &error))?;
+    let control = boxes.pop().expect("there is one mailbox more than shards");
+    let (ready, all_ready) = mpsc::channel();
+    let mut handles = Vec::new();
+    for mailbox in boxes {
+        let cpu = cpus.get(mailbox.me()).copied();
+        let start = Start {
+            mailbox,
+            node: node.clone(),
+            listeners: std::mem::take(&mut listeners),
+            random: Random::new(random.bits()),
+            process: Arc::clone(&process),
+            ready: ready.clone(),
+        };
+        let handle = start_shard(start, cpu).map_err(|error| fail("a shard thread", &error))?;
+        handles.push(Some(handle));
+    }
+    drop(ready);
+    // A shard that cannot be set up drops its end of the channel without a word; the loop ends
+    // when all have spoken or gone.
+    for shard in all_ready {
+        handles[shard] = None;
+    }
+    match handles.into_iter().flatten().next() {
+        None => Ok(control),
+        Some(failed) => Err(Failure::Log(match failed.join() {
+            Ok(_) => "A shard thread ended before it served.".into(),
+            Err(error) => format!("A shard thread did not start: {error}."),
+        })),
+    }
+}
+
+/// Bits that nobody can guess: keys' hashes must not be predictable.
+fn chance() -> io::Result<u64> {
+    let mut bits = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut bits)?;
+    Ok(u64::from_ne_bytes(bits))
+}
+
+fn fail(what: &str, error: &io::Error) -> Failure {
+    Failure::Log(format!("Can't have {what}: {}.", plain(error)))
+}

@@ -1,0 +1,42 @@
+//! Waits for signals while the threads serve.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread;
+
+use crate::log;
+use crate::process::Process;
+use crate::reactor::signals::{self, RECORD_BYTES, Signal};
+
+/// Acts on signals, read from `signals`, until one ends the process: SIGTERM and SIGINT do.
+/// A second SIGINT ends it at once, whatever the end is waiting for.
+pub fn for_signals(signals: OwnedFd, process: &Arc<Process>) -> ! {
+    let mut signals = File::from(signals);
+    let mut record = [0; RECORD_BYTES];
+    let mut stopping = false;
+    loop {
+        // An interrupted read, by SIGSTOP and SIGCONT for one, is repeated in there.
+        if let Err(error) = signals.read_exact(&mut record) {
+            process.fail(&format!("Signals can't be read any more: {error}."));
+        }
+        match signals::signal(&record) {
+            Some(Signal::Int) if stopping => {
+                log::warning("You insist... exiting now.");
+                std::process::exit(1);
+            }
+            Some(signal @ (Signal::Term | Signal::Int)) if !stopping => {
+                stopping = true;
+                let name = if signal == Signal::Term { "SIGTERM" } else { "SIGINT" };
+                log::warning(&format!("Received {name} scheduling shutdown..."));
+                let ending = Arc::clone(process);
+                let thread = thread::Builder::new().name("stop".into());
+                if thread.spawn(move || ending.stop()).is_err() {
+                    process.stop();
+                }
+            }
+            Some(Signal::Term | Signal::Int | Signal::Hup) | None => {}
+        }
+    }
+}
