@@ -2,7 +2,6 @@
 
 use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use keylane::log;
 use keylane::process::Process;
@@ -44,10 +43,11 @@ fn run(args: &[Vec<u8>]) -> Result<(), Failure> {
     log::notice(&format!("PID: {}", std::process::id()));
     let Listeners { tcp, unix } = Listeners::open(&config, process.unix_socket.as_deref())?;
     let pid_file = start::write_pid_file(&config);
-    let process = Arc::new(Process { pid_file, ..process });
+    // It lives as long as the process does.
+    let process: &'static _ = Box::leak(Box::new(Process { pid_file, ..process }));
     let (on_tcp, on_unix) = (!tcp.is_empty(), unix.is_some());
     let listeners = tcp.into_iter().chain(unix).collect();
-    let all = Threads { config, process: Arc::clone(&process), shards, cpus, listeners };
+    let all = Threads { config, process, shards, cpus, listeners };
     let _control = threads::start(all).inspect_err(|_| process.remove_files())?;
     log::notice("Server initialized");
     for (listens, kind) in [(on_tcp, "tcp"), (on_unix, "unix")] {
@@ -56,5 +56,5 @@ fn run(args: &[Vec<u8>]) -> Result<(), Failure> {
         }
     }
     process.supervisor.tell_ready();
-    wait::for_signals(signals, &process)
+    wait::for_signals(signals, process)
 }

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -45,7 +44,7 @@ pub struct Start {
     /// Its chance.
     pub random: Random,
     /// What ends if this thread does.
-    pub process: Arc<Process>,
+    pub process: &'static Process,
     /// Told the shard's number when it serves; closed without a word if it cannot.
     pub ready: Sender<usize>,
 }
@@ -59,7 +58,7 @@ pub fn start_shard(start: Start, cpu: Option<usize>) -> io::Result<ExecutorJoinH
         .ring_depth(128)
         .preempt_timer(Duration::from_millis(1))
         .spawn(move || async move {
-            let (process, shard) = (Arc::clone(&start.process), start.mailbox.me());
+            let (process, shard) = (start.process, start.mailbox.me());
             let Err(error) = run_shard(start).await;
             process.fail(&format!("Shard {shard} can't go on: {error}."))
         })

@@ -26,7 +26,7 @@ pub struct Threads {
     /// The configuration.
     pub config: Config,
     /// The process that ends if a thread does.
-    pub process: Arc<Process>,
+    pub process: &'static Process,
     /// How many shards.
     pub shards: u16,
     /// The processor of each; empty for any.
@@ -35,11 +35,20 @@ pub struct Threads {
     pub listeners: Vec<OwnedFd>,
 }
 
-/// Starts all shards, waits until they serve, and gives the mailbox of the control thread.
+/// What the control thread begins with.
+#[derive(Debug)]
+pub struct ForControl {
+    /// Its mail.
+    pub mailbox: Mailbox<Letter>,
+    /// What the shards know of the node.
+    pub node: Node,
+}
+
+/// Starts all shards, waits until they serve, and gives what the control thread begins with.
 ///
 /// # Errors
 /// If a rename makes no sense, or a thread cannot be had.
-pub fn start(threads: Threads) -> Result<Mailbox<Letter>, Failure> {
+pub fn start(threads: Threads) -> Result<ForControl, Failure> {
     let Threads { config, process, shards, cpus, mut listeners } = threads;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let renames = config.rename_command.iter();
@@ -58,7 +67,7 @@ pub fn start(threads: Threads) -> Result<Mailbox<Letter>, Failure> {
     };
     let mut boxes =
         mailbox::connect(usize::from(shards) + 1).map_err(|error| fail("an eventfd", &error))?;
-    let control = boxes.pop().expect("there is one mailbox more than shards");
+    let mailbox = boxes.pop().expect("there is one mailbox more than shards");
     let (ready, all_ready) = mpsc::channel();
     let mut handles = Vec::new();
     for mailbox in boxes {
@@ -68,7 +77,7 @@ pub fn start(threads: Threads) -> Result<Mailbox<Letter>, Failure> {
             node: node.clone(),
             listeners: std::mem::take(&mut listeners),
             random: Random::new(random.bits()),
-            process: Arc::clone(&process),
+            process,
             ready: ready.clone(),
         };
         let handle = start_shard(start, cpu).map_err(|error| fail("a shard thread", &error))?;
@@ -81,7 +90,7 @@ pub fn start(threads: Threads) -> Result<Mailbox<Letter>, Failure> {
         handles[shard] = None;
     }
     match handles.into_iter().flatten().next() {
-        None => Ok(control),
+        None => Ok(ForControl { mailbox, node }),
         Some(failed) => Err(Failure::Log(match failed.join() {
             Ok(_) => "A shard thread ended before it served.".into(),
             Err(error) => format!("A shard thread did not start: {error}."),

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::thread;
 
 use crate::log;
@@ -12,7 +11,7 @@ use crate::reactor::signals::{self, RECORD_BYTES, Signal};
 
 /// Acts on signals, read from `signals`, until one ends the process: SIGTERM and SIGINT do.
 /// A second SIGINT ends it at once, whatever the end is waiting for.
-pub fn for_signals(signals: OwnedFd, process: &Arc<Process>) -> ! {
+pub fn for_signals(signals: OwnedFd, process: &'static Process) -> ! {
     let mut signals = File::from(signals);
     let mut record = [0; RECORD_BYTES];
     let mut stopping = false;
@@ -30,9 +29,8 @@ pub fn for_signals(signals: OwnedFd, process: &Arc<Process>) -> ! {
                 stopping = true;
                 let name = if signal == Signal::Term { "SIGTERM" } else { "SIGINT" };
                 log::warning(&format!("Received {name} scheduling shutdown..."));
-                let ending = Arc::clone(process);
                 let thread = thread::Builder::new().name("stop".into());
-                if thread.spawn(move || ending.stop()).is_err() {
+                if thread.spawn(|| process.stop()).is_err() {
                     process.stop();
                 }
             }
