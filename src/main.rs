@@ -48,7 +48,7 @@ fn run(args: &[Vec<u8>]) -> Result<(), Failure> {
     let (on_tcp, on_unix) = (!tcp.is_empty(), unix.is_some());
     let listeners = tcp.into_iter().chain(unix).collect();
     let all = Threads { config, process, shards, cpus, listeners };
-    let _control = threads::start(all).inspect_err(|_| process.remove_files())?;
+    threads::start(all).inspect_err(|_| process.remove_files())?;
     log::notice("Server initialized");
     for (listens, kind) in [(on_tcp, "tcp"), (on_unix, "unix")] {
         if listens {

@@ -11,7 +11,7 @@ use shards::base::random::Random;
 
 use crate::clients::client::Client;
 use crate::config::table::Config;
-use crate::coordination::control::Control;
+use crate::coordination::control::{Control, Stop};
 use crate::coordination::core::{Core, SocketRequest};
 use crate::coordination::letter::{Connection, Letter};
 use crate::coordination::mailbox::{Mailbox, Sleep};
@@ -292,25 +292,37 @@ loopback interface. To connect from other machines, either set a password ('requ
 'CONFIG SET requirepass' from this machine), or disable protected mode ('protected-mode no') if \
 nobody else can reach this port.\r\n";
 
-/// Starts the control thread, on any processor.
+/// Starts the control thread, on any processor. `process` ends when control is asked for it, or
+/// cannot go on.
 ///
 /// # Errors
-/// The system's, if it cannot start threads or rings.
-pub fn start_control(control: Control) -> io::Result<ExecutorJoinHandle<io::Result<()>>> {
+/// The system's, if it cannot start threads.
+pub fn start_control(
+    control: Control,
+    process: &'static Process,
+) -> io::Result<ExecutorJoinHandle<Infallible>> {
     LocalExecutorBuilder::new(Placement::Unbound)
         .name("control")
         .io_memory(64 << 10)
         .ring_depth(128)
-        .spawn(move || run_control(control))
+        .spawn(move || async move {
+            match run_control(control).await {
+                Ok(Stop::Command | Stop::Signal(_)) => process.stop(),
+                Err(error) => process.fail(&format!("Control can't go on: {error}.")),
+            }
+        })
         .map_err(|error| io::Error::other(error.to_string()))
 }
 
-async fn run_control(mut control: Control) -> io::Result<()> {
+async fn run_control(mut control: Control) -> io::Result<Stop> {
     let park = Park::new(control.mailbox.bell(Sleep::Parked).duplicate()?);
     loop {
         control.node.now = Monotonic::now();
         let busy = control.read_mail();
         let left = control.mailbox.flush();
+        if let Some(stop) = control.stop {
+            return Ok(stop);
+        }
         if !busy && !left && control.mailbox.sleep(Sleep::Parked) {
             park.wait().await?;
             control.mailbox.awake();

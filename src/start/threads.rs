@@ -11,13 +11,13 @@ use shards::base::random::Random;
 
 use crate::commands::table;
 use crate::config::table::Config;
-use crate::coordination::letter::Letter;
-use crate::coordination::mailbox::{self, Mailbox};
+use crate::coordination::control::Control;
+use crate::coordination::mailbox;
 use crate::coordination::node::Node;
 use crate::coordination::router::SlotMap;
 use crate::process::Process;
 use crate::reactor::clock::{Monotonic, TickRate};
-use crate::serve::{Start, start_shard};
+use crate::serve::{Start, start_control, start_shard};
 use crate::start::{Failure, plain};
 
 /// What the shards are started with.
@@ -35,20 +35,11 @@ pub struct Threads {
     pub listeners: Vec<OwnedFd>,
 }
 
-/// What the control thread begins with.
-#[derive(Debug)]
-pub struct ForControl {
-    /// Its mail.
-    pub mailbox: Mailbox<Letter>,
-    /// What the shards know of the node.
-    pub node: Node,
-}
-
-/// Starts all shards, waits until they serve, and gives what the control thread begins with.
+/// Starts the control thread and all shards, and waits until they serve.
 ///
 /// # Errors
 /// If a rename makes no sense, or a thread cannot be had.
-pub fn start(threads: Threads) -> Result<ForControl, Failure> {
+pub fn start(threads: Threads) -> Result<(), Failure> {
     let Threads { config, process, shards, cpus, mut listeners } = threads;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let renames = config.rename_command.iter();
@@ -67,7 +58,9 @@ pub fn start(threads: Threads) -> Result<ForControl, Failure> {
     };
     let mut boxes =
         mailbox::connect(usize::from(shards) + 1).map_err(|error| fail("an eventfd", &error))?;
-    let mailbox = boxes.pop().expect("there is one mailbox more than shards");
+    let control = boxes.pop().expect("there is one mailbox more than shards");
+    let control = Control::new(control, node.clone());
+    start_control(control, process).map_err(|error| fail("the control thread", &error))?;
     let (ready, all_ready) = mpsc::channel();
     let mut handles = Vec::new();
     for mailbox in boxes {
@@ -90,7 +83,7 @@ pub fn start(threads: Threads) -> Result<ForControl, Failure> {
         handles[shard] = None;
     }
     match handles.into_iter().flatten().next() {
-        None => Ok(ForControl { mailbox, node }),
+        None => Ok(()),
         Some(failed) => Err(Failure::Log(match failed.join() {
             Ok(_) => "A shard thread ended before it served.".into(),
             Err(error) => format!("A shard thread did not start: {error}."),
