@@ -128,7 +128,8 @@ impl Server {
         panic!("{} does not answer:\n{}", self.name, self.output());
     }
 
-    fn output(&self) -> String {
+    /// What it printed so far.
+    pub fn output(&self) -> String {
         fs::read_to_string(self.dir.join("output")).unwrap_or_default()
     }
 }

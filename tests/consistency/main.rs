@@ -1,0 +1,110 @@
+//! Whether many clients at once see what they could see if they took turns.
+//!
+//! `SECONDS=600` runs longer than the usual 20 s, over one, two and four shards. A failure names
+//! its seed and round: `SEED=.. ROUND=..` then does the same again and again.
+
+#[path = "../client/mod.rs"]
+mod client;
+#[path = "../servers/mod.rs"]
+mod servers;
+
+mod history;
+mod model;
+mod checker;
+mod workload;
+mod planted;
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::sync::Mutex;
+
+use shards::base::random::Random;
+
+use checker::Failure;
+use history::Event;
+use servers::{Server, start_keylane};
+use workload::{Clock, Kind, Plan};
+
+/// The tests take turns: each wants all processors.
+static TURN: Mutex<()> = Mutex::new(());
+
+#[test]
+fn clients_of_one_shard_see_one_order() {
+    hold_on(1);
+}
+
+#[test]
+fn clients_of_two_shards_see_one_order() {
+    hold_on(2);
+}
+
+#[test]
+fn clients_of_four_shards_see_one_order() {
+    hold_on(4);
+}
+
+fn setting(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} takes a number, not {value}")))
+}
+
+/// Runs rounds for a third of the time.
+fn hold_on(shards: usize) {
+    let _turn = TURN.lock();
+    let seed = setting("SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    let nanos = setting("SECONDS").unwrap_or(20) * 1_000_000_000 / 3;
+    let server = start_keylane(shards);
+    let clock = Clock::start();
+    let (mut rounds, mut events, mut undecided) = (0, 0, 0);
+    while rounds == 0 || clock.now() < nanos {
+        let round = setting("ROUND").unwrap_or(rounds);
+        let outcome = std::panic::catch_unwind(|| play(&server, seed, round));
+        let failure = match outcome {
+            Ok((count, Ok(()))) => {
+                events += count;
+                rounds += 1;
+                continue;
+            }
+            Ok((_, Err(Failure::TooWide))) => {
+                undecided += 1;
+                rounds += 1;
+                continue;
+            }
+            Ok((_, Err(Failure::Inexplicable(text)))) => text,
+            Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_default(),
+        };
+        panic!("{}: SEED={seed} ROUND={round}\n{failure}\n{}", server.name, server.output());
+    }
+    let line = format!("{rounds} rounds, {events} events, {undecided} rounds undecided");
+    writeln!(std::io::stderr(), "consistency: {}: SEED={seed}: {line}", server.name)
+        .expect("the terminal takes a line");
+}
+
+/// Plays a round. Also how many events there were.
+fn play(server: &Server, seed: u64, round: u64) -> (usize, Result<(), Failure>) {
+    server.client().call(&["FLUSHALL"]).expect("the server flushes");
+    let seed = Random::new(seed.wrapping_add(round << 32)).bits();
+    let plan = |kind, clients, acts| Plan { kind, seed, clients, acts };
+    let plan = match round % 3 {
+        0 => plan(Kind::Registers, 12, 300),
+        1 => plan(Kind::Keys, 6, 200),
+        _ => plan(Kind::Databases, 6, 200),
+    };
+    let events = workload::run(&server.addr, plan);
+    let verdict = match plan.kind {
+        Kind::Registers => by_key(&events),
+        Kind::Keys | Kind::Databases => checker::check(&events),
+    };
+    (events.len(), verdict)
+}
+
+/// Checks each key's history by itself: if every key's has an order, so has the whole, as far as
+/// single keys can tell.
+fn by_key(events: &[Event]) -> Result<(), Failure> {
+    let keys: BTreeSet<String> = workload::spread_keys("k", 8).into_iter().collect();
+    for key in keys {
+        let part: Vec<Event> = events.iter().filter_map(|event| event.on_key(&key)).collect();
+        checker::check(&part)?;
+    }
+    Ok(())
+}
