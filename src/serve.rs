@@ -83,30 +83,29 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
         core: Core::new(start.mailbox, start.node, start.random),
         pipeline: Pipeline::default(),
         accepted: 0,
+        urgent: false,
     };
     let mut done = Vec::new();
     let mut idle = 0;
     let mut last_yield = Monotonic::now();
     loop {
         let busy = served.turn(&mut ring, &mut done);
+        idle = if busy { 0 } else { idle + 1 };
         let now = served.core.node.now;
-        if busy {
-            idle = 0;
+        let sleep = if idle <= HOT_SLEEPS { Sleep::InRing } else { Sleep::Parked };
+        if served.urgent || !served.core.mailbox.sleep(sleep) {
             ring.turn(None, &mut done)?;
-        } else if idle < HOT_SLEEPS {
-            idle += 1;
-            if served.core.mailbox.sleep(Sleep::InRing) {
-                ring.turn(Some(HOT_SLEEP), &mut done)?;
-                served.core.mailbox.awake();
-            }
+        } else if sleep == Sleep::InRing {
+            ring.turn(Some(HOT_SLEEP), &mut done)?;
+            served.core.mailbox.awake();
         } else {
             idle = 0;
             ring.signal_park(true);
             ring.turn(None, &mut done)?;
-            if done.is_empty() && served.core.mailbox.sleep(Sleep::Parked) {
+            if done.is_empty() {
                 park.wait().await?;
-                served.core.mailbox.awake();
             }
+            served.core.mailbox.awake();
             ring.signal_park(false);
             ring.turn(None, &mut done)?;
         }
@@ -135,6 +134,8 @@ struct Served {
     /// Connections given to each shard so far.
     assigned: Vec<u64>,
     last_tick: Monotonic,
+    /// Something is to be done in the next turn, whether or not anything comes in.
+    urgent: bool,
 }
 
 impl Served {
@@ -149,7 +150,7 @@ impl Served {
         self.pipeline.run(&mut self.core, &mut ring.buffers);
         self.send_replies(ring);
         self.serve_sockets(ring);
-        busy |= self.core.mailbox.flush();
+        self.urgent |= self.core.mailbox.flush();
         busy
     }
 
@@ -229,6 +230,7 @@ impl Served {
 
     fn send_replies(&mut self, ring: &mut DataRing) {
         let core = &mut self.core;
+        self.urgent = false;
         for token in std::mem::take(&mut core.dirty) {
             let Some(client) = core.client(token) else { continue };
             client.dirty = false;
@@ -246,6 +248,8 @@ impl Served {
                 }
                 continue;
             }
+            // What waits for these replies to be gone must not wait for a next event.
+            self.urgent |= client.closing || (!client.query.is_empty() && !client.away);
             let out = std::mem::take(&mut client.out);
             client.sending = out.len();
             ring.send(token, out);
