@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
 use keylane::log;
-use keylane::process::Process;
+use keylane::process::{self, Process};
 use keylane::reactor::allocator::Counting;
 use keylane::reactor::signals;
 use keylane::start::listeners::Listeners;
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &[Vec<u8>]) -> Result<(), Failure> {
+    process::end_on_panic();
     // Before any thread is there, so that all leave signals to this one.
     let signals = signals::take().map_err(|error| {
         Failure::Log(format!("Can't take signals: {error}. Is the limit of open files reached?"))

@@ -8,6 +8,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::panic;
 use std::path::PathBuf;
 
 use crate::config::choices::Supervised;
@@ -18,6 +19,17 @@ use crate::reactor::signals;
 pub const VALKEY_VERSION: &str = "9.1.2";
 /// Keylane's own version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Lets a panic in any thread end the whole process: without one shard the others would serve a
+/// part of the keys, and wait for answers that never come.
+pub fn end_on_panic() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        tell(info);
+        log::warning(&format!("Keylane crashed, this is a bug: {info}"));
+        std::process::abort()
+    }));
+}
 
 /// This process. Made at start, then read by any thread.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,9 @@
+//! The real program as a process among others: what it logs, leaves in folders and answers to
+//! signals. Each test has its own folder, port and process.
+
+#[path = "../client/mod.rs"]
+mod client;
+mod running;
+
+mod start;
+mod stop;
