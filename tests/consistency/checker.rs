@@ -7,8 +7,9 @@
 //! in which the event has taken effect, after letting other pending ones take effect first where
 //! that helps. If none is left, nothing explains the reply.
 
-use std::collections::HashSet;
 use std::fmt::Write as _;
+
+use hashbrown::{HashMap, HashSet};
 
 use crate::history::Event;
 use crate::model::State;
@@ -61,7 +62,7 @@ pub fn check(events: &[Event]) -> Result<(), Failure> {
             let text = report(events, &pending, &configurations, at);
             return Err(Failure::Inexplicable(text));
         }
-        configurations = after;
+        configurations = without_dominated(after, unknown(events, &pending));
         pending[bit] = None;
     }
     Ok(())
@@ -74,43 +75,107 @@ fn explained(
     configurations: &[Configuration],
     bit: usize,
 ) -> Result<Vec<Configuration>, Failure> {
-    let candidates: Vec<(usize, u64, u64)> = candidates(events, pending);
-    let mut known: HashSet<Configuration> = configurations.iter().cloned().collect();
-    let mut open: Vec<Configuration> = configurations.to_vec();
+    let candidates = candidates(events, pending);
+    let mut known: HashSet<Configuration> = HashSet::new();
+    let mut open: Vec<Configuration> = Vec::new();
     let mut after: HashSet<Configuration> = HashSet::new();
-    while let Some(configuration) = open.pop() {
-        let done = configuration.done;
-        if done & 1 << bit != 0 {
-            after.insert(Configuration { done: done & !(1 << bit), ..configuration });
-            continue;
-        }
-        for &(at, own, earlier) in &candidates {
-            if done & own != 0 || done & earlier != earlier {
-                continue;
-            }
-            if let Some(state) = configuration.state.after(&events[at]) {
-                let next = Configuration { state, done: done | own };
-                if known.insert(next.clone()) {
-                    open.push(next);
-                }
+    let mut reached = configurations.to_vec();
+    loop {
+        for mut next in reached.drain(..) {
+            look(events, &candidates, &mut next);
+            if next.done & 1 << bit != 0 {
+                next.done &= !(1 << bit);
+                after.insert(next);
+            } else if known.insert(next.clone()) {
+                open.push(next);
             }
         }
         if CONFIGURATIONS_MAX < known.len() {
             return Err(Failure::TooWide);
         }
+        let Some(Configuration { state, done }) = open.pop() else { break };
+        for candidate in candidates.iter().filter(|c| !c.only_looks && c.may_follow(done)) {
+            if let Some(state) = state.after(&events[candidate.at]) {
+                reached.push(Configuration { state, done: done | candidate.own });
+            }
+        }
     }
     Ok(after.into_iter().collect())
 }
 
-/// The pending events: where each stands, its bit, and the bits of those that its client asked
-/// for earlier.
-fn candidates(events: &[Event], pending: &[Option<usize>]) -> Vec<(usize, u64, u64)> {
+/// The bits of pending events that never return.
+fn unknown(events: &[Event], pending: &[Option<usize>]) -> u64 {
+    let never = |at: &Option<usize>| at.is_some_and(|at| events[at].returned.is_none());
+    let bits = pending.iter().enumerate().filter(|(_, at)| never(at));
+    bits.fold(0, |bits, (bit, _)| bits | 1 << bit)
+}
+
+/// Leaves out a configuration if another has the same state and has used up fewer of the events
+/// that never return: it can do whatever this one can.
+fn without_dominated(mut all: Vec<Configuration>, unknown: u64) -> Vec<Configuration> {
+    if unknown == 0 {
+        return all;
+    }
+    all.sort_unstable_by_key(|configuration| (configuration.done & unknown).count_ones());
+    let mut kept: HashMap<Configuration, Vec<u64>> = HashMap::new();
+    all.retain(|configuration| {
+        let rest = Configuration { done: configuration.done & !unknown, ..configuration.clone() };
+        let used = configuration.done & unknown;
+        let others = kept.entry(rest).or_default();
+        let dominated = others.iter().any(|other| other & !used == 0);
+        if !dominated {
+            others.push(used);
+        }
+        !dominated
+    });
+    all
+}
+
+/// Lets every event that only looks take effect where it sees what it saw: nothing is lost by it.
+fn look(events: &[Event], candidates: &[Candidate], configuration: &mut Configuration) {
+    let mut again = true;
+    while again {
+        again = false;
+        for candidate in candidates.iter().filter(|candidate| candidate.only_looks) {
+            if candidate.may_follow(configuration.done)
+                && configuration.state.after(&events[candidate.at]).is_some()
+            {
+                configuration.done |= candidate.own;
+                again = true;
+            }
+        }
+    }
+}
+
+/// A pending event.
+struct Candidate {
+    at: usize,
+    /// Its bit.
+    own: u64,
+    /// The bits of those that its client asked for earlier.
+    earlier: u64,
+    only_looks: bool,
+}
+
+impl Candidate {
+    fn may_follow(&self, done: u64) -> bool {
+        done & self.own == 0 && done & self.earlier == self.earlier
+    }
+}
+
+fn candidates(events: &[Event], pending: &[Option<usize>]) -> Vec<Candidate> {
     let all = || pending.iter().enumerate().filter_map(|(bit, at)| at.map(|at| (bit, at)));
     let earlier = |at: usize| {
         let same = all().filter(|&(_, p)| p < at && events[p].client == events[at].client);
         same.fold(0, |bits, (bit, _)| bits | 1 << bit)
     };
-    all().map(|(bit, at)| (at, 1 << bit, earlier(at))).collect()
+    let candidate = |(bit, at): (usize, usize)| Candidate {
+        at,
+        own: 1 << bit,
+        earlier: earlier(at),
+        only_looks: events[at].changed_nothing(),
+    };
+    all().map(candidate).collect()
 }
 
 /// What led to the event at `failed`, as far as it concerns its keys.
@@ -130,7 +195,8 @@ fn report(
         .collect();
     led.sort_by_key(|&at| events[at].returned.unwrap_or(events[at].called));
     let hidden = led.len().saturating_sub(SHOWN_BEFORE);
-    let mut text = format!("no order explains\n    {event}\nafter ({hidden} earlier are left out)\n");
+    let mut text =
+        format!("no order explains\n    {event}\nafter ({hidden} earlier are left out)\n");
     for &at in &led[hidden..] {
         let mark = if pending.contains(&Some(at)) { "|" } else { " " };
         writeln!(text, "  {mark} {}", events[at]).expect("a string takes all");

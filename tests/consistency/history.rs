@@ -34,6 +34,19 @@ impl Event {
         self.unit.iter().any(|words| words.iter().skip(1).any(|w| w == word))
     }
 
+    /// Whether it left everything as it was, whenever it was that it took effect.
+    pub fn changed_nothing(&self) -> bool {
+        let nothing = |(words, reply): (&Words, &Reply)| match words[0].as_str() {
+            "GET" | "MGET" | "EXISTS" | "STRLEN" | "DBSIZE" | "KEYS" | "RANDOMKEY" => true,
+            "DEL" | "UNLINK" | "SETNX" | "MSETNX" | "COPY" | "MOVE" | "RENAMENX" => {
+                *reply == Reply::Integer(0)
+            }
+            "SET" | "GETDEL" => *reply == Reply::NullBulk,
+            _ => matches!(reply, Reply::Error(_)),
+        };
+        !self.replies.is_empty() && self.unit.iter().zip(&self.replies).all(nothing)
+    }
+
     /// The part of it that concerns one key: each MGET of many is a GET of this one, and so on.
     /// `None` if it does not concern the key.
     pub fn on_key(&self, key: &str) -> Option<Self> {
@@ -79,8 +92,13 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = |nanos: u64| format!("{:.1}", Into::<f64>::into(millionths(nanos)) / 10.0);
         let returned = self.returned.map_or("never".into(), micros);
-        write!(f, "client {:<3} db {} {:>10} .. {returned:<10} us  ", self.client, self.db,
-            micros(self.called))?;
+        write!(
+            f,
+            "client {:<3} db {} {:>10} .. {returned:<10} us  ",
+            self.client,
+            self.db,
+            micros(self.called)
+        )?;
         for (key, reply) in &self.guard {
             write!(f, "[unchanged {key} = {}] ", brief(reply))?;
         }

@@ -1,7 +1,8 @@
 //! Whether many clients at once see what they could see if they took turns.
 //!
 //! `SECONDS=600` runs longer than the usual 20 s, over one, two and four shards. A failure names
-//! its seed and round: `SEED=.. ROUND=..` then does the same again and again.
+//! its seed and round: `SEED=.. ROUND=..` then does the same again and again. `AGAINST=host:port`
+//! runs on that server instead, which is flushed.
 
 #[path = "../client/mod.rs"]
 mod client;
@@ -21,8 +22,9 @@ use std::sync::Mutex;
 use shards::base::random::Random;
 
 use checker::Failure;
+use client::Client;
 use history::Event;
-use servers::{Server, start_keylane};
+use servers::start_keylane;
 use workload::{Clock, Kind, Plan};
 
 /// The tests take turns: each wants all processors.
@@ -51,38 +53,40 @@ fn setting(name: &str) -> Option<u64> {
 /// Runs rounds for a third of the time.
 fn hold_on(shards: usize) {
     let _turn = TURN.lock();
+    match std::env::var("AGAINST") {
+        Ok(address) => hold(&address, &address, String::new),
+        Err(_) => {
+            let server = start_keylane(shards);
+            hold(&server.addr, &server.name, || server.output());
+        }
+    }
+}
+
+fn hold(address: &str, name: &str, output: impl Fn() -> String) {
     let seed = setting("SEED").unwrap_or_else(|| u64::from(std::process::id()));
     let nanos = setting("SECONDS").unwrap_or(20) * 1_000_000_000 / 3;
-    let server = start_keylane(shards);
     let clock = Clock::start();
     let (mut rounds, mut events, mut undecided) = (0, 0, 0);
     while rounds == 0 || clock.now() < nanos {
         let round = setting("ROUND").unwrap_or(rounds);
-        let outcome = std::panic::catch_unwind(|| play(&server, seed, round));
-        let failure = match outcome {
-            Ok((count, Ok(()))) => {
-                events += count;
-                rounds += 1;
-                continue;
+        match play(address, seed, round) {
+            Ok(count) => events += count,
+            Err(Failure::TooWide) => undecided += 1,
+            Err(Failure::Inexplicable(text)) => {
+                panic!("{name}: SEED={seed} ROUND={round}\n{text}\n{}", output());
             }
-            Ok((_, Err(Failure::TooWide))) => {
-                undecided += 1;
-                rounds += 1;
-                continue;
-            }
-            Ok((_, Err(Failure::Inexplicable(text)))) => text,
-            Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_default(),
-        };
-        panic!("{}: SEED={seed} ROUND={round}\n{failure}\n{}", server.name, server.output());
+        }
+        rounds += 1;
     }
     let line = format!("{rounds} rounds, {events} events, {undecided} rounds undecided");
-    writeln!(std::io::stderr(), "consistency: {}: SEED={seed}: {line}", server.name)
+    writeln!(std::io::stderr(), "consistency: {name}: SEED={seed}: {line}")
         .expect("the terminal takes a line");
 }
 
-/// Plays a round. Also how many events there were.
-fn play(server: &Server, seed: u64, round: u64) -> (usize, Result<(), Failure>) {
-    server.client().call(&["FLUSHALL"]).expect("the server flushes");
+/// Plays a round. Gives how many events there were.
+fn play(address: &str, seed: u64, round: u64) -> Result<usize, Failure> {
+    let flushed = Client::connect(address).and_then(|mut client| client.call(&["FLUSHALL"]));
+    flushed.map_err(|error| Failure::Inexplicable(format!("FLUSHALL: {error}")))?;
     let seed = Random::new(seed.wrapping_add(round << 32)).bits();
     let plan = |kind, clients, acts| Plan { kind, seed, clients, acts };
     let plan = match round % 3 {
@@ -90,12 +94,15 @@ fn play(server: &Server, seed: u64, round: u64) -> (usize, Result<(), Failure>) 
         1 => plan(Kind::Keys, 6, 200),
         _ => plan(Kind::Databases, 6, 200),
     };
-    let events = workload::run(&server.addr, plan);
-    let verdict = match plan.kind {
-        Kind::Registers => by_key(&events),
-        Kind::Keys | Kind::Databases => checker::check(&events),
-    };
-    (events.len(), verdict)
+    let t0 = Clock::start();
+    let events = workload::run(address, plan).map_err(Failure::Inexplicable)?;
+    let t1 = t0.now();
+    match plan.kind {
+        Kind::Registers => by_key(&events)?,
+        Kind::Keys | Kind::Databases => checker::check(&events)?,
+    }
+    eprintln!("{round} {:?} run {} check {}", plan.kind, t1 / 1000000, (t0.now() - t1) / 1000000);
+    Ok(events.len())
 }
 
 /// Checks each key's history by itself: if every key's has an order, so has the whole, as far as

@@ -2,16 +2,18 @@
 //!
 //! It knows the commands that the workloads send, on strings without expiry.
 
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::client::Reply;
 use crate::history::Event;
 
-/// Every key of every database.
+/// Every key of every database: few, so a sorted list, which is shared until it changes because
+/// a search holds many states.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct State {
-    values: BTreeMap<(usize, String), String>,
-}
+pub struct State(Rc<Vec<Entry>>);
+
+/// Database, key, value.
+type Entry = (usize, Rc<str>, Rc<str>);
 
 impl State {
     /// Lets an event happen; `None` if it would have gone otherwise in this state.
@@ -37,24 +39,34 @@ impl State {
         Some(state)
     }
 
+    fn find(&self, db: usize, key: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(d, k, _)| (*d, &**k).cmp(&(db, key)))
+    }
+
     fn get(&self, db: usize, key: &str) -> Option<&str> {
-        self.values.get(&(db, key.to_string())).map(String::as_str)
+        self.find(db, key).ok().map(|at| &*self.0[at].2)
     }
 
-    fn set(&mut self, db: usize, key: &str, value: impl Into<String>) {
-        self.values.insert((db, key.to_string()), value.into());
+    fn set(&mut self, db: usize, key: &str, value: impl Into<Rc<str>>) {
+        let found = self.find(db, key);
+        let entries = Rc::make_mut(&mut self.0);
+        match found {
+            Ok(at) => entries[at].2 = value.into(),
+            Err(at) => entries.insert(at, (db, key.into(), value.into())),
+        }
     }
 
-    fn take(&mut self, db: usize, key: &str) -> Option<String> {
-        self.values.remove(&(db, key.to_string()))
+    fn take(&mut self, db: usize, key: &str) -> Option<Rc<str>> {
+        let at = self.find(db, key).ok()?;
+        Some(Rc::make_mut(&mut self.0).remove(at).2)
     }
 
     fn has(&self, db: usize, key: &str) -> bool {
-        self.get(db, key).is_some()
+        self.find(db, key).is_ok()
     }
 
     fn keys(&self, db: usize) -> impl Iterator<Item = &str> {
-        self.values.keys().filter(move |(d, _)| *d == db).map(|(_, key)| key.as_str())
+        self.0.iter().filter(move |(d, ..)| *d == db).map(|(_, key, _)| &**key)
     }
 
     fn can_pick(&self, db: usize, seen: &Reply) -> bool {
@@ -123,9 +135,7 @@ impl State {
             }
             ["COPY", from, to] => self.copy((db, from), (db, to), false),
             ["COPY", from, to, "REPLACE"] => self.copy((db, from), (db, to), true),
-            ["COPY", from, to, "DB", other] => {
-                self.copy((db, from), (digit(other), to), false)
-            }
+            ["COPY", from, to, "DB", other] => self.copy((db, from), (digit(other), to), false),
             ["MOVE", key, other] => {
                 let moved = self.copy((db, key), (digit(other), key), false);
                 if moved == number(1) {
@@ -138,18 +148,27 @@ impl State {
             // The workloads sort what KEYS answers: it has no order.
             ["KEYS", "*"] => Reply::Group('*', self.keys(db).map(|key| bulk(Some(key))).collect()),
             ["FLUSHDB"] => {
-                self.values.retain(|(d, _), _| *d != db);
+                Rc::make_mut(&mut self.0).retain(|(d, ..)| *d != db);
                 ok()
             }
             ["FLUSHALL"] => {
-                self.values.clear();
+                self.0 = Rc::default();
                 ok()
             }
             ["SWAPDB", one, other] => {
                 let (one, other) = (digit(one), digit(other));
-                let swapped = |db| if db == one { other } else if db == other { one } else { db };
-                let values = std::mem::take(&mut self.values).into_iter();
-                self.values = values.map(|((db, key), value)| ((swapped(db), key), value)).collect();
+                let swapped = |db| {
+                    if db == one {
+                        other
+                    } else if db == other {
+                        one
+                    } else {
+                        db
+                    }
+                };
+                let entries = Rc::make_mut(&mut self.0);
+                entries.iter_mut().for_each(|entry| entry.0 = swapped(entry.0));
+                entries.sort_unstable();
                 ok()
             }
             _ => panic!("the model does not know {words:?}"),
@@ -178,7 +197,7 @@ impl State {
     }
 
     fn copy(&mut self, from: (usize, &str), to: (usize, &str), replace: bool) -> Reply {
-        let Some(value) = self.get(from.0, from.1).map(str::to_string) else { return number(0) };
+        let Some(value) = self.get(from.0, from.1).map(Rc::<str>::from) else { return number(0) };
         if self.has(to.0, to.1) && !replace {
             return number(0);
         }

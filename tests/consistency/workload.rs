@@ -1,6 +1,8 @@
 //! Clients that do random things to few keys, all at once, and write down what they saw.
 
+use std::io;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use shards::base::random::Random;
@@ -61,28 +63,34 @@ impl Clock {
     }
 }
 
-/// What each client is doing: shown when one gets no answer.
+/// What each client is doing: told when one gets no answer.
 #[derive(Debug)]
-pub struct Board(Vec<Mutex<String>>);
+pub struct Board {
+    doing: Vec<Mutex<String>>,
+    failed: AtomicBool,
+}
 
 impl Board {
     /// A board for so many clients.
     pub fn new(clients: usize) -> Self {
-        Self((0..clients).map(|_| Mutex::default()).collect())
+        let doing = (0..clients).map(|_| Mutex::default()).collect();
+        Self { doing, failed: AtomicBool::new(false) }
     }
 
-    /// Says what a client is about to do.
-    pub fn write(&self, client: usize, doing: String) {
-        *self.0[client].lock().expect("writers do not panic") = doing;
+    /// Says what a client is about to do. False if another one failed: then it may stop.
+    pub fn write(&self, client: usize, doing: String) -> bool {
+        *self.doing[client].lock().expect("writers do not panic") = doing;
+        !self.failed.load(Ordering::Relaxed)
     }
 
-    /// Panics with what all are doing.
-    pub fn fail(&self, client: usize, error: &std::io::Error) -> ! {
+    /// What to say of a failure: also what all others are doing.
+    pub fn failure(&self, client: usize, error: &io::Error) -> String {
+        self.failed.store(true, Ordering::Relaxed);
         let line = |(at, doing): (usize, &Mutex<String>)| {
             format!("    client {at}: {}\n", doing.lock().expect("writers do not panic"))
         };
-        let lines: String = self.0.iter().enumerate().map(line).collect();
-        panic!("client {client} got no answer: {error}; what each did last:\n{lines}")
+        let lines: String = self.doing.iter().enumerate().map(line).collect();
+        format!("client {client}: {error}; what each did last:\n{lines}")
     }
 }
 
@@ -97,17 +105,23 @@ pub fn spread_keys(prefix: &str, count: usize) -> Vec<String> {
 }
 
 /// Runs a round, with the server empty before it. The events are those of all clients, by call.
-pub fn run(address: &str, plan: Plan) -> Vec<Event> {
+pub fn run(address: &str, plan: Plan) -> Result<Vec<Event>, String> {
     let clock = Clock::start();
     let board = Board::new(plan.clients);
-    let actor = |number: usize| Actor::new(address, plan, number, clock, &board).act_all();
-    let histories = std::thread::scope(|scope| {
-        let spawn = |number| scope.spawn(move || actor(number));
-        let threads: Vec<_> = (0..plan.clients).map(spawn).collect();
+    let histories =
+        at_once(plan.clients, |number| Actor::new(address, plan, number, clock, &board).act_all());
+    let histories: Result<_, String> = histories.into_iter().collect();
+    histories.map(crate::history::merged)
+}
+
+/// Runs clients, each in a thread of its own, and gives what they give.
+pub fn at_once<T: Send>(clients: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let act = &act;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..clients).map(|at| scope.spawn(move || act(at))).collect();
         let ends = threads.into_iter().map(|thread| thread.join());
         ends.map(|end| end.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-    });
-    crate::history::merged(histories)
+    })
 }
 
 /// A client.
@@ -142,19 +156,19 @@ impl<'a> Actor<'a> {
         }
     }
 
-    fn act_all(mut self) -> Vec<Event> {
+    fn act_all(mut self) -> Result<Vec<Event>, String> {
         for _ in 0..self.plan.acts {
             let act = self.wishes.act();
-            self.board.write(self.number, format!("{act:?}"));
-            if let Err(error) = self.act(act) {
-                self.board.fail(self.number, &error);
+            if !self.board.write(self.number, format!("{act:?}")) {
+                break;
             }
+            self.act(act).map_err(|error| self.board.failure(self.number, &error))?;
         }
         self.board.write(self.number, "is done".into());
-        self.history
+        Ok(self.history)
     }
 
-    fn act(&mut self, act: Act) -> std::io::Result<()> {
+    fn act(&mut self, act: Act) -> io::Result<()> {
         match act {
             Act::Alone(words) => self.pipeline(vec![words]),
             Act::Pipeline(commands) => self.pipeline(commands),
@@ -183,7 +197,7 @@ impl<'a> Actor<'a> {
         self.client = connect(self.address, self.db);
     }
 
-    fn pipeline(&mut self, commands: Vec<Words>) -> std::io::Result<()> {
+    fn pipeline(&mut self, commands: Vec<Words>) -> io::Result<()> {
         let called = self.clock.now();
         self.client.send_raw(&encoded(&commands))?;
         for words in commands {
@@ -194,16 +208,10 @@ impl<'a> Actor<'a> {
         Ok(())
     }
 
-    fn exec(
-        &mut self,
-        watch: Vec<String>,
-        unit: Vec<Words>,
-        in_one_write: bool,
-    ) -> std::io::Result<()> {
+    fn exec(&mut self, watch: Vec<String>, unit: Vec<Words>, in_one_write: bool) -> io::Result<()> {
         let mut guard = Vec::new();
         if !watch.is_empty() {
-            let words: Vec<&str> = std::iter::once("WATCH").chain(watch.iter().map(String::as_str)).collect();
-            self.client.call(&words)?;
+            self.client.call(&list("WATCH", &watch))?;
             for key in watch {
                 self.pipeline(vec![vec!["GET".into(), key.clone()]])?;
                 let seen = self.history.last().expect("it was just read").replies[0].clone();
@@ -230,7 +238,10 @@ impl<'a> Actor<'a> {
                 self.note(called, returned, guard, unit, replies);
             }
             Reply::NullArray if !guard.is_empty() => {}
-            other => panic!("EXEC of {unit:?} gave {}", brief(&other)),
+            other => {
+                let text = format!("EXEC of {unit:?} gave {}", brief(&other));
+                return Err(io::Error::other(text));
+            }
         }
         Ok(())
     }
@@ -244,7 +255,9 @@ impl<'a> Actor<'a> {
         mut replies: Vec<Reply>,
     ) {
         for (words, reply) in unit.iter().zip(&mut replies) {
-            if words[0] == "KEYS" && let Reply::Group(_, members) = reply {
+            if words[0] == "KEYS"
+                && let Reply::Group(_, members) = reply
+            {
                 members.sort_by_key(brief);
             }
         }
@@ -302,7 +315,7 @@ impl Wishes {
             random: Random::new(plan.seed ^ (number + 1).wrapping_mul(0x5851_F42D_4C95_7F2D)),
             keys: spread_keys("k", count),
             value: number * 1_000_000,
-            vanishings: u32::from(few) * 2,
+            vanishings: u32::from(few),
         }
     }
 
@@ -315,7 +328,7 @@ impl Wishes {
         match self.below(100) {
             0 if 0 < self.vanishings => {
                 self.vanishings -= 1;
-                let unit = self.commands(3);
+                let unit = self.commands(2);
                 if self.below(2) == 0 { Act::Vanish(unit) } else { Act::VanishInExec(unit) }
             }
             0..60 => Act::Alone(self.command()),

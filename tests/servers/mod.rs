@@ -116,8 +116,9 @@ impl Server {
         const TRIES: u32 = 2000;
         const PAUSE: Duration = Duration::from_millis(5);
         for _ in 0..TRIES {
-            let answer = Client::connect(&self.addr).and_then(|mut client| client.call(&["PING"]));
-            if matches!(answer, Ok(Reply::Simple(_))) {
+            let answer =
+                Client::connect(&self.addr).and_then(|mut client| client.call(&["EXISTS", "key"]));
+            if matches!(answer, Ok(Reply::Integer(_))) {
                 return;
             }
             if let Ok(Some(status)) = self.process.try_wait() {
