@@ -1,3 +1,6 @@
 //! Commands that touch the server, one file each, and the table of all commands.
 
+pub mod connection;
+pub mod server;
+pub mod transactions;
 pub mod table;

@@ -1,5 +1,6 @@
 //! The server: everything with I/O, threads and time. Modules stand in building order.
 
+pub mod version;
 pub mod config;
 pub mod reactor;
 pub mod log;

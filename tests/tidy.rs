@@ -63,6 +63,7 @@ const PACKAGES: &[Package] = &[
         everywhere: &["config", "shards"],
         floors: &[
             floor("shards", &[]),
+            floor("version", &[]),
             floor("config", &[]),
             floor("reactor", &[]),
             floor("log", &["reactor"]),

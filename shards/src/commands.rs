@@ -4,9 +4,11 @@ pub mod spec;
 pub mod ctx;
 pub mod expiry;
 pub mod growth;
+pub mod database;
 pub mod table;
 mod string;
 mod bitmap;
+mod connection;
 mod generic;
 pub mod server;
 #[cfg(test)]

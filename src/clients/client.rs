@@ -73,6 +73,8 @@ pub struct Session {
     pub no_touch: bool,
     /// CLIENT REPLY
     pub reply: ReplyMode,
+    /// CLIENT CAPA REDIRECT
+    pub capa_redirect: bool,
 }
 
 /// CLIENT REPLY: which replies a client gets.
@@ -210,6 +212,7 @@ impl Default for Session {
             no_evict: false,
             no_touch: false,
             reply: ReplyMode::On,
+            capa_redirect: false,
         }
     }
 }

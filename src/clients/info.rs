@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 
-use crate::clients::client::Client;
+use shards::resp::parser::Range;
+use shards::resp::reply::Protocol;
+
+use crate::clients::client::{Client, Multi};
 use crate::config::table::Config;
+use crate::coordination::batch::Parsed;
 use crate::coordination::node::Node;
 
 /// An end of a connection as text: that of a unix socket is its path and `:0`.
@@ -14,7 +18,86 @@ pub fn address(address: Option<SocketAddr>, config: &Config) -> String {
     }
 }
 
-/// The line of a client.
+/// The line of a client, without its end.
 pub fn line(client: &Client, node: &Node) -> String {
-    format!("id={} addr={}", client.id, address(client.peer, &node.config))
+    let Client { id, fd, session, figures, .. } = client;
+    let seconds = |since| node.now.millis_since(since) / 1000;
+    let text = |bytes| String::from_utf8_lossy(bytes);
+    let (addr, laddr) = (address(client.peer, &node.config), address(client.local, &node.config));
+    let (name, flags) = (text(&session.name), flags(client));
+    let (age, idle) = (seconds(figures.connected), seconds(figures.active));
+    let capa = if session.capa_redirect { "r" } else { "" };
+    let multi = client.multi.as_ref().map_or(-1, |multi| signed(multi.requests.len()));
+    let resp = match session.protocol {
+        Protocol::Resp2 => 2,
+        Protocol::Resp3 => 3,
+    };
+    let memory = Memory::of(client);
+    format!(
+        "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} \
+         flags={flags} capa={capa} db={db} sub=0 psub=0 ssub=0 multi={multi} watch={watch} \
+         qbuf={query} qbuf-free={query_free} argv-mem=0 multi-mem={queued} rbs={reply} \
+         rbp={reply_used} obl={reply_used} oll=0 omem=0 tot-mem={total} events={events} \
+         cmd={command} user=default redir=-1 resp={resp} lib-name={lib_name} lib-ver={lib_ver} \
+         tot-net-in={bytes_in} tot-net-out={bytes_out} tot-cmds={commands}",
+        db = session.db,
+        watch = client.watched.len(),
+        query = memory.query,
+        query_free = memory.query_free,
+        queued = memory.queued,
+        reply = memory.reply,
+        reply_used = memory.reply_used,
+        total = memory.total,
+        events = if memory.reply_used == 0 { "r" } else { "rw" },
+        command = figures.last_command,
+        lib_name = text(&session.lib_name),
+        lib_ver = text(&session.lib_ver),
+        bytes_in = figures.bytes_in,
+        bytes_out = figures.bytes_out,
+        commands = figures.commands,
+    )
+}
+
+/// One letter for each thing that is special about a client, or `N`.
+fn flags(client: &Client) -> String {
+    let letters = [
+        (client.multi.is_some(), 'x'),
+        (client.closing, 'c'),
+        (client.peer.is_none(), 'U'),
+        (client.session.no_evict, 'e'),
+        (client.session.no_touch, 'T'),
+    ];
+    let flags: String = letters.into_iter().filter(|(is, _)| *is).map(|(_, letter)| letter).collect();
+    if flags.is_empty() { "N".to_owned() } else { flags }
+}
+
+/// Bytes that a client takes.
+struct Memory {
+    query: usize,
+    query_free: usize,
+    queued: usize,
+    reply: usize,
+    reply_used: usize,
+    total: usize,
+}
+
+impl Memory {
+    fn of(client: &Client) -> Self {
+        let query = client.query.len();
+        let query_free = client.query.capacity() - query;
+        let queued = client.multi.as_ref().map_or(0, |multi| queued(multi));
+        let reply = client.out.capacity() + client.sending;
+        let total = size_of::<Client>() + query + query_free + queued + reply;
+        Self { query, query_free, queued, reply, reply_used: client.unsent(), total }
+    }
+}
+
+fn queued(multi: &Multi) -> usize {
+    multi.input.capacity()
+        + multi.ranges.capacity() * size_of::<Range>()
+        + multi.requests.capacity() * size_of::<Parsed>()
+}
+
+fn signed(n: usize) -> i64 {
+    i64::try_from(n).expect("a memory holds fewer commands")
 }

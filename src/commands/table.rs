@@ -1,9 +1,34 @@
 //! Every command this process knows.
 
+use shards::commands::server::{DEBUG_SUBCOMMANDS, MEMORY_SUBCOMMANDS};
 use shards::commands::spec::{Command, Spec};
-use shards::commands::table::GROUPS;
+use shards::commands::table::{CONTAINERS as ENGINE_CONTAINERS, GROUPS as ENGINE_GROUPS};
 
+use crate::commands::connection::{self, client};
+use crate::commands::server::{self, command, debug, memory};
+use crate::commands::transactions;
 use crate::coordination::call::{Listed, Run, Table};
+
+/// A command of the server: specified like one of the engine, but it runs elsewhere.
+#[derive(Debug)]
+pub struct Own {
+    /// What the world may know.
+    pub spec: Spec,
+    /// Where and how it runs.
+    pub run: Run,
+}
+
+/// Commands of the server without subcommands.
+const GROUPS: &[&[Own]] = &[connection::COMMANDS, transactions::COMMANDS, server::COMMANDS];
+
+/// Commands of the server with subcommands: those of the engine, and those of the server, one
+/// list per module.
+const CONTAINERS: &[(&Own, &[Command], &[&[Own]])] = &[
+    (&client::CLIENT, &[], &[client::SUBCOMMANDS]),
+    (&command::COMMAND, &[], &[command::SUBCOMMANDS]),
+    (&debug::DEBUG, DEBUG_SUBCOMMANDS, &[]),
+    (&memory::MEMORY, MEMORY_SUBCOMMANDS, &[]),
+];
 
 /// All commands under the names in force.
 ///
@@ -11,9 +36,20 @@ use crate::coordination::call::{Listed, Run, Table};
 /// Says which `rename-command` makes no sense.
 pub fn build(renames: &[(String, String)]) -> Result<Table, String> {
     let mut listed: Vec<Listed> = Vec::new();
-    for command in GROUPS.iter().copied().flatten() {
-        listed.push(engine(command));
-    }
+    listed.extend(ENGINE_GROUPS.iter().copied().flatten().map(engine));
+    listed.extend(ENGINE_CONTAINERS.iter().map(|(spec, subcommands)| Listed {
+        spec,
+        run: Run::Container,
+        subcommands: subcommands.iter().map(engine).collect(),
+    }));
+    listed.extend(GROUPS.iter().copied().flatten().map(own));
+    listed.extend(CONTAINERS.iter().map(|(container, of_engine, of_server)| {
+        let of_server = of_server.iter().copied().flatten().map(own);
+        Listed {
+            subcommands: of_engine.iter().map(engine).chain(of_server).collect(),
+            ..own(container)
+        }
+    }));
     Table::new(listed, renames)
 }
 
@@ -21,5 +57,6 @@ fn engine(command: &'static Command) -> Listed {
     Listed { spec: &command.spec, run: Run::Engine(command), subcommands: Vec::new() }
 }
 
-#[allow(dead_code, reason = "temporary")]
-fn unused(_: &Spec) {}
+fn own(command: &'static Own) -> Listed {
+    Listed { spec: &command.spec, run: command.run, subcommands: Vec::new() }
+}

@@ -115,6 +115,19 @@ impl Table {
         Ok(Self { calls, ids, by_name })
     }
 
+    /// The commands that have a name, in the order in which they were listed.
+    pub fn callable(&self) -> impl Iterator<Item = &Call> {
+        let mut places: Vec<usize> = self.by_name.values().copied().collect();
+        places.sort_unstable();
+        places.into_iter().map(|at| &self.calls[at])
+    }
+
+    /// How many commands have a name.
+    #[expect(clippy::len_without_is_empty, reason = "there always are commands")]
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
     /// The command, or subcommand, that a request calls.
     #[inline]
     pub fn find(&self, args: &[&[u8]]) -> Option<&Call> {

@@ -14,7 +14,7 @@ mod scan;
 mod ttl;
 mod r#type;
 
-use crate::base::number;
+use crate::commands::database;
 use crate::commands::spec::Command;
 use crate::keyspace::selected::Selected;
 use crate::resp::error::Error;
@@ -46,12 +46,7 @@ pub const COMMANDS: &[Command] = &[
 
 /// The number of a database, as MOVE and COPY take it.
 fn db_index(db: &Selected<'_>, text: &[u8]) -> Result<usize, Error> {
-    let number = number::parse_i64(text).ok_or(Error::NotInteger)?;
-    let number = i32::try_from(number).map_err(|_| {
-        Error::Text("ERR value is out of range, value must between -2147483648 and 2147483647")
-    })?;
-    let databases = db.keyspace.dbs.len();
-    usize::try_from(number).ok().filter(|index| *index < databases).ok_or(Error::DbIndex)
+    database::parse(text, db.keyspace.dbs.len())
 }
 
 #[cfg(test)]

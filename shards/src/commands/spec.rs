@@ -32,7 +32,7 @@ pub struct Spec {
     pub keys: &'static [KeySpec],
     /// What it does when its keys live on more than one shard.
     pub spread: Spread,
-    /// Its subcommands, if it is a container.
+    /// Subcommands that are defined beside it: some if it is a container, none if it is not.
     pub subcommands: &'static [&'static Spec],
 }
 
@@ -121,6 +121,15 @@ impl Group {
             Self::Server => "server",
         }
     }
+
+    /// The ACL category of all its commands; `None` if they have none in common.
+    pub const fn category(self) -> Option<&'static str> {
+        match self {
+            Self::Generic | Self::Server => None,
+            Self::Transactions => Some("transaction"),
+            Self::String | Self::Bitmap | Self::Connection => Some(self.name()),
+        }
+    }
 }
 
 /// One flag of `COMMAND INFO`.
@@ -173,6 +182,29 @@ pub enum Flag {
     AllowBusy = 1 << 21,
 }
 
+/// What `COMMAND INFO` calls the flags that it shows.
+const FLAG_NAMES: &[(Flag, &str)] = &[
+    (Flag::Write, "write"),
+    (Flag::ReadOnly, "readonly"),
+    (Flag::DenyOom, "denyoom"),
+    (Flag::Admin, "admin"),
+    (Flag::PubSub, "pubsub"),
+    (Flag::NoScript, "noscript"),
+    (Flag::Blocking, "blocking"),
+    (Flag::Loading, "loading"),
+    (Flag::Stale, "stale"),
+    (Flag::SkipMonitor, "skip_monitor"),
+    (Flag::SkipCommandLog, "skip_commandlog"),
+    (Flag::Asking, "asking"),
+    (Flag::Fast, "fast"),
+    (Flag::NoAuth, "no_auth"),
+    (Flag::NoMandatoryKeys, "no_mandatory_keys"),
+    (Flag::NoAsyncLoading, "no_async_loading"),
+    (Flag::NoMulti, "no_multi"),
+    (Flag::MovableKeys, "movablekeys"),
+    (Flag::AllowBusy, "allow_busy"),
+];
+
 /// A set of [`Flag`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flags(u32);
@@ -197,6 +229,11 @@ impl Flags {
     pub const fn has(self, flag: Flag) -> bool {
         self.0 & flag as u32 != 0
     }
+
+    /// The flags as `COMMAND INFO` shows them, in its order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        FLAG_NAMES.iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, name)| *name)
+    }
 }
 
 /// Where keys stand among the arguments, as `COMMAND INFO` tells it.
@@ -206,7 +243,8 @@ pub struct KeySpec {
     pub begin: Begin,
     /// How to go on from there.
     pub find: Find,
-    /// `RO`, `RW`, `OW`, `RM`, `ACCESS`, `UPDATE`, `INSERT`, `DELETE`, `not_key` ...
+    /// `RO`, `RW`, `OW`, `RM`, `ACCESS`, `UPDATE`, `INSERT`, `DELETE`, `not_key` ...: COMMAND shows
+    /// those of more than two letters in lower case.
     pub flags: &'static [&'static str],
 }
 

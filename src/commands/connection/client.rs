@@ -1,0 +1,72 @@
+//! CLIENT: the container, and the list of those subcommands that run at the client's home.
+
+mod capa;
+mod help;
+mod id;
+mod info;
+pub(super) mod name;
+mod no_evict;
+mod no_touch;
+mod reply;
+mod setinfo;
+mod tracking;
+
+use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
+use shards::resp::error::Error;
+
+use crate::commands::table::Own;
+use crate::coordination::call::Run;
+
+/// The container.
+pub const CLIENT: Own = Own {
+    spec: Spec {
+        name: "client",
+        group: Group::Connection,
+        since: "2.4.0",
+        summary: "Commands about the connections of clients.",
+        complexity: "Depends on the subcommand.",
+        arity: Arity::AtLeast(2),
+        subcommands: &[&help::HELP.spec],
+        ..Spec::EMPTY
+    },
+    run: Run::Container,
+};
+
+/// Its subcommands at home.
+pub const SUBCOMMANDS: &[Own] = &[
+    capa::CAPA,
+    tracking::GETREDIR,
+    help::HELP,
+    id::ID,
+    info::INFO,
+    name::GETNAME,
+    name::SETNAME,
+    no_evict::NO_EVICT,
+    no_touch::NO_TOUCH,
+    reply::REPLY,
+    setinfo::SETINFO,
+    tracking::TRACKINGINFO,
+];
+
+/// What most of them have in common.
+const EACH: Spec = Spec {
+    group: Group::Connection,
+    flags: Flags::of(&[Flag::NoScript, Flag::Loading, Flag::Stale, Flag::AllowBusy]),
+    ..Spec::EMPTY
+};
+
+/// Reads `ON` or `OFF`.
+fn on_or_off(text: &[u8]) -> Result<bool, Error> {
+    if text.eq_ignore_ascii_case(b"ON") {
+        Ok(true)
+    } else if text.eq_ignore_ascii_case(b"OFF") {
+        Ok(false)
+    } else {
+        Err(Error::Syntax)
+    }
+}
+
+/// Whether CLIENT LIST can show a value without breaking its line.
+fn is_showable(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_graphic)
+}

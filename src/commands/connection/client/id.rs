@@ -1,0 +1,25 @@
+//! CLIENT ID
+
+use shards::commands::spec::{Arity, Spec};
+use shards::resp::error::Error;
+
+use crate::commands::connection::client::EACH;
+use crate::commands::table::Own;
+use crate::coordination::call::Run;
+use crate::coordination::client_ctx::ClientCtx;
+
+pub(super) const ID: Own = Own {
+    spec: Spec {
+        name: "client|id",
+        since: "5.0.0",
+        summary: "Returns the number of the connection, which no other will ever have.",
+        arity: Arity::Exactly(2),
+        ..EACH
+    },
+    run: Run::Client(id),
+};
+
+fn id(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
+    ctx.replies.integer(i64::try_from(ctx.client.id).expect("ids count connections"));
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! CLIENT REPLY ON | OFF | SKIP
+
+use shards::commands::spec::{Arity, Flag, Flags, Spec};
+use shards::resp::error::Error;
+
+use crate::clients::client::ReplyMode;
+use crate::commands::connection::client::EACH;
+use crate::commands::table::Own;
+use crate::coordination::call::Run;
+use crate::coordination::client_ctx::ClientCtx;
+
+pub(super) const REPLY: Own = Own {
+    spec: Spec {
+        name: "client|reply",
+        since: "3.2.0",
+        summary: "Says which replies the client wants: all, none, or all but the next.",
+        syntax: "<ON | OFF | SKIP>",
+        arity: Arity::Exactly(3),
+        flags: Flags::of(&[
+            Flag::NoScript,
+            Flag::Loading,
+            Flag::Stale,
+            Flag::NoMulti,
+            Flag::AllowBusy,
+        ]),
+        ..EACH
+    },
+    run: Run::Client(reply),
+};
+
+fn reply(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
+    let (mode, session) = (ctx.args[2], &mut ctx.client.session);
+    if mode.eq_ignore_ascii_case(b"ON") {
+        session.reply = ReplyMode::On;
+        ctx.replies.ok();
+    } else if mode.eq_ignore_ascii_case(b"OFF") {
+        session.reply = ReplyMode::Off;
+    } else if mode.eq_ignore_ascii_case(b"SKIP") {
+        // Who gets no reply at all cannot miss another one.
+        if session.reply != ReplyMode::Off {
+            session.reply = ReplyMode::Skip;
+        }
+    } else {
+        return Err(Error::Syntax);
+    }
+    Ok(())
+}

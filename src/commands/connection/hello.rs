@@ -1,0 +1,112 @@
+//! HELLO [protover [AUTH username password] [SETNAME clientname]]
+
+use shards::base::number::parse_i64;
+use shards::commands::spec::{Arity, Spec};
+use shards::resp::error::Error;
+use shards::resp::reply::Protocol;
+
+use crate::commands::connection::client::name;
+use crate::commands::connection::{BEFORE_AUTH, credentials};
+use crate::commands::table::Own;
+use crate::coordination::call::Run;
+use crate::coordination::client_ctx::ClientCtx;
+use crate::version::VALKEY_VERSION;
+
+pub(super) const HELLO: Own = Own {
+    spec: Spec {
+        name: "hello",
+        since: "6.0.0",
+        summary: "Picks the protocol, says who the client is, and tells about the server.",
+        syntax: "[protover [AUTH username password] [SETNAME clientname]]",
+        arity: Arity::AtLeast(1),
+        ..BEFORE_AUTH
+    },
+    run: Run::Client(hello),
+};
+
+const PROTOVER: Error = Error::Text("ERR Protocol version is not an integer or out of range");
+const NO_AUTH: Error = Error::Text(
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
+     HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select \
+     the RESP protocol version at the same time",
+);
+
+/// What a client asks for.
+#[derive(Default)]
+struct Wishes<'a> {
+    protocol: Option<Protocol>,
+    auth: Option<(&'a [u8], &'a [u8])>,
+    name: Option<&'a [u8]>,
+}
+
+fn hello(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
+    let Wishes { protocol, auth, name } = parse(&ctx.args[1..])?;
+    let session = &mut ctx.client.session;
+    if let Some((user, password)) = auth {
+        credentials::check(&ctx.node.config, user, password)?;
+        session.authenticated = true;
+    }
+    if !session.authenticated {
+        return Err(NO_AUTH);
+    }
+    if let Some(name) = name {
+        session.name = name.to_vec();
+    }
+    if let Some(protocol) = protocol {
+        session.protocol = protocol;
+        ctx.replies.protocol = protocol;
+    }
+    introduce(ctx);
+    Ok(())
+}
+
+/// Tells about the server, and what the client is to it.
+fn introduce(ctx: &mut ClientCtx<'_>) {
+    let ClientCtx { client, replies, .. } = ctx;
+    replies.map(7);
+    replies.bulk(b"server");
+    replies.bulk(b"valkey");
+    replies.bulk(b"version");
+    replies.bulk(VALKEY_VERSION.as_bytes());
+    replies.bulk(b"proto");
+    replies.integer(match client.session.protocol {
+        Protocol::Resp2 => 2,
+        Protocol::Resp3 => 3,
+    });
+    replies.bulk(b"id");
+    replies.integer(i64::try_from(client.id).expect("ids count connections"));
+    replies.bulk(b"mode");
+    replies.bulk(b"standalone");
+    replies.bulk(b"role");
+    replies.bulk(b"master");
+    replies.bulk(b"modules");
+    replies.array(0);
+}
+
+fn parse<'a>(args: &[&'a [u8]]) -> Result<Wishes<'a>, Error> {
+    let mut wishes = Wishes::default();
+    let [version, options @ ..] = args else { return Ok(wishes) };
+    wishes.protocol = Some(match parse_i64(version).ok_or(PROTOVER)? {
+        2 => Protocol::Resp2,
+        3 => Protocol::Resp3,
+        _ => return Err(Error::NoProto),
+    });
+    let mut options = options;
+    loop {
+        options = match options {
+            [] => return Ok(wishes),
+            [option, user, password, rest @ ..] if option.eq_ignore_ascii_case(b"AUTH") => {
+                wishes.auth = Some((user, password));
+                rest
+            }
+            [option, name, rest @ ..] if option.eq_ignore_ascii_case(b"SETNAME") => {
+                wishes.name = Some(name::checked(name)?);
+                rest
+            }
+            [option, ..] => {
+                let option = String::from_utf8_lossy(option);
+                return Err(Error::Owned(format!("ERR Syntax error in HELLO option '{option}'")));
+            }
+        }
+    }
+}

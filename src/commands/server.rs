@@ -1,0 +1,11 @@
+//! The list of server commands that run on a client's home or on the control thread.
+
+pub mod command;
+pub mod debug;
+pub mod memory;
+mod time;
+
+use crate::commands::table::Own;
+
+/// Every server command of the server without subcommands.
+pub const COMMANDS: &[Own] = &[time::TIME];
