@@ -88,10 +88,25 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
     let mut done = Vec::new();
     let mut idle = 0;
     let mut last_yield = Monotonic::now();
+    let spin_us: u64 = std::env::var("SPIN_US").ok().and_then(|v| v.parse().ok()).unwrap_or(0);
+    let spin_yield = std::env::var("SPIN_YIELD").is_ok();
     loop {
         let busy = served.turn(&mut ring, &mut done);
         idle = if busy { 0 } else { idle + 1 };
         let now = served.core.node.now;
+        if !busy && !served.urgent && 0 < spin_us {
+            let start = Monotonic::now();
+            while !ring.has_work() && served.core.mailbox.is_empty()
+                && Monotonic::now().micros_since(start) < spin_us
+            {
+                for _ in 0..8 { std::hint::spin_loop(); }
+                if spin_yield { std::thread::yield_now(); }
+            }
+            if ring.has_work() || !served.core.mailbox.is_empty() {
+                ring.turn(None, &mut done)?;
+                continue;
+            }
+        }
         let sleep = if idle <= HOT_SLEEPS { Sleep::InRing } else { Sleep::Parked };
         if served.urgent || !served.core.mailbox.sleep(sleep) {
             ring.turn(None, &mut done)?;
