@@ -37,7 +37,8 @@ fn commands_are_described_as_the_reference_describes_them() {
     for (name, theirs) in &reference {
         let Some(ours) = ours.get(name) else { continue };
         for field in FIELDS {
-            let excepted = EXCEPTIONS.iter().any(|(of, which, _)| (of, which) == (&name.as_str(), field));
+            let excepted =
+                EXCEPTIONS.iter().any(|(of, which, _)| (of, which) == (&name.as_str(), field));
             let same = ours[field] == theirs[field];
             if same == excepted {
                 let (ours, theirs) = (&ours[field], &theirs[field]);

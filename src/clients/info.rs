@@ -67,7 +67,8 @@ fn flags(client: &Client) -> String {
         (client.session.no_evict, 'e'),
         (client.session.no_touch, 'T'),
     ];
-    let flags: String = letters.into_iter().filter(|(is, _)| *is).map(|(_, letter)| letter).collect();
+    let flags: String =
+        letters.into_iter().filter(|(is, _)| *is).map(|(_, letter)| letter).collect();
     if flags.is_empty() { "N".to_owned() } else { flags }
 }
 

@@ -21,13 +21,21 @@ pub struct Own {
 /// Commands of the server without subcommands.
 const GROUPS: &[&[Own]] = &[connection::COMMANDS, transactions::COMMANDS, server::COMMANDS];
 
-/// Commands of the server with subcommands: those of the engine, and those of the server, one
-/// list per module.
-const CONTAINERS: &[(&Own, &[Command], &[&[Own]])] = &[
-    (&client::CLIENT, &[], &[client::SUBCOMMANDS]),
-    (&command::COMMAND, &[], &[command::SUBCOMMANDS]),
-    (&debug::DEBUG, DEBUG_SUBCOMMANDS, &[]),
-    (&memory::MEMORY, MEMORY_SUBCOMMANDS, &[]),
+/// A command with subcommands.
+struct Container {
+    own: &'static Own,
+    /// Subcommands that work on keys.
+    of_engine: &'static [Command],
+    /// Those of the server, one list per module.
+    of_server: &'static [&'static [Own]],
+}
+
+/// Commands with subcommands, but for those that are the engine's as a whole.
+const CONTAINERS: &[Container] = &[
+    Container { own: &client::CLIENT, of_engine: &[], of_server: &[client::SUBCOMMANDS] },
+    Container { own: &command::COMMAND, of_engine: &[], of_server: &[command::SUBCOMMANDS] },
+    Container { own: &debug::DEBUG, of_engine: DEBUG_SUBCOMMANDS, of_server: &[] },
+    Container { own: &memory::MEMORY, of_engine: MEMORY_SUBCOMMANDS, of_server: &[] },
 ];
 
 /// All commands under the names in force.
@@ -43,11 +51,11 @@ pub fn build(renames: &[(String, String)]) -> Result<Table, String> {
         subcommands: subcommands.iter().map(engine).collect(),
     }));
     listed.extend(GROUPS.iter().copied().flatten().map(own));
-    listed.extend(CONTAINERS.iter().map(|(container, of_engine, of_server)| {
-        let of_server = of_server.iter().copied().flatten().map(own);
+    listed.extend(CONTAINERS.iter().map(|container| {
+        let of_server = container.of_server.iter().copied().flatten().map(own);
         Listed {
-            subcommands: of_engine.iter().map(engine).chain(of_server).collect(),
-            ..own(container)
+            subcommands: container.of_engine.iter().map(engine).chain(of_server).collect(),
+            ..own(container.own)
         }
     }));
     Table::new(listed, renames)

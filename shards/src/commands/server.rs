@@ -2,7 +2,7 @@
 
 mod dbsize;
 pub mod debug_digest;
-mod debug_object;
+pub mod debug_object;
 mod debug_populate;
 mod flush;
 mod memory_usage;

@@ -18,7 +18,8 @@ pub struct Spec {
     /// Big-O and what N stands for.
     pub complexity: &'static str,
     /// Arguments after the name, in the notation of Valkey's documentation:
-    /// `key value [NX | XX] [EX seconds | PX milliseconds]`. `COMMAND DOCS` derives its tree from it.
+    /// `key value [NX | XX] [EX seconds | PX milliseconds]`. `COMMAND DOCS` derives its tree from
+    /// it.
     pub syntax: &'static str,
     /// How many arguments, the name included.
     pub arity: Arity,
@@ -37,7 +38,8 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A specification with nothing said yet; constants are written as `Spec { .., ..Spec::EMPTY }`.
+    /// A specification with nothing said yet; constants are written as
+    /// `Spec { .., ..Spec::EMPTY }`.
     pub const EMPTY: Self = Self {
         name: "",
         group: Group::Generic,

@@ -6,8 +6,13 @@ use crate::commands::spec::{Command, Flag, Spec};
 use crate::commands::{bitmap, connection, generic, server, string};
 
 /// The groups' lists.
-pub const GROUPS: &[&[Command]] =
-    &[string::COMMANDS, bitmap::COMMANDS, generic::COMMANDS, server::COMMANDS, connection::COMMANDS];
+pub const GROUPS: &[&[Command]] = &[
+    string::COMMANDS,
+    bitmap::COMMANDS,
+    generic::COMMANDS,
+    server::COMMANDS,
+    connection::COMMANDS,
+];
 
 /// Containers and their subcommands. What is not here of DEBUG and MEMORY is the server's: see
 /// `server::DEBUG_SUBCOMMANDS` and `server::MEMORY_SUBCOMMANDS`.

@@ -29,15 +29,8 @@ pub const COMMAND: Own = Own {
 };
 
 /// Its subcommands.
-pub const SUBCOMMANDS: &[Own] = &[
-    COUNT,
-    docs::DOCS,
-    getkeys::GETKEYS,
-    getkeys::GETKEYSANDFLAGS,
-    HELP,
-    info::INFO,
-    list::LIST,
-];
+pub const SUBCOMMANDS: &[Own] =
+    &[COUNT, docs::DOCS, getkeys::GETKEYS, getkeys::GETKEYSANDFLAGS, HELP, info::INFO, list::LIST];
 
 /// What all of them have in common.
 const EACH: Spec = Spec {

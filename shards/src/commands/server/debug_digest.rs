@@ -27,7 +27,7 @@ pub(super) const DIGEST: Command = Command {
         since: "1.0.0",
         summary: "Returns a digest of all keys and values.",
         complexity: "O(N), N being the size of all keys and values.",
-        arity: Arity::Exactly(2),
+        arity: Arity::AtLeast(2),
         flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale]),
         spread: Spread::Everywhere(Merge::Digest),
         ..Spec::EMPTY

@@ -28,7 +28,7 @@ pub(super) const OBJECT: Command = Command {
 };
 
 /// The one answer of DEBUG to what it cannot make sense of.
-pub(super) fn usage_error(subcommand: &[u8]) -> Error {
+pub fn usage_error(subcommand: &[u8]) -> Error {
     let shown = String::from_utf8_lossy(subcommand);
     Error::Owned(format!(
         "ERR unknown subcommand or wrong number of arguments for '{shown}'. Try DEBUG HELP."

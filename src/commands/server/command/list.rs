@@ -77,7 +77,9 @@ impl Filter<'_> {
                 let is = |name: &str| name.as_bytes().eq_ignore_ascii_case(category);
                 categories(call.spec).into_iter().any(is)
             }
-            Self::Pattern(pattern) => glob::matches(pattern, call.spec.name.as_bytes()),
+            Self::Pattern(pattern) => {
+                glob::matches_ignoring_case(pattern, call.spec.name.as_bytes())
+            }
         }
     }
 }

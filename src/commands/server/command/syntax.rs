@@ -52,7 +52,10 @@ pub(super) fn parse(spec: &'static Spec) -> Vec<Argument> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Node {
     Word(&'static str),
-    Group { is_optional: bool, alternatives: Vec<Vec<Node>> },
+    Group {
+        is_optional: bool,
+        alternatives: Vec<Vec<Node>>,
+    },
     /// `...`: what stands before it comes again.
     Again,
 }
@@ -238,13 +241,13 @@ fn kind(name: &str, spec: &Spec) -> &'static str {
         "pattern" | "by-pattern" | "get-pattern" | "match-pattern" => "pattern",
         "unix-time-seconds" | "unix-time-milliseconds" => "unix-time",
         "height" | "latitude" | "longitude" | "radius" | "score" | "width" => "double",
-        "bit" | "client-id" | "count" | "cursor" | "db" | "decrement" | "destination-db" | "end"
-        | "end-slot" | "entries-added" | "entriesread" | "frequency" | "idle" | "increment"
-        | "index" | "index1" | "index2" | "len" | "limit" | "maxage" | "milliseconds"
-        | "min-match-len" | "ms" | "not-client-id" | "not-db" | "num-matches" | "numfields"
-        | "numkeys" | "numlocal" | "numreplicas" | "offset" | "port" | "protover" | "rank"
-        | "seconds" | "slot" | "start" | "start-slot" | "stop" | "timeout" | "ttl" | "version"
-        | "weight" => "integer",
+        "bit" | "client-id" | "count" | "cursor" | "db" | "decrement" | "destination-db"
+        | "end" | "end-slot" | "entries-added" | "entriesread" | "frequency" | "idle"
+        | "increment" | "index" | "index1" | "index2" | "len" | "limit" | "maxage"
+        | "milliseconds" | "min-match-len" | "ms" | "not-client-id" | "not-db" | "num-matches"
+        | "numfields" | "numkeys" | "numlocal" | "numreplicas" | "offset" | "port" | "protover"
+        | "rank" | "seconds" | "slot" | "start" | "start-slot" | "stop" | "timeout" | "ttl"
+        | "version" | "weight" => "integer",
         _ => "string",
     }
 }
