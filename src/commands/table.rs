@@ -4,6 +4,7 @@ use shards::commands::server::{DEBUG_SUBCOMMANDS, MEMORY_SUBCOMMANDS};
 use shards::commands::spec::{Command, Spec};
 use shards::commands::table::{CONTAINERS as ENGINE_CONTAINERS, GROUPS as ENGINE_GROUPS};
 
+use crate::commands::config;
 use crate::commands::connection::{self, client};
 use crate::commands::server::{self, command, debug, memory};
 use crate::commands::transactions;
@@ -26,6 +27,7 @@ const GROUPS: &[&[Own]] = &[connection::COMMANDS, transactions::COMMANDS, server
 const CONTAINERS: &[(&Own, &[Command], &[&[Own]])] = &[
     (&client::CLIENT, &[], &[client::SUBCOMMANDS]),
     (&command::COMMAND, &[], &[command::SUBCOMMANDS]),
+    (&config::CONFIG, &[], &[config::SUBCOMMANDS]),
     (&debug::DEBUG, DEBUG_SUBCOMMANDS, &[]),
     (&memory::MEMORY, MEMORY_SUBCOMMANDS, &[]),
 ];

@@ -119,9 +119,10 @@ impl Counters {
     #[cold]
     pub fn erred_code(&mut self, code: &str) {
         self.error_replies += 1;
+        let has_room = self.errors.len() < ERROR_CODES_MAX;
         match self.errors.iter_mut().find(|(known, _)| known == code) {
             Some((_, count)) => *count += 1,
-            None if self.errors.len() < ERROR_CODES_MAX => self.errors.push((code.to_owned(), 1)),
+            None if has_room => self.errors.push((code.to_owned(), 1)),
             None => {}
         }
     }
