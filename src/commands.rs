@@ -1,6 +1,8 @@
 //! Commands that touch the server, one file each, and the table of all commands.
 
+pub mod config;
 pub mod connection;
+mod help;
 pub mod server;
 pub mod transactions;
 pub mod table;

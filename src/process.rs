@@ -130,6 +130,12 @@ impl Supervisor {
     }
 }
 
+/// The error in the system's words, without the number that Rust appends.
+pub fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error ").next().unwrap_or_default().to_owned()
+}
+
 fn send(socket: &OsString, news: &str) -> io::Result<()> {
     let address = match socket.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
@@ -158,5 +164,12 @@ mod tests {
     fn a_supervisor_that_is_gone_is_no_trouble() {
         Supervisor::Systemd("/nosuch/socket".into()).tell_ready();
         Supervisor::None.tell_ready();
+    }
+
+    #[test]
+    fn errors_are_told_without_numbers() {
+        let error = io::Error::from_raw_os_error(libc::EADDRINUSE);
+        assert_eq!(plain(&error), "Address already in use");
+        assert_eq!(plain(&io::Error::other("by us")), "by us");
     }
 }

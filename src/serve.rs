@@ -27,7 +27,8 @@ use crate::reactor::wake::Wake;
 /// How long a shard sleeps in its ring at most: glommio's own events wait that long.
 const HOT_SLEEP: Duration = Duration::from_millis(1);
 /// How often a shard looks after timeouts, and after background work when it has nothing else.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(TICK_MILLIS);
+const TICK_MILLIS: u64 = 100;
 /// Background work in one go, at most: a quarter of the interval.
 const BACKGROUND_MICROS: u64 = 25_000;
 /// Empty sleeps in the ring after which a shard parks in glommio.
@@ -172,7 +173,7 @@ impl Served {
     /// Background work: a slice when there are requests too, more when there are not.
     fn background(&mut self) {
         let start = Monotonic::now();
-        let due = 100 <= start.millis_since(self.last_tick);
+        let due = TICK_MILLIS <= start.millis_since(self.last_tick);
         if due {
             self.last_tick = start;
             self.core.tick();
@@ -191,6 +192,7 @@ impl Served {
             }
             Completion::Sent(token, buffer) => {
                 core.counters.bytes_out += buffer.len() as u64;
+                core.counters.writes += 1;
                 if let Some(client) = core.client(token) {
                     client.figures.bytes_out += buffer.len() as u64;
                     client.sending = 0;
@@ -250,6 +252,7 @@ impl Served {
             let Some(client) = core.client(token) else { continue };
             client.dirty = false;
             if !core.within_output_limits(token) {
+                core.counters.output_limit_cuts += 1;
                 core.remove_client(token);
                 continue;
             }
@@ -334,9 +337,17 @@ pub fn start_control(
 }
 
 async fn run_control(mut control: Control) -> io::Result<Stop> {
-    let park = Park::new(control.mailbox.bell(Sleep::Parked).duplicate()?);
+    let bell = control.mailbox.bell(Sleep::Parked);
+    let park = Park::new(bell.duplicate()?);
+    glommio::spawn_local(ring_at_intervals(bell.duplicate()?)).detach();
+    let mut last_tick = Monotonic::now();
     loop {
-        control.node.now = Monotonic::now();
+        let now = Monotonic::now();
+        control.node.now = now;
+        if TICK_MILLIS <= now.millis_since(last_tick) {
+            last_tick = now;
+            control.tick();
+        }
         let busy = control.read_mail();
         let left = control.mailbox.flush();
         if let Some(stop) = control.stop {

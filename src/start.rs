@@ -10,13 +10,12 @@ pub mod wait;
 
 use std::env;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::parse::Loaded;
 use crate::config::table::Config;
 use crate::log;
-use crate::process::{Process, Supervisor, VALKEY_VERSION, VERSION};
+use crate::process::{Process, Supervisor, plain, VALKEY_VERSION, VERSION};
 use crate::reactor::cpus;
 
 /// Why the process does not start.
@@ -139,12 +138,6 @@ fn absolute(path: &Path) -> Option<PathBuf> {
     Some(std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()))
 }
 
-/// The error in the system's words, without the number that Rust appends.
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error ").next().unwrap_or_default().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,12 +157,5 @@ mod tests {
         check(4, &[3, 2], &[2, 3], Some((4, &[3, 2, 3, 2])));
         check(1, &[3, 2], &[2, 3], Some((1, &[3])));
         check(0, &[1], &[2, 3], None);
-    }
-
-    #[test]
-    fn errors_are_told_without_numbers() {
-        let error = io::Error::from_raw_os_error(libc::EADDRINUSE);
-        assert_eq!(plain(&error), "Address already in use");
-        assert_eq!(plain(&io::Error::other("by us")), "by us");
     }
 }

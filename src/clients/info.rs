@@ -26,7 +26,7 @@ pub fn line(client: &Client, node: &Node) -> String {
     let (addr, laddr) = (address(client.peer, &node.config), address(client.local, &node.config));
     let (name, flags) = (text(&session.name), flags(client));
     let (age, idle) = (seconds(figures.connected), seconds(figures.active));
-    let capa = if session.capa_redirect { "r" } else { "" };
+    let capa = capa(client);
     let multi = client.multi.as_ref().map_or(-1, |multi| signed(multi.requests.len()));
     let resp = match session.protocol {
         Protocol::Resp2 => 2,
@@ -59,7 +59,7 @@ pub fn line(client: &Client, node: &Node) -> String {
 }
 
 /// One letter for each thing that is special about a client, or `N`.
-fn flags(client: &Client) -> String {
+pub fn flags(client: &Client) -> String {
     let letters = [
         (client.multi.is_some(), 'x'),
         (client.closing, 'c'),
@@ -70,6 +70,11 @@ fn flags(client: &Client) -> String {
     let flags: String =
         letters.into_iter().filter(|(is, _)| *is).map(|(_, letter)| letter).collect();
     if flags.is_empty() { "N".to_owned() } else { flags }
+}
+
+/// One letter for each thing that a client says it is capable of.
+pub fn capa(client: &Client) -> &'static str {
+    if client.session.capa_redirect { "r" } else { "" }
 }
 
 /// Bytes that a client takes.

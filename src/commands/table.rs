@@ -4,6 +4,7 @@ use shards::commands::server::{DEBUG_SUBCOMMANDS, MEMORY_SUBCOMMANDS};
 use shards::commands::spec::{Command, Spec};
 use shards::commands::table::{CONTAINERS as ENGINE_CONTAINERS, GROUPS as ENGINE_GROUPS};
 
+use crate::commands::config;
 use crate::commands::connection::{self, client};
 use crate::commands::server::{self, command, debug, memory};
 use crate::commands::transactions;
@@ -21,6 +22,7 @@ pub struct Own {
 /// Commands of the server without subcommands.
 const GROUPS: &[&[Own]] = &[connection::COMMANDS, transactions::COMMANDS, server::COMMANDS];
 
+<<<<<<< HEAD
 /// A command with subcommands.
 struct Container {
     own: &'static Own,
@@ -36,6 +38,16 @@ const CONTAINERS: &[Container] = &[
     Container { own: &command::COMMAND, of_engine: &[], of_server: &[command::SUBCOMMANDS] },
     Container { own: &debug::DEBUG, of_engine: DEBUG_SUBCOMMANDS, of_server: &[] },
     Container { own: &memory::MEMORY, of_engine: MEMORY_SUBCOMMANDS, of_server: &[] },
+=======
+/// Commands of the server with subcommands: those of the engine, and those of the server, one
+/// list per module.
+const CONTAINERS: &[(&Own, &[Command], &[&[Own]])] = &[
+    (&client::CLIENT, &[], &[client::SUBCOMMANDS]),
+    (&command::COMMAND, &[], &[command::SUBCOMMANDS]),
+    (&config::CONFIG, &[], &[config::SUBCOMMANDS]),
+    (&debug::DEBUG, DEBUG_SUBCOMMANDS, &[]),
+    (&memory::MEMORY, MEMORY_SUBCOMMANDS, &[]),
+>>>>>>> b9150aa977a9de9343f5b33197769914aaf937ef
 ];
 
 /// All commands under the names in force.

@@ -8,9 +8,8 @@ use crate::clients::client::Client;
 use crate::config::choices::MaxmemoryPolicy;
 use crate::config::table::Config;
 use crate::coordination::core::{Core, LogLimits, Pause};
-use crate::coordination::counters::Counters;
-use crate::coordination::node::Node;
-use crate::coordination::query::{Answer, ClientFilter, DbFigures, Figures, Query};
+use crate::coordination::filter::ClientFilter;
+use crate::coordination::query::{Answer, DbFigures, Figures, Query};
 use crate::reactor::clock::Monotonic;
 
 /// Keys looked at for the average time to live of a database.
@@ -23,7 +22,7 @@ impl Core {
             Query::Configure(config) => self.configure(config),
             Query::Figures => return Answer::Figures(Box::new(self.figures())),
             Query::ResetStats => {
-                self.counters = Counters::new(self.node.table.ids);
+                self.counters.reset();
                 self.shard.keyspace.stats = Default::default();
             }
             Query::ListClients(filter) => return Answer::Clients(self.list_clients(&filter)),
@@ -58,6 +57,7 @@ impl Core {
             reply_bytes: bytes(config.commandlog_reply_larger_than),
         };
         self.shard.effects.classes = config.notify_keyspace_events.classes();
+        self.counters.tracks_latency = config.latency_tracking;
         self.node.config = config;
     }
 
@@ -103,18 +103,20 @@ impl Core {
             ),
             table_bytes: keyspace.dbs.iter().map(|db| db.memory() as u64).sum(),
             mailbox_depth: self.mailbox.depth(),
+            rates: self.samples.rates(),
+            garbage: keyspace.garbage.iter().map(|db| db.len() as u64).sum(),
         }
     }
 
     fn list_clients(&self, filter: &ClientFilter) -> Vec<(u64, String)> {
         let clients = self.clients.iter().flatten();
-        let matching = clients.filter(|client| matches(client, filter, &self.node));
+        let matching = clients.filter(|client| filter.matches(client, &self.node));
         matching.map(|client| (client.id, crate::clients::info::line(client, &self.node))).collect()
     }
 
     fn kill_clients(&mut self, filter: &ClientFilter) -> u64 {
         let clients = self.clients.iter().flatten();
-        let matching = clients.filter(|client| matches(client, filter, &self.node));
+        let matching = clients.filter(|client| filter.matches(client, &self.node));
         let tokens: Vec<_> = matching.map(|client| (client.token, client.away)).collect();
         for &(token, away) in &tokens {
             // One whose batch is under way may be the one that asks: it is given its reply first.
@@ -125,24 +127,6 @@ impl Core {
         }
         tokens.len() as u64
     }
-}
-
-fn matches(client: &Client, filter: &ClientFilter, node: &Node) -> bool {
-    let address = |address: Option<std::net::SocketAddr>, wanted: &Option<String>| {
-        wanted.as_ref().is_none_or(|wanted| {
-            crate::clients::info::address(address, &node.config) == *wanted
-        })
-    };
-    let seconds = |since: Monotonic| node.now.millis_since(since) / 1000;
-    !filter.nobody
-        && (filter.ids.is_empty() || filter.ids.contains(&client.id))
-        && !filter.not_ids.contains(&client.id)
-        && address(client.peer, &filter.addr)
-        && address(client.local, &filter.laddr)
-        && filter.name.as_ref().is_none_or(|name| *name == client.session.name)
-        && filter.min_age.is_none_or(|age| age <= seconds(client.figures.connected))
-        && filter.min_idle.is_none_or(|idle| idle <= seconds(client.figures.active))
-        && filter.db.is_none_or(|db| db == client.session.db)
 }
 
 /// What of the configuration the engine needs.

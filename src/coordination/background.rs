@@ -1,10 +1,7 @@
-//! What a shard does besides requests: expiry, eviction, freeing, timeouts, the command logs.
+//! What a shard does besides requests: expiry, eviction, freeing, timeouts.
 
 use crate::clients::client::Client;
-use crate::coordination::call::Call;
 use crate::coordination::core::Core;
-use crate::coordination::letter::Letter;
-use crate::coordination::query::{LogKind, SlowEntry};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::ring::Token;
 
@@ -14,9 +11,6 @@ const SLICE_KEYS: usize = 64;
 const SLICE_ENTRIES: usize = 2048;
 /// Keys evicted at most before one command runs: then it runs though memory is still short.
 const EVICTED_PER_COMMAND: usize = 1024;
-/// Arguments, and bytes of one, that the command logs keep.
-const LOG_ARGS_MAX: usize = 32;
-const LOG_ARG_BYTES_MAX: usize = 128;
 
 impl Core {
     /// A slice of background work; true if there is more to do at once.
@@ -42,6 +36,7 @@ impl Core {
     /// What is due some times a second: timeouts of clients, the end of a pause.
     pub fn tick(&mut self) {
         let now = self.node.now;
+        self.samples.take(&self.counters, now);
         if self.pause.is_some_and(|pause| pause.millis <= now.millis_since(pause.since)) {
             self.end_pause();
             self.settle();
@@ -97,84 +92,5 @@ impl Core {
             }
         }
         true
-    }
-
-    /// Reports a command that took long or was large.
-    #[cold]
-    pub(super) fn log_command(
-        &mut self,
-        call: &Call,
-        args: &[&[u8]],
-        ticks: u64,
-        reply_bytes: usize,
-    ) {
-        use shards::commands::spec::Flag;
-        if call.spec.flags.has(Flag::SkipCommandLog) {
-            return;
-        }
-        let limits = self.log_limits;
-        let request_bytes: usize = args.iter().map(|arg| arg.len()).sum();
-        let amounts = [
-            (LogKind::Slow, limits.ticks <= ticks, self.node.tick_rate.micros(ticks)),
-            (
-                LogKind::LargeRequest,
-                limits.request_bytes <= request_bytes,
-                request_bytes as u64,
-            ),
-            (LogKind::LargeReply, limits.reply_bytes <= reply_bytes, reply_bytes as u64),
-        ];
-        let time = self.shard.keyspace.now.seconds();
-        let control = self.control();
-        for (kind, wanted, amount) in amounts {
-            if wanted {
-                let entry = SlowEntry {
-                    kind,
-                    time,
-                    amount,
-                    args: shortened(args),
-                    addr: None,
-                    name: Vec::new(),
-                    client: 0,
-                };
-                self.mailbox.send(control, Letter::Logged(Box::new(entry)));
-            }
-        }
-    }
-}
-
-/// Arguments as the command logs keep them: at most 32, of at most 128 bytes each; what is left
-/// out is told in words, as Valkey does.
-fn shortened(args: &[&[u8]]) -> Vec<Vec<u8>> {
-    let kept = if args.len() <= LOG_ARGS_MAX { args.len() } else { LOG_ARGS_MAX - 1 };
-    let shorten = |arg: &&[u8]| {
-        if arg.len() <= LOG_ARG_BYTES_MAX {
-            return arg.to_vec();
-        }
-        let mut short = arg[..LOG_ARG_BYTES_MAX].to_vec();
-        let left = arg.len() - LOG_ARG_BYTES_MAX;
-        short.extend_from_slice(format!("... ({left} more bytes)").as_bytes());
-        short
-    };
-    let mut list: Vec<Vec<u8>> = args[..kept].iter().map(shorten).collect();
-    if kept < args.len() {
-        list.push(format!("... ({} more arguments)", args.len() - kept).into_bytes());
-    }
-    list
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_requests_are_logged_in_short() {
-        let long = [b'x'; 130];
-        let short = shortened(&[b"set", &long]);
-        assert_eq!(short[0], b"set");
-        assert!(short[1].ends_with(b"x... (2 more bytes)"));
-        let many = [&b"a"[..]; 40];
-        let short = shortened(&many);
-        assert_eq!(short.len(), 32);
-        assert_eq!(short[31], b"... (9 more arguments)");
     }
 }

@@ -3,19 +3,25 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use shards::commands::spec::Flag;
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
 use crate::config::table::Config;
 use crate::coordination::batch::{Batch, Parsed, with_args};
-use crate::coordination::call::Run;
+use crate::coordination::call::{Call, Run};
 use crate::coordination::control_ctx::{ControlCtx, Outcome, Then};
-use crate::coordination::counters::CallCounters;
+use crate::coordination::command_log::{CommandLogs, Ended, shown};
+use crate::coordination::counters::Counters;
 use crate::coordination::letter::Letter;
 use crate::coordination::mailbox::Mailbox;
 use crate::coordination::node::Node;
 use crate::coordination::query::{Answer, Query, SlowEntry};
-use crate::reactor::clock::ticks;
+use crate::log;
+use crate::process::Process;
+use crate::reactor::allocator::used_memory;
+use crate::reactor::clock::{self, Monotonic, ticks};
+use crate::reactor::system;
 
 /// Node-wide state, and commands that wait for the shards' answers.
 #[derive(Debug)]
@@ -24,12 +30,24 @@ pub struct Control {
     pub mailbox: Mailbox<Letter>,
     /// What it knows of the node; shards have copies.
     pub node: Node,
-    /// Counters of the commands that run here, by number.
-    pub calls: Vec<CallCounters>,
-    /// Commands for the command logs, the newest last; each log is cut to its length when read.
-    pub logged: Vec<(u64, SlowEntry)>,
-    /// The number of the next entry in `logged`.
-    pub logged_next: u64,
+    /// The process: its files and its end.
+    pub process: &'static Process,
+    /// What it counts of the commands that run here.
+    pub counters: Counters,
+    /// The command logs.
+    pub logs: CommandLogs,
+    /// CLIENT PAUSE, while it lasts.
+    pub pause: Option<Paused>,
+    /// Bytes in use when the process had started.
+    pub memory_at_start: u64,
+    /// The most bytes that were in use, as far as was noticed.
+    pub memory_peak: u64,
+    /// A name for this run of the process, 40 hexadecimal digits.
+    pub run_id: String,
+    /// A name for the history of the dataset, 40 hexadecimal digits.
+    pub replid: String,
+    /// When the process started, in seconds since the epoch.
+    pub started_at: u64,
     /// Why the process is to stop, once somebody asked for it.
     pub stop: Option<Stop>,
     questions: HashMap<u64, Question>,
@@ -45,24 +63,50 @@ pub enum Stop {
     Signal(i32),
 }
 
+/// Requests are held back.
+#[derive(Clone, Copy, Debug)]
+pub struct Paused {
+    /// Until this many milliseconds after `since`.
+    pub millis: u64,
+    /// From when on.
+    pub since: Monotonic,
+    /// All requests, not just those that may write.
+    pub all: bool,
+}
+
+impl Paused {
+    /// Milliseconds it still lasts.
+    pub fn left(&self, now: Monotonic) -> u64 {
+        self.millis.saturating_sub(now.millis_since(self.since))
+    }
+}
+
 #[derive(Debug)]
 struct Question {
     /// The batch whose request asked; `None` if control itself did.
     batch: Option<Box<Batch>>,
     then: Option<Then>,
+    /// The time-stamp counter when the request began.
+    started: u64,
     answers: Vec<Option<Answer>>,
 }
 
 impl Control {
     /// The control thread's state.
-    pub fn new(mailbox: Mailbox<Letter>, node: Node) -> Self {
-        let calls = vec![CallCounters::default(); node.table.ids];
+    pub fn new(mailbox: Mailbox<Letter>, node: Node, process: &'static Process) -> Self {
+        let counters = Counters::new(node.table.ids, node.config.latency_tracking);
         Self {
             mailbox,
             node,
-            calls,
-            logged: Vec::new(),
-            logged_next: 0,
+            process,
+            counters,
+            logs: CommandLogs::default(),
+            pause: None,
+            memory_at_start: used_memory(),
+            memory_peak: 0,
+            run_id: system::random_name(),
+            replid: system::random_name(),
+            started_at: clock::wall().seconds(),
             stop: None,
             questions: HashMap::new(),
             next_question: 0,
@@ -83,10 +127,7 @@ impl Control {
                 match letter {
                     Letter::Batch(batch) => self.run(batch),
                     Letter::Answer(number, answer) => self.answered(peer, number, answer),
-                    Letter::Logged(entry) => {
-                        self.logged.push((self.logged_next, *entry));
-                        self.logged_next += 1;
-                    }
+                    Letter::Logged(entry) => self.logs.add(*entry, &self.node.config),
                     Letter::Release(_)
                     | Letter::Unwatch(_)
                     | Letter::Connection(_)
@@ -97,8 +138,17 @@ impl Control {
         any
     }
 
+    /// What is due some times a second.
+    pub fn tick(&mut self) {
+        self.memory_peak = self.memory_peak.max(used_memory());
+        let now = self.node.now;
+        self.pause = self.pause.filter(|pause| 0 < pause.left(now));
+    }
+
     /// Puts a new configuration in force here; the returned order does so on the shards.
     pub fn configure(&mut self, config: Config) -> Query {
+        log::set(config.loglevel, config.log_format);
+        self.counters.tracks_latency = config.latency_tracking;
         let config = Arc::new(config);
         self.node.config = Arc::clone(&config);
         Query::Configure(config)
@@ -106,14 +156,20 @@ impl Control {
 
     /// Gives every shard an order whose outcome nobody waits for.
     pub fn order(&mut self, query: &Query) {
-        self.ask(query, None, None);
+        self.ask(query, None, None, 0);
     }
 
-    fn ask(&mut self, query: &Query, batch: Option<Box<Batch>>, then: Option<Then>) {
+    fn ask(
+        &mut self,
+        query: &Query,
+        batch: Option<Box<Batch>>,
+        then: Option<Then>,
+        started: u64,
+    ) {
         let number = self.next_question;
         self.next_question += 1;
         let answers = (0..self.shards()).map(|_| None).collect();
-        self.questions.insert(number, Question { batch, then, answers });
+        self.questions.insert(number, Question { batch, then, started, answers });
         for shard in 0..self.shards() {
             self.mailbox.send(shard, Letter::Query(number, query.clone()));
         }
@@ -128,7 +184,8 @@ impl Control {
         let question = self.questions.remove(&number).expect("it was just there");
         let answers = question.answers.into_iter().flatten().collect();
         if let (Some(batch), Some(then)) = (question.batch, question.then) {
-            self.step(batch, |ctx| then(ctx, answers).map(|()| Outcome::Done));
+            let go_on = |ctx: &mut ControlCtx<'_>| then(ctx, answers).map(|()| Outcome::Done);
+            self.step(batch, question.started, go_on);
         }
     }
 
@@ -138,17 +195,18 @@ impl Control {
         let Some(Run::Control(run)) = parsed.call.map(|call| call.run) else {
             unreachable!("only control's commands come here")
         };
-        self.step(batch, run);
+        self.step(batch, ticks(), run);
     }
 
     /// Does one step of a batch's request, and sends the batch home if that was the last.
     fn step(
         &mut self,
         mut batch: Box<Batch>,
+        started: u64,
         run: impl FnOnce(&mut ControlCtx<'_>) -> Result<Outcome, Error>,
     ) {
         let mut replies = std::mem::take(&mut batch.replies);
-        let (written, started) = (replies.len(), ticks());
+        let written = replies.len();
         let (source, parsed) = current(&batch);
         let call = parsed.call.expect("only known commands come here");
         let outcome = with_args(source.0, source.1, parsed, |args| {
@@ -160,27 +218,51 @@ impl Control {
                 control: self,
             })
         });
-        let counters = &mut self.calls[call.id];
-        counters.ticks += ticks().wrapping_sub(started);
-        let asked = match outcome {
-            Ok(Outcome::Ask(query, then)) => Some((query, then)),
-            Ok(Outcome::Done) => {
-                counters.calls += 1;
-                None
+        let failed = match outcome {
+            Ok(Outcome::Ask(query, then)) => {
+                batch.replies = replies;
+                return self.ask(&query, Some(batch), Some(then), started);
             }
+            Ok(Outcome::Done) => false,
             Err(error) => {
-                counters.calls += 1;
-                counters.failed += 1;
                 replies.truncate(written);
+                self.counters.erred(&error);
                 error.write(&mut replies);
-                None
+                true
             }
         };
+        let took = ticks().wrapping_sub(started);
+        self.counters.ran(call.id, took, failed);
+        let reply_bytes = replies.len() - written;
         batch.replies = replies;
-        match asked {
-            Some((query, then)) => self.ask(&query, Some(batch), Some(then)),
-            None => self.send_home(batch),
-        }
+        self.log_command(&batch, call, took, reply_bytes);
+        self.send_home(batch);
+    }
+
+    /// Reports a command that took long or was large. The entry goes by the client's home, which
+    /// knows the client's name.
+    fn log_command(&mut self, batch: &Batch, call: &Call, took: u64, reply_bytes: usize) {
+        let ((input, ranges), parsed) = current(batch);
+        with_args(input, ranges, parsed, |args| {
+            let request_bytes = args.iter().map(|arg| arg.len()).sum();
+            let micros = self.node.tick_rate.micros(took);
+            let ended = Ended { micros, request_bytes, reply_bytes };
+            if call.spec.flags.has(Flag::SkipCommandLog) {
+                return;
+            }
+            for (kind, amount) in ended.logs(&self.node.config) {
+                let entry = Box::new(SlowEntry {
+                    kind,
+                    time: clock::wall().seconds(),
+                    amount,
+                    args: shown(call.spec, args),
+                    client: (batch.home, batch.token),
+                    addr: String::new(),
+                    name: Vec::new(),
+                });
+                self.mailbox.send(batch.home, Letter::Logged(entry));
+            }
+        });
     }
 
     fn send_home(&mut self, mut batch: Box<Batch>) {

@@ -18,6 +18,8 @@ use crate::coordination::letter::{Connection, Letter, Release};
 use crate::coordination::locks::{Claims, Locks, Mode, Ticket};
 use crate::coordination::mailbox::{Mailbox, Peer};
 use crate::coordination::node::Node;
+use crate::coordination::query::SlowEntry;
+use crate::coordination::samples::Samples;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{Monotonic, ticks};
 use crate::reactor::ring::Token;
@@ -100,6 +102,12 @@ pub struct Core {
     pub(super) visitors: Shard,
     /// The time-stamp counter when the last command ended.
     pub(super) tick: u64,
+    /// Rates of the last moments.
+    pub(super) samples: Samples,
+    /// The client for whom commands run, and its home: for the command logs.
+    pub(super) serving: (Peer, Token),
+    /// Entries for the command logs whose client is being worked on.
+    pub(super) unsigned: Vec<Box<SlowEntry>>,
     number: u16,
     spare: Vec<Vec<u8>>,
     spare_batches: Vec<Box<Batch>>,
@@ -114,7 +122,8 @@ impl Core {
         shard.keyspace.slots = node.slots.range(number);
         let mut visitors = Shard::new(databases, node.seed, random);
         visitors.effects.keeps_touched = true;
-        let counters = Counters::new(node.table.ids);
+        let counters = Counters::new(node.table.ids, node.config.latency_tracking);
+        let samples = Samples::new(node.now);
         let config = Arc::clone(&node.config);
         let mut core = Self {
             shard,
@@ -134,6 +143,9 @@ impl Core {
             resumed: VecDeque::new(),
             visitors,
             tick: 0,
+            samples,
+            serving: Default::default(),
+            unsigned: Vec::new(),
             number,
             spare: Vec::new(),
             spare_batches: Vec::new(),
@@ -166,6 +178,7 @@ impl Core {
         self.shard.keyspace.now = wall;
         self.visitors.keyspace.now = wall;
         self.tick = ticks();
+        self.counters.turns += 1;
         let limit = self.node.config.maxmemory;
         self.memory_short = limit != 0 && limit < used_memory();
     }
@@ -266,26 +279,55 @@ impl Core {
     ) {
         if self.memory_short && command.spec.flags.has(Flag::DenyOom) && !self.make_room() {
             self.counters.rejected(call.id);
-            Error::Oom.write(out);
+            self.refuse(&Error::Oom, out);
             return;
         }
         let written = out.len();
         let result = self.shard.execute(command, request, out);
+        if let Err(error) = &result {
+            self.counters.erred(error);
+        }
         let took = self.count(call, result.is_err());
+        self.consider_logging(call, request.args, took, out.len() - written);
+    }
+
+    /// Answers an error.
+    #[cold]
+    pub(super) fn refuse(&mut self, error: &Error, out: &mut Vec<u8>) {
+        self.counters.erred(error);
+        error.write(out);
+    }
+
+    /// Logs a command that is done if it took long or is large.
+    #[inline]
+    pub(super) fn consider_logging(
+        &mut self,
+        call: &Call,
+        args: &[&[u8]],
+        took: u64,
+        reply_bytes: usize,
+    ) {
         let limits = &self.log_limits;
         let large = limits.request_bytes != usize::MAX
-            && limits.request_bytes <= request.args.iter().map(|arg| arg.len()).sum::<usize>();
-        if limits.ticks <= took || large || limits.reply_bytes <= out.len() - written {
-            self.log_command(call, request.args, took, out.len() - written);
+            && limits.request_bytes <= args.iter().map(|arg| arg.len()).sum::<usize>();
+        if limits.ticks <= took || large || limits.reply_bytes <= reply_bytes {
+            self.log_command(call, args, took, reply_bytes);
         }
     }
 
     /// Counts a command that ran since the last tick; returns the ticks it took.
     #[inline]
     pub(super) fn count(&mut self, call: &Call, failed: bool) -> u64 {
+        let took = self.lap();
+        self.counters.ran(call.id, took, failed);
+        took
+    }
+
+    /// The ticks since the last lap.
+    #[inline]
+    pub(super) fn lap(&mut self) -> u64 {
         let now = ticks();
         let took = now.wrapping_sub(self.tick);
-        self.counters.ran(call.id, took, failed);
         self.tick = now;
         took
     }
@@ -314,9 +356,8 @@ impl Core {
                         let control = self.control();
                         self.mailbox.send(control, Letter::Answer(number, answer));
                     }
-                    Letter::Answer(..) | Letter::Logged(_) => {
-                        unreachable!("such letters go to control")
-                    }
+                    Letter::Logged(entry) => self.sign(entry),
+                    Letter::Answer(..) => unreachable!("such letters go to control"),
                 }
             }
         }

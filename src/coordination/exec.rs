@@ -136,8 +136,7 @@ impl Core {
                 let request = Self::engine_request(args, batch.passport, parsed.first_key);
                 let replies = &mut batch.replies;
                 if transaction.wholes.is_empty() {
-                    let failed = self.visitors.execute(command, request, replies).is_err();
-                    self.count(call, failed);
+                    self.run_on_visitors(call, command, request, replies);
                 } else {
                     self.exec_on_wholes(transaction, call, args, batch.passport, replies);
                 }
@@ -148,6 +147,7 @@ impl Core {
                     self.run_client(&mut client, call, args, &mut batch.replies);
                     batch.passport = client.passport();
                     self.put_client(client);
+                    self.sign_waiting();
                 }
             }
             Run::Transaction(_) => {
@@ -192,9 +192,7 @@ impl Core {
                 let owners = self.owners(call, args);
                 let Some(&first) = owners.first() else {
                     let request = Self::engine_request(args, passport, (0, 0));
-                    let failed = self.visitors.execute(command, request, out).is_err();
-                    self.count(call, failed);
-                    return;
+                    return self.run_on_visitors(call, command, request, out);
                 };
                 self.move_between(transaction, call, args, first);
                 let at = whole_of(transaction, first);

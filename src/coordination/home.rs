@@ -9,6 +9,7 @@ use shards::resp::parser::Range;
 use shards::resp::reply::Replies;
 
 use crate::clients::client::{Client, Exec, Multi, ReplyMode, Watch};
+use crate::config::choices::Caller;
 use crate::coordination::batch::{Batch, Parsed, Route, with_args};
 use crate::coordination::call::{Call, KeyShape, Run, Step};
 use crate::coordination::client_ctx::ClientCtx;
@@ -17,6 +18,11 @@ use crate::coordination::letter::Letter;
 use crate::coordination::transaction::{Footprint, Kind, Transaction};
 
 const NESTED_MULTI: Error = Error::Text("ERR MULTI calls can not be nested");
+const DEBUG_REFUSED: Error = Error::Text(
+    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can \
+     run it from a local connection, otherwise you need to set this option in the configuration \
+     file, and then restart the server.",
+);
 const WATCH_IN_MULTI: Error = Error::Text("ERR WATCH inside MULTI is not allowed");
 
 /// What became of a request at home.
@@ -52,7 +58,11 @@ impl Core {
     pub(super) fn route(&self, client: &Client, call: Option<&Call>, args: &[&[u8]]) -> (Route, (u32, u64)) {
         const HOME: (Route, (u32, u64)) = (Route::Home, (0, 0));
         let Some(call) = call else { return HOME };
-        if self.pause.is_some() || client.one_by_one() || !call.spec.arity.accepts(args.len()) {
+        if self.pause.is_some()
+            || client.one_by_one()
+            || !call.spec.arity.accepts(args.len())
+            || call.spec.flags.has(Flag::Protected)
+        {
             return HOME;
         }
         self.engine_route(call, args)
@@ -120,6 +130,7 @@ impl Core {
             AtHome::Travels(departure) => self.depart(batch, departure),
         };
         self.put_client(client);
+        self.sign_waiting();
         going_on
     }
 
@@ -171,7 +182,7 @@ impl Core {
                 if let Some(multi) = &mut client.multi {
                     multi.refused = true;
                 }
-                error.write(out);
+                self.refuse(&error, out);
                 AtHome::Done
             }
         };
@@ -197,6 +208,9 @@ impl Core {
         if !call.spec.arity.accepts(args.len()) {
             return Err(Error::WrongArity(call.spec.name.to_owned()));
         }
+        if call.spec.flags.has(Flag::Protected) && !self.may_debug(client) {
+            return Err(DEBUG_REFUSED);
+        }
         if !client.session.authenticated && !call.spec.flags.has(Flag::NoAuth) {
             return Err(Error::NoAuth);
         }
@@ -204,6 +218,12 @@ impl Core {
             return Err(Error::NotInTransaction(call.spec.name));
         }
         Ok(call)
+    }
+
+    /// Whether this client may use DEBUG.
+    fn may_debug(&self, client: &Client) -> bool {
+        let caller = if client.passport().local { Caller::Local } else { Caller::Remote };
+        self.node.config.enable_debug_command.permits(caller)
     }
 
     fn dispatch(
@@ -235,7 +255,7 @@ impl Core {
                     && !self.make_room() =>
             {
                 self.counters.rejected(call.id);
-                Error::Oom.write(out);
+                self.refuse(&Error::Oom, out);
                 AtHome::Done
             }
             Run::Engine(_) => AtHome::Travels(self.engine_departure(call, args)),
@@ -245,8 +265,10 @@ impl Core {
             }
             Run::Control(_) => AtHome::Travels(Departure::Control),
             Run::Transaction(step) => {
+                let (written, errors) = (out.len(), self.counters.error_replies);
                 let outcome = self.step(client, step, args, out);
-                self.count(call, false);
+                let took = self.count(call, errors < self.counters.error_replies);
+                self.consider_logging(call, args, took, out.len() - written);
                 outcome
             }
             Run::Container => unreachable!("refused before"),
@@ -268,9 +290,10 @@ impl Core {
         let result = run(&mut ClientCtx { args, client, replies, node: &self.node });
         if let Err(error) = &result {
             out.truncate(written);
-            error.write(out);
+            self.refuse(error, out);
         }
-        self.count(call, result.is_err());
+        let took = self.count(call, result.is_err());
+        self.consider_logging(call, args, took, out.len() - written);
     }
 
     /// How a command on keys leaves home.
@@ -297,19 +320,21 @@ impl Core {
     fn step(&mut self, client: &mut Client, step: Step, args: &[&[u8]], out: &mut Vec<u8>) -> AtHome {
         let mut replies = Replies { out, protocol: client.session.protocol };
         match step {
-            Step::Multi if client.multi.is_some() => replies.error(&NESTED_MULTI),
+            Step::Multi if client.multi.is_some() => self.refuse(&NESTED_MULTI, replies.out),
             Step::Multi => {
                 client.multi = Some(Box::default());
                 replies.ok();
             }
-            Step::Discard if client.multi.is_none() => replies.error(&Error::DiscardWithoutMulti),
+            Step::Discard if client.multi.is_none() => {
+                self.refuse(&Error::DiscardWithoutMulti, replies.out);
+            }
             Step::Discard => {
                 client.multi = None;
                 self.forget_watches(client);
                 replies.ok();
             }
             Step::Exec => return self.begin_exec(client, replies),
-            Step::Watch if client.multi.is_some() => replies.error(&WATCH_IN_MULTI),
+            Step::Watch if client.multi.is_some() => self.refuse(&WATCH_IN_MULTI, replies.out),
             Step::Watch => return self.begin_watch(client, args),
             Step::Unwatch => {
                 self.forget_watches(client);
@@ -347,14 +372,14 @@ impl Core {
         AtHome::Travels(Departure::Shards(Box::new(transaction)))
     }
 
-    fn begin_exec(&mut self, client: &mut Client, mut replies: Replies<'_>) -> AtHome {
+    fn begin_exec(&mut self, client: &mut Client, replies: Replies<'_>) -> AtHome {
         let Some(multi) = client.multi.take() else {
-            replies.error(&Error::ExecWithoutMulti);
+            self.refuse(&Error::ExecWithoutMulti, replies.out);
             return AtHome::Done;
         };
         if multi.refused {
             self.forget_watches(client);
-            replies.error(&Error::ExecAborted);
+            self.refuse(&Error::ExecAborted, replies.out);
             return AtHome::Changed;
         }
         // The watches go on until EXEC is over: their keys are compared on the way.

@@ -1,12 +1,13 @@
 //! How a batch gets from core to core until it is home again.
 
-use shards::commands::spec::{KeySpec, Find, Merge};
+use shards::commands::spec::{Command, Find, KeySpec, Merge};
 use shards::keyspace::db::Db;
 use shards::resp::reply::Replies;
+use shards::shard::Request;
 
 use crate::clients::client::Watch;
 use crate::coordination::batch::{Batch, Parsed, Route, with_args};
-use crate::coordination::call::Run;
+use crate::coordination::call::{Call, Run};
 use crate::coordination::core::Core;
 use crate::coordination::letter::{Letter, Release};
 use crate::coordination::locks::Claims;
@@ -17,6 +18,7 @@ impl Core {
     /// Carries a batch on as far as it gets on this core, and then to the next.
     pub(super) fn advance(&mut self, mut batch: Box<Batch>) {
         let me = self.me();
+        self.serving = (batch.home, batch.token);
         loop {
             let next = if batch.transaction.is_some() {
                 self.visit(batch)
@@ -184,11 +186,11 @@ impl Core {
         let places = &transaction.visits[transaction.at].places;
         let merged = &mut transaction.merged;
         let mut reply = self.spare_buffer();
-        let mut run = |core: &mut Self, args: &[&[u8]], reply: &mut Vec<u8>| {
+        let run = |core: &mut Self, args: &[&[u8]], reply: &mut Vec<u8>| {
             reply.clear();
             let request = Self::engine_request(args, passport, (0, 0));
-            let failed = core.shard.execute(command, request, reply).is_err();
-            core.count(call, failed);
+            // An error is in the reply, and merged with it.
+            let _ = core.shard.execute(command, request, reply);
         };
         let step = step(command.spec.keys);
         match merge {
@@ -212,6 +214,7 @@ impl Core {
             }
         }
         self.keep_buffer(reply);
+        transaction.ticks += self.lap();
     }
 
     /// Every shard was visited.
@@ -219,7 +222,17 @@ impl Core {
         let kind = batch.transaction.as_ref().expect("the caller looked").kind;
         if let Kind::Parts(merge) = kind {
             let mut transaction = batch.transaction.take().expect("the caller looked");
-            std::mem::take(&mut transaction.merged).write(merge, &mut batch.replies);
+            let Batch { input, ranges, requests, next, replies, .. } = &mut *batch;
+            let written = replies.len();
+            std::mem::take(&mut transaction.merged).write(merge, replies);
+            let parsed = &requests[*next];
+            let call = parsed.call.expect("only known commands make transactions");
+            let failed = self.note_error_reply(&replies[written..]);
+            self.counters.ran(call.id, transaction.ticks, failed);
+            with_args(input, ranges, parsed, |args| {
+                let reply_bytes = replies.len() - written;
+                self.consider_logging(call, args, transaction.ticks, reply_bytes);
+            });
             self.release_all(&transaction, Vec::new());
             batch.next += 1;
             return Some(batch);
@@ -248,11 +261,35 @@ impl Core {
         let Run::Engine(command) = call.run else { unreachable!("others are not gathered") };
         with_args(&batch.input, &batch.ranges, parsed, |args| {
             let request = Self::engine_request(args, batch.passport, parsed.first_key);
-            let failed = self.visitors.execute(command, request, &mut batch.replies).is_err();
-            self.count(call, failed);
+            self.run_on_visitors(call, command, request, &mut batch.replies);
         });
         self.dismiss_visitors(&transaction);
         batch.next += 1;
+    }
+
+    /// Runs a command on the visitors' keyspace.
+    pub(super) fn run_on_visitors(
+        &mut self,
+        call: &Call,
+        command: &'static Command,
+        request: Request<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let written = out.len();
+        let result = self.visitors.execute(command, request, out);
+        if let Err(error) = &result {
+            self.counters.erred(error);
+        }
+        let took = self.count(call, result.is_err());
+        self.consider_logging(call, request.args, took, out.len() - written);
+    }
+
+    /// Counts the error that a merged reply may be. True if it is one.
+    fn note_error_reply(&mut self, reply: &[u8]) -> bool {
+        let [b'-', text @ ..] = reply else { return false };
+        let code = text.split(|byte| b" \r".contains(byte)).next().unwrap_or(text);
+        self.counters.erred_code(&String::from_utf8_lossy(code));
+        true
     }
 
     /// Puts entries on loan into the visitors' keyspace.

@@ -84,6 +84,7 @@ impl Pipeline {
         let limit = core.node.config.client_query_buffer_limit;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         core.counters.bytes_in += len as u64;
+        core.counters.reads += 1;
         let Some(client) = core.client(token) else { return buffers.recycle(id) };
         client.figures.bytes_in += len as u64;
         client.figures.active = now;
@@ -95,6 +96,7 @@ impl Pipeline {
         client.query.extend_from_slice(buffers.bytes(&id, len));
         buffers.recycle(id);
         if limit < client.query.len() {
+            core.counters.query_limit_cuts += 1;
             core.remove_client(token);
             return;
         }
@@ -271,6 +273,7 @@ impl Pipeline {
         let departs = match stop {
             Stop::End => {
                 if let Some(error) = share.failed.take() {
+                    core.counters.erred_code("ERR");
                     error.write(&mut client.out);
                     client.closing = true;
                 }
@@ -296,6 +299,7 @@ impl Pipeline {
         self.keep_rest(core, buffers, &mut client, share);
         core.mark_dirty(&mut client);
         core.put_client(client);
+        core.sign_waiting();
         if let Some((batch, departure)) = departs
             && let Some(batch) = core.depart(batch, departure)
         {
@@ -313,6 +317,7 @@ impl Pipeline {
     ) -> Stop {
         let input = share.input.source.bytes(buffers);
         let here = Route::Shard(core.shard_number());
+        core.serving = (core.me(), client.token);
         for at in share.requests.clone() {
             let parsed = &self.requests[at];
             client.figures.commands += 1;

@@ -1,12 +1,15 @@
 //! What control asks shards, and what they answer.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use shards::keyspace::db::Stats;
 
 use crate::config::table::Config;
 use crate::coordination::counters::Counters;
+use crate::coordination::filter::ClientFilter;
+use crate::coordination::mailbox::Peer;
+use crate::coordination::samples::Rates;
+use crate::reactor::ring::Token;
 
 /// A question, or an order, to every shard.
 #[derive(Clone, Debug)]
@@ -76,6 +79,10 @@ pub struct Figures {
     pub table_bytes: u64,
     /// Letters waiting for it.
     pub mailbox_depth: usize,
+    /// Rates of the last moments.
+    pub rates: Rates,
+    /// Entries of flushed databases that are still to be freed.
+    pub garbage: u64,
 }
 
 /// One database of one shard.
@@ -91,29 +98,6 @@ pub struct DbFigures {
     pub ttl_samples: u64,
 }
 
-/// Which clients CLIENT LIST and CLIENT KILL mean: those to which all that is set applies.
-#[derive(Clone, Debug, Default)]
-pub struct ClientFilter {
-    /// One of these ids, if there are any.
-    pub ids: Vec<u64>,
-    /// None of these ids.
-    pub not_ids: Vec<u64>,
-    /// The other end.
-    pub addr: Option<String>,
-    /// Our end.
-    pub laddr: Option<String>,
-    /// The name it gave itself.
-    pub name: Option<Vec<u8>>,
-    /// No client is of this kind (a replica, a subscriber ...).
-    pub nobody: bool,
-    /// Connected for at least this many seconds.
-    pub min_age: Option<u64>,
-    /// Idle for at least this many seconds.
-    pub min_idle: Option<u64>,
-    /// The selected database.
-    pub db: Option<usize>,
-}
-
 /// A command for the command logs.
 #[derive(Clone, Debug)]
 pub struct SlowEntry {
@@ -125,12 +109,12 @@ pub struct SlowEntry {
     pub amount: u64,
     /// Its arguments, shortened as Valkey does.
     pub args: Vec<Vec<u8>>,
-    /// The other end of the client's connection.
-    pub addr: Option<SocketAddr>,
-    /// The name of the client.
+    /// The home of the client, and the client.
+    pub client: (Peer, Token),
+    /// The other end of the client's connection, as CLIENT LIST shows it; filled in at its home.
+    pub addr: String,
+    /// The name of the client, filled in with it.
     pub name: Vec<u8>,
-    /// The client's id.
-    pub client: u64,
 }
 
 /// The logs of COMMANDLOG.

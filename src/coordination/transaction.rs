@@ -34,6 +34,8 @@ pub struct Transaction {
     pub wholes: Vec<(Peer, Vec<Db>)>,
     /// What the parts answered.
     pub merged: Merged,
+    /// Ticks that the parts took.
+    pub ticks: u64,
 }
 
 /// What happens at a visit.
@@ -212,6 +214,7 @@ impl Footprint {
             loans: Vec::new(),
             wholes: Vec::new(),
             merged: Merged::default(),
+            ticks: 0,
         }
     }
 }

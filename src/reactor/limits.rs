@@ -5,6 +5,11 @@ use std::io;
 /// What the kernel and the C library call a limit's kind.
 type Resource = libc::__rlimit_resource_t;
 
+/// Descriptors that are no clients: files, listeners, what the process was started with.
+const FILES_RESERVED: u64 = 32;
+/// Descriptors of each shard: its rings, eventfds and timers.
+const FILES_PER_SHARD: u64 = 16;
+
 /// A limit. No limit at all is the largest number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -32,6 +37,29 @@ pub fn locked_memory() -> io::Result<Limit> {
 /// Sets how many bytes may be kept from being swapped.
 pub fn set_locked_memory(limit: Limit) -> io::Result<()> {
     set(libc::RLIMIT_MEMLOCK, limit)
+}
+
+/// How many files are open besides the sockets of clients.
+pub fn files_besides_clients(shards: usize) -> u64 {
+    FILES_RESERVED + FILES_PER_SHARD * shards as u64
+}
+
+/// Raises the limit of open files, as far as it may, so that so many clients can be connected;
+/// how many of them can.
+pub fn allow_clients(clients: u32, shards: usize) -> u32 {
+    let besides = files_besides_clients(shards);
+    let wanted = besides + u64::from(clients);
+    let Ok(limit) = open_files() else { return clients };
+    if wanted <= limit.soft {
+        return clients;
+    }
+    let raised = [
+        Limit { soft: wanted, hard: limit.hard.max(wanted) },
+        Limit { soft: wanted.min(limit.hard), ..limit },
+    ];
+    let raised = raised.into_iter().find(|&limit| set_open_files(limit).is_ok());
+    let files = raised.unwrap_or(limit).soft;
+    u32::try_from(files.saturating_sub(besides)).unwrap_or(u32::MAX).min(clients)
 }
 
 fn get(resource: Resource) -> io::Result<Limit> {

@@ -17,10 +17,6 @@ const KERNEL_MIN: (u32, u32) = (6, 1);
 const LOCKED_BYTES_MIN: u64 = 512 << 10;
 /// Locked memory that each shard's rings may take.
 const LOCKED_BYTES_PER_SHARD: u64 = 512 << 10;
-/// Descriptors that are no clients: files, listeners, what the process was started with.
-const FILES_RESERVED: u64 = 32;
-/// Descriptors of each shard: its rings, eventfds and timers.
-const FILES_PER_SHARD: u64 = 16;
 
 /// What the system says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +135,7 @@ pub fn working_folder(config: &Config) -> Result<(), Failure> {
 /// If not even one client could be served.
 pub fn open_files(config: &mut Config, shards: u16) -> Result<(), Failure> {
     let Ok(limit) = limits::open_files() else { return Ok(()) };
-    let reserved = FILES_RESERVED + FILES_PER_SHARD * u64::from(shards);
+    let reserved = limits::files_besides_clients(usize::from(shards));
     let wanted = u64::from(config.maxclients) + reserved;
     if wanted <= limit.soft {
         return Ok(());

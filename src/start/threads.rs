@@ -59,7 +59,7 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
     let mut boxes =
         mailbox::connect(usize::from(shards) + 1).map_err(|error| fail("an eventfd", &error))?;
     let control = boxes.pop().expect("there is one mailbox more than shards");
-    let control = Control::new(control, node.clone());
+    let control = Control::new(control, node.clone(), process);
     start_control(control, process).map_err(|error| fail("the control thread", &error))?;
     let (ready, all_ready) = mpsc::channel();
     let mut handles = Vec::new();

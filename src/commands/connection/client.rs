@@ -1,15 +1,20 @@
-//! CLIENT: the container, and the list of those subcommands that run at the client's home.
+//! CLIENT: the container, and the list of its subcommands.
 
 mod capa;
 mod help;
 mod id;
 mod info;
+mod filter;
+mod kill;
+mod list;
 pub(super) mod name;
 mod no_evict;
 mod no_touch;
+mod pause;
 mod reply;
 mod setinfo;
 mod tracking;
+mod unblock;
 
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
@@ -32,26 +37,38 @@ pub const CLIENT: Own = Own {
     run: Run::Container,
 };
 
-/// Its subcommands at home.
+/// Its subcommands.
 pub const SUBCOMMANDS: &[Own] = &[
     capa::CAPA,
     tracking::GETREDIR,
     help::HELP,
     id::ID,
     info::INFO,
+    kill::KILL,
+    list::LIST,
     name::GETNAME,
     name::SETNAME,
     no_evict::NO_EVICT,
     no_touch::NO_TOUCH,
+    pause::PAUSE,
     reply::REPLY,
     setinfo::SETINFO,
     tracking::TRACKINGINFO,
+    unblock::UNBLOCK,
+    pause::UNPAUSE,
 ];
 
 /// What most of them have in common.
 const EACH: Spec = Spec {
     group: Group::Connection,
     flags: Flags::of(&[Flag::NoScript, Flag::Loading, Flag::Stale, Flag::AllowBusy]),
+    ..Spec::EMPTY
+};
+
+/// What those have in common that are about other clients: they run on the control thread.
+const OF_OTHERS: Spec = Spec {
+    group: Group::Connection,
+    flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale]),
     ..Spec::EMPTY
 };
 

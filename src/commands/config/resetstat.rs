@@ -1,0 +1,29 @@
+//! CONFIG RESETSTAT
+
+use shards::commands::spec::{Arity, Spec};
+use shards::resp::error::Error;
+
+use crate::commands::config::{EACH, ON_ALL_NODES};
+use crate::commands::table::Own;
+use crate::coordination::call::Run;
+use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::coordination::query::Query;
+
+pub(super) const RESETSTAT: Own = Own {
+    spec: Spec {
+        name: "config|resetstat",
+        summary: "Makes the counters of INFO begin anew.",
+        arity: Arity::Exactly(2),
+        tips: ON_ALL_NODES,
+        ..EACH
+    },
+    run: Run::Control(resetstat),
+};
+
+fn resetstat(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
+    ctx.control.counters.reset();
+    Ok(Outcome::Ask(Query::ResetStats, |ctx, _| {
+        ctx.replies.ok();
+        Ok(())
+    }))
+}

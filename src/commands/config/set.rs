@@ -1,0 +1,97 @@
+//! CONFIG SET parameter value [parameter value ...]
+
+use std::env;
+
+use shards::commands::spec::{Arity, Spec};
+use shards::resp::error::Error;
+
+use crate::commands::config::{EACH, ON_ALL_NODES};
+use crate::commands::table::Own;
+use crate::config::choices::Caller;
+use crate::config::live::{Applied, ConfigError};
+use crate::config::table::Config;
+use crate::coordination::call::Run;
+use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::log;
+use crate::process::plain;
+use crate::reactor::allocator::used_memory;
+use crate::reactor::limits;
+
+pub(super) const SET: Own = Own {
+    spec: Spec {
+        name: "config|set",
+        summary: "Changes settings: all of them or none.",
+        complexity: "O(N), N being the number of settings.",
+        syntax: "parameter value [parameter value ...]",
+        arity: Arity::AtLeast(4),
+        tips: ON_ALL_NODES,
+        ..EACH
+    },
+    run: Run::Control(set),
+};
+
+/// Settings that Valkey changes by opening sockets anew. Listeners belong to the start here.
+const OF_LISTENERS: &[&str] = &["bind", "port"];
+
+fn set(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
+    let words = &ctx.args[2..];
+    if !words.len().is_multiple_of(2) {
+        return Err(Error::Syntax);
+    }
+    let pairs: Vec<(&[u8], &[u8])> = words.chunks(2).map(|pair| (pair[0], pair[1])).collect();
+    let caller = if ctx.local { Caller::Local } else { Caller::Remote };
+    let applied = ctx.control.node.config.set(&pairs, caller);
+    let Applied { mut config, changed, warnings } = applied.map_err(refused)?;
+    take_effect(&mut config, &changed, ctx.control.shards()).map_err(refused)?;
+    for warning in warnings {
+        log::warning(&warning);
+    }
+    if changed.contains(&"maxmemory") && config.maxmemory != 0 && config.maxmemory < used_memory() {
+        log::warning(&format!(
+            "The new maxmemory value set via CONFIG SET ({}) is smaller than the current memory \
+             usage ({}). This will result in key eviction and/or the inability to accept new write \
+             commands depending on the maxmemory-policy.",
+            config.maxmemory,
+            used_memory()
+        ));
+    }
+    let order = ctx.control.configure(config);
+    Ok(Outcome::Ask(order, |ctx, _| {
+        ctx.replies.ok();
+        Ok(())
+    }))
+}
+
+fn refused(error: ConfigError) -> Error {
+    Error::Owned(error.to_string())
+}
+
+/// Does what a change asks of the system, or says which setting cannot have its value.
+fn take_effect(config: &mut Config, changed: &[&str], shards: usize) -> Result<(), ConfigError> {
+    let fail = |name: &str, reason: String| {
+        Err(ConfigError::Failed { name: name.to_owned(), reason: reason.into() })
+    };
+    if let Some(name) = changed.iter().find(|name| OF_LISTENERS.contains(name)) {
+        return fail(name, "it is read at start only: restart with the new value".into());
+    }
+    if changed.contains(&"maxclients") {
+        let clients = limits::allow_clients(config.maxclients, shards);
+        if clients < config.maxclients {
+            return fail(
+                "maxclients",
+                format!(
+                    "The operating system is not able to handle the specified number of clients, \
+                     try with {clients}"
+                ),
+            );
+        }
+    }
+    if changed.contains(&"dir") {
+        if let Err(error) = env::set_current_dir(&config.dir) {
+            return fail("dir", plain(&error));
+        }
+        // What is relative now would be relative to itself the next time.
+        config.dir = env::current_dir().unwrap_or_else(|_| config.dir.clone());
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! CLIENT KILL ip:port | filter value [filter value ...]
+
+use std::sync::Arc;
+
+use shards::commands::spec::{Arity, Spec};
+use shards::resp::error::Error;
+
+use crate::commands::connection::client::{OF_OTHERS, filter};
+use crate::commands::table::Own;
+use crate::coordination::call::Run;
+use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::coordination::filter::{ClientFilter, Trait};
+use crate::coordination::query::{Answer, Query};
+
+pub(super) const KILL: Own = Own {
+    spec: Spec {
+        name: "client|kill",
+        since: "2.4.0",
+        summary: "Closes connections.",
+        complexity: "O(N), N being the number of connections.",
+        syntax: "old-format | [ID client-id [client-id ...]] \
+                 [TYPE NORMAL | MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB] [USER username] \
+                 [ADDR addr] [LADDR laddr] [SKIPME YES | NO] [MAXAGE maxage] [NAME name] \
+                 [IDLE idle] [FLAGS flags] [LIB-NAME lib-name] [LIB-VER lib-ver] [DB db] \
+                 [CAPA capa] [IP ip] \
+                 [NOT-TYPE NORMAL | MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB] \
+                 [NOT-ID not-client-id [not-client-id ...]] [NOT-USER not-username] \
+                 [NOT-ADDR not-addr] [NOT-LADDR not-laddr] [NOT-NAME not-name] \
+                 [NOT-FLAGS not-flags] [NOT-LIB-NAME not-lib-name] [NOT-LIB-VER not-lib-ver] \
+                 [NOT-DB not-db] [NOT-CAPA not-capa] [NOT-IP not-ip]",
+        arity: Arity::AtLeast(3),
+        ..OF_OTHERS
+    },
+    run: Run::Control(kill),
+};
+
+const NO_SUCH_CLIENT: Error = Error::Text("ERR No such client");
+
+fn kill(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
+    if let [_, _, addr] = ctx.args {
+        let mut filter = ClientFilter::default();
+        filter.must_have(Trait::Addr(addr.to_vec()));
+        return Ok(Outcome::Ask(Query::KillClients(Arc::new(filter)), |ctx, answers| {
+            if sum(answers) == 0 {
+                return Err(NO_SUCH_CLIENT);
+            }
+            ctx.replies.ok();
+            Ok(())
+        }));
+    }
+    let filter = filter::parse(ctx, &ctx.args[2..], true)?;
+    Ok(Outcome::Ask(Query::KillClients(Arc::new(filter)), |ctx, answers| {
+        ctx.replies.integer(sum(answers));
+        Ok(())
+    }))
+}
+
+fn sum(answers: Vec<Answer>) -> i64 {
+    let counts = answers.into_iter().map(|answer| match answer {
+        Answer::Count(count) => i64::try_from(count).expect("clients are few"),
+        _ => unreachable!("clients were to be counted"),
+    });
+    counts.sum()
+}

@@ -1,0 +1,145 @@
+//! What INFO and MEMORY report from: the figures of all shards, added up.
+
+use shards::keyspace::db::Stats;
+
+use crate::coordination::control::Control;
+use crate::coordination::counters::Counters;
+use crate::coordination::query::{Answer, DbFigures, Figures};
+use crate::coordination::samples::Rates;
+use crate::reactor::allocator::used_memory;
+use crate::reactor::heap::{self, Heap};
+use crate::reactor::system;
+
+/// The figures of the whole process at one moment.
+pub(super) struct Gathered<'a> {
+    /// Node-wide state.
+    pub control: &'a Control,
+    /// Each shard's figures.
+    pub shards: Vec<Figures>,
+    /// What all threads counted.
+    pub counters: Counters,
+    /// What all keyspaces counted.
+    pub stats: Stats,
+    /// Rates of all shards.
+    pub rates: Rates,
+    /// The databases, by number.
+    pub dbs: Vec<DbFigures>,
+}
+
+impl<'a> Gathered<'a> {
+    /// From the answers to `Query::Figures`.
+    pub fn new(control: &'a Control, answers: Vec<Answer>) -> Self {
+        let mut counters = control.counters.clone();
+        let (mut stats, mut rates) = (Stats::default(), Rates::default());
+        let mut dbs: Vec<DbFigures> = Vec::new();
+        let mut shards = Vec::new();
+        for answer in answers {
+            let Answer::Figures(figures) = answer else { unreachable!("figures were asked for") };
+            counters.add(&figures.counters);
+            stats.add(&figures.stats);
+            rates.commands += figures.rates.commands;
+            rates.bytes_in += figures.rates.bytes_in;
+            rates.bytes_out += figures.rates.bytes_out;
+            rates.turns += figures.rates.turns;
+            dbs.resize(figures.dbs.len(), DbFigures::default());
+            for (all, one) in dbs.iter_mut().zip(&figures.dbs) {
+                all.keys += one.keys;
+                all.expires += one.expires;
+                all.ttl_sum = all.ttl_sum.saturating_add(one.ttl_sum);
+                all.ttl_samples += one.ttl_samples;
+            }
+            shards.push(*figures);
+        }
+        Self { control, shards, counters, stats, rates, dbs }
+    }
+
+    /// The sum of a figure over all shards.
+    pub fn sum(&self, figure: impl Fn(&Figures) -> u64) -> u64 {
+        self.shards.iter().map(figure).sum()
+    }
+
+    /// The largest of a figure over all shards.
+    pub fn max(&self, figure: impl Fn(&Figures) -> u64) -> u64 {
+        self.shards.iter().map(figure).max().unwrap_or(0)
+    }
+
+    /// Where the memory is.
+    pub fn memory(&self) -> Memory {
+        let used = used_memory();
+        let startup = self.control.memory_at_start.min(used);
+        let clients = self.sum(|shard| shard.client_bytes.0 + shard.client_bytes.1);
+        let tables = self.sum(|shard| shard.table_bytes);
+        Memory {
+            used,
+            peak: self.control.memory_peak.max(used),
+            startup,
+            clients,
+            tables,
+            overhead: (startup + clients + tables).min(used),
+            resident: system::resident_bytes(),
+            heap: heap::heap(),
+        }
+    }
+}
+
+/// Where the memory is, in bytes.
+pub(super) struct Memory {
+    /// Given out by the allocator.
+    pub used: u64,
+    /// The most that was in use.
+    pub peak: u64,
+    /// In use when the process had started.
+    pub startup: u64,
+    /// Buffers of clients.
+    pub clients: u64,
+    /// Tables of keys, without the entries.
+    pub tables: u64,
+    /// In use for anything but entries.
+    pub overhead: u64,
+    /// Of the process, in RAM.
+    pub resident: u64,
+    /// What the allocator says.
+    pub heap: Heap,
+}
+
+impl Memory {
+    /// Bytes of entries.
+    pub fn dataset(&self) -> u64 {
+        self.used - self.overhead
+    }
+
+    /// The share of entries in what was added since the start, in percent.
+    pub fn dataset_percent(&self) -> f64 {
+        percent(self.dataset(), self.used - self.startup)
+    }
+
+    /// The share of the peak that is in use now, in percent.
+    pub fn peak_percent(&self) -> f64 {
+        percent(self.used, self.peak)
+    }
+
+    /// Bytes of small objects' slabs that no object is in.
+    pub fn fragmented(&self) -> u64 {
+        self.heap.small_slabs.saturating_sub(self.heap.small_allocated)
+    }
+
+    /// All that is allocated, with what lies unused between it, by what is allocated.
+    pub fn fragmentation(&self) -> f64 {
+        ratio(self.heap.allocated + self.fragmented(), self.heap.allocated)
+    }
+}
+
+/// One number by another; 0 if there is nothing to divide by.
+pub(super) fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// One number less another, which may be larger.
+pub(super) fn difference(one: u64, other: u64) -> i64 {
+    let clamp = |number| i64::try_from(number).unwrap_or(i64::MAX);
+    clamp(one) - clamp(other)
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    100.0 * ratio(part, whole)
+}

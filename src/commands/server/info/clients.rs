@@ -1,0 +1,29 @@
+//! INFO clients
+
+use crate::commands::server::gathered::Gathered;
+use crate::commands::server::info::Fields;
+
+pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
+    let control = gathered.control;
+    fields.put("connected_clients", gathered.sum(|shard| shard.clients as u64));
+    fields.put("cluster_connections", 0);
+    fields.put("maxclients", control.node.config.maxclients);
+    let (input, output) =
+        (gathered.max(|s| s.client_bytes_max.0), gathered.max(|s| s.client_bytes_max.1));
+    fields.put("client_recent_max_input_buffer", input);
+    fields.put("client_recent_max_output_buffer", output);
+    fields.put_all(&["blocked_clients", "tracking_clients", "pubsub_clients"], 0);
+    fields.put("watching_clients", gathered.sum(|shard| shard.watching.0));
+    fields.put("clients_in_timeout_table", 0);
+    fields.put("total_watched_keys", gathered.sum(|shard| shard.watching.1));
+    fields.put_all(&["total_blocking_keys", "total_blocking_keys_on_nokey"], 0);
+    let left = control.pause.map_or(0, |pause| pause.left(control.node.now));
+    let (reason, actions) = match control.pause {
+        Some(pause) if 0 < left && pause.all => ("client_pause", "all"),
+        Some(_) if 0 < left => ("client_pause", "write"),
+        _ => ("none", "none"),
+    };
+    fields.put("paused_reason", reason);
+    fields.put("paused_actions", actions);
+    fields.put("paused_timeout_milliseconds", left);
+}

@@ -1,0 +1,104 @@
+//! INFO stats
+
+use std::fmt;
+
+use crate::commands::server::gathered::Gathered;
+use crate::commands::server::info::Fields;
+
+/// What comes between the replies to replicas and the lookups, and does not happen here.
+const OF_REPLICAS: &[&str] =
+    &["sync_full", "sync_partial_ok", "sync_partial_err"];
+/// What comes after the lookups and does not happen here: messages, forks, moves to other nodes,
+/// defragmentation, tracking.
+const ABSENT: &[&str] = &[
+    "pubsub_channels",
+    "pubsub_patterns",
+    "pubsubshard_channels",
+    "latest_fork_usec",
+    "total_forks",
+    "migrate_cached_sockets",
+    "slave_expires_tracked_keys",
+    "active_defrag_hits",
+    "active_defrag_misses",
+    "active_defrag_key_hits",
+    "active_defrag_key_misses",
+    "total_active_defrag_time",
+    "current_active_defrag_time",
+    "tracking_total_keys",
+    "tracking_total_items",
+    "tracking_total_prefixes",
+    "unexpected_error_replies",
+];
+/// Threads for I/O alone: a shard does its own.
+const OF_IO_THREADS: &[&str] = &[
+    "io_threaded_reads_processed",
+    "io_threaded_writes_processed",
+    "io_threaded_freed_objects",
+    "io_threaded_accept_processed",
+    "io_threaded_poll_processed",
+    "io_threaded_total_prefetch_batches",
+    "io_threaded_total_prefetch_entries",
+];
+/// Refusals for which there are no rules yet.
+const OF_ACL: &[&str] = &[
+    "acl_access_denied_cmd",
+    "acl_access_denied_key",
+    "acl_access_denied_channel",
+    "acl_access_denied_tls_cert",
+    "acl_access_denied_db",
+];
+
+pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
+    let (counters, stats, rates) = (&gathered.counters, &gathered.stats, &gathered.rates);
+    fields.put("total_connections_received", counters.clients_opened + counters.clients_refused);
+    fields.put("total_commands_processed", counters.commands());
+    fields.put("instantaneous_ops_per_sec", rates.commands);
+    fields.put("total_net_input_bytes", counters.bytes_in);
+    fields.put("total_net_output_bytes", counters.bytes_out);
+    let net = [
+        "total_net_repl_input_bytes",
+        "total_net_repl_output_bytes",
+        "total_net_cluster_slot_import_bytes",
+        "total_net_cluster_slot_export_bytes",
+    ];
+    fields.put_all(&net, 0);
+    fields.put("instantaneous_input_kbps", Kilobytes(rates.bytes_in));
+    fields.put("instantaneous_output_kbps", Kilobytes(rates.bytes_out));
+    let of_replication = ["instantaneous_input_repl_kbps", "instantaneous_output_repl_kbps"];
+    fields.put_all(&of_replication, Kilobytes(0));
+    fields.put("rejected_connections", counters.clients_refused);
+    fields.put_all(OF_REPLICAS, 0);
+    fields.put("expired_keys", stats.expired);
+    fields.put("expired_fields", 0);
+    // Keys that are due are known exactly, not estimated: they go as soon as there is time.
+    let stale = ["expired_stale_perc", "expired_keys_with_volatile_items_stale_perc"];
+    fields.put_all(&stale, "0.00");
+    fields.put("expired_time_cap_reached_count", stats.expire_slices_cut);
+    fields.put("evicted_keys", stats.evicted);
+    fields.put_all(&["evicted_clients", "evicted_scripts"], 0);
+    fields.put("keyspace_hits", stats.hits);
+    fields.put("keyspace_misses", stats.misses);
+    fields.put_all(ABSENT, 0);
+    fields.put("total_error_replies", counters.error_replies);
+    fields.put("dump_payload_sanitizations", 0);
+    fields.put("total_reads_processed", counters.reads);
+    fields.put("total_writes_processed", counters.writes);
+    fields.put_all(OF_IO_THREADS, 0);
+    fields.put("client_query_buffer_limit_disconnections", counters.query_limit_cuts);
+    fields.put("client_output_buffer_limit_disconnections", counters.output_limit_cuts);
+    fields.put_all(&["reply_buffer_shrinks", "reply_buffer_expands"], 0);
+    fields.put("eventloop_cycles", counters.turns);
+    fields.put("instantaneous_eventloop_cycles_per_sec", rates.turns);
+    fields.put("acl_access_denied_auth", counters.auth_denied);
+    fields.put_all(OF_ACL, 0);
+}
+
+/// Bytes, shown as kilobytes.
+#[derive(Clone, Copy)]
+struct Kilobytes(u64);
+
+impl fmt::Display for Kilobytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2}", self.0 as f64 / 1024.0)
+    }
+}

@@ -1,0 +1,110 @@
+//! What the allocator says of its heap, and giving memory back to the system.
+
+use std::ffi::{CStr, c_char, c_void};
+
+use tikv_jemalloc_sys as jemalloc;
+
+/// The arenas' number that stands for all of them.
+const ALL_ARENAS: usize = 4096;
+
+/// Bytes of the heap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heap {
+    /// In use.
+    pub allocated: u64,
+    /// Of pages that have something in use.
+    pub active: u64,
+    /// Of pages that are in RAM.
+    pub resident: u64,
+    /// Of pages that are left to the system to take.
+    pub muzzy: u64,
+    /// In use by objects of the small classes.
+    pub small_allocated: u64,
+    /// Of the slabs that hold them.
+    pub small_slabs: u64,
+}
+
+/// The heap as it is now.
+pub fn heap() -> Heap {
+    // The statistics are of the last epoch: begin a new one.
+    write(c"epoch", 1);
+    let bytes = |name: &CStr| read(name).unwrap_or(0);
+    let page = bytes(c"arenas.page");
+    let of_all = |name: &str| {
+        let name = format!("stats.arenas.{ALL_ARENAS}.{name}\0");
+        CStr::from_bytes_with_nul(name.as_bytes()).map_or(0, bytes)
+    };
+    Heap {
+        allocated: bytes(c"stats.allocated"),
+        active: bytes(c"stats.active"),
+        resident: bytes(c"stats.resident"),
+        muzzy: of_all("pmuzzy") * page,
+        small_allocated: of_all("small.allocated"),
+        small_slabs: bytes(c"stats.active").saturating_sub(of_all("large.allocated")),
+    }
+}
+
+/// Gives pages that nothing is in back to the system. False if the allocator refuses.
+pub fn purge() -> bool {
+    let name = format!("arena.{ALL_ARENAS}.purge\0");
+    let null = std::ptr::null_mut::<c_void>();
+    // SAFETY: the name ends in 0, and purging neither reads nor writes a value.
+    let failed = unsafe {
+        jemalloc::mallctl(name.as_ptr().cast(), null, std::ptr::null_mut(), null, 0)
+    };
+    failed == 0
+}
+
+/// The allocator's own report, for people.
+pub fn report() -> String {
+    unsafe extern "C" fn append(to: *mut c_void, text: *const c_char) {
+        // SAFETY: jemalloc hands back the pointer it was given below, and a C string.
+        let (report, text) = unsafe { (&mut *to.cast::<String>(), CStr::from_ptr(text)) };
+        report.push_str(&text.to_string_lossy());
+    }
+    let mut report = String::new();
+    // SAFETY: `report` outlives the call and nothing else uses it meanwhile.
+    unsafe {
+        let to = (&raw mut report).cast::<c_void>();
+        jemalloc::malloc_stats_print(Some(append), to, std::ptr::null());
+    }
+    report
+}
+
+/// A figure of type size_t.
+fn read(name: &CStr) -> Option<u64> {
+    let mut value = 0usize;
+    let mut bytes = size_of::<usize>();
+    let null = std::ptr::null_mut::<c_void>();
+    let to = (&raw mut value).cast::<c_void>();
+    // SAFETY: `value` has room for the `bytes` bytes that jemalloc is told of.
+    let failed = unsafe { jemalloc::mallctl(name.as_ptr(), to, &mut bytes, null, 0) };
+    (failed == 0 && bytes == size_of::<usize>()).then_some(value as u64)
+}
+
+/// Writes a figure of type uint64_t; one that the allocator does not know is left alone.
+fn write(name: &CStr, value: u64) {
+    let mut value = value;
+    let null = std::ptr::null_mut::<c_void>();
+    let from = (&raw mut value).cast::<c_void>();
+    // SAFETY: `value` is read as the eight bytes it has.
+    unsafe {
+        jemalloc::mallctl(name.as_ptr(), null, std::ptr::null_mut(), from, size_of::<u64>())
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_allocator_gives_its_figures() {
+        let before = heap();
+        assert!(0 < before.allocated && before.allocated <= before.active);
+        assert!(before.active <= before.resident && before.small_allocated <= before.allocated);
+        let block = vec![1u8; 8 << 20];
+        assert!(before.allocated + (4 << 20) < heap().allocated, "{}", block.len());
+        assert!(report().contains("jemalloc"));
+        assert!(purge());
+    }
+}
