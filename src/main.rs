@@ -22,7 +22,11 @@ fn main() -> ExitCode {
         println!("{text}");
         return ExitCode::SUCCESS;
     }
-    let ended = if args == [b"--check-system"] { checks::system(1) } else { run(&args) };
+    let ended = if args == [b"--check-system"] {
+        checks::system(1).map(|()| println!("Keylane can run on this machine."))
+    } else {
+        run(&args)
+    };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
