@@ -22,7 +22,6 @@ pub struct Own {
 /// Commands of the server without subcommands.
 const GROUPS: &[&[Own]] = &[connection::COMMANDS, transactions::COMMANDS, server::COMMANDS];
 
-<<<<<<< HEAD
 /// A command with subcommands.
 struct Container {
     own: &'static Own,
@@ -36,18 +35,9 @@ struct Container {
 const CONTAINERS: &[Container] = &[
     Container { own: &client::CLIENT, of_engine: &[], of_server: &[client::SUBCOMMANDS] },
     Container { own: &command::COMMAND, of_engine: &[], of_server: &[command::SUBCOMMANDS] },
+    Container { own: &config::CONFIG, of_engine: &[], of_server: &[config::SUBCOMMANDS] },
     Container { own: &debug::DEBUG, of_engine: DEBUG_SUBCOMMANDS, of_server: &[] },
     Container { own: &memory::MEMORY, of_engine: MEMORY_SUBCOMMANDS, of_server: &[] },
-=======
-/// Commands of the server with subcommands: those of the engine, and those of the server, one
-/// list per module.
-const CONTAINERS: &[(&Own, &[Command], &[&[Own]])] = &[
-    (&client::CLIENT, &[], &[client::SUBCOMMANDS]),
-    (&command::COMMAND, &[], &[command::SUBCOMMANDS]),
-    (&config::CONFIG, &[], &[config::SUBCOMMANDS]),
-    (&debug::DEBUG, DEBUG_SUBCOMMANDS, &[]),
-    (&memory::MEMORY, MEMORY_SUBCOMMANDS, &[]),
->>>>>>> b9150aa977a9de9343f5b33197769914aaf937ef
 ];
 
 /// All commands under the names in force.
