@@ -39,10 +39,10 @@ pub(super) const UNPAUSE: Own = Own {
 fn pause(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let wants_all = match &ctx.args[3..] {
         [] => true,
-        [mode] if mode.eq_ignore_ascii_case(b"ALL") => true,
-        [mode] if mode.eq_ignore_ascii_case(b"WRITE") => false,
-        [_] => return Err(Error::Text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
-        _ => return Err(Error::Syntax),
+        // What follows the mode is not looked at.
+        [mode, ..] if mode.eq_ignore_ascii_case(b"ALL") => true,
+        [mode, ..] if mode.eq_ignore_ascii_case(b"WRITE") => false,
+        _ => return Err(Error::Text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
     };
     let wanted = parse_i64(ctx.args[2]).ok_or(Error::TimeoutNotInteger)?;
     let wanted = u64::try_from(wanted).map_err(|_| Error::TimeoutNegative)?;
