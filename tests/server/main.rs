@@ -5,5 +5,6 @@
 mod client;
 mod running;
 
+mod auth;
 mod start;
 mod stop;
