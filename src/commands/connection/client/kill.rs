@@ -19,11 +19,11 @@ pub(super) const KILL: Own = Own {
         summary: "Closes connections.",
         complexity: "O(N), N being the number of connections.",
         syntax: "old-format | [ID client-id [client-id ...]] \
-                 [TYPE NORMAL | MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB] [USER username] \
-                 [ADDR addr] [LADDR laddr] [SKIPME YES | NO] [MAXAGE maxage] [NAME name] \
+                 [TYPE <NORMAL | MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB>] [USER username] \
+                 [ADDR addr] [LADDR laddr] [SKIPME <YES | NO>] [MAXAGE maxage] [NAME name] \
                  [IDLE idle] [FLAGS flags] [LIB-NAME lib-name] [LIB-VER lib-ver] [DB db] \
                  [CAPA capa] [IP ip] \
-                 [NOT-TYPE NORMAL | MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB] \
+                 [NOT-TYPE <NORMAL | MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB>] \
                  [NOT-ID not-client-id [not-client-id ...]] [NOT-USER not-username] \
                  [NOT-ADDR not-addr] [NOT-LADDR not-laddr] [NOT-NAME not-name] \
                  [NOT-FLAGS not-flags] [NOT-LIB-NAME not-lib-name] [NOT-LIB-VER not-lib-ver] \

@@ -17,11 +17,11 @@ pub(super) const LIST: Own = Own {
         since: "2.4.0",
         summary: "Lists connections, one line each.",
         complexity: "O(N), N being the number of connections.",
-        syntax: "[TYPE NORMAL | MASTER | REPLICA | PUBSUB] [ID client-id [client-id ...]] \
-                 [USER username] [ADDR addr] [LADDR laddr] [SKIPME YES | NO] [MAXAGE maxage] \
+        syntax: "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]] \
+                 [USER username] [ADDR addr] [LADDR laddr] [SKIPME <YES | NO>] [MAXAGE maxage] \
                  [NAME name] [IDLE idle] [FLAGS flags] [LIB-NAME lib-name] [LIB-VER lib-ver] \
                  [DB db] [CAPA capa] [IP ip] \
-                 [NOT-TYPE NORMAL | MASTER | REPLICA | PUBSUB] \
+                 [NOT-TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] \
                  [NOT-ID not-client-id [not-client-id ...]] [NOT-USER not-username] \
                  [NOT-ADDR not-addr] [NOT-LADDR not-laddr] [NOT-NAME not-name] \
                  [NOT-FLAGS not-flags] [NOT-LIB-NAME not-lib-name] [NOT-LIB-VER not-lib-ver] \

@@ -42,10 +42,10 @@ impl Argument {
 pub(super) fn parse(spec: &'static Spec) -> Vec<Argument> {
     let mut words = words(spec.syntax).into_iter();
     let alternatives = read_alternatives(&mut words);
-    let [nodes] = alternatives.as_slice() else {
-        panic!("{}: a choice at the top needs brackets", spec.name)
-    };
-    arguments(nodes, spec)
+    match alternatives.as_slice() {
+        [nodes] => arguments(nodes, spec),
+        choices => vec![group(choices, spec)],
+    }
 }
 
 /// The notation, read but not understood.
@@ -219,6 +219,7 @@ const NAMES: &[(&str, &str)] = &[
     ("start", "range"),
     ("end", "end-unit-block"),
     ("protover", "arguments"),
+    ("timeout", "unblock-type"),
     ("get", "operation"),
     ("set", "write-operation"),
 ];
@@ -305,5 +306,6 @@ mod tests {
         let write = "write-operation:oneof\n set:block SET\n  offset:integer\n  value:string\n \
              get:pure-token GET";
         check("<SET offset value | GET>", write);
+        check("a | B", "option:oneof\n a:string\n b:pure-token B");
     }
 }
