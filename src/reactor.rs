@@ -7,7 +7,6 @@ pub mod clock;
 pub mod cpus;
 pub mod heap;
 pub mod limits;
-pub mod park;
 pub mod ring;
 pub mod signals;
 pub mod sockets;

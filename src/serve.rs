@@ -14,24 +14,22 @@ use crate::config::table::Config;
 use crate::coordination::control::{Control, Stop};
 use crate::coordination::core::{Core, SocketRequest};
 use crate::coordination::letter::{Connection, Letter};
-use crate::coordination::mailbox::{Mailbox, Sleep};
+use crate::coordination::mailbox::Mailbox;
 use crate::coordination::node::Node;
 use crate::coordination::pipeline::Pipeline;
 use crate::process::Process;
 use crate::reactor::clock::{self, Monotonic};
-use crate::reactor::park::Park;
 use crate::reactor::ring::{Completion, DataRing, Token};
 use crate::reactor::sockets;
-use crate::reactor::wake::Wake;
 
-/// How long a shard sleeps in its ring at most: glommio's own events wait that long.
+/// How long a busy shard sleeps in its ring at most: its executor's own events wait that long.
 const HOT_SLEEP: Duration = Duration::from_millis(1);
 /// How often a shard looks after timeouts, and after background work when it has nothing else.
 const TICK: Duration = Duration::from_millis(TICK_MILLIS);
 const TICK_MILLIS: u64 = 100;
 /// Background work in one go, at most: a quarter of the interval.
 const BACKGROUND_MICROS: u64 = 25_000;
-/// Empty sleeps in the ring after which a shard parks in glommio.
+/// Empty sleeps after which a shard sleeps longer.
 const HOT_SLEEPS: u32 = 8;
 
 /// What a shard thread is started with.
@@ -67,17 +65,13 @@ pub fn start_shard(start: Start, cpu: Option<usize>) -> io::Result<ExecutorJoinH
 }
 
 async fn run_shard(start: Start) -> io::Result<Infallible> {
-    let parked = start.mailbox.bell(Sleep::Parked);
-    let mut ring = DataRing::new(start.mailbox.bell(Sleep::InRing), parked)?;
-    let park = Park::new(parked.duplicate()?);
+    let mut ring = DataRing::new(start.mailbox.bell())?;
     // Nobody waits for the word any more if another shard failed: then the process ends.
     let _ = start.ready.send(start.mailbox.me());
     drop(start.ready);
     for listener in &start.listeners {
         ring.accept(listener.as_raw_fd());
     }
-    let cron = parked.duplicate()?;
-    glommio::spawn_local(ring_at_intervals(cron)).detach();
     let mut served = Served {
         last_tick: start.node.now,
         assigned: vec![0; start.mailbox.peers() - 1],
@@ -89,40 +83,18 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
     let mut done = Vec::new();
     let mut idle = 0;
     let mut last_yield = Monotonic::now();
-    let spin_us: u64 = std::env::var("SPIN_US").ok().and_then(|v| v.parse().ok()).unwrap_or(0);
-    let spin_yield = std::env::var("SPIN_YIELD").is_ok();
+    let spin_micros: u64 = std::env::var("SPIN_US").ok().and_then(|v| v.parse().ok()).unwrap_or(0);
     loop {
         let busy = served.turn(&mut ring, &mut done);
         idle = if busy { 0 } else { idle + 1 };
         let now = served.core.node.now;
-        if !busy && !served.urgent && 0 < spin_us {
-            let start = Monotonic::now();
-            while !ring.has_work() && served.core.mailbox.is_empty()
-                && Monotonic::now().micros_since(start) < spin_us
-            {
-                for _ in 0..8 { std::hint::spin_loop(); }
-                if spin_yield { std::thread::yield_now(); }
-            }
-            if ring.has_work() || !served.core.mailbox.is_empty() {
-                ring.turn(None, &mut done)?;
-                continue;
-            }
-        }
-        let sleep = if idle <= HOT_SLEEPS { Sleep::InRing } else { Sleep::Parked };
-        if served.urgent || !served.core.mailbox.sleep(sleep) {
+        if served.urgent || (!busy && spin(&mut ring, &served, spin_micros)) {
             ring.turn(None, &mut done)?;
-        } else if sleep == Sleep::InRing {
-            ring.turn(Some(HOT_SLEEP), &mut done)?;
+        } else if served.core.mailbox.sleep() {
+            let nap = if idle <= HOT_SLEEPS { HOT_SLEEP } else { TICK };
+            ring.turn(Some(nap), &mut done)?;
             served.core.mailbox.awake();
         } else {
-            idle = 0;
-            ring.signal_park(true);
-            ring.turn(None, &mut done)?;
-            if done.is_empty() {
-                park.wait().await?;
-            }
-            served.core.mailbox.awake();
-            ring.signal_park(false);
             ring.turn(None, &mut done)?;
         }
         if 1000 <= now.micros_since(last_yield) {
@@ -133,12 +105,18 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
     }
 }
 
-/// Wakes a parked shard often enough for its background work.
-async fn ring_at_intervals(eventfd: OwnedFd) {
-    let bell = Wake::from(eventfd);
+/// Looks for work for a while before sleeping; true if there is some. Waking another core is dear:
+/// between shards the next letter is usually a few microseconds away.
+fn spin(ring: &mut DataRing, served: &Served, micros: u64) -> bool {
+    let start = Monotonic::now();
     loop {
-        glommio::timer::sleep(TICK).await;
-        bell.ring();
+        if ring.has_work() || !served.core.mailbox.is_empty() {
+            return true;
+        }
+        if micros <= Monotonic::now().micros_since(start) {
+            return false;
+        }
+        std::hint::spin_loop();
     }
 }
 
@@ -338,9 +316,6 @@ pub fn start_control(
 }
 
 async fn run_control(mut control: Control) -> io::Result<Stop> {
-    let bell = control.mailbox.bell(Sleep::Parked);
-    let park = Park::new(bell.duplicate()?);
-    glommio::spawn_local(ring_at_intervals(bell.duplicate()?)).detach();
     let mut last_tick = Monotonic::now();
     loop {
         let now = Monotonic::now();
@@ -354,9 +329,10 @@ async fn run_control(mut control: Control) -> io::Result<Stop> {
         if let Some(stop) = control.stop {
             return Ok(stop);
         }
-        if !busy && !left && control.mailbox.sleep(Sleep::Parked) {
-            park.wait().await?;
+        if !busy && !left && control.mailbox.sleep() {
+            control.mailbox.bell().wait(TICK)?;
             control.mailbox.awake();
         }
+        glommio::executor().yield_task_queue_now().await;
     }
 }

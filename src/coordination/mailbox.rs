@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use crossbeam::queue::ArrayQueue;
 
@@ -31,26 +31,10 @@ struct Post<L> {
 #[derive(Debug)]
 #[repr(align(128))]
 struct Bell {
-    /// A [`Sleep`], or `AWAKE`.
-    state: AtomicU8,
-    ring: Wake,
-    park: Wake,
+    sleeping: AtomicBool,
+    wake: Wake,
     /// How many connections the thread has closed: with how many it was given, its load.
     closed: AtomicU64,
-}
-
-const AWAKE: u8 = 0;
-
-/// Where a thread sleeps, and so which of its eventfds wakes it. A thread that is parked cannot be
-/// woken through its data ring: an eventfd that is signalled from within a write to another one
-/// is signalled late or not at all (seen on Linux 6.18).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Sleep {
-    /// In its data ring.
-    InRing = 1,
-    /// In its executor.
-    Parked = 2,
 }
 
 /// One thread's end of the post.
@@ -70,8 +54,8 @@ pub struct Mailbox<L> {
 pub fn connect<L>(peers: usize) -> io::Result<Vec<Mailbox<L>>> {
     let queues = || (0..peers).map(|_| ArrayQueue::new(QUEUE_LETTERS)).collect();
     let bell = |_| {
-        let (state, closed) = (AtomicU8::new(AWAKE), AtomicU64::new(0));
-        Ok(Bell { state, ring: Wake::new()?, park: Wake::new()?, closed })
+        let (sleeping, closed) = (AtomicBool::new(false), AtomicU64::new(0));
+        Ok(Bell { sleeping, wake: Wake::new()?, closed })
     };
     let post = Arc::new(Post {
         queues: (0..peers).map(|_| queues()).collect(),
@@ -97,13 +81,9 @@ impl<L> Mailbox<L> {
         self.written.len()
     }
 
-    /// The eventfd that wakes this thread where it sleeps like this.
-    pub fn bell(&self, sleep: Sleep) -> &Wake {
-        let bell = &self.post.bells[self.me];
-        match sleep {
-            Sleep::InRing => &bell.ring,
-            Sleep::Parked => &bell.park,
-        }
+    /// The eventfd that wakes this thread.
+    pub fn bell(&self) -> &Wake {
+        &self.post.bells[self.me].wake
     }
 
     /// Sends a letter; it may lie here until the next [`Self::flush`].
@@ -139,8 +119,9 @@ impl<L> Mailbox<L> {
             // or we see that it sleeps.
             fence(Ordering::SeqCst);
             let bell = &self.post.bells[to];
-            if bell.state.load(Ordering::Relaxed) != AWAKE {
-                bell.ring_once();
+            if bell.sleeping.load(Ordering::Relaxed) && bell.sleeping.swap(false, Ordering::AcqRel)
+            {
+                bell.wake.ring();
             }
         }
         left
@@ -153,21 +134,21 @@ impl<L> Mailbox<L> {
     }
 
     /// Says that this thread is about to sleep. False if mail came meanwhile: then it must not.
-    pub fn sleep(&mut self, sleep: Sleep) -> bool {
+    pub fn sleep(&mut self) -> bool {
         let bell = &self.post.bells[self.me];
-        bell.state.store(sleep as u8, Ordering::Relaxed);
+        bell.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         if self.post.queues[self.me].iter().all(ArrayQueue::is_empty) {
             return true;
         }
-        bell.state.store(AWAKE, Ordering::Relaxed);
+        bell.sleeping.store(false, Ordering::Relaxed);
         false
     }
 
     /// Says that this thread is awake, whatever woke it.
     #[inline]
     pub fn awake(&self) {
-        self.post.bells[self.me].state.store(AWAKE, Ordering::Relaxed);
+        self.post.bells[self.me].sleeping.store(false, Ordering::Relaxed);
     }
 
     /// Tells the accepting thread how many connections this one has closed so far.
@@ -188,19 +169,6 @@ impl<L> Mailbox<L> {
     /// Letters waiting for this thread.
     pub fn depth(&self) -> usize {
         self.post.queues[self.me].iter().map(ArrayQueue::len).sum()
-    }
-}
-
-impl Bell {
-    /// Wakes the thread, unless somebody else is doing so.
-    #[cold]
-    fn ring_once(&self) {
-        let state = self.state.swap(AWAKE, Ordering::AcqRel);
-        if state == Sleep::InRing as u8 {
-            self.ring.ring();
-        } else if state == Sleep::Parked as u8 {
-            self.park.ring();
-        }
     }
 }
 
@@ -231,11 +199,11 @@ mod tests {
         let mut ends = connect::<u8>(2).expect("eventfds");
         let mut right = ends.pop().expect("two ends");
         let mut left = ends.pop().expect("two ends");
-        assert!(right.sleep(Sleep::InRing));
+        assert!(right.sleep());
         right.awake();
         left.send(1, 7);
-        assert!(!right.sleep(Sleep::InRing));
+        assert!(!right.sleep());
         assert_eq!(right.receive(0), Some(7));
-        assert!(right.sleep(Sleep::InRing));
+        assert!(right.sleep());
     }
 }

@@ -130,13 +130,11 @@ pub struct DataRing {
 }
 
 impl DataRing {
-    /// A ring that `wake` wakes, and that signals `park` with every completion while
-    /// [`Self::signal_park`] says so.
-    pub fn new(wake: &Wake, park: &Wake) -> io::Result<Self> {
+    /// A ring that `wake` wakes.
+    pub fn new(wake: &Wake) -> io::Result<Self> {
         let ring = build(SQ_ENTRIES)?;
         let buffers = Buffers::new()?;
         buffers.register(&ring.submitter())?;
-        ring.submitter().register_eventfd(park.fd())?;
         let enter_fd = register_ring_fd(ring.as_raw_fd())?;
         let mut ring = Self {
             ring,
@@ -151,15 +149,8 @@ impl DataRing {
             wake_fd: wake.fd(),
             wake_count: Box::new(0),
         };
-        ring.signal_park(false);
         ring.arm_wake();
         Ok(ring)
-    }
-
-    /// Whether completions signal the park eventfd: only while the shard sleeps elsewhere.
-    pub fn signal_park(&mut self, on: bool) {
-        let completions = self.ring.completion();
-        if on { completions.enable_eventfd() } else { completions.disable_eventfd() }
     }
 
     /// Accepts connections on `listener`, which must stay open; its number in completions is that

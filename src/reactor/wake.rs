@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// An eventfd that any thread may ring.
 #[derive(Debug)]
@@ -32,15 +33,24 @@ impl Wake {
         self.0.as_raw_fd()
     }
 
-    /// A second descriptor of the same eventfd.
-    pub fn duplicate(&self) -> io::Result<OwnedFd> {
-        self.0.try_clone()
-    }
-}
-
-impl From<OwnedFd> for Wake {
-    /// A descriptor of an eventfd.
-    fn from(fd: OwnedFd) -> Self {
-        Self(fd)
+    /// Waits until somebody has rung since the last wait, or the time is over. For a thread that
+    /// sleeps nowhere else.
+    pub fn wait(&self, timeout: Duration) -> io::Result<()> {
+        let mut poll = libc::pollfd { fd: self.fd(), events: libc::POLLIN, revents: 0 };
+        let millis = libc::c_int::try_from(timeout.as_millis()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: one valid pollfd.
+        match unsafe { libc::poll(&mut poll, 1, millis) } {
+            0 => return Ok(()),
+            ready if ready < 0 => {
+                let error = io::Error::last_os_error();
+                let interrupted = error.kind() == io::ErrorKind::Interrupted;
+                return if interrupted { Ok(()) } else { Err(error) };
+            }
+            _ => {}
+        }
+        let mut count = 0u64;
+        // SAFETY: eight bytes of a local variable; the eventfd is readable, so it does not block.
+        unsafe { libc::read(self.fd(), (&raw mut count).cast(), 8) };
+        Ok(())
     }
 }
