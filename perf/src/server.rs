@@ -101,12 +101,10 @@ impl Server {
 
     /// Asks it to end and waits until it did.
     pub fn end(&mut self) {
-        if let Ok(mut connection) = Connection::open(self.port) {
-            // A server that obeys closes the connection instead of answering.
-            let _ = connection.call(&["SHUTDOWN", "NOSAVE"]);
-        }
+        let obeys = Connection::open(self.port)
+            .is_ok_and(|mut connection| connection.is_closed_by(&["SHUTDOWN", "NOSAVE"]));
         let start = Instant::now();
-        while start.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
+        while obeys && start.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(Duration::from_millis(10));
         }
         let _ = self.child.kill();
