@@ -99,12 +99,15 @@ impl Server {
         lines[lines.len().saturating_sub(5)..].join(" / ")
     }
 
-    /// Asks it to end and waits until it did.
+    /// Asks it to end, by command, else by signal, and waits until it did.
     pub fn end(&mut self) {
         let obeys = Connection::open(self.port)
             .is_ok_and(|mut connection| connection.is_closed_by(&["SHUTDOWN", "NOSAVE"]));
+        if !obeys && matches!(self.child.try_wait(), Ok(None)) {
+            let _ = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        }
         let start = Instant::now();
-        while obeys && start.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
+        while start.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(Duration::from_millis(10));
         }
         let _ = self.child.kill();
