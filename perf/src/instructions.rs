@@ -37,7 +37,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<(), String> {
                 let run = |requests| {
                     let load = Load { test: test.clone(), pipeline, requests };
                     // On a busy machine a server now and then stands still under valgrind.
-                    let mut count = || count(options, &valgrind, peer, &load);
+                    let count = || count(options, &valgrind, peer, &load);
                     count().or_else(|_| count())
                 };
                 let (few, many) = (run(FEW)?, run(MANY)?);
