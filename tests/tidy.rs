@@ -95,7 +95,10 @@ const PACKAGE_USES: &[(&str, &[&str])] =
     &[(".", &["shards"]), ("bench", &["shards"]), ("tests/fuzz", &["shards"])];
 
 /// What may break a rule: (rule, file, reason).
-const EXCEPTIONS: &[(Rule, &str, &str)] = &[];
+const EXCEPTIONS: &[(Rule, &str, &str)] = &[
+    (Rule::Sharing, "src/log.rs", "any thread logs; level and file change once in a while"),
+    (Rule::Script, "scripts/keylane.conf", "no script: every setting, generated from the code"),
+];
 
 const FILE_LINES_MAX: usize = 600;
 const LINE_COLUMNS_MAX: usize = 100;
