@@ -34,8 +34,11 @@ pub struct Outcome {
 
 /// Runs `load` against `server`.
 pub fn run(options: &Options, server: &Server, load: &Load) -> Result<Outcome, String> {
-    let mut command = Command::new(&options.benchmark);
-    // The benchmark inherits the CPUs of this process.
+    // The benchmark inherits the CPUs of this process. It would wait for ever for a server that
+    // stands still.
+    let limit = 60 + 10 * options.seconds;
+    let mut command = Command::new("timeout");
+    command.args(["--signal=KILL", &limit.to_string()]).arg(&options.benchmark);
     command.args(["--csv", "--precision", "3", "-t", &load.test]);
     for (name, value) in [
         ("-p", u64::from(server.port)),

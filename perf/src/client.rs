@@ -66,6 +66,14 @@ impl Connection {
         self.receive()
     }
 
+    /// Whether the server closes the connection instead of answering this request.
+    pub fn is_closed_by(&mut self, args: &[&str]) -> bool {
+        let mut request = Vec::new();
+        write_request(&mut request, args);
+        let mut first = [0];
+        self.send(&request).is_err() || !matches!(self.stream.read(&mut first), Ok(1))
+    }
+
     /// Writes the keys numbered `numbers`, `depth` requests at a time, and checks every reply.
     pub fn fill(&mut self, numbers: std::ops::Range<u64>, depth: u64) -> Result<(), String> {
         const OK: &[u8] = b"+OK\r\n";

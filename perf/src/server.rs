@@ -99,11 +99,12 @@ impl Server {
         lines[lines.len().saturating_sub(5)..].join(" / ")
     }
 
-    /// Asks it to end and waits until it did.
+    /// Asks it to end, by command, else by signal, and waits until it did.
     pub fn end(&mut self) {
-        if let Ok(mut connection) = Connection::open(self.port) {
-            // A server that obeys closes the connection instead of answering.
-            let _ = connection.call(&["SHUTDOWN", "NOSAVE"]);
+        let obeys = Connection::open(self.port)
+            .is_ok_and(|mut connection| connection.is_closed_by(&["SHUTDOWN", "NOSAVE"]));
+        if !obeys && matches!(self.child.try_wait(), Ok(None)) {
+            let _ = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
         }
         let start = Instant::now();
         while start.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {

@@ -166,7 +166,7 @@ pub fn places(text: &str, word: &str) -> Vec<usize> {
         let after = text[at + word.len()..].chars().next();
         let joins = |letter: Option<char>| letter.is_some_and(is_word);
         // A path may go on behind its prefix, but does not begin in the middle of another.
-        let begins = !joins(before) && !(word.ends_with("::") && before == Some(':'));
+        let begins = !joins(before) && (before != Some(':') || !word.ends_with("::"));
         begins && (!word.ends_with(is_word) || !joins(after))
     };
     text.match_indices(word).map(|(at, _)| at).filter(alone).collect()
