@@ -60,6 +60,11 @@ impl Client {
         Ok(Self { stream, received: Vec::new(), at: 0 })
     }
 
+    /// Sets how long a reply may take.
+    pub fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(patience))
+    }
+
     /// Sends a command and waits for its reply.
     pub fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> io::Result<Reply> {
         self.send(args)?;

@@ -94,14 +94,11 @@ fn play(address: &str, seed: u64, round: u64) -> Result<usize, Failure> {
         1 => plan(Kind::Keys, 6, 200),
         _ => plan(Kind::Databases, 6, 200),
     };
-    let t0 = Clock::start();
     let events = workload::run(address, plan).map_err(Failure::Inexplicable)?;
-    let t1 = t0.now();
     match plan.kind {
         Kind::Registers => by_key(&events)?,
         Kind::Keys | Kind::Databases => checker::check(&events)?,
     }
-    eprintln!("{round} {:?} run {} check {}", plan.kind, t1 / 1000000, (t0.now() - t1) / 1000000);
     Ok(events.len())
 }
 
