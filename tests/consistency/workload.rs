@@ -469,10 +469,12 @@ impl Wishes {
     }
 }
 
-fn words(words: &[&str]) -> Words {
+/// A command of these words.
+pub fn words(words: &[&str]) -> Words {
     words.iter().map(|word| (*word).to_string()).collect()
 }
 
-fn list(name: &str, keys: &[String]) -> Words {
+/// A command of a name and keys.
+pub fn list(name: &str, keys: &[String]) -> Words {
     std::iter::once(name.to_string()).chain(keys.iter().cloned()).collect()
 }
