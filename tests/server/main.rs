@@ -7,3 +7,5 @@ mod running;
 
 mod start;
 mod stop;
+mod clients;
+mod load;
