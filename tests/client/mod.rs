@@ -60,6 +60,11 @@ impl Client {
         Ok(Self { stream, received: Vec::new(), at: 0 })
     }
 
+    /// Sets how long a reply may take.
+    pub fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(patience))
+    }
+
     /// Sends a command and waits for its reply.
     pub fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> io::Result<Reply> {
         self.send(args)?;
@@ -122,6 +127,29 @@ impl Client {
             Ok(()) | Err(_) => {}
         }
         Ok(self.received[self.at..].to_vec())
+    }
+
+    /// Everything that comes until the server closes the connection.
+    pub fn rest(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            match self.fill() {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                // It closed although there was more from us to read.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.received.split_off(self.at))
+    }
+
+    /// The next `count` bytes, whatever they mean.
+    pub fn exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        while self.received.len() < self.at + count {
+            self.fill()?;
+        }
+        self.at += count;
+        Ok(self.received[self.at - count..self.at].to_vec())
     }
 
     /// The next line, its end left out.

@@ -144,6 +144,8 @@ impl State {
                 moved
             }
             ["BITOP", operation, to, ref from @ ..] => self.bitop(db, operation, to, from),
+            // Any key would do.
+            ["RANDOMKEY"] => bulk(self.keys(db).next()),
             ["DBSIZE"] => number(self.keys(db).count()),
             // The workloads sort what KEYS answers: it has no order.
             ["KEYS", "*"] => Reply::Group('*', self.keys(db).map(|key| bulk(Some(key))).collect()),

@@ -3,13 +3,16 @@
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use shards::base::random::Random;
 use shards::base::slot::{SLOTS, Slot};
 
 use crate::client::{Client, Reply};
 use crate::history::{Event, Words, brief};
+
+/// How long a server may take for a reply: nothing may hang.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a round is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +111,10 @@ pub fn spread_keys(prefix: &str, count: usize) -> Vec<String> {
 pub fn run(address: &str, plan: Plan) -> Result<Vec<Event>, String> {
     let clock = Clock::start();
     let board = Board::new(plan.clients);
-    let histories =
-        at_once(plan.clients, |number| Actor::new(address, plan, number, clock, &board).act_all());
+    let histories = at_once(plan.clients, |number| {
+        let actor = Actor::new(address, plan, number, clock, &board);
+        actor.map_err(|error| board.failure(number, &error))?.act_all()
+    });
     let histories: Result<_, String> = histories.into_iter().collect();
     histories.map(crate::history::merged)
 }
@@ -140,9 +145,15 @@ struct Actor<'a> {
 }
 
 impl<'a> Actor<'a> {
-    fn new(address: &'a str, plan: Plan, number: usize, clock: Clock, board: &'a Board) -> Self {
+    fn new(
+        address: &'a str,
+        plan: Plan,
+        number: usize,
+        clock: Clock,
+        board: &'a Board,
+    ) -> io::Result<Self> {
         let db = if plan.kind == Kind::Databases { 1 + number % 2 } else { 0 };
-        Self {
+        Ok(Self {
             address,
             plan,
             number,
@@ -151,9 +162,9 @@ impl<'a> Actor<'a> {
             clock,
             board,
             wishes: Wishes::new(plan, number),
-            client: connect(address, db),
+            client: connect(address, db)?,
             history: Vec::new(),
-        }
+        })
     }
 
     fn act_all(mut self) -> Result<Vec<Event>, String> {
@@ -179,22 +190,21 @@ impl<'a> Actor<'a> {
                 for words in commands {
                     self.note(called, None, Vec::new(), vec![words], Vec::new());
                 }
-                self.vanish();
-                Ok(())
+                self.vanish()
             }
             Act::VanishInExec(unit) => {
                 let called = self.clock.now();
                 self.client.send_raw(&encoded(&transaction(&unit)))?;
                 self.note(called, None, Vec::new(), unit, Vec::new());
-                self.vanish();
-                Ok(())
+                self.vanish()
             }
         }
     }
 
-    fn vanish(&mut self) {
+    fn vanish(&mut self) -> io::Result<()> {
         self.alias += self.plan.clients;
-        self.client = connect(self.address, self.db);
+        self.client = connect(self.address, self.db)?;
+        Ok(())
     }
 
     fn pipeline(&mut self, commands: Vec<Words>) -> io::Result<()> {
@@ -266,12 +276,17 @@ impl<'a> Actor<'a> {
     }
 }
 
-fn connect(address: &str, db: usize) -> Client {
-    let mut client = Client::connect(address).expect("the server accepts");
+/// A connection to one of the server's databases.
+pub fn connect(address: &str, db: usize) -> io::Result<Client> {
+    let mut client = Client::connect(address)?;
+    client.set_patience(PATIENCE)?;
     if db != 0 {
-        client.call(&["SELECT", &db.to_string()]).expect("the server selects");
+        let reply = client.call(&["SELECT", &db.to_string()])?;
+        if reply != Reply::Simple(b"OK".to_vec()) {
+            return Err(io::Error::other(format!("SELECT {db}: {}", brief(&reply))));
+        }
     }
-    client
+    Ok(client)
 }
 
 /// The commands of a transaction with what stands around them.
@@ -295,7 +310,7 @@ pub fn encoded(commands: &[Words]) -> Vec<u8> {
 }
 
 /// What a client wants, by chance.
-struct Wishes {
+pub struct Wishes {
     kind: Kind,
     random: Random,
     keys: Vec<String>,
@@ -306,7 +321,8 @@ struct Wishes {
 }
 
 impl Wishes {
-    fn new(plan: Plan, number: usize) -> Self {
+    /// Those of a plan's client with this number.
+    pub fn new(plan: Plan, number: usize) -> Self {
         let count = if plan.kind == Kind::Registers { 8 } else { 4 };
         let few = plan.kind == Kind::Registers || number == 0;
         let number = u64::try_from(number).expect("clients are few");
@@ -342,7 +358,8 @@ impl Wishes {
         }
     }
 
-    fn commands(&mut self, max: usize) -> Vec<Words> {
+    /// Up to one more than `max` commands.
+    pub fn commands(&mut self, max: usize) -> Vec<Words> {
         (0..=self.below(max)).map(|_| self.command()).collect()
     }
 
@@ -452,10 +469,12 @@ impl Wishes {
     }
 }
 
-fn words(words: &[&str]) -> Words {
+/// A command of these words.
+pub fn words(words: &[&str]) -> Words {
     words.iter().map(|word| (*word).to_string()).collect()
 }
 
-fn list(name: &str, keys: &[String]) -> Words {
+/// A command of a name and keys.
+pub fn list(name: &str, keys: &[String]) -> Words {
     std::iter::once(name.to_string()).chain(keys.iter().cloned()).collect()
 }

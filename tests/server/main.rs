@@ -8,3 +8,5 @@ mod running;
 mod auth;
 mod start;
 mod stop;
+mod clients;
+mod load;

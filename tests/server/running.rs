@@ -153,6 +153,37 @@ impl Running {
         self.process.id()
     }
 
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it runs").count()
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.pid())).expect("it runs").count()
+    }
+
+    /// How much of its memory is in use.
+    pub fn rss_bytes(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+        number.expect("every process has this line") << 10
+    }
+
+    /// Waits until something holds of it; false if it does not within a test's patience.
+    pub fn comes_to(&self, holds: impl Fn(&Self) -> bool) -> bool {
+        const PAUSE: Duration = Duration::from_millis(10);
+        let tries = PATIENCE.as_millis() / PAUSE.as_millis();
+        for _ in 0..tries {
+            if holds(self) {
+                return true;
+            }
+            thread::park_timeout(PAUSE);
+        }
+        holds(self)
+    }
+
     /// Sends it a signal: `TERM`, `STOP` ...
     pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.pid());
