@@ -1,13 +1,18 @@
 //! The list of server commands that run on a client's home or on the control thread.
 
 pub mod command;
+pub mod commandlog;
 pub mod debug;
 mod gathered;
 mod info;
+pub mod latency;
+mod lolwut;
 pub mod memory;
+mod shutdown;
+pub mod slowlog;
 mod time;
 
 use crate::commands::table::Own;
 
 /// Every server command of the server without subcommands.
-pub const COMMANDS: &[Own] = &[info::INFO, time::TIME];
+pub const COMMANDS: &[Own] = &[info::INFO, lolwut::LOLWUT, shutdown::SHUTDOWN, time::TIME];

@@ -6,7 +6,9 @@ use shards::commands::table::{CONTAINERS as ENGINE_CONTAINERS, GROUPS as ENGINE_
 
 use crate::commands::config;
 use crate::commands::connection::{self, client};
-use crate::commands::server::{self, command, debug, memory};
+use crate::commands::server::{
+    self, command, commandlog, debug, latency, memory, slowlog,
+};
 use crate::commands::transactions;
 use crate::coordination::call::{Listed, Run, Table};
 
@@ -36,8 +38,19 @@ const CONTAINERS: &[Container] = &[
     Container { own: &client::CLIENT, of_engine: &[], of_server: &[client::SUBCOMMANDS] },
     Container { own: &command::COMMAND, of_engine: &[], of_server: &[command::SUBCOMMANDS] },
     Container { own: &config::CONFIG, of_engine: &[], of_server: &[config::SUBCOMMANDS] },
-    Container { own: &debug::DEBUG, of_engine: DEBUG_SUBCOMMANDS, of_server: &[] },
-    Container { own: &memory::MEMORY, of_engine: MEMORY_SUBCOMMANDS, of_server: &[] },
+    Container { own: &commandlog::COMMANDLOG, of_engine: &[], of_server: &[commandlog::SUBCOMMANDS] },
+    Container {
+        own: &debug::DEBUG,
+        of_engine: DEBUG_SUBCOMMANDS,
+        of_server: &[debug::SUBCOMMANDS],
+    },
+    Container { own: &latency::LATENCY, of_engine: &[], of_server: &[latency::SUBCOMMANDS] },
+    Container {
+        own: &memory::MEMORY,
+        of_engine: MEMORY_SUBCOMMANDS,
+        of_server: &[memory::SUBCOMMANDS],
+    },
+    Container { own: &slowlog::SLOWLOG, of_engine: &[], of_server: &[slowlog::SUBCOMMANDS] },
 ];
 
 /// All commands under the names in force.

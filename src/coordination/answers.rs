@@ -80,6 +80,8 @@ impl Core {
                 expires: db.volatile_len() as u64,
                 ttl_sum: left.iter().sum(),
                 ttl_samples: left.len() as u64,
+                table_bytes: db.table().memory() as u64,
+                due_bytes: (db.memory() - db.table().memory()) as u64,
             }
         };
         Figures {
@@ -101,7 +103,6 @@ impl Core {
                 clients().filter(|client| !client.watched.is_empty()).count() as u64,
                 clients().map(|client| client.watched.len() as u64).sum(),
             ),
-            table_bytes: keyspace.dbs.iter().map(|db| db.memory() as u64).sum(),
             mailbox_depth: self.mailbox.depth(),
             rates: self.samples.rates(),
             garbage: keyspace.garbage.iter().map(|db| db.len() as u64).sum(),

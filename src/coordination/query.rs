@@ -75,8 +75,6 @@ pub struct Figures {
     pub client_bytes_max: (u64, u64),
     /// Clients that watch keys, and keys they watch.
     pub watching: (u64, u64),
-    /// Bytes of its tables, entries not counted.
-    pub table_bytes: u64,
     /// Letters waiting for it.
     pub mailbox_depth: usize,
     /// Rates of the last moments.
@@ -96,6 +94,10 @@ pub struct DbFigures {
     pub ttl_sum: u64,
     /// Keys in the sample.
     pub ttl_samples: u64,
+    /// Bytes of its table, entries not counted.
+    pub table_bytes: u64,
+    /// Bytes of its index of expiry times.
+    pub due_bytes: u64,
 }
 
 /// A command for the command logs.

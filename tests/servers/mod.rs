@@ -26,7 +26,8 @@ pub struct Server {
 /// Starts Keylane on a free port, and waits until it answers.
 pub fn start_keylane(shards: usize) -> Server {
     let program = Path::new(env!("CARGO_BIN_EXE_keylane"));
-    start(program, &["--shards", &shards.to_string()], format!("keylane with {shards} shards"))
+    let options = ["--shards", &shards.to_string(), "--enable-debug-command", "yes"];
+    start(program, &options, format!("keylane with {shards} shards"))
 }
 
 /// Starts the best peer at hand: a Valkey from `$PEERS/bin`, from the usual cache or fetched by the

@@ -8,10 +8,14 @@ mod flush;
 mod memory_usage;
 mod swapdb;
 
-use crate::commands::spec::Command;
+use crate::commands::spec::{Command, Flag, Flags};
 
 /// Every server command of the engine.
 pub const COMMANDS: &[Command] = &[dbsize::DBSIZE, flush::FLUSHALL, flush::FLUSHDB, swapdb::SWAPDB];
+
+/// Flags of all that DEBUG does.
+const DEBUG_FLAGS: Flags =
+    Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale, Flag::Protected]);
 
 /// Subcommands of DEBUG that work on keys. The others, and the container, are the server's.
 pub const DEBUG_SUBCOMMANDS: &[Command] = &[

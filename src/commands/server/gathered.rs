@@ -47,6 +47,8 @@ impl<'a> Gathered<'a> {
                 all.expires += one.expires;
                 all.ttl_sum = all.ttl_sum.saturating_add(one.ttl_sum);
                 all.ttl_samples += one.ttl_samples;
+                all.table_bytes += one.table_bytes;
+                all.due_bytes += one.due_bytes;
             }
             shards.push(*figures);
         }
@@ -68,7 +70,7 @@ impl<'a> Gathered<'a> {
         let used = used_memory();
         let startup = self.control.memory_at_start.min(used);
         let clients = self.sum(|shard| shard.client_bytes.0 + shard.client_bytes.1);
-        let tables = self.sum(|shard| shard.table_bytes);
+        let tables = self.dbs.iter().map(|db| db.table_bytes + db.due_bytes).sum();
         Memory {
             used,
             peak: self.control.memory_peak.max(used),

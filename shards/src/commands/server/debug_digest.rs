@@ -16,7 +16,7 @@ use core::fmt::Write;
 use super::debug_object::usage_error;
 use crate::base::sha1::{DIGEST_BYTES, sha1};
 use crate::commands::ctx::Ctx;
-use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Merge, Spec, Spread};
+use crate::commands::spec::{Arity, Command, Group, KeySpec, Merge, Spec, Spread};
 use crate::keyspace::db::Entry;
 use crate::resp::error::Error;
 
@@ -28,7 +28,7 @@ pub(super) const DIGEST: Command = Command {
         summary: "Returns a digest of all keys and values.",
         complexity: "O(N), N being the size of all keys and values.",
         arity: Arity::AtLeast(2),
-        flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale]),
+        flags: super::DEBUG_FLAGS,
         spread: Spread::Everywhere(Merge::Digest),
         ..Spec::EMPTY
     },
@@ -44,7 +44,7 @@ pub(super) const DIGEST_VALUE: Command = Command {
         complexity: "O(N), N being the size of the values.",
         syntax: "[key ...]",
         arity: Arity::AtLeast(2),
-        flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale]),
+        flags: super::DEBUG_FLAGS,
         keys: &[KeySpec::from(2, 1, &["RO"])],
         spread: Spread::Split(Merge::ByKey),
         ..Spec::EMPTY

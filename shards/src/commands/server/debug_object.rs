@@ -6,7 +6,7 @@ use core::fmt::Write;
 
 use crate::commands::ctx::Ctx;
 use crate::commands::generic::object::encoding_of;
-use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
+use crate::commands::spec::{Arity, Command, Group, KeySpec, Spec};
 use crate::encodings::entry::Value;
 use crate::keyspace::db::Entry;
 use crate::keyspace::evict;
@@ -20,7 +20,7 @@ pub(super) const OBJECT: Command = Command {
         summary: "Shows how a key is kept.",
         syntax: "key [fast]",
         arity: Arity::AtLeast(2),
-        flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale]),
+        flags: super::DEBUG_FLAGS,
         keys: &[KeySpec::nth(2, &["RO"])],
         ..Spec::EMPTY
     },

@@ -6,7 +6,7 @@ use super::debug_object::usage_error;
 use crate::base::hash::slot_of_hash;
 use crate::base::number;
 use crate::commands::ctx::Ctx;
-use crate::commands::spec::{Arity, Command, Flag, Flags, Group, Merge, Spec, Spread};
+use crate::commands::spec::{Arity, Command, Group, Merge, Spec, Spread};
 use crate::keyspace::db::Entry;
 use crate::resp::error::Error;
 
@@ -19,7 +19,7 @@ pub(super) const POPULATE: Command = Command {
         complexity: "O(N), N being the count.",
         syntax: "count [prefix] [size]",
         arity: Arity::AtLeast(2),
-        flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale]),
+        flags: super::DEBUG_FLAGS,
         spread: Spread::Everywhere(Merge::Same),
         ..Spec::EMPTY
     },

@@ -7,18 +7,18 @@ use crate::coordination::query::DbFigures;
 pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("shards", gathered.shards.len());
     for figures in &gathered.shards {
-        let keys: u64 = figures.dbs.iter().map(|db: &DbFigures| db.keys).sum();
+        let sum = |figure: fn(&DbFigures) -> u64| figures.dbs.iter().map(figure).sum::<u64>();
+        let (keys, table_bytes) = (sum(|db| db.keys), sum(|db| db.table_bytes + db.due_bytes));
         fields.put(
             format_args!("shard{}", figures.shard),
             format_args!(
                 "keys={keys},clients={},requests={},requests_per_sec={},hops={},mailbox_depth={},\
-                 table_bytes={}",
+                 table_bytes={table_bytes}",
                 figures.clients,
                 figures.counters.commands(),
                 figures.rates.commands,
                 figures.counters.hops,
-                figures.mailbox_depth,
-                figures.table_bytes
+                figures.mailbox_depth
             ),
         );
     }

@@ -1,0 +1,25 @@
+//! DEBUG ERROR string
+
+use shards::commands::server::debug_object::usage_error;
+use shards::commands::spec::Spec;
+use shards::resp::error::Error;
+
+use crate::commands::server::debug::EACH;
+use crate::commands::table::Own;
+use crate::coordination::call::Run;
+use crate::coordination::client_ctx::ClientCtx;
+
+pub(super) const ERROR: Own = Own {
+    spec: Spec {
+        name: "debug|error",
+        summary: "Answers an error, so that clients can be tested.",
+        syntax: "string",
+        ..EACH
+    },
+    run: Run::Client(error),
+};
+
+fn error(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
+    let [_, _, text] = ctx.args else { return Err(usage_error(ctx.args[1])) };
+    Err(Error::Owned(String::from_utf8_lossy(text).into_owned()))
+}

@@ -1,0 +1,29 @@
+//! DEBUG CHANGE-REPL-ID
+
+use shards::commands::server::debug_object::usage_error;
+use shards::commands::spec::Spec;
+use shards::resp::error::Error;
+
+use crate::commands::server::debug::EACH;
+use crate::commands::table::Own;
+use crate::coordination::call::Run;
+use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::reactor::system;
+
+pub(super) const CHANGE_REPL_ID: Own = Own {
+    spec: Spec {
+        name: "debug|change-repl-id",
+        summary: "Gives the history of the dataset another name.",
+        ..EACH
+    },
+    run: Run::Control(change),
+};
+
+fn change(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
+    if ctx.args.len() != 2 {
+        return Err(usage_error(ctx.args[1]));
+    }
+    ctx.control.replid = system::random_name();
+    ctx.replies.ok();
+    Ok(Outcome::Done)
+}

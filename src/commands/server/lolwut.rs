@@ -1,0 +1,47 @@
+//! LOLWUT [VERSION version]
+
+use shards::base::number::parse_i64;
+use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
+use shards::resp::error::Error;
+
+use crate::commands::table::Own;
+use crate::coordination::call::Run;
+use crate::coordination::client_ctx::ClientCtx;
+use crate::version::{VALKEY_VERSION, VERSION};
+
+pub(super) const LOLWUT: Own = Own {
+    spec: Spec {
+        name: "lolwut",
+        group: Group::Server,
+        since: "5.0.0",
+        summary: "Shows a picture and the version.",
+        syntax: "[VERSION version]",
+        arity: Arity::AtLeast(1),
+        flags: Flags::of(&[Flag::ReadOnly, Flag::Fast]),
+        ..Spec::EMPTY
+    },
+    run: Run::Client(lolwut),
+};
+
+/// Keys that cross a street of several lanes.
+const PICTURE: &str = "\
+  ______________________________________________________________________
+      o-m           o--m                  o-m         o---m
+  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+            o---m           o-m     o--m                      o-m
+  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -  -
+   o--m               o-m                   o---m     o--m
+  ______________________________________________________________________
+";
+
+fn lolwut(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
+    if let [_, word, version, ..] = ctx.args
+        && word.eq_ignore_ascii_case(b"VERSION")
+    {
+        // There is one picture, whatever the version.
+        parse_i64(version).ok_or(Error::NotInteger)?;
+    }
+    let text = format!("{PICTURE}\nKeylane ver. {VERSION}, as Valkey ver. {VALKEY_VERSION}\n");
+    ctx.replies.verbatim("txt", text.as_bytes());
+    Ok(())
+}

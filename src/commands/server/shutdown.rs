@@ -1,0 +1,99 @@
+//! SHUTDOWN [[NOSAVE | SAVE] [NOW] [FORCE] [SAFE] [FAILOVER] | ABORT]
+
+use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
+use shards::resp::error::Error;
+
+use crate::commands::table::Own;
+use crate::coordination::call::Run;
+use crate::coordination::control::Stop;
+use crate::coordination::control_ctx::{ControlCtx, Outcome};
+
+pub(super) const SHUTDOWN: Own = Own {
+    spec: Spec {
+        name: "shutdown",
+        group: Group::Server,
+        summary: "Ends the server.",
+        syntax: "[[NOSAVE | SAVE] [NOW] [FORCE] [SAFE] [FAILOVER] | ABORT]",
+        arity: Arity::AtLeast(1),
+        flags: Flags::of(&[
+            Flag::Admin,
+            Flag::NoScript,
+            Flag::Loading,
+            Flag::Stale,
+            Flag::NoMulti,
+            Flag::AllowBusy,
+        ]),
+        ..Spec::EMPTY
+    },
+    run: Run::Control(shutdown),
+};
+
+const NO_FAILOVER: Error =
+    Error::Text("ERR SHUTDOWN FAILOVER is only supported in cluster mode.");
+const NO_SAVE: Error = Error::Text(
+    "ERR SHUTDOWN SAVE is not supported: nothing can be saved yet. SHUTDOWN NOSAVE ends the server.",
+);
+
+/// What is asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wish {
+    save: bool,
+    nosave: bool,
+    failover: bool,
+    abort: bool,
+}
+
+fn shutdown(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
+    let wish = parse(&ctx.args[1..]).ok_or(Error::Syntax)?;
+    if wish.abort {
+        // The process ends at once, so there never is an end to call off.
+        return Err(Error::Text("ERR No shutdown in progress."));
+    }
+    if wish.failover {
+        return Err(NO_FAILOVER);
+    }
+    if wish.save {
+        return Err(NO_SAVE);
+    }
+    ctx.control.stop = Some(Stop::Command);
+    Ok(Outcome::Done)
+}
+
+/// `None` if the words contradict each other, or are others.
+fn parse(words: &[&[u8]]) -> Option<Wish> {
+    let mut wish = Wish::default();
+    for word in words {
+        match word.to_ascii_lowercase().as_slice() {
+            b"nosave" => wish.nosave = true,
+            b"save" => wish.save = true,
+            b"failover" => wish.failover = true,
+            // Nothing is waited for and nothing can fail, so these change nothing.
+            b"now" | b"force" | b"safe" => {}
+            b"abort" => wish.abort = true,
+            _ => return None,
+        }
+    }
+    let fits = !(wish.save && wish.nosave) && !(wish.abort && 1 < words.len());
+    fits.then_some(wish)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<Wish>) {
+        let words: Vec<&[u8]> = text.split_whitespace().map(str::as_bytes).collect();
+        assert_eq!(parse(&words), expected, "{text}");
+    }
+
+    #[test]
+    fn contradictions_are_syntax_errors() {
+        check("", Some(Wish::default()));
+        check("NOSAVE now Force", Some(Wish { nosave: true, ..Wish::default() }));
+        check("abort", Some(Wish { abort: true, ..Wish::default() }));
+        check("failover safe", Some(Wish { failover: true, ..Wish::default() }));
+        for wrong in ["save nosave", "abort now", "now abort", "abort abort", "soon"] {
+            check(wrong, None);
+        }
+    }
+}
