@@ -94,6 +94,8 @@ pub struct Core {
     pub(super) held: Vec<Box<Batch>>,
     /// Ticks from which on a command is logged as slow, and bytes from which on as large.
     pub(super) log_limits: LogLimits,
+    /// Watched keys that existed when the databases went on loan as a whole.
+    pub(super) lent_watched: Vec<(usize, u64)>,
     /// Batches that wait for a ticket here.
     pub(super) parked: HashMap<Ticket, Box<Batch>>,
     /// Batches that can go on.
@@ -139,6 +141,7 @@ impl Core {
             pause: None,
             held: Vec::new(),
             log_limits: LogLimits::default(),
+            lent_watched: Vec::new(),
             parked: HashMap::new(),
             resumed: VecDeque::new(),
             visitors,
@@ -388,9 +391,15 @@ impl Core {
 
     /// Takes back what a transaction borrowed, and ends its claims.
     pub(super) fn release(&mut self, release: Release) {
-        let Release { ticket, entries, dbs, touched, dirty } = release;
+        let Release { ticket, entries, dbs, touched, replaced, dirty } = release;
         if let Some(dbs) = dbs {
             self.shard.keyspace.dbs = dbs;
+            let lent = std::mem::take(&mut self.lent_watched);
+            for (db, hash) in self.watched_here().into_iter().chain(lent) {
+                if replaced.contains(&db) {
+                    self.shard.keyspace.watches.touch(db, hash);
+                }
+            }
         }
         for (db, hash, entry) in entries {
             self.shard.keyspace.dbs[db].insert(hash, entry);
@@ -402,6 +411,17 @@ impl Core {
         if let Some(ticket) = ticket {
             self.leave(ticket);
         }
+    }
+
+    /// Watched keys, as (database, hash), that exist here now.
+    pub(super) fn watched_here(&self) -> Vec<(usize, u64)> {
+        let keyspace = &self.shard.keyspace;
+        let dbs = keyspace.dbs.iter().enumerate();
+        let watched = dbs.flat_map(|(number, db)| {
+            let hashes = keyspace.watches.of_db(number);
+            hashes.filter(|&hash| db.table().find_hash(hash).is_some()).map(move |h| (number, h))
+        });
+        watched.collect()
     }
 
     /// Gives a ticket back; those it held up go on.

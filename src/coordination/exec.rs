@@ -4,6 +4,7 @@
 //! place. Otherwise its entries (or, for FLUSHALL and its like, whole databases) are gathered at
 //! home, the commands run there one by one, and everything goes back.
 
+use shards::base::number::parse_u64;
 use shards::commands::spec::{Merge, Spread};
 use shards::resp::reply::Replies;
 
@@ -170,6 +171,7 @@ impl Core {
         let Run::Engine(command) = call.run else { unreachable!("the caller looked") };
         match command.spec.spread {
             Spread::Everywhere(merge) => {
+                let databases = self.visitors.keyspace.dbs.len();
                 let mut merged = Merged::default();
                 let mut reply = Vec::new();
                 for at in 0..transaction.wholes.len() {
@@ -179,6 +181,7 @@ impl Core {
                         // The error is in the reply, and merged with it.
                         let _ = core.visitors.execute(command, request, &mut reply);
                     });
+                    transaction.replaced.extend(replaced(call, args, passport.db, databases));
                     if merge == Merge::Pick {
                         let random = &mut self.shard.keyspace.random;
                         merged.add_pick(&reply, |limit| random.below(limit));
@@ -282,7 +285,9 @@ impl Core {
         for (shard, dbs) in transaction.wholes.drain(..) {
             let at = shards.iter().position(|&s| s == shard).expect("lent at a visit");
             releases[at].dbs = Some(dbs);
+            releases[at].replaced.clone_from(&transaction.replaced);
         }
+        self.shard.keyspace.garbage.append(&mut self.visitors.keyspace.garbage);
         let effects = &mut self.visitors.effects;
         for (db, hash) in effects.touched.drain(..) {
             let owner = usize::from(self.node.slots.owner(hash));
@@ -298,6 +303,19 @@ impl Core {
     fn end_exec(&mut self, batch: &mut Batch, exec: Exec) {
         self.forget_watch_list(exec.watched);
         batch.next += 1;
+    }
+}
+
+/// The databases that a command empties or swaps as a whole.
+fn replaced(call: &Call, args: &[&[u8]], selected: usize, databases: usize) -> Vec<usize> {
+    match call.spec.name {
+        "flushall" => (0..databases).collect(),
+        "flushdb" => vec![selected],
+        "swapdb" => {
+            let number = |arg: &&[u8]| parse_u64(arg).and_then(|n| usize::try_from(n).ok());
+            args[1..].iter().filter_map(number).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

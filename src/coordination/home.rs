@@ -179,6 +179,13 @@ impl Core {
                 if let Some(call) = call {
                     self.counters.rejected(call.id);
                 }
+                let is_exec =
+                    call.is_some_and(|call| matches!(call.run, Run::Transaction(Step::Exec)));
+                if is_exec && client.multi.take().is_some() {
+                    self.forget_watches(client);
+                    exec_refused(&error).write(out);
+                    return AtHome::Changed;
+                }
                 if let Some(multi) = &mut client.multi {
                     multi.refused = true;
                 }
@@ -187,7 +194,7 @@ impl Core {
             }
         };
         if skips && !matches!(outcome, AtHome::Travels(_)) {
-            mute(client, out, written);
+            mute(client, call, out, written);
         }
         outcome
     }
@@ -199,6 +206,10 @@ impl Core {
         call: Option<&'static Call>,
         args: &[&[u8]],
     ) -> Result<&'static Call, Error> {
+        let open = call.is_some_and(|call| call.spec.flags.has(Flag::NoAuth));
+        if !client.session.authenticated && !open {
+            return Err(Error::NoAuth);
+        }
         let Some(call) = call else { return Err(Error::unknown_command(args)) };
         if let Run::Container = call.run
             && 2 <= args.len()
@@ -210,9 +221,6 @@ impl Core {
         }
         if call.spec.flags.has(Flag::Protected) && !self.may_debug(client) {
             return Err(DEBUG_REFUSED);
-        }
-        if !client.session.authenticated && !call.spec.flags.has(Flag::NoAuth) {
-            return Err(Error::NoAuth);
         }
         if client.multi.is_some() && call.spec.flags.has(Flag::NoMulti) {
             return Err(Error::NotInTransaction(call.spec.name));
@@ -422,6 +430,15 @@ impl Core {
     }
 }
 
+/// What a refused EXEC answers: the transaction is over.
+fn exec_refused(error: &Error) -> Error {
+    let mut line = Vec::new();
+    error.write(&mut line);
+    let text = String::from_utf8_lossy(&line[1..]);
+    let text = text.trim_end().trim_start_matches("ERR ");
+    Error::Owned(format!("EXECABORT Transaction discarded because of: {text}"))
+}
+
 /// Whether a command that is split by its keys has arguments left over (MSET a 1 b).
 fn is_torn(spec: &Spec, args: &[&[u8]]) -> bool {
     match (spec.spread, spec.keys) {
@@ -470,13 +487,16 @@ fn queue(multi: &mut Multi, call: &'static Call, args: &[&[u8]], route: Route, f
 }
 
 /// Takes a reply away again that the client does not want (CLIENT REPLY).
-fn mute(client: &mut Client, out: &mut Vec<u8>, written: usize) {
+fn mute(client: &mut Client, call: Option<&Call>, out: &mut Vec<u8>, written: usize) {
     match client.session.reply {
         ReplyMode::On => {}
         ReplyMode::Off => out.truncate(written),
         ReplyMode::Skip => {
             out.truncate(written);
-            client.session.reply = ReplyMode::On;
+            // A second CLIENT REPLY SKIP asks for the next reply to be skipped, too.
+            if call.is_none_or(|call| call.spec.name != "client|reply") {
+                client.session.reply = ReplyMode::On;
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How a batch gets from core to core until it is home again.
 
-use shards::commands::spec::{Command, Find, KeySpec, Merge};
+use shards::commands::spec::{Begin, Command, Find, KeySpec, Merge};
 use shards::keyspace::db::Db;
 use shards::resp::reply::Replies;
 use shards::shard::Request;
@@ -154,6 +154,9 @@ impl Core {
     /// Takes what was claimed along: entries, or whole databases.
     fn lend(&mut self, transaction: &mut Transaction) {
         let me = self.me();
+        if let Claims::Whole(_) = transaction.visits[transaction.at].claims {
+            self.lent_watched = self.watched_here();
+        }
         let keyspace = &mut self.shard.keyspace;
         match &transaction.visits[transaction.at].claims {
             Claims::Keys(keys) => {
@@ -192,11 +195,11 @@ impl Core {
             // An error is in the reply, and merged with it.
             let _ = core.shard.execute(command, request, reply);
         };
-        let step = step(command.spec.keys);
+        let (first_key, step) = spacing(command.spec.keys);
         match merge {
             Merge::ByKey => {
                 for &place in places {
-                    run(self, &part(args, &[place], step), &mut reply);
+                    run(self, &part(args, first_key, &[place], step), &mut reply);
                     merged.add_piece(place, &reply);
                 }
             }
@@ -208,7 +211,7 @@ impl Core {
                 if places.is_empty() {
                     run(self, args, &mut reply);
                 } else {
-                    run(self, &part(args, places, step), &mut reply);
+                    run(self, &part(args, first_key, places, step), &mut reply);
                 }
                 merged.add(merge, &reply);
             }
@@ -373,10 +376,12 @@ impl Core {
     }
 }
 
-/// The distance between the keys of a command that is split by them.
-fn step(keys: &[KeySpec]) -> usize {
+/// The place of the first key of a command that is split by its keys, and their distance.
+fn spacing(keys: &[KeySpec]) -> (usize, usize) {
     match keys {
-        [KeySpec { find: Find::Range { step, .. }, .. }, ..] => *step,
-        _ => 1,
+        [KeySpec { begin: Begin::Index(at), find: Find::Range { step, .. }, .. }, ..] => {
+            (*at, *step)
+        }
+        _ => (1, 1),
     }
 }

@@ -39,6 +39,8 @@ pub struct Release {
     pub dbs: Option<Vec<Db>>,
     /// Keys (database, hash) that changed.
     pub touched: Vec<(usize, u64)>,
+    /// Databases that were emptied or swapped as a whole.
+    pub replaced: Vec<usize>,
     /// How many changes.
     pub dirty: u64,
 }

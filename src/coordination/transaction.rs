@@ -32,6 +32,8 @@ pub struct Transaction {
     pub loans: Vec<Loan>,
     /// Databases taken along whole.
     pub wholes: Vec<(Peer, Vec<Db>)>,
+    /// Databases that were emptied or swapped.
+    pub replaced: Vec<usize>,
     /// What the parts answered.
     pub merged: Merged,
     /// Ticks that the parts took.
@@ -213,6 +215,7 @@ impl Footprint {
             at: 0,
             loans: Vec::new(),
             wholes: Vec::new(),
+            replaced: Vec::new(),
             merged: Merged::default(),
             ticks: 0,
         }
@@ -315,11 +318,16 @@ fn header(reply: &[u8]) -> (i64, usize) {
     (number, (end + 2).min(reply.len()))
 }
 
-/// The arguments of the part of a request whose keys stand at `places`: the command's name and,
-/// for each key, all arguments up to the next key.
-pub fn part<'a>(args: &[&'a [u8]], places: &[usize], step: usize) -> Vec<&'a [u8]> {
-    let mut part = Vec::with_capacity(1 + places.len() * step);
-    part.push(args[0]);
+/// The arguments of the part of a request whose keys stand at `places`: those before the first
+/// key of all, at `first_key`, and, for each key, all up to the next one.
+pub fn part<'a>(
+    args: &[&'a [u8]],
+    first_key: usize,
+    places: &[usize],
+    step: usize,
+) -> Vec<&'a [u8]> {
+    let mut part = Vec::with_capacity(first_key + places.len() * step);
+    part.extend_from_slice(&args[..first_key]);
     for &place in places {
         part.extend_from_slice(&args[place..(place + step).min(args.len())]);
     }
@@ -362,8 +370,9 @@ mod tests {
         let mut merged = Merged::default();
         merged.add_pick(b"*2\r\n$-1\r\n:0\r\n", |_| 0);
         merged.add_pick(b"*2\r\n$1\r\na\r\n:3\r\n", |total| total - 1);
+        assert_eq!(merged.bytes, b"$1\r\na\r\n");
         merged.add_pick(b"*2\r\n$1\r\nb\r\n:1\r\n", |total| total - 1);
-        assert_eq!(merged.bytes, b"$-1\r\n");
+        assert_eq!(merged.bytes, b"$1\r\na\r\n", "the chance fell on what was there before");
         merged.add_pick(b"*2\r\n$1\r\nc\r\n:1\r\n", |_| 0);
         assert_eq!(merged.bytes, b"$1\r\nc\r\n");
     }
