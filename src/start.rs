@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::config::parse::Loaded;
 use crate::config::table::Config;
 use crate::log;
-use crate::process::{Process, Supervisor, plain, VALKEY_VERSION, VERSION};
+use crate::process::{Process, Supervisor, VALKEY_VERSION, VERSION, plain};
 use crate::reactor::cpus;
 
 /// Why the process does not start.

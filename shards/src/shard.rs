@@ -42,10 +42,7 @@ pub struct Shard {
 impl Shard {
     /// An empty shard with `databases` databases.
     pub fn new(databases: usize, seed: HashSeed, random: Random) -> Self {
-        Self {
-            keyspace: Keyspace::new(databases, seed, random),
-            effects: Effects::default(),
-        }
+        Self { keyspace: Keyspace::new(databases, seed, random), effects: Effects::default() }
     }
 
     /// Runs one command, appends its reply to `out`, and logs what it changed.

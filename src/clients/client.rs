@@ -189,9 +189,7 @@ impl Client {
     /// of the next.
     #[inline]
     pub fn one_by_one(&self) -> bool {
-        self.multi.is_some()
-            || self.session.reply != ReplyMode::On
-            || !self.session.authenticated
+        self.multi.is_some() || self.session.reply != ReplyMode::On || !self.session.authenticated
     }
 
     /// Bytes of replies it has not been given.

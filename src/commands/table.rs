@@ -6,9 +6,7 @@ use shards::commands::table::{CONTAINERS as ENGINE_CONTAINERS, GROUPS as ENGINE_
 
 use crate::commands::config;
 use crate::commands::connection::{self, client};
-use crate::commands::server::{
-    self, command, commandlog, debug, latency, memory, slowlog,
-};
+use crate::commands::server::{self, command, commandlog, debug, latency, memory, slowlog};
 use crate::commands::transactions;
 use crate::coordination::call::{Listed, Run, Table};
 
@@ -38,7 +36,11 @@ const CONTAINERS: &[Container] = &[
     Container { own: &client::CLIENT, of_engine: &[], of_server: &[client::SUBCOMMANDS] },
     Container { own: &command::COMMAND, of_engine: &[], of_server: &[command::SUBCOMMANDS] },
     Container { own: &config::CONFIG, of_engine: &[], of_server: &[config::SUBCOMMANDS] },
-    Container { own: &commandlog::COMMANDLOG, of_engine: &[], of_server: &[commandlog::SUBCOMMANDS] },
+    Container {
+        own: &commandlog::COMMANDLOG,
+        of_engine: &[],
+        of_server: &[commandlog::SUBCOMMANDS],
+    },
     Container {
         own: &debug::DEBUG,
         of_engine: DEBUG_SUBCOMMANDS,

@@ -91,10 +91,7 @@ impl Core {
             dirty: self.shard.effects.dirty,
             dbs: keyspace.dbs.iter().map(db).collect(),
             clients: clients().count(),
-            client_bytes: (
-                clients().map(|c| query(c)).sum(),
-                clients().map(|c| out(c)).sum(),
-            ),
+            client_bytes: (clients().map(|c| query(c)).sum(), clients().map(|c| out(c)).sum()),
             client_bytes_max: (
                 clients().map(|c| query(c)).max().unwrap_or(0),
                 clients().map(|c| out(c)).max().unwrap_or(0),

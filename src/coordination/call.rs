@@ -100,7 +100,8 @@ impl Table {
     /// Says which rename names no command, or a name that is taken.
     pub fn new(listed: Vec<Listed>, renames: &[(String, String)]) -> Result<Self, String> {
         let mut ids = 0;
-        let calls: Vec<Call> = listed.into_iter().map(|command| number(command, &mut ids)).collect();
+        let calls: Vec<Call> =
+            listed.into_iter().map(|command| number(command, &mut ids)).collect();
         let name_of = |call: &Call| call.spec.name.as_bytes().to_vec();
         let mut by_name: HashMap<_, _> =
             calls.iter().enumerate().map(|(at, call)| (name_of(call), at)).collect();

@@ -228,9 +228,16 @@ mod tests {
     #[test]
     fn passwords_are_not_logged() {
         check("auth", "AUTH me pass", "AUTH (redacted) (redacted)");
-        check("hello", "hello 3 auth me pass setname x",
-            "hello 3 auth (redacted) (redacted) setname x");
-        check("config|set", "config set hz 1 RequirePass x", "config set hz 1 RequirePass (redacted)");
+        check(
+            "hello",
+            "hello 3 auth me pass setname x",
+            "hello 3 auth (redacted) (redacted) setname x",
+        );
+        check(
+            "config|set",
+            "config set hz 1 RequirePass x",
+            "config set hz 1 RequirePass (redacted)",
+        );
         check("set", "set auth x", "set auth x");
     }
 

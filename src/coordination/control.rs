@@ -10,8 +10,8 @@ use shards::resp::reply::Replies;
 use crate::config::table::Config;
 use crate::coordination::batch::{Batch, Parsed, with_args};
 use crate::coordination::call::{Call, Run};
-use crate::coordination::control_ctx::{ControlCtx, Outcome, Then};
 use crate::coordination::command_log::{CommandLogs, Ended, shown};
+use crate::coordination::control_ctx::{ControlCtx, Outcome, Then};
 use crate::coordination::counters::Counters;
 use crate::coordination::letter::Letter;
 use crate::coordination::mailbox::Mailbox;
@@ -159,13 +159,7 @@ impl Control {
         self.ask(query, None, None, 0);
     }
 
-    fn ask(
-        &mut self,
-        query: &Query,
-        batch: Option<Box<Batch>>,
-        then: Option<Then>,
-        started: u64,
-    ) {
+    fn ask(&mut self, query: &Query, batch: Option<Box<Batch>>, then: Option<Then>, started: u64) {
         let number = self.next_question;
         self.next_question += 1;
         let answers = (0..self.shards()).map(|_| None).collect();

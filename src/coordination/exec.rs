@@ -37,8 +37,7 @@ impl Core {
             _ => None,
         };
         let kind = if footprint.whole.is_some() { Kind::GatherWhole } else { Kind::Gather };
-        let transaction =
-            place.is_none().then(|| footprint.transaction(slots, kind, &watched));
+        let transaction = place.is_none().then(|| footprint.transaction(slots, kind, &watched));
         (Exec { multi, next: 0, watched, place, aborted: false }, transaction)
     }
 
@@ -211,7 +210,12 @@ impl Core {
     }
 
     /// Runs `work` with the databases of one shard as the visitors' keyspace.
-    fn with_whole(&mut self, transaction: &mut Transaction, at: usize, work: impl FnOnce(&mut Self)) {
+    fn with_whole(
+        &mut self,
+        transaction: &mut Transaction,
+        at: usize,
+        work: impl FnOnce(&mut Self),
+    ) {
         let shard = transaction.wholes[at].0;
         let slots = self.node.slots.range(u16::try_from(shard).expect("shards are few"));
         std::mem::swap(&mut self.visitors.keyspace.dbs, &mut transaction.wholes[at].1);
@@ -246,7 +250,13 @@ impl Core {
     }
 
     /// Brings entries back to the databases they belong to.
-    fn move_home(&mut self, transaction: &mut Transaction, call: &Call, args: &[&[u8]], from: Peer) {
+    fn move_home(
+        &mut self,
+        transaction: &mut Transaction,
+        call: &Call,
+        args: &[&[u8]],
+        from: Peer,
+    ) {
         for (owner, hash) in self.keys_of(call, args) {
             if owner != from {
                 move_entries(transaction, hash, from, owner);
@@ -267,7 +277,8 @@ impl Core {
                 for (db, place) in self.visitors.keyspace.dbs.iter_mut().enumerate() {
                     while let Some(entry) = place.take_hash(hash) {
                         let shard = visit.shard;
-                        let loan = crate::coordination::transaction::Loan { shard, db, hash, entry };
+                        let loan =
+                            crate::coordination::transaction::Loan { shard, db, hash, entry };
                         loans.push(loan);
                     }
                 }

@@ -87,9 +87,8 @@ impl Trait {
     fn is_of(&self, client: &Client, node: &Node) -> bool {
         let seconds = |since: Monotonic| node.now.millis_since(since) / 1000;
         let session = &client.session;
-        let letters = |wanted: &[u8], has: &str| {
-            wanted.iter().all(|letter| has.as_bytes().contains(letter))
-        };
+        let letters =
+            |wanted: &[u8], has: &str| wanted.iter().all(|letter| has.as_bytes().contains(letter));
         match self {
             Self::Id(ids) => ids.contains(&client.id),
             // Nobody replicates or subscribes yet.

@@ -55,7 +55,12 @@ impl Core {
     /// Where a request of this client runs, as far as can be told without running what is before
     /// it. `Home` is always right: there it is looked at again.
     #[inline]
-    pub(super) fn route(&self, client: &Client, call: Option<&Call>, args: &[&[u8]]) -> (Route, (u32, u64)) {
+    pub(super) fn route(
+        &self,
+        client: &Client,
+        call: Option<&Call>,
+        args: &[&[u8]],
+    ) -> (Route, (u32, u64)) {
         const HOME: (Route, (u32, u64)) = (Route::Home, (0, 0));
         let Some(call) = call else { return HOME };
         if self.pause.is_some()
@@ -243,7 +248,9 @@ impl Core {
     ) -> AtHome {
         let queues = !matches!(
             call.run,
-            Run::Transaction(Step::Exec | Step::Discard | Step::Multi | Step::Watch | Step::Quit | Step::Reset)
+            Run::Transaction(
+                Step::Exec | Step::Discard | Step::Multi | Step::Watch | Step::Quit | Step::Reset
+            )
         );
         if let Some(multi) = &mut client.multi
             && queues
@@ -325,7 +332,13 @@ impl Core {
         }
     }
 
-    fn step(&mut self, client: &mut Client, step: Step, args: &[&[u8]], out: &mut Vec<u8>) -> AtHome {
+    fn step(
+        &mut self,
+        client: &mut Client,
+        step: Step,
+        args: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> AtHome {
         let mut replies = Replies { out, protocol: client.session.protocol };
         match step {
             Step::Multi if client.multi.is_some() => self.refuse(&NESTED_MULTI, replies.out),
@@ -368,9 +381,8 @@ impl Core {
     fn begin_watch(&mut self, client: &Client, args: &[&[u8]]) -> AtHome {
         let db = client.session.db;
         let watch = |key: &&[u8]| Watch { db, hash: self.node.seed.key_hash(key), version: 0 };
-        let known = |watch: &Watch| {
-            client.watched.iter().any(|w| (w.db, w.hash) == (watch.db, watch.hash))
-        };
+        let known =
+            |watch: &Watch| client.watched.iter().any(|w| (w.db, w.hash) == (watch.db, watch.hash));
         let mut watched: Vec<Watch> = args[1..].iter().map(watch).filter(|w| !known(w)).collect();
         watched.sort_unstable_by_key(|watch| watch.hash);
         watched.dedup();
@@ -452,9 +464,8 @@ fn is_torn(spec: &Spec, args: &[&[u8]]) -> bool {
 
 /// Whether a request may change keys: CLIENT PAUSE WRITE holds those back.
 fn may_write(client: &Client, call: &Call) -> bool {
-    let writes = |call: &Call| {
-        call.spec.flags.has(Flag::Write) || call.spec.flags.has(Flag::MayReplicate)
-    };
+    let writes =
+        |call: &Call| call.spec.flags.has(Flag::Write) || call.spec.flags.has(Flag::MayReplicate);
     let queued = client.multi.iter().flat_map(|multi| &multi.requests);
     writes(call)
         || (matches!(call.run, Run::Transaction(Step::Exec))
@@ -473,7 +484,13 @@ fn give_back(batch: &mut Batch, client: &mut Client) {
 }
 
 /// Appends a command to those queued after MULTI.
-fn queue(multi: &mut Multi, call: &'static Call, args: &[&[u8]], route: Route, first_key: (u32, u64)) {
+fn queue(
+    multi: &mut Multi,
+    call: &'static Call,
+    args: &[&[u8]],
+    route: Route,
+    first_key: (u32, u64),
+) {
     let first = u32::try_from(multi.ranges.len()).expect("fewer than 2^32 arguments");
     for arg in args {
         let start = u32::try_from(multi.input.len()).expect("fewer than 2^32 bytes");

@@ -67,9 +67,10 @@ impl Locks {
     /// Whether a command that takes no ticket would have to wait for this key.
     pub fn blocks(&self, id: LockId, mode: Mode) -> bool {
         self.wholes.iter().any(|whole| conflict(whole.1, mode))
-            || self.keys.get(&id).is_some_and(|queue| {
-                queue.0.iter().any(|claim| conflict(claim.1, mode))
-            })
+            || self
+                .keys
+                .get(&id)
+                .is_some_and(|queue| queue.0.iter().any(|claim| conflict(claim.1, mode)))
     }
 
     /// Whether anybody claims this key.

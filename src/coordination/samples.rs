@@ -53,9 +53,8 @@ impl Samples {
         };
         let micros = now.micros_since(self.since).max(1);
         // Counters may have been reset meanwhile: then nothing is known of this interval.
-        let rate = |now: u64, before: u64| {
-            now.saturating_sub(before).saturating_mul(1_000_000) / micros
-        };
+        let rate =
+            |now: u64, before: u64| now.saturating_sub(before).saturating_mul(1_000_000) / micros;
         self.intervals[self.next] = Rates {
             commands: rate(counts.commands, self.last.commands),
             bytes_in: rate(counts.bytes_in, self.last.bytes_in),

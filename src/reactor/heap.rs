@@ -49,9 +49,8 @@ pub fn purge() -> bool {
     let name = format!("arena.{ALL_ARENAS}.purge\0");
     let null = std::ptr::null_mut::<c_void>();
     // SAFETY: the name ends in 0, and purging neither reads nor writes a value.
-    let failed = unsafe {
-        jemalloc::mallctl(name.as_ptr().cast(), null, std::ptr::null_mut(), null, 0)
-    };
+    let failed =
+        unsafe { jemalloc::mallctl(name.as_ptr().cast(), null, std::ptr::null_mut(), null, 0) };
     failed == 0
 }
 
@@ -88,9 +87,7 @@ fn write(name: &CStr, value: u64) {
     let null = std::ptr::null_mut::<c_void>();
     let from = (&raw mut value).cast::<c_void>();
     // SAFETY: `value` is read as the eight bytes it has.
-    unsafe {
-        jemalloc::mallctl(name.as_ptr(), null, std::ptr::null_mut(), from, size_of::<u64>())
-    };
+    unsafe { jemalloc::mallctl(name.as_ptr(), null, std::ptr::null_mut(), from, size_of::<u64>()) };
 }
 
 #[cfg(test)]

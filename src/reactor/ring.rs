@@ -450,7 +450,8 @@ impl DataRing {
         let entry = opcode::Send::new(types::Fd(socket.fd.as_raw_fd()), rest.as_ptr(), len)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL | dont_wait)
             .build();
-        let quiet = if socket.silent { squeue::Flags::SKIP_SUCCESS } else { squeue::Flags::empty() };
+        let quiet =
+            if socket.silent { squeue::Flags::SKIP_SUCCESS } else { squeue::Flags::empty() };
         let entry = entry.user_data(user_data(Op::Send, socket.generation, index));
         self.push(entry.flags(quiet));
     }

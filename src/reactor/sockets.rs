@@ -160,8 +160,7 @@ fn set_option(socket: &OwnedFd, level: i32, option: i32, value: i32) -> io::Resu
 fn bind<A>(socket: &OwnedFd, address: &A) -> io::Result<()> {
     let len = libc::socklen_t::try_from(size_of_val(address)).expect("a small structure");
     // SAFETY: `address` is one of the sockaddr structures, with its length.
-    let result =
-        unsafe { libc::bind(socket.as_raw_fd(), std::ptr::from_ref(address).cast(), len) };
+    let result = unsafe { libc::bind(socket.as_raw_fd(), std::ptr::from_ref(address).cast(), len) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

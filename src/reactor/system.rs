@@ -77,7 +77,9 @@ mod tests {
         assert!((1 << 20) < resident_bytes());
         let before = cpu_time();
         let names: Vec<String> = (0..100).map(|_| random_name()).collect();
-        assert!(names.iter().all(|name| name.len() == 40 && *name != names[0] || name == &names[0]));
+        assert!(
+            names.iter().all(|name| name.len() == 40 && *name != names[0] || name == &names[0])
+        );
         assert_ne!(names[0], names[1]);
         let after = cpu_time();
         assert!(before.user + before.system <= after.user + after.system);

@@ -31,7 +31,14 @@ fn install_redis_py() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(REDIS_PY.replace("==", "-"));
     if !folder.join("redis/__init__.py").exists() {
         let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-compile",
+        ]);
         pip.arg("--upgrade").arg("--target").arg(&folder).arg(REDIS_PY);
         run(&mut pip, "pip, which this test needs to fetch redis-py,");
     }

@@ -124,15 +124,25 @@ fn ten_thousand_clients_leave_nothing_behind() {
     let before = running.descriptors();
     // The first ones warm up what is kept for the next.
     come_and_go(&running, port, 2000);
-    assert!(running.comes_to(|it| it.descriptors() == before), "{before}, then {}", running.descriptors());
+    assert!(
+        running.comes_to(|it| it.descriptors() == before),
+        "{before}, then {}",
+        running.descriptors()
+    );
     let (threads, rss) = (running.threads(), running.rss_bytes());
     come_and_go(&running, port, 10_000);
-    assert!(running.comes_to(|it| it.descriptors() == before), "{before}, then {}", running.descriptors());
+    assert!(
+        running.comes_to(|it| it.descriptors() == before),
+        "{before}, then {}",
+        running.descriptors()
+    );
     assert!(running.comes_to(|it| it.threads() == threads), "{} threads", running.threads());
     let grown = running.rss_bytes().saturating_sub(rss);
     assert!(grown <= LEFT_BYTES_MAX, "{grown} bytes more than after the first clients");
     // Nobody is left who watches or holds a key.
-    client.send_raw(b"MSET a 1 b 2 c 3 d 4\r\nWATCH a b c d\r\nMULTI\r\nFLUSHALL\r\nEXEC\r\n").unwrap();
+    client
+        .send_raw(b"MSET a 1 b 2 c 3 d 4\r\nWATCH a b c d\r\nMULTI\r\nFLUSHALL\r\nEXEC\r\n")
+        .unwrap();
     assert_eq!(client.exactly(OK.len() * 3).unwrap(), OK.repeat(3));
     let executed = b"+QUEUED\r\n*1\r\n+OK\r\n";
     assert_eq!(client.exactly(executed.len()).unwrap(), executed);

@@ -45,13 +45,7 @@ pub const SUBCOMMANDS: &[Own] = &[
 const EACH: Spec = Spec {
     group: Group::Server,
     arity: Arity::AtLeast(2),
-    flags: Flags::of(&[
-        Flag::Admin,
-        Flag::NoScript,
-        Flag::Loading,
-        Flag::Stale,
-        Flag::Protected,
-    ]),
+    flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale, Flag::Protected]),
     ..Spec::EMPTY
 };
 

@@ -28,8 +28,7 @@ pub(super) const SHUTDOWN: Own = Own {
     run: Run::Control(shutdown),
 };
 
-const NO_FAILOVER: Error =
-    Error::Text("ERR SHUTDOWN FAILOVER is only supported in cluster mode.");
+const NO_FAILOVER: Error = Error::Text("ERR SHUTDOWN FAILOVER is only supported in cluster mode.");
 const NO_SAVE: Error = Error::Text(
     "ERR SHUTDOWN SAVE is not supported: nothing can be saved yet. SHUTDOWN NOSAVE ends the server.",
 );

@@ -30,10 +30,8 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     let heap = memory.heap;
     write_ratio(fields, "allocator_rss", heap.resident, heap.active);
     write_ratio(fields, "rss_overhead", memory.resident, heap.resident);
-    fields.put(
-        "mem_fragmentation_ratio",
-        format_args!("{:.2}", ratio(memory.resident, memory.used)),
-    );
+    fields
+        .put("mem_fragmentation_ratio", format_args!("{:.2}", ratio(memory.resident, memory.used)));
     fields.put("mem_fragmentation_bytes", difference(memory.resident, memory.used));
     let of_replicas = [
         "mem_not_counted_for_evict",

@@ -6,8 +6,7 @@ use crate::commands::server::gathered::Gathered;
 use crate::commands::server::info::Fields;
 
 /// What comes between the replies to replicas and the lookups, and does not happen here.
-const OF_REPLICAS: &[&str] =
-    &["sync_full", "sync_partial_ok", "sync_partial_err"];
+const OF_REPLICAS: &[&str] = &["sync_full", "sync_partial_ok", "sync_partial_err"];
 /// What comes after the lookups and does not happen here: messages, forks, moves to other nodes,
 /// defragmentation, tracking.
 const ABSENT: &[&str] = &[

@@ -8,10 +8,8 @@ use crate::commands::table::Own;
 use crate::coordination::call::Run;
 use crate::coordination::client_ctx::ClientCtx;
 
-pub(super) const HELP: Own = Own {
-    spec: Spec { name: "memory|help", since: "4.0.0", ..help::HELP },
-    run: Run::Client(run),
-};
+pub(super) const HELP: Own =
+    Own { spec: Spec { name: "memory|help", since: "4.0.0", ..help::HELP }, run: Run::Client(run) };
 
 const LINES: &[&str] = &[
     "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
