@@ -291,6 +291,7 @@ impl Served {
         let token: Token = ring.add(fd);
         let mut client = Client::new(id, token, number, self.core.node.now);
         (client.peer, client.local) = (peer, local);
+        client.session.authenticated = self.core.node.config.requirepass.is_empty();
         self.core.add_client(Box::new(client));
     }
 }

@@ -30,6 +30,9 @@ const LETTERS_PER_PEER: usize = 256;
 const SPARE_BUFFERS: usize = 64;
 const SPARE_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes that the protocol adds to an argument, at most.
+const ARG_OVERHEAD: usize = 32;
+
 /// What the loop is to do with sockets after this turn.
 #[derive(Debug)]
 pub enum SocketRequest {
@@ -308,8 +311,9 @@ impl Core {
         reply_bytes: usize,
     ) {
         let limits = &self.log_limits;
+        // What the protocol adds is only estimated here, and not too low.
         let large = limits.request_bytes != usize::MAX
-            && limits.request_bytes <= args.iter().map(|arg| arg.len()).sum::<usize>();
+            && limits.request_bytes <= args.iter().map(|arg| arg.len() + ARG_OVERHEAD).sum::<usize>();
         if limits.ticks <= took || large || limits.reply_bytes <= reply_bytes {
             self.log_command(call, args, took, reply_bytes);
         }

@@ -233,6 +233,9 @@ impl Core {
         args: &[&[u8]],
         out: &mut Vec<u8>,
     ) -> AtHome {
+        if self.pause.is_some_and(|pause| pause.all || may_write(client, call)) {
+            return AtHome::Travels(Departure::Held);
+        }
         let queues = !matches!(
             call.run,
             Run::Transaction(Step::Exec | Step::Discard | Step::Multi | Step::Watch | Step::Quit | Step::Reset)
@@ -244,9 +247,6 @@ impl Core {
             queue(multi, call, args, route, first_key);
             Replies { out, protocol: client.session.protocol }.simple("QUEUED");
             return AtHome::Done;
-        }
-        if self.pause.is_some_and(|pause| pause.all || may_write(client, call)) {
-            return AtHome::Travels(Departure::Held);
         }
         match call.run {
             Run::Engine(command)
