@@ -1,9 +1,13 @@
 //! Between clients, shards and cores: who runs what where, and in which order.
 
+#![expect(clippy::vec_box, reason = "batches and letters are passed on, never copied")]
+
 pub mod background;
 pub mod batch;
 pub mod call;
+pub mod client;
 pub mod client_ctx;
+pub mod client_line;
 pub mod answers;
 pub mod command_log;
 pub mod control;

@@ -5,7 +5,6 @@ pub mod config;
 pub mod reactor;
 pub mod log;
 pub mod process;
-pub mod clients;
 pub mod coordination;
 pub mod commands;
 pub mod serve;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use shards::base::random::Random;
 
-use crate::clients::client::Client;
 use crate::config::table::Config;
+use crate::coordination::client::Client;
 use crate::coordination::control::{Control, Stop};
 use crate::coordination::core::{Core, SocketRequest};
 use crate::coordination::letter::{Connection, Letter};

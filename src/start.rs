@@ -66,6 +66,7 @@ pub fn prepare(loaded: Loaded, config_file: Option<PathBuf>) -> Result<Prepared,
     // Paths are relative to the working folder, and stay where they are if CONFIG SET changes it.
     let executable = env::current_exe().unwrap_or_default();
     checks::working_folder(&config)?;
+    config.dir = env::current_dir().unwrap_or(config.dir);
     if let Some(file) = absolute(&config.logfile) {
         log::use_file(&file).map_err(|error| {
             let (file, error) = (file.display(), plain(&error));

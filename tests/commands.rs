@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::{env, fs, io};
 
 use client::Reply;
-use keylane::clients::client::Client;
 use keylane::commands::table::build;
 use keylane::config::table::Config;
 use keylane::coordination::call::Run;
+use keylane::coordination::client::Client;
 use keylane::coordination::client_ctx::ClientCtx;
 use keylane::coordination::node::Node;
 use keylane::coordination::router::SlotMap;

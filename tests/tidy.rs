@@ -68,7 +68,6 @@ const PACKAGES: &[Package] = &[
             floor("reactor", &[]),
             floor("log", &["reactor"]),
             floor("process", &["reactor", "log"]),
-            floor("clients", &["reactor", "log"]),
             top("coordination"),
             top("commands"),
             top("serve"),

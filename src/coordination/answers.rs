@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use shards::keyspace::settings::{Policy, Settings};
 
-use crate::clients::client::Client;
 use crate::config::choices::MaxmemoryPolicy;
 use crate::config::table::Config;
+use crate::coordination::client::Client;
 use crate::coordination::core::{Core, LogLimits, Pause};
 use crate::coordination::filter::ClientFilter;
 use crate::coordination::query::{Answer, DbFigures, Figures, Query};
@@ -109,7 +109,9 @@ impl Core {
     fn list_clients(&self, filter: &ClientFilter) -> Vec<(u64, String)> {
         let clients = self.clients.iter().flatten();
         let matching = clients.filter(|client| filter.matches(client, &self.node));
-        matching.map(|client| (client.id, crate::clients::info::line(client, &self.node))).collect()
+        matching
+            .map(|client| (client.id, crate::coordination::client_line::line(client, &self.node)))
+            .collect()
     }
 
     fn kill_clients(&mut self, filter: &ClientFilter) -> u64 {

@@ -1,6 +1,6 @@
 //! What a shard does besides requests: expiry, eviction, freeing, timeouts.
 
-use crate::clients::client::Client;
+use crate::coordination::client::Client;
 use crate::coordination::core::Core;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::ring::Token;

@@ -3,8 +3,8 @@
 use shards::resp::parser::Range;
 use shards::resp::reply::Protocol;
 
-use crate::clients::client::Exec;
 use crate::coordination::call::Call;
+use crate::coordination::client::Exec;
 use crate::coordination::locks::Ticket;
 use crate::coordination::mailbox::Peer;
 use crate::coordination::transaction::Transaction;

@@ -2,7 +2,7 @@
 
 use shards::resp::reply::Replies;
 
-use crate::clients::client::Client;
+use crate::coordination::client::Client;
 use crate::coordination::node::Node;
 
 /// A client command's world.

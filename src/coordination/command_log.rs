@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 
 use shards::commands::spec::{Flag, Spec};
 
-use crate::clients::info;
 use crate::config::live::is_secret;
 use crate::config::table::Config;
 use crate::coordination::call::Call;
+use crate::coordination::client_line;
 use crate::coordination::core::Core;
 use crate::coordination::letter::Letter;
 use crate::coordination::query::{LogKind, SlowEntry};
@@ -24,7 +24,7 @@ const ARG_BYTES_MAX: usize = 128;
 pub struct Ended {
     /// Microseconds it took.
     pub micros: u64,
-    /// Bytes of its arguments.
+    /// Bytes of the request, as the protocol writes it.
     pub request_bytes: usize,
     /// Bytes of its reply.
     pub reply_bytes: usize,
@@ -61,7 +61,7 @@ impl Core {
             return;
         }
         let micros = self.node.tick_rate.micros(ticks);
-        let request_bytes = args.iter().map(|arg| arg.len()).sum();
+        let request_bytes = request_bytes(args);
         let ended = Ended { micros, request_bytes, reply_bytes };
         let time = self.shard.keyspace.now.seconds();
         let home = self.serving.0;
@@ -92,7 +92,7 @@ impl Core {
         let place = self.clients.get(token.index as usize).and_then(Option::as_deref);
         match place.filter(|client| client.token == token) {
             Some(client) => {
-                entry.addr = info::address(client.peer, &self.node.config);
+                entry.addr = client_line::address(client.peer, &self.node.config);
                 entry.name.clone_from(&client.session.name);
             }
             None => "?:0".clone_into(&mut entry.addr),
@@ -163,6 +163,14 @@ impl CommandLogs {
     }
 }
 
+/// Bytes of a request as the protocol writes it.
+pub fn request_bytes(args: &[&[u8]]) -> usize {
+    // A type byte, the digits and a line end.
+    let number = |number: usize| 1 + number.checked_ilog10().map_or(1, |log| log as usize + 1) + 2;
+    let arg = |arg: &&[u8]| number(arg.len()) + arg.len() + 2;
+    number(args.len()) + args.iter().map(arg).sum::<usize>()
+}
+
 /// Arguments as the logs keep them: at most 32, of at most 128 bytes each; what is left out is
 /// told in words, as Valkey does. Passwords are left out altogether.
 pub fn shown(spec: &Spec, args: &[&[u8]]) -> Vec<Vec<u8>> {
@@ -223,6 +231,12 @@ mod tests {
         let short = shown(&SET, &many);
         assert_eq!(short.len(), 32);
         assert_eq!(short[31], b"... (9 more arguments)");
+    }
+
+    #[test]
+    fn a_request_is_as_long_as_the_protocol_makes_it() {
+        assert_eq!(request_bytes(&[b"PING"]), b"*1\r\n$4\r\nPING\r\n".len());
+        assert_eq!(request_bytes(&[b"", &[b'x'; 10]]), b"*2\r\n$0\r\n\r\n$10\r\n\r\n".len() + 10);
     }
 
     #[test]

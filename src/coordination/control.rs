@@ -10,7 +10,7 @@ use shards::resp::reply::Replies;
 use crate::config::table::Config;
 use crate::coordination::batch::{Batch, Parsed, with_args};
 use crate::coordination::call::{Call, Run};
-use crate::coordination::command_log::{CommandLogs, Ended, shown};
+use crate::coordination::command_log::{CommandLogs, Ended, request_bytes, shown};
 use crate::coordination::control_ctx::{ControlCtx, Outcome, Then};
 use crate::coordination::counters::Counters;
 use crate::coordination::letter::Letter;
@@ -238,7 +238,7 @@ impl Control {
     fn log_command(&mut self, batch: &Batch, call: &Call, took: u64, reply_bytes: usize) {
         let ((input, ranges), parsed) = current(batch);
         with_args(input, ranges, parsed, |args| {
-            let request_bytes = args.iter().map(|arg| arg.len()).sum();
+            let request_bytes = request_bytes(args);
             let micros = self.node.tick_rate.micros(took);
             let ended = Ended { micros, request_bytes, reply_bytes };
             if call.spec.flags.has(Flag::SkipCommandLog) {

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use shards::base::random::Random;
 use shards::commands::spec::{Command, Flag};
-use shards::keyspace::db::Keyspace;
 use shards::resp::error::Error;
 use shards::shard::{Request, Shard};
 
-use crate::clients::client::Client;
 use crate::coordination::batch::{Batch, Parsed, Passport, Route};
 use crate::coordination::call::Call;
+use crate::coordination::client::Client;
 use crate::coordination::counters::Counters;
 use crate::coordination::letter::{Connection, Letter, Release};
 use crate::coordination::locks::{Claims, Locks, Mode, Ticket};
@@ -29,6 +28,9 @@ const LETTERS_PER_PEER: usize = 256;
 /// Reply buffers kept for reuse, and the largest that is kept.
 const SPARE_BUFFERS: usize = 64;
 const SPARE_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes that the protocol adds to an argument, at most.
+const ARG_OVERHEAD: usize = 32;
 
 /// What the loop is to do with sockets after this turn.
 #[derive(Debug)]
@@ -311,8 +313,10 @@ impl Core {
         reply_bytes: usize,
     ) {
         let limits = &self.log_limits;
+        // What the protocol adds is only estimated here, and not too low.
         let large = limits.request_bytes != usize::MAX
-            && limits.request_bytes <= args.iter().map(|arg| arg.len()).sum::<usize>();
+            && limits.request_bytes
+                <= args.iter().map(|arg| arg.len() + ARG_OVERHEAD).sum::<usize>();
         if limits.ticks <= took || large || limits.reply_bytes <= reply_bytes {
             self.log_command(call, args, took, reply_bytes);
         }
@@ -521,15 +525,5 @@ impl Core {
             Claims::Whole(_) => true,
         };
         blocked.then_some(claims)
-    }
-
-    /// The mode in which a command claims its keys.
-    pub(super) fn mode_of(call: &Call) -> Mode {
-        if call.spec.flags.has(Flag::Write) { Mode::Exclusive } else { Mode::Shared }
-    }
-
-    /// The keyspace for commands on entries of several shards.
-    pub(super) fn visitors_keyspace(&mut self) -> &mut Keyspace {
-        &mut self.visitors.keyspace
     }
 }

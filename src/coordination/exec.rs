@@ -8,9 +8,9 @@ use shards::base::number::parse_u64;
 use shards::commands::spec::{Merge, Spread};
 use shards::resp::reply::Replies;
 
-use crate::clients::client::{Exec, Multi, Watch};
 use crate::coordination::batch::{Batch, Parsed, Passport, Route, with_args};
 use crate::coordination::call::{Call, Run};
+use crate::coordination::client::{Exec, Multi, Watch};
 use crate::coordination::core::Core;
 use crate::coordination::letter::Release;
 use crate::coordination::locks::Claims;

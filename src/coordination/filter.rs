@@ -2,8 +2,8 @@
 
 use std::mem::discriminant;
 
-use crate::clients::client::Client;
-use crate::clients::info;
+use crate::coordination::client::Client;
+use crate::coordination::client_line;
 use crate::coordination::node::Node;
 use crate::reactor::clock::Monotonic;
 
@@ -93,19 +93,21 @@ impl Trait {
             Self::Id(ids) => ids.contains(&client.id),
             // Nobody replicates or subscribes yet.
             Self::Kind(kind) => *kind == Kind::Normal,
-            Self::Addr(addr) => info::address(client.peer, &node.config).as_bytes() == addr,
-            Self::Laddr(addr) => info::address(client.local, &node.config).as_bytes() == addr,
+            Self::Addr(addr) => client_line::address(client.peer, &node.config).as_bytes() == addr,
+            Self::Laddr(addr) => {
+                client_line::address(client.local, &node.config).as_bytes() == addr
+            }
             Self::Ip(ip) => match client.peer {
                 Some(peer) => peer.ip().to_canonical().to_string().as_bytes() == ip,
                 None => node.config.unixsocket.as_os_str().as_encoded_bytes() == ip,
             },
             Self::Name(name) => session.name == *name,
             Self::User(user) => user == b"default",
-            Self::Flags(flags) => letters(flags, &info::flags(client)),
+            Self::Flags(flags) => letters(flags, &client_line::flags(client)),
             Self::LibName(name) => session.lib_name == *name,
             Self::LibVer(version) => session.lib_ver == *version,
             Self::Db(db) => session.db == *db,
-            Self::Capa(letters_wanted) => letters(letters_wanted, info::capa(client)),
+            Self::Capa(letters_wanted) => letters(letters_wanted, client_line::capa(client)),
             Self::Age(age) => *age <= seconds(client.figures.connected),
             Self::Idle(idle) => *idle <= seconds(client.figures.active),
         }

@@ -72,7 +72,6 @@ impl Histogram {
 fn bucket(ticks: u64) -> usize {
     let ticks = ticks.min((1 << POWERS) - 1);
     let power = (ticks | PARTS as u64).ilog2() - PART_BITS;
-    #[expect(clippy::cast_possible_truncation, reason = "less than twice the parts")]
     let part = (ticks >> power) as usize;
     power as usize * PARTS + part
 }

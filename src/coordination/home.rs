@@ -8,10 +8,10 @@ use shards::resp::error::Error;
 use shards::resp::parser::Range;
 use shards::resp::reply::Replies;
 
-use crate::clients::client::{Client, Exec, Multi, ReplyMode, Watch};
 use crate::config::choices::Caller;
 use crate::coordination::batch::{Batch, Parsed, Route, with_args};
 use crate::coordination::call::{Call, KeyShape, Run, Step};
+use crate::coordination::client::{Client, Exec, Multi, ReplyMode, Watch};
 use crate::coordination::client_ctx::ClientCtx;
 use crate::coordination::core::Core;
 use crate::coordination::letter::Letter;
@@ -115,7 +115,7 @@ impl Core {
 
     /// Deals with the next request of a batch that is at home.
     pub(super) fn at_home(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
-        let Some(mut client) = self.take_client(batch.token) else { return None };
+        let mut client = self.take_client(batch.token)?;
         let Batch { input, ranges, requests, next, replies, .. } = &mut *batch;
         let parsed = &requests[*next];
         let outcome = with_args(input, ranges, parsed, |args| {
@@ -246,6 +246,9 @@ impl Core {
         args: &[&[u8]],
         out: &mut Vec<u8>,
     ) -> AtHome {
+        if self.pause.is_some_and(|pause| pause.all || may_write(client, call)) {
+            return AtHome::Travels(Departure::Held);
+        }
         let queues = !matches!(
             call.run,
             Run::Transaction(
@@ -259,9 +262,6 @@ impl Core {
             queue(multi, call, args, route, first_key);
             Replies { out, protocol: client.session.protocol }.simple("QUEUED");
             return AtHome::Done;
-        }
-        if self.pause.is_some_and(|pause| pause.all || may_write(client, call)) {
-            return AtHome::Travels(Departure::Held);
         }
         match call.run {
             Run::Engine(command)
@@ -364,7 +364,7 @@ impl Core {
             Step::Reset => {
                 client.multi = None;
                 self.forget_watches(client);
-                client.session = crate::clients::client::Session {
+                client.session = crate::coordination::client::Session {
                     authenticated: self.node.config.requirepass.is_empty(),
                     ..Default::default()
                 };

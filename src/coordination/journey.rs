@@ -5,9 +5,9 @@ use shards::keyspace::db::Db;
 use shards::resp::reply::Replies;
 use shards::shard::Request;
 
-use crate::clients::client::Watch;
 use crate::coordination::batch::{Batch, Parsed, Route, with_args};
 use crate::coordination::call::{Call, Run};
+use crate::coordination::client::Watch;
 use crate::coordination::core::Core;
 use crate::coordination::letter::{Letter, Release};
 use crate::coordination::locks::Claims;

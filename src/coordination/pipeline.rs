@@ -10,9 +10,9 @@
 use shards::resp::error::ProtocolError;
 use shards::resp::parser::{Limits, Range, Step};
 
-use crate::clients::client::Client;
 use crate::coordination::batch::{Batch, Parsed, Route, with_args};
 use crate::coordination::call::Run;
+use crate::coordination::client::Client;
 use crate::coordination::core::{Core, SocketRequest};
 use crate::coordination::home::{AtHome, Departure};
 use crate::reactor::buffers::{BufferId, Buffers};

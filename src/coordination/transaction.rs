@@ -12,9 +12,9 @@ use shards::commands::server::debug_digest::{self, Digest};
 use shards::commands::spec::{Flag, Merge, Spread};
 use shards::keyspace::db::{Db, Entry};
 
-use crate::clients::client::Watch;
 use crate::coordination::batch::Parsed;
 use crate::coordination::call::{Call, KeyShape, Run};
+use crate::coordination::client::Watch;
 use crate::coordination::locks::{Claims, Mode, Ticket};
 use crate::coordination::mailbox::Peer;
 use crate::coordination::router::{SlotMap, key_places};

@@ -14,7 +14,8 @@ use io_uring::types::BufRingEntry;
 /// How many buffers a ring has. A power of two, as the kernel asks.
 pub const COUNT: u16 = 1024;
 /// Bytes in a buffer: what one receive may bring.
-pub const SIZE: usize = 8192;
+pub const SIZE: usize = SIZE_BITS as usize;
+const SIZE_BITS: u32 = 8192;
 /// Buffers do not start a power of two apart: small requests, which use only the first lines of
 /// each buffer, would otherwise all fall into the same few cache sets.
 const STRIDE: usize = SIZE + 192;
@@ -87,7 +88,7 @@ impl Buffers {
         // SAFETY: `at` is below COUNT; the kernel reads an entry only after `publish`.
         let entry = unsafe { &mut *self.descriptors.start.cast::<BufRingEntry>().as_ptr().add(at) };
         entry.set_addr(address);
-        entry.set_len(SIZE as u32);
+        entry.set_len(SIZE_BITS);
         entry.set_bid(id);
         self.tail = self.tail.wrapping_add(1);
     }

@@ -125,17 +125,20 @@ impl TickRate {
 
     /// Ticks as microseconds, rounded down.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a cast from a float saturates")]
     pub fn micros(self, ticks: u64) -> u64 {
         (ticks as f64 / self.per_micro) as u64
     }
 
     /// Ticks as nanoseconds, rounded down.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a cast from a float saturates")]
     pub fn nanos(self, ticks: u64) -> u64 {
         (ticks as f64 * 1000.0 / self.per_micro) as u64
     }
 
     /// Microseconds as ticks.
+    #[expect(clippy::cast_possible_truncation, reason = "a cast from a float saturates")]
     pub fn ticks(self, micros: u64) -> u64 {
         (micros as f64 * self.per_micro) as u64
     }

@@ -526,6 +526,7 @@ const fn user_data(op: Op, generation: u32, index: u32) -> u64 {
     (op as u64) << 56 | (generation as u64 & 0xFF_FFFF) << 32 | index as u64
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "takes a word apart")]
 const fn split_user_data(data: u64) -> (u8, u32, u32) {
     ((data >> 56) as u8, (data >> 32) as u32 & 0xFF_FFFF, data as u32)
 }

@@ -51,6 +51,7 @@ pub fn slot_of_hash(hash: u64) -> Slot {
 }
 
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "both halves of the product are used")]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product >> 64) as u64 ^ product as u64

@@ -65,6 +65,7 @@ pub fn crc16(bytes: &[u8]) -> u16 {
 /// `TABLES[n][b]`: the CRC of byte `b` followed by `n` zero bytes.
 static TABLES: [[u16; 256]; 8] = tables();
 
+#[expect(clippy::cast_possible_truncation, reason = "the index is below 256")]
 const fn tables() -> [[u16; 256]; 8] {
     let mut tables = [[0u16; 256]; 8];
     let mut byte = 0;
@@ -115,7 +116,8 @@ mod tests {
 
     #[test]
     fn eight_at_a_time_equals_one_at_a_time() {
-        let bytes: [u8; 61] = core::array::from_fn(|i| (i * 37 + 11) as u8);
+        let bytes: [u8; 61] =
+            core::array::from_fn(|i| u8::try_from((i * 37 + 11) % 256).expect("a remainder"));
         for start in 0..bytes.len() {
             for end in start..bytes.len() {
                 assert_eq!(crc16(&bytes[start..end]), bytewise(&bytes[start..end]));

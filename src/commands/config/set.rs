@@ -68,9 +68,8 @@ fn refused(error: ConfigError) -> Error {
 
 /// Does what a change asks of the system, or says which setting cannot have its value.
 fn take_effect(config: &mut Config, changed: &[&str], shards: usize) -> Result<(), ConfigError> {
-    let fail = |name: &str, reason: String| {
-        Err(ConfigError::Failed { name: name.to_owned(), reason: reason.into() })
-    };
+    let fail =
+        |name: &str, reason: String| Err(ConfigError::Failed { name: name.to_owned(), reason });
     if let Some(name) = changed.iter().find(|name| OF_LISTENERS.contains(name)) {
         return fail(name, "it is read at start only: restart with the new value".into());
     }

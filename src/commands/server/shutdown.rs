@@ -72,8 +72,8 @@ fn parse(words: &[&[u8]]) -> Option<Wish> {
             _ => return None,
         }
     }
-    let fits = !(wish.save && wish.nosave) && !(wish.abort && 1 < words.len());
-    fits.then_some(wish)
+    let contradicts = wish.save && wish.nosave || wish.abort && 1 < words.len();
+    (!contradicts).then_some(wish)
 }
 
 #[cfg(test)]

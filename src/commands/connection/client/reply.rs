@@ -3,10 +3,10 @@
 use shards::commands::spec::{Arity, Flag, Flags, Spec};
 use shards::resp::error::Error;
 
-use crate::clients::client::ReplyMode;
 use crate::commands::connection::client::EACH;
 use crate::commands::table::Own;
 use crate::coordination::call::Run;
+use crate::coordination::client::ReplyMode;
 use crate::coordination::client_ctx::ClientCtx;
 
 pub(super) const REPLY: Own = Own {

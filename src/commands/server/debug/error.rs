@@ -21,5 +21,8 @@ pub(super) const ERROR: Own = Own {
 
 fn error(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
     let [_, _, text] = ctx.args else { return Err(usage_error(ctx.args[1])) };
-    Err(Error::Owned(String::from_utf8_lossy(text).into_owned()))
+    // It is not a failure of this command, and not counted as one.
+    let error = Error::Owned(String::from_utf8_lossy(text).into_owned());
+    ctx.replies.error(&error);
+    Ok(())
 }

@@ -28,6 +28,10 @@ const UNKNOWN: Error = Error::Text(
      string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
 );
 
+/// What Valkey answers to DEBUG PROTOCOL DOUBLE.
+#[expect(clippy::approx_constant, reason = "not meant to be pi")]
+const DOUBLE: f64 = 3.141;
+
 fn protocol(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
     let [_, _, name] = ctx.args else { return Err(usage_error(ctx.args[1])) };
     let replies = &mut ctx.replies;
@@ -35,7 +39,7 @@ fn protocol(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
     match name.to_ascii_lowercase().as_slice() {
         b"string" => replies.bulk(b"Hello World"),
         b"integer" => replies.integer(12345),
-        b"double" => replies.double(3.141),
+        b"double" => replies.double(DOUBLE),
         b"bignum" if resp3 => {
             replies.out.push(b'(');
             replies.out.extend_from_slice(BIG);

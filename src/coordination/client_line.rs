@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use shards::resp::parser::Range;
 use shards::resp::reply::Protocol;
 
-use crate::clients::client::{Client, Multi};
 use crate::config::table::Config;
 use crate::coordination::batch::Parsed;
+use crate::coordination::client::{Client, Multi};
 use crate::coordination::node::Node;
 
 /// An end of a connection as text: that of a unix socket is its path and `:0`.
