@@ -14,7 +14,7 @@ use crate::coordination::call::Call;
 use crate::coordination::client::Client;
 use crate::coordination::counters::Counters;
 use crate::coordination::letter::{Connection, Letter, Release};
-use crate::coordination::locks::{Claims, Locks, Mode, Ticket};
+use crate::coordination::locks::{Claims, Locks, Ticket};
 use crate::coordination::mailbox::{Mailbox, Peer};
 use crate::coordination::node::Node;
 use crate::coordination::query::SlowEntry;

@@ -102,9 +102,9 @@ fn come_and_go(running: &Running, port: u16, times: usize) {
     let mut held = Vec::new();
     for number in 0..times {
         let mut client = running.client(port);
-        client.send_raw(PARTINGS[number % PARTINGS.len()]).unwrap();
+        client.send_raw(PARTINGS[number % PARTINGS.len()]).expect("a pipe of a child");
         if number % 3 == 0 {
-            client.send_raw(b"PING\r\n").unwrap();
+            client.send_raw(b"PING\r\n").expect("a pipe of a child");
         }
         held.push(client);
         if held.len() == 40 {
