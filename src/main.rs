@@ -5,14 +5,10 @@ use std::process::ExitCode;
 
 use keylane::log;
 use keylane::process::{self, Process};
-use keylane::reactor::allocator::Counting;
 use keylane::reactor::signals;
 use keylane::start::listeners::Listeners;
 use keylane::start::threads::{self, Threads};
 use keylane::start::{self, Failure, Prepared, checks, texts, usage, wait};
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().map(OsStringExt::into_vec);

@@ -176,9 +176,11 @@ impl Served {
                     client.sending = 0;
                     let (closing, waiting) = (client.closing, !client.out.is_empty());
                     let listed = !client.query.is_empty() && !client.away && !client.listed;
-                    if waiting && !client.dirty {
-                        client.dirty = true;
-                        core.dirty.push(token);
+                    if waiting {
+                        if !client.dirty {
+                            client.dirty = true;
+                            core.dirty.push(token);
+                        }
                     } else if closing {
                         core.remove_client(token);
                     } else if listed {

@@ -12,7 +12,17 @@ const SLICE_ENTRIES: usize = 2048;
 /// Keys evicted at most before one command runs: then it runs though memory is still short.
 const EVICTED_PER_COMMAND: usize = 1024;
 
+/// Bytes of replies that wait for a client before no more of its requests run.
+const OUT_PAUSE: u64 = 1 << 20;
+
 impl Core {
+    /// How many bytes of replies may wait for a client before no more of its requests run: as many
+    /// as its limits let it have, if there are any, so that it reaches them and is cut.
+    pub(super) fn out_pause(&self) -> usize {
+        let limits = self.node.config.client_output_buffer_limit.normal;
+        usize::try_from(OUT_PAUSE.max(limits.hard).max(limits.soft)).unwrap_or(usize::MAX)
+    }
+
     /// A slice of background work; true if there is more to do at once.
     pub fn background(&mut self) -> bool {
         let locks = &self.locks;

@@ -23,8 +23,6 @@ use crate::reactor::ring::Token;
 const BATCH: usize = 64;
 /// Bytes of input kept for a client that is away before its socket is paused.
 const QUERY_PAUSE: usize = 1 << 20;
-/// Bytes of replies that wait for a client before no more of its requests run.
-const OUT_PAUSE: usize = 1 << 20;
 
 /// Input of one client.
 #[derive(Debug)]
@@ -139,8 +137,9 @@ impl Pipeline {
 
     fn take_listed(&mut self, core: &mut Core) {
         while let Some(token) = core.listed.pop_front() {
+            let out_pause = core.out_pause();
             let Some(client) = core.client(token) else { continue };
-            let must_wait = client.away || OUT_PAUSE < client.unsent();
+            let must_wait = client.away || out_pause < client.unsent();
             if must_wait || client.closing || client.query.is_empty() {
                 client.listed = false; // Listed again when its batch is home or its replies gone.
                 continue;
@@ -344,7 +343,7 @@ impl Pipeline {
             if let Some(stop) = stop {
                 return stop;
             }
-            if client.closing || OUT_PAUSE < out.len() + client.sending {
+            if client.closing || core.out_pause() < out.len() + client.sending {
                 return Stop::At(parsed.end as usize);
             }
         }
@@ -402,7 +401,7 @@ impl Pipeline {
             source.give_back(buffers);
             source = Source::Own(request, 0);
         }
-        let waits = client.away || OUT_PAUSE < client.unsent();
+        let waits = client.away || core.out_pause() < client.unsent();
         if more && !waits && !source.bytes(buffers).is_empty() {
             client.listed = true;
             return self.waiting.push_back(Input { token, source });

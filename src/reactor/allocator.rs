@@ -20,6 +20,10 @@ thread_local! {
     static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
+/// The allocator of the server, and of its tests.
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
 /// jemalloc that knows how many bytes are in use: what Valkey calls `used_memory`.
 #[derive(Debug)]
 pub struct Counting;
@@ -57,7 +61,10 @@ fn claim() -> usize {
 fn rounded(layout: Layout) -> i64 {
     let size = layout.size();
     let align = layout.align();
-    let rounded = if size <= 128 && align <= 16 {
+    let rounded = if 64 << 10 < size.max(align) {
+        // Large ones are whole pages since jemalloc 5.3.1.
+        (size.max(align) + 4095) & !4095
+    } else if size <= 128 && align <= 16 {
         // Classes up to 128 are the multiples of 16 (and 8).
         if size <= 8 { 8 } else { (size + 15) & !15 }
     } else {

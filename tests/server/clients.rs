@@ -69,7 +69,8 @@ fn a_request_may_come_in_any_two_pieces() {
     let port = free_port();
     let running = Running::ready(port, &["--shards", "1"]);
     let request = b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$6\r\na\r\nb\r\n\r\n\
-        *2\r\n$3\r\nGET\r\n$3\r\nkey\r\nSET inline \"x y\"\r\n\r\n*2\r\n$3\r\nGET\r\n$6\r\ninline\r\n";
+        *2\r\n$3\r\nGET\r\n$3\r\nkey\r\nSET inline \"x y\"\r\n\r\n*2\r\n$3\r\nGET\r\n\
+        $6\r\ninline\r\n";
     let replies = b"+OK\r\n$6\r\na\r\nb\r\n\r\n+OK\r\n$3\r\nx y\r\n";
     let (mut client, mut other) = (running.client(port), running.client(port));
     for cut in 0..=request.len() {

@@ -30,7 +30,7 @@ pub(super) const SHUTDOWN: Own = Own {
 
 const NO_FAILOVER: Error = Error::Text("ERR SHUTDOWN FAILOVER is only supported in cluster mode.");
 const NO_SAVE: Error = Error::Text(
-    "ERR SHUTDOWN SAVE is not supported: nothing can be saved yet. SHUTDOWN NOSAVE ends the server.",
+    "ERR SHUTDOWN SAVE is not supported: nothing can be saved yet. Use SHUTDOWN NOSAVE.",
 );
 
 /// What is asked for.

@@ -3,7 +3,8 @@
 //! The numbers are Valkey's, so that a dataset can be compared across servers. With `H` for SHA-1
 //! and `mix(d, x) = H(d ^ H(x))`:
 //!
-//! - of a value: `mix` of zeros with the type's number and then with the string, and `^ H("!!expire!!")`
+//! - of a value: `mix` of zeros with the type's number and then with the string, and
+//!   `^ H("!!expire!!")`
 //!   if it expires;
 //! - of a key: the same, begun with `mix(zeros, key)` in place of zeros;
 //! - of a dataset: for each database that has keys, in order, `mix` with its number, then
