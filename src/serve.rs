@@ -22,15 +22,13 @@ use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::ring::{Completion, DataRing, Token};
 use crate::reactor::sockets;
 
-/// How long a busy shard sleeps in its ring at most: its executor's own events wait that long.
-const HOT_SLEEP: Duration = Duration::from_millis(1);
 /// How often a shard looks after timeouts, and after background work when it has nothing else.
 const TICK: Duration = Duration::from_millis(TICK_MILLIS);
 const TICK_MILLIS: u64 = 100;
 /// Background work in one go, at most: a quarter of the interval.
 const BACKGROUND_MICROS: u64 = 25_000;
-/// Empty sleeps after which a shard sleeps longer.
-const HOT_SLEEPS: u32 = 8;
+/// How often a busy shard does a slice of background work.
+const BACKGROUND_INTERVAL_MICROS: u64 = 1000;
 
 /// What a shard thread is started with.
 pub struct Start {
@@ -55,7 +53,6 @@ pub fn start_shard(start: Start, cpu: Option<usize>) -> io::Result<ExecutorJoinH
         .name(&format!("shard-{}", start.mailbox.me()))
         .io_memory(64 << 10)
         .ring_depth(128)
-        .preempt_timer(Duration::from_millis(1))
         .spawn(move || async move {
             let (process, shard) = (start.process, start.mailbox.me());
             let Err(error) = run_shard(start).await;
@@ -81,26 +78,22 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
         urgent: false,
     };
     let mut done = Vec::new();
-    let mut idle = 0;
-    let mut last_yield = Monotonic::now();
+    let mut last_background = Monotonic::now();
     let spin_micros: u64 = std::env::var("SPIN_US").ok().and_then(|v| v.parse().ok()).unwrap_or(0);
     loop {
         let busy = served.turn(&mut ring, &mut done);
-        idle = if busy { 0 } else { idle + 1 };
         let now = served.core.node.now;
         if served.urgent || (!busy && spin(&mut ring, &served, spin_micros)) {
             ring.turn(None, &mut done)?;
         } else if served.core.mailbox.sleep() {
-            let nap = if idle <= HOT_SLEEPS { HOT_SLEEP } else { TICK };
-            ring.turn(Some(nap), &mut done)?;
+            ring.turn(Some(TICK), &mut done)?;
             served.core.mailbox.awake();
         } else {
             ring.turn(None, &mut done)?;
         }
-        if 1000 <= now.micros_since(last_yield) {
-            last_yield = now;
+        if BACKGROUND_INTERVAL_MICROS <= now.micros_since(last_background) {
+            last_background = now;
             served.background();
-            glommio::executor().yield_task_queue_now().await;
         }
     }
 }
@@ -335,6 +328,5 @@ async fn run_control(mut control: Control) -> io::Result<Stop> {
             control.mailbox.bell().wait(TICK)?;
             control.mailbox.awake();
         }
-        glommio::executor().yield_task_queue_now().await;
     }
 }
