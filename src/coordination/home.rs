@@ -20,8 +20,8 @@ use crate::coordination::transaction::{Footprint, Kind, Transaction};
 const NESTED_MULTI: Error = Error::Text("ERR MULTI calls can not be nested");
 const DEBUG_REFUSED: Error = Error::Text(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you \
-     can run it from a local connection, otherwise you need to set this option in the configuration \
-     file, and then restart the server.",
+     can run it from a local connection, otherwise you need to set this option in the \
+     configuration file, and then restart the server.",
 );
 const WATCH_IN_MULTI: Error = Error::Text("ERR WATCH inside MULTI is not allowed");
 
