@@ -6,6 +6,7 @@ mod client;
 mod running;
 
 mod auth;
+mod config;
 mod start;
 mod stop;
 mod clients;

@@ -1,0 +1,179 @@
+//! Compares the fields of INFO with those of the reference, which are in
+//! `tests/data/info-fields.txt`, and looks whether their values make sense.
+
+mod client;
+mod servers;
+
+use client::{Client, Reply};
+use servers::start_keylane;
+
+/// Fields of the reference that are not here: section, field, reason.
+const ABSENT: &[(&str, &str, &str)] = &[
+    ("Server", "gcc_version", "no C compiler made this program"),
+    ("Memory", "lazyfreed_objects", "what is freed in slices is not counted afterwards"),
+    ("Stats", "expire_cycle_cpu_milliseconds", "background work is not timed"),
+    ("Stats", "total_eviction_exceeded_time", "the time beyond maxmemory is not measured"),
+    ("Stats", "current_eviction_exceeded_time", "the time beyond maxmemory is not measured"),
+    ("Stats", "eventloop_duration_sum", "turns of the shards' loops are counted, not timed"),
+    ("Stats", "eventloop_duration_cmd_sum", "commandstats has the times of commands"),
+    ("Stats", "instantaneous_eventloop_duration_usec", "turns are counted, not timed"),
+    ("CPU", "used_cpu_sys_main_thread", "there is no main thread: shards are equals"),
+    ("CPU", "used_cpu_user_main_thread", "there is no main thread: shards are equals"),
+    ("CPU", "used_active_time_main_thread", "there is no main thread: shards are equals"),
+    ("Cluster Info", "", "there is no cluster"),
+];
+
+/// Fields that the reference does not have.
+const OURS: &[(&str, &str)] = &[
+    ("Server", "keylane_version"),
+    ("Shards", ""),
+    ("Shards", "shards"),
+    ("Shards", "shard0"),
+    ("Shards", "shard1"),
+];
+
+/// Sections and fields (each section also with an empty field), in order.
+type Fields = Vec<(String, String)>;
+
+#[test]
+fn every_field_of_the_reference_is_there_or_has_a_reason_not_to_be() {
+    let (_server, mut client) = start();
+    let (reference, ours) = (reference(), fields(&info(&mut client, &["everything"])));
+    let same = |one: &(String, String), section: &str, field: &str| {
+        (one.0.as_str(), one.1.as_str()) == (section, field)
+    };
+    for (section, field) in &reference {
+        let found = ours.iter().any(|one| same(one, section, field));
+        let absent = ABSENT.iter().find(|absent| (absent.0, absent.1) == (section, field));
+        match absent {
+            Some((.., reason)) => {
+                assert!(!found, "{section} has {field}: it is not absent ({reason}) any more");
+                assert!(!reason.is_empty());
+            }
+            None => assert!(found, "{section} lacks {field:?}"),
+        }
+    }
+    let known = |one: &(String, String)| {
+        reference.contains(one) || OURS.iter().any(|(section, field)| same(one, section, field))
+    };
+    let more: Vec<_> = ours.iter().filter(|one| !known(one)).collect();
+    assert!(more.is_empty(), "fields that are not in OURS: {more:?}");
+    // What both have stands in the same order.
+    let shared = |fields: &Fields, others: &Fields| -> Fields {
+        fields.iter().filter(|one| others.contains(one)).cloned().collect()
+    };
+    assert_eq!(shared(&ours, &reference), shared(&reference, &ours));
+}
+
+#[test]
+fn figures_agree_with_what_was_done() {
+    let (_server, mut client) = start();
+    for number in 0..100 {
+        let key = format!("key{number}");
+        client.call(&["SET", &key, "0123456789", "EX", "100"]).expect("it serves");
+        client.call(&["GET", &key]).expect("it serves");
+    }
+    client.call(&["GET", "nosuch"]).expect("it serves");
+    let text = info(&mut client, &["all"]);
+    let is = |field: &str| value(&text, field);
+    let number = |field: &str| -> f64 { is(field).parse().expect("a number") };
+    assert_eq!(is("keyspace_hits"), "100");
+    assert_eq!(is("keyspace_misses"), "1");
+    // The one that reset the counters is counted, too.
+    assert_eq!(is("total_commands_processed"), "202");
+    assert_eq!(is("connected_clients"), "1");
+    assert_eq!(is("rdb_changes_since_last_save"), "100");
+    assert!(is("db0").starts_with("keys=100,expires=100,avg_ttl=9"), "{}", is("db0"));
+    assert!(is("cmdstat_set").starts_with("calls=100,usec="));
+    assert!(number("used_memory_startup") < number("used_memory"));
+    assert!(number("used_memory") <= number("used_memory_peak"));
+    assert!(number("used_memory_overhead") < number("used_memory"));
+    assert!(number("used_memory") < number("used_memory_rss"));
+    assert!(number("allocator_allocated") <= number("allocator_active"));
+    assert!(number("allocator_active") <= number("allocator_resident"));
+    assert!(number("total_net_input_bytes") <= number("total_net_output_bytes") * 20.0);
+    assert!(201.0 <= number("total_reads_processed"));
+    assert_eq!(is("run_id").len(), 40);
+    assert_eq!(is("master_replid").len(), 40);
+    assert_ne!(is("run_id"), is("master_replid"));
+    let per_shard = |shard: &str| -> u64 {
+        let line = is(shard);
+        let keys = line.strip_prefix("keys=").and_then(|rest| rest.split(',').next());
+        keys.and_then(|keys| keys.parse().ok()).expect("keys come first")
+    };
+    assert_eq!(per_shard("shard0") + per_shard("shard1"), 100);
+}
+
+#[test]
+fn counters_begin_anew_but_connections_are_not_forgotten() {
+    let (server, mut client) = start();
+    drop(server.client());
+    let others: Vec<Client> = (0..4).map(|_| server.client()).collect();
+    client.call(&["GET", "a"]).expect("it serves");
+    client.call(&["CONFIG", "RESETSTAT"]).expect("it serves");
+    let text = info(&mut client, &["all"]);
+    assert_eq!(value(&text, "keyspace_misses"), "0");
+    assert_eq!(value(&text, "total_connections_received"), "0");
+    assert_eq!(value(&text, "connected_clients"), "5");
+    drop(others);
+    // The room of those that are gone is free for others, before and after.
+    client.call(&["CONFIG", "SET", "maxclients", "8"]).expect("it serves");
+    for _ in 0..20 {
+        let mut other = server.client();
+        let pong = other.call(&["PING"]);
+        assert!(matches!(&pong, Ok(Reply::Simple(_))), "{pong:?}");
+        other.call(&["QUIT"]).expect("it says good-bye");
+        assert!(other.call(&["PING"]).is_err(), "it is closed");
+    }
+}
+
+fn start() -> (servers::Server, Client) {
+    let server = start_keylane(2);
+    let mut client = server.client();
+    client.call(&["CONFIG", "RESETSTAT"]).expect("it serves");
+    (server, client)
+}
+
+fn info(client: &mut Client, sections: &[&str]) -> String {
+    let reply = client.call(&[&["INFO"], sections].concat()).expect("it serves");
+    let Reply::Bulk(text) = reply else { panic!("INFO answers text: {}", reply.head()) };
+    String::from_utf8(text).expect("INFO is ASCII here")
+}
+
+fn value(text: &str, field: &str) -> String {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(name, _)| *name == field);
+    found.unwrap_or_else(|| panic!("there is no {field}")).1.to_owned()
+}
+
+/// The fields of INFO's answer, but for those of single commands, errors and databases.
+fn fields(text: &str) -> Fields {
+    let mut section = "";
+    let mut fields = Fields::new();
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix("# ") {
+            section = title;
+            fields.push((title.into(), String::new()));
+        } else if let Some((name, _)) = line.split_once(':') {
+            let single = ["Commandstats", "Errorstats", "Latencystats", "Keyspace"];
+            if !single.contains(&section) {
+                fields.push((section.into(), name.into()));
+            }
+        }
+    }
+    fields
+}
+
+fn reference() -> Fields {
+    let mut section = "";
+    let mut fields = Fields::new();
+    for line in include_str!("data/info-fields.txt").lines() {
+        if let Some(title) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = title;
+            fields.push((title.into(), String::new()));
+        } else if !line.starts_with('#') {
+            fields.push((section.into(), line.into()));
+        }
+    }
+    fields
+}
