@@ -79,13 +79,10 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
     };
     let mut done = Vec::new();
     let mut last_background = Monotonic::now();
-    let spin_micros: u64 = std::env::var("SPIN_US").ok().and_then(|v| v.parse().ok()).unwrap_or(0);
     loop {
-        let busy = served.turn(&mut ring, &mut done);
+        served.turn(&mut ring, &mut done);
         let now = served.core.node.now;
-        if served.urgent || (!busy && spin(&mut ring, &served, spin_micros)) {
-            ring.turn(None, &mut done)?;
-        } else if served.core.mailbox.sleep() {
+        if !served.urgent && served.core.mailbox.sleep() {
             ring.turn(Some(TICK), &mut done)?;
             served.core.mailbox.awake();
         } else {
@@ -95,21 +92,6 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
             last_background = now;
             served.background();
         }
-    }
-}
-
-/// Looks for work for a while before sleeping; true if there is some. Waking another core is dear:
-/// between shards the next letter is usually a few microseconds away.
-fn spin(ring: &mut DataRing, served: &Served, micros: u64) -> bool {
-    let start = Monotonic::now();
-    loop {
-        if ring.has_work() || !served.core.mailbox.is_empty() {
-            return true;
-        }
-        if micros <= Monotonic::now().micros_since(start) {
-            return false;
-        }
-        std::hint::spin_loop();
     }
 }
 
@@ -126,19 +108,17 @@ struct Served {
 }
 
 impl Served {
-    /// Acts on what is done and on mail, until nothing is left to do now. True if there was any.
-    fn turn(&mut self, ring: &mut DataRing, done: &mut Vec<Completion>) -> bool {
+    /// Acts on what is done and on mail, until nothing is left to do now.
+    fn turn(&mut self, ring: &mut DataRing, done: &mut Vec<Completion>) {
         self.core.begin_turn(Monotonic::now(), clock::wall());
-        let mut busy = !done.is_empty();
         for completion in done.drain(..) {
             self.complete(ring, completion);
         }
-        busy |= self.core.read_mail();
+        self.core.read_mail();
         self.pipeline.run(&mut self.core, &mut ring.buffers);
         self.send_replies(ring);
         self.serve_sockets(ring);
         self.urgent |= self.core.mailbox.flush();
-        busy
     }
 
     /// Background work: a slice when there are requests too, more when there are not.

@@ -339,14 +339,12 @@ impl Core {
         took
     }
 
-    /// Reads mail and acts on it. True if there was any.
-    pub fn read_mail(&mut self) -> bool {
-        let mut any = false;
+    /// Reads mail and acts on it.
+    pub fn read_mail(&mut self) {
         let mut arrived: Vec<Box<Batch>> = Vec::new();
         for peer in 0..self.mailbox.peers() {
             for _ in 0..LETTERS_PER_PEER {
                 let Some(letter) = self.mailbox.receive(peer) else { break };
-                any = true;
                 match letter {
                     Letter::Batch(batch) => {
                         let ours = self.ours(&batch);
@@ -376,7 +374,6 @@ impl Core {
             self.advance(batch);
         }
         self.settle();
-        any
     }
 
     /// The requests still to run in a batch whose keys live here: also those behind requests for

@@ -161,11 +161,6 @@ impl<L> Mailbox<L> {
         self.post.bells[peer].closed.load(Ordering::Relaxed)
     }
 
-    /// Whether no letter waits for this thread.
-    pub fn is_empty(&self) -> bool {
-        self.post.queues[self.me].iter().all(ArrayQueue::is_empty)
-    }
-
     /// Letters waiting for this thread.
     pub fn depth(&self) -> usize {
         self.post.queues[self.me].iter().map(ArrayQueue::len).sum()

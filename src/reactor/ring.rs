@@ -305,11 +305,6 @@ impl DataRing {
         }
     }
 
-    /// Whether a turn would bring something at once.
-    pub fn has_work(&mut self) -> bool {
-        self.ring.submission().taskrun() || !self.ring.completion().is_empty()
-    }
-
     fn collect(&mut self, done: &mut Vec<Completion>) {
         loop {
             let Some(completion) = self.ring.completion().next() else { return };
