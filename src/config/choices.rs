@@ -139,11 +139,9 @@ pub enum Caller {
 pub enum PipelineOrder {
     /// Commands take effect in the order sent.
     Strict,
-    /// Commands on different shards may overlap; replies keep their order.
-    Relaxed,
 }
 
 impl PipelineOrder {
     /// The words in the file.
-    pub const WORDS: &[(&str, Self)] = &[("strict", Self::Strict), ("relaxed", Self::Relaxed)];
+    pub const WORDS: &[(&str, Self)] = &[("strict", Self::Strict)];
 }

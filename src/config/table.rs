@@ -249,8 +249,7 @@ settings! {
     /// The file that holds the process id while the server runs; empty for none.
     "pidfile" pidfile: PathBuf = PathBuf::new(), FilePath, AtStart;
 
-    /// Whether commands of one pipeline take effect in their order on all shards, or may
-    /// overlap; replies keep their order either way.
+    /// How commands of one pipeline take effect on several shards: `strict` is in the order sent.
     "pipeline-order" pipeline_order: PipelineOrder = PipelineOrder::Strict,
         Choice(PipelineOrder::WORDS), AtRuntime;
 

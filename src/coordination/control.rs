@@ -21,7 +21,11 @@ use crate::log;
 use crate::process::Process;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic, ticks};
+use crate::reactor::heap;
 use crate::reactor::system;
+
+/// How often idle shards' empty pages are looked for.
+const DECAY_MILLIS: u64 = 1000;
 
 /// Node-wide state, and commands that wait for the shards' answers.
 #[derive(Debug)]
@@ -50,6 +54,7 @@ pub struct Control {
     pub started_at: u64,
     /// Why the process is to stop, once somebody asked for it.
     pub stop: Option<Stop>,
+    last_decay: Monotonic,
     questions: HashMap<u64, Question>,
     next_question: u64,
 }
@@ -108,6 +113,7 @@ impl Control {
             replid: system::random_name(),
             started_at: clock::wall().seconds(),
             stop: None,
+            last_decay: Monotonic::now(),
             questions: HashMap::new(),
             next_question: 0,
         }
@@ -142,6 +148,10 @@ impl Control {
     pub fn tick(&mut self) {
         self.memory_peak = self.memory_peak.max(used_memory());
         let now = self.node.now;
+        if DECAY_MILLIS <= now.millis_since(self.last_decay) {
+            self.last_decay = now;
+            heap::decay();
+        }
         self.pause = self.pause.filter(|pause| 0 < pause.left(now));
     }
 

@@ -24,6 +24,14 @@ thread_local! {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// jemalloc's settings: pages that are empty go back to the system after five seconds.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static SETTINGS: Option<&'static libc::c_char> = {
+    let text = c"dirty_decay_ms:5000";
+    // SAFETY: a C string literal lives for ever; jemalloc only reads it.
+    Some(unsafe { &*text.as_ptr() })
+};
+
 /// jemalloc that knows how many bytes are in use: what Valkey calls `used_memory`.
 #[derive(Debug)]
 pub struct Counting;

@@ -46,9 +46,19 @@ pub fn heap() -> Heap {
 
 /// Gives pages that nothing is in back to the system. False if the allocator refuses.
 pub fn purge() -> bool {
-    let name = format!("arena.{ALL_ARENAS}.purge\0");
+    command("purge")
+}
+
+/// Gives pages back that have been empty for long enough. Threads do so as they allocate; one
+/// that is idle does not.
+pub fn decay() -> bool {
+    command("decay")
+}
+
+fn command(verb: &str) -> bool {
+    let name = format!("arena.{ALL_ARENAS}.{verb}\0");
     let null = std::ptr::null_mut::<c_void>();
-    // SAFETY: the name ends in 0, and purging neither reads nor writes a value.
+    // SAFETY: the name ends in 0, and these commands neither read nor write a value.
     let failed =
         unsafe { jemalloc::mallctl(name.as_ptr().cast(), null, std::ptr::null_mut(), null, 0) };
     failed == 0
