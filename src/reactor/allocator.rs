@@ -25,6 +25,7 @@ thread_local! {
 static ALLOCATOR: Counting = Counting;
 
 /// jemalloc's settings: pages that are empty go back to the system after five seconds.
+// SAFETY: the name is jemalloc's for just this, and nothing else defines it.
 #[unsafe(export_name = "_rjem_malloc_conf")]
 static SETTINGS: Option<&'static libc::c_char> = {
     let text = c"dirty_decay_ms:5000";
