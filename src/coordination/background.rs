@@ -1,7 +1,9 @@
 //! What a shard does besides requests: expiry, eviction, freeing, timeouts.
 
 use crate::coordination::client::Client;
+use crate::coordination::client_line::line;
 use crate::coordination::core::Core;
+use crate::log;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::ring::Token;
 
@@ -61,30 +63,38 @@ impl Core {
             let over = client.over_soft_limit.map(|since| now.millis_since(since) / 1000);
             over.is_some_and(|seconds| u64::from(limits.soft_seconds) < seconds)
         };
-        let clients = self.clients.iter().flatten();
-        let gone: Vec<Token> =
-            clients.filter(|client| late(client) || slow(client)).map(|c| c.token).collect();
-        for token in gone {
+        let clients = || self.clients.iter().flatten();
+        let late: Vec<Token> = clients().filter(|c| late(c)).map(|c| c.token).collect();
+        let slow: Vec<Token> = clients().filter(|c| slow(c)).map(|c| c.token).collect();
+        for token in late {
+            log::verbose("Closing idle client");
+            self.remove_client(token);
+        }
+        for token in slow {
+            self.note_output_cut(token);
             self.remove_client(token);
         }
     }
 
-    /// Whether a client may have so many bytes of replies waiting; notes when it exceeds its soft
-    /// limit.
-    pub fn within_output_limits(&mut self, token: Token) -> bool {
-        let now = self.node.now;
-        let limits = self.node.config.client_output_buffer_limit.normal;
-        let Some(client) = self.client(token) else { return true };
-        let unsent = client.unsent() as u64;
-        if limits.hard != 0 && limits.hard < unsent {
-            return false;
-        }
-        if limits.soft != 0 && limits.soft < unsent {
-            client.over_soft_limit.get_or_insert(now);
-        } else {
-            client.over_soft_limit = None;
-        }
-        true
+    /// Says in the log that a client is cut because too much waits for it.
+    #[cold]
+    pub fn note_output_cut(&self, token: Token) {
+        let line = self.line_of(token);
+        log::warning(&format!(
+            "Client {line} scheduled to be closed ASAP for overcoming of output buffer limits."
+        ));
+    }
+
+    /// Says in the log that a client is cut because what it sent is too long.
+    #[cold]
+    pub(super) fn note_query_cut(&self, token: Token) {
+        let line = self.line_of(token);
+        log::warning(&format!("Closing client that reached max query buffer length: {line}"));
+    }
+
+    fn line_of(&self, token: Token) -> String {
+        let client = self.clients.get(token.index as usize).and_then(Option::as_ref);
+        client.map_or_else(String::new, |client| line(client, &self.node))
     }
 
     /// Evicts until there is room. False if nothing can be evicted.

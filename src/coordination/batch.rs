@@ -80,6 +80,8 @@ pub struct Batch {
     pub transaction: Option<Box<Transaction>>,
     /// The request that is next is an EXEC whose commands run one by one.
     pub exec: Option<Box<Exec>>,
+    /// On which shards its requests' entries were prefetched: a bit for each of the first 64.
+    prefetched: u64,
     /// The request that is next waited for its keys here and holds this ticket.
     pub ticket: Option<Ticket>,
 }
@@ -95,7 +97,18 @@ impl Batch {
         self.transaction = None;
         self.exec = None;
         self.ticket = None;
+        self.prefetched = 0;
         self.input.capacity() <= bytes_max && self.replies.capacity() <= bytes_max
+    }
+
+    /// Notes that what it needs of this shard's table is on its way to the cache. False if that
+    /// was known: a batch comes by often, and once is enough.
+    #[inline]
+    pub fn prefetched_at(&mut self, shard: Peer) -> bool {
+        let bit = 1_u64.checked_shl(u32::try_from(shard).unwrap_or(u32::MAX)).unwrap_or(0);
+        let first = self.prefetched & bit == 0;
+        self.prefetched |= bit;
+        first
     }
 
     /// The request that is next.

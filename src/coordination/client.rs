@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use shards::resp::parser::{Parser, Range};
 use shards::resp::reply::Protocol;
 
+use crate::config::output_limits::OutputLimit;
 use crate::coordination::batch::{Parsed, Passport};
 use crate::reactor::clock::Monotonic;
 use crate::reactor::ring::Token;
@@ -22,6 +23,8 @@ pub struct Client {
     pub peer: Option<SocketAddr>,
     /// Our end; `None` on a unix socket.
     pub local: Option<SocketAddr>,
+    /// Whether it is connected from this machine.
+    pub from_here: bool,
     /// What it set for itself.
     pub session: Session,
     /// Bytes that came in and are not consumed.
@@ -153,6 +156,7 @@ impl Client {
             fd,
             peer: None,
             local: None,
+            from_here: true,
             session: Session::default(),
             query: Vec::new(),
             parser: Parser::default(),
@@ -181,8 +185,7 @@ impl Client {
     #[inline]
     pub fn passport(&self) -> Passport {
         let Session { db, protocol, no_touch, .. } = self.session;
-        let local = self.peer.is_none_or(|peer| peer.ip().is_loopback());
-        Passport { db, protocol, no_touch, local }
+        Passport { db, protocol, no_touch, local: self.from_here }
     }
 
     /// Whether its requests are looked at one by one, because what one does decides what becomes
@@ -190,6 +193,20 @@ impl Client {
     #[inline]
     pub fn one_by_one(&self) -> bool {
         self.multi.is_some() || self.session.reply != ReplyMode::On || !self.session.authenticated
+    }
+
+    /// Whether it may have so many bytes of replies waiting; notes when it exceeds its soft limit.
+    pub fn within_output_limits(&mut self, limits: &OutputLimit, now: Monotonic) -> bool {
+        let unsent = self.unsent() as u64;
+        if limits.hard != 0 && limits.hard < unsent {
+            return false;
+        }
+        if limits.soft != 0 && limits.soft < unsent {
+            self.over_soft_limit.get_or_insert(now);
+        } else {
+            self.over_soft_limit = None;
+        }
+        true
     }
 
     /// Bytes of replies it has not been given.

@@ -112,6 +112,8 @@ pub struct Core {
     pub(super) serving: (Peer, Token),
     /// Entries for the command logs whose client is being worked on.
     pub(super) unsigned: Vec<Box<SlowEntry>>,
+    /// Batches that came in this turn, and whether for the first time; kept for its room.
+    arrived: Vec<(Box<Batch>, bool)>,
     number: u16,
     spare: Vec<Vec<u8>>,
     spare_batches: Vec<Box<Batch>>,
@@ -151,6 +153,7 @@ impl Core {
             samples,
             serving: Default::default(),
             unsigned: Vec::new(),
+            arrived: Vec::new(),
             number,
             spare: Vec::new(),
             spare_batches: Vec::new(),
@@ -341,15 +344,18 @@ impl Core {
 
     /// Reads mail and acts on it.
     pub fn read_mail(&mut self) {
-        let mut arrived: Vec<Box<Batch>> = Vec::new();
+        let mut arrived = std::mem::take(&mut self.arrived);
         for peer in 0..self.mailbox.peers() {
             for _ in 0..LETTERS_PER_PEER {
                 let Some(letter) = self.mailbox.receive(peer) else { break };
                 match letter {
-                    Letter::Batch(batch) => {
-                        let ours = self.ours(&batch);
-                        ours.for_each(|parsed| self.prefetch_bucket(batch.passport.db, parsed));
-                        arrived.push(batch);
+                    Letter::Batch(mut batch) => {
+                        let first = batch.prefetched_at(self.me());
+                        if first {
+                            let ours = self.ours(&batch);
+                            ours.for_each(|parsed| self.prefetch_bucket(batch.passport.db, parsed));
+                        }
+                        arrived.push((batch, first));
                     }
                     Letter::Release(release) => self.release(*release),
                     Letter::Unwatch(keys) => self.unwatch(&keys),
@@ -366,13 +372,14 @@ impl Core {
                 }
             }
         }
-        for batch in &arrived {
+        for (batch, _) in arrived.iter().filter(|(_, first)| *first) {
             let ours = self.ours(batch);
             ours.for_each(|parsed| self.prefetch_record(batch.passport.db, parsed));
         }
-        for batch in arrived {
+        for (batch, _) in arrived.drain(..) {
             self.advance(batch);
         }
+        self.arrived = arrived;
         self.settle();
     }
 

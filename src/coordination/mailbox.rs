@@ -45,6 +45,8 @@ pub struct Mailbox<L> {
     overflow: Vec<VecDeque<L>>,
     /// Peers that got a letter since the last flush.
     written: Vec<bool>,
+    /// A letter came or went since it was last asked.
+    stirred: bool,
 }
 
 /// The ends for `peers` threads, in order.
@@ -66,6 +68,7 @@ pub fn connect<L>(peers: usize) -> io::Result<Vec<Mailbox<L>>> {
         me,
         overflow: (0..peers).map(|_| VecDeque::new()).collect(),
         written: vec![false; peers],
+        stirred: false,
     };
     Ok((0..peers).map(mailbox).collect())
 }
@@ -90,6 +93,7 @@ impl<L> Mailbox<L> {
     #[inline]
     pub fn send(&mut self, to: Peer, letter: L) {
         self.written[to] = true;
+        self.stirred = true;
         let overflow = &mut self.overflow[to];
         if !overflow.is_empty() {
             overflow.push_back(letter);
@@ -130,7 +134,21 @@ impl<L> Mailbox<L> {
     /// The next letter, if there is one: peers take turns in the order of their numbers.
     #[inline]
     pub fn receive(&mut self, from: Peer) -> Option<L> {
-        self.post.queues[self.me][from].pop()
+        let letter = self.post.queues[self.me][from].pop();
+        self.stirred |= letter.is_some();
+        letter
+    }
+
+    /// Whether a letter came or went since the last call.
+    #[inline]
+    pub fn take_stirred(&mut self) -> bool {
+        std::mem::take(&mut self.stirred)
+    }
+
+    /// Whether no letter waits for this thread.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.post.queues[self.me].iter().all(ArrayQueue::is_empty)
     }
 
     /// Says that this thread is about to sleep. False if mail came meanwhile: then it must not.
@@ -138,7 +156,7 @@ impl<L> Mailbox<L> {
         let bell = &self.post.bells[self.me];
         bell.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.post.queues[self.me].iter().all(ArrayQueue::is_empty) {
+        if self.is_empty() {
             return true;
         }
         bell.sleeping.store(false, Ordering::Relaxed);

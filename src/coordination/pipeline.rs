@@ -95,6 +95,7 @@ impl Pipeline {
         buffers.recycle(id);
         if limit < client.query.len() {
             core.counters.query_limit_cuts += 1;
+            core.note_query_cut(token);
             core.remove_client(token);
             return;
         }
@@ -126,9 +127,11 @@ impl Pipeline {
                     }
                 }
             }
-            for share in std::mem::take(&mut self.shares) {
+            let mut shares = std::mem::take(&mut self.shares);
+            for share in shares.drain(..) {
                 self.execute(core, buffers, share);
             }
+            self.shares = shares;
             self.requests.clear();
             self.ranges.clear();
             core.settle();
@@ -317,6 +320,8 @@ impl Pipeline {
         let input = share.input.source.bytes(buffers);
         let here = Route::Shard(core.shard_number());
         core.serving = (core.me(), client.token);
+        let passport = client.passport();
+        let pause = core.out_pause();
         for at in share.requests.clone() {
             let parsed = &self.requests[at];
             client.figures.commands += 1;
@@ -330,7 +335,7 @@ impl Pipeline {
                 Route::Shard(_) | Route::Anywhere => {
                     let call = parsed.call.expect("only known commands are routed");
                     let Run::Engine(command) = call.run else { unreachable!("others stay home") };
-                    let request = Core::engine_request(args, client.passport(), parsed.first_key);
+                    let request = Core::engine_request(args, passport, parsed.first_key);
                     core.run_engine(call, command, request, out);
                     None
                 }
@@ -343,7 +348,7 @@ impl Pipeline {
             if let Some(stop) = stop {
                 return stop;
             }
-            if client.closing || core.out_pause() < out.len() + client.sending {
+            if client.closing || pause < out.len() + client.sending {
                 return Stop::At(parsed.end as usize);
             }
         }
@@ -369,6 +374,7 @@ impl Pipeline {
         let ranges = first_range as usize..(last.first + last.count) as usize;
         let mut batch = core.new_batch(client);
         let input = share.input.source.bytes(buffers);
+        batch.prefetched_at(core.me());
         batch.input.extend_from_slice(&input[start as usize..last.end as usize]);
         let moved = |range: &Range| Range { start: range.start - start, len: range.len };
         batch.ranges.extend(self.ranges[ranges].iter().map(moved));

@@ -40,7 +40,7 @@ pub struct Token {
 pub enum Completion {
     /// A connection came in on the listener with this number.
     Accepted(u16, OwnedFd),
-    /// Accepting on this listener stopped with an error; [`DataRing::accept`] starts it again.
+    /// Accepting on this listener stopped with an error; [`DataRing::accept_again`] goes on.
     AcceptFailed(u16, io::Error),
     /// Bytes came in: `DataRing::buffers` has them until the id is recycled.
     Received(Token, BufferId, usize),
@@ -154,7 +154,7 @@ impl DataRing {
     }
 
     /// Accepts connections on `listener`, which must stay open; its number in completions is that
-    /// of the call (0, 1 ...) or, after `AcceptFailed`, the one it had.
+    /// of the call (0, 1 ...).
     pub fn accept(&mut self, listener: RawFd) {
         let number = match self.listeners.iter().position(|&fd| fd == listener) {
             Some(number) => number,
@@ -166,6 +166,11 @@ impl DataRing {
         let number = u32::try_from(number).expect("a handful of listeners");
         let entry = opcode::AcceptMulti::new(types::Fd(listener)).flags(libc::SOCK_CLOEXEC).build();
         self.push(entry.user_data(user_data(Op::Accept, 0, number)));
+    }
+
+    /// Accepts on a listener again, by its number, after `AcceptFailed`.
+    pub fn accept_again(&mut self, number: u16) {
+        self.accept(self.listeners[usize::from(number)]);
     }
 
     /// Stops accepting on all listeners.
@@ -335,7 +340,7 @@ impl DataRing {
         // SAFETY: the kernel just made this descriptor for us.
         done.push(Completion::Accepted(number, unsafe { OwnedFd::from_raw_fd(result) }));
         if !cqueue::more(flags) {
-            self.accept(self.listeners[usize::from(number)]);
+            self.accept_again(number);
         }
     }
 
