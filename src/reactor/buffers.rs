@@ -2,7 +2,8 @@
 //!
 //! Layout: `COUNT` buffers of `SIZE` bytes, `STRIDE` apart in one anonymous mapping, and a ring of
 //! as many descriptors in another. The kernel takes descriptors from the front as data comes in;
-//! [`Buffers::recycle`] puts them back behind the tail.
+//! [`Buffers::recycle`] puts them back behind the tail. Few buffers are offered at first: the
+//! kernel goes through all it is offered, and those it used a moment ago are still in the cache.
 
 use std::io;
 use std::ptr::NonNull;
@@ -11,8 +12,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 
-/// How many buffers a ring has. A power of two, as the kernel asks.
+/// How many buffers a ring has at most. A power of two, as the kernel asks.
 pub const COUNT: u16 = 1024;
+/// How many are offered at first.
+const COUNT_FIRST: u16 = 64;
 /// Bytes in a buffer: what one receive may bring.
 pub const SIZE: usize = SIZE_BITS as usize;
 const SIZE_BITS: u32 = 8192;
@@ -30,6 +33,8 @@ pub struct Buffers {
     bytes: Mapping,
     descriptors: Mapping,
     tail: u16,
+    /// Buffers below this number are in use or offered; the others were never touched.
+    offered: u16,
 }
 
 /// The id of our only buffer group.
@@ -41,12 +46,23 @@ impl Buffers {
     pub fn new() -> io::Result<Self> {
         let bytes = Mapping::new(usize::from(COUNT) * STRIDE)?;
         let descriptors = Mapping::new(usize::from(COUNT) * size_of::<BufRingEntry>())?;
-        let mut buffers = Self { bytes, descriptors, tail: 0 };
-        for id in 0..COUNT {
-            buffers.offer(id);
-        }
-        buffers.publish();
+        let mut buffers = Self { bytes, descriptors, tail: 0, offered: 0 };
+        buffers.offer_up_to(COUNT_FIRST);
         Ok(buffers)
+    }
+
+    /// Offers twice as many buffers, if there are more: a receive found none.
+    #[cold]
+    pub(super) fn widen(&mut self) {
+        self.offer_up_to(self.offered.saturating_mul(2).min(COUNT));
+    }
+
+    fn offer_up_to(&mut self, count: u16) {
+        for id in self.offered..count {
+            self.offer(id);
+        }
+        self.offered = count;
+        self.publish();
     }
 
     /// Hands the buffers to the ring behind `submitter`.

@@ -266,8 +266,11 @@ impl DataRing {
     /// Submits what was asked for and collects what is done. With `wait`, sleeps until something
     /// is or the time is over. Signals interrupt it, which is no error.
     pub fn turn(&mut self, wait: Option<Duration>, done: &mut Vec<Completion>) -> io::Result<()> {
-        for index in std::mem::take(&mut self.starved) {
-            self.arm_receive(index);
+        if !self.starved.is_empty() {
+            self.buffers.widen();
+            for index in std::mem::take(&mut self.starved) {
+                self.arm_receive(index);
+            }
         }
         self.buffers.publish();
         let (to_submit, has_work) = {
