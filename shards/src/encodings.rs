@@ -1,4 +1,7 @@
 //! How values lie in memory. The only `unsafe` of this crate is below here.
 
+pub mod allocation;
 pub mod entry;
+pub mod intset;
+pub mod listpack;
 pub mod table;

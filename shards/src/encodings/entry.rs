@@ -12,11 +12,12 @@ use core::ptr::{self, NonNull};
 use crate::base::hash::HashSeed;
 use crate::base::number::{DIGITS_MAX, format_i64, parse_i64};
 use crate::base::time::UnixMs;
+use crate::encodings::allocation::size_class;
 use crate::encodings::table::Record;
 
 use parts::{
     ALIGNMENT, EXPIRE_BYTES, EXPIRES, FLAGS, HEADER_BYTES, HEAP, INLINE, INT, KIND, OBJECT,
-    Payload, RAW, length_u32, size_class,
+    Payload, RAW, length_u32,
 };
 
 /// Strings up to this length live inside the entry: one cache miss less than a buffer of their

@@ -18,6 +18,7 @@ use core::ptr::{self, NonNull};
 
 use super::Entry;
 use crate::base::time::UnixMs;
+use crate::encodings::allocation::size_class;
 
 pub(super) const KIND: u32 = 3;
 pub(super) const INT: u32 = 0;
@@ -233,18 +234,6 @@ impl<O> Drop for Entry<O> {
             dealloc(self.at(0), layout(size));
         }
     }
-}
-
-/// The size an allocator would round `bytes` up to: multiples of 16 to 128, then four classes to
-/// each doubling. Entries are allocated in these sizes, so that a value of another length that
-/// has the same class can take the old one's place.
-#[inline]
-pub(super) fn size_class(bytes: usize) -> usize {
-    if bytes <= 128 {
-        return (bytes + 15) & !15;
-    }
-    let spacing = 1 << ((bytes - 1).ilog2() - 2);
-    (bytes + spacing - 1) & !(spacing - 1)
 }
 
 #[inline]
