@@ -2,6 +2,8 @@
 
 pub mod allocation;
 pub mod entry;
+pub mod field;
 pub mod intset;
 pub mod listpack;
+pub mod member;
 pub mod table;

@@ -42,6 +42,13 @@ impl HashSeed {
     pub fn key_hash(self, key: &[u8]) -> u64 {
         u64::from(Slot::of(key).number()) << 50 | self.hash(key) >> 14
     }
+
+    /// The hash under which a collection files a member or a field. All of its bits are well
+    /// mixed: a table's directories go by the top ones.
+    #[inline]
+    pub fn member_hash(self, bytes: &[u8]) -> u64 {
+        self.hash(bytes)
+    }
 }
 
 /// The slot that a key hash made by [`HashSeed::key_hash`] carries.
@@ -96,6 +103,20 @@ mod tests {
             buckets[(seed.hash(key.as_bytes()) & 255) as usize] += 1;
         }
         assert!(buckets.iter().all(|&n| (150..370).contains(&n)), "{buckets:?}");
+    }
+
+    #[test]
+    fn the_top_bits_of_member_hashes_are_spread_evenly() {
+        let seed = HashSeed(1);
+        for shift in [56, 50, 40] {
+            let mut buckets = [0u32; 256];
+            for number in 0..65536u32 {
+                let member = alloc::format!("{number}");
+                let bits = seed.member_hash(member.as_bytes()) >> shift & 255;
+                buckets[usize::try_from(bits).unwrap()] += 1;
+            }
+            assert!(buckets.iter().all(|&n| (150..370).contains(&n)), "{buckets:?}");
+        }
     }
 
     #[test]

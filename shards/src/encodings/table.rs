@@ -22,10 +22,12 @@
 mod bucket;
 mod directory;
 mod memory;
+mod pick;
 mod resize;
 mod scan;
 mod segment;
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::{self, ManuallyDrop};
@@ -106,6 +108,24 @@ impl<R: Record> Table<R> {
         Some(unsafe { &*Bucket::slot(found.bucket, found.slot).cast::<R>() })
     }
 
+    /// The record of `key`, which `make` makes if it is not there; and whether it did.
+    #[inline]
+    pub fn find_or_insert(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        make: impl FnOnce() -> R,
+    ) -> (&mut R, bool) {
+        match self.search(hash, |record| record.key() == key) {
+            // SAFETY: the record stays where it is while the table is borrowed, and only this
+            // reference leads to it.
+            Some(found) => unsafe {
+                (&mut *Bucket::slot(found.bucket, found.slot).cast::<R>(), false)
+            },
+            None => (self.insert(hash, make()), true),
+        }
+    }
+
     /// Puts in a record whose key is not there yet.
     #[inline]
     pub fn insert(&mut self, hash: u64, record: R) -> &mut R {
@@ -141,6 +161,37 @@ impl<R: Record> Table<R> {
     #[inline]
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<R> {
         let found = self.search(hash, |record| record.key() == key)?;
+        Some(self.take(hash, found))
+    }
+
+    /// Takes any record with exactly this hash out.
+    pub fn remove_hash(&mut self, hash: u64) -> Option<R> {
+        let seed = self.seed;
+        let found = self.search(hash, |record| record.hash(seed) == hash)?;
+        Some(self.take(hash, found))
+    }
+
+    /// Frees about `budget` records; true when none is left.
+    pub fn free_slice(&mut self, budget: usize) -> bool {
+        for hash in self.some_hashes(budget) {
+            // The table shrinks as it empties, so that the next slice finds the rest at once.
+            self.remove_hash(hash);
+        }
+        self.is_empty()
+    }
+
+    /// The hashes of the first records of a scan, about `count` of them.
+    pub fn some_hashes(&self, count: usize) -> Vec<u64> {
+        let (mut hashes, mut from) = (Vec::new(), Some(Position::default()));
+        while let Some(position) = from.filter(|_| hashes.len() < count) {
+            from = self.scan(position, &mut |record| hashes.push(record.hash(self.seed)));
+        }
+        hashes
+    }
+
+    /// Takes out what was found under `hash`.
+    #[inline]
+    fn take(&mut self, hash: u64, found: Found) -> R {
         // SAFETY: the record was found in this chain; it moves out of its slot. The segment is
         // that of `hash`.
         unsafe {
@@ -154,7 +205,7 @@ impl<R: Record> Table<R> {
             if segment.is_sparse(header.count) {
                 self.trim(hash);
             }
-            Some(record)
+            record
         }
     }
 
@@ -224,6 +275,16 @@ struct Found {
     slot: usize,
 }
 
+impl<R: Record + Clone> Clone for Table<R> {
+    fn clone(&self) -> Self {
+        let mut table = Self::new(self.seed);
+        for record in self.iter() {
+            table.insert(record.hash(self.seed), record.clone());
+        }
+        table
+    }
+}
+
 impl<R: Record> Drop for Table<R> {
     fn drop(&mut self) {
         self.free();
@@ -269,7 +330,6 @@ mod tests {
     use crate::encodings::entry::{Entry, Value};
     use alloc::boxed::Box;
     use alloc::collections::BTreeMap;
-    use alloc::vec::Vec;
     use core::ptr::NonNull;
 
     type Words = Table<Entry<()>>;

@@ -181,7 +181,7 @@ impl<R: Record> Table<R> {
     }
 
     /// The records of a chain.
-    fn chain(&self, home: *mut Bucket) -> impl Iterator<Item = &R> {
+    pub(super) fn chain(&self, home: *mut Bucket) -> impl Iterator<Item = &R> {
         let mut next = Some(home);
         let buckets = core::iter::from_fn(move || {
             let bucket = next?;
