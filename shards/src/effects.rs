@@ -117,6 +117,14 @@ impl Effects {
         }
     }
 
+    /// Logs, before anything of the command that is running, that fields of a hash expired.
+    pub fn log_fields_deleted(&mut self, db: usize, key: &[u8], fields: &[&[u8]]) {
+        if self.keeps_log {
+            let args = [b"HDEL", key].into_iter().chain(fields.iter().copied());
+            self.log.push(LogEntry { db, args: args.map(<[u8]>::to_vec).collect() });
+        }
+    }
+
     /// Logs nothing for the command that is running.
     pub fn log_nothing(&mut self) {
         if self.keeps_log {

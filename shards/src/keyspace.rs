@@ -1,8 +1,10 @@
 //! The keys of one shard: databases, lookup with expiry, eviction, scanning, watches.
 
+pub mod collections;
 pub mod db;
 pub mod evict;
 pub mod expire;
+pub mod garbage;
 pub mod scan;
 pub mod selected;
 pub mod settings;

@@ -65,15 +65,9 @@ impl Shard {
         expire::slice(&mut self.keyspace, &mut self.effects, budget, locked)
     }
 
-    /// Frees up to `budget` entries of flushed databases; true if more are left.
+    /// Frees up to `budget` values or elements of what was removed; true if more is left.
     pub fn free_garbage(&mut self, budget: usize) -> bool {
-        let garbage = &mut self.keyspace.garbage;
-        if let Some(db) = garbage.last_mut()
-            && db.free_slice(budget)
-        {
-            garbage.pop();
-        }
-        !garbage.is_empty()
+        self.keyspace.free_garbage(budget)
     }
 
     /// Evicts one key by the policy; false if there is none to evict.

@@ -1,3 +1,5 @@
 //! What a key can hold.
 
+pub mod limits;
+pub mod hash;
 pub mod object;

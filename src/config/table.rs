@@ -189,6 +189,17 @@ settings! {
     "enable-protected-configs" enable_protected_configs: Allowed = Allowed::No,
         Choice(Allowed::WORDS), AtStart;
 
+    /// Fields up to which a hash is kept in one allocation.
+    "hash-max-listpack-entries" | "hash-max-ziplist-entries" hash_max_listpack_entries: u64 = 512,
+        Integer(0..=LONG), AtRuntime;
+
+    /// Bytes up to which a field or value leaves a hash in one allocation.
+    "hash-max-listpack-value" | "hash-max-ziplist-value" hash_max_listpack_value: u64 = 64,
+        Memory(0..=LONG), AtRuntime;
+
+    /// Bytes up to which a HyperLogLog is kept in its sparse form.
+    "hll-sparse-max-bytes" hll_sparse_max_bytes: u64 = 3000, Memory(0..=LONG), AtRuntime;
+
     /// Times a second that background work gets its turn. Values out of bounds are pulled in.
     "hz" hz: u32 = 10, Clamped { taken: 0..=INT, kept: 1..=500 }, AtRuntime;
 
@@ -219,6 +230,13 @@ settings! {
 
     /// How slowly the LFU counter of a busy key grows.
     "lfu-log-factor" lfu_log_factor: u32 = 10, Integer(0..=INT), AtRuntime;
+
+    /// Nodes at either end of a list that stay as they are; 0 compresses none.
+    "list-compress-depth" list_compress_depth: u32 = 0, Integer(0..=INT), AtRuntime;
+
+    /// Elements of a list's node; -1 to -5 for nodes of 4, 8, 16, 32 or 64 KB.
+    "list-max-listpack-size" | "list-max-ziplist-size" list_max_listpack_size: i32 = -2,
+        Integer(i32::MIN..=i32::MAX), AtRuntime;
 
     /// Shape of log lines: as Valkey writes them (`legacy` or `text`), or one JSON object each.
     "log-format" log_format: LogFormat = LogFormat::Text, Choice(LogFormat::WORDS), AtRuntime;
@@ -272,11 +290,26 @@ settings! {
     /// shown, but nothing is saved yet.
     "save" save: Vec<SavePoint> = default_save(), SavePoints, AtRuntime;
 
+    /// Members up to which a set of integers is kept as a sorted array.
+    "set-max-intset-entries" set_max_intset_entries: u64 = 512, Integer(0..=LONG), AtRuntime;
+
+    /// Members up to which a set is kept in one allocation.
+    "set-max-listpack-entries" set_max_listpack_entries: u64 = 128, Integer(0..=LONG), AtRuntime;
+
+    /// Bytes up to which a member leaves a set in one allocation.
+    "set-max-listpack-value" set_max_listpack_value: u64 = 64, Integer(0..=LONG), AtRuntime;
+
     /// Processors to pin the shards to, in their order; empty for those the process may use.
     "shard-cpus" shard_cpus: Vec<usize> = Vec::new(), CpuList, AtStart;
 
     /// Shards, each with its own thread; 0 for as many as processors the process may use.
     "shards" shards: u16 = 0, Integer(0..=SHARDS_MAX), AtStart;
+
+    /// Bytes of a stream's node; 0 is no limit.
+    "stream-node-max-bytes" stream_node_max_bytes: u64 = 4096, Memory(0..=LONG), AtRuntime;
+
+    /// Entries of a stream's node; 0 is no limit.
+    "stream-node-max-entries" stream_node_max_entries: u64 = 100, Integer(0..=LONG), AtRuntime;
 
     /// Who supervises the process and wants to be told that it is ready.
     "supervised" supervised: Supervised = Supervised::No, Choice(Supervised::WORDS), AtStart;
@@ -295,6 +328,14 @@ settings! {
 
     /// Permissions of the unix socket; 0 to leave them to the umask.
     "unixsocketperm" unixsocketperm: u32 = 0, Octal(0..=0o777), AtStart;
+
+    /// Members up to which a sorted set is kept in one allocation.
+    "zset-max-listpack-entries" | "zset-max-ziplist-entries" zset_max_listpack_entries: u64 = 128,
+        Integer(0..=LONG), AtRuntime;
+
+    /// Bytes up to which a member leaves a sorted set in one allocation.
+    "zset-max-listpack-value" | "zset-max-ziplist-value" zset_max_listpack_value: u64 = 64,
+        Memory(0..=LONG), AtRuntime;
 }
 
 fn default_save() -> Vec<SavePoint> {

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use shards::keyspace::settings::{Policy, Settings};
+use shards::types::limits::{
+    HashLimits, Limits, ListLimits, SetLimits, SortedSetLimits, StreamLimits,
+};
 
 use crate::config::choices::MaxmemoryPolicy;
 use crate::config::table::Config;
@@ -102,7 +105,7 @@ impl Core {
             ),
             mailbox_depth: self.mailbox.depth(),
             rates: self.samples.rates(),
-            garbage: keyspace.garbage.iter().map(|db| db.len() as u64).sum(),
+            garbage: keyspace.garbage.iter().map(|it| it.len() as u64).sum(),
         }
     }
 
@@ -150,5 +153,39 @@ fn engine_settings(config: &Config) -> Settings {
         string_bytes_max: usize::try_from(config.proto_max_bulk_len).unwrap_or(usize::MAX),
         active_expire: true,
         lazy_user_flush: config.lazyfree_lazy_user_flush,
+        lazy_user_del: config.lazyfree_lazy_user_del,
+        lazy_expire: config.lazyfree_lazy_expire,
+        lazy_eviction: config.lazyfree_lazy_eviction,
+        lazy_server_del: config.lazyfree_lazy_server_del,
+        limits: type_limits(config),
+    }
+}
+
+/// Up to what size collections keep their compact encodings.
+fn type_limits(config: &Config) -> Limits {
+    let wide = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Limits {
+        hash: HashLimits {
+            listpack_entries: wide(config.hash_max_listpack_entries),
+            listpack_value: wide(config.hash_max_listpack_value),
+        },
+        list: ListLimits {
+            listpack_size: config.list_max_listpack_size,
+            compress_depth: config.list_compress_depth,
+        },
+        set: SetLimits {
+            intset_entries: wide(config.set_max_intset_entries),
+            listpack_entries: wide(config.set_max_listpack_entries),
+            listpack_value: wide(config.set_max_listpack_value),
+        },
+        sorted_set: SortedSetLimits {
+            listpack_entries: wide(config.zset_max_listpack_entries),
+            listpack_value: wide(config.zset_max_listpack_value),
+        },
+        stream: StreamLimits {
+            node_bytes: wide(config.stream_node_max_bytes),
+            node_entries: wide(config.stream_node_max_entries),
+        },
+        hll_sparse_bytes: wide(config.hll_sparse_max_bytes),
     }
 }

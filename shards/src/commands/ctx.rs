@@ -1,6 +1,8 @@
 //! What a handler works with.
 
+use crate::keyspace::collections::WrongType;
 use crate::keyspace::selected::{Key, Selected};
+use crate::resp::error::Error;
 use crate::resp::reply::Replies;
 
 /// A handler's world: its arguments, the selected database and where its replies go.
@@ -28,5 +30,11 @@ impl<'a> Ctx<'a> {
         } else {
             self.db.key(bytes)
         }
+    }
+}
+
+impl From<WrongType> for Error {
+    fn from(WrongType: WrongType) -> Self {
+        Self::WrongType
     }
 }

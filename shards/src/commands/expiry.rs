@@ -3,6 +3,7 @@
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMs;
 use crate::effects::Class;
+use crate::keyspace::garbage::Removal;
 use crate::keyspace::selected::{Expiry, Key, Selected};
 use crate::resp::error::Error;
 
@@ -64,7 +65,7 @@ impl TimeForm {
 /// logged is the removal, so that a replica need not judge the time by a clock of its own.
 #[cold]
 pub fn remove_expired(db: &mut Selected<'_>, key: Key<'_>) {
-    db.remove(key);
+    db.discard(key, Removal::Expired);
     db.keyspace.stats.expired += 1;
     db.changed(key, Class::Expired, "expired");
     db.effects.log_instead(&[b"UNLINK", key.bytes]);

@@ -103,6 +103,20 @@ pub enum Group {
     String,
     /// Bit operations on strings.
     Bitmap,
+    /// Hashes.
+    Hash,
+    /// Lists.
+    List,
+    /// Sets.
+    Set,
+    /// Sorted sets.
+    SortedSet,
+    /// Streams.
+    Stream,
+    /// HyperLogLogs, which are strings.
+    HyperLogLog,
+    /// Places on earth, in sorted sets.
+    Geo,
     /// MULTI, EXEC, WATCH ...
     Transactions,
     /// The connection itself.
@@ -118,6 +132,13 @@ impl Group {
             Self::Generic => "generic",
             Self::String => "string",
             Self::Bitmap => "bitmap",
+            Self::Hash => "hash",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "sorted-set",
+            Self::Stream => "stream",
+            Self::HyperLogLog => "hyperloglog",
+            Self::Geo => "geo",
             Self::Transactions => "transactions",
             Self::Connection => "connection",
             Self::Server => "server",
@@ -129,7 +150,16 @@ impl Group {
         match self {
             Self::Generic | Self::Server => None,
             Self::Transactions => Some("transaction"),
-            Self::String | Self::Bitmap | Self::Connection => Some(self.name()),
+            Self::SortedSet => Some("sortedset"),
+            Self::String
+            | Self::Bitmap
+            | Self::Hash
+            | Self::List
+            | Self::Set
+            | Self::Stream
+            | Self::HyperLogLog
+            | Self::Geo
+            | Self::Connection => Some(self.name()),
         }
     }
 }

@@ -9,11 +9,14 @@ use crate::base::random::Random;
 use crate::base::slot::SLOTS;
 use crate::base::time::UnixMs;
 use crate::encodings;
-use crate::encodings::table::{Position, Record, Table};
+use crate::encodings::table::Table;
 use crate::keyspace::evict::Pool;
+use crate::keyspace::garbage::Garbage;
 use crate::keyspace::settings::Settings;
 use crate::keyspace::watch::Watches;
-use crate::types::object::Object;
+use crate::types::hash::Hash;
+use crate::types::hash::fields::Fields;
+use crate::types::object::{Collection, Object};
 
 /// A key with its value.
 pub type Entry = encodings::entry::Entry<Object>;
@@ -37,8 +40,8 @@ pub struct Keyspace {
     pub random: Random,
     /// The slots whose keys live here: where a SCAN of this shard begins and ends.
     pub slots: Range<u16>,
-    /// Databases that were flushed and are still to be freed, slice by slice, between commands.
-    pub garbage: Vec<Db>,
+    /// What was removed and is still to be freed, slice by slice, between commands.
+    pub garbage: Vec<Garbage>,
     /// Candidates for eviction.
     pub eviction: Pool,
 }
@@ -52,6 +55,8 @@ pub struct Stats {
     pub misses: u64,
     /// Keys that expired.
     pub expired: u64,
+    /// Fields of hashes that expired.
+    pub expired_fields: u64,
     /// Keys evicted.
     pub evicted: u64,
     /// Slices of background expiry that ran out of time.
@@ -64,6 +69,7 @@ impl Stats {
         self.hits += other.hits;
         self.misses += other.misses;
         self.expired += other.expired;
+        self.expired_fields += other.expired_fields;
         self.evicted += other.evicted;
         self.expire_slices_cut += other.expire_slices_cut;
     }
@@ -102,12 +108,14 @@ impl Keyspace {
 #[derive(Debug)]
 pub struct Db {
     table: Table<Entry>,
-    seed: HashSeed,
     /// (when, hash) of every entry that expires: exact, in the order in which they are due. Two
     /// keys with the same hash and time share an element; the second then expires when looked up.
     due: BTreeSet<(UnixMs, u64)>,
     /// No entry is due before this. Kept beside the index because every lookup asks for it.
     next_due: UnixMs,
+    /// (when, hash) of every hash with fields that expire: not after the first of them is due. An
+    /// element may be earlier than that, when that field was set anew or removed.
+    fields_due: BTreeSet<(UnixMs, u64)>,
 }
 
 /// Later than every expiry time that is ever due.
@@ -116,7 +124,8 @@ const NEVER: UnixMs = UnixMs(u64::MAX);
 impl Db {
     /// An empty database; allocates nothing.
     pub const fn new(seed: HashSeed) -> Self {
-        Self { table: Table::new(seed), seed, due: BTreeSet::new(), next_due: NEVER }
+        let table = Table::new(seed);
+        Self { table, due: BTreeSet::new(), next_due: NEVER, fields_due: BTreeSet::new() }
     }
 
     /// Keys, expired ones that are still there included.
@@ -154,30 +163,72 @@ impl Db {
 
     /// Adds an entry whose key is not there; its expiry comes along.
     #[inline]
-    pub fn insert(&mut self, hash: u64, entry: Entry) {
+    pub fn insert(&mut self, hash: u64, mut entry: Entry) {
         if let Some(at) = entry.expire() {
             self.note_due(at, hash);
         }
+        if let Some(fields) = fields_of(&mut entry) {
+            fields.filed = None;
+            file_fields(&mut self.fields_due, hash, fields);
+        }
         self.table.insert(hash, entry);
+    }
+
+    /// The entry of `key`, to change its value; it is what `make` says if it was not there, and
+    /// does not expire.
+    #[inline]
+    pub fn find_or_insert(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        make: impl FnOnce() -> Entry,
+    ) -> (&mut Entry, bool) {
+        self.table.find_or_insert(hash, key, make)
     }
 
     /// Takes an entry out.
     #[inline]
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
         let entry = self.table.remove(hash, key)?;
-        if let Some(at) = entry.expire() {
-            self.forget_due((at, hash));
-        }
-        Some(entry)
+        Some(self.forget(hash, entry))
     }
 
     /// Takes any entry with this hash out.
     pub fn take_hash(&mut self, hash: u64) -> Option<Entry> {
-        if self.table.is_empty() {
-            return None;
+        let entry = self.table.remove_hash(hash)?;
+        Some(self.forget(hash, entry))
+    }
+
+    /// Takes an entry that is no longer in the table out of the indexes.
+    #[inline]
+    fn forget(&mut self, hash: u64, mut entry: Entry) -> Entry {
+        if let Some(at) = entry.expire() {
+            self.forget_due((at, hash));
         }
-        let key = self.table.find_hash(hash)?.key().to_vec();
-        self.remove(hash, &key)
+        if let Some(fields) = fields_of(&mut entry)
+            && let Some(filed) = fields.filed.take()
+        {
+            self.fields_due.remove(&(filed, hash));
+        }
+        entry
+    }
+
+    /// Files `key` anew in the index of hashes with fields that expire.
+    pub fn refile_fields(&mut self, hash: u64, key: &[u8]) {
+        let Self { table, fields_due, .. } = self;
+        if let Some(fields) = table.find_mut(hash, key).and_then(fields_of) {
+            file_fields(fields_due, hash, fields);
+        }
+    }
+
+    /// Hashes with fields that expire, by the time at which to look at them.
+    pub fn fields_due(&self) -> &BTreeSet<(UnixMs, u64)> {
+        &self.fields_due
+    }
+
+    /// Drops an element of `fields_due` that no hash stands behind.
+    pub fn forget_fields_due(&mut self, due: (UnixMs, u64)) {
+        self.fields_due.remove(&due);
     }
 
     /// Sets or clears when `key` expires; false if there is no such key.
@@ -227,35 +278,61 @@ impl Db {
         self.next_due = self.next_due.min(at);
     }
 
-    /// Frees about `entries_max` entries of a database that nobody uses any more, so that no slice
-    /// takes long; true when nothing is left.
-    pub fn free_slice(&mut self, entries_max: usize) -> bool {
-        let mut index_left = entries_max;
-        while 0 < index_left && self.due.pop_first().is_some() {
+    /// Frees about `budget` entries and elements of a database that nobody uses any more, so that
+    /// no slice takes long; true when nothing is left.
+    pub fn free_slice(&mut self, budget: usize) -> bool {
+        let mut index_left = budget;
+        while 0 < index_left
+            && (self.due.pop_first().is_some() || self.fields_due.pop_first().is_some())
+        {
             index_left -= 1;
         }
-        let mut hashes = Vec::new();
-        let mut from = Some(Position::default());
-        while let Some(position) = from.filter(|_| hashes.len() < entries_max) {
-            let seed = self.seed;
-            from = self.table.scan(position, &mut |entry| hashes.push(entry.hash(seed)));
-        }
-        let mut key = Vec::new();
-        for hash in hashes {
+        let mut left = budget;
+        for hash in self.table.some_hashes(budget) {
             // The table shrinks as it empties, so that the next slice finds the rest at once.
-            let Some(entry) = self.table.find_hash(hash) else { continue };
-            key.clear();
-            key.extend_from_slice(entry.key());
-            self.table.remove(hash, &key);
+            let Some(mut entry) = self.table.remove_hash(hash) else { continue };
+            let effort = entry.free_effort();
+            if left < effort && !entry.free_slice(left) {
+                self.table.insert(hash, entry);
+                break;
+            }
+            left = left.saturating_sub(effort);
+            if left == 0 {
+                break;
+            }
         }
-        self.table.is_empty() && self.due.is_empty()
+        self.table.is_empty() && self.due.is_empty() && self.fields_due.is_empty()
     }
 
     /// Bytes of the tables, entries not counted.
     pub fn memory(&self) -> usize {
         // A B-tree of 16-byte elements takes about 25 bytes each at its usual fill.
-        self.table.memory() + self.due.len() * 25
+        self.table.memory() + (self.due.len() + self.fields_due.len()) * 25
     }
+}
+
+/// The fields of an entry that is a hash in a table: no other hash has fields that expire.
+#[inline]
+fn fields_of(entry: &mut Entry) -> Option<&mut Fields> {
+    match Hash::of_mut(entry.object_mut()?)? {
+        Hash::Table(fields) => Some(&mut **fields),
+        Hash::Listpack(_) => None,
+    }
+}
+
+/// Sees to it that a hash is in the index not after its first field is due.
+fn file_fields(index: &mut BTreeSet<(UnixMs, u64)>, hash: u64, fields: &mut Fields) {
+    let next = fields.next_due();
+    if fields.filed == next {
+        return;
+    }
+    if let Some(filed) = fields.filed {
+        index.remove(&(filed, hash));
+    }
+    if let Some(next) = next {
+        index.insert((next, hash));
+    }
+    fields.filed = next;
 }
 
 #[cfg(test)]
@@ -284,5 +361,44 @@ mod tests {
         }
         assert!((8..=12).contains(&slices), "{slices} slices");
         assert_eq!((db.len(), db.due().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_large_value_is_freed_in_as_many_slices_as_it_needs() {
+        let seed = HashSeed(5);
+        let mut db = Db::new(seed);
+        for name in [b"a", b"b", b"c"] {
+            let mut hash = Hash::default();
+            for number in 0..5000u32 {
+                hash.become_table(seed).set(&number.to_be_bytes(), b"value", Some(UnixMs(9)));
+            }
+            db.insert(seed.key_hash(name), Entry::object(name, hash.into_object()));
+            db.insert(seed.key_hash(&[name[0], 1]), Entry::string(&[name[0], 1], b"small"));
+        }
+        assert_eq!(db.fields_due().len(), 3);
+        let slices = (1..).find(|_| db.free_slice(1000)).unwrap();
+        assert!((15..=25).contains(&slices), "{slices}");
+    }
+
+    #[test]
+    fn hashes_are_filed_by_the_first_of_their_fields_that_is_due() {
+        let seed = HashSeed(5);
+        let mut db = Db::new(seed);
+        let mut hash = Hash::default();
+        hash.become_table(seed).set(b"f", b"v", Some(UnixMs(20)));
+        hash.become_table(seed).set(b"g", b"v", Some(UnixMs(30)));
+        let at = seed.key_hash(b"k");
+        db.insert(at, Entry::object(b"k", hash.into_object()));
+        assert_eq!(db.fields_due().first(), Some(&(UnixMs(20), at)));
+        let entry = db.find_mut(at, b"k").unwrap();
+        fields_of(entry).unwrap().set(b"f", b"v", Some(UnixMs(40)));
+        db.refile_fields(at, b"k");
+        assert!(db.fields_due().iter().eq(&[(UnixMs(30), at)]));
+        let entry = db.take_hash(at).unwrap();
+        assert!(db.fields_due().is_empty());
+        db.insert(at, entry.renamed(b"k"));
+        assert_eq!(db.fields_due().len(), 1);
+        drop(db.remove(at, b"k"));
+        assert!(db.fields_due().is_empty() && db.is_empty());
     }
 }

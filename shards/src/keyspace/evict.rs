@@ -14,6 +14,7 @@ use crate::base::random::Random;
 use crate::base::time::UnixMs;
 use crate::effects::{Class, Effects};
 use crate::keyspace::db::{Db, Entry, Keyspace};
+use crate::keyspace::garbage::Removal;
 use crate::keyspace::selected::Selected;
 use crate::keyspace::settings::{Policy, Settings};
 
@@ -117,7 +118,9 @@ pub fn evict_one(
     Selected { keyspace, index: db, effects, no_touch: true }.touch(db, hash);
     effects.log_deleted(db, &key);
     effects.event(Class::Evicted, "evicted", db, &key);
-    Some(entry.memory())
+    let freed = entry.whole_memory();
+    keyspace.discard(entry, Removal::Evicted);
+    Some(freed)
 }
 
 impl Pool {

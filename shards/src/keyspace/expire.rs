@@ -4,9 +4,12 @@ use alloc::vec::Vec;
 
 use crate::base::time::UnixMs;
 use crate::effects::Effects;
-use crate::keyspace::db::Keyspace;
+use crate::encodings::field::Field;
+use crate::keyspace::db::{Entry, Keyspace};
 use crate::keyspace::evict::Locked;
 use crate::keyspace::selected::{Key, Selected};
+use crate::types::hash::Hash;
+use crate::types::object::Collection;
 
 /// Removes up to `budget` keys that are due, of all databases, in the order in which they are
 /// due; returns whether more are left that could be removed now. Locked keys are left for later.
@@ -37,10 +40,63 @@ pub fn slice(
             Some(_) | None => db.forget_due((at, hash)),
         }
     }
+    let more = fields_slice(keyspace, effects, budget, locked) || more;
     if more {
         keyspace.stats.expire_slices_cut += 1;
     }
     more
+}
+
+/// Removes up to `budget` fields of hashes that are due, of all databases; returns whether more
+/// are left.
+fn fields_slice(
+    keyspace: &mut Keyspace,
+    effects: &mut Effects,
+    budget: usize,
+    locked: Locked<'_>,
+) -> bool {
+    let mut left = budget;
+    for index in 0..keyspace.dbs.len() {
+        let due = keyspace.dbs[index].fields_due().iter();
+        let due = due.take_while(|due| due.0 <= keyspace.now && 0 < left);
+        let due: Vec<_> = due.filter(|due| !locked(index, due.1)).take(left).copied().collect();
+        for due in due {
+            left -= expire_fields(keyspace, effects, (index, due), left);
+            if left == 0 {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Removes up to `budget` fields that are due of the hash that is filed under `due`, and the hash
+/// if that leaves nothing of it; returns how many.
+fn expire_fields(
+    keyspace: &mut Keyspace,
+    effects: &mut Effects,
+    (index, due): (usize, (UnixMs, u64)),
+    budget: usize,
+) -> usize {
+    let now = keyspace.now;
+    let Some(entry) = keyspace.dbs[index].table().find_hash(due.1) else {
+        keyspace.dbs[index].forget_fields_due(due);
+        return 0;
+    };
+    let bytes = entry.key().to_vec();
+    let mut selected = Selected { keyspace, index, effects, no_touch: true };
+    let key = Key { bytes: &bytes, hash: due.1 };
+    let hash = selected.db().find_mut(key.hash, key.bytes).and_then(Entry::object_mut);
+    let fields = hash.and_then(Hash::of_mut).map_or(Vec::new(), |hash| hash.take_due(now, budget));
+    selected.refile_fields(key);
+    if fields.is_empty() {
+        // The index was early, or another key of the same hash hides this one.
+        selected.db().forget_fields_due(due);
+    } else {
+        let names: Vec<&[u8]> = fields.iter().map(Field::name).collect();
+        selected.fields_expired(key, &names);
+    }
+    fields.len()
 }
 
 /// The first `count` keys due in all databases: when, which database, which hash.
@@ -67,7 +123,6 @@ mod tests {
     use crate::base::hash::HashSeed;
     use crate::base::random::Random;
     use crate::effects::Class;
-    use crate::keyspace::db::Entry;
     use alloc::format;
     use alloc::string::String;
 
@@ -133,6 +188,36 @@ mod tests {
         keyspace.settings.active_expire = false;
         assert!(!slice(&mut keyspace, &mut effects(), 5, &|_, _| false));
         assert_eq!(keyspace.len(), 6);
+    }
+
+    #[test]
+    fn fields_go_when_they_are_due_and_the_hash_with_the_last_of_them() {
+        let mut keyspace = keyspace(0);
+        let hash_of_key = SEED.key_hash(b"h");
+        let mut hash = Hash::default();
+        for (field, at) in [(b"a", 5), (b"b", 5), (b"c", 7), (b"d", 7)] {
+            hash.become_table(SEED).set(field, b"x", Some(UnixMs(at)));
+        }
+        keyspace.dbs[1].insert(hash_of_key, Entry::object(b"h", hash.into_object()));
+        let wanted = Class::Hash as u32 | Class::Generic as u32;
+        let mut effects = Effects { classes: wanted, ..effects() };
+        let mut step = |now, budget| {
+            keyspace.now = UnixMs(now);
+            let more = slice(&mut keyspace, &mut effects, budget, &|_, _| false);
+            let events = effects.events.drain(..).map(|event| event.name).collect::<Vec<_>>();
+            let log = effects.log.drain(..).map(|entry| entry.args.concat()).collect::<Vec<_>>();
+            (more, events.join(" "), String::from_utf8(log.concat()).unwrap())
+        };
+        assert_eq!(step(4, 5), (false, String::new(), String::new()));
+        let (more, events, log) = step(6, 1);
+        assert_eq!((more, &*events, log.len()), (true, "hexpired", 6));
+        let (more, events, log) = step(6, 5);
+        assert_eq!((more, &*events, log.len()), (false, "hexpired", 6));
+        assert_eq!(step(6, 5), (false, String::new(), String::new()));
+        let (more, events, log) = step(8, 5);
+        assert_eq!((more, &*events, log.len()), (false, "hexpired del", 7));
+        assert_eq!((keyspace.len(), keyspace.stats.expired_fields), (2, 4));
+        assert!(keyspace.dbs[1].fields_due().is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::base::time::UnixMs;
 use crate::effects::{Class, Effects};
 use crate::keyspace::db::{Db, Entry, Keyspace};
 use crate::keyspace::evict;
+use crate::keyspace::garbage::Removal;
 
 /// A key with its hash.
 #[derive(Clone, Copy, Debug)]
@@ -152,7 +153,8 @@ impl Selected<'_> {
             let mut fresh = Entry::string(key.bytes, bytes);
             fresh.set_access(entry.access());
             fresh.set_expire(before);
-            self.db().remove(key.hash, key.bytes);
+            let old = self.db().remove(key.hash, key.bytes).expect("it was found just now");
+            self.keyspace.discard(old, Removal::Replaced);
             self.db().insert(key.hash, fresh);
         }
         match expiry {
@@ -167,6 +169,15 @@ impl Selected<'_> {
     pub fn remove(&mut self, key: Key<'_>) -> Option<Entry> {
         self.expire_if_due(key);
         self.db().remove(key.hash, key.bytes)
+    }
+
+    /// Removes `key` and frees its value, perhaps later; false if it was not there (or had
+    /// expired).
+    pub fn discard(&mut self, key: Key<'_>, removal: Removal) -> bool {
+        let entry = self.remove(key);
+        let was_there = entry.is_some();
+        entry.into_iter().for_each(|entry| self.keyspace.discard(entry, removal));
+        was_there
     }
 
     /// Sets or clears when an existing `key` expires.
@@ -228,7 +239,9 @@ impl Selected<'_> {
     /// Removes `key` because its time has come, and says so.
     #[cold]
     pub fn expire(&mut self, key: Key<'_>) {
-        self.db().remove(key.hash, key.bytes);
+        if let Some(entry) = self.db().remove(key.hash, key.bytes) {
+            self.keyspace.discard(entry, Removal::Expired);
+        }
         self.keyspace.stats.expired += 1;
         self.touch(self.index, key.hash);
         self.effects.log_deleted(self.index, key.bytes);

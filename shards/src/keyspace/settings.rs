@@ -1,5 +1,7 @@
 //! What of the configuration the engine needs, copied into each shard.
 
+use crate::types::limits::Limits;
+
 /// Settings the engine obeys. Whoever runs a shard copies them in; nothing here is shared.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -17,6 +19,16 @@ pub struct Settings {
     pub active_expire: bool,
     /// Whether databases are freed in the background by FLUSHALL and FLUSHDB without an option.
     pub lazy_user_flush: bool,
+    /// `lazyfree-lazy-user-del`: whether DEL frees large values in the background.
+    pub lazy_user_del: bool,
+    /// `lazyfree-lazy-expire`: so for values that expire.
+    pub lazy_expire: bool,
+    /// `lazyfree-lazy-eviction`: so for values that are evicted.
+    pub lazy_eviction: bool,
+    /// `lazyfree-lazy-server-del`: so for values that others take the place of.
+    pub lazy_server_del: bool,
+    /// Up to what size collections keep their compact encodings.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
@@ -29,6 +41,11 @@ impl Default for Settings {
             string_bytes_max: 512 << 20,
             active_expire: true,
             lazy_user_flush: true,
+            lazy_user_del: true,
+            lazy_expire: true,
+            lazy_eviction: true,
+            lazy_server_del: true,
+            limits: Limits::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::commands::ctx::Ctx;
 use crate::commands::growth::reserve;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::effects::Class;
+use crate::keyspace::garbage::Removal;
 use crate::keyspace::selected::Expiry;
 use crate::resp::error::Error;
 
@@ -98,7 +99,7 @@ fn store(ctx: &mut Ctx<'_>, result: Vec<u8>) {
         // Moved rather than copied: it may be long.
         *entry.bytes_mut().expect("the key was just set to a string") = result;
         ctx.db.changed(key, Class::String, "set");
-    } else if ctx.db.remove(key).is_some() {
+    } else if ctx.db.discard(key, Removal::Replaced) {
         ctx.db.changed(key, Class::Generic, "del");
     }
     ctx.replies.integer(len as i64);

@@ -4,8 +4,7 @@ use super::db_index;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::effects::Class;
-use crate::encodings::entry::Value;
-use crate::keyspace::db::Entry;
+use crate::keyspace::garbage::Removal;
 use crate::resp::error::Error;
 
 pub(super) const COPY: Command = Command {
@@ -47,13 +46,13 @@ fn copy(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     if target == ctx.db.index && from.bytes == to.bytes {
         return Err(Error::SameObject);
     }
-    let Some(copy) = ctx.db.read(from).map(|entry| duplicate(entry, to.bytes)) else {
+    let Some(copy) = ctx.db.read(from).map(|entry| entry.duplicate(to.bytes)) else {
         ctx.replies.integer(0);
         return Ok(());
     };
     let mut target = ctx.db.in_db(target);
     if replace {
-        target.remove(to);
+        target.discard(to, Removal::Replaced);
     } else if target.write(to).is_some() {
         ctx.replies.integer(0);
         return Ok(());
@@ -62,23 +61,4 @@ fn copy(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     target.changed(to, Class::Generic, "copy_to");
     ctx.replies.integer(1);
     Ok(())
-}
-
-/// The same value, encoded alike, with the same expiry under another key.
-fn duplicate(entry: &Entry, key: &[u8]) -> Entry {
-    let mut copy = match entry.value() {
-        Value::Int(number) => Entry::int(key, number),
-        Value::Bytes(bytes) => {
-            let mut copy = Entry::string(key, bytes);
-            // Digits that were put together by APPEND are no number to OBJECT ENCODING, nor is
-            // their copy.
-            if copy.string_encoding() != entry.string_encoding() {
-                copy.bytes_mut().expect("it was made as a string");
-            }
-            copy
-        }
-        Value::Object(object) => match *object {},
-    };
-    copy.set_expire(entry.expire());
-    copy
 }

@@ -3,6 +3,7 @@
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Merge, Spec, Spread};
 use crate::effects::Class;
+use crate::keyspace::garbage::Removal;
 use crate::resp::error::Error;
 
 pub(super) const DEL: Command = Command {
@@ -21,7 +22,7 @@ pub(super) const DEL: Command = Command {
         spread: Spread::Split(Merge::Sum),
         ..Spec::EMPTY
     },
-    run: remove,
+    run: |ctx| remove(ctx, Removal::Deleted),
 };
 
 pub(super) const UNLINK: Command = Command {
@@ -40,15 +41,14 @@ pub(super) const UNLINK: Command = Command {
         spread: Spread::Split(Merge::Sum),
         ..Spec::EMPTY
     },
-    run: remove,
+    run: |ctx| remove(ctx, Removal::Unlinked),
 };
 
-/// Both commands do the same: a string is freed in one go, and there is nothing larger yet.
-fn remove(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+fn remove(ctx: &mut Ctx<'_>, removal: Removal) -> Result<(), Error> {
     let mut removed = 0;
     for at in 1..ctx.args.len() {
         let key = ctx.key(at);
-        if ctx.db.remove(key).is_some() {
+        if ctx.db.discard(key, removal) {
             ctx.db.changed(key, Class::Generic, "del");
             removed += 1;
         }

@@ -2,7 +2,6 @@
 
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec, Spread};
-use crate::encodings::entry::Value;
 use crate::keyspace::db::{Entry, Keyspace};
 use crate::keyspace::evict;
 use crate::resp::error::Error;
@@ -110,7 +109,7 @@ const LFU: Error = Error::Text(
 fn encoding(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     match look(ctx) {
         Some(entry) => {
-            let name = encoding_of(entry);
+            let name = entry.encoding();
             ctx.replies.bulk(name.as_bytes());
         }
         None => ctx.replies.null(),
@@ -173,12 +172,4 @@ fn look<'a>(ctx: &'a mut Ctx<'_>) -> Option<&'a Entry> {
         stats.misses += 1;
     }
     dbs[ctx.db.index].find(key.hash, key.bytes)
-}
-
-/// What OBJECT ENCODING calls an entry's encoding.
-pub(in crate::commands) fn encoding_of(entry: &Entry) -> &'static str {
-    entry.string_encoding().unwrap_or_else(|| match entry.value() {
-        Value::Object(object) => match *object {},
-        Value::Int(_) | Value::Bytes(_) => unreachable!("a string names its encoding"),
-    })
 }

@@ -3,6 +3,7 @@
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::effects::Class;
+use crate::keyspace::garbage::Removal;
 use crate::keyspace::selected::{Key, Selected};
 use crate::resp::error::Error;
 
@@ -44,7 +45,7 @@ fn rename(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         return Err(Error::NoSuchKey);
     }
     if from.bytes != to.bytes {
-        ctx.db.remove(to);
+        ctx.db.discard(to, Removal::Replaced);
         put_under(&mut ctx.db, from, to);
     }
     ctx.replies.ok();

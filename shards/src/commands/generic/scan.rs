@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::r#type::{TYPES, name_of};
+use super::r#type::TYPES;
 use crate::base::glob;
 use crate::base::number::{self, DIGITS_MAX};
 use crate::commands::ctx::Ctx;
@@ -79,7 +79,7 @@ impl<'a> Options<'a> {
 
     fn want(&self, entry: &Entry) -> bool {
         self.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key()))
-            && self.kind.is_none_or(|kind| kind == name_of(entry))
+            && self.kind.is_none_or(|kind| kind == entry.type_name())
     }
 }
 

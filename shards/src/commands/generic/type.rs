@@ -2,7 +2,6 @@
 
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
-use crate::encodings::entry::Value;
 use crate::keyspace::db::Entry;
 use crate::resp::error::Error;
 
@@ -25,17 +24,9 @@ pub(super) const TYPE: Command = Command {
 /// The names that TYPE can answer in this family of servers.
 pub(super) const TYPES: &[&str] = &["string", "list", "set", "zset", "hash", "stream"];
 
-/// One of [`TYPES`].
-pub(super) fn name_of(entry: &Entry) -> &'static str {
-    match entry.value() {
-        Value::Int(_) | Value::Bytes(_) => "string",
-        Value::Object(object) => match *object {},
-    }
-}
-
 fn type_of(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let key = ctx.key(1);
-    let name = ctx.db.look(key).map_or("none", name_of);
+    let name = ctx.db.look(key).map_or("none", Entry::type_name);
     ctx.replies.simple(name);
     Ok(())
 }

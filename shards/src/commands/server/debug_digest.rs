@@ -3,9 +3,10 @@
 //! The numbers are Valkey's, so that a dataset can be compared across servers. With `H` for SHA-1
 //! and `mix(d, x) = H(d ^ H(x))`:
 //!
-//! - of a value: `mix` of zeros with the type's number and then with the string, and
-//!   `^ H("!!expire!!")`
-//!   if it expires;
+//! - of a value: `mix` of zeros with the type's number, then with the content, and
+//!   `^ H("!!expire!!")` if it expires;
+//! - of a string as content: `mix` with it; of a hash: for each field,
+//!   `^ H(mix(mix(zeros, field), value))`;
 //! - of a key: the same, begun with `mix(zeros, key)` in place of zeros;
 //! - of a dataset: for each database that has keys, in order, `mix` with its number, then
 //!   `^ H(digest of the key)` for each key. Exclusive or does not care about order, so shards
@@ -15,11 +16,16 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use super::debug_object::usage_error;
+use crate::base::number::{DIGITS_MAX, format_i64};
 use crate::base::sha1::{DIGEST_BYTES, sha1};
+use crate::base::time::UnixMs;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Group, KeySpec, Merge, Spec, Spread};
+use crate::encodings::entry::Value;
 use crate::keyspace::db::Entry;
 use crate::resp::error::Error;
+use crate::types::hash::Hash;
+use crate::types::object::Object;
 
 pub(super) const DIGEST: Command = Command {
     spec: Spec {
@@ -116,14 +122,26 @@ fn of_key(entry: &Entry) -> Digest {
 }
 
 fn of_value(entry: &Entry, start: Digest) -> Digest {
-    let mut scratch = [0; 20];
-    let bytes = entry.bytes(&mut scratch).expect("every value is a string in this version");
-    // Strings are type 0.
-    let digest = mixed(mixed(start, &0u32.to_be_bytes()), bytes);
+    let mut scratch = [0; DIGITS_MAX];
+    let typed = |number: u32| mixed(start, &number.to_be_bytes());
+    let digest = match entry.value() {
+        Value::Int(number) => mixed(typed(0), format_i64(&mut scratch, number)),
+        Value::Bytes(bytes) => mixed(typed(0), bytes),
+        Value::Object(Object::Hash(hash)) => of_hash(hash, typed(4)),
+    };
     match entry.expire() {
         Some(_) => xor(digest, sha1(b"!!expire!!")),
         None => digest,
     }
+}
+
+fn of_hash(hash: &Hash, start: Digest) -> Digest {
+    let mut scratch = [0; DIGITS_MAX];
+    // Fields that are due count as well, as long as they are there.
+    hash.iter(UnixMs(0)).fold(start, |digest, (field, value)| {
+        let pair = mixed(Digest::default(), field.bytes(&mut scratch));
+        xor(digest, sha1(&mixed(pair, value.bytes(&mut scratch))))
+    })
 }
 
 fn mixed(digest: Digest, bytes: &[u8]) -> Digest {
@@ -137,7 +155,8 @@ fn xor(a: Digest, b: Digest) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::time::UnixMs;
+    use crate::base::hash::HashSeed;
+    use crate::types::object::Collection;
 
     /// Figures of a real Valkey 9.1.2.
     #[test]
@@ -156,6 +175,13 @@ mod tests {
         assert_eq!(
             hex(&of_value(&text, Digest::default())),
             "d037c4eb8a8b36b602fbced4000daeab0714c1e3"
+        );
+        let mut hash = Hash::default();
+        hash.become_table(HashSeed(1)).set(b"a", b"1", Some(UnixMs(1)));
+        let hash = Entry::object(b"y", hash.into_object());
+        assert_eq!(
+            hex(&of_value(&hash, Digest::default())),
+            "626a7b57a269f8f179a44902458ecb2f5920d35d"
         );
         let mut parts = Vec::new();
         for (db, name) in [(5, "5"), (0, "0"), (1, "1")] {

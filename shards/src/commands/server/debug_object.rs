@@ -5,12 +5,16 @@ use alloc::string::String;
 use core::fmt::Write;
 
 use crate::commands::ctx::Ctx;
-use crate::commands::generic::object::encoding_of;
 use crate::commands::spec::{Arity, Command, Group, KeySpec, Spec};
 use crate::encodings::entry::Value;
+use crate::encodings::field::Field;
+use crate::encodings::listpack::Element;
 use crate::keyspace::db::Entry;
 use crate::keyspace::evict;
 use crate::resp::error::Error;
+use crate::types::hash::Hash;
+use crate::types::hash::fields::Fields;
+use crate::types::object::Object;
 
 pub(super) const OBJECT: Command = Command {
     spec: Spec {
@@ -47,7 +51,7 @@ fn debug_object(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     // What is due is shown as well, as long as it is there.
     let entry = db.find(key.hash, key.bytes).ok_or(Error::NoSuchKey)?;
     let mut text =
-        format!("Value at:{:p} refcount:1 encoding:{}", entry.key().as_ptr(), encoding_of(entry));
+        format!("Value at:{:p} refcount:1 encoding:{}", entry.key().as_ptr(), entry.encoding());
     if !fast {
         write!(text, " serializedlength:{}", rdb_bytes(entry)).expect("a string takes all");
     }
@@ -67,23 +71,42 @@ fn debug_object(ctx: &mut Ctx<'_>) -> Result<(), Error> {
 /// Bytes of the value in an RDB file, if it is not compressed.
 fn rdb_bytes(entry: &Entry) -> usize {
     match entry.value() {
-        Value::Int(number) if i8::try_from(number).is_ok() => 2,
-        Value::Int(number) if i16::try_from(number).is_ok() => 3,
-        Value::Int(number) if i32::try_from(number).is_ok() => 5,
-        Value::Int(number) => {
-            let sign = usize::from(number < 0);
-            let digits = number.unsigned_abs().checked_ilog10().map_or(1, |log| log as usize + 1);
-            1 + sign + digits
-        }
-        Value::Bytes(bytes) => {
-            let prefix = match bytes.len() {
-                0..64 => 1,
-                64..16384 => 2,
-                16384..=0xFFFF_FFFF => 5,
-                _ => 9,
-            };
-            prefix + bytes.len()
-        }
-        Value::Object(object) => match *object {},
+        Value::Int(number) => element_bytes(Element::Int(number)),
+        Value::Bytes(bytes) => text_bytes(bytes.len()),
+        Value::Object(Object::Hash(Hash::Listpack(pairs))) => text_bytes(pairs.bytes_len()),
+        Value::Object(Object::Hash(Hash::Table(fields))) => fields_bytes(fields),
+    }
+}
+
+/// A table's fields; the time of each is written if any of them expires.
+fn fields_bytes(fields: &Fields) -> usize {
+    let time = if fields.volatile_len() == 0 { 0 } else { 8 };
+    let field = |it: &Field| {
+        time + element_bytes(Element::Bytes(it.name())) + element_bytes(Element::Bytes(it.value()))
+    };
+    prefix_bytes(fields.table().len()) + fields.table().iter().map(field).sum::<usize>()
+}
+
+/// A string, which is written as a number if it is one of 32 bits.
+fn element_bytes(element: Element<'_>) -> usize {
+    match element.int() {
+        Some(number) if i8::try_from(number).is_ok() => 2,
+        Some(number) if i16::try_from(number).is_ok() => 3,
+        Some(number) if i32::try_from(number).is_ok() => 5,
+        Some(_) | None => text_bytes(element.len()),
+    }
+}
+
+fn text_bytes(length: usize) -> usize {
+    prefix_bytes(length) + length
+}
+
+/// Bytes that a length takes.
+fn prefix_bytes(length: usize) -> usize {
+    match length {
+        0..64 => 1,
+        64..16384 => 2,
+        16384..=0xFFFF_FFFF => 5,
+        _ => 9,
     }
 }

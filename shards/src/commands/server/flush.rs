@@ -6,6 +6,7 @@ use core::ops::Range;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, Merge, Spec, Spread};
 use crate::keyspace::db::Db;
+use crate::keyspace::garbage::Garbage;
 use crate::resp::error::Error;
 
 const EACH: Spec = Spec {
@@ -62,7 +63,7 @@ fn flush(ctx: &mut Ctx<'_>, dbs: Range<usize>) -> Result<(), Error> {
         let removed = mem::replace(&mut keyspace.dbs[index], Db::new(keyspace.seed));
         ctx.db.effects.dirty += removed.len() as u64;
         if freed == Freed::Later && !removed.is_empty() {
-            keyspace.garbage.push(removed);
+            keyspace.garbage.push(Garbage::Db(removed));
         }
     }
     ctx.replies.ok();

@@ -32,7 +32,8 @@ fn usage(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     loop {
         options = match options {
             [] => break,
-            // How many elements to look at: strings have none, so the number only must be one.
+            // How many elements to look at: collections know their size, so the number only must
+            // be one.
             [name, samples, rest @ ..] if name.eq_ignore_ascii_case(b"SAMPLES") => {
                 let samples = number::parse_i64(samples).ok_or(Error::NotInteger)?;
                 if samples < 0 {
@@ -47,7 +48,7 @@ fn usage(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     // A key that is due takes memory as well until it is removed, so it is not removed here.
     let bytes = ctx.db.db().find(key.hash, key.bytes).map(|entry| {
         let expiry = if entry.expire().is_some() { EXPIRY_BYTES } else { 0 };
-        entry.memory() + PLACE_BYTES + expiry
+        entry.whole_memory() + PLACE_BYTES + expiry
     });
     match bytes {
         Some(bytes) => ctx.replies.integer(i64::try_from(bytes).unwrap_or(i64::MAX)),

@@ -68,7 +68,7 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("rejected_connections", counters.clients_refused);
     fields.put_all(OF_REPLICAS, 0);
     fields.put("expired_keys", stats.expired);
-    fields.put("expired_fields", 0);
+    fields.put("expired_fields", stats.expired_fields);
     // Keys that are due are known exactly, not estimated: they go as soon as there is time.
     let stale = ["expired_stale_perc", "expired_keys_with_volatile_items_stale_perc"];
     fields.put_all(&stale, "0.00");

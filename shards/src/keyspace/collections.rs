@@ -1,0 +1,97 @@
+//! Access to collections by type: what is there of another type is [`WrongType`].
+
+use crate::effects::Class;
+use crate::keyspace::db::{Entry, Keyspace};
+use crate::keyspace::evict;
+use crate::keyspace::garbage::Removal;
+use crate::keyspace::selected::{Key, Selected};
+use crate::types::hash::Hash;
+use crate::types::object::{Collection, Object};
+
+/// The key holds a value of another type than the command is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongType;
+
+impl Selected<'_> {
+    /// The hash at `key`, to read: counts and marks as [`Self::read`] does.
+    #[inline]
+    pub fn read_hash(&mut self, key: Key<'_>) -> Result<Option<&Hash>, WrongType> {
+        self.read_as(key)
+    }
+
+    /// The hash at `key`, to change it.
+    #[inline]
+    pub fn write_hash(&mut self, key: Key<'_>) -> Result<Option<&mut Hash>, WrongType> {
+        self.write_as(key)
+    }
+
+    /// The hash at `key`, to change it; an empty one is made if there is none.
+    #[inline]
+    pub fn hash_or_new(&mut self, key: Key<'_>) -> Result<&mut Hash, WrongType> {
+        self.as_or_new(key)
+    }
+
+    /// The collection at `key`, to read.
+    #[inline]
+    pub fn read_as<C: Collection>(&mut self, key: Key<'_>) -> Result<Option<&C>, WrongType> {
+        self.read(key).map(|entry| entry.as_object().and_then(C::of).ok_or(WrongType)).transpose()
+    }
+
+    /// The collection at `key`, to change it.
+    #[inline]
+    pub fn write_as<C: Collection>(&mut self, key: Key<'_>) -> Result<Option<&mut C>, WrongType> {
+        let entry = self.write(key);
+        entry.map(|entry| entry.object_mut().and_then(C::of_mut).ok_or(WrongType)).transpose()
+    }
+
+    /// The collection at `key`, to change it; an empty one is made if there is none. Whoever then
+    /// puts nothing in removes it again with [`Self::remove_if_empty`].
+    #[inline]
+    pub fn as_or_new<C: Collection>(&mut self, key: Key<'_>) -> Result<&mut C, WrongType> {
+        self.expire_if_due(key);
+        let Keyspace { dbs, settings, now, random, .. } = &mut *self.keyspace;
+        let make = || Entry::object(key.bytes, C::default().into_object());
+        let (entry, is_new) = dbs[self.index].find_or_insert(key.hash, key.bytes, make);
+        if is_new {
+            entry.set_access(evict::fresh(settings, *now));
+            self.effects.event(Class::New, "new", self.index, key.bytes);
+        } else if !self.no_touch {
+            evict::mark_used(entry, settings, *now, random);
+        }
+        entry.object_mut().and_then(C::of_mut).ok_or(WrongType)
+    }
+
+    /// Makes `key` this collection, whatever it was; it does not expire.
+    pub fn set_object(&mut self, key: Key<'_>, collection: impl Collection) {
+        self.discard(key, Removal::Replaced);
+        self.insert(key, Entry::object(key.bytes, collection.into_object()));
+    }
+
+    /// Removes `key` if it holds a collection with nothing in it, and says so; true if it did.
+    pub fn remove_if_empty(&mut self, key: Key<'_>) -> bool {
+        let entry = self.keyspace.dbs[self.index].find(key.hash, key.bytes);
+        let is_empty = entry.and_then(Entry::as_object).is_some_and(Object::is_empty);
+        if is_empty {
+            // Its allocations are few, now that it is empty.
+            self.db().remove(key.hash, key.bytes);
+            self.event(key, Class::Generic, "del");
+        }
+        is_empty
+    }
+
+    /// Says that fields of `key`, which are removed already, went because their time had come, and
+    /// removes the hash if they were its last ones.
+    pub fn fields_expired(&mut self, key: Key<'_>, fields: &[&[u8]]) {
+        self.keyspace.stats.expired_fields += fields.len() as u64;
+        self.touch(self.index, key.hash);
+        self.effects.log_fields_deleted(self.index, key.bytes, fields);
+        self.event(key, Class::Hash, "hexpired");
+        self.remove_if_empty(key);
+    }
+
+    /// Files `key` anew in the index of hashes whose fields expire, after fields of it were given
+    /// other times.
+    pub fn refile_fields(&mut self, key: Key<'_>) {
+        self.db().refile_fields(key.hash, key.bytes);
+    }
+}
