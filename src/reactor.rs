@@ -7,6 +7,7 @@ pub mod clock;
 pub mod cpus;
 pub mod heap;
 pub mod limits;
+pub mod queue;
 pub mod ring;
 pub mod signals;
 pub mod sockets;

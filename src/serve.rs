@@ -32,7 +32,7 @@ const BACKGROUND_MICROS: u64 = 25_000;
 /// the processor.
 const LINGER_MICROS: u64 = 200;
 /// Looks in which nobody else wanted the processor before it sleeps.
-const LOOKS_ALONE_MAX: u32 = 10;
+const LOOKS_ALONE_MAX: u32 = 3;
 /// A yield that took longer let somebody else run.
 const SHARED_MICROS: u64 = 3;
 /// How often a busy shard does a slice of background work.
@@ -149,14 +149,7 @@ impl Served {
             return ring.turn(None, done);
         }
         if self.looks < LOOKS_ALONE_MAX && now.micros_since(self.last_mail) < LINGER_MICROS {
-            ring.turn(None, done)?;
-            if done.is_empty() && self.core.mailbox.is_empty() {
-                let before = Monotonic::now();
-                std::thread::yield_now();
-                let alone = Monotonic::now().micros_since(before) < SHARED_MICROS;
-                self.looks += u32::from(alone);
-            }
-            return Ok(());
+            return self.linger(ring, done);
         }
         if self.core.mailbox.sleep() {
             ring.turn(Some(TICK), done)?;
@@ -164,6 +157,24 @@ impl Served {
             return Ok(());
         }
         ring.turn(None, done)
+    }
+
+    /// Looks for something to do, giving the processor away between looks, until there is some or
+    /// nobody else wants the processor.
+    fn linger(&mut self, ring: &mut DataRing, done: &mut Vec<Completion>) -> io::Result<()> {
+        ring.turn(None, done)?;
+        let mut before = Monotonic::now();
+        while done.is_empty() && self.core.mailbox.is_empty() && self.looks < LOOKS_ALONE_MAX {
+            std::thread::yield_now();
+            let now = Monotonic::now();
+            let alone = now.micros_since(before) < SHARED_MICROS;
+            self.looks += u32::from(alone);
+            before = now;
+            if ring.has_work() {
+                ring.turn(None, done)?;
+            }
+        }
+        Ok(())
     }
 
     /// Background work: a slice when there are requests too, more when there are not.

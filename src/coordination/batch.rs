@@ -56,8 +56,22 @@ pub struct Passport {
 
 /// Requests of one client that travel together. A client has at most one batch under way, so its
 /// requests run in the order it sent them.
+///
+/// What every stop writes lies in the first cache line, so that the others stay in the caches of
+/// all cores the batch comes by.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 pub struct Batch {
+    /// The request that is next.
+    pub next: usize,
+    /// Replies so far.
+    pub replies: Vec<u8>,
+    /// On which shards its requests' entries were prefetched: a bit for each of the first 64.
+    prefetched: u64,
+    /// The request that is next spans shards and is at work.
+    pub transaction: Option<Box<Transaction>>,
+    /// The request that is next is an EXEC whose commands run one by one.
+    pub exec: Option<Box<Exec>>,
     /// The shard of the client.
     pub home: Peer,
     /// The client.
@@ -72,16 +86,6 @@ pub struct Batch {
     pub ranges: Vec<Range>,
     /// The requests.
     pub requests: Vec<Parsed>,
-    /// The request that is next.
-    pub next: usize,
-    /// Replies so far.
-    pub replies: Vec<u8>,
-    /// The request that is next spans shards and is at work.
-    pub transaction: Option<Box<Transaction>>,
-    /// The request that is next is an EXEC whose commands run one by one.
-    pub exec: Option<Box<Exec>>,
-    /// On which shards its requests' entries were prefetched: a bit for each of the first 64.
-    prefetched: u64,
     /// The request that is next waited for its keys here and holds this ticket.
     pub ticket: Option<Ticket>,
 }

@@ -1,17 +1,16 @@
 //! Mail between threads: one bounded queue per ordered pair, and a bell for whoever sleeps.
 //!
-//! A sender never waits. What does not fit into a queue stays in the sender's own overflow and
-//! follows in order, so two threads with full queues cannot block each other. The overflow is
-//! bounded in turn: a client has one batch under way at a time, and each batch causes a bounded
-//! number of letters.
+//! A sender never waits. Letters are shown to their receiver by [`Mailbox::flush`], once a turn.
+//! What does not fit into a queue stays in the sender's own overflow and follows in order, so two
+//! threads with full queues cannot block each other. The overflow is bounded in turn: a client has
+//! one batch under way at a time, and each batch causes a bounded number of letters.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
-use crossbeam::queue::ArrayQueue;
-
+use crate::reactor::queue::{Receiver, Sender, queue};
 use crate::reactor::wake::Wake;
 
 /// Letters a queue holds before the overflow is used.
@@ -21,12 +20,7 @@ const QUEUE_LETTERS: usize = 1024;
 pub type Peer = usize;
 
 /// What all threads know of each other.
-#[derive(Debug)]
-struct Post<L> {
-    /// `queues[to][from]`.
-    queues: Vec<Vec<ArrayQueue<L>>>,
-    bells: Vec<Bell>,
-}
+type Bells = Arc<[Bell]>;
 
 #[derive(Debug)]
 #[repr(align(128))]
@@ -40,8 +34,10 @@ struct Bell {
 /// One thread's end of the post.
 #[derive(Debug)]
 pub struct Mailbox<L> {
-    post: Arc<Post<L>>,
+    bells: Bells,
     me: Peer,
+    inboxes: Vec<Receiver<L>>,
+    outboxes: Vec<Sender<L>>,
     overflow: Vec<VecDeque<L>>,
     /// Peers that got a letter since the last flush.
     written: Vec<bool>,
@@ -54,23 +50,33 @@ pub struct Mailbox<L> {
 /// # Errors
 /// The system's, if it has no eventfds left.
 pub fn connect<L>(peers: usize) -> io::Result<Vec<Mailbox<L>>> {
-    let queues = || (0..peers).map(|_| ArrayQueue::new(QUEUE_LETTERS)).collect();
     let bell = |_| {
         let (sleeping, closed) = (AtomicBool::new(false), AtomicU64::new(0));
         Ok(Bell { sleeping, wake: Wake::new()?, closed })
     };
-    let post = Arc::new(Post {
-        queues: (0..peers).map(|_| queues()).collect(),
-        bells: (0..peers).map(bell).collect::<io::Result<_>>()?,
-    });
-    let mailbox = |me| Mailbox {
-        post: Arc::clone(&post),
+    let bells: Bells = (0..peers).map(bell).collect::<io::Result<Vec<_>>>()?.into();
+    // By sender, then by receiver.
+    let mut ends: Vec<Vec<_>> =
+        (0..peers).map(|_| (0..peers).map(|_| queue(QUEUE_LETTERS)).collect()).collect();
+    let mut inboxes: Vec<Vec<Receiver<L>>> = (0..peers).map(|_| Vec::new()).collect();
+    let mut outboxes: Vec<Vec<Sender<L>>> = Vec::new();
+    for from in ends.drain(..) {
+        let (senders, receivers): (Vec<_>, Vec<_>) = from.into_iter().unzip();
+        outboxes.push(senders);
+        for (to, receiver) in receivers.into_iter().enumerate() {
+            inboxes[to].push(receiver);
+        }
+    }
+    let mailbox = |(me, (inboxes, outboxes))| Mailbox {
+        bells: Arc::clone(&bells),
         me,
+        inboxes,
+        outboxes,
         overflow: (0..peers).map(|_| VecDeque::new()).collect(),
         written: vec![false; peers],
         stirred: false,
     };
-    Ok((0..peers).map(mailbox).collect())
+    Ok(inboxes.into_iter().zip(outboxes).enumerate().map(mailbox).collect())
 }
 
 impl<L> Mailbox<L> {
@@ -86,10 +92,10 @@ impl<L> Mailbox<L> {
 
     /// The eventfd that wakes this thread.
     pub fn bell(&self) -> &Wake {
-        &self.post.bells[self.me].wake
+        &self.bells[self.me].wake
     }
 
-    /// Sends a letter; it may lie here until the next [`Self::flush`].
+    /// Sends a letter; it lies here until the next [`Self::flush`].
     #[inline]
     pub fn send(&mut self, to: Peer, letter: L) {
         self.written[to] = true;
@@ -97,32 +103,33 @@ impl<L> Mailbox<L> {
         let overflow = &mut self.overflow[to];
         if !overflow.is_empty() {
             overflow.push_back(letter);
-        } else if let Err(letter) = self.post.queues[to][self.me].push(letter) {
+        } else if let Err(letter) = self.outboxes[to].push(letter) {
             overflow.push_back(letter);
         }
     }
 
-    /// Moves overflow into queues and wakes every peer that has mail and sleeps. True if letters
-    /// are left that did not fit.
+    /// Shows all letters to their receivers, moves overflow into queues and wakes every peer that
+    /// has mail and sleeps. True if letters are left that did not fit.
     pub fn flush(&mut self) -> bool {
         let mut left = false;
         for to in 0..self.written.len() {
             if !self.written[to] {
                 continue;
             }
-            let queue = &self.post.queues[to][self.me];
+            let queue = &mut self.outboxes[to];
             while let Some(letter) = self.overflow[to].pop_front() {
                 if let Err(letter) = queue.push(letter) {
                     self.overflow[to].push_front(letter);
                     break;
                 }
             }
+            queue.publish();
             self.written[to] = !self.overflow[to].is_empty();
             left |= self.written[to];
             // Pairs with the fence in `sleep`: either the peer sees the letter before it sleeps,
             // or we see that it sleeps.
             fence(Ordering::SeqCst);
-            let bell = &self.post.bells[to];
+            let bell = &self.bells[to];
             if bell.sleeping.load(Ordering::Relaxed) && bell.sleeping.swap(false, Ordering::AcqRel)
             {
                 bell.wake.ring();
@@ -134,7 +141,7 @@ impl<L> Mailbox<L> {
     /// The next letter, if there is one: peers take turns in the order of their numbers.
     #[inline]
     pub fn receive(&mut self, from: Peer) -> Option<L> {
-        let letter = self.post.queues[self.me][from].pop();
+        let letter = self.inboxes[from].pop();
         self.stirred |= letter.is_some();
         letter
     }
@@ -148,12 +155,12 @@ impl<L> Mailbox<L> {
     /// Whether no letter waits for this thread.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.post.queues[self.me].iter().all(ArrayQueue::is_empty)
+        self.inboxes.iter().all(Receiver::is_empty)
     }
 
     /// Says that this thread is about to sleep. False if mail came meanwhile: then it must not.
     pub fn sleep(&mut self) -> bool {
-        let bell = &self.post.bells[self.me];
+        let bell = &self.bells[self.me];
         bell.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         if self.is_empty() {
@@ -166,22 +173,22 @@ impl<L> Mailbox<L> {
     /// Says that this thread is awake, whatever woke it.
     #[inline]
     pub fn awake(&self) {
-        self.post.bells[self.me].sleeping.store(false, Ordering::Relaxed);
+        self.bells[self.me].sleeping.store(false, Ordering::Relaxed);
     }
 
     /// Tells the accepting thread how many connections this one has closed so far.
     pub fn publish_closed(&self, closed: u64) {
-        self.post.bells[self.me].closed.store(closed, Ordering::Relaxed);
+        self.bells[self.me].closed.store(closed, Ordering::Relaxed);
     }
 
     /// How many connections a thread has closed so far.
     pub fn closed(&self, peer: Peer) -> u64 {
-        self.post.bells[peer].closed.load(Ordering::Relaxed)
+        self.bells[peer].closed.load(Ordering::Relaxed)
     }
 
     /// Letters waiting for this thread.
     pub fn depth(&self) -> usize {
-        self.post.queues[self.me].iter().map(ArrayQueue::len).sum()
+        self.inboxes.iter().map(Receiver::len).sum()
     }
 }
 
@@ -215,6 +222,7 @@ mod tests {
         assert!(right.sleep());
         right.awake();
         left.send(1, 7);
+        left.flush();
         assert!(!right.sleep());
         assert_eq!(right.receive(0), Some(7));
         assert!(right.sleep());

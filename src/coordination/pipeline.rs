@@ -11,7 +11,7 @@ use shards::resp::error::ProtocolError;
 use shards::resp::parser::{Limits, Range, Step};
 
 use crate::coordination::batch::{Batch, Parsed, Route, with_args};
-use crate::coordination::call::Run;
+use crate::coordination::call::{Call, Run, Table};
 use crate::coordination::client::Client;
 use crate::coordination::core::{Core, SocketRequest};
 use crate::coordination::home::{AtHome, Departure};
@@ -64,8 +64,39 @@ pub struct Pipeline {
     ranges: Vec<Range>,
     requests: Vec<Parsed>,
     shares: Vec<Share>,
+    recent: Recent,
     /// Input waiting for a place in a batch.
     pub waiting: std::collections::VecDeque<Input>,
+}
+
+/// The command that was looked up last: the next request is likely to name it again, in the
+/// same way.
+#[derive(Debug, Default)]
+struct Recent {
+    name: [u8; RECENT_BYTES],
+    len: usize,
+    call: Option<&'static Call>,
+}
+
+/// Bytes of the longest name that is kept.
+const RECENT_BYTES: usize = 16;
+
+impl Recent {
+    /// What a request calls, as [`Table::find`] says.
+    #[inline]
+    fn find(&mut self, table: &'static Table, args: &[&[u8]]) -> Option<&'static Call> {
+        let name = *args.first()?;
+        if self.call.is_some() && name == &self.name[..self.len] {
+            return self.call;
+        }
+        let call = table.find(args)?;
+        let has_subcommands = !call.subcommands.is_empty() || call.spec.name.contains('|');
+        if name.len() <= RECENT_BYTES && !has_subcommands {
+            self.name[..name.len()].copy_from_slice(name);
+            (self.len, self.call) = (name.len(), Some(call));
+        }
+        Some(call)
+    }
 }
 
 impl Pipeline {
@@ -245,8 +276,9 @@ impl Pipeline {
             route: Route::Home,
             first_key: (0, 0),
         };
-        with_args(input, &self.ranges, &parsed.clone(), |args| {
-            parsed.call = core.node.table.find(args);
+        let unrouted = parsed;
+        with_args(input, &self.ranges, &unrouted, |args| {
+            parsed.call = self.recent.find(core.node.table, args);
             (parsed.route, parsed.first_key) = core.route(client, parsed.call, args);
         });
         if parsed.route == Route::Shard(core.shard_number()) {
@@ -329,7 +361,9 @@ impl Pipeline {
                 Route::Shard(owner) if parsed.route != here => {
                     Some(Stop::Departs(at, Departure::Shard(owner)))
                 }
-                Route::Shard(owner) if core.blocking_claims(parsed, args).is_some() => {
+                Route::Shard(owner)
+                    if !core.locks.idle() && core.blocking_claims(parsed, args).is_some() =>
+                {
                     Some(Stop::Departs(at, Departure::Shard(owner)))
                 }
                 Route::Shard(_) | Route::Anywhere => {

@@ -292,6 +292,14 @@ impl DataRing {
         Ok(())
     }
 
+    /// Whether a turn would find something done.
+    pub fn has_work(&mut self) -> bool {
+        let queue = self.ring.submission();
+        let waits = queue.taskrun() || queue.cq_overflow();
+        drop(queue);
+        waits || !self.ring.completion().is_empty()
+    }
+
     /// Silent sends of which nothing was heard are done: a send that does not wait is over when
     /// the kernel has seen it, and it says so only if it did not take all.
     ///

@@ -22,7 +22,8 @@ pub struct Ctx<'a> {
 
 impl<'a> Ctx<'a> {
     /// The key at argument `at`, hashed (at no cost for the first key of the request).
-    #[inline]
+    // Always: as a call it costs as much again as what it does (measured: 20 instructions).
+    #[inline(always)]
     pub fn key(&self, at: usize) -> Key<'a> {
         let bytes = self.args[at];
         if at == self.first_key && at != 0 {

@@ -230,6 +230,13 @@ impl Selected<'_> {
         if *now < db.next_due() {
             return;
         }
+        self.expire_if_found_due(key);
+    }
+
+    #[cold]
+    fn expire_if_found_due(&mut self, key: Key<'_>) {
+        let Keyspace { dbs, now, .. } = &mut *self.keyspace;
+        let db = &mut dbs[self.index];
         let due = db.find(key.hash, key.bytes).and_then(Entry::expire).is_some_and(|at| at <= *now);
         if due {
             self.expire(key);
