@@ -70,6 +70,11 @@ impl<O> Entry<O> {
         Self::new(key, Some(at), 0, Self::payload_of(bytes))
     }
 
+    /// A string entry that is kept as text even if it spells a number.
+    pub fn text(key: &[u8], bytes: &[u8]) -> Self {
+        Self::new(key, None, 0, Self::text_payload_of(bytes))
+    }
+
     /// An entry holding an integer.
     #[inline]
     pub fn int(key: &[u8], value: i64) -> Self {
@@ -135,6 +140,11 @@ impl<O> Entry<O> {
         } else {
             self.set_string_elsewhere(bytes);
         }
+    }
+
+    /// Becomes this string, kept as text even if it spells a number; key, expiry and access stay.
+    pub fn set_text(&mut self, bytes: &[u8]) {
+        self.replace(Self::text_payload_of(bytes));
     }
 
     /// Becomes this integer; key, expiry and access stay.
@@ -259,7 +269,13 @@ impl<O> Entry<O> {
     fn payload_of(bytes: &[u8]) -> Payload<'_, O> {
         if let Some(number) = parse_i64(bytes) {
             Payload::Int(number)
-        } else if bytes.len() <= INLINE_BYTES_MAX {
+        } else {
+            Self::text_payload_of(bytes)
+        }
+    }
+
+    fn text_payload_of(bytes: &[u8]) -> Payload<'_, O> {
+        if bytes.len() <= INLINE_BYTES_MAX {
             Payload::Inline(bytes)
         } else {
             Payload::Heap(bytes.to_vec())
@@ -367,6 +383,18 @@ mod tests {
         let mut entry = entry.renamed(b"k");
         entry.set_string(b"abc");
         assert_eq!(entry.string_encoding(), Some("embstr"));
+    }
+
+    #[test]
+    fn a_number_kept_as_text_is_one_until_it_is_set() {
+        let mut entry = Plain::text(b"k", b"12");
+        assert_eq!(entry.string_encoding(), Some("embstr"));
+        entry.set_int(12);
+        entry.set_text(b"13");
+        assert_eq!(entry.string_encoding(), Some("embstr"));
+        assert_eq!(text(&entry), Some(b"13".into()));
+        entry.set_string(b"13");
+        assert_eq!(entry.string_encoding(), Some("int"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Every error text a client can see, as Valkey words it.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -90,6 +91,8 @@ pub enum Error {
     Text(&'static str),
     /// Any other text that names what came in, its code included.
     Owned(String),
+    /// Likewise with what came in as it came, which may be no text.
+    Naming(Vec<u8>),
 }
 
 impl Error {
@@ -98,31 +101,33 @@ impl Error {
     pub fn unknown_command(args: &[&[u8]]) -> Self {
         let (name, rest) =
             args.split_first().map_or((&b""[..], args), |(name, rest)| (*name, rest));
-        let mut text = String::from("ERR unknown command '");
-        push_shown(&mut text, name, SHOWN_BYTES_MAX);
-        text.push_str("', with args beginning with: ");
+        let mut text = b"ERR unknown command '".to_vec();
+        text.extend_from_slice(shown(name, SHOWN_BYTES_MAX));
+        text.extend_from_slice(b"', with args beginning with: ");
         let start = text.len();
         for arg in rest {
             let used = text.len() - start;
             if SHOWN_BYTES_MAX <= used {
                 break;
             }
-            text.push('\'');
-            push_shown(&mut text, arg, SHOWN_BYTES_MAX - used);
-            text.push_str("' ");
+            text.push(b'\'');
+            text.extend_from_slice(shown(arg, SHOWN_BYTES_MAX - used));
+            text.extend_from_slice(b"' ");
         }
-        Self::Owned(text)
+        Self::Naming(text)
     }
 
     /// The answer to a subcommand nobody knows; `container` is the command's name in capitals.
     #[cold]
     pub fn unknown_subcommand(container: &str, given: &[u8]) -> Self {
-        let mut text = String::from("ERR unknown subcommand '");
-        push_shown(&mut text, given, SHOWN_BYTES_MAX);
-        text.push_str("'. Try ");
-        text.push_str(container);
-        text.push_str(" HELP.");
-        Self::Owned(text)
+        let given = shown(given, SHOWN_BYTES_MAX);
+        Self::naming("ERR unknown subcommand '", given, &format!("'. Try {container} HELP."))
+    }
+
+    /// An error that names what came in, between two pieces of text.
+    #[cold]
+    pub fn naming(before: &str, given: &[u8], after: &str) -> Self {
+        Self::Naming([before.as_bytes(), shown(given, usize::MAX), after.as_bytes()].concat())
     }
 
     /// Appends `-TEXT\r\n`; control characters in it become spaces.
@@ -132,9 +137,9 @@ impl Error {
         out.reserve(parts.iter().map(|part| part.len()).sum::<usize>() + "-\r\n".len());
         out.push(b'-');
         for part in parts {
-            out.extend(part.bytes().map(|byte| match byte {
+            out.extend(part.iter().map(|byte| match byte {
                 b'\r' | b'\n' | 0 => b' ',
-                byte => byte,
+                byte => *byte,
             }));
         }
         out.extend_from_slice(b"\r\n");
@@ -143,12 +148,13 @@ impl Error {
     /// The first word, by which errors are counted: `ERR`, `WRONGTYPE` ...
     pub fn code(&self) -> &str {
         let [start, ..] = self.parts();
-        start.split(' ').next().unwrap_or(start)
+        let code = start.split(|byte| *byte == b' ').next().unwrap_or(start);
+        core::str::from_utf8(code).expect("a text begins with one of our codes")
     }
 
     /// The text in pieces, so that writing it allocates nothing.
-    fn parts(&self) -> [&str; 3] {
-        match self {
+    fn parts(&self) -> [&[u8]; 3] {
+        let parts = match self {
             Self::WrongArity(name) => {
                 ["ERR wrong number of arguments for '", name.as_str(), "' command"]
             }
@@ -158,8 +164,10 @@ impl Error {
             }
             Self::Text(text) => [text, "", ""],
             Self::Owned(text) => [text.as_str(), "", ""],
+            Self::Naming(text) => return [text, b"", b""],
             fixed => [fixed.fixed(), "", ""],
-        }
+        };
+        parts.map(str::as_bytes)
     }
 
     /// The text of a variant that holds nothing.
@@ -205,7 +213,8 @@ impl Error {
             | Self::InvalidExpire(_)
             | Self::NotInTransaction(_)
             | Self::Text(_)
-            | Self::Owned(_) => "",
+            | Self::Owned(_)
+            | Self::Naming(_) => "",
         }
     }
 }
@@ -301,16 +310,10 @@ const PRIMARY_DOWN: &str =
 const BITFIELD_TYPE: &str = "ERR Invalid bitfield type. Use something like i16 u8. \
      Note that u64 is not supported but i64 is.";
 
-/// Appends at most `bytes_max` bytes of `given`, up to its first zero byte as Valkey does. What
-/// is not UTF-8 is replaced.
-fn push_shown(text: &mut String, given: &[u8], bytes_max: usize) {
-    let end = given.iter().position(|&byte| byte == 0).unwrap_or(given.len()).min(bytes_max);
-    for chunk in given[..end].utf8_chunks() {
-        text.push_str(chunk.valid());
-        if !chunk.invalid().is_empty() {
-            text.push('?');
-        }
-    }
+/// At most `bytes_max` bytes of `given`, up to its first zero byte as Valkey does.
+fn shown(given: &[u8], bytes_max: usize) -> &[u8] {
+    let given = &given[..given.len().min(bytes_max)];
+    given.split(|byte| *byte == 0).next().unwrap_or(given)
 }
 
 #[cfg(test)]
@@ -361,6 +364,13 @@ mod tests {
             &[&long, "a"],
             &alloc::format!("ERR unknown command '{shown}', with args beginning with: 'a' "),
         );
+    }
+
+    #[test]
+    fn what_came_in_is_shown_as_it_came_up_to_a_zero() {
+        let mut out = Vec::new();
+        Error::naming("ERR what is '", b"\xff\r\0x", "'?").write(&mut out);
+        assert_eq!(out, b"-ERR what is '\xff '?\r\n");
     }
 
     #[test]

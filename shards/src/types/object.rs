@@ -155,9 +155,9 @@ impl Entry<Object> {
         let mut copy = match self.value() {
             Value::Int(number) => Self::int(key, number),
             Value::Bytes(bytes) => {
-                let mut copy = Self::string(key, bytes);
-                // Digits that were put together by APPEND are no number to OBJECT ENCODING, nor
-                // is their copy.
+                // Digits that came about otherwise than by being set are no number to OBJECT
+                // ENCODING, nor is their copy.
+                let mut copy = Self::text(key, bytes);
                 if copy.string_encoding() != self.string_encoding() {
                     copy.bytes_mut().expect("it was made as a string");
                 }

@@ -104,8 +104,7 @@ fn parse<'a>(args: &[&'a [u8]]) -> Result<Wishes<'a>, Error> {
                 rest
             }
             [option, ..] => {
-                let option = String::from_utf8_lossy(option);
-                return Err(Error::Owned(format!("ERR Syntax error in HELLO option '{option}'")));
+                return Err(Error::naming("ERR Syntax error in HELLO option '", option, "'"));
             }
         }
     }

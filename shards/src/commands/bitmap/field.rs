@@ -68,9 +68,17 @@ impl FieldType {
         .map(|number| i64::try_from(number).expect("64 bits hold every field"))
     }
 
-    /// What SET means by `number`: to an unsigned field, negative numbers are very large.
+    /// What SET means by `number`: to an unsigned field, negative numbers are very large. So are
+    /// they, as in Valkey, to a signed field if they lie further below its largest number than 63
+    /// bits can say.
     pub fn set_operand(self, number: i64) -> i128 {
-        if self.signed { i128::from(number) } else { i128::from(number.cast_unsigned()) }
+        let largest = i64::MAX >> (64 - self.width);
+        let far_below = self.width < 64 && largest.checked_sub(number).is_none();
+        if self.signed && !far_below {
+            i128::from(number)
+        } else {
+            i128::from(number.cast_unsigned())
+        }
     }
 
     /// The low bits of `number`, its sign restored.

@@ -20,6 +20,8 @@ impl BitRange {
         let number = |text: &[u8]| parse_i64(text).ok_or(Error::NotInteger);
         match args {
             [] => Ok(Self::ALL),
+            // What is too much is seen before any number is.
+            [_, _, _, _, ..] => Err(Error::Syntax),
             [start] => Ok(Self { start: number(start)?, ..Self::ALL }),
             [start, end, unit @ ..] => {
                 let start = number(start)?;

@@ -1,8 +1,5 @@
 //! EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT key time [NX | XX | GT | LT]
 
-use alloc::format;
-use alloc::string::String;
-
 use crate::base::number::{self, DIGITS_MAX};
 use crate::base::time::UnixMs;
 use crate::commands::ctx::Ctx;
@@ -90,8 +87,7 @@ impl Condition {
             } else if option.eq_ignore_ascii_case(b"LT") {
                 condition.earlier = true;
             } else {
-                let shown = String::from_utf8_lossy(option);
-                return Err(Error::Owned(format!("ERR Unsupported option {shown}")));
+                return Err(Error::naming("ERR Unsupported option ", option, ""));
             }
         }
         let Self { new, existing, later, earlier } = condition;

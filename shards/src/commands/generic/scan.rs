@@ -1,7 +1,5 @@
 //! SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]
 
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::r#type::TYPES;
@@ -85,20 +83,25 @@ impl<'a> Options<'a> {
 
 fn type_named(given: &[u8]) -> Result<&'static str, Error> {
     let known = TYPES.iter().find(|name| name.as_bytes().eq_ignore_ascii_case(given));
-    known.copied().ok_or_else(|| {
-        let shown = String::from_utf8_lossy(given);
-        Error::Owned(format!("ERR unknown type name '{shown}'"))
-    })
+    known.copied().ok_or_else(|| Error::naming("ERR unknown type name '", given, "'"))
 }
 
-/// The position that a cursor stands for. Leading blanks and a sign are let pass, as Valkey does.
+/// The position that a cursor stands for. Valkey reads it as C does: up to a zero byte, leading
+/// blanks and a sign let pass; but what is plainly a negative number is none.
 fn parse_cursor(text: &[u8]) -> Result<Position, Error> {
-    let text = text.trim_ascii_start();
-    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let text = text.split(|byte| *byte == 0).next().unwrap_or(text);
+    if number::parse_i64(text).is_some_and(|number| number < 0) {
+        return Err(Error::InvalidCursor);
+    }
+    let (sign, digits) = match text.trim_ascii_start() {
+        [sign @ (b'+' | b'-'), digits @ ..] => (*sign, digits),
+        digits => (b'+', digits),
+    };
     let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
     // All zeros are one zero.
     let digits = &digits[zeros.min(digits.len().saturating_sub(1))..];
-    number::parse_u64(digits).map(Position).ok_or(Error::InvalidCursor)
+    let number = number::parse_u64(digits).ok_or(Error::InvalidCursor)?;
+    Ok(Position(if sign == b'-' { number.wrapping_neg() } else { number }))
 }
 
 fn run(ctx: &mut Ctx<'_>) -> Result<(), Error> {
@@ -145,6 +148,7 @@ fn run(ctx: &mut Ctx<'_>) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use alloc::collections::BTreeSet;
+    use alloc::format;
     use alloc::string::{String, ToString};
 
     use super::*;
@@ -235,6 +239,13 @@ mod tests {
             ("", None),
             ("+", None),
             ("-1", None),
+            // Valkey reads these otherwise than the one before.
+            (" -1", Some(u64::MAX)),
+            ("-01", Some(u64::MAX)),
+            ("-0", Some(0)),
+            ("-", None),
+            ("7\0x", Some(7)),
+            ("\0", None),
             ("7 ", None),
             ("x", None),
         ] {

@@ -1,7 +1,6 @@
 //! DEBUG OBJECT key [fast]
 
 use alloc::format;
-use alloc::string::String;
 use core::fmt::Write;
 
 use crate::commands::ctx::Ctx;
@@ -33,10 +32,11 @@ pub(super) const OBJECT: Command = Command {
 
 /// The one answer of DEBUG to what it cannot make sense of.
 pub fn usage_error(subcommand: &[u8]) -> Error {
-    let shown = String::from_utf8_lossy(subcommand);
-    Error::Owned(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{shown}'. Try DEBUG HELP."
-    ))
+    Error::naming(
+        "ERR unknown subcommand or wrong number of arguments for '",
+        subcommand,
+        "'. Try DEBUG HELP.",
+    )
 }
 
 fn debug_object(ctx: &mut Ctx<'_>) -> Result<(), Error> {

@@ -41,12 +41,12 @@ fn incrbyfloat(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let sum = match ctx.db.write(key) {
         Some(entry) => {
             let sum = add(entry.bytes(&mut scratch).ok_or(Error::WrongType)?, ctx.args[2])?;
-            entry.set_string(&sum);
+            entry.set_text(&sum);
             sum
         }
         None => {
             let sum = add(b"0", ctx.args[2])?;
-            ctx.db.insert(key, Entry::string(key.bytes, &sum));
+            ctx.db.insert(key, Entry::text(key.bytes, &sum));
             sum
         }
     };
