@@ -31,7 +31,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::{env, fs, io};
 
-use client::{Client, Reply};
+use client::{Client, Reply, has_shape};
 use servers::{start_keylane, start_peer};
 
 #[test]
@@ -265,17 +265,6 @@ impl Pattern {
         writeln!(lines, "{:indent$}{line}", "").expect("a string takes all");
         for member in members {
             member.push_lines(indent + 1, lines);
-        }
-    }
-}
-
-/// Whether `text` is what `shape` says, `*` standing for any bytes.
-fn has_shape(text: &[u8], shape: &[u8]) -> bool {
-    match shape.split_first() {
-        None => text.is_empty(),
-        Some((b'*', rest)) => (0..=text.len()).any(|at| has_shape(&text[at..], rest)),
-        Some((byte, rest)) => {
-            text.split_first().is_some_and(|(first, text)| first == byte && has_shape(text, rest))
         }
     }
 }

@@ -73,13 +73,8 @@ impl Client {
 
     /// Sends a command.
     pub fn send<A: AsRef<[u8]>>(&mut self, args: &[A]) -> io::Result<()> {
-        let mut request = format!("*{}\r\n", args.len()).into_bytes();
-        for arg in args {
-            let arg = arg.as_ref();
-            request.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
-            request.extend_from_slice(arg);
-            request.extend_from_slice(b"\r\n");
-        }
+        let mut request = Vec::new();
+        push_request(&mut request, args);
         self.send_raw(&request)
     }
 
@@ -226,6 +221,28 @@ impl Reply {
             Self::Verbatim(bytes) => format!("={}", shown(bytes)),
             Self::Group('%', members) => format!("%{}", members.len() / 2),
             Self::Group(kind, members) => format!("{kind}{}", members.len()),
+        }
+    }
+}
+
+/// Appends a command as it is sent.
+pub fn push_request<A: AsRef<[u8]>>(out: &mut Vec<u8>, args: &[A]) {
+    out.extend_from_slice(format!("*{}\r\n", args.len()).as_bytes());
+    for arg in args {
+        let arg = arg.as_ref();
+        out.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
+        out.extend_from_slice(arg);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Whether `text` is what `shape` says, `*` standing for any bytes.
+pub fn has_shape(text: &[u8], shape: &[u8]) -> bool {
+    match shape.split_first() {
+        None => text.is_empty(),
+        Some((b'*', rest)) => (0..=text.len()).any(|at| has_shape(&text[at..], rest)),
+        Some((byte, rest)) => {
+            text.split_first().is_some_and(|(first, text)| first == byte && has_shape(text, rest))
         }
     }
 }

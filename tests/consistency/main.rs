@@ -27,7 +27,7 @@ use shards::base::random::Random;
 use checker::Failure;
 use client::{Client, Reply};
 use history::Event;
-use servers::start_keylane;
+use servers::{setting, start_keylane};
 use workload::{Clock, Kind, Plan};
 
 /// The tests take turns: each wants all processors.
@@ -46,11 +46,6 @@ fn clients_of_two_shards_see_one_order() {
 #[test]
 fn clients_of_four_shards_see_one_order() {
     hold_on(4);
-}
-
-fn setting(name: &str) -> Option<u64> {
-    let value = std::env::var(name).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{name} takes a number, not {value}")))
 }
 
 /// Runs rounds for a third of the time.

@@ -23,6 +23,12 @@ pub struct Server {
     dir: PathBuf,
 }
 
+/// The number that this variable of the environment holds, if it is set.
+pub fn setting(name: &str) -> Option<u64> {
+    let value = env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} takes a number, not {value}")))
+}
+
 /// Starts Keylane on a free port, and waits until it answers.
 pub fn start_keylane(shards: usize) -> Server {
     let program = Path::new(env!("CARGO_BIN_EXE_keylane"));

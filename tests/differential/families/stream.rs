@@ -1,0 +1,43 @@
+//! Streams. Ids are always given: `*` would be the clock's.
+
+use super::{Family, Line, MILLISECONDS, Role, blocking, exact, near, steady};
+
+pub const STREAM: Family = Family { role: Role::Values, lines: LINES };
+
+const LINES: &[Line] = &[
+    exact("XACK key group id..."),
+    exact("XADD key new-id (field value)..."),
+    exact("XADD key new-id (field value)..."),
+    exact(
+        "XADD key [NOMKSTREAM] [MAXLEN count|MAXLEN = count|MAXLEN ~ count|MAXLEN ~ 0 LIMIT count|\
+         MINID id|MINID = id|MINID ~ id] new-id (field value)...",
+    ),
+    steady(exact("XAUTOCLAIM key group consumer 0 id {[COUNT count] [JUSTID]}")),
+    steady(exact(
+        "XCLAIM key group consumer 0 id... \
+         {[IDLE ms] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID id]}",
+    )),
+    exact("XDEL key id..."),
+    exact("XGROUP CREATE key group id {[MKSTREAM] [ENTRIESREAD index]}"),
+    exact("XGROUP CREATE key group (0|$) MKSTREAM"),
+    exact("XGROUP CREATECONSUMER key group consumer"),
+    exact("XGROUP DELCONSUMER key group consumer"),
+    exact("XGROUP DESTROY key group"),
+    exact("XGROUP SETID key group id [ENTRIESREAD index]"),
+    near("XINFO CONSUMERS key group", MILLISECONDS),
+    exact("XINFO GROUPS key"),
+    exact("XINFO STREAM key"),
+    near("XINFO STREAM key FULL [COUNT count]", i64::MAX),
+    exact("XLEN key"),
+    exact("XPENDING key group"),
+    steady(near("XPENDING key group [IDLE 0] id id count [consumer]", MILLISECONDS)),
+    exact("XRANGE key id id [COUNT count]"),
+    exact("XRANGE key - + [COUNT count]"),
+    blocking(exact("XREAD [COUNT count] [BLOCK 1] STREAMS key id")),
+    exact("XREAD [COUNT count] STREAMS key key id id"),
+    exact("XREADGROUP GROUP group consumer [COUNT count] [NOACK] STREAMS key (>|id)"),
+    exact("XREADGROUP GROUP group consumer STREAMS key key > >"),
+    exact("XREVRANGE key id id [COUNT count]"),
+    exact("XSETID key id {[ENTRIESADDED index] [MAXDELETEDID id]}"),
+    exact("XTRIM key (MAXLEN|MINID) [=|~] count [LIMIT count]"),
+];
