@@ -2,6 +2,7 @@
 
 pub mod version;
 pub mod config;
+pub mod pubsub;
 pub mod reactor;
 pub mod log;
 pub mod process;

@@ -206,7 +206,8 @@ impl Served {
                 if let Some(client) = core.client(token) {
                     client.figures.bytes_out += buffer.len() as u64;
                     client.sending = 0;
-                    let (closing, waiting) = (client.closing, !client.out.is_empty());
+                    let (closing, waiting) =
+                        (client.closing && !client.away, !client.out.is_empty());
                     let listed = !client.query.is_empty() && !client.away && !client.listed;
                     if waiting {
                         if !client.dirty {
@@ -265,7 +266,7 @@ impl Served {
         let core = &mut self.core;
         self.urgent = false;
         let now = core.node.now;
-        let limits = core.node.config.client_output_buffer_limit.normal;
+        let limits = core.node.config.client_output_buffer_limit;
         for at in 0..core.dirty.len() {
             let token = core.dirty[at];
             let Some(client) = core.client(token) else { continue };
@@ -280,7 +281,7 @@ impl Served {
                 continue;
             }
             if client.out.is_empty() {
-                if client.closing {
+                if client.closing && !client.away {
                     core.remove_client(token);
                 }
                 continue;

@@ -17,6 +17,7 @@ use keylane::coordination::client::Client;
 use keylane::coordination::client_ctx::ClientCtx;
 use keylane::coordination::node::Node;
 use keylane::coordination::router::SlotMap;
+use keylane::pubsub::interest::Interest;
 use keylane::reactor::clock::{Monotonic, TickRate};
 use keylane::reactor::ring::Token;
 use serde_json::{Map, Value, json};
@@ -120,7 +121,8 @@ fn call(args: &[&str]) -> Value {
     let Run::Client(run) = call.run else { panic!("{} is no client command", call.spec.name) };
     let mut out = Vec::new();
     let replies = Replies { out: &mut out, protocol: Protocol::Resp3 };
-    run(&mut ClientCtx { args: &args, client: &mut client, replies, node: &node })
+    let interest = &Interest::default();
+    run(&mut ClientCtx { args: &args, client: &mut client, replies, interest, node: &node })
         .expect("it succeeds");
     let mut rest = out.as_slice();
     let reply = parse(&mut rest);

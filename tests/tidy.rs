@@ -65,6 +65,7 @@ const PACKAGES: &[Package] = &[
             floor("shards", &[]),
             floor("version", &[]),
             floor("config", &[]),
+            floor("pubsub", &[]),
             floor("reactor", &[]),
             floor("log", &["reactor"]),
             floor("process", &["reactor", "log"]),

@@ -6,6 +6,7 @@ use shards::commands::table::{CONTAINERS as ENGINE_CONTAINERS, GROUPS as ENGINE_
 
 use crate::commands::config;
 use crate::commands::connection::{self, client};
+use crate::commands::pubsub;
 use crate::commands::server::{self, command, commandlog, debug, latency, memory, slowlog};
 use crate::commands::transactions;
 use crate::coordination::call::{Listed, Run, Table};
@@ -20,7 +21,8 @@ pub struct Own {
 }
 
 /// Commands of the server without subcommands.
-const GROUPS: &[&[Own]] = &[connection::COMMANDS, transactions::COMMANDS, server::COMMANDS];
+const GROUPS: &[&[Own]] =
+    &[connection::COMMANDS, pubsub::COMMANDS, transactions::COMMANDS, server::COMMANDS];
 
 /// A command with subcommands.
 struct Container {
@@ -52,6 +54,7 @@ const CONTAINERS: &[Container] = &[
         of_engine: MEMORY_SUBCOMMANDS,
         of_server: &[memory::SUBCOMMANDS],
     },
+    Container { own: &pubsub::PUBSUB, of_engine: &[], of_server: &[pubsub::SUBCOMMANDS] },
     Container { own: &slowlog::SLOWLOG, of_engine: &[], of_server: &[slowlog::SUBCOMMANDS] },
 ];
 

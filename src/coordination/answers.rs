@@ -13,6 +13,7 @@ use crate::coordination::client::Client;
 use crate::coordination::core::{Core, LogLimits, Pause};
 use crate::coordination::filter::ClientFilter;
 use crate::coordination::query::{Answer, DbFigures, Figures, Query};
+use crate::pubsub::kind::Kind;
 use crate::reactor::clock::Monotonic;
 
 /// Keys looked at for the average time to live of a database.
@@ -59,9 +60,10 @@ impl Core {
             request_bytes: bytes(config.commandlog_request_larger_than),
             reply_bytes: bytes(config.commandlog_reply_larger_than),
         };
-        self.shard.effects.classes = config.notify_keyspace_events.classes();
+        self.publish_events(None);
         self.counters.tracks_latency = config.latency_tracking;
         self.node.config = config;
+        self.choose_events();
     }
 
     /// Ends CLIENT PAUSE: what was held back goes on.
@@ -99,6 +101,8 @@ impl Core {
                 clients().map(|c| query(c)).max().unwrap_or(0),
                 clients().map(|c| out(c)).max().unwrap_or(0),
             ),
+            listening: clients().filter(|client| client.subscriptions.is_some()).count() as u64,
+            names: Kind::ALL.map(|kind| self.pubsub.interest.len(kind) as u64),
             watching: (
                 clients().filter(|client| !client.watched.is_empty()).count() as u64,
                 clients().map(|client| client.watched.len() as u64).sum(),

@@ -54,14 +54,16 @@ impl Core {
             self.settle();
         }
         let timeout = u64::from(self.node.config.timeout);
-        let limits = self.node.config.client_output_buffer_limit.normal;
+        let limits = self.node.config.client_output_buffer_limit;
         let late = |client: &Client| {
             let idle = now.millis_since(client.figures.active) / 1000;
-            timeout != 0 && timeout < idle && !client.away
+            let waits = client.away || client.subscriptions.is_some();
+            timeout != 0 && timeout < idle && !waits
         };
         let slow = |client: &Client| {
             let over = client.over_soft_limit.map(|since| now.millis_since(since) / 1000);
-            over.is_some_and(|seconds| u64::from(limits.soft_seconds) < seconds)
+            let patience = client.output_limit(&limits).soft_seconds;
+            over.is_some_and(|seconds| u64::from(patience) < seconds)
         };
         let clients = || self.clients.iter().flatten();
         let late: Vec<Token> = clients().filter(|c| late(c)).map(|c| c.token).collect();

@@ -7,6 +7,7 @@ use shards::resp::error::Error;
 
 use crate::coordination::client_ctx::ClientCtx;
 use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::pubsub::kind::Kind;
 
 /// A command that can be called.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub enum Run {
     Control(fn(&mut ControlCtx<'_>) -> Result<Outcome, Error>),
     /// One of the commands that are made of coordination.
     Transaction(Step),
+    /// One of the commands about channels, at home.
+    PubSub(PubSubStep),
     /// A container without a valid subcommand.
     Container,
 }
@@ -55,6 +58,17 @@ pub enum Step {
     Reset,
     /// QUIT
     Quit,
+}
+
+/// The commands about channels that concern other clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PubSubStep {
+    /// SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE
+    Subscribe(Kind),
+    /// UNSUBSCRIBE, PUNSUBSCRIBE, SUNSUBSCRIBE
+    Unsubscribe(Kind),
+    /// PUBLISH, SPUBLISH
+    Publish(Kind),
 }
 
 /// What routing needs to know of a command's keys.

@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use shards::resp::parser::{Parser, Range};
 use shards::resp::reply::Protocol;
 
-use crate::config::output_limits::OutputLimit;
+use crate::config::output_limits::{OutputLimit, OutputLimits};
 use crate::coordination::batch::{Parsed, Passport};
+use crate::coordination::subscribing::Changes;
+use crate::pubsub::kind::Kind;
+use crate::pubsub::subscriptions::Subscriptions;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::ring::Token;
 
@@ -49,6 +52,12 @@ pub struct Client {
     pub multi: Option<Box<Multi>>,
     /// Watched keys: database, hash, version, owner.
     pub watched: Vec<Watch>,
+    /// What it listens to, unless that is nothing.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// Messages that wait for the batch that is under way, to follow its replies.
+    pub held: Vec<u8>,
+    /// All messages wait so: its subscriptions are not confirmed yet.
+    pub holds_pushes: bool,
     /// Figures for CLIENT LIST.
     pub figures: Figures,
     /// Since when its replies exceed the soft limit.
@@ -145,6 +154,8 @@ pub struct Exec {
     pub place: Option<u16>,
     /// A watched key has changed.
     pub aborted: bool,
+    /// What has become of the client's subscriptions, if a command was about them.
+    pub changes: Option<Changes>,
 }
 
 impl Client {
@@ -169,6 +180,9 @@ impl Client {
             closing: false,
             multi: None,
             watched: Vec::new(),
+            subscriptions: None,
+            held: Vec::new(),
+            holds_pushes: false,
             figures: Figures {
                 connected: now,
                 active: now,
@@ -192,11 +206,22 @@ impl Client {
     /// of the next.
     #[inline]
     pub fn one_by_one(&self) -> bool {
-        self.multi.is_some() || self.session.reply != ReplyMode::On || !self.session.authenticated
+        self.multi.is_some()
+            || self.session.reply != ReplyMode::On
+            || !self.session.authenticated
+            || self.only_listens()
+    }
+
+    /// Whether it may do little more than change its subscriptions: what it is sent could not be
+    /// told from replies.
+    #[inline]
+    pub fn only_listens(&self) -> bool {
+        self.subscriptions.is_some() && self.session.protocol == Protocol::Resp2
     }
 
     /// Whether it may have so many bytes of replies waiting; notes when it exceeds its soft limit.
-    pub fn within_output_limits(&mut self, limits: &OutputLimit, now: Monotonic) -> bool {
+    pub fn within_output_limits(&mut self, limits: &OutputLimits, now: Monotonic) -> bool {
+        let limits = self.output_limit(limits);
         let unsent = self.unsent() as u64;
         if limits.hard != 0 && limits.hard < unsent {
             return false;
@@ -211,7 +236,17 @@ impl Client {
 
     /// Bytes of replies it has not been given.
     pub fn unsent(&self) -> usize {
-        self.out.len() + self.sending
+        self.out.len() + self.held.len() + self.sending
+    }
+
+    /// How many subscriptions of a kind it has.
+    pub fn listens_to(&self, kind: Kind) -> usize {
+        self.subscriptions.as_ref().map_or(0, |subscriptions| subscriptions.len(kind))
+    }
+
+    /// How much may wait for it.
+    pub fn output_limit(&self, limits: &OutputLimits) -> OutputLimit {
+        if self.subscriptions.is_some() { limits.pubsub } else { limits.normal }
     }
 }
 

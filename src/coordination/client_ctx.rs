@@ -4,6 +4,7 @@ use shards::resp::reply::Replies;
 
 use crate::coordination::client::Client;
 use crate::coordination::node::Node;
+use crate::pubsub::interest::Interest;
 
 /// A client command's world.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct ClientCtx<'a> {
     pub client: &'a mut Client,
     /// Where replies are written.
     pub replies: Replies<'a>,
+    /// Who listens to what, on all shards.
+    pub interest: &'a Interest,
     /// This thread's copy of what all of the process shares.
     pub node: &'a Node,
 }

@@ -9,6 +9,7 @@ use crate::config::table::Config;
 use crate::coordination::batch::Parsed;
 use crate::coordination::client::{Client, Multi};
 use crate::coordination::node::Node;
+use crate::pubsub::kind::Kind;
 
 /// An end of a connection as text: that of a unix socket is its path and `:0`.
 pub fn address(address: Option<SocketAddr>, config: &Config) -> String {
@@ -35,12 +36,15 @@ pub fn line(client: &Client, node: &Node) -> String {
     let memory = Memory::of(client);
     format!(
         "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} \
-         flags={flags} capa={capa} db={db} sub=0 psub=0 ssub=0 multi={multi} watch={watch} \
-         qbuf={query} qbuf-free={query_free} argv-mem=0 multi-mem={queued} rbs={reply} \
+         flags={flags} capa={capa} db={db} sub={sub} psub={psub} ssub={ssub} multi={multi} \
+         watch={watch} qbuf={query} qbuf-free={query_free} argv-mem=0 multi-mem={queued} rbs={reply} \
          rbp={reply_used} obl={reply_used} oll=0 omem=0 tot-mem={total} events={events} \
          cmd={command} user=default redir=-1 resp={resp} lib-name={lib_name} lib-ver={lib_ver} \
          tot-net-in={bytes_in} tot-net-out={bytes_out} tot-cmds={commands}",
         db = session.db,
+        sub = client.listens_to(Kind::Channel),
+        psub = client.listens_to(Kind::Pattern),
+        ssub = client.listens_to(Kind::ShardChannel),
         watch = client.watched.len(),
         query = memory.query,
         query_free = memory.query_free,
@@ -61,6 +65,7 @@ pub fn line(client: &Client, node: &Node) -> String {
 /// One letter for each thing that is special about a client, or `N`.
 pub fn flags(client: &Client) -> String {
     let letters = [
+        (client.subscriptions.is_some(), 'P'),
         (client.multi.is_some(), 'x'),
         (client.closing, 'c'),
         (client.peer.is_none(), 'U'),

@@ -17,6 +17,7 @@ use crate::coordination::letter::{Connection, Letter, Release};
 use crate::coordination::locks::{Claims, Locks, Ticket};
 use crate::coordination::mailbox::{Mailbox, Peer};
 use crate::coordination::node::Node;
+use crate::coordination::publishing::PubSub;
 use crate::coordination::query::SlowEntry;
 use crate::coordination::samples::Samples;
 use crate::reactor::allocator::used_memory;
@@ -106,6 +107,8 @@ pub struct Core {
     pub(super) visitors: Shard,
     /// The time-stamp counter when the last command ended.
     pub(super) tick: u64,
+    /// Who listens to what.
+    pub pubsub: PubSub,
     /// Rates of the last moments.
     pub(super) samples: Samples,
     /// The client for whom commands run, and its home: for the command logs.
@@ -130,6 +133,7 @@ impl Core {
         visitors.effects.keeps_touched = true;
         let counters = Counters::new(node.table.ids, node.config.latency_tracking);
         let samples = Samples::new(node.now);
+        let pubsub = PubSub::new(usize::from(node.slots.shards()));
         let config = Arc::clone(&node.config);
         let mut core = Self {
             shard,
@@ -150,6 +154,7 @@ impl Core {
             resumed: VecDeque::new(),
             visitors,
             tick: 0,
+            pubsub,
             samples,
             serving: Default::default(),
             unsigned: Vec::new(),
@@ -368,6 +373,9 @@ impl Core {
                         self.mailbox.send(control, Letter::Answer(number, answer));
                     }
                     Letter::Logged(entry) => self.sign(entry),
+                    Letter::News(news) => self.hear(peer, &news),
+                    Letter::Noted(number) => self.noted(peer, number),
+                    Letter::Messages(messages) => self.receive_messages(peer, &messages),
                     Letter::Answer(..) => unreachable!("such letters go to control"),
                 }
             }
@@ -392,14 +400,20 @@ impl Core {
 
     /// Lets batches go on that were waiting for what has happened meanwhile.
     pub(super) fn settle(&mut self) {
-        while let Some(batch) = self.resumed.pop_front() {
-            self.advance(batch);
+        loop {
+            while let Some(batch) = self.resumed.pop_front() {
+                self.advance(batch);
+            }
+            let Some(batch) = self.pubsub.told.pop_front() else { break };
+            self.told(batch);
         }
+        self.publish_events(None);
+        self.send_messages();
     }
 
     /// Takes back what a transaction borrowed, and ends its claims.
     pub(super) fn release(&mut self, release: Release) {
-        let Release { ticket, entries, dbs, touched, replaced, dirty } = release;
+        let Release { ticket, entries, dbs, touched, replaced, dirty, events } = release;
         if let Some(dbs) = dbs {
             self.shard.keyspace.dbs = dbs;
             let lent = std::mem::take(&mut self.lent_watched);
@@ -416,6 +430,7 @@ impl Core {
             self.shard.keyspace.watches.touch(db, hash);
         }
         self.shard.effects.dirty += dirty;
+        self.shard.effects.events.extend(events);
         if let Some(ticket) = ticket {
             self.leave(ticket);
         }
@@ -495,6 +510,9 @@ impl Core {
     pub fn remove_client(&mut self, token: Token) {
         let Some(mut client) = self.take_client(token) else { return };
         self.forget_watches(&mut client);
+        let mut changes = Vec::new();
+        self.end_subscriptions(&mut client, &mut changes);
+        self.announce(changes, token, None);
         self.counters.clients_closed += 1;
         self.mailbox.publish_closed(self.counters.clients_closed);
         self.socket_requests.push(SocketRequest::Close(token));

@@ -6,16 +6,23 @@
 
 use shards::base::number::parse_u64;
 use shards::commands::spec::{Merge, Spread};
+use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
 use crate::coordination::batch::{Batch, Parsed, Passport, Route, with_args};
-use crate::coordination::call::{Call, Run};
+use crate::coordination::call::{Call, PubSubStep, Run};
 use crate::coordination::client::{Exec, Multi, Watch};
 use crate::coordination::core::Core;
+use crate::coordination::home::pong;
 use crate::coordination::letter::Release;
 use crate::coordination::locks::Claims;
 use crate::coordination::mailbox::Peer;
-use crate::coordination::transaction::{Footprint, Kind, Merged, Transaction};
+use crate::coordination::publishing::Author;
+use crate::coordination::subscribing::Changes;
+use crate::coordination::transaction::{self, Footprint, Merged, Transaction};
+use crate::pubsub::kind::Kind;
+
+const NOT_IN_EXEC: Error = Error::Text("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
 
 impl Core {
     /// How an EXEC of these commands is carried out.
@@ -26,19 +33,25 @@ impl Core {
     ) -> (Exec, Option<Transaction>) {
         let slots = &self.node.slots;
         let footprint = self.exec_footprint(&multi, &watched);
-        let in_place = |parsed: &Parsed| {
-            parsed.route != Route::Home
-                && matches!(parsed.call.map(|call| call.run), Some(Run::Engine(_)))
+        let run = |parsed: &Parsed| parsed.call.map(|call| call.run);
+        let is_about_channels = |parsed: &Parsed| matches!(run(parsed), Some(Run::PubSub(_)));
+        let in_place = |parsed: &Parsed| match run(parsed) {
+            Some(Run::Engine(_)) => parsed.route != Route::Home,
+            _ => is_about_channels(parsed),
         };
         let all_in_place = multi.requests.iter().all(in_place);
+        // What concerns channels happens at home.
+        let must_stay = multi.requests.iter().any(is_about_channels);
+        let may_run_on = |shard: u16| !must_stay || usize::from(shard) == self.me();
         let place = match *footprint.shards(slots).as_slice() {
             [] if all_in_place => Some(u16::try_from(self.me()).expect("shards are few")),
-            [only] if all_in_place => Some(only),
+            [only] if all_in_place && may_run_on(only) => Some(only),
             _ => None,
         };
-        let kind = if footprint.whole.is_some() { Kind::GatherWhole } else { Kind::Gather };
+        let whole = footprint.whole.is_some();
+        let kind = if whole { transaction::Kind::GatherWhole } else { transaction::Kind::Gather };
         let transaction = place.is_none().then(|| footprint.transaction(slots, kind, &watched));
-        (Exec { multi, next: 0, watched, place, aborted: false }, transaction)
+        (Exec { multi, next: 0, watched, place, aborted: false, changes: None }, transaction)
     }
 
     fn exec_footprint(&self, multi: &Multi, watched: &[Watch]) -> Footprint {
@@ -66,16 +79,23 @@ impl Core {
                 batch = self.claim(batch, claims, |batch, ticket| batch.ticket = Some(ticket))?;
             }
         }
-        let exec = batch.exec.take().expect("the caller looked");
+        let mut exec = batch.exec.take().expect("the caller looked");
         if exec.watched.iter().all(|watch| self.unchanged(watch)) {
-            let Batch { replies, passport, .. } = &mut *batch;
-            Replies { out: replies, protocol: passport.protocol }.array(exec.multi.requests.len());
-            for parsed in &exec.multi.requests {
+            let Exec { multi, changes, .. } = &mut *exec;
+            let protocol = batch.passport.protocol;
+            Replies { out: &mut batch.replies, protocol }.array(multi.requests.len());
+            for parsed in &multi.requests {
                 let call = parsed.call.expect("only known commands are queued");
-                let Run::Engine(command) = call.run else { unreachable!("planned otherwise") };
-                with_args(&exec.multi.input, &exec.multi.ranges, parsed, |args| {
-                    let request = Self::engine_request(args, *passport, parsed.first_key);
-                    self.run_engine(call, command, request, replies);
+                with_args(&multi.input, &multi.ranges, parsed, |args| match call.run {
+                    Run::Engine(_) if changes.is_some() && self.is_pong(&batch, call, args) => {
+                        pong(args, &mut batch.replies);
+                    }
+                    Run::Engine(command) => {
+                        let request = Self::engine_request(args, batch.passport, parsed.first_key);
+                        self.run_engine(call, command, request, &mut batch.replies);
+                    }
+                    Run::PubSub(step) => self.exec_step(&mut batch, changes, call, step, args),
+                    _ => unreachable!("planned otherwise"),
                 });
             }
         } else {
@@ -85,8 +105,7 @@ impl Core {
         if let Some(ticket) = batch.ticket.take() {
             self.leave(ticket);
         }
-        self.end_exec(&mut batch, *exec);
-        Some(batch)
+        self.end_exec(batch, *exec)
     }
 
     /// Runs an EXEC at home on what was gathered. `None` if a command of it went to control: the
@@ -113,14 +132,19 @@ impl Core {
                 return self.hop(control, batch);
             }
             let Multi { input, ranges, .. } = &*exec.multi;
-            with_args(input, ranges, parsed, |args| {
-                self.exec_command(&mut batch, &mut transaction, call, parsed, args);
+            with_args(input, ranges, parsed, |args| match call.run {
+                Run::PubSub(step) => {
+                    self.exec_step(&mut batch, &mut exec.changes, call, step, args);
+                }
+                _ if exec.changes.is_some() && self.is_pong(&batch, call, args) => {
+                    pong(args, &mut batch.replies);
+                }
+                _ => self.exec_command(&mut batch, &mut transaction, call, parsed, args),
             });
             exec.next += 1;
         }
         self.end_gathered(*transaction);
-        self.end_exec(&mut batch, *exec);
-        Some(batch)
+        self.end_exec(batch, *exec)
     }
 
     fn exec_command(
@@ -154,8 +178,44 @@ impl Core {
                 let protocol = batch.passport.protocol;
                 Replies { out: &mut batch.replies, protocol }.ok();
             }
-            Run::Control(_) | Run::Container => unreachable!("dealt with by the caller"),
+            Run::Control(_) | Run::PubSub(_) | Run::Container => {
+                unreachable!("dealt with by the caller")
+            }
         }
+    }
+
+    /// Runs a command of an EXEC about channels. This is the client's home.
+    fn exec_step(
+        &mut self,
+        batch: &mut Batch,
+        changes: &mut Option<Changes>,
+        call: &Call,
+        step: PubSubStep,
+        args: &[&[u8]],
+    ) {
+        match step {
+            PubSubStep::Publish(kind) => {
+                let author = Author { token: batch.token, protocol: batch.passport.protocol };
+                self.publish_command(call, kind, args, author, &mut batch.replies);
+            }
+            PubSubStep::Subscribe(Kind::ShardChannel) => {
+                self.refuse(&NOT_IN_EXEC, &mut batch.replies);
+            }
+            PubSubStep::Subscribe(_) | PubSubStep::Unsubscribe(_) => {
+                // A client that is gone has nothing left to listen with.
+                let Some(mut client) = self.take_client(batch.token) else { return };
+                let changes = changes.get_or_insert_default();
+                let replies = &mut batch.replies;
+                self.subscribe_command(&mut client, call, step, args, changes, replies);
+                self.put_client(client);
+            }
+        }
+    }
+
+    /// Whether a command is a PING of a client that has begun to listen in this EXEC.
+    fn is_pong(&mut self, batch: &Batch, call: &Call, args: &[&[u8]]) -> bool {
+        let listens = self.client(batch.token).is_some_and(|client| client.only_listens());
+        listens && call.spec.name == "ping" && args.len() <= 2
     }
 
     /// Runs a command of an EXEC that has the databases of every shard at hand.
@@ -277,9 +337,7 @@ impl Core {
                 for (db, place) in self.visitors.keyspace.dbs.iter_mut().enumerate() {
                     while let Some(entry) = place.take_hash(hash) {
                         let shard = visit.shard;
-                        let loan =
-                            crate::coordination::transaction::Loan { shard, db, hash, entry };
-                        loans.push(loan);
+                        loans.push(transaction::Loan { shard, db, hash, entry });
                     }
                 }
             }
@@ -305,15 +363,23 @@ impl Core {
             let at = shards.iter().position(|&s| s == owner).expect("every shard was visited");
             releases[at].touched.push((db, hash));
         }
+        for event in effects.events.drain(..) {
+            let owner = usize::from(self.node.slots.owner(self.node.seed.key_hash(&event.key)));
+            let at = shards.iter().position(|&s| s == owner).expect("every shard was visited");
+            releases[at].events.push(event);
+        }
         self.shard.effects.dirty += std::mem::take(&mut effects.dirty);
-        self.shard.effects.events.append(&mut effects.events);
         self.release_all(&transaction, releases);
     }
 
-    /// EXEC is answered: its watches are over.
-    fn end_exec(&mut self, batch: &mut Batch, exec: Exec) {
+    /// EXEC is done: its watches are over. `None` if the batch waits until all shards know of
+    /// changed subscriptions.
+    fn end_exec(&mut self, mut batch: Box<Batch>, exec: Exec) -> Option<Box<Batch>> {
         self.forget_watch_list(exec.watched);
         batch.next += 1;
+        let Some(changes) = exec.changes else { return Some(batch) };
+        self.announce(changes, batch.token, Some(batch));
+        None
     }
 }
 

@@ -91,8 +91,11 @@ impl Trait {
             |wanted: &[u8], has: &str| wanted.iter().all(|letter| has.as_bytes().contains(letter));
         match self {
             Self::Id(ids) => ids.contains(&client.id),
-            // Nobody replicates or subscribes yet.
-            Self::Kind(kind) => *kind == Kind::Normal,
+            // Nobody replicates yet.
+            Self::Kind(kind) => {
+                let listens = client.subscriptions.is_some();
+                *kind == if listens { Kind::PubSub } else { Kind::Normal }
+            }
             Self::Addr(addr) => client_line::address(client.peer, &node.config).as_bytes() == addr,
             Self::Laddr(addr) => {
                 client_line::address(client.local, &node.config).as_bytes() == addr

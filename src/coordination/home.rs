@@ -6,15 +6,16 @@ use shards::commands::spec::{Begin, Find, Flag, KeySpec, Spec, Spread};
 use shards::encodings::table::Position;
 use shards::resp::error::Error;
 use shards::resp::parser::Range;
-use shards::resp::reply::Replies;
+use shards::resp::reply::{Protocol, Replies};
 
 use crate::config::choices::Caller;
 use crate::coordination::batch::{Batch, Parsed, Route, with_args};
-use crate::coordination::call::{Call, KeyShape, Run, Step};
+use crate::coordination::call::{Call, KeyShape, PubSubStep, Run, Step};
 use crate::coordination::client::{Client, Exec, Multi, ReplyMode, Watch};
 use crate::coordination::client_ctx::ClientCtx;
 use crate::coordination::core::Core;
 use crate::coordination::letter::Letter;
+use crate::coordination::subscribing::Announcement;
 use crate::coordination::transaction::{Footprint, Kind, Transaction};
 
 const NESTED_MULTI: Error = Error::Text("ERR MULTI calls can not be nested");
@@ -45,6 +46,10 @@ pub(super) enum Departure {
     Control,
     /// Nowhere, until CLIENT PAUSE is over.
     Held,
+    /// Nowhere, until other shards have room for its message.
+    Crowded,
+    /// Nowhere, until all shards know of changed subscriptions.
+    Announced(Announcement),
     /// Through several shards.
     Shards(Box<Transaction>),
     /// As an EXEC, gathered if there is a transaction.
@@ -158,6 +163,16 @@ impl Core {
                 self.held.push(batch);
                 return None;
             }
+            Departure::Crowded => {
+                self.pubsub.crowded.push(batch);
+                return None;
+            }
+            Departure::Announced(Announcement { changes, reply }) => {
+                batch.replies.extend_from_slice(&reply);
+                batch.next += 1;
+                self.announce(changes, batch.token, Some(batch));
+                return None;
+            }
             Departure::Shards(transaction) => batch.transaction = Some(transaction),
             Departure::Exec(exec, transaction) => {
                 batch.exec = Some(exec);
@@ -231,6 +246,9 @@ impl Core {
         if client.multi.is_some() && call.spec.flags.has(Flag::NoMulti) {
             return Err(Error::NotInTransaction(call.spec.name));
         }
+        if client.only_listens() && !serves_listeners(call) {
+            return Err(only_listens(call));
+        }
         Ok(call)
     }
 
@@ -265,6 +283,11 @@ impl Core {
             return AtHome::Done;
         }
         match call.run {
+            Run::Engine(_) if client.only_listens() && args.len() <= 2 => {
+                pong(args, out);
+                self.count(call, false);
+                AtHome::Done
+            }
             Run::Engine(command)
                 if self.memory_short
                     && command.spec.flags.has(Flag::DenyOom)
@@ -280,6 +303,7 @@ impl Core {
                 AtHome::Changed
             }
             Run::Control(_) => AtHome::Travels(Departure::Control),
+            Run::PubSub(step) => self.pubsub_step(client, call, step, args, out),
             Run::Transaction(step) => {
                 let (written, errors) = (out.len(), self.counters.error_replies);
                 let outcome = self.step(client, step, args, out);
@@ -303,7 +327,8 @@ impl Core {
         let written = out.len();
         let protocol = client.session.protocol;
         let replies = Replies { out, protocol };
-        let result = run(&mut ClientCtx { args, client, replies, node: &self.node });
+        let interest = &self.pubsub.interest;
+        let result = run(&mut ClientCtx { args, client, replies, interest, node: &self.node });
         if let Err(error) = &result {
             out.truncate(written);
             self.refuse(error, out);
@@ -369,11 +394,22 @@ impl Core {
                     authenticated: self.node.config.requirepass.is_empty(),
                     ..Default::default()
                 };
-                Replies { out: replies.out, protocol: client.session.protocol }.simple("RESET");
+                let mut announcement = Announcement::default();
+                let Announcement { changes, reply } = &mut announcement;
+                self.end_subscriptions(client, changes);
+                Replies { out: reply, protocol: Protocol::Resp2 }.simple("RESET");
+                return AtHome::Travels(Departure::Announced(announcement));
             }
             Step::Quit => {
-                replies.ok();
                 client.closing = true;
+                if client.subscriptions.is_some() {
+                    let mut announcement = Announcement::default();
+                    let Announcement { changes, reply } = &mut announcement;
+                    self.end_subscriptions(client, changes);
+                    Replies { out: reply, protocol: client.session.protocol }.ok();
+                    return AtHome::Travels(Departure::Announced(announcement));
+                }
+                replies.ok();
             }
         }
         AtHome::Changed
@@ -421,6 +457,9 @@ impl Core {
                 session.reply = ReplyMode::On;
             }
         }
+        client.holds_pushes = false;
+        let Client { out, held, .. } = &mut *client;
+        out.append(held);
         self.mark_dirty(&mut client);
         if !client.query.is_empty() {
             self.list(&mut client);
@@ -473,8 +512,39 @@ fn may_write(client: &Client, call: &Call) -> bool {
             && queued.filter_map(|parsed| parsed.call).any(writes))
 }
 
+/// What a client is told that listens in RESP2 and asks for more.
+fn only_listens(call: &Call) -> Error {
+    Error::Owned(format!(
+        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET \
+         are allowed in this context",
+        call.spec.name
+    ))
+}
+
+/// Whether a client may call this that listens in RESP2.
+fn serves_listeners(call: &Call) -> bool {
+    match call.run {
+        Run::PubSub(PubSubStep::Subscribe(_) | PubSubStep::Unsubscribe(_))
+        | Run::Transaction(Step::Quit | Step::Reset) => true,
+        Run::Engine(_) => call.spec.name == "ping",
+        Run::PubSub(PubSubStep::Publish(_))
+        | Run::Transaction(_)
+        | Run::Client(_)
+        | Run::Control(_)
+        | Run::Container => false,
+    }
+}
+
+/// What PING answers to a client that listens in RESP2: something like a message.
+pub(super) fn pong(args: &[&[u8]], out: &mut Vec<u8>) {
+    let mut replies = Replies { out, protocol: Protocol::Resp2 };
+    replies.array(2);
+    replies.bulk(b"pong");
+    replies.bulk(args.get(1).copied().unwrap_or_default());
+}
+
 /// Puts the requests of a batch that have not run back in front of its client's input.
-fn give_back(batch: &mut Batch, client: &mut Client) {
+pub(super) fn give_back(batch: &mut Batch, client: &mut Client) {
     let done = batch.requests[batch.next - 1].end as usize;
     batch.requests.truncate(batch.next);
     if done < batch.input.len() {

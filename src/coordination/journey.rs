@@ -326,8 +326,15 @@ impl Core {
             let at = transaction.visits.iter().position(|visit| visit.shard == owner);
             releases[at.expect("only claimed keys change")].touched.push((db, hash));
         }
+        for event in effects.events.drain(..) {
+            let owner = usize::from(self.node.slots.owner(self.node.seed.key_hash(&event.key)));
+            let at = transaction.visits.iter().position(|visit| visit.shard == owner);
+            match at {
+                Some(at) => releases[at].events.push(event),
+                None => self.shard.effects.events.push(event),
+            }
+        }
         self.shard.effects.dirty += std::mem::take(&mut effects.dirty);
-        self.shard.effects.events.append(&mut effects.events);
         self.release_all(transaction, releases);
     }
 

@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
+use shards::effects::Event;
 use shards::keyspace::db::{Db, Entry};
 
 use crate::coordination::batch::Batch;
 use crate::coordination::locks::Ticket;
 use crate::coordination::query::{Answer, Query, SlowEntry};
+use crate::coordination::subscribing::News;
+use crate::pubsub::messages::Messages;
 
 /// A letter from one thread to another.
 #[derive(Debug)]
@@ -24,6 +27,12 @@ pub enum Letter {
     Query(u64, Query),
     /// A shard answers.
     Answer(u64, Answer),
+    /// A shard's subscriptions have changed.
+    News(Box<News>),
+    /// The announcement of this number is noted.
+    Noted(u64),
+    /// Messages for subscribers.
+    Messages(Box<Messages>),
     /// A command took long, or was long: for the command logs.
     Logged(Box<SlowEntry>),
 }
@@ -43,6 +52,8 @@ pub struct Release {
     pub replaced: Vec<usize>,
     /// How many changes.
     pub dirty: u64,
+    /// Events of its keys.
+    pub events: Vec<Event>,
 }
 
 /// A connection that was accepted and given to a shard.

@@ -15,6 +15,8 @@ use crate::reactor::wake::Wake;
 
 /// Letters a queue holds before the overflow is used.
 const QUEUE_LETTERS: usize = 1024;
+/// Letters in an overflow from which on those wait who can.
+const OVERFLOW_CROWDED: usize = 256;
 
 /// A thread that can get mail: shards first, then the control thread.
 pub type Peer = usize;
@@ -106,6 +108,11 @@ impl<L> Mailbox<L> {
         } else if let Err(letter) = self.outboxes[to].push(letter) {
             overflow.push_back(letter);
         }
+    }
+
+    /// Whether some peer has so much mail waiting that more should wait elsewhere.
+    pub fn crowded(&self) -> bool {
+        self.overflow.iter().any(|letters| OVERFLOW_CROWDED < letters.len())
     }
 
     /// Shows all letters to their receivers, moves overflow into queues and wakes every peer that

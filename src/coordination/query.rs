@@ -9,6 +9,7 @@ use crate::coordination::counters::Counters;
 use crate::coordination::filter::ClientFilter;
 use crate::coordination::mailbox::Peer;
 use crate::coordination::samples::Rates;
+use crate::pubsub::kind::KINDS;
 use crate::reactor::ring::Token;
 
 /// A question, or an order, to every shard.
@@ -73,6 +74,10 @@ pub struct Figures {
     pub client_bytes: (u64, u64),
     /// The longest query and reply buffers.
     pub client_bytes_max: (u64, u64),
+    /// Clients that listen to something.
+    pub listening: u64,
+    /// Channels, patterns and shard channels that somebody listens to, on any shard.
+    pub names: [u64; KINDS],
     /// Clients that watch keys, and keys they watch.
     pub watching: (u64, u64),
     /// Letters waiting for it.

@@ -134,10 +134,10 @@ impl Footprint {
         args: &[&[u8]],
         hash: impl Fn(&[u8]) -> u64,
     ) {
+        // Only the engine's commands touch keys; SPUBLISH merely looks as if it did.
+        let Run::Engine(_) = call.run else { return };
         let mode = if call.spec.flags.has(Flag::Write) { Mode::Exclusive } else { Mode::Shared };
-        if let Run::Engine(_) = call.run
-            && let Spread::Everywhere(_) | Spread::Cursor = call.spec.spread
-        {
+        if let Spread::Everywhere(_) | Spread::Cursor = call.spec.spread {
             let stronger = self.whole == Some(Mode::Exclusive) || mode == Mode::Exclusive;
             self.whole = Some(if stronger { Mode::Exclusive } else { Mode::Shared });
         }

@@ -35,6 +35,20 @@ pub struct Token {
     generation: u32,
 }
 
+impl Token {
+    /// As one number.
+    pub const fn bits(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
+    }
+
+    /// From that number.
+    pub const fn from_bits(bits: u64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half is the index")]
+        let index = bits as u32;
+        Self { index, generation: (bits >> 32) as u32 }
+    }
+}
+
 /// What became of something that was asked for.
 #[derive(Debug)]
 pub enum Completion {

@@ -11,3 +11,4 @@ mod start;
 mod stop;
 mod clients;
 mod load;
+mod pubsub;

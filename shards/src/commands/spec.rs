@@ -117,6 +117,8 @@ pub enum Group {
     HyperLogLog,
     /// Places on earth, in sorted sets.
     Geo,
+    /// Channels and those who listen to them.
+    PubSub,
     /// MULTI, EXEC, WATCH ...
     Transactions,
     /// The connection itself.
@@ -139,6 +141,7 @@ impl Group {
             Self::Stream => "stream",
             Self::HyperLogLog => "hyperloglog",
             Self::Geo => "geo",
+            Self::PubSub => "pubsub",
             Self::Transactions => "transactions",
             Self::Connection => "connection",
             Self::Server => "server",
@@ -148,7 +151,8 @@ impl Group {
     /// The ACL category of all its commands; `None` if they have none in common.
     pub const fn category(self) -> Option<&'static str> {
         match self {
-            Self::Generic | Self::Server => None,
+            // Those of pub/sub have a flag that says so, but for the container.
+            Self::Generic | Self::Server | Self::PubSub => None,
             Self::Transactions => Some("transaction"),
             Self::SortedSet => Some("sortedset"),
             Self::String

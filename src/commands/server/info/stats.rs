@@ -4,15 +4,13 @@ use std::fmt;
 
 use crate::commands::server::gathered::Gathered;
 use crate::commands::server::info::Fields;
+use crate::pubsub::kind::{KINDS, Kind};
 
 /// What comes between the replies to replicas and the lookups, and does not happen here.
 const OF_REPLICAS: &[&str] = &["sync_full", "sync_partial_ok", "sync_partial_err"];
-/// What comes after the lookups and does not happen here: messages, forks, moves to other nodes,
+/// What comes after the channels and does not happen here: forks, moves to other nodes,
 /// defragmentation, tracking.
 const ABSENT: &[&str] = &[
-    "pubsub_channels",
-    "pubsub_patterns",
-    "pubsubshard_channels",
     "latest_fork_usec",
     "total_forks",
     "migrate_cached_sockets",
@@ -27,6 +25,12 @@ const ABSENT: &[&str] = &[
     "tracking_total_items",
     "tracking_total_prefixes",
     "unexpected_error_replies",
+];
+/// What is listened to.
+const OF_CHANNELS: [(&str, Kind); KINDS] = [
+    ("pubsub_channels", Kind::Channel),
+    ("pubsub_patterns", Kind::Pattern),
+    ("pubsubshard_channels", Kind::ShardChannel),
 ];
 /// Threads for I/O alone: a shard does its own.
 const OF_IO_THREADS: &[&str] = &[
@@ -77,6 +81,10 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put_all(&["evicted_clients", "evicted_scripts"], 0);
     fields.put("keyspace_hits", stats.hits);
     fields.put("keyspace_misses", stats.misses);
+    // Every shard knows of all.
+    for (name, kind) in OF_CHANNELS {
+        fields.put(name, gathered.max(|shard| shard.names[kind.index()]));
+    }
     fields.put_all(ABSENT, 0);
     fields.put("total_error_replies", counters.error_replies);
     fields.put("dump_payload_sanitizations", 0);

@@ -1,0 +1,46 @@
+//! UNSUBSCRIBE [channel ...], PUNSUBSCRIBE [pattern ...], SUNSUBSCRIBE [shardchannel ...]
+
+use shards::commands::spec::{Arity, KeySpec, Spec};
+
+use crate::commands::pubsub::EACH;
+use crate::commands::table::Own;
+use crate::coordination::call::{PubSubStep, Run};
+use crate::pubsub::kind::Kind;
+
+pub(super) const UNSUBSCRIBE: Own = Own {
+    spec: Spec {
+        name: "unsubscribe",
+        summary: "Stops listening to channels, or to all.",
+        complexity: "O(N), N being the number of channels.",
+        syntax: "[channel [channel ...]]",
+        arity: Arity::AtLeast(1),
+        ..EACH
+    },
+    run: Run::PubSub(PubSubStep::Unsubscribe(Kind::Channel)),
+};
+
+pub(super) const PUNSUBSCRIBE: Own = Own {
+    spec: Spec {
+        name: "punsubscribe",
+        summary: "Stops listening to channels that match patterns, or to all.",
+        complexity: "O(N), N being the number of patterns.",
+        syntax: "[pattern [pattern ...]]",
+        arity: Arity::AtLeast(1),
+        ..EACH
+    },
+    run: Run::PubSub(PubSubStep::Unsubscribe(Kind::Pattern)),
+};
+
+pub(super) const SUNSUBSCRIBE: Own = Own {
+    spec: Spec {
+        name: "sunsubscribe",
+        since: "7.0.0",
+        summary: "Stops listening to shard channels, or to all.",
+        complexity: "O(N), N being the number of shard channels.",
+        syntax: "[shardchannel [shardchannel ...]]",
+        arity: Arity::AtLeast(1),
+        keys: &[KeySpec::from(1, 1, &["not_key"])],
+        ..EACH
+    },
+    run: Run::PubSub(PubSubStep::Unsubscribe(Kind::ShardChannel)),
+};
