@@ -137,9 +137,7 @@ impl Control {
                     Letter::Release(_)
                     | Letter::Unwatch(_)
                     | Letter::Connection(_)
-                    | Letter::News(_)
-                    | Letter::Noted(_)
-                    | Letter::Messages(_)
+                    | Letter::PubSub(_)
                     | Letter::Query(..) => unreachable!("such letters go to shards"),
                 }
             }

@@ -350,6 +350,7 @@ impl Core {
     /// Reads mail and acts on it.
     pub fn read_mail(&mut self) {
         let mut arrived = std::mem::take(&mut self.arrived);
+        let mut words = Vec::new();
         for peer in 0..self.mailbox.peers() {
             for _ in 0..LETTERS_PER_PEER {
                 let Some(letter) = self.mailbox.receive(peer) else { break };
@@ -373,9 +374,8 @@ impl Core {
                         self.mailbox.send(control, Letter::Answer(number, answer));
                     }
                     Letter::Logged(entry) => self.sign(entry),
-                    Letter::News(news) => self.hear(peer, &news),
-                    Letter::Noted(number) => self.noted(peer, number),
-                    Letter::Messages(messages) => self.receive_messages(peer, &messages),
+                    // A message follows the replies to what caused it.
+                    Letter::PubSub(word) => words.push((peer, word)),
                     Letter::Answer(..) => unreachable!("such letters go to control"),
                 }
             }
@@ -388,6 +388,7 @@ impl Core {
             self.advance(batch);
         }
         self.arrived = arrived;
+        words.into_iter().for_each(|(peer, word)| self.listen(peer, word));
         self.settle();
     }
 

@@ -9,8 +9,7 @@ use shards::keyspace::db::{Db, Entry};
 use crate::coordination::batch::Batch;
 use crate::coordination::locks::Ticket;
 use crate::coordination::query::{Answer, Query, SlowEntry};
-use crate::coordination::subscribing::News;
-use crate::pubsub::messages::Messages;
+use crate::coordination::subscribing::Word;
 
 /// A letter from one thread to another.
 #[derive(Debug)]
@@ -27,12 +26,8 @@ pub enum Letter {
     Query(u64, Query),
     /// A shard answers.
     Answer(u64, Answer),
-    /// A shard's subscriptions have changed.
-    News(Box<News>),
-    /// The announcement of this number is noted.
-    Noted(u64),
-    /// Messages for subscribers.
-    Messages(Box<Messages>),
+    /// About subscriptions, or for subscribers.
+    PubSub(Word),
     /// A command took long, or was long: for the command logs.
     Logged(Box<SlowEntry>),
 }

@@ -16,7 +16,7 @@ use crate::coordination::client::Client;
 use crate::coordination::core::Core;
 use crate::coordination::letter::Letter;
 use crate::coordination::mailbox::Peer;
-use crate::coordination::subscribing::Announced;
+use crate::coordination::subscribing::{Announced, Word};
 use crate::pubsub::interest::Interest;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::messages::{Message, Messages, frame};
@@ -121,7 +121,7 @@ impl Core {
         let messages = &mut self.pubsub.outgoing[shard];
         if !messages.is_empty() {
             let messages = Box::new(std::mem::take(messages));
-            self.mailbox.send(shard, Letter::Messages(messages));
+            self.mailbox.send(shard, Letter::PubSub(Word::Messages(messages)));
         }
     }
 

@@ -20,7 +20,7 @@ use crate::coordination::letter::Letter;
 use crate::coordination::mailbox::Peer;
 use crate::coordination::publishing::{Author, Pending, PubSub, Subscription};
 use crate::pubsub::kind::Kind;
-use crate::pubsub::messages::confirm;
+use crate::pubsub::messages::{Messages, confirm};
 use crate::pubsub::registry::Subscriber;
 use crate::pubsub::subscriptions::Name;
 use crate::reactor::ring::Token;
@@ -35,6 +35,17 @@ pub(super) struct Announcement {
     pub changes: Changes,
     /// The reply.
     pub reply: Vec<u8>,
+}
+
+/// What shards write each other about subscriptions. It is read in the order of writing.
+#[derive(Debug)]
+pub enum Word {
+    /// The sender's subscriptions have changed.
+    News(Box<News>),
+    /// The announcement of this number is noted.
+    Noted(u64),
+    /// For subscribers.
+    Messages(Box<Messages>),
 }
 
 /// How many subscribers a shard has now.
@@ -249,12 +260,21 @@ impl Core {
         let counts: Vec<_> = changes.into_iter().map(with_count).collect();
         for shard in self.other_shards() {
             let news = Box::new(News { number, counts: counts.clone() });
-            self.mailbox.send(shard, Letter::News(news));
+            self.mailbox.send(shard, Letter::PubSub(Word::News(news)));
+        }
+    }
+
+    /// Takes in what another shard says.
+    pub(super) fn listen(&mut self, from: Peer, word: Word) {
+        match word {
+            Word::News(news) => self.note(from, &news),
+            Word::Noted(number) => self.noted(from, number),
+            Word::Messages(messages) => self.receive_messages(from, &messages),
         }
     }
 
     /// Notes what another shard announces.
-    pub(super) fn hear(&mut self, from: Peer, news: &News) {
+    fn note(&mut self, from: Peer, news: &News) {
         // They do not count for what is published from now on, but what was before does.
         self.publish_events(None);
         for (kind, name, count) in &news.counts {
@@ -262,11 +282,11 @@ impl Core {
         }
         self.choose_events();
         self.send_messages_to(from);
-        self.mailbox.send(from, Letter::Noted(news.number));
+        self.mailbox.send(from, Letter::PubSub(Word::Noted(news.number)));
     }
 
     /// Another shard has noted an announcement of this one.
-    pub(super) fn noted(&mut self, from: Peer, number: u64) {
+    fn noted(&mut self, from: Peer, number: u64) {
         let announced = self.pubsub.announced.get_mut(&number).expect("it is noted once by each");
         announced.left -= 1;
         let (token, left) = (announced.token, announced.left);

@@ -154,3 +154,23 @@ fn a_subscriber_that_does_not_read_is_cut_at_its_own_limit() {
     assert!(cut, "it is still connected");
     rude.rest().unwrap();
 }
+
+#[test]
+fn evicted_keys_are_told_of() {
+    let port = free_port();
+    let options = ["--notify-keyspace-events", "Ee", "--maxmemory-policy", "allkeys-random"];
+    let running = Running::ready(port, &[&options[..], &["--shards", "2"]].concat());
+    let mut listener = running.client(port);
+    listener.call(&["SUBSCRIBE", "__keyevent@0__:evicted"]).unwrap();
+    let mut client = running.client(port);
+    let value = "v".repeat(1000);
+    for number in 0..1000 {
+        client.call(&["SET", &format!("key:{number}"), &value]).unwrap();
+    }
+    client.call(&["CONFIG", "SET", "maxmemory", "1mb"]).unwrap();
+    for _ in 0..10 {
+        let (channel, key) = message(listener.receive().unwrap()).expect("a message");
+        assert_eq!(channel, "__keyevent@0__:evicted");
+        assert!(key.starts_with("key:"), "{key} was evicted");
+    }
+}
