@@ -71,6 +71,66 @@ pub fn remove_expired(db: &mut Selected<'_>, key: Key<'_>) {
     db.effects.log_instead(&[b"UNLINK", key.bytes]);
 }
 
+/// Under which condition the time is set.
+#[derive(Debug, Default)]
+pub struct Condition {
+    /// NX: only a key or field without expiry.
+    new: bool,
+    /// XX: only a key with one.
+    existing: bool,
+    /// GT: only to a later time; no expiry is the latest.
+    later: bool,
+    /// LT: only to an earlier time.
+    earlier: bool,
+}
+
+impl Condition {
+    /// Reads the options, in any order.
+    pub fn parse(options: &[&[u8]]) -> Result<Self, Error> {
+        let mut condition = Self::default();
+        for option in options {
+            if option.eq_ignore_ascii_case(b"NX") {
+                condition.new = true;
+            } else if option.eq_ignore_ascii_case(b"XX") {
+                condition.existing = true;
+            } else if option.eq_ignore_ascii_case(b"GT") {
+                condition.later = true;
+            } else if option.eq_ignore_ascii_case(b"LT") {
+                condition.earlier = true;
+            } else {
+                return Err(Error::naming("ERR Unsupported option ", option, ""));
+            }
+        }
+        let Self { new, existing, later, earlier } = condition;
+        if new && (existing || later || earlier) {
+            return Err(Error::Text(
+                "ERR NX and XX, GT or LT options at the same time are not compatible",
+            ));
+        }
+        if later && earlier {
+            return Err(Error::Text("ERR GT and LT options at the same time are not compatible"));
+        }
+        Ok(condition)
+    }
+
+    /// Whether a key that expires at `current` may now expire at `at`.
+    pub fn holds(&self, current: Option<UnixMs>, at: i64) -> bool {
+        // Times come from an i64 and fit one.
+        let current = current.map(|current| i64::try_from(current.0).unwrap_or(i64::MAX));
+        match current {
+            None => !self.existing && !self.later,
+            Some(current) => {
+                !self.new && (!self.later || current < at) && (!self.earlier || at < current)
+            }
+        }
+    }
+}
+
+/// Milliseconds as seconds, rounded to the nearest as Valkey does.
+pub const fn seconds(milliseconds: u64) -> u64 {
+    milliseconds / 1000 + (500 <= milliseconds % 1000) as u64
+}
+
 /// What a command's options say of expiry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wish<'a> {
@@ -150,6 +210,29 @@ mod tests {
             (TimeForm::PxAt, i64::MIN, Some(i64::MIN)),
         ] {
             assert_eq!(form.unix_ms(number, NOW), expected, "{form:?} {number}");
+        }
+    }
+
+    #[test]
+    fn no_expiry_is_later_than_any() {
+        let parse = |option: &str| Condition::parse(&[option.as_bytes()]).unwrap();
+        let at = Some(UnixMs(100));
+        // option, from, to, whether it may
+        let cases = [
+            ("nx", None, 5, true),
+            ("nx", at, 500, false),
+            ("xx", None, 5, false),
+            ("xx", at, 5, true),
+            ("gt", None, 500, false),
+            ("gt", at, 100, false),
+            ("gt", at, 101, true),
+            ("lt", None, 500, true),
+            ("lt", at, 100, false),
+            ("lt", at, 99, true),
+            ("lt", at, -1, true),
+        ];
+        for (option, current, to, may) in cases {
+            assert_eq!(parse(option).holds(current, to), may, "{option} {current:?} {to}");
         }
     }
 

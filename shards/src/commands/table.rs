@@ -3,12 +3,13 @@
 use alloc::vec::Vec;
 
 use crate::commands::spec::{Command, Flag, Spec};
-use crate::commands::{bitmap, connection, generic, server, string};
+use crate::commands::{bitmap, connection, generic, hash, server, string};
 
 /// The groups' lists.
 pub const GROUPS: &[&[Command]] = &[
     string::COMMANDS,
     bitmap::COMMANDS,
+    hash::COMMANDS,
     generic::COMMANDS,
     server::COMMANDS,
     connection::COMMANDS,

@@ -7,15 +7,18 @@
 //!     FF
 //! ```
 
+mod buffer;
 mod element;
+mod iter;
 
-use core::{fmt, ptr, slice};
+use core::fmt;
 
 use crate::base::number::parse_i64;
 use crate::encodings::allocation::{Thin, size_class};
 
 pub use element::Element;
 use element::{END, Encoded, checked_bytes, decode, start_before, whole_bytes};
+pub use iter::Iter;
 
 /// Bytes beyond which nothing is added to a listpack.
 pub const BYTES_MAX: usize = 1 << 30;
@@ -65,20 +68,6 @@ impl Listpack {
         let said = u16::from_le_bytes([bytes[4], bytes[5]]);
         let agrees = said == UNKNOWN || usize::from(said) == count;
         (at == total - 1 && agrees).then(|| Self::copy_of(bytes))
-    }
-
-    /// All of it, as Valkey would dump it.
-    #[inline]
-    pub fn as_bytes(&self) -> &[u8] {
-        // SAFETY: the first four bytes say how many there are, and all of them are written.
-        unsafe { slice::from_raw_parts(self.0.pointer(), self.bytes_len()) }
-    }
-
-    /// Bytes of the whole.
-    #[inline]
-    pub fn bytes_len(&self) -> usize {
-        // SAFETY: a listpack begins with these four bytes.
-        u32::from_le_bytes(unsafe { *self.0.pointer().cast::<[u8; 4]>() }) as usize
     }
 
     /// Bytes of its allocation.
@@ -279,71 +268,9 @@ impl Listpack {
         }
     }
 
-    #[inline]
-    fn count(&self) -> u16 {
-        // SAFETY: a listpack begins with six bytes at least.
-        u16::from_le_bytes(unsafe { *self.0.pointer().add(4).cast::<[u8; 2]>() })
-    }
-
     /// How many elements are left when `removed` of them go.
     fn count_without(&self, removed: usize) -> usize {
         self.len() - removed
-    }
-
-    fn set_count(&mut self, count: usize) {
-        let count = u16::try_from(count).unwrap_or(UNKNOWN);
-        // SAFETY: as for `count`, and `self` is borrowed mutably.
-        unsafe { self.0.pointer().add(4).cast::<[u8; 2]>().write(count.to_le_bytes()) };
-    }
-
-    fn copy_of(bytes: &[u8]) -> Self {
-        let memory = Thin::allocate(bytes.len());
-        // SAFETY: the memory is new and has room for as many bytes.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), memory.pointer(), bytes.len()) };
-        Self(memory)
-    }
-
-    /// Puts `parts` in the place of `removed` bytes at `at`; the count is up to the caller.
-    fn splice(&mut self, at: usize, removed: usize, parts: &[&[u8]]) {
-        let old = self.bytes_len();
-        let added = parts.iter().map(|part| part.len()).sum::<usize>();
-        assert!(HEADER_BYTES <= at && at + removed < old, "header and end stay");
-        let new = old - removed + added;
-        let total = u32::try_from(new).expect("whoever adds asks first whether it fits");
-        // SAFETY: while the bytes behind `at` move, the allocation has room for the longer of
-        // both lengths, as size classes do not fall; `parts` are not of this listpack, which is
-        // borrowed mutably. Afterwards all `new` bytes are written, and its header says so.
-        unsafe {
-            if old < new {
-                self.0 = self.0.resized(old, new);
-            }
-            let start = self.0.pointer().add(at);
-            if added != removed {
-                ptr::copy(start.add(removed), start.add(added), old - at - removed);
-            }
-            let mut to = start;
-            for part in parts {
-                ptr::copy_nonoverlapping(part.as_ptr(), to, part.len());
-                to = to.add(part.len());
-            }
-            self.0.pointer().cast::<[u8; 4]>().write(total.to_le_bytes());
-            if new < old {
-                self.0 = self.0.resized(old, new);
-            }
-        }
-    }
-}
-
-impl Drop for Listpack {
-    fn drop(&mut self) {
-        // SAFETY: it was allocated for as many bytes as it says, and is not used after this.
-        unsafe { self.0.free(self.bytes_len()) };
-    }
-}
-
-impl Clone for Listpack {
-    fn clone(&self) -> Self {
-        Self::copy_of(self.as_bytes())
     }
 }
 
@@ -365,39 +292,6 @@ impl<'a> IntoIterator for &'a Listpack {
 
     fn into_iter(self) -> Iter<'a> {
         self.iter()
-    }
-}
-
-/// The elements of a listpack, from either end.
-#[derive(Clone, Debug)]
-pub struct Iter<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    end: usize,
-}
-
-impl<'a> Iterator for Iter<'a> {
-    type Item = Element<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Element<'a>> {
-        if self.at == self.end {
-            return None;
-        }
-        let bytes = &self.bytes[self.at..];
-        self.at += whole_bytes(bytes);
-        Some(decode(bytes))
-    }
-}
-
-impl DoubleEndedIterator for Iter<'_> {
-    #[inline]
-    fn next_back(&mut self) -> Option<Self::Item> {
-        if self.at == self.end {
-            return None;
-        }
-        self.end = start_before(self.bytes, self.end);
-        Some(decode(&self.bytes[self.end..]))
     }
 }
 
@@ -633,7 +527,8 @@ mod tests {
                 let found = model.iter().step_by(2).position(|it| it == bytes);
                 let expected = found.and_then(|at| listpack.seek(at.cast_signed() * 2));
                 prop_assert_eq!(listpack.find(bytes, listpack.first().unwrap(), 1), expected);
-                prop_assert!(listpack.iter_from(here).map(Element::to_vec).eq(model[at..].to_vec()));
+                let rest = listpack.iter_from(here).map(Element::to_vec);
+                prop_assert!(rest.eq(model[at..].to_vec()));
                 position = listpack.next(here);
             }
             prop_assert_eq!(position, None);

@@ -5,7 +5,7 @@ use crate::keyspace::db::{Entry, Keyspace};
 use crate::keyspace::evict;
 use crate::keyspace::garbage::Removal;
 use crate::keyspace::selected::{Key, Selected};
-use crate::types::hash::Hash;
+use crate::types::hash::{Hash, Rules};
 use crate::types::object::{Collection, Object};
 
 /// The key holds a value of another type than the command is for.
@@ -29,6 +29,13 @@ impl Selected<'_> {
     #[inline]
     pub fn hash_or_new(&mut self, key: Key<'_>) -> Result<&mut Hash, WrongType> {
         self.as_or_new(key)
+    }
+
+    /// By what hashes are changed.
+    #[inline]
+    pub fn hash_rules(&self) -> Rules {
+        let Keyspace { settings, seed, now, .. } = &*self.keyspace;
+        Rules { limits: settings.limits.hash, seed: *seed, now: *now }
     }
 
     /// The collection at `key`, to read.

@@ -2,6 +2,7 @@
 //! table. Hashes whose fields expire are tables.
 
 pub mod fields;
+mod pick;
 
 use alloc::vec::Vec;
 
@@ -13,6 +14,37 @@ use crate::encodings::field::Field;
 use crate::encodings::listpack::{Element, Listpack, Position};
 use crate::types::limits::HashLimits;
 use fields::Fields;
+
+/// By what a hash is changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Up to what size it is a listpack.
+    pub limits: HashLimits,
+    /// The secret of a table's hash.
+    pub seed: HashSeed,
+    /// The time by which fields are due.
+    pub now: UnixMs,
+}
+
+/// What becomes of a field's expiry when its value is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldExpiry {
+    /// It is forgotten.
+    Clear,
+    /// It stays, unless the field is due.
+    Keep,
+    /// It becomes this.
+    At(UnixMs),
+}
+
+/// Fields wanted by chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Up to so many different ones.
+    Distinct(usize),
+    /// So many, some perhaps more than once.
+    Repeated(usize),
+}
 
 /// A hash. Fields that are due count until they are removed, but cannot be seen.
 #[derive(Clone, Debug)]
@@ -105,27 +137,23 @@ impl Hash {
 
     /// Becomes a table if so many fields, or names and values of such lengths, ask for one: before
     /// many are set at once.
-    pub fn prepare(&mut self, pairs: &[&[u8]], limits: HashLimits, seed: HashSeed) {
+    pub fn prepare(&mut self, pairs: &[&[u8]], rules: &Rules) {
         let Self::Listpack(listpack) = self else { return };
         let bytes = pairs.iter().map(|it| it.len()).sum();
-        let is_short = pairs.iter().all(|it| it.len() <= limits.listpack_value);
-        if limits.listpack_entries < pairs.len() / 2 || !is_short || !listpack.fits(bytes) {
-            self.become_table(seed);
+        let is_short = pairs.iter().all(|it| it.len() <= rules.limits.listpack_value);
+        if rules.limits.listpack_entries < pairs.len() / 2 || !is_short || !listpack.fits(bytes) {
+            self.become_table(rules.seed);
         }
     }
 
-    /// Sets a field, which does not expire any more; true if it was not there.
-    pub fn set(
-        &mut self,
-        field: &[u8],
-        value: &[u8],
-        limits: HashLimits,
-        at: (HashSeed, UnixMs),
-    ) -> bool {
-        let (seed, now) = at;
-        let longest = field.len().max(value.len());
-        if limits.listpack_value < longest {
-            self.become_table(seed);
+    /// Sets a field; true if it was not there, or was due.
+    pub fn set(&mut self, field: &[u8], value: &[u8], expiry: FieldExpiry, rules: &Rules) -> bool {
+        if let Self::Listpack(pairs) = self {
+            let is_small = field.len().max(value.len()) <= rules.limits.listpack_value
+                && pairs.fits(field.len() + value.len());
+            if !is_small || matches!(expiry, FieldExpiry::At(_)) {
+                self.become_table(rules.seed);
+            }
         }
         match self {
             Self::Listpack(pairs) => {
@@ -135,14 +163,20 @@ impl Hash {
                 }
                 pairs.push_back(field);
                 pairs.push_back(value);
-                if limits.listpack_entries < pairs.len() / 2 {
-                    self.become_table(seed);
+                if rules.limits.listpack_entries < pairs.len() / 2 {
+                    self.become_table(rules.seed);
                 }
                 true
             }
             Self::Table(fields) => {
-                let is_new = fields.find(field).is_none_or(|found| found.is_due(now));
-                fields.set(field, value, None);
+                let found = fields.find(field).filter(|found| !found.is_due(rules.now));
+                let is_new = found.is_none();
+                let expire = match expiry {
+                    FieldExpiry::Clear => None,
+                    FieldExpiry::Keep => found.and_then(Field::expire),
+                    FieldExpiry::At(at) => Some(at),
+                };
+                fields.set(field, value, expire);
                 is_new
             }
         }
@@ -160,6 +194,32 @@ impl Hash {
                 let is_there = fields.find(field).is_some_and(|found| !found.is_due(now));
                 is_there && fields.remove(field).is_some()
             }
+        }
+    }
+
+    /// When a field expires: `None` if there is none of this name.
+    pub fn expiry(&self, field: &[u8], now: UnixMs) -> Option<Option<UnixMs>> {
+        match self {
+            Self::Listpack(pairs) => position(pairs, field).map(|_| None),
+            Self::Table(fields) => {
+                let found = fields.find(field).filter(|found| !found.is_due(now))?;
+                Some(found.expire())
+            }
+        }
+    }
+
+    /// Sets or clears when a field expires that is there.
+    pub fn set_expiry(&mut self, field: &[u8], at: Option<UnixMs>, seed: HashSeed) {
+        if at.is_some() || matches!(self, Self::Table(_)) {
+            self.become_table(seed).set_expire(field, at);
+        }
+    }
+
+    /// Fields that are not due. Counted one by one if some are.
+    pub fn visible_len(&self, now: UnixMs) -> usize {
+        match self.next_due() {
+            Some(due) if due <= now => self.iter(now).count(),
+            Some(_) | None => self.len(),
         }
     }
 
@@ -230,8 +290,13 @@ mod tests {
     use proptest::prelude::*;
 
     const SEED: HashSeed = HashSeed(1);
+    const NOW: UnixMs = UnixMs(100);
     const LIMITS: HashLimits = HashLimits { listpack_entries: 4, listpack_value: 8 };
-    const NOW: (HashSeed, UnixMs) = (SEED, UnixMs(100));
+    const RULES: Rules = Rules { limits: LIMITS, seed: SEED, now: NOW };
+
+    fn set(hash: &mut Hash, field: &[u8], value: &[u8]) -> bool {
+        hash.set(field, value, FieldExpiry::Clear, &RULES)
+    }
 
     #[test]
     fn becomes_a_table_when_it_grows_beyond_its_limits() {
@@ -245,37 +310,37 @@ mod tests {
         for (fields, encoding) in cases {
             let mut hash = Hash::default();
             for field in fields {
-                hash.set(field, b"value", LIMITS, NOW);
+                set(&mut hash, field, b"value");
             }
             assert_eq!(hash.encoding(), encoding, "{fields:?}");
             let mut hash = Hash::default();
             for field in fields {
-                hash.set(b"field", field, LIMITS, NOW);
+                set(&mut hash, b"field", field);
             }
             let longest = fields.iter().map(|it| it.len()).max();
             let expected = if longest < Some(9) { "listpack" } else { "hashtable" };
             assert_eq!(hash.encoding(), expected, "{fields:?}");
         }
         let mut hash = Hash::default();
-        hash.prepare(&[b"a".as_slice(); 8], LIMITS, SEED);
+        hash.prepare(&[b"a".as_slice(); 8], &RULES);
         assert_eq!(hash.encoding(), "listpack");
-        hash.prepare(&[b"a".as_slice(); 10], LIMITS, SEED);
+        hash.prepare(&[b"a".as_slice(); 10], &RULES);
         assert_eq!(hash.encoding(), "hashtable");
     }
 
     #[test]
     fn fields_that_are_due_cannot_be_seen() {
-        let (mut hash, now) = (Hash::default(), NOW.1);
+        let mut hash = Hash::default();
         for (field, at) in [(b"a", Some(100)), (b"b", Some(101)), (b"c", None), (b"d", Some(50))] {
             let fields = hash.become_table(SEED);
             fields.set(field, b"x", at.map(UnixMs));
         }
-        assert_eq!((hash.len(), hash.iter(now).count()), (4, 2));
-        assert!(hash.get(b"a", now).is_none() && hash.get(b"b", now).is_some());
-        assert!(!hash.remove(b"a", now) && hash.set(b"a", b"y", LIMITS, NOW));
+        assert_eq!((hash.len(), hash.iter(NOW).count()), (4, 2));
+        assert!(hash.get(b"a", NOW).is_none() && hash.get(b"b", NOW).is_some());
+        assert!(!hash.remove(b"a", NOW) && set(&mut hash, b"a", b"y"));
         assert!(hash.get(b"a", UnixMs(1000)).is_some(), "a field that is set does not expire");
         assert_eq!(hash.next_due(), Some(UnixMs(50)));
-        let taken: Vec<_> = hash.take_due(now, 10).iter().map(|it| it.name().to_vec()).collect();
+        let taken: Vec<_> = hash.take_due(NOW, 10).iter().map(|it| it.name().to_vec()).collect();
         assert_eq!((taken, hash.next_due()), (vec![b"d".to_vec()], Some(UnixMs(101))));
         assert_eq!(hash.take_due(UnixMs(101), 10).len(), 1);
         assert_eq!((hash.len(), hash.next_due()), (2, None));
@@ -297,28 +362,30 @@ mod tests {
         assert_eq!(copy.iter(UnixMs(2500)).count(), 5000 - 1251);
     }
 
+    fn step() -> impl Strategy<Value = (u8, u8, Vec<u8>)> {
+        (0u8..4, 0u8..12, prop::collection::vec(any::<u8>(), 0..12))
+    }
+
     proptest! {
         #[test]
-        fn is_a_map(
-            steps in prop::collection::vec((0u8..4, 0u8..12, prop::collection::vec(any::<u8>(), 0..12)), 0..60),
-        ) {
+        fn is_a_map(steps in prop::collection::vec(step(), 0..60)) {
             let (mut hash, mut model) = (Hash::default(), BTreeMap::new());
             for (kind, field, value) in steps {
                 let field = alloc::format!("{field}").into_bytes();
                 if kind == 0 {
-                    prop_assert_eq!(hash.remove(&field, NOW.1), model.remove(&field).is_some());
+                    prop_assert_eq!(hash.remove(&field, NOW), model.remove(&field).is_some());
                 } else {
-                    let is_new = hash.set(&field, &value, LIMITS, NOW);
+                    let is_new = set(&mut hash, &field, &value);
                     prop_assert_eq!(is_new, model.insert(field, value).is_none());
                 }
                 prop_assert_eq!(hash.len(), model.len());
                 prop_assert_eq!(hash.is_empty(), model.is_empty());
             }
             let pairs: BTreeMap<_, _> =
-                hash.iter(NOW.1).map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
+                hash.iter(NOW).map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
             prop_assert_eq!(&pairs, &model);
             for (field, value) in &model {
-                prop_assert_eq!(hash.get(field, NOW.1).map(Element::to_vec), Some(value.clone()));
+                prop_assert_eq!(hash.get(field, NOW).map(Element::to_vec), Some(value.clone()));
             }
         }
     }

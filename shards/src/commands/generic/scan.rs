@@ -3,15 +3,12 @@
 use alloc::vec::Vec;
 
 use super::r#type::TYPES;
-use crate::base::glob;
-use crate::base::number::{self, DIGITS_MAX};
 use crate::commands::ctx::Ctx;
+use crate::commands::scanning::{self, BUCKETS_PER_ELEMENT, Options, parse_cursor};
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, Spec, Spread};
-use crate::encodings::table::Position;
 use crate::keyspace::db::Entry;
 use crate::keyspace::scan::{self, Next};
 use crate::resp::error::Error;
-use crate::resp::reply::Replies;
 
 pub(super) const SCAN: Command = Command {
     spec: Spec {
@@ -31,53 +28,36 @@ pub(super) const SCAN: Command = Command {
     run,
 };
 
-/// Keys returned per call unless COUNT says otherwise.
-const COUNT: u64 = 10;
-
-/// Buckets visited per key asked for, at most: so that a call ends when little matches.
-const BUCKETS_PER_KEY: u64 = 10;
-
 /// Which keys are wanted, and how many at a time.
-#[derive(Debug)]
-struct Options<'a> {
-    pattern: Option<&'a [u8]>,
+#[derive(Debug, Default)]
+struct Wanted<'a> {
+    options: Options<'a>,
     kind: Option<&'static str>,
-    count: u64,
 }
 
-impl<'a> Options<'a> {
+impl<'a> Wanted<'a> {
     fn parse(mut given: &[&'a [u8]]) -> Result<Self, Error> {
-        let mut options = Self { pattern: None, kind: None, count: COUNT };
+        let mut wanted = Self::default();
         loop {
-            given = match given {
-                [] => return Ok(options),
-                [name, count, rest @ ..] if name.eq_ignore_ascii_case(b"COUNT") => {
-                    let count = number::parse_i64(count).ok_or(Error::NotInteger)?;
-                    options.count = u64::try_from(count).map_err(|_| Error::Syntax)?;
-                    if options.count == 0 {
-                        return Err(Error::Syntax);
+            given = match wanted.options.take(given)? {
+                0 => match given {
+                    [] => return Ok(wanted),
+                    [name, kind, rest @ ..] if name.eq_ignore_ascii_case(b"TYPE") => {
+                        wanted.kind = Some(type_named(kind)?);
+                        rest
                     }
-                    rest
-                }
-                [name, pattern, rest @ ..] if name.eq_ignore_ascii_case(b"MATCH") => {
-                    options.pattern = Some(pattern).filter(|pattern| **pattern != b"*").copied();
-                    rest
-                }
-                [name, kind, rest @ ..] if name.eq_ignore_ascii_case(b"TYPE") => {
-                    options.kind = Some(type_named(kind)?);
-                    rest
-                }
-                [name, ..] if name.eq_ignore_ascii_case(b"NOVALUES") => {
-                    return Err(Error::Text("ERR NOVALUES option can only be used in HSCAN"));
-                }
-                _ => return Err(Error::Syntax),
+                    [name, ..] if name.eq_ignore_ascii_case(b"NOVALUES") => {
+                        return Err(scanning::NO_VALUES);
+                    }
+                    _ => return Err(Error::Syntax),
+                },
+                taken => &given[taken..],
             };
         }
     }
 
-    fn want(&self, entry: &Entry) -> bool {
-        self.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key()))
-            && self.kind.is_none_or(|kind| kind == entry.type_name())
+    fn has(&self, entry: &Entry) -> bool {
+        self.options.matches(entry.key()) && self.kind.is_none_or(|kind| kind == entry.type_name())
     }
 }
 
@@ -86,62 +66,38 @@ fn type_named(given: &[u8]) -> Result<&'static str, Error> {
     known.copied().ok_or_else(|| Error::naming("ERR unknown type name '", given, "'"))
 }
 
-/// The position that a cursor stands for. Valkey reads it as C does: up to a zero byte, leading
-/// blanks and a sign let pass; but what is plainly a negative number is none.
-fn parse_cursor(text: &[u8]) -> Result<Position, Error> {
-    let text = text.split(|byte| *byte == 0).next().unwrap_or(text);
-    if number::parse_i64(text).is_some_and(|number| number < 0) {
-        return Err(Error::InvalidCursor);
-    }
-    let (sign, digits) = match text.trim_ascii_start() {
-        [sign @ (b'+' | b'-'), digits @ ..] => (*sign, digits),
-        digits => (b'+', digits),
-    };
-    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
-    // All zeros are one zero.
-    let digits = &digits[zeros.min(digits.len().saturating_sub(1))..];
-    let number = number::parse_u64(digits).ok_or(Error::InvalidCursor)?;
-    Ok(Position(if sign == b'-' { number.wrapping_neg() } else { number }))
-}
-
 fn run(ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    let cursor = parse_cursor(ctx.args[1])?;
-    let options = Options::parse(&ctx.args[2..])?;
-    let now = ctx.db.now();
-    // The array's length is known at the end only, so its elements are written aside.
-    let mut elements = Vec::new();
-    let mut replies = Replies { out: &mut elements, protocol: ctx.replies.protocol };
-    let mut found = 0usize;
+    let mut at = parse_cursor(ctx.args[1])?;
+    let wanted = Wanted::parse(&ctx.args[2..])?;
+    let (now, count) = (ctx.db.now(), wanted.options.count);
     let mut expired: Vec<Vec<u8>> = Vec::new();
-    let mut at = cursor;
-    let mut buckets_left = options.count.saturating_mul(BUCKETS_PER_KEY);
-    let next = loop {
-        let next = scan::step(ctx.db.keyspace, ctx.db.index, at, &mut |entry| {
-            if !options.want(entry) {
-                return;
+    let Ctx { replies, db, .. } = &mut *ctx;
+    scanning::reply(replies, |replies| {
+        let mut found = 0usize;
+        let mut buckets_left = count.saturating_mul(BUCKETS_PER_ELEMENT);
+        loop {
+            let next = scan::step(db.keyspace, db.index, at, &mut |entry| {
+                if !wanted.has(entry) {
+                    return;
+                }
+                if entry.expire().is_some_and(|at| at <= now) {
+                    expired.push(entry.key().to_vec());
+                } else {
+                    replies.bulk(entry.key());
+                    found += 1;
+                }
+            });
+            buckets_left -= 1;
+            match next {
+                Next::Here(next) if (found as u64) < count && 0 < buckets_left => at = next,
+                Next::Here(next) | Next::Elsewhere(next) => return (next, found),
             }
-            if entry.expire().is_some_and(|at| at <= now) {
-                expired.push(entry.key().to_vec());
-            } else {
-                replies.bulk(entry.key());
-                found += 1;
-            }
-        });
-        buckets_left -= 1;
-        match next {
-            Next::Here(next) if (found as u64) < options.count && 0 < buckets_left => at = next,
-            Next::Here(next) | Next::Elsewhere(next) => break next,
         }
-    };
+    });
     for bytes in &expired {
         let key = ctx.db.key(bytes);
         ctx.db.expire(key);
     }
-    ctx.replies.array(2);
-    let mut text = [0; DIGITS_MAX];
-    ctx.replies.bulk(number::format_u64(&mut text, next.0));
-    ctx.replies.array(found);
-    ctx.replies.out.extend_from_slice(&elements);
     Ok(())
 }
 
@@ -223,33 +179,6 @@ mod tests {
             walk(&mut shards, options, &mut found);
             let expected = if options == "MATCH need*" { &["needle"][..] } else { &[] };
             assert_eq!(found, expected, "{options}");
-        }
-    }
-
-    #[test]
-    fn a_cursor_may_have_blanks_and_a_sign_before_it() {
-        for (text, cursor) in [
-            ("0", Some(0)),
-            ("00", Some(0)),
-            ("+7", Some(7)),
-            (" 7", Some(7)),
-            ("007", Some(7)),
-            ("18446744073709551615", Some(u64::MAX)),
-            ("18446744073709551616", None),
-            ("", None),
-            ("+", None),
-            ("-1", None),
-            // Valkey reads these otherwise than the one before.
-            (" -1", Some(u64::MAX)),
-            ("-01", Some(u64::MAX)),
-            ("-0", Some(0)),
-            ("-", None),
-            ("7\0x", Some(7)),
-            ("\0", None),
-            ("7 ", None),
-            ("x", None),
-        ] {
-            assert_eq!(parse_cursor(text.as_bytes()).ok(), cursor.map(Position), "{text:?}");
         }
     }
 }

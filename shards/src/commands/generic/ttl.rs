@@ -2,6 +2,7 @@
 
 use crate::base::time::UnixMs;
 use crate::commands::ctx::Ctx;
+use crate::commands::expiry::seconds;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::resp::error::Error;
 
@@ -71,9 +72,4 @@ fn reply(ctx: &mut Ctx<'_>, number: fn(UnixMs, UnixMs) -> u64) -> Result<(), Err
     };
     ctx.replies.integer(answer);
     Ok(())
-}
-
-/// Milliseconds as seconds, rounded to the nearest as Valkey does.
-const fn seconds(milliseconds: u64) -> u64 {
-    milliseconds / 1000 + (500 <= milliseconds % 1000) as u64
 }

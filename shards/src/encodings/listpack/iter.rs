@@ -1,0 +1,36 @@
+//! The elements of a listpack one by one.
+
+use super::element::{Element, decode, start_before, whole_bytes};
+
+/// The elements of a listpack, from either end.
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
+    pub(super) end: usize,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Element<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Element<'a>> {
+        if self.at == self.end {
+            return None;
+        }
+        let bytes = &self.bytes[self.at..];
+        self.at += whole_bytes(bytes);
+        Some(decode(bytes))
+    }
+}
+
+impl DoubleEndedIterator for Iter<'_> {
+    #[inline]
+    fn next_back(&mut self) -> Option<Self::Item> {
+        if self.at == self.end {
+            return None;
+        }
+        self.end = start_before(self.bytes, self.end);
+        Some(decode(&self.bytes[self.end..]))
+    }
+}
