@@ -199,6 +199,7 @@ fn is_token(word: &str) -> bool {
 /// What Valkey calls a choice or a block, which has no name in the notation, by its first member.
 const NAMES: &[(&str, &str)] = &[
     ("nx", "condition"),
+    ("fnx", "fields-condition"),
     ("gt", "comparison"),
     ("seconds", "expiration"),
     ("async", "flush-type"),
@@ -235,6 +236,10 @@ fn name_of(members: &[Argument], default: &str) -> String {
 fn kind(name: &str, spec: &Spec) -> &'static str {
     match name {
         "value" if spec.group == Group::Bitmap => "integer",
+        // Where keys take a Unix time, fields take a number.
+        "unix-time-seconds" | "unix-time-milliseconds" if spec.name.ends_with("expireat") => {
+            if spec.group == Group::Hash { "integer" } else { "unix-time" }
+        }
         "increment" if spec.name.ends_with("byfloat") => "double",
         "timeout" if spec.flags.has(Flag::Blocking) => "double",
         "key" | "key1" | "key2" | "newkey" | "source" | "destination" | "destkey" | "sourcekey"
