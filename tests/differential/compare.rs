@@ -6,15 +6,7 @@ use crate::client::{Reply, has_shape};
 use crate::families::Policy;
 use crate::plan::Step;
 use crate::shapes::Words;
-
-/// How far errors are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Errors {
-    /// Word for word.
-    Words,
-    /// The first word alone: the peer is another program, or of another age.
-    Codes,
-}
+use crate::words::Manners;
 
 /// Where we differ on purpose, or the peer does by accident.
 struct Known {
@@ -35,7 +27,7 @@ pub fn first_difference(
     steps: &[Step],
     ours: &[Reply],
     theirs: &[Reply],
-    errors: Errors,
+    manners: Manners,
 ) -> Option<usize> {
     let mut queued: Option<Vec<&Step>> = None;
     for (at, step) in steps.iter().enumerate() {
@@ -49,9 +41,9 @@ pub fn first_difference(
                     && queued
                         .iter()
                         .zip(our.iter().zip(their))
-                        .all(|(step, (our, their))| alike(step, our, their, errors))
+                        .all(|(step, (our, their))| alike(step, our, their, manners))
             }
-            _ => alike(step, our, their, errors),
+            _ => alike(step, our, their, manners),
         };
         if !same {
             return Some(at);
@@ -69,18 +61,18 @@ pub fn first_difference(
 }
 
 /// Whether both replies to `step` are the same as far as its policy asks.
-fn alike(step: &Step, our: &Reply, their: &Reply, errors: Errors) -> bool {
-    agree(step.policy, our, their, errors) || is_known(&step.words, our, their)
+fn alike(step: &Step, our: &Reply, their: &Reply, manners: Manners) -> bool {
+    agree(step.policy, our, their, manners) || is_known(&step.words, our, their)
 }
 
-fn agree(policy: Policy, our: &Reply, their: &Reply, errors: Errors) -> bool {
+fn agree(policy: Policy, our: &Reply, their: &Reply, manners: Manners) -> bool {
     if our == their {
         return true;
     }
     match (policy, our, their) {
-        (_, Reply::Error(our), Reply::Error(their)) => match errors {
-            Errors::Words => false,
-            Errors::Codes => code(our) == code(their),
+        (_, Reply::Error(our), Reply::Error(their)) => match manners {
+            Manners::Wild => false,
+            Manners::Tame => code(our) == code(their),
         },
         (_, Reply::Error(_), _) | (_, _, Reply::Error(_)) => false,
         (Policy::Alike(_), Reply::Group(kind, our), Reply::Group(other, their)) => {
@@ -97,7 +89,7 @@ fn agree(policy: Policy, our: &Reply, their: &Reply, errors: Errors) -> bool {
                 return false;
             }
             let each = |policy| {
-                our.iter().zip(their).all(|(our, their)| agree(policy, our, their, errors))
+                our.iter().zip(their).all(|(our, their)| agree(policy, our, their, manners))
             };
             match policy {
                 Policy::Unordered => sorted(our, 1) == sorted(their, 1),
@@ -109,7 +101,7 @@ fn agree(policy: Policy, our: &Reply, their: &Reply, errors: Errors) -> bool {
                         && our[1..]
                             .iter()
                             .zip(&their[1..])
-                            .all(|(our, their)| agree(members, our, their, errors))
+                            .all(|(our, their)| agree(members, our, their, manners))
                 }
                 // An array may hold errors, also that of an EXEC.
                 Policy::Exact | Policy::Near(_) | Policy::Alike(_) => each(policy),
@@ -178,11 +170,11 @@ fn replies_are_alike_as_far_as_the_policy_asks() {
         (Policy::Alike("chance"), error("ERR a"), error("ERR b"), false),
     ];
     for (policy, ours, theirs, expected) in cases {
-        let found = agree(policy, &ours, &theirs, Errors::Words);
+        let found = agree(policy, &ours, &theirs, Manners::Wild);
         assert_eq!(found, expected, "{policy:?}: {ours:?} and {theirs:?}");
     }
     let codes =
-        |one: &str, other: &str| agree(Policy::Exact, &error(one), &error(other), Errors::Codes);
+        |one: &str, other: &str| agree(Policy::Exact, &error(one), &error(other), Manners::Tame);
     assert!(codes("ERR a", "ERR b"));
     assert!(!codes("ERR a", "WRONGTYPE a"));
 }
@@ -207,11 +199,11 @@ fn what_a_transaction_answers_is_compared_command_by_command() {
     };
     let check = |ours: (i64, i64), theirs: (i64, i64), expected: Option<usize>| {
         let (ours, theirs) = (replies(ours.0, ours.1), replies(theirs.0, theirs.1));
-        assert_eq!(first_difference(&steps, &ours, &theirs, Errors::Words), expected);
+        assert_eq!(first_difference(&steps, &ours, &theirs, Manners::Wild), expected);
     };
     check((100, 1), (101, 1), None);
     check((100, 1), (100, 2), Some(3));
     check((100, 1), (200, 1), Some(3));
     let short = &replies(100, 1)[..2];
-    assert_eq!(first_difference(&steps, short, &replies(100, 1), Errors::Words), Some(2));
+    assert_eq!(first_difference(&steps, short, &replies(100, 1), Manners::Wild), Some(2));
 }

@@ -29,19 +29,19 @@ use std::time::{Duration, Instant};
 use shards::base::random::Random;
 
 use client::Reply;
-use compare::Errors;
 use families::{Care, FAMILIES, Line, Policy};
 use plan::{Repertoire, Step};
 use round::{Arena, Difference};
 use servers::{setting, start_peer};
 use shapes::Words;
 use sides::{Protocol, Side};
+use words::Manners;
 
 /// How long it goes on unless told otherwise.
 const SECONDS: u64 = 20;
 /// After so many different failures it ends.
 const FAILURES_MAX: usize = 5;
-/// Errors are only promised to be those of this version.
+/// Only this version is promised to be equal in all that is odd.
 const REFERENCE: &str = "Valkey 9.1.";
 /// Longest string: short enough that its end is within reach.
 const LONGEST: &str = "1mb";
@@ -126,7 +126,11 @@ impl Limits {
 /// of encodings small.
 fn prepare(mut sides: Vec<Side>, mut peer: Side) -> (Arena, Repertoire, Words) {
     let (name, version) = peer.version();
-    let errors = if name.starts_with(REFERENCE) { Errors::Words } else { Errors::Codes };
+    let (manners, how) = if name.starts_with(REFERENCE) {
+        (Manners::Wild, "word for word")
+    } else {
+        (Manners::Tame, "by their codes, and nothing odd is asked")
+    };
     sides.push(peer);
     for side in &mut sides {
         // Keys that are over then go when they are looked at, not when a server finds time.
@@ -146,14 +150,13 @@ fn prepare(mut sides: Vec<Side>, mut peer: Side) -> (Arena, Repertoire, Words) {
     let names = |list: &[(usize, String)]| {
         list.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(" ")
     };
-    let how = if errors == Errors::Words { "word for word" } else { "by their codes" };
     say(&format!("against {name}; errors are compared {how}"));
     say(&format!("{} commands are played; not all know {}", known.len(), names(&left)));
     let knows = |name: &str| known.iter().any(|(_, known)| known == name);
-    let repertoire = Repertoire::new(&knows, version);
+    let repertoire = Repertoire::new(&knows, version, manners);
     let fields_expire = knows("hpttl");
     let (settings, small) = limits(&mut sides);
-    (Arena { sides, errors, settings, fields_expire }, repertoire, small)
+    (Arena { sides, manners, settings, fields_expire }, repertoire, small)
 }
 
 /// What sets the limits of encodings as they are now, and what makes them small: those that all
@@ -183,17 +186,25 @@ fn explain(
     arena: &mut Arena,
     steps: Vec<Step>,
     protocol: Protocol,
-    first: Box<Difference>,
+    mut first: Box<Difference>,
     title: &str,
 ) -> (String, String) {
     const AGAIN: usize = 3;
+    const LAST: usize = 20;
     let name = arena.sides[first.side].name.clone();
     say(&format!("{title}: {name} differs: {}", report::gist(&first)));
     if (0..AGAIN).all(|_| arena.play(&steps, protocol).is_none()) {
-        let text = report::transcript(&first, &format!("{title}, once"), protocol, &name);
+        let title = format!("{title}: only once, so these are but the last commands");
+        first.steps.drain(..first.steps.len().saturating_sub(LAST));
+        let text = report::transcript(&first, &title, protocol, &name);
         return (report::gist(&first), text);
     }
-    let mut least = shrink::shrink(steps, |steps| arena.play(steps, protocol).is_some());
+    // It must stay the same difference, not become another that is easier to get.
+    let kind = report::kind(&first);
+    let mut differs = |steps: &[Step]| {
+        arena.play(steps, protocol).is_some_and(|found| report::kind(&found) == kind)
+    };
+    let mut least = shrink::shrink(steps, &mut differs);
     for at in 0..least.len() {
         if (least[at].policy, least[at].care) != (Policy::Exact, Care::None) {
             continue;
@@ -202,7 +213,7 @@ fn explain(
         let words = shrink::shrink(words, |words| {
             let mut steps = least.clone();
             steps[at].words = words.to_vec();
-            words.first() == least[at].words.first() && arena.play(&steps, protocol).is_some()
+            words.first() == least[at].words.first() && differs(&steps)
         });
         least[at].words = words;
     }

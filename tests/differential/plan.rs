@@ -2,7 +2,7 @@
 
 use crate::families::{Care, FAMILIES, Family, Line, Policy, Role};
 use crate::shapes::{Piece, Version, Words, draw, read};
-use crate::words::Dice;
+use crate::words::{Dice, Manners};
 
 /// A command and how its replies are compared.
 #[derive(Clone, Debug)]
@@ -24,6 +24,7 @@ impl Step {
 #[derive(Debug)]
 pub struct Repertoire {
     families: Vec<(Family, Vec<Part>)>,
+    manners: Manners,
 }
 
 #[derive(Debug)]
@@ -49,24 +50,24 @@ const SHORT_TIMES: std::ops::RangeInclusive<i64> = 1..=99_999_999;
 
 impl Repertoire {
     /// What can be played when these commands are known, and the peer has this version.
-    pub fn new(known: &dyn Fn(&str) -> bool, version: Version) -> Self {
-        let part = |line: &Line| Part {
-            line: *line,
-            pieces: read(line.shape, version),
-            timed: ["seconds", "ms", "at", "at-ms"]
-                .iter()
-                .any(|kind| line.shape.split([' ', '|', ']', '}']).any(|word| word == *kind)),
+    pub fn new(known: &dyn Fn(&str) -> bool, version: Version, manners: Manners) -> Self {
+        let part = |line: &Line| {
+            let words: Vec<&str> = line.shape.split([' ', '|', ']', '}']).collect();
+            let timed = ["seconds", "ms", "at", "at-ms"].iter().any(|kind| words.contains(kind));
+            Some(Part { line: *line, pieces: read(line.shape, version)?, timed })
         };
+        let wild = manners == Manners::Wild;
         let families = FAMILIES.iter().map(|family| {
-            let lines = family.lines.iter().filter(|line| known(&line.command()));
-            (*family, lines.map(part).collect::<Vec<_>>())
+            let may = |line: &&Line| known(&line.command()) && (wild || line.care != Care::Wild);
+            let lines = family.lines.iter().filter(may);
+            (*family, lines.filter_map(part).collect::<Vec<_>>())
         });
-        Self { families: families.filter(|(_, parts)| !parts.is_empty()).collect() }
+        Self { families: families.filter(|(_, parts)| !parts.is_empty()).collect(), manners }
     }
 
     /// The commands of a round.
     pub fn plan(&self, seed: u64) -> Vec<Step> {
-        let mut dice = Dice::new(seed);
+        let mut dice = Dice::new(seed, self.manners);
         let kinds: Vec<usize> = (0..self.families.len())
             .filter(|at| self.families[*at].0.role == Role::Values)
             .collect();
@@ -131,7 +132,7 @@ impl Part {
     fn step(&self, dice: &mut Dice) -> Step {
         let Line { policy, care, .. } = self.line;
         let mut step = Step { words: draw(&self.pieces, dice), policy, care };
-        if care == Care::None && dice.one_in(WRONG) {
+        if matches!(care, Care::None | Care::Wild) && dice.oddly(WRONG) {
             for _ in 0..=usize::from(dice.one_in(4)) {
                 make_wrong(&mut step.words, dice);
             }
@@ -178,7 +179,7 @@ fn lengthen(word: &mut Vec<u8>) {
 
 #[test]
 fn every_shape_can_be_read_and_no_time_is_short() {
-    let repertoire = Repertoire::new(&|_| true, (9, 1));
+    let repertoire = Repertoire::new(&|_| true, (9, 1), Manners::Wild);
     let count: usize = repertoire.families.iter().map(|(_, parts)| parts.len()).sum();
     assert_eq!(count, FAMILIES.iter().map(|family| family.lines.len()).sum::<usize>());
     for seed in 0..300 {
@@ -196,7 +197,7 @@ fn every_shape_can_be_read_and_no_time_is_short() {
 
 #[test]
 fn the_same_seed_gives_the_same_round() {
-    let repertoire = Repertoire::new(&|_| true, (9, 1));
+    let repertoire = Repertoire::new(&|_| true, (9, 1), Manners::Wild);
     let words =
         |seed| -> Vec<Words> { repertoire.plan(seed).into_iter().map(|step| step.words).collect() };
     assert_eq!(words(7), words(7));

@@ -32,6 +32,14 @@ pub fn transcript(difference: &Difference, title: &str, protocol: Protocol, name
     text
 }
 
+/// The command that is answered differently, and the kinds of both replies.
+pub fn kind(difference: &Difference) -> (Vec<u8>, Option<char>, Option<char>) {
+    let last = difference.after.last().or(difference.steps.last());
+    let (step, reply) = last.expect("something was asked");
+    let name = step.words[0].to_ascii_uppercase();
+    (name, reply.head().chars().next(), difference.instead.chars().next())
+}
+
 /// What tells one difference from another: the command, and how replies differ.
 pub fn gist(difference: &Difference) -> String {
     let last = difference.after.last().or(difference.steps.last());

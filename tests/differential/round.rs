@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 
 use crate::client::Reply;
-use crate::compare::{Errors, first_difference};
+use crate::compare::first_difference;
 use crate::families::{Care, MILLISECONDS, Policy};
 use crate::plan::Step;
 use crate::shapes::Words;
 use crate::sides::{Protocol, Side, ask_all, fresh};
+use crate::words::Manners;
 
 /// All servers, and what holds for every round.
 #[derive(Debug)]
 pub struct Arena {
     /// The peer is the last.
     pub sides: Vec<Side>,
-    pub errors: Errors,
+    pub manners: Manners,
     /// Sent before each round, so that settings are what they were.
     pub settings: Vec<Words>,
     /// Whether all know HPTTL.
@@ -95,7 +96,9 @@ impl Arena {
             looks.push(select(db));
             for key in keys {
                 looks.push(asking(&[b"TYPE", key], Policy::Exact));
-                looks.push(asking(&[b"OBJECT", b"ENCODING", key], Policy::Exact));
+                if self.manners == Manners::Wild {
+                    looks.push(asking(&[b"OBJECT", b"ENCODING", key], Policy::Exact));
+                }
                 looks.push(asking(&[b"PTTL", key], Policy::Near(MILLISECONDS)));
             }
         }
@@ -166,7 +169,7 @@ impl Arena {
             panic!("{}: {why}: {last:?}", self.sides.last().expect("the peer").name);
         }
         for (side, ours) in answers.into_iter().enumerate() {
-            let found = first_difference(steps, &ours.replies, &theirs.replies, self.errors);
+            let found = first_difference(steps, &ours.replies, &theirs.replies, self.manners);
             let Some(at) = found else { continue };
             let instead = match ours.replies.get(at) {
                 Some(reply) => reply.lines().join("\n"),

@@ -8,8 +8,8 @@
 //! key...              one to four times
 //! #(key value)        a number, then as often what follows it
 //! {[GET] [NX|XX]}     all of these in any order
-//! IFEQ@8.1            a word that peers before this version do not know: the choice it stands in
-//!                     is left out for them
+//! IFEQ@8.1            a word that peers before this version do not know or take otherwise: the
+//!                     choice it stands in, or the whole line, is left out for them
 //! ```
 
 use crate::words::{Dice, KINDS, Kind};
@@ -33,16 +33,16 @@ pub enum Piece {
 /// A request: its name and arguments.
 pub type Words = Vec<Vec<u8>>;
 
-/// What `shape` says, for a peer of this version.
-pub fn read(shape: &str, version: Version) -> Vec<Piece> {
+/// What `shape` says, for a peer of this version; `None` if it knows nothing of it.
+pub fn read(shape: &str, version: Version) -> Option<Vec<Piece>> {
     let spaced = ["[", "]", "(", ")", "{", "}", "|", "#", "..."]
         .iter()
         .fold(shape.to_string(), |text, sign| text.replace(sign, &format!(" {sign} ")));
     let mut reader = Reader { shape, tokens: spaced.split_whitespace().collect(), at: 0, version };
     let mut alternatives = reader.alternatives();
     assert!(reader.at == reader.tokens.len(), "{shape}: too many brackets");
-    assert!(alternatives.len() == 1, "{shape}: alternatives stand between brackets");
-    alternatives.remove(0)
+    assert!(alternatives.len() <= 1, "{shape}: alternatives stand between brackets");
+    alternatives.pop()
 }
 
 /// A request of this shape.
@@ -75,7 +75,10 @@ impl<'a> Reader<'a> {
                 }
                 let word = token.split_once('@');
                 known &= word.is_none_or(|(_, since)| self.knows(since));
-                pieces.push(self.piece());
+                match self.piece() {
+                    Some(piece) => pieces.push(piece),
+                    None => known = false,
+                }
             }
             if known {
                 alternatives.push(pieces);
@@ -87,19 +90,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn piece(&mut self) -> Piece {
+    /// The next piece; `None` if nothing of it is known.
+    fn piece(&mut self) -> Option<Piece> {
         let token = self.peek().unwrap_or_else(|| panic!("{}: ends too early", self.shape));
         self.at += 1;
         let piece = match token {
-            "[" => Piece::Optional(self.closed("]")),
-            "(" => Piece::OneOf(self.closed(")")),
-            "{" => Piece::Shuffled(self.closed("}").concat()),
-            "#" => Piece::Counted(Box::new(self.piece())),
-            word => self.word(word),
+            "[" => Some(Piece::Optional(self.closed("]"))),
+            "(" => Some(self.closed(")")).filter(|some| !some.is_empty()).map(Piece::OneOf),
+            "{" => self.closed("}").pop().map(Piece::Shuffled),
+            "#" => self.piece().map(|piece| Piece::Counted(Box::new(piece))),
+            word => Some(self.word(word)),
         };
         if self.peek() == Some("...") {
             self.at += 1;
-            return Piece::Repeated(Box::new(piece));
+            return piece.map(|piece| Piece::Repeated(Box::new(piece)));
         }
         piece
     }
@@ -160,9 +164,9 @@ fn push(piece: &Piece, dice: &mut Dice, words: &mut Words) {
 
 #[test]
 fn requests_have_their_shape() {
-    let mut dice = Dice::new(1);
+    let mut dice = Dice::new(1, crate::words::Manners::Wild);
     let mut check = |shape: &str, version: Version, expected: &[&str]| {
-        let pieces = read(shape, version);
+        let pieces = read(shape, version).expect(shape);
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..300 {
             let words = draw(&pieces, &mut dice).join(&b' ').to_ascii_uppercase();
@@ -174,6 +178,9 @@ fn requests_have_their_shape() {
     check("(A|B)", (9, 1), &["A", "B"]);
     check("A [B@9.1|C]", (9, 0), &["A", "A C"]);
     check("A [B@9.1]", (9, 0), &["A"]);
+    assert!(read("A@9.1 B", (9, 0)).is_none());
+    assert!(read("A {B C@9.1}", (9, 0)).is_none());
+    assert!(read("A (B@9.1)", (9, 0)).is_none());
     check("A {B C}", (9, 1), &["A B C", "A C B"]);
     check("A...", (9, 1), &["A", "A A", "A A A", "A A A A"]);
     check("#(A B)", (9, 1), &["1 A B", "2 A B A B", "3 A B A B A B", "4 A B A B A B A B"]);

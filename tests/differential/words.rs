@@ -5,10 +5,20 @@ use shards::base::random::Random;
 /// The keys of a round: over all slots, two of them in one, with names that are no text.
 pub const KEYS: [&[u8]; 8] = [b"a", b"b", b"c", b"d", b"e", b"{b}x", b"k\0\xff\r\n", b""];
 
+/// How odd arguments may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manners {
+    /// As odd as it gets.
+    Wild,
+    /// As users mean them: servers of another age differ in what is odd.
+    Tame,
+}
+
 /// Chance, and what a round has decided beforehand.
 #[derive(Debug)]
 pub struct Dice {
     random: Random,
+    pub manners: Manners,
     /// For each key the number of the family that mostly uses it.
     homes: [usize; KEYS.len()],
     /// The family whose turn it is.
@@ -37,7 +47,7 @@ pub const KINDS: &[Kind] = &[
     kind("float", float),
     kind("bit", |dice| dice.edgy(&[b"0", b"1"], &[b"2", b"-1", b"x", b""])),
     kind("index", index),
-    kind("count", |dice| if dice.one_in(12) { int(dice) } else { number(dice.below(6)) }),
+    kind("count", |dice| if dice.oddly(12) { int(dice) } else { number(dice.below(6)) }),
     kind("offset", |dice| offset(dice, &[b"1048575", b"1048576"])),
     kind("bit-offset", |dice| offset(dice, &[b"8388607", b"8388608", b"8388600"])),
     kind("field-offset", |dice| {
@@ -183,8 +193,8 @@ const ODD_FLOATS: &[&[u8]] = &[
 
 impl Dice {
     /// Dice that fall the same way for the same seed.
-    pub fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), homes: [0; KEYS.len()], family: 0, entries: 0 }
+    pub fn new(seed: u64, manners: Manners) -> Self {
+        Self { random: Random::new(seed), manners, homes: [0; KEYS.len()], family: 0, entries: 0 }
     }
 
     /// Lets each key belong to one of these families.
@@ -216,9 +226,14 @@ impl Dice {
         &choices[self.below(choices.len())]
     }
 
+    /// True once in so many times if odd things may come.
+    pub fn oddly(&mut self, times: usize) -> bool {
+        self.manners == Manners::Wild && self.one_in(times)
+    }
+
     /// Mostly one of the first.
     fn edgy(&mut self, usual: &[&[u8]], edges: &[&[u8]]) -> Vec<u8> {
-        let from = if self.one_in(8) { edges } else { usual };
+        let from = if self.oddly(8) { edges } else { usual };
         self.pick(from).to_vec()
     }
 
@@ -274,6 +289,7 @@ fn key(dice: &mut Dice) -> Vec<u8> {
 fn value(dice: &mut Dice) -> Vec<u8> {
     match dice.below(12) {
         0..3 => small(dice),
+        5 | 6 if dice.manners == Manners::Tame => text(dice),
         3 => int(dice),
         4 => float(dice),
         5 => dice.pick(NO_INTS).to_vec(),
@@ -304,6 +320,7 @@ fn small(dice: &mut Dice) -> Vec<u8> {
 
 fn int(dice: &mut Dice) -> Vec<u8> {
     match dice.below(8) {
+        _ if dice.manners == Manners::Tame => small(dice),
         0..5 => small(dice),
         5 => dice.pick(NO_INTS).to_vec(),
         _ => dice.pick(INTS).to_vec(),
@@ -313,6 +330,8 @@ fn int(dice: &mut Dice) -> Vec<u8> {
 fn float(dice: &mut Dice) -> Vec<u8> {
     match dice.below(8) {
         0..2 => small(dice),
+        // Older servers print digits that say nothing of numbers that are no sums of halves.
+        _ if dice.manners == Manners::Tame => [small(dice), b".5".to_vec()].concat(),
         2 => dice.pick(ODD_FLOATS).to_vec(),
         3 => dice.pick(NO_INTS).to_vec(),
         4 => {
@@ -324,7 +343,7 @@ fn float(dice: &mut Dice) -> Vec<u8> {
 }
 
 fn index(dice: &mut Dice) -> Vec<u8> {
-    if dice.one_in(8) {
+    if dice.oddly(8) {
         return int(dice);
     }
     let places = dice.below(24);
@@ -334,6 +353,7 @@ fn index(dice: &mut Dice) -> Vec<u8> {
 /// An offset into a string; `edges` lie about the end of the longest string there may be.
 fn offset(dice: &mut Dice, edges: &[&[u8]]) -> Vec<u8> {
     match dice.below(400) {
+        0..16 if dice.manners == Manners::Tame => number(dice.below(7)),
         0 => dice.pick(edges).to_vec(),
         1..8 => dice.pick(NO_INTS).to_vec(),
         8..16 => {
@@ -347,7 +367,7 @@ fn offset(dice: &mut Dice, edges: &[&[u8]]) -> Vec<u8> {
 fn field_type(dice: &mut Dice) -> Vec<u8> {
     let edges: [&[u8]; 10] =
         [b"u63", b"i64", b"u64", b"i65", b"u0", b"i0", b"x8", b"u", b"", b"i-1"];
-    if dice.one_in(6) {
+    if dice.oddly(6) {
         return dice.pick(&edges).to_vec();
     }
     let sign = dice.pick(b"ui");
@@ -358,6 +378,7 @@ fn field_type(dice: &mut Dice) -> Vec<u8> {
 /// so close that it mattered which of two commands came a little later.
 fn time(dice: &mut Dice, from: u64, more: u64) -> Vec<u8> {
     match dice.below(12) {
+        _ if dice.manners == Manners::Tame => (from + dice.random.below(more)).to_string().into(),
         0 => dice.pick(&["0", "-1", "-1000000", "-9223372036854775808"]).as_bytes().to_vec(),
         1 => dice
             .pick(&["9223372036854775807", "9223372036854775", "9223372036854776"])
@@ -378,6 +399,7 @@ fn member(dice: &mut Dice, letters: &[u8]) -> Vec<u8> {
 
 fn score_bound(dice: &mut Dice) -> Vec<u8> {
     let bound = match dice.below(8) {
+        0..2 if dice.manners == Manners::Tame => b"-inf".to_vec(),
         0 => return dice.pick(&["-inf", "+inf", "(inf", "nan", "(", ""]).as_bytes().to_vec(),
         1 => float(dice),
         _ => small(dice),
@@ -389,7 +411,9 @@ fn lex_bound(dice: &mut Dice) -> Vec<u8> {
     match dice.below(10) {
         0..2 => b"-".to_vec(),
         2..4 => b"+".to_vec(),
-        4 => dice.pick(&["", "m", "(", "[", "-x"]).as_bytes().to_vec(),
+        4 if dice.manners == Manners::Wild => {
+            dice.pick(&["", "m", "(", "[", "-x"]).as_bytes().to_vec()
+        }
         place => {
             let sign: &[u8] = if place % 2 == 0 { b"[" } else { b"(" };
             [sign, &member(dice, b"mnopqrstuvwx")].concat()
@@ -412,7 +436,7 @@ fn id(dice: &mut Dice) -> Vec<u8> {
         b"(1-1",
         b"1-x",
     ];
-    if dice.one_in(4) {
+    if dice.oddly(4) {
         return dice.pick(&edges).to_vec();
     }
     let (ms, number) = (dice.below(12), dice.below(3));
@@ -421,7 +445,7 @@ fn id(dice: &mut Dice) -> Vec<u8> {
 
 /// An id that is mostly larger than all before. Never `*`, which is the clock's.
 fn new_id(dice: &mut Dice) -> Vec<u8> {
-    if dice.one_in(6) {
+    if dice.oddly(6) {
         return id(dice);
     }
     dice.entries += dice.below(2);

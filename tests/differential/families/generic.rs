@@ -1,6 +1,8 @@
 //! Keys of any type.
 
-use super::{Family, Line, MILLISECONDS, Role, SECONDS, alike, exact, near, steady, unordered};
+use super::{
+    Family, Line, MILLISECONDS, Role, SECONDS, alike, exact, near, steady, unordered, wild,
+};
 
 pub const GENERIC: Family = Family { role: Role::Always(25), lines: LINES };
 
@@ -15,9 +17,9 @@ const LINES: &[Line] = &[
     near("EXPIRETIME key", SECONDS),
     unordered("KEYS pattern"),
     exact("MOVE key db"),
-    exact("OBJECT ENCODING key"),
+    wild(exact("OBJECT ENCODING key")),
     exact("OBJECT FREQ key"),
-    near("OBJECT IDLETIME key", SECONDS),
+    wild(near("OBJECT IDLETIME key", SECONDS)),
     alike("OBJECT REFCOUNT key", "Valkey shares small numbers, Keylane nothing"),
     exact("PERSIST key"),
     exact("PEXPIRE key ms {[NX|XX] [GT|LT]}"),
@@ -29,17 +31,18 @@ const LINES: &[Line] = &[
     exact("RENAMENX key key"),
     // What one call gives is each server's own; `round.rs` compares what all together give.
     alike("SCAN 0 COUNT 1000", OWN_CURSORS),
-    alike("SCAN int {[MATCH pattern] [COUNT count] [TYPE type-name]}", OWN_CURSORS),
+    wild(alike("SCAN int {[MATCH pattern] [COUNT count] [TYPE type-name]}", OWN_CURSORS)),
     // Equal weights are told apart by their elements, but not with both BY and ALPHA; and without
     // any sorting a set comes as it lies.
+    steady(exact("SORT key {[LIMIT count index] [ASC|DESC] ALPHA [GET get-pattern] [STORE key]}")),
+    steady(exact("SORT@8.0 key {[LIMIT count index] [DESC] [STORE key]}")),
     steady(exact(
-        "SORT key {[LIMIT index index] [ASC|DESC] [ALPHA] [GET get-pattern] [STORE key]}",
+        "SORT@8.0 key {BY by-pattern [LIMIT count index] [DESC] [GET get-pattern]... [STORE key]}",
     )),
     steady(exact(
-        "SORT key {BY by-pattern [LIMIT index index] [DESC] [GET get-pattern]... [STORE key]}",
+        "SORT_RO@8.0 key {[BY by-pattern] [LIMIT count index] [GET get-pattern]... [DESC]}",
     )),
-    steady(exact("SORT_RO key {[BY by-pattern] [LIMIT index index] [GET get-pattern]... [DESC]}")),
-    steady(exact("SORT_RO key {[LIMIT index index] [GET get-pattern]... [DESC] ALPHA}")),
+    steady(exact("SORT_RO key {[LIMIT count index] [GET get-pattern]... [DESC] ALPHA}")),
     steady(unordered("SORT key {BY NOSORT [ALPHA] [DESC] [GET get-pattern]}")),
     exact("SORT key (LIMIT int|BY|GET|STORE|NOSUCHWORD|LIMIT int int int)"),
     steady(exact("SORT_RO key (STORE key|LIMIT|NOSUCHWORD)")),
@@ -47,6 +50,6 @@ const LINES: &[Line] = &[
     near("TTL key", SECONDS),
     exact("TYPE key"),
     exact("UNLINK key..."),
-    exact("NOSUCHCOMMAND key value..."),
+    wild(exact("NOSUCHCOMMAND key value...")),
     exact("OBJECT NOSUCHCOMMAND key"),
 ];

@@ -13,11 +13,11 @@ const LINES: &[Line] = &[
     exact("GEOPOS key member..."),
     exact(
         "GEORADIUS key longitude latitude radius unit {[WITHCOORD] [WITHDIST] [WITHHASH] \
-         [COUNT count|COUNT count ANY] [ASC|DESC] [STORE key|STOREDIST key]}",
+         [COUNT count|COUNT count ANY] [ASC|DESC] [STORE key|STOREDIST@8.0 key]}",
     ),
     exact(
         "GEORADIUSBYMEMBER key member radius unit {[WITHCOORD] [WITHDIST] [WITHHASH] \
-         [COUNT count|COUNT count ANY] [ASC|DESC] [STORE key|STOREDIST key]}",
+         [COUNT count|COUNT count ANY] [ASC|DESC] [STORE key|STOREDIST@8.0 key]}",
     ),
     exact(
         "GEORADIUSBYMEMBER_RO key member radius unit {[WITHCOORD] [WITHDIST] [WITHHASH] \
@@ -34,6 +34,6 @@ const LINES: &[Line] = &[
     ),
     exact(
         "GEOSEARCHSTORE key key {(FROMMEMBER member|FROMLONLAT longitude latitude) \
-         (BYRADIUS radius unit|BYBOX radius radius unit) [ASC|DESC] [COUNT count] [STOREDIST]}",
+         (BYRADIUS radius unit|BYBOX radius radius unit) [ASC|DESC] [COUNT count] [STOREDIST@8.0]}",
     ),
 ];

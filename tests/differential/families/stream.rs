@@ -12,9 +12,9 @@ const LINES: &[Line] = &[
         "XADD key [NOMKSTREAM] [MAXLEN count|MAXLEN = count|MAXLEN ~ count|MAXLEN ~ 0 LIMIT count|\
          MINID id|MINID = id|MINID ~ id] new-id (field value)...",
     ),
-    steady(exact("XAUTOCLAIM key group consumer 0 id {[COUNT count] [JUSTID]}")),
+    steady(exact("XAUTOCLAIM@7.2 key group consumer 0 id {[COUNT count] [JUSTID]}")),
     steady(exact(
-        "XCLAIM key group consumer 0 id... \
+        "XCLAIM@7.2 key group consumer 0 id... \
          {[IDLE ms] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID id]}",
     )),
     exact("XDEL key id..."),
@@ -24,10 +24,10 @@ const LINES: &[Line] = &[
     exact("XGROUP DELCONSUMER key group consumer"),
     exact("XGROUP DESTROY key group"),
     exact("XGROUP SETID key group id [ENTRIESREAD index]"),
-    near("XINFO CONSUMERS key group", MILLISECONDS),
+    near("XINFO CONSUMERS@7.2 key group", MILLISECONDS),
     exact("XINFO GROUPS key"),
     exact("XINFO STREAM key"),
-    near("XINFO STREAM key FULL [COUNT count]", i64::MAX),
+    near("XINFO STREAM key FULL@7.2 [COUNT count]", i64::MAX),
     exact("XLEN key"),
     exact("XPENDING key group"),
     steady(near("XPENDING key group [IDLE 0] id id count [consumer]", MILLISECONDS)),
@@ -35,9 +35,9 @@ const LINES: &[Line] = &[
     exact("XRANGE key - + [COUNT count]"),
     blocking(exact("XREAD [COUNT count] [BLOCK 1] STREAMS key id")),
     exact("XREAD [COUNT count] STREAMS key key id id"),
-    exact("XREADGROUP GROUP group consumer [COUNT count] [NOACK] STREAMS key (>|id)"),
-    exact("XREADGROUP GROUP group consumer STREAMS key key > >"),
+    exact("XREADGROUP@7.2 GROUP group consumer [COUNT count] [NOACK] STREAMS key (>|id)"),
+    exact("XREADGROUP@7.2 GROUP group consumer STREAMS key key > >"),
     exact("XREVRANGE key id id [COUNT count]"),
-    exact("XSETID key id {[ENTRIESADDED index] [MAXDELETEDID id]}"),
+    exact("XSETID@8.0 key id {[ENTRIESADDED index] [MAXDELETEDID id]}"),
     exact("XTRIM key (MAXLEN|MINID) [=|~] count [LIMIT count]"),
 ];

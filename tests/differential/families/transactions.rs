@@ -1,15 +1,15 @@
 //! Transactions, as commands that come at any time; most are made whole by `plan.rs`.
 
-use super::{Family, Line, Role, exact};
+use super::{Family, Line, Role, exact, wild};
 
 pub const TRANSACTIONS: Family = Family { role: Role::Always(3), lines: LINES };
 
 const LINES: &[Line] = &[
-    exact("DISCARD"),
-    exact("EXEC"),
-    exact("EXEC"),
-    exact("MULTI"),
+    wild(exact("DISCARD")),
+    wild(exact("EXEC")),
+    wild(exact("EXEC")),
+    wild(exact("MULTI")),
     exact("UNWATCH"),
-    exact("WATCH key..."),
-    exact("WATCH key..."),
+    wild(exact("WATCH key...")),
+    wild(exact("WATCH key...")),
 ];
