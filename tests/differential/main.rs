@@ -32,7 +32,7 @@ use client::Reply;
 use families::{Care, FAMILIES, Line, Policy};
 use plan::{Repertoire, Step};
 use round::{Arena, Difference};
-use servers::{setting, start_peer};
+use servers::{REFERENCE, setting, start_peer};
 use shapes::Words;
 use sides::{Protocol, Side};
 use words::Manners;
@@ -41,8 +41,6 @@ use words::Manners;
 const SECONDS: u64 = 20;
 /// After so many different failures it ends.
 const FAILURES_MAX: usize = 5;
-/// Only this version is promised to be equal in all that is odd.
-const REFERENCE: &str = "Valkey 9.1.";
 /// Longest string: short enough that its end is within reach.
 const LONGEST: &str = "1mb";
 /// Settings that are small in every other round, so that values outgrow their encodings.
@@ -96,7 +94,10 @@ fn keylane_says_what_its_peer_says() {
         }
     }
     let seconds = limits.start.elapsed().as_secs_f64();
-    say(&format!("SEED={seed}: {rounds} rounds, {commands} commands in {seconds:.1} s"));
+    let refused = 100 * arena.refused / commands.max(1);
+    say(&format!(
+        "SEED={seed}: {rounds} rounds, {commands} commands in {seconds:.1} s; {refused} % refused"
+    ));
     let failures: Vec<String> = failures.into_values().collect();
     assert!(failures.is_empty(), "\n\n{}", failures.join("\n"));
 }
@@ -126,7 +127,7 @@ impl Limits {
 /// of encodings small.
 fn prepare(mut sides: Vec<Side>, mut peer: Side) -> (Arena, Repertoire, Words) {
     let (name, version) = peer.version();
-    let (manners, how) = if name.starts_with(REFERENCE) {
+    let (manners, how) = if name.starts_with(&format!("Valkey {REFERENCE}")) {
         (Manners::Wild, "word for word")
     } else {
         (Manners::Tame, "by their codes, and nothing odd is asked")
@@ -156,7 +157,7 @@ fn prepare(mut sides: Vec<Side>, mut peer: Side) -> (Arena, Repertoire, Words) {
     let repertoire = Repertoire::new(&knows, version, manners);
     let fields_expire = knows("hpttl");
     let (settings, small) = limits(&mut sides);
-    (Arena { sides, manners, settings, fields_expire }, repertoire, small)
+    (Arena { sides, manners, settings, fields_expire, refused: 0 }, repertoire, small)
 }
 
 /// What sets the limits of encodings as they are now, and what makes them small: those that all

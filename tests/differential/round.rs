@@ -20,6 +20,8 @@ pub struct Arena {
     pub settings: Vec<Words>,
     /// Whether all know HPTTL.
     pub fields_expire: bool,
+    /// How many commands were answered with an error so far.
+    pub refused: usize,
 }
 
 /// Where a side and the peer differ.
@@ -71,6 +73,7 @@ impl Arena {
         before.push(vec![b"FLUSHALL".to_vec()]);
         before.extend(self.settings.iter().cloned());
         let replies = self.ask(&before, steps)?;
+        self.refused += replies.iter().filter(|reply| matches!(reply, Reply::Error(_))).count();
         let told: Vec<(Step, Reply)> = steps.iter().cloned().zip(replies).collect();
         self.look_behind(steps, protocol).map_err(|mut difference| {
             difference.after = std::mem::replace(&mut difference.steps, told);

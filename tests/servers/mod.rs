@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use crate::client::{Client, Reply};
 
+/// The Valkey whose answers ours are to be.
+pub const REFERENCE: &str = "9.1.";
+
 /// A server that was started here; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -109,6 +112,11 @@ fn free_port() -> u16 {
 }
 
 impl Server {
+    /// Whether it is the Valkey whose answers ours are to be, and not one of another age.
+    pub fn is_reference(&self) -> bool {
+        self.name.contains(&format!("Valkey server v={REFERENCE}"))
+    }
+
     /// Its process's number.
     pub fn pid(&self) -> u32 {
         self.process.id()
