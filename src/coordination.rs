@@ -30,4 +30,7 @@ pub mod query;
 pub mod router;
 pub mod samples;
 pub mod subscribing;
+pub mod tracker;
+pub mod tracking;
+pub mod tracking_command;
 pub mod transaction;

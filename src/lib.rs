@@ -3,6 +3,7 @@
 pub mod version;
 pub mod config;
 pub mod pubsub;
+pub mod tracking;
 pub mod reactor;
 pub mod log;
 pub mod process;

@@ -66,6 +66,7 @@ const PACKAGES: &[Package] = &[
             floor("version", &[]),
             floor("config", &[]),
             floor("pubsub", &[]),
+            floor("tracking", &[]),
             floor("reactor", &[]),
             floor("log", &["reactor"]),
             floor("process", &["reactor", "log"]),

@@ -46,6 +46,36 @@ pub struct Event {
     pub key: Vec<u8>,
 }
 
+/// Something that concerns clients which keep copies of keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A client has read a key and may keep what it got.
+    Read {
+        /// The client.
+        reader: Reader,
+        /// The key.
+        key: Vec<u8>,
+    },
+    /// A key has changed.
+    Changed {
+        /// The id of the client that changed it; 0 if it changed by itself.
+        by: u64,
+        /// The key.
+        key: Vec<u8>,
+    },
+    /// A database was emptied.
+    Emptied,
+}
+
+/// A client as another shard knows it: the engine only passes it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reader {
+    /// The shard that has its connection.
+    pub home: u16,
+    /// What that shard knows it by.
+    pub client: u64,
+}
+
 /// A command as the log keeps it: its database and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
@@ -82,6 +112,12 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// The log: what `Shard::execute` appended, in order.
     pub log: Vec<LogEntry>,
+    /// Whether anybody may keep copies of keys, so that `notes` are wanted.
+    pub keeps_notes: bool,
+    /// The id of the client for whom commands run.
+    pub author: u64,
+    /// What concerns those who keep copies of keys, in order.
+    pub notes: Vec<Note>,
     /// Whether `touched` is wanted: the keyspace is on loan and its watchers are elsewhere.
     pub keeps_touched: bool,
     /// Keys changed, as (database, key hash), when `keeps_touched`.

@@ -166,7 +166,6 @@ const SUPERVISOR: &str = "the server stays in the foreground, so that a supervis
 const SYSLOG: &str = "the log goes to standard output or `logfile`";
 const THREADS: &str = "each shard has one thread of its own; see shards and shard-cpus";
 const TLS: &str = "there is no TLS yet";
-const TRACKING: &str = "keys are not tracked for clients yet";
 const TYPES: &str = "the type that it tunes does not exist yet";
 const USERS: &str = "there are no users but the default one yet; see requirepass";
 
@@ -311,7 +310,6 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("lua-time-limit", "5000", SCRIPTS),
     ignored("lua-enable-deprecated-api", "no", SCRIPTS).exact(),
     ignored("lua-enable-insecure-api", "no", SCRIPTS).exact(),
-    ignored("tracking-table-max-keys", "1000000", TRACKING),
     ignored("locale-collate", "", TYPES),
     ignored("io-threads", "1", THREADS),
     ignored("prefetch-batch-max-size", "16", THREADS),

@@ -101,6 +101,8 @@ impl Core {
                 clients().map(|c| query(c)).max().unwrap_or(0),
                 clients().map(|c| out(c)).max().unwrap_or(0),
             ),
+            trackers: self.copies.trackers as u64,
+            tracked: (self.copies.table.len() as u64, self.copies.table.readers() as u64),
             listening: clients().filter(|client| client.subscriptions.is_some()).count() as u64,
             names: Kind::ALL.map(|kind| self.pubsub.interest.len(kind) as u64),
             watching: (

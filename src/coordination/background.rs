@@ -48,6 +48,7 @@ impl Core {
     /// What is due some times a second: timeouts of clients, the end of a pause.
     pub fn tick(&mut self) {
         let now = self.node.now;
+        self.tell_those_who_wait();
         self.samples.take(&self.counters, now);
         if self.pause.is_some_and(|pause| pause.millis <= now.millis_since(pause.since)) {
             self.end_pause();

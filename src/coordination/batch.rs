@@ -52,6 +52,8 @@ pub struct Passport {
     pub no_touch: bool,
     /// Whether it is connected from this machine.
     pub local: bool,
+    /// Whether it is told when keys change that it reads.
+    pub reads: bool,
 }
 
 /// Requests of one client that travel together. A client has at most one batch under way, so its

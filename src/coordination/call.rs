@@ -60,7 +60,7 @@ pub enum Step {
     Quit,
 }
 
-/// The commands about channels that concern other clients.
+/// The commands about channels, and about changed keys, that concern other clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PubSubStep {
     /// SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE
@@ -69,6 +69,8 @@ pub enum PubSubStep {
     Unsubscribe(Kind),
     /// PUBLISH, SPUBLISH
     Publish(Kind),
+    /// CLIENT TRACKING
+    Track,
 }
 
 /// What routing needs to know of a command's keys.

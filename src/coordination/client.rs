@@ -8,6 +8,8 @@ use shards::resp::reply::Protocol;
 use crate::config::output_limits::{OutputLimit, OutputLimits};
 use crate::coordination::batch::{Parsed, Passport};
 use crate::coordination::subscribing::Changes;
+use crate::coordination::tracker::{Caching, Tracker};
+use crate::coordination::tracking_command::Found;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::subscriptions::Subscriptions;
 use crate::reactor::clock::Monotonic;
@@ -58,6 +60,14 @@ pub struct Client {
     pub held: Vec<u8>,
     /// All messages wait so: its subscriptions are not confirmed yet.
     pub holds_pushes: bool,
+    /// How it is told of stale copies, if it is.
+    pub tracker: Option<Box<Tracker>>,
+    /// What it is to be told of stale copies behind the replies of the batch that is under way.
+    pub stale: Vec<u8>,
+    /// How much of `stale` it has been told already, and will be again.
+    pub stale_told: usize,
+    /// A client that was looked for, for the request that is next.
+    pub(super) found: Option<Found>,
     /// Figures for CLIENT LIST.
     pub figures: Figures,
     /// Since when its replies exceed the soft limit.
@@ -183,6 +193,10 @@ impl Client {
             subscriptions: None,
             held: Vec::new(),
             holds_pushes: false,
+            tracker: None,
+            stale: Vec::new(),
+            stale_told: 0,
+            found: None,
             figures: Figures {
                 connected: now,
                 active: now,
@@ -199,7 +213,8 @@ impl Client {
     #[inline]
     pub fn passport(&self) -> Passport {
         let Session { db, protocol, no_touch, .. } = self.session;
-        Passport { db, protocol, no_touch, local: self.from_here }
+        let reads = self.tracker.as_ref().is_some_and(|tracker| tracker.reads());
+        Passport { db, protocol, no_touch, local: self.from_here, reads }
     }
 
     /// Whether its requests are looked at one by one, because what one does decides what becomes
@@ -210,6 +225,7 @@ impl Client {
             || self.session.reply != ReplyMode::On
             || !self.session.authenticated
             || self.only_listens()
+            || self.tracker.as_ref().is_some_and(|tracker| tracker.caching != Caching::Not)
     }
 
     /// Whether it may do little more than change its subscriptions: what it is sent could not be
@@ -236,7 +252,7 @@ impl Client {
 
     /// Bytes of replies it has not been given.
     pub fn unsent(&self) -> usize {
-        self.out.len() + self.held.len() + self.sending
+        self.out.len() + self.held.len() + self.stale.len() + self.sending
     }
 
     /// How many subscriptions of a kind it has.

@@ -9,7 +9,9 @@ use crate::config::table::Config;
 use crate::coordination::batch::Parsed;
 use crate::coordination::client::{Client, Multi};
 use crate::coordination::node::Node;
+use crate::coordination::tracker::Tracker;
 use crate::pubsub::kind::Kind;
+use crate::tracking::options::Mode;
 
 /// An end of a connection as text: that of a unix socket is its path and `:0`.
 pub fn address(address: Option<SocketAddr>, config: &Config) -> String {
@@ -39,7 +41,7 @@ pub fn line(client: &Client, node: &Node) -> String {
          flags={flags} capa={capa} db={db} sub={sub} psub={psub} ssub={ssub} multi={multi} \
          watch={watch} qbuf={query} qbuf-free={query_free} argv-mem=0 multi-mem={queued} \
          rbs={reply} rbp={reply_used} obl={reply_used} oll=0 omem=0 tot-mem={total} \
-         events={events} cmd={command} user=default redir=-1 resp={resp} lib-name={lib_name} \
+         events={events} cmd={command} user=default redir={redirect} resp={resp} lib-name={lib_name} \
          lib-ver={lib_ver} \
          tot-net-in={bytes_in} tot-net-out={bytes_out} tot-cmds={commands}",
         db = session.db,
@@ -47,6 +49,7 @@ pub fn line(client: &Client, node: &Node) -> String {
         psub = client.listens_to(Kind::Pattern),
         ssub = client.listens_to(Kind::ShardChannel),
         watch = client.watched.len(),
+        redirect = redirect(client),
         query = memory.query,
         query_free = memory.query_free,
         queued = memory.queued,
@@ -63,11 +66,23 @@ pub fn line(client: &Client, node: &Node) -> String {
     )
 }
 
+/// The id of the client that is told of stale copies in its place: 0 if it is told itself, -1 if
+/// nobody is told.
+pub fn redirect(client: &Client) -> i64 {
+    let Some(tracker) = &client.tracker else { return -1 };
+    let id = tracker.redirect.map_or(0, |redirect| redirect.id);
+    i64::try_from(id).expect("ids count connections")
+}
+
 /// One letter for each thing that is special about a client, or `N`.
 pub fn flags(client: &Client) -> String {
+    let tracks = |is: fn(&Tracker) -> bool| client.tracker.as_deref().is_some_and(is);
     let letters = [
         (client.subscriptions.is_some(), 'P'),
         (client.multi.is_some(), 'x'),
+        (tracks(|_| true), 't'),
+        (tracks(|tracker| tracker.broken), 'R'),
+        (tracks(|tracker| matches!(tracker.mode, Mode::Broadcast(_))), 'B'),
         (client.closing, 'c'),
         (client.peer.is_none(), 'U'),
         (client.session.no_evict, 'e'),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use shards::base::random::Random;
 use shards::commands::spec::{Command, Flag};
+use shards::effects::Reader;
 use shards::resp::error::Error;
 use shards::shard::{Request, Shard};
 
@@ -20,6 +21,7 @@ use crate::coordination::node::Node;
 use crate::coordination::publishing::PubSub;
 use crate::coordination::query::SlowEntry;
 use crate::coordination::samples::Samples;
+use crate::coordination::tracking::{Copies, note_reads};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{Monotonic, ticks};
 use crate::reactor::ring::Token;
@@ -109,6 +111,10 @@ pub struct Core {
     pub(super) tick: u64,
     /// Who listens to what.
     pub pubsub: PubSub,
+    /// Who may have copies of its keys.
+    pub copies: Copies,
+    /// The client that is being served, if it is told when keys change that it reads.
+    pub(super) reading: Option<Reader>,
     /// Rates of the last moments.
     pub(super) samples: Samples,
     /// The client for whom commands run, and its home: for the command logs.
@@ -131,9 +137,11 @@ impl Core {
         shard.keyspace.slots = node.slots.range(number);
         let mut visitors = Shard::new(databases, node.seed, random);
         visitors.effects.keeps_touched = true;
+        visitors.effects.keeps_notes = true;
         let counters = Counters::new(node.table.ids, node.config.latency_tracking);
         let samples = Samples::new(node.now);
-        let pubsub = PubSub::new(usize::from(node.slots.shards()));
+        let shards = usize::from(node.slots.shards());
+        let (pubsub, copies) = (PubSub::new(shards), Copies::new(shards));
         let config = Arc::clone(&node.config);
         let mut core = Self {
             shard,
@@ -155,6 +163,8 @@ impl Core {
             visitors,
             tick: 0,
             pubsub,
+            copies,
+            reading: None,
             samples,
             serving: Default::default(),
             unsigned: Vec::new(),
@@ -297,6 +307,9 @@ impl Core {
         }
         let written = out.len();
         let result = self.shard.execute(command, request, out);
+        if let Some(reader) = self.reading {
+            note_reads(&mut self.shard.effects, call, request.args, reader);
+        }
         if let Err(error) = &result {
             self.counters.erred(error);
         }
@@ -408,13 +421,16 @@ impl Core {
             let Some(batch) = self.pubsub.told.pop_front() else { break };
             self.told(batch);
         }
+        if !self.shard.effects.notes.is_empty() {
+            self.settle_notes();
+        }
         self.publish_events(None);
         self.send_messages();
     }
 
     /// Takes back what a transaction borrowed, and ends its claims.
     pub(super) fn release(&mut self, release: Release) {
-        let Release { ticket, entries, dbs, touched, replaced, dirty, events } = release;
+        let Release { ticket, entries, dbs, touched, replaced, dirty, events, notes } = release;
         if let Some(dbs) = dbs {
             self.shard.keyspace.dbs = dbs;
             let lent = std::mem::take(&mut self.lent_watched);
@@ -432,6 +448,7 @@ impl Core {
         }
         self.shard.effects.dirty += dirty;
         self.shard.effects.events.extend(events);
+        self.shard.effects.notes.extend(notes);
         if let Some(ticket) = ticket {
             self.leave(ticket);
         }

@@ -6,6 +6,7 @@
 
 use shards::base::number::parse_u64;
 use shards::commands::spec::{Merge, Spread};
+use shards::effects::Note;
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
@@ -19,6 +20,7 @@ use crate::coordination::locks::Claims;
 use crate::coordination::mailbox::Peer;
 use crate::coordination::publishing::Author;
 use crate::coordination::subscribing::Changes;
+use crate::coordination::tracking::note_reads;
 use crate::coordination::transaction::{self, Footprint, Merged, Transaction};
 use crate::pubsub::kind::Kind;
 
@@ -201,12 +203,18 @@ impl Core {
             PubSubStep::Subscribe(Kind::ShardChannel) => {
                 self.refuse(&NOT_IN_EXEC, &mut batch.replies);
             }
-            PubSubStep::Subscribe(_) | PubSubStep::Unsubscribe(_) => {
+            PubSubStep::Subscribe(_) | PubSubStep::Unsubscribe(_) | PubSubStep::Track => {
                 // A client that is gone has nothing left to listen with.
                 let Some(mut client) = self.take_client(batch.token) else { return };
                 let changes = changes.get_or_insert_default();
                 let replies = &mut batch.replies;
-                self.subscribe_command(&mut client, call, step, args, changes, replies);
+                if step == PubSubStep::Track {
+                    self.track_in_exec(&mut client, call, args, changes, replies);
+                } else {
+                    self.subscribe_command(&mut client, call, step, args, changes, replies);
+                }
+                batch.passport = client.passport();
+                self.serve(batch.home, batch.token, batch.client, batch.passport.reads);
                 self.put_client(client);
             }
         }
@@ -235,11 +243,18 @@ impl Core {
                 let mut reply = Vec::new();
                 for at in 0..transaction.wholes.len() {
                     reply.clear();
+                    let notes = self.visitors.effects.notes.len();
                     self.with_whole(transaction, at, |core| {
                         let request = Self::engine_request(args, passport, (0, 0));
                         // The error is in the reply, and merged with it.
                         let _ = core.visitors.execute(command, request, &mut reply);
                     });
+                    if at != 0 {
+                        // That a database was emptied is said once.
+                        let notes = self.visitors.effects.notes.split_off(notes);
+                        let others = notes.into_iter().filter(|note| *note != Note::Emptied);
+                        self.visitors.effects.notes.extend(others);
+                    }
                     transaction.replaced.extend(replaced(call, args, passport.db, databases));
                     if merge == Merge::Pick {
                         let random = &mut self.shard.keyspace.random;
@@ -262,6 +277,9 @@ impl Core {
                     let request = Self::engine_request(args, passport, (0, 0));
                     // The error is in the reply.
                     let _ = core.visitors.execute(command, request, out);
+                    if let Some(reader) = core.reading {
+                        note_reads(&mut core.visitors.effects, call, args, reader);
+                    }
                 });
                 self.move_home(transaction, call, args, first);
             }
@@ -367,6 +385,16 @@ impl Core {
             let owner = usize::from(self.node.slots.owner(self.node.seed.key_hash(&event.key)));
             let at = shards.iter().position(|&s| s == owner).expect("every shard was visited");
             releases[at].events.push(event);
+        }
+        for note in effects.notes.drain(..) {
+            let (Note::Read { key, .. } | Note::Changed { key, .. }) = &note else {
+                // Each shard tells its own clients.
+                releases.iter_mut().for_each(|release| release.notes.push(note.clone()));
+                continue;
+            };
+            let owner = usize::from(self.node.slots.owner(self.node.seed.key_hash(key)));
+            let at = shards.iter().position(|&s| s == owner).expect("every shard was visited");
+            releases[at].notes.push(note);
         }
         self.shard.effects.dirty += std::mem::take(&mut effects.dirty);
         self.release_all(&transaction, releases);

@@ -16,6 +16,7 @@ use crate::coordination::client_ctx::ClientCtx;
 use crate::coordination::core::Core;
 use crate::coordination::letter::Letter;
 use crate::coordination::subscribing::Announcement;
+use crate::coordination::tracker::Caching;
 use crate::coordination::transaction::{Footprint, Kind, Transaction};
 
 const NESTED_MULTI: Error = Error::Text("ERR MULTI calls can not be nested");
@@ -48,6 +49,8 @@ pub(super) enum Departure {
     Held,
     /// Nowhere, until other shards have room for its message.
     Crowded,
+    /// Nowhere, until other shards were asked for a client of this id.
+    Finding(i64),
     /// Nowhere, until all shards know of changed subscriptions.
     Announced(Announcement),
     /// Through several shards.
@@ -167,6 +170,10 @@ impl Core {
                 self.pubsub.crowded.push(batch);
                 return None;
             }
+            Departure::Finding(id) => {
+                self.find(id, batch);
+                return None;
+            }
             Departure::Announced(Announcement { changes, reply }) => {
                 batch.replies.extend_from_slice(&reply);
                 batch.next += 1;
@@ -192,6 +199,7 @@ impl Core {
         out: &mut Vec<u8>,
     ) -> AtHome {
         let written = out.len();
+        note_caching(client, call);
         let skips = client.session.reply != ReplyMode::On;
         let outcome = match self.check(client, call, args) {
             Ok(call) => self.dispatch(client, call, args, out),
@@ -458,8 +466,10 @@ impl Core {
             }
         }
         client.holds_pushes = false;
-        let Client { out, held, .. } = &mut *client;
+        client.stale_told = 0;
+        let Client { out, held, stale, .. } = &mut *client;
         out.append(held);
+        out.append(stale);
         self.mark_dirty(&mut client);
         if !client.query.is_empty() {
             self.list(&mut client);
@@ -479,6 +489,18 @@ impl Core {
                 self.mailbox.send(owner, Letter::Unwatch(keys));
             }
         }
+    }
+}
+
+/// CLIENT CACHING is over after one command, or one transaction.
+fn note_caching(client: &mut Client, call: Option<&Call>) {
+    let Some(tracker) = &mut client.tracker else { return };
+    if tracker.caching == Caching::Now && client.multi.is_none() {
+        tracker.caching = Caching::Not;
+    }
+    let about_clients = call.is_some_and(|call| call.spec.name.starts_with("client|"));
+    if tracker.caching == Caching::Next && !about_clients {
+        tracker.caching = Caching::Now;
     }
 }
 
@@ -527,7 +549,7 @@ fn serves_listeners(call: &Call) -> bool {
         Run::PubSub(PubSubStep::Subscribe(_) | PubSubStep::Unsubscribe(_))
         | Run::Transaction(Step::Quit | Step::Reset) => true,
         Run::Engine(_) => call.spec.name == "ping",
-        Run::PubSub(PubSubStep::Publish(_))
+        Run::PubSub(PubSubStep::Publish(_) | PubSubStep::Track)
         | Run::Transaction(_)
         | Run::Client(_)
         | Run::Control(_)

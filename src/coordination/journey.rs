@@ -1,6 +1,7 @@
 //! How a batch gets from core to core until it is home again.
 
 use shards::commands::spec::{Begin, Command, Find, KeySpec, Merge};
+use shards::effects::Note;
 use shards::keyspace::db::Db;
 use shards::resp::reply::Replies;
 use shards::shard::Request;
@@ -12,13 +13,14 @@ use crate::coordination::core::Core;
 use crate::coordination::letter::{Letter, Release};
 use crate::coordination::locks::Claims;
 use crate::coordination::mailbox::Peer;
+use crate::coordination::tracking::note_reads;
 use crate::coordination::transaction::{Footprint, Kind, Loan, Transaction, part};
 
 impl Core {
     /// Carries a batch on as far as it gets on this core, and then to the next.
     pub(super) fn advance(&mut self, mut batch: Box<Batch>) {
         let me = self.me();
-        self.serving = (batch.home, batch.token);
+        self.serve(batch.home, batch.token, batch.client, batch.passport.reads);
         loop {
             let next = if batch.transaction.is_some() {
                 self.visit(batch)
@@ -194,6 +196,9 @@ impl Core {
             let request = Self::engine_request(args, passport, (0, 0));
             // An error is in the reply, and merged with it.
             let _ = core.shard.execute(command, request, reply);
+            if let Some(reader) = core.reading {
+                note_reads(&mut core.shard.effects, call, args, reader);
+            }
         };
         let (first_key, step) = spacing(command.spec.keys);
         match merge {
@@ -280,6 +285,9 @@ impl Core {
     ) {
         let written = out.len();
         let result = self.visitors.execute(command, request, out);
+        if let Some(reader) = self.reading {
+            note_reads(&mut self.visitors.effects, call, request.args, reader);
+        }
         if let Err(error) = &result {
             self.counters.erred(error);
         }
@@ -332,6 +340,13 @@ impl Core {
             match at {
                 Some(at) => releases[at].events.push(event),
                 None => self.shard.effects.events.push(event),
+            }
+        }
+        for note in effects.notes.drain(..) {
+            let (Note::Read { key, .. } | Note::Changed { key, .. }) = &note else { continue };
+            let owner = usize::from(self.node.slots.owner(self.node.seed.key_hash(key)));
+            if let Some(at) = transaction.visits.iter().position(|visit| visit.shard == owner) {
+                releases[at].notes.push(note);
             }
         }
         self.shard.effects.dirty += std::mem::take(&mut effects.dirty);

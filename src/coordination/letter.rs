@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use shards::effects::Event;
+use shards::effects::{Event, Note};
 use shards::keyspace::db::{Db, Entry};
 
 use crate::coordination::batch::Batch;
@@ -49,6 +49,8 @@ pub struct Release {
     pub dirty: u64,
     /// Events of its keys.
     pub events: Vec<Event>,
+    /// What concerns those who keep copies of its keys.
+    pub notes: Vec<Note>,
 }
 
 /// A connection that was accepted and given to a shard.

@@ -351,8 +351,8 @@ impl Pipeline {
     ) -> Stop {
         let input = share.input.source.bytes(buffers);
         let here = Route::Shard(core.shard_number());
-        core.serving = (core.me(), client.token);
         let passport = client.passport();
+        core.serve(core.me(), client.token, client.id, passport.reads);
         let pause = core.out_pause();
         for at in share.requests.clone() {
             let parsed = &self.requests[at];

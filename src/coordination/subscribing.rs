@@ -19,6 +19,9 @@ use crate::coordination::home::{AtHome, Departure, give_back};
 use crate::coordination::letter::Letter;
 use crate::coordination::mailbox::Peer;
 use crate::coordination::publishing::{Author, Pending, PubSub, Subscription};
+use crate::coordination::tracker::Redirect;
+use crate::coordination::tracking::{Redirected, StaleKey};
+use crate::coordination::tracking_command::Found;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::messages::{Messages, confirm};
 use crate::pubsub::registry::Subscriber;
@@ -42,10 +45,16 @@ pub(super) struct Announcement {
 pub enum Word {
     /// The sender's subscriptions have changed.
     News(Box<News>),
-    /// The announcement of this number is noted.
-    Noted(u64),
+    /// The announcement of this number is noted, and this client found that was looked for.
+    Noted(u64, Option<Token>),
     /// For subscribers.
     Messages(Box<Messages>),
+    /// Copies that clients may have are stale.
+    Stale(Vec<StaleKey>),
+    /// The same for a client that is told in place of one of the sender's.
+    Redirected(Box<Redirected>),
+    /// Who was to be told in place of this client is gone.
+    RedirectionBroken(Token),
 }
 
 /// How many subscribers a shard has now.
@@ -55,6 +64,8 @@ pub struct News {
     pub number: u64,
     /// Kind, channel or pattern, and subscribers.
     pub counts: Vec<(Kind, Box<[u8]>, usize)>,
+    /// The id of a client that is looked for.
+    pub finds: Option<i64>,
 }
 
 /// An announcement that is under way.
@@ -66,6 +77,8 @@ pub(super) struct Announced {
     left: usize,
     /// Who waits for it.
     batch: Option<Box<Batch>>,
+    /// What was found that is looked for.
+    found: Option<Found>,
 }
 
 impl Core {
@@ -86,6 +99,9 @@ impl Core {
             self.publish_command(call, kind, args, author, out);
             self.take_own_messages(client, out);
             return AtHome::Done;
+        }
+        if step == PubSubStep::Track {
+            return self.track(client, call, args, out);
         }
         let mut announcement = Announcement::default();
         let Announcement { changes, reply } = &mut announcement;
@@ -141,7 +157,9 @@ impl Core {
                     confirm_end(client, kind, Some(name), reply);
                 }
             }
-            PubSubStep::Publish(_) => unreachable!("it changes no subscriptions"),
+            PubSubStep::Publish(_) | PubSubStep::Track => {
+                unreachable!("they change no subscriptions")
+            }
         }
         if client.subscriptions.as_ref().is_some_and(|subscriptions| subscriptions.is_empty()) {
             client.subscriptions = None;
@@ -209,7 +227,7 @@ impl Core {
         }
     }
 
-    /// Ends all subscriptions of a client.
+    /// Ends all subscriptions of a client, and CLIENT TRACKING.
     pub(super) fn end_subscriptions(&mut self, client: &mut Client, changes: &mut Changes) {
         for kind in Kind::ALL {
             let names = client.subscriptions.as_ref().map(|all| all.names(kind));
@@ -217,6 +235,7 @@ impl Core {
             names.iter().for_each(|name| self.unsubscribe(client, kind, name, changes));
         }
         client.subscriptions = None;
+        self.end_tracking(client, changes);
     }
 
     /// All shards know of a client's subscriptions, or it is gone.
@@ -227,10 +246,11 @@ impl Core {
     }
 
     /// Notes how many subscribers this shard has.
-    fn note_own_interest(&mut self, kind: Kind, name: &[u8]) {
+    pub(super) fn note_own_interest(&mut self, kind: Kind, name: &[u8]) {
         let count = self.pubsub.registry.count(kind, name);
         self.pubsub.interest.set(kind, name, self.me(), count);
         self.choose_events();
+        self.choose_notes();
     }
 
     fn other_shards(&self) -> impl Iterator<Item = Peer> + use<> {
@@ -244,22 +264,33 @@ impl Core {
         if batch.is_none() {
             self.settle_subscriptions(token);
         }
-        let left = self.other_shards().count();
-        if left == 0 || changes.is_empty() {
+        if changes.is_empty() || self.other_shards().count() == 0 {
             self.pubsub.told.extend(batch);
             return;
         }
-        let number = self.pubsub.announcements;
-        self.pubsub.announcements += 1;
-        self.pubsub.announced.insert(number, Announced { token, left, batch });
         let registry = &self.pubsub.registry;
         let with_count = |(kind, name): (Kind, Box<[u8]>)| {
             let count = registry.count(kind, &name);
             (kind, name, count)
         };
         let counts: Vec<_> = changes.into_iter().map(with_count).collect();
+        self.send_news(&counts, Announced { token, left: 0, batch, found: None });
+    }
+
+    /// Looks for a client on the other shards. The batch's request is tried again then.
+    pub(super) fn find(&mut self, id: i64, batch: Box<Batch>) {
+        let (token, found) = (batch.token, Some(Found { id, client: None }));
+        self.send_news(&[], Announced { token, left: 0, batch: Some(batch), found });
+    }
+
+    fn send_news(&mut self, counts: &[(Kind, Box<[u8]>, usize)], mut announced: Announced) {
+        let number = self.pubsub.announcements;
+        self.pubsub.announcements += 1;
+        let finds = announced.found.map(|found| found.id);
+        announced.left = self.other_shards().count();
+        self.pubsub.announced.insert(number, announced);
         for shard in self.other_shards() {
-            let news = Box::new(News { number, counts: counts.clone() });
+            let news = Box::new(News { number, counts: counts.to_vec(), finds });
             self.mailbox.send(shard, Letter::PubSub(Word::News(news)));
         }
     }
@@ -268,8 +299,11 @@ impl Core {
     pub(super) fn listen(&mut self, from: Peer, word: Word) {
         match word {
             Word::News(news) => self.note(from, &news),
-            Word::Noted(number) => self.noted(from, number),
+            Word::Noted(number, found) => self.noted(from, number, found),
             Word::Messages(messages) => self.receive_messages(from, &messages),
+            Word::Stale(keys) => self.receive_stale(keys),
+            Word::Redirected(redirected) => self.receive_redirected(from, &redirected),
+            Word::RedirectionBroken(tracker) => self.redirection_broken(tracker),
         }
     }
 
@@ -281,14 +315,20 @@ impl Core {
             self.pubsub.interest.set(*kind, name, from, *count);
         }
         self.choose_events();
+        self.choose_notes();
         self.send_messages_to(from);
-        self.mailbox.send(from, Letter::PubSub(Word::Noted(news.number)));
+        let id = news.finds.and_then(|id| u64::try_from(id).ok());
+        let found = id.and_then(|id| self.find_client(id));
+        self.mailbox.send(from, Letter::PubSub(Word::Noted(news.number, found)));
     }
 
     /// Another shard has noted an announcement of this one.
-    fn noted(&mut self, from: Peer, number: u64) {
+    fn noted(&mut self, from: Peer, number: u64, token: Option<Token>) {
         let announced = self.pubsub.announced.get_mut(&number).expect("it is noted once by each");
         announced.left -= 1;
+        if let (Some(Found { id, client }), Some(token)) = (&mut announced.found, token) {
+            *client = Some(Redirect { id: id.unsigned_abs(), home: from, token });
+        }
         let (token, left) = (announced.token, announced.left);
         let PubSub { joining, leaving, .. } = &mut self.pubsub;
         let pending = joining.iter_mut().chain(leaving);
@@ -297,7 +337,15 @@ impl Core {
         }
         if left == 0 {
             let announced = self.pubsub.announced.remove(&number).expect("it was just there");
-            self.pubsub.told.extend(announced.batch);
+            match announced.found {
+                None => self.pubsub.told.extend(announced.batch),
+                Some(found) => {
+                    if let Some(client) = self.client(token) {
+                        client.found = Some(found);
+                    }
+                    self.resumed.extend(announced.batch);
+                }
+            }
         }
     }
 

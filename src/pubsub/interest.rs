@@ -61,9 +61,14 @@ impl Interest {
     }
 
     /// Calls `each` with the shards that have subscribers of a channel, and how many: once for
-    /// the channel and once for each pattern that matches.
+    /// the channel and once for each pattern that matches. Prefixes are those of a key.
     pub fn shards(&self, kind: Kind, channel: &[u8], mut each: impl FnMut(usize, usize)) {
         let mut tell = |shares: &[Share]| shares.iter().for_each(|s| each(s.shard, s.count));
+        if kind == Kind::Prefix {
+            let prefixes = self.names[kind.index()].iter();
+            prefixes.filter(|(p, _)| channel.starts_with(p)).for_each(|(_, shares)| tell(shares));
+            return;
+        }
         if let Some(shares) = self.names[kind.index()].get(channel) {
             tell(shares);
         }

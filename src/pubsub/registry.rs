@@ -37,6 +37,11 @@ impl Registry {
         }
     }
 
+    /// Everything of a kind that somebody listens to, and who does.
+    pub fn names(&self, kind: Kind) -> impl Iterator<Item = (&Name, &HashSet<Subscriber>)> {
+        self.names[kind.index()].iter()
+    }
+
     /// How many listen to this.
     pub fn count(&self, kind: Kind, name: &[u8]) -> usize {
         self.names[kind.index()].get(name).map_or(0, HashSet::len)

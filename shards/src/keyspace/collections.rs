@@ -90,7 +90,7 @@ impl Selected<'_> {
     /// removes the hash if they were its last ones.
     pub fn fields_expired(&mut self, key: Key<'_>, fields: &[&[u8]]) {
         self.keyspace.stats.expired_fields += fields.len() as u64;
-        self.touch(self.index, key.hash);
+        self.touch_unasked(self.index, key);
         self.effects.log_fields_deleted(self.index, key.bytes, fields);
         self.event(key, Class::Hash, "hexpired");
         self.remove_if_empty(key);

@@ -15,7 +15,7 @@ use crate::base::time::UnixMs;
 use crate::effects::{Class, Effects};
 use crate::keyspace::db::{Db, Entry, Keyspace};
 use crate::keyspace::garbage::Removal;
-use crate::keyspace::selected::Selected;
+use crate::keyspace::selected::{Key, Selected};
 use crate::keyspace::settings::{Policy, Settings};
 
 /// The LFU counter of a new key: it should not be the first to go before it had a chance.
@@ -115,7 +115,8 @@ pub fn evict_one(
     let key = keyspace.dbs[db].table().find_hash(hash)?.key().to_vec();
     let entry = keyspace.dbs[db].remove(hash, &key)?;
     keyspace.stats.evicted += 1;
-    Selected { keyspace, index: db, effects, no_touch: true }.touch(db, hash);
+    let mut selected = Selected { keyspace, index: db, effects, no_touch: true };
+    selected.touch_unasked(db, Key { bytes: &key, hash });
     effects.log_deleted(db, &key);
     effects.event(Class::Evicted, "evicted", db, &key);
     let freed = entry.whole_memory();

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::base::time::UnixMs;
-use crate::effects::{Class, Effects};
+use crate::effects::{Class, Effects, Note};
 use crate::keyspace::db::{Db, Entry, Keyspace};
 use crate::keyspace::evict;
 use crate::keyspace::garbage::Removal;
@@ -190,7 +190,7 @@ impl Selected<'_> {
     #[inline]
     pub fn changed(&mut self, key: Key<'_>, class: Class, event: &'static str) {
         self.effects.dirty += 1;
-        self.touch(self.index, key.hash);
+        self.touch(self.index, key);
         self.event(key, class, event);
     }
 
@@ -200,9 +200,27 @@ impl Selected<'_> {
         self.effects.event(class, event, self.index, key.bytes);
     }
 
-    /// Says that a key of database `db` is no longer what its watchers saw.
+    /// Says that a key of database `db` is no longer what its watchers saw, nor what anybody has
+    /// a copy of.
     #[inline]
-    pub fn touch(&mut self, db: usize, hash: u64) {
+    pub fn touch(&mut self, db: usize, key: Key<'_>) {
+        self.touch_hash(db, key.hash);
+        if self.effects.keeps_notes {
+            let by = self.effects.author;
+            self.effects.notes.push(Note::Changed { by, key: key.bytes.to_vec() });
+        }
+    }
+
+    /// The same for a key that changed by itself, whoever is at work.
+    pub fn touch_unasked(&mut self, db: usize, key: Key<'_>) {
+        self.touch_hash(db, key.hash);
+        if self.effects.keeps_notes {
+            self.effects.notes.push(Note::Changed { by: 0, key: key.bytes.to_vec() });
+        }
+    }
+
+    #[inline]
+    fn touch_hash(&mut self, db: usize, hash: u64) {
         self.keyspace.watches.touch(db, hash);
         if self.effects.keeps_touched {
             self.effects.touched.push((db, hash));
@@ -217,7 +235,7 @@ impl Selected<'_> {
         let changed: Vec<u64> =
             watches.of_db(db).filter(|hash| there(db, *hash) || there(other, *hash)).collect();
         for hash in changed {
-            self.touch(db, hash);
+            self.touch_hash(db, hash);
         }
     }
 
@@ -250,7 +268,7 @@ impl Selected<'_> {
             self.keyspace.discard(entry, Removal::Expired);
         }
         self.keyspace.stats.expired += 1;
-        self.touch(self.index, key.hash);
+        self.touch_unasked(self.index, key);
         self.effects.log_deleted(self.index, key.bytes);
         self.effects.event(Class::Expired, "expired", self.index, key.bytes);
     }

@@ -39,6 +39,7 @@ pub const CLIENT: Own = Own {
 
 /// Its subcommands.
 pub const SUBCOMMANDS: &[Own] = &[
+    tracking::CACHING,
     capa::CAPA,
     tracking::GETREDIR,
     help::HELP,
@@ -53,6 +54,7 @@ pub const SUBCOMMANDS: &[Own] = &[
     pause::PAUSE,
     reply::REPLY,
     setinfo::SETINFO,
+    tracking::TRACKING,
     tracking::TRACKINGINFO,
     unblock::UNBLOCK,
     pause::UNPAUSE,

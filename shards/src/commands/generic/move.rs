@@ -35,8 +35,8 @@ fn move_to(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     let entry = ctx.db.remove(key).expect("it was found just now");
     ctx.db.in_db(to).insert(key, entry);
-    ctx.db.touch(from, key.hash);
-    ctx.db.touch(to, key.hash);
+    ctx.db.touch(from, key);
+    ctx.db.touch(to, key);
     ctx.db.effects.dirty += 1;
     ctx.db.effects.event(Class::Generic, "move_from", from, key.bytes);
     ctx.db.effects.event(Class::Generic, "move_to", to, key.bytes);

@@ -72,8 +72,8 @@ fn put_under(db: &mut Selected<'_>, from: Key<'_>, to: Key<'_>) {
     let entry = db.remove(from).expect("it was found just now");
     db.insert(to, entry.renamed(to.bytes));
     db.effects.dirty += 1;
-    db.touch(db.index, from.hash);
-    db.touch(db.index, to.hash);
+    db.touch(db.index, from);
+    db.touch(db.index, to);
     db.effects.event(Class::Generic, "rename_from", db.index, from.bytes);
     db.effects.event(Class::Generic, "rename_to", db.index, to.bytes);
 }

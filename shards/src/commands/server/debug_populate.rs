@@ -56,7 +56,7 @@ fn populate(ctx: &mut Ctx<'_>) -> Result<(), Error> {
             value.resize(size, 0);
         }
         ctx.db.insert(key, Entry::string(&name, &value));
-        ctx.db.touch(ctx.db.index, key.hash);
+        ctx.db.touch(ctx.db.index, key);
     }
     ctx.replies.ok();
     Ok(())

@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, Merge, Spec, Spread};
+use crate::effects::Note;
 use crate::keyspace::db::Db;
 use crate::keyspace::garbage::Garbage;
 use crate::resp::error::Error;
@@ -57,6 +58,9 @@ fn flush(ctx: &mut Ctx<'_>, dbs: Range<usize>) -> Result<(), Error> {
         [option] if option.eq_ignore_ascii_case(b"SYNC") => Freed::Now,
         _ => return Err(Error::Syntax),
     };
+    if ctx.db.effects.keeps_notes {
+        ctx.db.effects.notes.push(Note::Emptied);
+    }
     for index in dbs {
         ctx.db.touch_watched(index, index);
         let keyspace = &mut *ctx.db.keyspace;

@@ -12,7 +12,8 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
         (gathered.max(|s| s.client_bytes_max.0), gathered.max(|s| s.client_bytes_max.1));
     fields.put("client_recent_max_input_buffer", input);
     fields.put("client_recent_max_output_buffer", output);
-    fields.put_all(&["blocked_clients", "tracking_clients"], 0);
+    fields.put("blocked_clients", 0);
+    fields.put("tracking_clients", gathered.sum(|shard| shard.trackers));
     fields.put("pubsub_clients", gathered.sum(|shard| shard.listening));
     fields.put("watching_clients", gathered.sum(|shard| shard.watching.0));
     fields.put("clients_in_timeout_table", 0);

@@ -4,12 +4,12 @@ use std::fmt;
 
 use crate::commands::server::gathered::Gathered;
 use crate::commands::server::info::Fields;
-use crate::pubsub::kind::{KINDS, Kind};
+use crate::pubsub::kind::Kind;
 
 /// What comes between the replies to replicas and the lookups, and does not happen here.
 const OF_REPLICAS: &[&str] = &["sync_full", "sync_partial_ok", "sync_partial_err"];
 /// What comes after the channels and does not happen here: forks, moves to other nodes,
-/// defragmentation, tracking.
+/// defragmentation.
 const ABSENT: &[&str] = &[
     "latest_fork_usec",
     "total_forks",
@@ -21,13 +21,9 @@ const ABSENT: &[&str] = &[
     "active_defrag_key_misses",
     "total_active_defrag_time",
     "current_active_defrag_time",
-    "tracking_total_keys",
-    "tracking_total_items",
-    "tracking_total_prefixes",
-    "unexpected_error_replies",
 ];
 /// What is listened to.
-const OF_CHANNELS: [(&str, Kind); KINDS] = [
+const OF_CHANNELS: [(&str, Kind); 3] = [
     ("pubsub_channels", Kind::Channel),
     ("pubsub_patterns", Kind::Pattern),
     ("pubsubshard_channels", Kind::ShardChannel),
@@ -86,6 +82,11 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
         fields.put(name, gathered.max(|shard| shard.names[kind.index()]));
     }
     fields.put_all(ABSENT, 0);
+    fields.put("tracking_total_keys", gathered.sum(|shard| shard.tracked.0));
+    fields.put("tracking_total_items", gathered.sum(|shard| shard.tracked.1));
+    let prefixes = gathered.max(|shard| shard.names[Kind::Prefix.index()]);
+    fields.put("tracking_total_prefixes", prefixes);
+    fields.put("unexpected_error_replies", 0);
     fields.put("total_error_replies", counters.error_replies);
     fields.put("dump_payload_sanitizations", 0);
     fields.put("total_reads_processed", counters.reads);
