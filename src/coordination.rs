@@ -20,6 +20,7 @@ pub mod histogram;
 pub mod home;
 pub mod journey;
 pub mod letter;
+pub mod listening;
 pub mod locks;
 pub mod mailbox;
 pub mod node;

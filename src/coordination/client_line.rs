@@ -41,8 +41,8 @@ pub fn line(client: &Client, node: &Node) -> String {
          flags={flags} capa={capa} db={db} sub={sub} psub={psub} ssub={ssub} multi={multi} \
          watch={watch} qbuf={query} qbuf-free={query_free} argv-mem=0 multi-mem={queued} \
          rbs={reply} rbp={reply_used} obl={reply_used} oll=0 omem=0 tot-mem={total} \
-         events={events} cmd={command} user=default redir={redirect} resp={resp} lib-name={lib_name} \
-         lib-ver={lib_ver} \
+         events={events} cmd={command} user=default redir={redirect} resp={resp} \
+         lib-name={lib_name} lib-ver={lib_ver} \
          tot-net-in={bytes_in} tot-net-out={bytes_out} tot-cmds={commands}",
         db = session.db,
         sub = client.listens_to(Kind::Channel),

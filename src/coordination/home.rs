@@ -10,13 +10,14 @@ use shards::resp::reply::{Protocol, Replies};
 
 use crate::config::choices::Caller;
 use crate::coordination::batch::{Batch, Parsed, Route, with_args};
-use crate::coordination::call::{Call, KeyShape, PubSubStep, Run, Step};
+use crate::coordination::call::{Call, KeyShape, Run, Step};
 use crate::coordination::client::{Client, Exec, Multi, ReplyMode, Watch};
 use crate::coordination::client_ctx::ClientCtx;
 use crate::coordination::core::Core;
 use crate::coordination::letter::Letter;
+use crate::coordination::listening::{only_listens, pong, serves_listeners};
 use crate::coordination::subscribing::Announcement;
-use crate::coordination::tracker::Caching;
+use crate::coordination::tracker::note_caching;
 use crate::coordination::transaction::{Footprint, Kind, Transaction};
 
 const NESTED_MULTI: Error = Error::Text("ERR MULTI calls can not be nested");
@@ -492,18 +493,6 @@ impl Core {
     }
 }
 
-/// CLIENT CACHING is over after one command, or one transaction.
-fn note_caching(client: &mut Client, call: Option<&Call>) {
-    let Some(tracker) = &mut client.tracker else { return };
-    if tracker.caching == Caching::Now && client.multi.is_none() {
-        tracker.caching = Caching::Not;
-    }
-    let about_clients = call.is_some_and(|call| call.spec.name.starts_with("client|"));
-    if tracker.caching == Caching::Next && !about_clients {
-        tracker.caching = Caching::Now;
-    }
-}
-
 /// What a refused EXEC answers: the transaction is over.
 fn exec_refused(error: &Error) -> Error {
     let mut line = Vec::new();
@@ -532,37 +521,6 @@ fn may_write(client: &Client, call: &Call) -> bool {
     writes(call)
         || (matches!(call.run, Run::Transaction(Step::Exec))
             && queued.filter_map(|parsed| parsed.call).any(writes))
-}
-
-/// What a client is told that listens in RESP2 and asks for more.
-fn only_listens(call: &Call) -> Error {
-    Error::Owned(format!(
-        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET \
-         are allowed in this context",
-        call.spec.name
-    ))
-}
-
-/// Whether a client may call this that listens in RESP2.
-fn serves_listeners(call: &Call) -> bool {
-    match call.run {
-        Run::PubSub(PubSubStep::Subscribe(_) | PubSubStep::Unsubscribe(_))
-        | Run::Transaction(Step::Quit | Step::Reset) => true,
-        Run::Engine(_) => call.spec.name == "ping",
-        Run::PubSub(PubSubStep::Publish(_) | PubSubStep::Track)
-        | Run::Transaction(_)
-        | Run::Client(_)
-        | Run::Control(_)
-        | Run::Container => false,
-    }
-}
-
-/// What PING answers to a client that listens in RESP2: something like a message.
-pub(super) fn pong(args: &[&[u8]], out: &mut Vec<u8>) {
-    let mut replies = Replies { out, protocol: Protocol::Resp2 };
-    replies.array(2);
-    replies.bulk(b"pong");
-    replies.bulk(args.get(1).copied().unwrap_or_default());
 }
 
 /// Puts the requests of a batch that have not run back in front of its client's input.

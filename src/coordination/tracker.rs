@@ -1,5 +1,7 @@
 //! What a client has asked for with CLIENT TRACKING.
 
+use crate::coordination::call::Call;
+use crate::coordination::client::Client;
 use crate::coordination::mailbox::Peer;
 use crate::reactor::ring::Token;
 use crate::tracking::options::Mode;
@@ -50,5 +52,17 @@ impl Tracker {
             Mode::OptOut => self.caching == Caching::Not,
             Mode::Broadcast(_) => false,
         }
+    }
+}
+
+/// CLIENT CACHING is over after one command, or one transaction.
+pub(super) fn note_caching(client: &mut Client, call: Option<&Call>) {
+    let Some(tracker) = &mut client.tracker else { return };
+    if tracker.caching == Caching::Now && client.multi.is_none() {
+        tracker.caching = Caching::Not;
+    }
+    let about_clients = call.is_some_and(|call| call.spec.name.starts_with("client|"));
+    if tracker.caching == Caching::Next && !about_clients {
+        tracker.caching = Caching::Now;
     }
 }

@@ -193,7 +193,8 @@ impl Core {
         let Some(client) = self.client(token) else { return };
         let id = client.id;
         let wants = client.tracker.as_ref().is_some_and(|tracker| {
-            !matches!(tracker.mode, Mode::Broadcast(_)) && !(tracker.no_loop && by == id)
+            let by_itself = tracker.no_loop && by == id;
+            !by_itself && !matches!(tracker.mode, Mode::Broadcast(_))
         });
         if wants {
             self.tell(token, Some(&[key]));
@@ -251,7 +252,8 @@ impl Core {
             // Nothing can be told from replies that it gets unasked.
             None => {}
             Some(redirect) if redirect.home == me => {
-                if !self.tell_in_place(redirect.token, keys) {
+                let told = self.tell_in_place(redirect.token, keys);
+                if !told {
                     self.redirection_broken(token);
                 }
             }

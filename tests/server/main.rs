@@ -12,3 +12,4 @@ mod stop;
 mod clients;
 mod load;
 mod pubsub;
+mod tracking;
