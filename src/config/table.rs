@@ -323,17 +323,17 @@ settings! {
     /// Seconds after which a silent client is closed; 0 for never.
     "timeout" timeout: u32 = 0, Integer(0..=INT), AtRuntime;
 
-    /// Path of the unix socket; empty for none.
-    "unixsocket" unixsocket: PathBuf = PathBuf::new(), FilePath, AtStart;
-
-    /// Permissions of the unix socket; 0 to leave them to the umask.
-    "unixsocketperm" unixsocketperm: u32 = 0, Octal(0..=0o777), AtStart;
-
     /// Keys up to which the server remembers who has copies of them (CLIENT TRACKING); 0 is no
     /// limit. When there are more, some are forgotten and who has copies is told that they are
     /// stale.
     "tracking-table-max-keys" tracking_table_max_keys: u64 = 1_000_000,
         Integer(0..=LONG), AtRuntime;
+
+    /// Path of the unix socket; empty for none.
+    "unixsocket" unixsocket: PathBuf = PathBuf::new(), FilePath, AtStart;
+
+    /// Permissions of the unix socket; 0 to leave them to the umask.
+    "unixsocketperm" unixsocketperm: u32 = 0, Octal(0..=0o777), AtStart;
 
     /// Members up to which a sorted set is kept in one allocation.
     "zset-max-listpack-entries" | "zset-max-ziplist-entries" zset_max_listpack_entries: u64 = 128,
