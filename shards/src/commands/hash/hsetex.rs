@@ -163,7 +163,7 @@ fn set_expired(ctx: &mut Ctx<'_>, key: Key<'_>, pairs: &[&[u8]]) -> Result<(), E
     ctx.db.keyspace.stats.expired_fields += pairs.len() as u64 / 2;
     ctx.db.effects.dirty += removed.len() as u64;
     if !removed.is_empty() {
-        ctx.db.touch(ctx.db.index, key.hash);
+        ctx.db.touch(ctx.db.index, key);
         fields::log_deleted(&mut ctx.db, key, &removed);
     }
     for event in ["hset", "hexpire", "hexpired"] {
