@@ -103,6 +103,9 @@ mod tests {
             ("HINCRBYFLOAT m a 1", 1, "new:m hincrbyfloat:m", "HSET m a 1"),
             ("HDEL m a", 1, "hdel:m del:m", "HDEL m a"),
             ("HGET m a", 0, "keymiss:m", ""),
+            ("HTTL m FIELDS 1 a", 0, "keymiss:m", ""),
+            ("HGETEX m EX 10 FIELDS 1 a", 0, "keymiss:m", ""),
+            ("HGETDEL m FIELDS 1 a", 0, "", ""),
             ("HGETALL n", 0, "", ""),
             ("HEXPIRE m 10 FIELDS 1 a", 0, "", ""),
         ] {

@@ -38,7 +38,9 @@ fn hgetex(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     let fields = fields::counted(counted, 1)?;
     let (key, rules) = (ctx.key(1), ctx.db.hash_rules());
-    let mut hash = ctx.db.write_hash(key)?;
+    // Looked up to read first: that counts as a hit or a miss, and a miss is an event.
+    let is_there = ctx.db.read_hash(key)?.is_some();
+    let mut hash = if is_there { ctx.db.write_hash(key)? } else { None };
     let deadline = match wish {
         Wish::Time(form, text) => Some(fields::deadline(form, text, rules.now, "hgetex")?),
         Wish::Unsaid | Wish::Keep | Wish::Persist => None,
