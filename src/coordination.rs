@@ -28,6 +28,7 @@ pub mod notifications;
 pub mod pipeline;
 pub mod publishing;
 pub mod query;
+pub mod round;
 pub mod router;
 pub mod samples;
 pub mod subscribing;

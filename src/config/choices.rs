@@ -139,9 +139,11 @@ pub enum Caller {
 pub enum PipelineOrder {
     /// Commands take effect in the order sent.
     Strict,
+    /// Commands on one key each may take effect in any order, each at once; replies keep theirs.
+    Relaxed,
 }
 
 impl PipelineOrder {
     /// The words in the file.
-    pub const WORDS: &[(&str, Self)] = &[("strict", Self::Strict)];
+    pub const WORDS: &[(&str, Self)] = &[("strict", Self::Strict), ("relaxed", Self::Relaxed)];
 }

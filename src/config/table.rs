@@ -267,7 +267,8 @@ settings! {
     /// The file that holds the process id while the server runs; empty for none.
     "pidfile" pidfile: PathBuf = PathBuf::new(), FilePath, AtStart;
 
-    /// How commands of one pipeline take effect on several shards: `strict` is in the order sent.
+    /// How commands of one pipeline take effect on several shards: `strict` is in the order sent;
+    /// with `relaxed` commands on one key each are done shard by shard, which is faster.
     "pipeline-order" pipeline_order: PipelineOrder = PipelineOrder::Strict,
         Choice(PipelineOrder::WORDS), AtRuntime;
 

@@ -7,6 +7,7 @@ use crate::coordination::call::Call;
 use crate::coordination::client::Exec;
 use crate::coordination::locks::Ticket;
 use crate::coordination::mailbox::Peer;
+use crate::coordination::round::Round;
 use crate::coordination::transaction::Transaction;
 use crate::reactor::ring::Token;
 
@@ -74,6 +75,8 @@ pub struct Batch {
     pub transaction: Option<Box<Transaction>>,
     /// The request that is next is an EXEC whose commands run one by one.
     pub exec: Option<Box<Exec>>,
+    /// The requests that are next are done shard by shard.
+    pub round: Round,
     /// The shard of the client.
     pub home: Peer,
     /// The client.
@@ -102,6 +105,7 @@ impl Batch {
         self.next = 0;
         self.transaction = None;
         self.exec = None;
+        self.round.clear();
         self.ticket = None;
         self.prefetched = 0;
         self.input.capacity() <= bytes_max && self.replies.capacity() <= bytes_max

@@ -123,6 +123,8 @@ pub struct Core {
     pub(super) unsigned: Vec<Box<SlowEntry>>,
     /// Batches that came in this turn, and whether for the first time; kept for its room.
     arrived: Vec<(Box<Batch>, bool)>,
+    /// Transactions that ended here.
+    pub(super) releases: u64,
     number: u16,
     spare: Vec<Vec<u8>>,
     spare_batches: Vec<Box<Batch>>,
@@ -169,6 +171,7 @@ impl Core {
             serving: Default::default(),
             unsigned: Vec::new(),
             arrived: Vec::new(),
+            releases: 0,
             number,
             spare: Vec::new(),
             spare_batches: Vec::new(),
@@ -430,6 +433,7 @@ impl Core {
 
     /// Takes back what a transaction borrowed, and ends its claims.
     pub(super) fn release(&mut self, release: Release) {
+        self.releases += 1;
         let Release { ticket, entries, dbs, touched, replaced, dirty, events, notes } = release;
         if let Some(dbs) = dbs {
             self.shard.keyspace.dbs = dbs;

@@ -26,6 +26,8 @@ impl Core {
                 self.visit(batch)
             } else if batch.exec.is_some() {
                 self.exec_in_place(batch)
+            } else if batch.round.is_under_way() {
+                self.go_round(batch)
             } else {
                 match batch.request().map(|parsed| parsed.route) {
                     None => return self.finish(batch),
@@ -33,6 +35,7 @@ impl Core {
                     Some(Route::Shard(owner)) if usize::from(owner) == me => {
                         self.run_in_turn(batch)
                     }
+                    Some(Route::Shard(_)) if self.plan_round(&mut batch) => Some(batch),
                     Some(Route::Shard(owner)) => self.hop(owner.into(), batch),
                     Some(Route::Home) if batch.home == me => self.at_home(batch),
                     Some(Route::Home) => {
