@@ -12,6 +12,7 @@ mod bitmap;
 mod hash;
 mod connection;
 mod generic;
+pub mod list;
 pub mod server;
 #[cfg(test)]
 mod testing;

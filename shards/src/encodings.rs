@@ -6,4 +6,5 @@ pub mod field;
 pub mod intset;
 pub mod listpack;
 pub mod member;
+pub mod quicklist;
 pub mod table;

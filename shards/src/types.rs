@@ -2,4 +2,5 @@
 
 pub mod limits;
 pub mod hash;
+pub mod list;
 pub mod object;

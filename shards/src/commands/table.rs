@@ -3,13 +3,14 @@
 use alloc::vec::Vec;
 
 use crate::commands::spec::{Command, Flag, Spec};
-use crate::commands::{bitmap, connection, generic, hash, server, string};
+use crate::commands::{bitmap, connection, generic, hash, list, server, string};
 
 /// The groups' lists.
 pub const GROUPS: &[&[Command]] = &[
     string::COMMANDS,
     bitmap::COMMANDS,
     hash::COMMANDS,
+    list::COMMANDS,
     generic::COMMANDS,
     server::COMMANDS,
     connection::COMMANDS,

@@ -10,14 +10,15 @@
 mod buffer;
 mod element;
 mod iter;
+pub mod run;
 
 use core::fmt;
 
 use crate::base::number::parse_i64;
 use crate::encodings::allocation::{Thin, size_class};
 
-pub use element::Element;
 use element::{END, Encoded, checked_bytes, decode, start_before, whole_bytes};
+pub use element::{Element, Wanted};
 pub use iter::Iter;
 
 /// Bytes beyond which nothing is added to a listpack.

@@ -6,6 +6,7 @@ use crate::keyspace::evict;
 use crate::keyspace::garbage::Removal;
 use crate::keyspace::selected::{Key, Selected};
 use crate::types::hash::{Hash, Rules};
+use crate::types::list::List;
 use crate::types::object::{Collection, Object};
 
 /// The key holds a value of another type than the command is for.
@@ -36,6 +37,24 @@ impl Selected<'_> {
     pub fn hash_rules(&self) -> Rules {
         let Keyspace { settings, seed, now, .. } = &*self.keyspace;
         Rules { limits: settings.limits.hash, seed: *seed, now: *now }
+    }
+
+    /// The list at `key`, to read.
+    #[inline]
+    pub fn read_list(&mut self, key: Key<'_>) -> Result<Option<&List>, WrongType> {
+        self.read_as(key)
+    }
+
+    /// The list at `key`, to change it.
+    #[inline]
+    pub fn write_list(&mut self, key: Key<'_>) -> Result<Option<&mut List>, WrongType> {
+        self.write_as(key)
+    }
+
+    /// The list at `key`, to change it; an empty one is made if there is none.
+    #[inline]
+    pub fn list_or_new(&mut self, key: Key<'_>) -> Result<&mut List, WrongType> {
+        self.as_or_new(key)
     }
 
     /// The collection at `key`, to read.
@@ -72,6 +91,11 @@ impl Selected<'_> {
     pub fn set_object(&mut self, key: Key<'_>, collection: impl Collection) {
         self.discard(key, Removal::Replaced);
         self.insert(key, Entry::object(key.bytes, collection.into_object()));
+    }
+
+    /// Frees a collection that was part of the one at `key`, later if it is large.
+    pub fn discard_object(&mut self, key: Key<'_>, collection: impl Collection, removal: Removal) {
+        self.keyspace.discard(Entry::object(key.bytes, collection.into_object()), removal);
     }
 
     /// Removes `key` if it holds a collection with nothing in it, and says so; true if it did.

@@ -4,6 +4,7 @@ use core::fmt::Debug;
 
 use crate::encodings::entry::{Entry, Value};
 use crate::types::hash::Hash;
+use crate::types::list::List;
 
 /// Allocations up to which a value is freed at once, even where it could be freed later.
 pub const FREE_EFFORT_MAX: usize = 64;
@@ -79,7 +80,6 @@ macro_rules! collections {
         }
 
         $(
-            #[allow(unreachable_patterns, reason = "as long as there is only one type")]
             impl Collection for $variant {
                 #[inline]
                 fn of(object: &Object) -> Option<&Self> {
@@ -109,6 +109,8 @@ macro_rules! collections {
 collections! {
     /// Fields with values.
     Hash: "hash";
+    /// Elements in order.
+    List: "list";
 }
 
 // A word, so that an entry with a key of 16 bytes takes 32. Types keep their tags and pointers in

@@ -5,7 +5,7 @@
 //!
 //! - of a value: `mix` of zeros with the type's number, then with the content, and
 //!   `^ H("!!expire!!")` if it expires;
-//! - of a string as content: `mix` with it; of a hash: for each field,
+//! - of a string as content: `mix` with it; of a list: `mix` with each element; of a hash: for each field,
 //!   `^ H(mix(mix(zeros, field), value))`;
 //! - of a key: the same, begun with `mix(zeros, key)` in place of zeros;
 //! - of a dataset: for each database that has keys, in order, `mix` with its number, then
@@ -127,6 +127,9 @@ fn of_value(entry: &Entry, start: Digest) -> Digest {
     let digest = match entry.value() {
         Value::Int(number) => mixed(typed(0), format_i64(&mut scratch, number)),
         Value::Bytes(bytes) => mixed(typed(0), bytes),
+        Value::Object(Object::List(list)) => {
+            list.forward(0).fold(typed(1), |digest, it| mixed(digest, it.bytes(&mut scratch)))
+        }
         Value::Object(Object::Hash(hash)) => of_hash(hash, typed(4)),
     };
     match entry.expire() {

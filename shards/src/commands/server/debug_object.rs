@@ -8,11 +8,14 @@ use crate::commands::spec::{Arity, Command, Group, KeySpec, Spec};
 use crate::encodings::entry::Value;
 use crate::encodings::field::Field;
 use crate::encodings::listpack::Element;
+use crate::encodings::quicklist::Quicklist;
+use crate::encodings::quicklist::node::Node;
 use crate::keyspace::db::Entry;
 use crate::keyspace::evict;
 use crate::resp::error::Error;
 use crate::types::hash::Hash;
 use crate::types::hash::fields::Fields;
+use crate::types::list::List;
 use crate::types::object::Object;
 
 pub(super) const OBJECT: Command = Command {
@@ -64,8 +67,26 @@ fn debug_object(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         write!(text, " lru:{} lru_seconds_idle:{idle}", entry.access())
     }
     .expect("a string takes all");
+    if let Some(Object::List(List::Quicklist(list))) = entry.as_object() {
+        push_nodes(&mut text, list);
+        if !fast {
+            let bytes = list.nodes().map(Node::bytes_len).sum::<usize>();
+            write!(text, " ql_uncompressed_size:{bytes}").expect("a string takes all");
+        }
+    }
     ctx.replies.simple(&text);
     Ok(())
+}
+
+/// What Valkey tells of a quicklist besides. Nothing is ever compressed.
+fn push_nodes(text: &mut String, list: &Quicklist) {
+    let (nodes, fill) = (list.nodes_len(), list.fill().setting());
+    let average = list.len() as f64 / nodes.max(1) as f64;
+    write!(
+        text,
+        " ql_nodes:{nodes} ql_avg_node:{average:.2} ql_listpack_max:{fill} ql_compressed:0"
+    )
+    .expect("a string takes all");
 }
 
 /// Bytes of the value in an RDB file, if it is not compressed.
@@ -73,6 +94,14 @@ fn rdb_bytes(entry: &Entry) -> usize {
     match entry.value() {
         Value::Int(number) => element_bytes(Element::Int(number)),
         Value::Bytes(bytes) => text_bytes(bytes.len()),
+        // Of each node, whether it is one element is written as well.
+        Value::Object(Object::List(List::Listpack(elements))) => {
+            2 + text_bytes(elements.bytes_len())
+        }
+        Value::Object(Object::List(List::Quicklist(list))) => {
+            let node = |node: &Node| 1 + text_bytes(node.bytes_len());
+            prefix_bytes(list.nodes_len()) + list.nodes().map(node).sum::<usize>()
+        }
         Value::Object(Object::Hash(Hash::Listpack(pairs))) => text_bytes(pairs.bytes_len()),
         Value::Object(Object::Hash(Hash::Table(fields))) => fields_bytes(fields),
     }

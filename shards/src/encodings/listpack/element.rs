@@ -123,6 +123,29 @@ impl From<i64> for Element<'_> {
     }
 }
 
+/// A string to look for among elements: what number it spells is found out once.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    bytes: &'a [u8],
+    int: Option<i64>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Elements that are these bytes.
+    pub fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, int: parse_i64(bytes) }
+    }
+
+    /// Whether `element` is the one.
+    #[inline]
+    pub fn is(&self, element: Element<'_>) -> bool {
+        match element {
+            Element::Int(number) => self.int == Some(number),
+            Element::Bytes(bytes) => self.bytes == bytes,
+        }
+    }
+}
+
 /// An element on its way into a listpack: three parts, one after the other.
 pub(super) struct Encoded<'a> {
     head: [u8; HEAD_BYTES_MAX],
