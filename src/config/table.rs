@@ -231,7 +231,8 @@ settings! {
     /// How slowly the LFU counter of a busy key grows.
     "lfu-log-factor" lfu_log_factor: u32 = 10, Integer(0..=INT), AtRuntime;
 
-    /// Nodes at either end of a list that stay as they are; 0 compresses none.
+    /// Nodes at either end of a list that Valkey does not compress. Taken, but without effect:
+    /// nothing is ever compressed.
     "list-compress-depth" list_compress_depth: u32 = 0, Integer(0..=INT), AtRuntime;
 
     /// Elements of a list's node; -1 to -5 for nodes of 4, 8, 16, 32 or 64 KB.

@@ -10,6 +10,7 @@
 //!
 //! Which elements share a node is decided as Valkey does it (see `node.rs` and `edit.rs`).
 
+mod block;
 mod edit;
 pub mod node;
 mod walk;
@@ -18,12 +19,10 @@ use alloc::collections::VecDeque;
 
 use crate::encodings::listpack::run::Run;
 use crate::encodings::listpack::{Element, Listpack, Wanted};
+use block::{BLOCK_NODES_MAX, Block};
 use node::{Fill, Node};
 
 pub use walk::{Backward, Forward};
-
-/// Nodes in a block: the most that are moved when one comes between others.
-const BLOCK_NODES_MAX: usize = 128;
 
 /// Nodes that are looked at to tell how much memory they take.
 const SAMPLES: usize = 64;
@@ -44,14 +43,6 @@ pub struct Quicklist {
     len: usize,
     nodes: usize,
     fill: Fill,
-}
-
-/// Neighbouring nodes: at least one, each with at least one element.
-#[derive(Clone, Debug, Default)]
-struct Block {
-    nodes: VecDeque<Node>,
-    /// Elements in all of them.
-    len: usize,
 }
 
 /// A node by its block and its place there.
@@ -368,61 +359,6 @@ impl Quicklist {
     }
 }
 
-impl Block {
-    #[inline]
-    fn node_mut(&mut self, end: End) -> Option<&mut Node> {
-        match end {
-            End::Left => self.nodes.front_mut(),
-            End::Right => self.nodes.back_mut(),
-        }
-    }
-
-    fn insert(&mut self, at: usize, node: Node) {
-        self.len += node.len();
-        self.nodes.insert(at, node);
-    }
-
-    fn split_off(&mut self, at: usize) -> Self {
-        let nodes = self.nodes.split_off(at);
-        let len = nodes.iter().map(Node::len).sum();
-        self.len -= len;
-        Self { nodes, len }
-    }
-
-    /// As that of the list; empty nodes go.
-    fn remove_wanted(&mut self, wanted: &Wanted<'_>, from: End, most: usize) -> usize {
-        let (mut removed, nodes) = (0, self.nodes.len());
-        for at in 0..nodes {
-            if removed == most {
-                break;
-            }
-            let at = if from == End::Left { at } else { nodes - 1 - at };
-            let left = most - removed;
-            removed += match &mut self.nodes[at] {
-                Node::Packed(run) => {
-                    let found = match from {
-                        End::Left => 0,
-                        End::Right => run.iter().filter(|it| wanted.is(*it)).count(),
-                    };
-                    run.remove_wanted(wanted, found.saturating_sub(left), left)
-                }
-                node @ Node::Plain(_) => {
-                    let found = node.iter().any(|it| wanted.is(it));
-                    if found {
-                        *node = Node::Packed(Run::default());
-                    }
-                    usize::from(found)
-                }
-            };
-        }
-        if 0 < removed {
-            self.nodes.retain(|node| !node.is_empty());
-            self.len -= removed;
-        }
-        removed
-    }
-}
-
 /// In which of several parts with these counts, `total` in all, the one of number `index` is,
 /// and its number there. The search begins at the nearer end.
 fn find(
@@ -592,7 +528,9 @@ mod tests {
             }
             8 => {
                 assert_eq!(list.replace(at, &bytes), at < model.len());
-                model.get_mut(at).map(|it| *it = bytes);
+                if let Some(it) = model.get_mut(at) {
+                    *it = bytes;
+                }
             }
             9 if !model.is_empty() => {
                 list.pop(end);

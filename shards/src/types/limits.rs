@@ -14,7 +14,7 @@ pub struct HashLimits {
 pub struct ListLimits {
     /// Elements of a node, or if negative which of the sizes 4, 8, 16, 32 and 64 KB it may have.
     pub listpack_size: i32,
-    /// Nodes at either end that are not compressed; 0 compresses none.
+    /// Nodes at either end that Valkey does not compress; here none is, whatever it says.
     pub compress_depth: u32,
 }
 

@@ -379,7 +379,9 @@ mod tests {
             ["a", "1", "b", "1", "", "c", "1"].iter().map(|it| it.as_bytes().to_vec()).collect();
         for limits in [limits(-2), limits(2)] {
             let mut list = List::default();
-            words.iter().for_each(|it| drop(list.push_all(End::Right, &[it], limits)));
+            for word in &words {
+                list.push_all(End::Right, &[word], limits);
+            }
             let shown = |list: &List| list.forward(0).map(Element::to_vec).collect::<Vec<_>>();
             assert_eq!(shown(&list), words);
             assert!(list.backward().map(Element::to_vec).eq(words.iter().rev().cloned()));

@@ -2,8 +2,9 @@
 
 use alloc::collections::{VecDeque, vec_deque};
 
+use super::Place;
+use super::block::Block;
 use super::node::{Iter, Node};
-use super::{Block, Place};
 use crate::encodings::listpack::Element;
 
 /// The elements of a quicklist from one on.
