@@ -10,6 +10,7 @@ pub mod table;
 mod string;
 mod bitmap;
 mod hash;
+mod set;
 mod connection;
 mod generic;
 pub mod list;

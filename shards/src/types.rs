@@ -3,4 +3,5 @@
 pub mod limits;
 pub mod hash;
 pub mod list;
+pub mod set;
 pub mod object;

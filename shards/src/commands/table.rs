@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::commands::spec::{Command, Flag, Spec};
-use crate::commands::{bitmap, connection, generic, hash, list, server, string};
+use crate::commands::{bitmap, connection, generic, hash, list, server, set, string};
 
 /// The groups' lists.
 pub const GROUPS: &[&[Command]] = &[
@@ -11,6 +11,7 @@ pub const GROUPS: &[&[Command]] = &[
     bitmap::COMMANDS,
     hash::COMMANDS,
     list::COMMANDS,
+    set::COMMANDS,
     generic::COMMANDS,
     server::COMMANDS,
     connection::COMMANDS,

@@ -59,6 +59,14 @@ impl Harness {
         format!("{}", out.escape_ascii())
     }
 
+    /// What the last command wants in the log instead of itself.
+    pub fn logged(&self) -> &[Vec<Vec<u8>>] {
+        match &self.effects.logged {
+            Logged::Instead(commands) => commands,
+            Logged::AsItCame | Logged::Nothing => &[],
+        }
+    }
+
     /// Runs a command and compares what it leaves behind: how many changes, the events as
     /// `name:key`, and what goes to the log, commands separated by `; `.
     pub fn check(&mut self, line: &str, changes: u64, events: &str, log: &str) {

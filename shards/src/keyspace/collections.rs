@@ -8,6 +8,7 @@ use crate::keyspace::selected::{Key, Selected};
 use crate::types::hash::{Hash, Rules};
 use crate::types::list::List;
 use crate::types::object::{Collection, Object};
+use crate::types::set::{Rules as SetRules, Set};
 
 /// The key holds a value of another type than the command is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,31 @@ impl Selected<'_> {
         self.as_or_new(key)
     }
 
+    /// The set at `key`, to read.
+    #[inline]
+    pub fn read_set(&mut self, key: Key<'_>) -> Result<Option<&Set>, WrongType> {
+        self.read_as(key)
+    }
+
+    /// The set at `key`, to change it.
+    #[inline]
+    pub fn write_set(&mut self, key: Key<'_>) -> Result<Option<&mut Set>, WrongType> {
+        self.write_as(key)
+    }
+
+    /// The set at `key`, to change it; an empty one is made if there is none.
+    #[inline]
+    pub fn set_or_new(&mut self, key: Key<'_>) -> Result<&mut Set, WrongType> {
+        self.as_or_new(key)
+    }
+
+    /// By what sets are changed.
+    #[inline]
+    pub fn set_rules(&self) -> SetRules {
+        let Keyspace { settings, seed, .. } = &*self.keyspace;
+        SetRules { limits: settings.limits.set, seed: *seed }
+    }
+
     /// The collection at `key`, to read.
     #[inline]
     pub fn read_as<C: Collection>(&mut self, key: Key<'_>) -> Result<Option<&C>, WrongType> {
@@ -89,8 +115,14 @@ impl Selected<'_> {
 
     /// Makes `key` this collection, whatever it was; it does not expire.
     pub fn set_object(&mut self, key: Key<'_>, collection: impl Collection) {
-        self.discard(key, Removal::Replaced);
-        self.insert(key, Entry::object(key.bytes, collection.into_object()));
+        let was_there = self.discard(key, Removal::Replaced);
+        let Keyspace { dbs, settings, now, .. } = &mut *self.keyspace;
+        let mut entry = Entry::object(key.bytes, collection.into_object());
+        entry.set_access(evict::fresh(settings, *now));
+        dbs[self.index].insert(key.hash, entry);
+        if !was_there {
+            self.effects.event(Class::New, "new", self.index, key.bytes);
+        }
     }
 
     /// Frees a collection that was part of the one at `key`, later if it is large.

@@ -5,6 +5,7 @@ use core::fmt::Debug;
 use crate::encodings::entry::{Entry, Value};
 use crate::types::hash::Hash;
 use crate::types::list::List;
+use crate::types::set::Set;
 
 /// Allocations up to which a value is freed at once, even where it could be freed later.
 pub const FREE_EFFORT_MAX: usize = 64;
@@ -111,6 +112,8 @@ collections! {
     Hash: "hash";
     /// Elements in order.
     List: "list";
+    /// Members.
+    Set: "set";
 }
 
 // A word, so that an entry with a key of 16 bytes takes 32. Types keep their tags and pointers in

@@ -5,8 +5,8 @@
 //!
 //! - of a value: `mix` of zeros with the type's number, then with the content, and
 //!   `^ H("!!expire!!")` if it expires;
-//! - of a string as content: `mix` with it; of a list: `mix` with each element; of a hash: for each field,
-//!   `^ H(mix(mix(zeros, field), value))`;
+//! - of a string as content: `mix` with it; of a list: `mix` with each element; of a hash: for
+//!   each field, `^ H(mix(mix(zeros, field), value))`; of a set: for each member, `^ H(member)`;
 //! - of a key: the same, begun with `mix(zeros, key)` in place of zeros;
 //! - of a dataset: for each database that has keys, in order, `mix` with its number, then
 //!   `^ H(digest of the key)` for each key. Exclusive or does not care about order, so shards
@@ -26,6 +26,7 @@ use crate::keyspace::db::Entry;
 use crate::resp::error::Error;
 use crate::types::hash::Hash;
 use crate::types::object::Object;
+use crate::types::set::Set;
 
 pub(super) const DIGEST: Command = Command {
     spec: Spec {
@@ -131,6 +132,7 @@ fn of_value(entry: &Entry, start: Digest) -> Digest {
             list.forward(0).fold(typed(1), |digest, it| mixed(digest, it.bytes(&mut scratch)))
         }
         Value::Object(Object::Hash(hash)) => of_hash(hash, typed(4)),
+        Value::Object(Object::Set(set)) => of_set(set, typed(2)),
     };
     match entry.expire() {
         Some(_) => xor(digest, sha1(b"!!expire!!")),
@@ -147,6 +149,11 @@ fn of_hash(hash: &Hash, start: Digest) -> Digest {
     })
 }
 
+fn of_set(set: &Set, start: Digest) -> Digest {
+    let mut scratch = [0; DIGITS_MAX];
+    set.iter().fold(start, |digest, member| xor(digest, sha1(member.bytes(&mut scratch))))
+}
+
 fn mixed(digest: Digest, bytes: &[u8]) -> Digest {
     sha1(&xor(digest, sha1(bytes)))
 }
@@ -159,7 +166,9 @@ fn xor(a: Digest, b: Digest) -> Digest {
 mod tests {
     use super::*;
     use crate::base::hash::HashSeed;
+    use crate::types::limits::Limits;
     use crate::types::object::Collection;
+    use crate::types::set::Rules;
 
     /// Figures of a real Valkey 9.1.2.
     #[test]
@@ -185,6 +194,17 @@ mod tests {
         assert_eq!(
             hex(&of_value(&hash, Digest::default())),
             "626a7b57a269f8f179a44902458ecb2f5920d35d"
+        );
+        let mut set = Set::default();
+        let rules = Rules { limits: Limits::default().set, seed: HashSeed(1) };
+        set.prepare(&[b"x"], rules);
+        for member in [&b"x"[..], b"1", b"2"] {
+            set.add(member, rules);
+        }
+        let set = Entry::object(b"s", set.into_object());
+        assert_eq!(
+            hex(&of_value(&set, Digest::default())),
+            "4c6eef6b7853d1b76391c849d71b0d35d3faf18f"
         );
         let mut parts = Vec::new();
         for (db, name) in [(5, "5"), (0, "0"), (1, "1")] {

@@ -17,6 +17,7 @@ use crate::types::hash::Hash;
 use crate::types::hash::fields::Fields;
 use crate::types::list::List;
 use crate::types::object::Object;
+use crate::types::set::Set;
 
 pub(super) const OBJECT: Command = Command {
     spec: Spec {
@@ -104,6 +105,12 @@ fn rdb_bytes(entry: &Entry) -> usize {
         }
         Value::Object(Object::Hash(Hash::Listpack(pairs))) => text_bytes(pairs.bytes_len()),
         Value::Object(Object::Hash(Hash::Table(fields))) => fields_bytes(fields),
+        Value::Object(Object::Set(Set::Intset(set))) => text_bytes(set.as_bytes().len()),
+        Value::Object(Object::Set(Set::Listpack(set))) => text_bytes(set.bytes_len()),
+        Value::Object(Object::Set(Set::Table(set))) => {
+            let members = set.table().iter().map(|it| element_bytes(Element::Bytes(it.bytes())));
+            prefix_bytes(set.table().len()) + members.sum::<usize>()
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Picking a record by chance, each with the same probability.
 
+use core::ptr;
+
 use super::bucket::Header;
 use super::directory::locate;
 use super::segment::Segment;
@@ -40,6 +42,14 @@ impl<R: Record> Table<R> {
             }
         }
         self.sample(chance.bits())
+    }
+
+    /// Takes a record out that is picked as by [`Self::pick`].
+    pub fn take_any(&mut self, chance: &mut Random) -> Option<R> {
+        let picked = self.pick(chance)?;
+        let (hash, address) = (picked.hash(self.seed), ptr::from_ref(picked));
+        let found = self.search(hash, |record| ptr::eq(record, address))?;
+        Some(self.take(hash, found))
     }
 
     fn pick_within(&self, segment: Segment, chance: &mut Random) -> Option<&R> {
