@@ -87,7 +87,7 @@ pub fn move_one(
     let destination = db.list_or_new(to.0)?;
     destination.prepare(1, bytes_len, limits);
     destination.push(to.1, &replies.out[start..replies.out.len() - 2]);
-    db.touch(db.index, to.0.hash);
+    db.touch(db.index, to.0);
     db.event(to.0, Class::List, push::event(to.1));
 
     let source = db.write_list(from.0)?.expect("it was there just now");

@@ -41,7 +41,7 @@ fn ltrim(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         discard(&mut ctx.db, key, last);
         // The event comes even when everything stays, but then nothing is logged.
         ctx.db.effects.dirty += (left + right) as u64;
-        ctx.db.touch(ctx.db.index, key.hash);
+        ctx.db.touch(ctx.db.index, key);
         ctx.db.event(key, Class::List, "ltrim");
         ctx.db.remove_if_empty(key);
     }

@@ -1,6 +1,7 @@
 //! DEBUG OBJECT key [fast]
 
 use alloc::format;
+use alloc::string::String;
 use core::fmt::Write;
 
 use crate::commands::ctx::Ctx;

@@ -3,7 +3,7 @@
 use super::element::{Element, decode, start_before, whole_bytes};
 
 /// The elements of a listpack, from either end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Iter<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
