@@ -12,7 +12,7 @@ pub(super) const LRANGE: Command = Command {
         group: Group::List,
         since: "1.0.0",
         summary: "Returns the elements of a list from one to another.",
-        complexity: "O(log(S)+N), S being the distance from the nearer end, N the elements returned.",
+        complexity: "O(log(S)+N), S being the distance from the nearer end, N the number returned.",
         syntax: "key start stop",
         arity: Arity::Exactly(4),
         flags: Flags::of(&[Flag::ReadOnly]),
