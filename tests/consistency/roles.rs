@@ -11,6 +11,8 @@ use crate::workload::{Board, Clock, at_once, connect, encoded, list, spread_keys
 
 /// Keys in each group: one on each of four shards.
 const KEYS: usize = 4;
+/// How often a pipeline of GETs looks at all of them.
+const LOOKS: usize = 3;
 /// What all accounts hold together.
 const MONEY: i64 = 1000;
 
@@ -353,8 +355,10 @@ impl Player {
             }
             3 => {
                 self.doing = "a pipeline of GETs".into();
-                self.client.send_raw(&encoded(&gets().collect::<Vec<_>>()))?;
-                let replies = (0..KEYS).map(|_| self.client.receive());
+                // Often enough from shard to shard that the server does them shard by shard.
+                let lookups: Vec<Words> = (0..LOOKS).flat_map(|_| gets()).collect();
+                self.client.send_raw(&encoded(&lookups))?;
+                let replies = (0..LOOKS * KEYS).map(|_| self.client.receive());
                 (Manner::Backwards, replies.collect::<io::Result<_>>()?)
             }
             _ => {
@@ -364,13 +368,15 @@ impl Player {
             }
         };
         let returned = self.clock.now();
-        if manner == Manner::Backwards {
-            replies.reverse();
+        for replies in replies.chunks_mut(KEYS) {
+            if manner == Manner::Backwards {
+                replies.reverse();
+            }
+            let number = |reply: &Reply| Ok(amount(reply)?.unsigned_abs());
+            let numbers = replies.iter().map(number).collect::<io::Result<_>>()?;
+            let sight = Sight { reader: self.number, manner, called, returned, numbers };
+            self.notes.sights.push((group, sight));
         }
-        let number = |reply: &Reply| Ok(amount(reply)?.unsigned_abs());
-        let numbers = replies.iter().map(number).collect::<io::Result<_>>()?;
-        let sight = Sight { reader: self.number, manner, called, returned, numbers };
-        self.notes.sights.push((group, sight));
         Ok(())
     }
 
