@@ -61,7 +61,7 @@ fn transcripts_hold_on_a_peer() {
             run_all(&server.addr, kind_of(&server.addr), &server.name);
         }
         Some(server) => say(&format!(
-            "{} is not of the version whose answers these are: nothing tells if they are right",
+            "{} is not of the version whose answers these are: nothing tells whether they hold",
             server.name
         )),
         None => say("no peer found: nothing tells whether the transcripts are what Valkey does"),

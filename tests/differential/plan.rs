@@ -45,8 +45,9 @@ const WRONG: usize = 8;
 const TRANSACTION: usize = 25;
 /// One blocking command in so many comes outside of a transaction.
 const WAIT: usize = 200;
-/// Numbers between are no times in a command that takes one: they would pass too soon.
-const SHORT_TIMES: std::ops::RangeInclusive<i64> = 1..=99_999_999;
+/// Numbers between are no times in a command that takes one: they would pass too soon, or come
+/// twice within a round, and then it matters when.
+const SHORT_TIMES: std::ops::RangeInclusive<i64> = 1..=1_000_000_000_000;
 
 impl Repertoire {
     /// What can be played when these commands are known, and the peer has this version.
@@ -137,7 +138,7 @@ impl Part {
                 make_wrong(&mut step.words, dice);
             }
             if self.timed {
-                step.words[1..].iter_mut().for_each(lengthen);
+                step.words[1..].iter_mut().for_each(|word| lengthen(word, dice));
             }
             if let Policy::Scan | Policy::ScanPairs = policy {
                 step.policy = Policy::Alike("it may no longer be complete");
@@ -170,10 +171,10 @@ fn make_wrong(words: &mut Words, dice: &mut Dice) {
 }
 
 /// Makes a number that would be a short time a long one.
-fn lengthen(word: &mut Vec<u8>) {
+fn lengthen(word: &mut Vec<u8>, dice: &mut Dice) {
     let number = std::str::from_utf8(word).ok().and_then(|text| text.parse::<i64>().ok());
     if number.is_some_and(|number| SHORT_TIMES.contains(&number)) {
-        word.extend_from_slice(b"00000000");
+        word.extend((0..8).map(|_| *dice.pick(b"0123456789")));
     }
 }
 

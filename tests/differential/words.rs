@@ -60,10 +60,10 @@ pub const KINDS: &[Kind] = &[
     }),
     kind("pattern", |dice| dice.pick(PATTERNS).to_vec()),
     kind("type-name", |dice| dice.pick(TYPE_NAMES).to_vec()),
-    kind("seconds", |dice| time(dice, 100_000, 1_000_000_000)),
-    kind("ms", |dice| time(dice, 100_000_000, 1_000_000_000_000)),
-    kind("at", |dice| time(dice, 4_000_000_000, 1_000_000_000)),
-    kind("at-ms", |dice| time(dice, 4_000_000_000_000, 1_000_000_000_000)),
+    kind("seconds", |dice| time(dice, 100_000, 1_000_000_000, LARGEST)),
+    kind("ms", |dice| time(dice, 100_000_000, 1_000_000_000_000, &LARGEST[..2])),
+    kind("at", |dice| time(dice, 4_000_000_000, 1_000_000_000, LARGEST)),
+    kind("at-ms", |dice| time(dice, 4_000_000_000_000, 1_000_000_000_000, LARGEST)),
     kind("field", |dice| member(dice, b"fghijklm")),
     kind("member", |dice| if dice.one_in(3) { int(dice) } else { member(dice, b"mnopqrstuvwx") }),
     kind("element", |dice| if dice.one_in(4) { value(dice) } else { member(dice, b"xyz") }),
@@ -92,6 +92,10 @@ pub const KINDS: &[Kind] = &[
     }),
     kind("get-pattern", |dice| dice.edgy(&[b"#", b"a*", b"b*->f"], &[b"x", b"", b"*->"])),
 ];
+
+/// Times that are too long. As milliseconds from now only the first two are.
+const LARGEST: &[&str] =
+    &["9223372036854775807", "9223372036854775000", "9223372036854775", "9223372036854776"];
 
 const PATTERNS: &[&[u8]] = &[
     b"*", b"*", b"*", b"?", b"[a-c]", b"[^a]", b"a*", b"*x", b"{b}*", b"\\*", b"", b"a", b"[",
@@ -376,14 +380,11 @@ fn field_type(dice: &mut Dice) -> Vec<u8> {
 
 /// A time far from now: `from` and up to `more`, or long past, or none at all. No two of them are
 /// so close that it mattered which of two commands came a little later.
-fn time(dice: &mut Dice, from: u64, more: u64) -> Vec<u8> {
+fn time(dice: &mut Dice, from: u64, more: u64, largest: &[&str]) -> Vec<u8> {
     match dice.below(12) {
         _ if dice.manners == Manners::Tame => (from + dice.random.below(more)).to_string().into(),
         0 => dice.pick(&["0", "-1", "-1000000", "-9223372036854775808"]).as_bytes().to_vec(),
-        1 => dice
-            .pick(&["9223372036854775807", "9223372036854775", "9223372036854776"])
-            .as_bytes()
-            .to_vec(),
+        1 => dice.pick(largest).as_bytes().to_vec(),
         2 => dice.pick(NO_INTS).to_vec(),
         _ => (from + dice.random.below(more)).to_string().into(),
     }
