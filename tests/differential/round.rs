@@ -1,8 +1,9 @@
 //! A round: its commands on every side, then what they left behind.
 
 use std::collections::BTreeSet;
+use std::io;
 
-use crate::client::Reply;
+use crate::client::{Reply, shown};
 use crate::compare::first_difference;
 use crate::families::{Care, MILLISECONDS, Policy};
 use crate::plan::Step;
@@ -55,11 +56,13 @@ const DATABASES: usize = 16;
 impl Arena {
     /// Plays a round. A side that broke on it is started anew.
     pub fn play(&mut self, steps: &[Step], protocol: Protocol) -> Option<Box<Difference>> {
-        let found = self.play_once(steps, protocol).err();
-        if let Some(difference) = &found
+        let mut found = self.play_once(steps, protocol).err();
+        if let Some(difference) = &mut found
             && difference.broke
         {
-            self.sides[difference.side].revive();
+            let side = &mut self.sides[difference.side];
+            difference.instead += &format!("\n{}", side.last_words());
+            side.revive();
         }
         if found.is_some() {
             // Replies nobody has read must not be taken for those of the next round.
@@ -131,28 +134,23 @@ impl Arena {
 
     /// Whether SCAN, called until it is through, finds what KEYS found in the first database.
     fn scan(&mut self, listed: &Reply) -> Result<(), Box<Difference>> {
-        const CALLS_MAX: usize = 100;
         let expected: BTreeSet<&[u8]> = members(listed).into_iter().collect();
         for side in 0..self.sides.len() - 1 {
-            let (mut cursor, mut found) = (b"0".to_vec(), BTreeSet::new());
-            self.sides[side].ask(&["SELECT", "0"]);
-            for _ in 0..CALLS_MAX {
-                let reply = self.sides[side].ask(&[&b"SCAN"[..], &cursor, b"COUNT", b"3"]);
-                let Reply::Group(_, parts) = reply else { break };
-                let [Reply::Bulk(next), keys] = parts.as_slice() else { break };
-                found.extend(members(keys).into_iter().map(<[u8]>::to_vec));
-                cursor.clone_from(next);
-                if cursor == b"0" {
-                    break;
+            let found = scan_all(&mut self.sides[side]);
+            let broke = found.is_err();
+            let instead = match found {
+                Ok(found) if found.iter().map(Vec::as_slice).eq(expected.iter().copied()) => {
+                    continue;
                 }
-            }
-            if cursor != b"0" || !found.iter().map(Vec::as_slice).eq(expected.iter().copied()) {
-                let step = asking(&[b"SCAN", b"0", b"COUNT", b"3"], Policy::Unordered);
-                let found = found.into_iter().map(Reply::Bulk).collect();
-                let instead = Reply::Group('*', found).lines().join("\n");
-                let (steps, after) = (vec![(step, listed.clone())], Vec::new());
-                return Err(Box::new(Difference { side, steps, after, instead, broke: false }));
-            }
+                Ok(found) => {
+                    let found = found.into_iter().map(Reply::Bulk).collect();
+                    Reply::Group('*', found).lines().join("\n")
+                }
+                Err(error) => error.to_string(),
+            };
+            let step = asking(&[b"SCAN", b"0", b"COUNT", b"3"], Policy::Unordered);
+            let (steps, after) = (vec![(step, listed.clone())], Vec::new());
+            return Err(Box::new(Difference { side, steps, after, instead, broke }));
         }
         Ok(())
     }
@@ -185,6 +183,24 @@ impl Arena {
         }
         Ok(theirs.replies)
     }
+}
+
+/// What SCAN finds in the first database if it is called until it is through, or often enough.
+fn scan_all(side: &mut Side) -> io::Result<BTreeSet<Vec<u8>>> {
+    const CALLS_MAX: usize = 100;
+    let (mut cursor, mut found) = (b"0".to_vec(), BTreeSet::new());
+    side.ask(&["SELECT", "0"])?;
+    for _ in 0..CALLS_MAX {
+        let reply = side.ask(&[&b"SCAN"[..], &cursor, b"COUNT", b"3"])?;
+        let Reply::Group(_, parts) = reply else { break };
+        let [Reply::Bulk(next), keys] = parts.as_slice() else { break };
+        found.extend(members(keys).into_iter().map(<[u8]>::to_vec));
+        cursor.clone_from(next);
+        if cursor == b"0" {
+            return Ok(found);
+        }
+    }
+    Err(io::Error::other(format!("SCAN does not end: cursor {}", shown(&cursor))))
 }
 
 fn asking(words: &[&[u8]], policy: Policy) -> Step {

@@ -10,6 +10,9 @@ use crate::shapes::{Version, Words};
 /// How long a reply may take. None of these commands does much.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Longest string: short enough that its end is within reach.
+const LONGEST: &str = "1mb";
+
 /// How the commands of a round are written and answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -63,6 +66,17 @@ impl Side {
         Self { name, host, client }
     }
 
+    /// What it printed last, which may say why it ended.
+    pub fn last_words(&self) -> String {
+        const LINES: usize = 8;
+        let output = match &self.host {
+            Host::Keylane(_, server) | Host::Peer(server) => server.output(),
+            Host::Foreign(_) => String::new(),
+        };
+        let lines: Vec<&str> = output.lines().collect();
+        lines[lines.len().saturating_sub(LINES)..].join("\n")
+    }
+
     /// Starts a Keylane anew, which may have ended or stand still.
     pub fn revive(&mut self) {
         if let Host::Keylane(shards, server) = &mut self.host {
@@ -76,14 +90,14 @@ impl Side {
     }
 
     /// Asks something outside of any round.
-    pub fn ask<A: AsRef<[u8]>>(&mut self, words: &[A]) -> Reply {
-        self.client.call(words).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    pub fn ask<A: AsRef<[u8]>>(&mut self, words: &[A]) -> io::Result<Reply> {
+        self.client.call(words)
     }
 
     /// Which of these commands it knows.
     pub fn known(&mut self, commands: &[String]) -> Vec<bool> {
         let words = [vec!["COMMAND".to_string(), "INFO".into()], commands.to_vec()].concat();
-        let Reply::Group(_, members) = self.ask(&words) else {
+        let Ok(Reply::Group(_, members)) = self.ask(&words) else {
             panic!("{} does not tell which commands it knows", self.name);
         };
         members.iter().map(|member| matches!(member, Reply::Group(..))).collect()
@@ -91,7 +105,8 @@ impl Side {
 
     /// What it is: a name and a version.
     pub fn version(&mut self) -> (String, Version) {
-        let (Reply::Bulk(text) | Reply::Verbatim(text)) = self.ask(&["INFO", "server"]) else {
+        let reply = self.ask(&["INFO", "server"]);
+        let Ok(Reply::Bulk(text) | Reply::Verbatim(text)) = reply else {
             panic!("{} does not tell what it is", self.name);
         };
         let text = String::from_utf8_lossy(&text).into_owned();
@@ -128,6 +143,9 @@ fn connect(host: &Host) -> io::Result<Client> {
         Host::Foreign(address) => Client::connect(address)?,
     };
     client.set_patience(PATIENCE)?;
+    // Keys that are over then go when they are looked at, not when a server finds time.
+    client.call(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"])?;
+    client.call(&["CONFIG", "SET", "proto-max-bulk-len", LONGEST])?;
     Ok(client)
 }
 
