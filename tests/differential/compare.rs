@@ -20,7 +20,20 @@ struct Known {
 }
 
 /// Every difference that is none.
-const KNOWN: &[Known] = &[];
+const KNOWN: &[Known] = &[
+    Known {
+        command: "HGETEX",
+        ours: "-ERR numfields *",
+        theirs: "-ERR value is not an integer*",
+        reason: "Valkey looks for FIELDS from the key on and takes a key of that name for it.",
+    },
+    Known {
+        command: "HSETEX",
+        ours: "-ERR numfields *",
+        theirs: "-ERR value is not an integer*",
+        reason: "As HGETEX.",
+    },
+];
 
 /// The first step at which the replies differ; `None` if they do not.
 pub fn first_difference(

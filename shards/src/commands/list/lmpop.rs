@@ -36,17 +36,8 @@ const NO_COUNT: Error = Error::Text("ERR count should be greater than 0");
 
 fn lmpop(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let keys = parse_positive(ctx.args[1]).ok_or(NO_KEYS)?;
-    let (end, count) = match ctx.args[2..].get(keys..) {
-        Some([end]) => (parse_end(end)?, 1),
-        Some([end, option, count]) => {
-            let end = parse_end(end)?;
-            if !option.eq_ignore_ascii_case(b"COUNT") {
-                return Err(Error::Syntax);
-            }
-            (end, parse_positive(count).ok_or(NO_COUNT)?)
-        }
-        Some(_) | None => return Err(Error::Syntax),
-    };
+    let Some([end, options @ ..]) = ctx.args[2..].get(keys..) else { return Err(Error::Syntax) };
+    let (end, count) = (parse_end(end)?, parse_count(options)?);
     for at in 2..2 + keys {
         let key = ctx.key(at);
         if pop_with_key(&mut ctx.db, &mut ctx.replies, key, end, count)? {
@@ -77,6 +68,18 @@ pub fn pop_with_key(
     let mut digits = [0; DIGITS_MAX];
     db.effects.log_instead(&[name, key.bytes, format_u64(&mut digits, popped as u64)]);
     Ok(true)
+}
+
+/// COUNT, once; 1 without it. Options are judged one by one, each before the next is looked at.
+fn parse_count(options: &[&[u8]]) -> Result<usize, Error> {
+    let [word, count, rest @ ..] = options else {
+        return if options.is_empty() { Ok(1) } else { Err(Error::Syntax) };
+    };
+    if !word.eq_ignore_ascii_case(b"COUNT") {
+        return Err(Error::Syntax);
+    }
+    let count = parse_positive(count).ok_or(NO_COUNT)?;
+    if rest.is_empty() { Ok(count) } else { Err(Error::Syntax) }
 }
 
 fn parse_positive(text: &[u8]) -> Option<usize> {
