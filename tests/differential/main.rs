@@ -39,6 +39,8 @@ use words::Manners;
 
 /// How long it goes on unless told otherwise.
 const SECONDS: u64 = 20;
+/// The seed unless another is given: a change is judged by what it changes, not by luck.
+const SEED: u64 = 2026;
 /// After so many different failures it ends.
 const FAILURES_MAX: usize = 5;
 /// Settings that are small in every other round, so that values outgrow their encodings.
@@ -68,7 +70,7 @@ fn keylane_says_what_its_peer_says() {
         )),
     };
     let (mut arena, repertoire, small) = prepare(sides, peer);
-    let seed = setting("SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    let seed = setting("SEED").unwrap_or(SEED);
     let mut failures: BTreeMap<String, String> = BTreeMap::new();
     let (mut rounds, mut commands) = (setting("ROUND").unwrap_or(0), 0);
     let limits = Limits::start();

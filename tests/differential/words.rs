@@ -47,7 +47,6 @@ pub const KINDS: &[Kind] = &[
     kind("float", float),
     kind("bit", |dice| dice.edgy(&[b"0", b"1"], &[b"2", b"-1", b"x", b""])),
     kind("index", index),
-    kind("place", place),
     kind("count", |dice| if dice.oddly(12) { int(dice) } else { number(dice.below(6)) }),
     kind("offset", |dice| offset(dice, &[b"1048575", b"1048576"])),
     kind("bit-offset", |dice| offset(dice, &[b"8388607", b"8388608", b"8388600"])),
@@ -347,17 +346,12 @@ fn float(dice: &mut Dice) -> Vec<u8> {
     }
 }
 
-/// An index that fits 32 bits: Valkey 9.1.2 cuts larger ones, and takes 2^32 for the first element.
-fn place(dice: &mut Dice) -> Vec<u8> {
-    let places = dice.below(24);
-    if dice.one_in(2) { format!("-{}", places + 1).into() } else { number(places) }
-}
-
 fn index(dice: &mut Dice) -> Vec<u8> {
     if dice.oddly(8) {
         return int(dice);
     }
-    place(dice)
+    let places = dice.below(24);
+    if dice.one_in(2) { format!("-{}", places + 1).into() } else { number(places) }
 }
 
 /// An offset into a string; `edges` lie about the end of the longest string there may be.

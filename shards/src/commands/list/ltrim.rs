@@ -39,9 +39,11 @@ fn ltrim(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         let last = list.cut(End::Right, right, limits);
         discard(&mut ctx.db, key, first);
         discard(&mut ctx.db, key, last);
-        // The event comes even when everything stays, but then nothing is logged.
+        // The event comes even when everything stays, but then nothing else does.
         ctx.db.effects.dirty += (left + right) as u64;
-        ctx.db.touch(ctx.db.index, key);
+        if 0 < left + right {
+            ctx.db.touch(ctx.db.index, key);
+        }
         ctx.db.event(key, Class::List, "ltrim");
         ctx.db.remove_if_empty(key);
     }
