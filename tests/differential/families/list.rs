@@ -1,6 +1,6 @@
 //! Lists. The blocking commands too: with something to give they do not block, and else they wait
-//! for as short as it gets. Not LINDEX and LSET: Valkey 9.1.2 cuts an index to 32 bits when the list
-//! is a listpack, so that LSET with 2^32 or 2^63-1 changes an element that is not meant.
+//! for as short as it gets. Not LINDEX and LSET: Valkey 9.1.2 cuts an index to 32 bits when the
+//! list is a listpack, so that LSET with 2^32 or 2^63-1 changes an element that is not meant.
 
 use super::{Family, Line, Role, blocking, exact};
 
