@@ -5,11 +5,17 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::config::table::Config;
 use crate::log;
+use crate::reactor::clock::Monotonic;
 use crate::reactor::sockets;
 use crate::start::{Failure, plain};
+
+/// How long an address may stay in use before that is taken for another process's doing.
+const IN_USE_MILLIS: u64 = 2000;
+const IN_USE_PAUSE: Duration = Duration::from_millis(20);
 
 /// Listening sockets.
 #[derive(Debug, Default)]
@@ -78,12 +84,30 @@ fn listen_tcp(bind: &[String], port: u16, backlog: i32) -> Result<Vec<OwnedFd>, 
 fn listen(name: &str, port: u16, backlog: i32) -> io::Result<OwnedFd> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "Name or service not known");
     for address in addresses(name, port)? {
-        match sockets::listen_tcp(address, backlog) {
+        match retry_in_use(|| sockets::listen_tcp(address, backlog)) {
             Ok(socket) => return Ok(socket),
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+/// Tries again for a while if the address is in use: the kernel gives the sockets of a process with
+/// io_uring free some time after it has ended, and whoever starts it anew should not notice.
+#[expect(clippy::disallowed_methods, reason = "the kernel does not say when an address is free")]
+fn retry_in_use(mut listen: impl FnMut() -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
+    let start = Monotonic::now();
+    loop {
+        match listen() {
+            Err(error)
+                if error.raw_os_error() == Some(libc::EADDRINUSE)
+                    && Monotonic::now().millis_since(start) < IN_USE_MILLIS =>
+            {
+                std::thread::sleep(IN_USE_PAUSE);
+            }
+            listening => return listening,
+        }
+    }
 }
 
 /// What a name in `bind` stands for, in the order to try.
