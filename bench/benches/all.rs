@@ -2,9 +2,6 @@
 
 use bench::runner::Runner;
 
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 fn main() {
     // Cargo itself passes `--bench`.
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));

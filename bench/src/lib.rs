@@ -1,9 +1,10 @@
-//! Micro-benchmarks of the engine: the parser, the table, and both together.
+//! Micro-benchmarks: the parser, the table, both together, and letters between threads.
 //!
 //! `cargo bench -p bench` measures, `cargo bench -p bench -- table` only what has that in its
 //! name. Under `cargo test` each runs once on little, so that none rots.
 
 pub mod engine;
+pub mod hop;
 pub mod parser;
 pub mod runner;
 pub mod table;
@@ -15,6 +16,7 @@ pub const ALL: &[Topic] = &[
     Topic { name: "parser", run: parser::run },
     Topic { name: "table", run: table::run },
     Topic { name: "engine", run: engine::run },
+    Topic { name: "hop", run: hop::run },
 ];
 
 /// Benchmarks that belong together.
