@@ -2,6 +2,7 @@
 
 pub mod float;
 pub mod glob;
+mod grisu;
 pub mod hash;
 pub mod long_double;
 mod natural;

@@ -1,8 +1,7 @@
 //! 64-bit floats as text, as Valkey reads and prints them.
 
-use crate::base::number::write_i64;
-use alloc::vec::Vec;
-use core::fmt::Write as _;
+use crate::base::grisu;
+use crate::base::number::{DIGITS_MAX, format_i64};
 
 /// The number `text` spells, or an infinity if it spells that. A text that is too large, or
 /// rounds to zero without being zero, is refused, and so is anything besides the number, even a
@@ -24,102 +23,139 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     fits.then_some(number)
 }
 
-/// Appends `number` the way scores and RESP3 doubles are shown: the fewest digits that read back
-/// as the same number, whole numbers in full, very large and small ones with an exponent.
-pub fn write_f64(out: &mut Vec<u8>, number: f64) {
-    if number.is_nan() {
-        out.extend_from_slice(b"nan");
-    } else if number.is_infinite() {
-        out.extend_from_slice(if number < 0.0 { b"-inf" } else { b"inf" });
-    } else if let Some(whole) = as_whole(number) {
-        write_i64(out, whole);
-    } else {
-        write_shortest(out, number);
+/// A number as text, in a fixed place.
+#[derive(Clone, Copy, Debug)]
+pub struct FloatText {
+    text: [u8; FLOAT_BYTES_MAX],
+    len: usize,
+}
+
+/// More than any form takes: a sign, 17 digits, and a point with zeros or an exponent.
+const FLOAT_BYTES_MAX: usize = 40;
+
+impl FloatText {
+    const EMPTY: Self = Self { text: [0; FLOAT_BYTES_MAX], len: 0 };
+
+    /// The text.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        &self.text[..self.len]
+    }
+
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        self.text[self.len..end].copy_from_slice(bytes);
+        self.len = end;
+    }
+
+    fn push_zeros(&mut self, count: i32) {
+        (0..count).for_each(|_| self.push(b"0"));
+    }
+
+    fn push_i64(&mut self, number: i64) {
+        self.push(format_i64(&mut [0; DIGITS_MAX], number));
     }
 }
 
-/// `number` as an integer if it is one of at most 2^62, which is where Valkey stops too.
-fn as_whole(number: f64) -> Option<i64> {
+/// `number` the way scores and RESP3 doubles are shown: with few digits that read back as the
+/// same number, whole numbers in full, very large and small ones with an exponent.
+pub fn format_f64(number: f64) -> FloatText {
+    if let Some(whole) = as_whole(number) {
+        let mut text = FloatText::EMPTY;
+        if whole == 0 && number.is_sign_negative() {
+            text.push(b"-");
+        }
+        text.push_i64(whole);
+        text
+    } else {
+        format_digits(number)
+    }
+}
+
+/// As [`format_f64`], but whole numbers are shown as others are: with an exponent where that is
+/// shorter.
+pub fn format_digits(number: f64) -> FloatText {
+    let mut text = FloatText::EMPTY;
+    if number == 0.0 {
+        text.push(if number.is_sign_negative() { b"-0" } else { b"0" });
+    } else if !push_special(&mut text, number) {
+        let digits = grisu::digits(number.abs());
+        let count = i32::try_from(digits.text().len()).expect("18 digits at most");
+        lay_out(&mut text, digits.text(), digits.exponent + count - 1);
+    }
+    text
+}
+
+/// Pushes the sign, and all of what is not finite; says whether it did.
+fn push_special(text: &mut FloatText, number: f64) -> bool {
+    if number.is_sign_negative() && !number.is_nan() {
+        text.push(b"-");
+    }
+    if number.is_nan() {
+        text.push(b"nan");
+    } else if number.is_infinite() {
+        text.push(b"inf");
+    }
+    !number.is_finite()
+}
+
+/// `number` as an integer if it is one of at most 2^62, which is where Valkey stops too. Zeros of
+/// either sign are the same.
+#[inline]
+pub fn as_whole(number: f64) -> Option<i64> {
     const WHOLE_MAX: f64 = (1i64 << 62) as f64;
     if !(-WHOLE_MAX..=WHOLE_MAX).contains(&number) {
         return None;
     }
     #[expect(clippy::cast_possible_truncation, reason = "a fraction is told by casting back")]
     let whole = number as i64;
-    (whole as f64 == number && (whole != 0 || number.is_sign_positive())).then_some(whole)
+    (whole as f64 == number).then_some(whole)
 }
 
-/// The longest that `{:e}` writes: 17 digits, two signs, a point, `e` and three digits.
-const SCIENTIFIC_BYTES_MAX: usize = 24;
-
-/// Text in a fixed place.
-struct Scientific {
-    text: [u8; SCIENTIFIC_BYTES_MAX],
-    len: usize,
-}
-
-impl core::fmt::Write for Scientific {
-    fn write_str(&mut self, part: &str) -> core::fmt::Result {
-        let end = self.len + part.len();
-        self.text.get_mut(self.len..end).ok_or(core::fmt::Error)?.copy_from_slice(part.as_bytes());
-        self.len = end;
-        Ok(())
-    }
-}
-
-/// Appends a finite number that is not written as an integer.
-fn write_shortest(out: &mut Vec<u8>, number: f64) {
-    // `{:e}` gives the shortest digits as `d.ddde-x`; only their layout differs from Valkey's.
-    let mut scientific = Scientific { text: [0; SCIENTIFIC_BYTES_MAX], len: 0 };
-    write!(scientific, "{:e}", number.abs()).expect("no float takes more bytes");
-    let text = &scientific.text[..scientific.len];
-    let e = text.iter().position(|&byte| byte == b'e').expect("`{:e}` writes an e");
-    let exponent: i32 = core::str::from_utf8(&text[e + 1..])
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .expect("an exponent follows the e");
-    let mut digits = [0; SCIENTIFIC_BYTES_MAX];
-    let mut count = 0;
-    for &byte in text[..e].iter().filter(|byte| byte.is_ascii_digit()) {
-        digits[count] = byte;
-        count += 1;
-    }
-    if number.is_sign_negative() {
-        out.push(b'-');
-    }
-    lay_out(out, &digits[..count], exponent);
-}
-
-/// Appends `digits`, the first of which counts 10^`exponent`: as a plain decimal where that is
-/// short, else with an exponent. Where the one ends and the other begins is as Valkey has it.
-fn lay_out(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
-    let count = i32::try_from(digits.len()).expect("17 digits at most");
+/// Pushes digits, the first of which counts 10^`exponent`: as a plain decimal where that is short,
+/// else with an exponent. Where the one ends and the other begins is as Valkey has it.
+fn lay_out(text: &mut FloatText, digits: &[u8], exponent: i32) {
+    let count = i32::try_from(digits.len()).expect("18 digits at most");
     // The last digit counts 10^last.
     let last = exponent - count + 1;
-    let zeros = |n: i32| core::iter::repeat_n(b'0', usize::try_from(n).unwrap_or(0));
-    if 0 <= last && exponent < count + 7 {
-        out.extend_from_slice(digits);
-        out.extend(zeros(last));
-    } else if last < 0 && (-7 < last || exponent.abs() < 4) {
-        if exponent < 0 {
-            out.extend_from_slice(b"0.");
-            out.extend(zeros(-exponent - 1));
-            out.extend_from_slice(digits);
-        } else {
-            let point = usize::try_from(exponent).unwrap_or(0) + 1;
-            out.extend_from_slice(&digits[..point]);
-            out.push(b'.');
-            out.extend_from_slice(&digits[point..]);
-        }
+    if 0 <= last && exponent < count + 7 || last < 0 && (-7 < last || exponent.abs() < 4) {
+        lay_out_plain(text, digits, exponent);
     } else {
-        out.push(digits[0]);
-        if let rest @ [_, ..] = &digits[1..] {
-            out.push(b'.');
-            out.extend_from_slice(rest);
-        }
-        out.extend_from_slice(if exponent < 0 { b"e-" } else { b"e+" });
-        write_i64(out, i64::from(exponent.abs()));
+        lay_out_scientific(text, digits, exponent);
+        text.push_i64(i64::from(exponent.abs()));
     }
+}
+
+/// Without an exponent.
+fn lay_out_plain(text: &mut FloatText, digits: &[u8], exponent: i32) {
+    match usize::try_from(exponent) {
+        Ok(exponent) if exponent + 1 < digits.len() => {
+            text.push(&digits[..=exponent]);
+            text.push(b".");
+            text.push(&digits[exponent + 1..]);
+        }
+        Ok(exponent) => {
+            text.push(digits);
+            (digits.len()..=exponent).for_each(|_| text.push(b"0"));
+        }
+        Err(_) => {
+            text.push(b"0.");
+            text.push_zeros(-exponent - 1);
+            text.push(digits);
+        }
+    }
+}
+
+/// Up to the sign of the exponent.
+fn lay_out_scientific(text: &mut FloatText, digits: &[u8], exponent: i32) {
+    let (first, rest) = digits.split_at(1);
+    text.push(first);
+    if !rest.is_empty() {
+        text.push(b".");
+        text.push(rest);
+    }
+    text.push(if exponent < 0 { b"e-" } else { b"e+" });
 }
 
 #[cfg(test)]
@@ -129,9 +165,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn show(number: f64) -> String {
-        let mut out = Vec::new();
-        write_f64(&mut out, number);
-        String::from_utf8(out).unwrap()
+        String::from_utf8(format_f64(number).bytes().to_vec()).unwrap()
     }
 
     /// Texts, and what ZSCORE of Valkey 9.1.2 said after ZADD took them as a score.
@@ -154,6 +188,7 @@ mod tests {
         ("9223372036854775807", Some("9223372036854776000")),
         ("18446744073709551616", Some("18446744073709552000")),
         ("1e19", Some("1e+19")),
+        ("1e23", Some("99999999999999990000000")),
         ("1.5e22", Some("1.5e+22")),
         ("1e100", Some("1e+100")),
         ("100000000.5", Some("100000000.5")),
@@ -207,6 +242,25 @@ mod tests {
         assert_eq!(parse_f64(b"1\xff"), None);
         assert_eq!(show(-0.0), "-0");
         assert_eq!(show(f64::NAN), "nan");
+    }
+
+    /// What DEBUG DIGEST-VALUE of Valkey 9.1.2 makes its numbers of.
+    #[test]
+    fn digits_have_an_exponent_where_that_is_shorter() {
+        for (number, expected) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (3.0, "3"),
+            (1e15, "1e+15"),
+            (1e16, "1e+16"),
+            (4e18, "4e+18"),
+            (454_025_395_438_157_312.0, "454025395438157300"),
+            (0.1, "0.1"),
+            (-2.5, "-2.5"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(format_digits(number).bytes(), expected.as_bytes(), "{number}");
+        }
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! Replies in RESP2 and RESP3.
 
-use crate::base::float::write_f64;
+use crate::base::float::format_f64;
 use crate::base::number::{DIGITS_MAX, format_i64, put_digits_before};
 use crate::resp::error::Error;
 use alloc::vec::Vec;
@@ -124,14 +124,10 @@ impl Replies<'_> {
     /// `,x` or a bulk string
     pub fn double(&mut self, x: f64) {
         match self.protocol {
-            Protocol::Resp2 => {
-                let mut text = Vec::with_capacity(32);
-                write_f64(&mut text, x);
-                self.bulk(&text);
-            }
+            Protocol::Resp2 => self.bulk(format_f64(x).bytes()),
             Protocol::Resp3 => {
                 self.out.push(b',');
-                write_f64(self.out, x);
+                self.out.extend_from_slice(format_f64(x).bytes());
                 self.out.extend_from_slice(b"\r\n");
             }
         }
