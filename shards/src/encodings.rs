@@ -7,4 +7,6 @@ pub mod intset;
 pub mod listpack;
 pub mod member;
 pub mod quicklist;
+pub mod ranking;
+pub mod scored;
 pub mod table;

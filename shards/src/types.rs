@@ -4,4 +4,5 @@ pub mod limits;
 pub mod hash;
 pub mod list;
 pub mod set;
+pub mod sorted_set;
 pub mod object;

@@ -9,6 +9,7 @@ use crate::types::hash::{Hash, Rules};
 use crate::types::list::List;
 use crate::types::object::{Collection, Object};
 use crate::types::set::{Rules as SetRules, Set};
+use crate::types::sorted_set::{self, SortedSet};
 
 /// The key holds a value of another type than the command is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,19 @@ impl Selected<'_> {
     pub fn set_rules(&self) -> SetRules {
         let Keyspace { settings, seed, .. } = &*self.keyspace;
         SetRules { limits: settings.limits.set, seed: *seed }
+    }
+
+    /// The sorted set at `key`, to read: counts and marks as [`Self::read`] does.
+    #[inline]
+    pub fn read_sorted_set(&mut self, key: Key<'_>) -> Result<Option<&SortedSet>, WrongType> {
+        self.read_as(key)
+    }
+
+    /// By what sorted sets are changed.
+    #[inline]
+    pub fn sorted_set_rules(&self) -> sorted_set::Rules {
+        let Keyspace { settings, seed, .. } = &*self.keyspace;
+        sorted_set::Rules { limits: settings.limits.sorted_set, seed: *seed }
     }
 
     /// The collection at `key`, to read.

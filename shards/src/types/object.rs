@@ -6,6 +6,7 @@ use crate::encodings::entry::{Entry, Value};
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
+use crate::types::sorted_set::SortedSet;
 
 /// Allocations up to which a value is freed at once, even where it could be freed later.
 pub const FREE_EFFORT_MAX: usize = 64;
@@ -114,6 +115,8 @@ collections! {
     List: "list";
     /// Members.
     Set: "set";
+    /// Members in the order of their scores.
+    SortedSet: "zset";
 }
 
 // A word, so that an entry with a key of 16 bytes takes 32. Types keep their tags and pointers in

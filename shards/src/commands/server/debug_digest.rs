@@ -7,6 +7,7 @@
 //!   `^ H("!!expire!!")` if it expires;
 //! - of a string as content: `mix` with it; of a list: `mix` with each element; of a hash: for
 //!   each field, `^ H(mix(mix(zeros, field), value))`; of a set: for each member, `^ H(member)`;
+//!   of a sorted set: for each member, `^ H(mix(mix(zeros, member), score))`;
 //! - of a key: the same, begun with `mix(zeros, key)` in place of zeros;
 //! - of a dataset: for each database that has keys, in order, `mix` with its number, then
 //!   `^ H(digest of the key)` for each key. Exclusive or does not care about order, so shards
@@ -16,6 +17,7 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use super::debug_object::usage_error;
+use crate::base::float::format_digits;
 use crate::base::number::{DIGITS_MAX, format_i64};
 use crate::base::sha1::{DIGEST_BYTES, sha1};
 use crate::base::time::UnixMs;
@@ -27,6 +29,7 @@ use crate::resp::error::Error;
 use crate::types::hash::Hash;
 use crate::types::object::Object;
 use crate::types::set::Set;
+use crate::types::sorted_set::SortedSet;
 
 pub(super) const DIGEST: Command = Command {
     spec: Spec {
@@ -133,6 +136,7 @@ fn of_value(entry: &Entry, start: Digest) -> Digest {
         }
         Value::Object(Object::Hash(hash)) => of_hash(hash, typed(4)),
         Value::Object(Object::Set(set)) => of_set(set, typed(2)),
+        Value::Object(Object::SortedSet(set)) => of_sorted_set(set, typed(3)),
     };
     match entry.expire() {
         Some(_) => xor(digest, sha1(b"!!expire!!")),
@@ -154,6 +158,14 @@ fn of_set(set: &Set, start: Digest) -> Digest {
     set.iter().fold(start, |digest, member| xor(digest, sha1(member.bytes(&mut scratch))))
 }
 
+fn of_sorted_set(set: &SortedSet, start: Digest) -> Digest {
+    let mut scratch = [0; DIGITS_MAX];
+    set.iter(0..set.len(), false).fold(start, |digest, (member, score)| {
+        let pair = mixed(Digest::default(), member.bytes(&mut scratch));
+        xor(digest, sha1(&mixed(pair, format_digits(score).bytes())))
+    })
+}
+
 fn mixed(digest: Digest, bytes: &[u8]) -> Digest {
     sha1(&xor(digest, sha1(bytes)))
 }
@@ -169,6 +181,7 @@ mod tests {
     use crate::types::limits::Limits;
     use crate::types::object::Collection;
     use crate::types::set::Rules;
+    use crate::types::sorted_set;
 
     /// Figures of a real Valkey 9.1.2.
     #[test]
@@ -205,6 +218,16 @@ mod tests {
         assert_eq!(
             hex(&of_value(&set, Digest::default())),
             "4c6eef6b7853d1b76391c849d71b0d35d3faf18f"
+        );
+        let rules = sorted_set::Rules { limits: Limits::default().sorted_set, seed: HashSeed(1) };
+        let mut set = SortedSet::default();
+        for (member, score) in [(&b"b"[..], 1.5), (b"12", -3.0), (b"a", 1.5), (b"x", 1e20)] {
+            set.set(member, score, &rules);
+        }
+        let set = Entry::object(b"q", set.into_object());
+        assert_eq!(
+            hex(&of_value(&set, Digest::default())),
+            "d80cb9939784cc9f08b02d56062f3a8cb48c48b1"
         );
         let mut parts = Vec::new();
         for (db, name) in [(5, "5"), (0, "0"), (1, "1")] {

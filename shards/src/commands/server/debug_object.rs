@@ -11,6 +11,7 @@ use crate::encodings::field::Field;
 use crate::encodings::listpack::Element;
 use crate::encodings::quicklist::Quicklist;
 use crate::encodings::quicklist::node::Node;
+use crate::encodings::ranking::Ranking;
 use crate::keyspace::db::Entry;
 use crate::keyspace::evict;
 use crate::resp::error::Error;
@@ -19,6 +20,7 @@ use crate::types::hash::fields::Fields;
 use crate::types::list::List;
 use crate::types::object::Object;
 use crate::types::set::Set;
+use crate::types::sorted_set::SortedSet;
 
 pub(super) const OBJECT: Command = Command {
     spec: Spec {
@@ -112,6 +114,10 @@ fn rdb_bytes(entry: &Entry) -> usize {
             let members = set.table().iter().map(|it| element_bytes(Element::Bytes(it.bytes())));
             prefix_bytes(set.table().len()) + members.sum::<usize>()
         }
+        Value::Object(Object::SortedSet(SortedSet::Listpack(pairs))) => {
+            text_bytes(pairs.bytes_len())
+        }
+        Value::Object(Object::SortedSet(SortedSet::Skiplist(ranking))) => ranking_bytes(ranking),
     }
 }
 
@@ -122,6 +128,13 @@ fn fields_bytes(fields: &Fields) -> usize {
         time + element_bytes(Element::Bytes(it.name())) + element_bytes(Element::Bytes(it.value()))
     };
     prefix_bytes(fields.table().len()) + fields.table().iter().map(field).sum::<usize>()
+}
+
+/// Members, each with its score.
+fn ranking_bytes(ranking: &Ranking) -> usize {
+    let members = ranking.iter(0..ranking.len(), false);
+    let member = |(it, _): (&[u8], f64)| element_bytes(Element::Bytes(it)) + size_of::<f64>();
+    prefix_bytes(ranking.len()) + members.map(member).sum::<usize>()
 }
 
 /// A string, which is written as a number if it is one of 32 bits.
