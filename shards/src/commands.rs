@@ -11,6 +11,7 @@ mod string;
 mod bitmap;
 mod hash;
 mod set;
+mod sorted_set;
 mod connection;
 mod generic;
 pub mod list;

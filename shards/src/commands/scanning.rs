@@ -17,6 +17,9 @@ pub const BUCKETS_PER_ELEMENT: u64 = 10;
 /// The answer of all but HSCAN to its option NOVALUES.
 pub const NO_VALUES: Error = Error::Text("ERR NOVALUES option can only be used in HSCAN");
 
+/// The answer of all but ZSCAN, which takes it in before it asks here, to its option NOSCORES.
+const NO_SCORES: Error = Error::Text("ERR NOSCORES option can only be used in ZSCAN");
+
 /// The position that a cursor stands for. Valkey reads it as C does: up to a zero byte, leading
 /// blanks and a sign let pass; but what is plainly a negative number is none.
 pub fn parse_cursor(text: &[u8]) -> Result<Position, Error> {
@@ -64,6 +67,7 @@ impl<'a> Options<'a> {
                 self.pattern = Some(pattern).filter(|pattern| **pattern != b"*").copied();
                 Ok(2)
             }
+            [name, ..] if name.eq_ignore_ascii_case(b"NOSCORES") => Err(NO_SCORES),
             _ => Ok(0),
         }
     }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::commands::spec::{Command, Flag, Spec};
-use crate::commands::{bitmap, connection, generic, hash, list, server, set, string};
+use crate::commands::{bitmap, connection, generic, hash, list, server, set, sorted_set, string};
 
 /// The groups' lists.
 pub const GROUPS: &[&[Command]] = &[
@@ -12,6 +12,7 @@ pub const GROUPS: &[&[Command]] = &[
     hash::COMMANDS,
     list::COMMANDS,
     set::COMMANDS,
+    sorted_set::COMMANDS,
     generic::COMMANDS,
     server::COMMANDS,
     connection::COMMANDS,

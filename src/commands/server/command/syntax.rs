@@ -177,6 +177,8 @@ fn introduced(token: &'static str, mut arguments: Vec<Argument>) -> Argument {
         "~" => "approximately".to_owned(),
         "*" => "auto-id".to_owned(),
         "$" => "new-id".to_owned(),
+        "CH" => "change".to_owned(),
+        "INCR" => "increment".to_owned(),
         token => token.to_ascii_lowercase(),
     };
     let token = Some(token);
@@ -212,6 +214,7 @@ const NAMES: &[(&str, &str)] = &[
     ("asc", "order"),
     ("byscore", "sortby"),
     ("left", "where"),
+    ("min", "where"),
     ("before", "where"),
     ("libname", "attr"),
     ("maxlen", "strategy"),
@@ -241,6 +244,8 @@ fn kind(name: &str, spec: &Spec) -> &'static str {
             if spec.group == Group::Hash { "integer" } else { "unix-time" }
         }
         "increment" if spec.name.ends_with("byfloat") => "double",
+        "start" | "stop" if spec.name == "zrange" => "string",
+        "min" | "max" if spec.name.ends_with("byscore") || spec.name == "zcount" => "double",
         "timeout" if spec.flags.has(Flag::Blocking) => "double",
         "key" | "key1" | "key2" | "newkey" | "source" | "destination" | "destkey" | "sourcekey"
         | "storekey" | "storedistkey" | "dst" | "src" => "key",
@@ -251,9 +256,9 @@ fn kind(name: &str, spec: &Spec) -> &'static str {
         | "end" | "end-slot" | "entries-added" | "entriesread" | "frequency" | "idle"
         | "increment" | "index" | "index1" | "index2" | "len" | "limit" | "maxage"
         | "milliseconds" | "min-match-len" | "ms" | "not-client-id" | "not-db" | "num-matches"
-        | "numfields" | "numkeys" | "numlocal" | "numreplicas" | "offset" | "port" | "protover"
-        | "rank" | "seconds" | "slot" | "start" | "start-slot" | "stop" | "timeout" | "ttl"
-        | "version" | "weight" => "integer",
+        | "num-vertices" | "numfields" | "numkeys" | "numlocal" | "numreplicas" | "offset"
+        | "port" | "protover" | "rank" | "seconds" | "slot" | "start" | "start-slot" | "stop"
+        | "timeout" | "ttl" | "version" | "weight" => "integer",
         _ => "string",
     }
 }
