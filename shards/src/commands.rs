@@ -12,6 +12,7 @@ mod bitmap;
 mod hash;
 mod set;
 mod sorted_set;
+mod geo;
 mod connection;
 mod generic;
 pub mod list;

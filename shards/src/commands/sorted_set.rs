@@ -20,8 +20,10 @@ mod zscore;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::Command;
 use crate::effects::Class;
+use crate::encodings::listpack::Element;
 use crate::keyspace::garbage::Removal;
 use crate::keyspace::selected::{Key, Selected};
+use crate::resp::reply::Replies;
 use crate::types::sorted_set::SortedSet;
 
 /// Every sorted set command.
@@ -70,6 +72,11 @@ fn removed(db: &mut Selected<'_>, key: Key<'_>, count: usize, is_empty: bool, ev
     if is_empty {
         db.remove_if_empty(key);
     }
+}
+
+/// Writes a member.
+pub(super) fn member(replies: &mut Replies<'_>, member: Element<'_>) {
+    shown::member(replies, member);
 }
 
 /// Makes `key` this sorted set, or removes it if that is empty; answers how many members it has.

@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use crate::commands::spec::{Command, Flag, Spec};
-use crate::commands::{bitmap, connection, generic, hash, list, server, set, sorted_set, string};
+use crate::commands::{
+    bitmap, connection, generic, geo, hash, list, server, set, sorted_set, string,
+};
 
 /// The groups' lists.
 pub const GROUPS: &[&[Command]] = &[
@@ -13,6 +15,7 @@ pub const GROUPS: &[&[Command]] = &[
     list::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,
+    geo::COMMANDS,
     generic::COMMANDS,
     server::COMMANDS,
     connection::COMMANDS,
