@@ -16,6 +16,7 @@ mod geo;
 mod connection;
 mod generic;
 pub mod list;
+mod stream;
 pub mod server;
 #[cfg(test)]
 mod testing;

@@ -5,4 +5,5 @@ pub mod hash;
 pub mod list;
 pub mod set;
 pub mod sorted_set;
+pub mod stream;
 pub mod object;

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::commands::spec::{Command, Flag, Spec};
 use crate::commands::{
-    bitmap, connection, generic, geo, hash, list, server, set, sorted_set, string,
+    bitmap, connection, generic, geo, hash, list, server, set, sorted_set, stream, string,
 };
 
 /// The groups' lists.
@@ -17,14 +17,18 @@ pub const GROUPS: &[&[Command]] = &[
     sorted_set::COMMANDS,
     geo::COMMANDS,
     generic::COMMANDS,
+    stream::COMMANDS,
     server::COMMANDS,
     connection::COMMANDS,
 ];
 
 /// Containers and their subcommands. What is not here of DEBUG and MEMORY is the server's: see
 /// `server::DEBUG_SUBCOMMANDS` and `server::MEMORY_SUBCOMMANDS`.
-pub const CONTAINERS: &[(&Spec, &[Command])] =
-    &[(&generic::object::OBJECT, generic::object::SUBCOMMANDS)];
+pub const CONTAINERS: &[(&Spec, &[Command])] = &[
+    (&generic::object::OBJECT, generic::object::SUBCOMMANDS),
+    (&stream::xgroup::XGROUP, stream::xgroup::SUBCOMMANDS),
+    (&stream::xinfo::XINFO, stream::xinfo::SUBCOMMANDS),
+];
 
 /// All ACL categories, in the order in which Valkey names them.
 pub const CATEGORIES: &[&str] = &[

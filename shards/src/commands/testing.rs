@@ -67,6 +67,14 @@ impl Harness {
         }
     }
 
+    /// Runs a command and says whether those who watch a key would hear of it.
+    pub fn touches(&mut self, line: &str) -> bool {
+        self.effects.keeps_touched = true;
+        self.effects.touched.clear();
+        self.run(line);
+        !self.effects.touched.is_empty()
+    }
+
     /// Runs a command and compares what it leaves behind: how many changes, the events as
     /// `name:key`, and what goes to the log, commands separated by `; `.
     pub fn check(&mut self, line: &str, changes: u64, events: &str, log: &str) {

@@ -10,6 +10,7 @@ use crate::types::list::List;
 use crate::types::object::{Collection, Object};
 use crate::types::set::{Rules as SetRules, Set};
 use crate::types::sorted_set::{self, SortedSet};
+use crate::types::stream::Stream;
 
 /// The key holds a value of another type than the command is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,31 @@ impl Selected<'_> {
     pub fn sorted_set_rules(&self) -> sorted_set::Rules {
         let Keyspace { settings, seed, .. } = &*self.keyspace;
         sorted_set::Rules { limits: settings.limits.sorted_set, seed: *seed }
+    }
+
+    /// The stream at `key`, to read: counts and marks as [`Self::read`] does.
+    #[inline]
+    pub fn read_stream(&mut self, key: Key<'_>) -> Result<Option<&Stream>, WrongType> {
+        self.read_as(key)
+    }
+
+    /// The stream at `key`, to change its groups: counts and marks as [`Self::read`] does.
+    #[inline]
+    pub fn read_stream_mut(&mut self, key: Key<'_>) -> Result<Option<&mut Stream>, WrongType> {
+        let entry = self.read_mut(key);
+        entry.map(|entry| entry.object_mut().and_then(Stream::of_mut).ok_or(WrongType)).transpose()
+    }
+
+    /// The stream at `key`, to change it.
+    #[inline]
+    pub fn write_stream(&mut self, key: Key<'_>) -> Result<Option<&mut Stream>, WrongType> {
+        self.write_as(key)
+    }
+
+    /// The stream at `key`, to change it; an empty one is made if there is none.
+    #[inline]
+    pub fn stream_or_new(&mut self, key: Key<'_>) -> Result<&mut Stream, WrongType> {
+        self.as_or_new(key)
     }
 
     /// The collection at `key`, to read.

@@ -73,6 +73,12 @@ impl Selected<'_> {
     /// Looks `key` up for reading: counts hit or miss, marks it as used.
     #[inline]
     pub fn read(&mut self, key: Key<'_>) -> Option<&Entry> {
+        self.read_mut(key).map(|entry| &*entry)
+    }
+
+    /// As [`Self::read`], for commands that read a value and change something beside it.
+    #[inline]
+    pub fn read_mut(&mut self, key: Key<'_>) -> Option<&mut Entry> {
         self.expire_if_due(key);
         let Keyspace { dbs, stats, settings, now, random, .. } = &mut *self.keyspace;
         match dbs[self.index].find_mut(key.hash, key.bytes) {

@@ -160,6 +160,15 @@ impl Replies<'_> {
         }
     }
 
+    /// Puts what `write` appends before all that came since the output had `at` bytes: a header
+    /// whose number is known only now.
+    pub fn insert(&mut self, at: usize, write: impl FnOnce(&mut Self)) {
+        let end = self.out.len();
+        write(self);
+        let added = self.out.len() - end;
+        self.out[at..].rotate_right(added);
+    }
+
     /// A type byte, a number and a line end.
     #[inline]
     fn header(&mut self, kind: u8, n: u64) {
@@ -240,6 +249,17 @@ mod tests {
         check(|r| r.double(3.25), "$4\r\n3.25\r\n", ",3.25\r\n");
         check(|r| r.double(f64::NEG_INFINITY), "$4\r\n-inf\r\n", ",-inf\r\n");
         check(|r| r.double(f64::NAN), "$3\r\nnan\r\n", ",nan\r\n");
+    }
+
+    #[test]
+    fn a_header_may_come_last() {
+        let late = |r: &mut Replies<'_>| {
+            let at = r.out.len();
+            r.ok();
+            r.ok();
+            r.insert(at, |r| r.array(2));
+        };
+        check(late, "*2\r\n+OK\r\n+OK\r\n", "*2\r\n+OK\r\n+OK\r\n");
     }
 
     proptest! {

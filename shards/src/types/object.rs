@@ -7,6 +7,7 @@ use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::sorted_set::SortedSet;
+use crate::types::stream::Stream;
 
 /// Allocations up to which a value is freed at once, even where it could be freed later.
 pub const FREE_EFFORT_MAX: usize = 64;
@@ -117,6 +118,8 @@ collections! {
     Set: "set";
     /// Members in the order of their scores.
     SortedSet: "zset";
+    /// Entries in order, and groups that read them.
+    Stream: "stream";
 }
 
 // A word, so that an entry with a key of 16 bytes takes 32. Types keep their tags and pointers in

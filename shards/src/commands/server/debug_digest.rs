@@ -8,6 +8,7 @@
 //! - of a string as content: `mix` with it; of a list: `mix` with each element; of a hash: for
 //!   each field, `^ H(mix(mix(zeros, field), value))`; of a set: for each member, `^ H(member)`;
 //!   of a sorted set: for each member, `^ H(mix(mix(zeros, member), score))`;
+//!   of a stream: `mix` with each ID, as `ms.seq`, and then with each of its names and values;
 //! - of a key: the same, begun with `mix(zeros, key)` in place of zeros;
 //! - of a dataset: for each database that has keys, in order, `mix` with its number, then
 //!   `^ H(digest of the key)` for each key. Exclusive or does not care about order, so shards
@@ -30,6 +31,8 @@ use crate::types::hash::Hash;
 use crate::types::object::Object;
 use crate::types::set::Set;
 use crate::types::sorted_set::SortedSet;
+use crate::types::stream::Stream;
+use crate::types::stream::id::StreamId;
 
 pub(super) const DIGEST: Command = Command {
     spec: Spec {
@@ -137,6 +140,7 @@ fn of_value(entry: &Entry, start: Digest) -> Digest {
         Value::Object(Object::Hash(hash)) => of_hash(hash, typed(4)),
         Value::Object(Object::Set(set)) => of_set(set, typed(2)),
         Value::Object(Object::SortedSet(set)) => of_sorted_set(set, typed(3)),
+        Value::Object(Object::Stream(stream)) => of_stream(stream, typed(6)),
     };
     match entry.expire() {
         Some(_) => xor(digest, sha1(b"!!expire!!")),
@@ -163,6 +167,18 @@ fn of_sorted_set(set: &SortedSet, start: Digest) -> Digest {
     set.iter(0..set.len(), false).fold(start, |digest, (member, score)| {
         let pair = mixed(Digest::default(), member.bytes(&mut scratch));
         xor(digest, sha1(&mixed(pair, format_digits(score).bytes())))
+    })
+}
+
+/// Groups do not count.
+fn of_stream(stream: &Stream, start: Digest) -> Digest {
+    let mut scratch = [0; DIGITS_MAX];
+    stream.log().range(StreamId::MIN, StreamId::MAX).fold(start, |digest, entry| {
+        let id = alloc::format!("{}.{}", entry.id.ms, entry.id.seq);
+        entry.fields().fold(mixed(digest, id.as_bytes()), |digest, (name, value)| {
+            let digest = mixed(digest, name.bytes(&mut scratch));
+            mixed(digest, value.bytes(&mut scratch))
+        })
     })
 }
 

@@ -21,6 +21,8 @@ use crate::types::list::List;
 use crate::types::object::Object;
 use crate::types::set::Set;
 use crate::types::sorted_set::SortedSet;
+use crate::types::stream::Stream;
+use crate::types::stream::id::StreamId;
 
 pub(super) const OBJECT: Command = Command {
     spec: Spec {
@@ -118,6 +120,7 @@ fn rdb_bytes(entry: &Entry) -> usize {
             text_bytes(pairs.bytes_len())
         }
         Value::Object(Object::SortedSet(SortedSet::Skiplist(ranking))) => ranking_bytes(ranking),
+        Value::Object(Object::Stream(stream)) => stream_bytes(stream),
     }
 }
 
@@ -137,6 +140,37 @@ fn ranking_bytes(ranking: &Ranking) -> usize {
     prefix_bytes(ranking.len()) + members.map(member).sum::<usize>()
 }
 
+/// Nodes with their IDs, what is known of the entries, and groups with what is pending.
+fn stream_bytes(stream: &Stream) -> usize {
+    let log = stream.log();
+    let nodes = log.nodes().map(|(_, node)| ID_BYTES + 1 + text_bytes(node.as_bytes().len()));
+    let id = |id: StreamId| number_bytes(id.ms) + number_bytes(id.seq);
+    let ids = id(log.last_id()) + id(log.first_id()) + id(log.max_deleted_id());
+    let groups = stream.groups().map(|(name, group)| {
+        let read = group.entries_read.unwrap_or(-1).cast_unsigned();
+        let pending = group.pending_from(StreamId::MIN);
+        let pending = pending.map(|(_, it)| ID_BYTES + 8 + number_bytes(it.deliveries));
+        let consumers = group.consumers().map(|it| {
+            let own = it.pending_len();
+            text_bytes(it.name.len()) + 16 + prefix_bytes(own) + own * ID_BYTES
+        });
+        text_bytes(name.len())
+            + id(group.last_id)
+            + number_bytes(read)
+            + prefix_bytes(group.pending_len())
+            + pending.sum::<usize>()
+            + prefix_bytes(group.consumers_len())
+            + consumers.sum::<usize>()
+    });
+    prefix_bytes(log.nodes().len())
+        + nodes.sum::<usize>()
+        + number_bytes(log.len())
+        + ids
+        + number_bytes(log.entries_added())
+        + prefix_bytes(stream.groups().len())
+        + groups.sum::<usize>()
+}
+
 /// A string, which is written as a number if it is one of 32 bits.
 fn element_bytes(element: Element<'_>) -> usize {
     match element.int() {
@@ -150,6 +184,14 @@ fn element_bytes(element: Element<'_>) -> usize {
 fn text_bytes(length: usize) -> usize {
     prefix_bytes(length) + length
 }
+
+/// A number, which is written as a length.
+fn number_bytes(number: u64) -> usize {
+    prefix_bytes(usize::try_from(number).unwrap_or(usize::MAX))
+}
+
+/// Bytes of an entry's ID.
+const ID_BYTES: usize = 16;
 
 /// Bytes that a length takes.
 fn prefix_bytes(length: usize) -> usize {

@@ -1,5 +1,6 @@
 //! The elements of a listpack one by one.
 
+use super::Position;
 use super::element::{Element, decode, start_before, whole_bytes};
 
 /// The elements of a listpack, from either end.
@@ -8,6 +9,14 @@ pub struct Iter<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
     pub(super) end: usize,
+}
+
+impl Iter<'_> {
+    /// Where the element lies that is next.
+    #[inline]
+    pub fn place(&self) -> Position {
+        Position::of(self.at)
+    }
 }
 
 impl<'a> Iterator for Iter<'a> {

@@ -1,0 +1,72 @@
+//! XREAD [COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...], and XREADGROUP
+//! GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id
+//! [id ...]
+
+use crate::commands::ctx::Ctx;
+use crate::commands::spec::{Arity, Begin, Command, Find, Flag, Flags, Group, KeySpec, Spec};
+use crate::commands::stream::reading::{By, Reading};
+use crate::resp::error::Error;
+
+pub(super) const XREAD: Command = Command {
+    spec: Spec {
+        name: "xread",
+        summary: "Returns the entries of streams that lie behind IDs, and may wait for some.",
+        syntax: "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]",
+        arity: Arity::AtLeast(4),
+        flags: Flags::of(&[Flag::ReadOnly, Flag::Blocking, Flag::MovableKeys]),
+        keys: &[keys_from(1)],
+        ..EACH
+    },
+    run: xread,
+};
+
+pub(super) const XREADGROUP: Command = Command {
+    spec: Spec {
+        name: "xreadgroup",
+        summary: "Returns entries of streams to a consumer of a group, and may wait for some.",
+        syntax: "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] \
+                 STREAMS key [key ...] id [id ...]",
+        arity: Arity::AtLeast(7),
+        flags: Flags::of(&[Flag::Write, Flag::Blocking, Flag::MovableKeys]),
+        keys: &[keys_from(4)],
+        ..EACH
+    },
+    run: xreadgroup,
+};
+
+const EACH: Spec = Spec {
+    group: Group::Stream,
+    since: "5.0.0",
+    complexity: "O(N) for each stream, N being the number of entries returned.",
+    ..Spec::EMPTY
+};
+
+/// Behind STREAMS, half of the arguments.
+const fn keys_from(argument: i64) -> KeySpec {
+    KeySpec {
+        begin: Begin::Keyword("STREAMS", argument),
+        find: Find::Range { last: -1, step: 1, limit: 2 },
+        flags: &["RO", "ACCESS"],
+    }
+}
+
+fn xread(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    let reading = Reading::parse(ctx, By::Xread)?;
+    answer(ctx, &reading)
+}
+
+fn xreadgroup(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    // A replica is told of what was delivered, not of the command.
+    ctx.db.effects.log_nothing();
+    let reading = Reading::parse(ctx, By::Xreadgroup)?;
+    answer(ctx, &reading)
+}
+
+fn answer(ctx: &mut Ctx<'_>, reading: &Reading<'_>) -> Result<(), Error> {
+    if !reading.serve(ctx)? {
+        // Whoever asks to wait would begin to do so here. As within MULTI, nobody waits: the time
+        // is over at once.
+        ctx.replies.null_array();
+    }
+    Ok(())
+}
