@@ -166,8 +166,8 @@ impl Log {
 
     /// Whether an entry of this ID or a higher one was deleted, as far as that is known.
     pub fn has_gaps_from(&self, start: StreamId) -> bool {
-        let Self { len, first_id, max_deleted_id, .. } = *self;
-        0 < len && max_deleted_id != StreamId::MIN && first_id.max(start) <= max_deleted_id
+        let deleted = self.max_deleted_id;
+        !self.is_empty() && deleted != StreamId::MIN && start <= deleted
     }
 
     /// How many entries were ever added up to this one; `None` if that cannot be told.
@@ -177,7 +177,13 @@ impl Log {
         if entries_added == 0 {
             return Some(0);
         }
-        if len == 0 && id <= last_id || id == last_id {
+        if len == 0 && id <= last_id {
+            return count(entries_added);
+        }
+        if id != StreamId::MIN && id < max_deleted_id {
+            return None;
+        }
+        if id == last_id {
             return count(entries_added);
         }
         let has_gaps = max_deleted_id != StreamId::MIN && first_id <= max_deleted_id;

@@ -246,6 +246,8 @@ fn kind(name: &str, spec: &Spec) -> &'static str {
         "increment" if spec.name.ends_with("byfloat") => "double",
         "start" | "stop" if spec.name == "zrange" => "string",
         "min" | "max" if spec.name.ends_with("byscore") || spec.name == "zcount" => "double",
+        "start" | "end" if spec.group == Group::Stream => "string",
+        "min-idle-time" if spec.name == "xpending" => "integer",
         "timeout" if spec.flags.has(Flag::Blocking) => "double",
         "key" | "key1" | "key2" | "newkey" | "source" | "destination" | "destkey" | "sourcekey"
         | "storekey" | "storedistkey" | "dst" | "src" => "key",
