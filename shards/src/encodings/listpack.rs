@@ -17,7 +17,9 @@ use core::fmt;
 use crate::base::number::parse_i64;
 use crate::encodings::allocation::{Thin, size_class};
 
-use element::{END, Encoded, checked_bytes, decode, start_before, whole_bytes};
+use element::{
+    END, Encoded, checked_bytes, decode, encode, encoded_bytes, start_before, whole_bytes,
+};
 pub use element::{Element, Wanted};
 pub use iter::Iter;
 
@@ -187,6 +189,20 @@ impl Listpack {
         self.put(end, element.into());
     }
 
+    /// Adds elements behind the last: at once, where [`Self::push_back`] would move the end and
+    /// count for each.
+    #[inline]
+    pub fn push_all<'e>(&mut self, elements: impl Iterator<Item = Element<'e>> + Clone) {
+        let sizes = elements.clone().map(encoded_bytes);
+        let (count, bytes) = sizes.fold((0, 0), |(count, bytes), it| (count + 1, bytes + it));
+        let before = self.count();
+        let added = self.grow(bytes);
+        elements.fold(0, |at, element| at + encode(element, &mut added[at..]));
+        if before != UNKNOWN {
+            self.set_count(usize::from(before) + count);
+        }
+    }
+
     /// Adds an element before the first.
     #[inline]
     pub fn push_front<'e>(&mut self, element: impl Into<Element<'e>>) {
@@ -341,6 +357,19 @@ mod tests {
             \x01\x8201\x03\xff";
         assert_eq!(ours.as_bytes(), theirs);
         assert_eq!(elements(&Listpack::from_bytes(theirs).unwrap()), elements(&ours));
+    }
+
+    #[test]
+    fn elements_added_at_once_are_as_one_by_one() {
+        let lengths = [0, 1, 63, 64, 126, 127, 4095, 4096, 16_380];
+        let strings: Vec<_> = lengths.iter().map(|length| vec![b'x'; *length]).collect();
+        let numbers = (0..64).flat_map(|shift| [1i64 << shift, -(1i64 << shift.min(62)) - 1]);
+        let numbers = numbers.flat_map(|it| [it, it.saturating_sub(1)]).map(Element::Int);
+        let all = numbers.chain(strings.iter().map(Element::from));
+        let (mut at_once, mut one_by_one) = (of(&[b"a"]), of(&[b"a"]));
+        at_once.push_all(all.clone());
+        all.for_each(|element| one_by_one.push_back(element));
+        assert_eq!(at_once.as_bytes(), one_by_one.as_bytes());
     }
 
     #[test]

@@ -49,13 +49,13 @@ impl TrimOptions {
         let (mut keep, mut is_exact, mut limit) = (None, true, None);
         let mut at = 2;
         while let Some(arg) = args.get(at) {
-            let is = |name: &[u8]| arg.eq_ignore_ascii_case(name);
-            let more = args.len() - at - 1;
-            let (maxlen, minid) = (is(b"MAXLEN"), is(b"MINID"));
             if command == For::Xadd && *arg == b"*" {
                 options.id = Some((NewId::Auto, at));
                 break;
             }
+            let is = |name: &[u8]| arg.eq_ignore_ascii_case(name);
+            let more = args.len() - at - 1;
+            let (maxlen, minid) = (is(b"MAXLEN"), is(b"MINID"));
             if (maxlen || minid) && 0 < more {
                 if keep.is_some() {
                     return Err(TWICE);

@@ -12,7 +12,7 @@ use crate::commands::stream::trim_options::{Exactly, For, TrimOptions};
 use crate::effects::{Class, Effects};
 use crate::resp::error::Error;
 use crate::types::stream::id::{ID_BYTES_MAX, StreamId};
-use crate::types::stream::log::NODE_BYTES_MAX;
+use crate::types::stream::node::NODE_BYTES_MAX;
 use crate::types::stream::trim::{Keep, Precision, Trim};
 
 pub(super) const XADD: Command = Command {

@@ -2,6 +2,7 @@
 
 use core::{ptr, slice};
 
+use super::element::END;
 use super::{HEADER_BYTES, Listpack, UNKNOWN};
 use crate::encodings::allocation::Thin;
 
@@ -37,6 +38,22 @@ impl Listpack {
         // SAFETY: the memory is new and has room for as many bytes.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), memory.pointer(), bytes.len()) };
         Self(memory)
+    }
+
+    /// Adds as many bytes, all zero, before the end; the count is up to the caller.
+    pub(super) fn grow(&mut self, added: usize) -> &mut [u8] {
+        let (old, new) = (self.bytes_len(), self.bytes_len() + added);
+        let total = u32::try_from(new).expect("whoever adds asks first whether it fits");
+        // SAFETY: the allocation has room for the new length. The last of the old bytes, which is
+        // the end's, and all that are added are written, and the header says how many there are.
+        unsafe {
+            self.0 = self.0.resized(old, new);
+            let start = self.0.pointer().add(old - 1);
+            ptr::write_bytes(start, 0, added);
+            start.add(added).write(END);
+            self.0.pointer().cast::<[u8; 4]>().write(total.to_le_bytes());
+            slice::from_raw_parts_mut(start, added)
+        }
     }
 
     /// Puts `parts` in the place of `removed` bytes at `at`; the count is up to the caller.

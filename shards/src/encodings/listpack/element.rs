@@ -172,6 +172,52 @@ impl<'a> Encoded<'a> {
     }
 }
 
+/// The whole length of an element, its length behind it included.
+#[inline]
+pub(super) fn encoded_bytes(element: Element<'_>) -> usize {
+    let own = match element {
+        Element::Int(number) => match number {
+            0..=127 => 1,
+            -4096..=4095 => 2,
+            -0x8000..=0x7FFF => 3,
+            -0x80_0000..=0x7F_FFFF => 4,
+            -0x8000_0000..=0x7FFF_FFFF => 5,
+            _ => 9,
+        },
+        Element::Bytes(bytes) => match bytes.len() {
+            length @ 0..64 => 1 + length,
+            length @ 64..4096 => 2 + length,
+            length => 5 + length,
+        },
+    };
+    own + backlen_bytes(own)
+}
+
+/// Writes an element to the beginning of `out`; says how long it is.
+#[inline]
+pub(super) fn encode(element: Element<'_>, out: &mut [u8]) -> usize {
+    // Most are small numbers and short strings: two bytes around them.
+    match element {
+        Element::Int(number @ 0..=127) => {
+            out[..2].copy_from_slice(&[number as u8, 1]);
+            return 2;
+        }
+        Element::Bytes(bytes) if bytes.len() < 64 => {
+            let length = bytes.len() as u8;
+            out[0] = 0x80 | length;
+            out[1..=bytes.len()].copy_from_slice(bytes);
+            out[1 + bytes.len()] = 1 + length;
+            return 2 + bytes.len();
+        }
+        Element::Int(_) | Element::Bytes(_) => {}
+    }
+    let encoded = Encoded::of(element);
+    encoded.parts().iter().fold(0, |at, part| {
+        out[at..at + part.len()].copy_from_slice(part);
+        at + part.len()
+    })
+}
+
 fn put_int(head: &mut [u8; HEAD_BYTES_MAX], number: i64) -> usize {
     let bytes = number.to_le_bytes();
     let (mark, wide) = match number {

@@ -8,10 +8,6 @@ use crate::types::stream::group::Group;
 use crate::types::stream::id::StreamId;
 use crate::types::stream::node::{Entry, Node};
 
-/// Bytes beyond which a node takes no more, whatever the settings say, and which a single entry
-/// may not have.
-pub const NODE_BYTES_MAX: usize = 1 << 30;
-
 /// Entries, and what is known of those that were there.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
@@ -73,14 +69,12 @@ impl Log {
     #[inline]
     pub fn append(&mut self, id: StreamId, pairs: &[&[u8]], limits: StreamLimits) {
         assert!(self.last_id < id, "IDs ascend");
-        match self.nodes.last_entry() {
-            Some(mut last) if last.get().takes(pairs, limits) => {
-                let distance = id.distance_from(*last.key());
-                last.get_mut().push(distance, pairs);
-            }
-            _ => {
-                self.nodes.insert(id, Node::new(pairs));
-            }
+        let has_room = self.nodes.last_entry().is_some_and(|mut last| {
+            let distance = id.distance_from(*last.key());
+            last.get_mut().push(distance, pairs, limits)
+        });
+        if !has_room {
+            self.nodes.insert(id, Node::new(pairs));
         }
         if self.len == 0 {
             self.first_id = id;
@@ -206,19 +200,5 @@ impl Log {
         }
         let read = group.entries_read.filter(|_| !self.has_gaps_from(group.last_id));
         Some(added.wrapping_sub(read.or_else(|| self.entries_read_at(group.last_id))?))
-    }
-}
-
-impl Node {
-    /// Whether an entry of these names and values may still be added.
-    #[inline]
-    fn takes(&self, pairs: &[&[u8]], limits: StreamLimits) -> bool {
-        let bytes_max = match limits.node_bytes {
-            0 => NODE_BYTES_MAX,
-            bytes => bytes.min(NODE_BYTES_MAX),
-        };
-        let bytes = self.as_bytes().len() + pairs.iter().map(|it| it.len()).sum::<usize>();
-        let entries = u64::try_from(limits.node_entries).expect("a usize has 64 bits at most");
-        bytes < bytes_max && (entries == 0 || self.all() < entries)
     }
 }

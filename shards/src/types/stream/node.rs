@@ -10,7 +10,12 @@
 //! entries stay, with a flag, until all of the node are deleted.
 
 use crate::encodings::listpack::{Element, Iter, Listpack, Position};
+use crate::types::limits::StreamLimits;
 use crate::types::stream::id::StreamId;
+
+/// Bytes beyond which a node takes no more, whatever the settings say, and which a single entry
+/// may not have.
+pub const NODE_BYTES_MAX: usize = 1 << 30;
 
 const DELETED: i64 = 1;
 const SAME_NAMES: i64 = 2;
@@ -68,56 +73,60 @@ impl ExactSizeIterator for Fields<'_> {}
 impl Node {
     /// The node that begins with an entry of these names and values in turn.
     pub(super) fn new(pairs: &[&[u8]]) -> Self {
-        let mut listpack = Listpack::new();
-        listpack.push_back(1);
-        listpack.push_back(0);
-        listpack.push_back(signed(pairs.len() / 2));
-        pairs.iter().step_by(2).for_each(|name| listpack.push_back(*name));
-        listpack.push_back(0);
-        let mut node = Self(listpack);
+        let mut node = Self(Listpack::new());
+        let head = [1, 0, signed(pairs.len() / 2)].map(Element::Int).into_iter();
+        let names = pairs.iter().step_by(2).map(|name| Element::of(name));
+        node.0.push_all(head.chain(names).chain([Element::Int(0)]));
         node.push_entry((0, 0), pairs, SAME_NAMES);
         node
     }
 
-    /// Adds an entry of these names and values in turn; its ID is at this distance from the
-    /// node's.
-    pub(super) fn push(&mut self, distance: (i64, i64), pairs: &[&[u8]]) {
+    /// Adds an entry of these names and values in turn, whose ID is at this distance from the
+    /// node's; false if the node is full.
+    #[inline]
+    pub(super) fn push(
+        &mut self,
+        distance: (i64, i64),
+        pairs: &[&[u8]],
+        limits: StreamLimits,
+    ) -> bool {
         let head = Head::of(&self.0);
+        let bytes = self.0.bytes_len() + pairs.iter().map(|it| it.len()).sum::<usize>();
+        let bytes_max = match limits.node_bytes {
+            0 => NODE_BYTES_MAX,
+            bytes => bytes.min(NODE_BYTES_MAX),
+        };
+        let entries = usize::try_from(head.live + head.deleted).expect(BROKEN);
+        let has_room = limits.node_entries == 0 || entries < limits.node_entries;
+        if bytes_max <= bytes || !has_room {
+            return false;
+        }
         let is_same = head.names_len == pairs.len() / 2
             && head.names.zip(pairs.iter().step_by(2)).all(|(known, name)| known == **name);
         let live = head.live;
         self.replace_at(0, live + 1);
         self.push_entry(distance, pairs, if is_same { SAME_NAMES } else { 0 });
+        true
     }
 
     fn push_entry(&mut self, (ms, seq): (i64, i64), pairs: &[&[u8]], flags: i64) {
-        let listpack = &mut self.0;
-        listpack.push_back(flags);
-        listpack.push_back(ms);
-        listpack.push_back(seq);
-        let fields = pairs.len() / 2;
-        let own = if flags & SAME_NAMES != 0 {
-            pairs.iter().skip(1).step_by(2).for_each(|value| listpack.push_back(*value));
-            fields
+        let (fields, head) = (pairs.len() / 2, [flags, ms, seq].map(Element::Int));
+        if flags & SAME_NAMES != 0 {
+            let values = pairs.iter().skip(1).step_by(2).map(|value| Element::of(value));
+            let elements = Element::Int(signed(ENTRY_ELEMENTS + fields));
+            self.0.push_all(head.into_iter().chain(values).chain([elements]));
         } else {
-            listpack.push_back(signed(fields));
-            pairs.iter().for_each(|text| listpack.push_back(*text));
-            1 + pairs.len()
-        };
-        listpack.push_back(signed(ENTRY_ELEMENTS + own));
+            let head = head.into_iter().chain([Element::Int(signed(fields))]);
+            let texts = pairs.iter().map(|text| Element::of(text));
+            let elements = Element::Int(signed(ENTRY_ELEMENTS + 1 + pairs.len()));
+            self.0.push_all(head.chain(texts).chain([elements]));
+        }
     }
 
     /// Entries that are not deleted.
     #[inline]
     pub(super) fn len(&self) -> u64 {
         Head::of(&self.0).live.cast_unsigned()
-    }
-
-    /// Entries, deleted ones included.
-    #[inline]
-    pub(super) fn all(&self) -> u64 {
-        let head = Head::of(&self.0);
-        (head.live + head.deleted).cast_unsigned()
     }
 
     /// Its bytes, as Valkey would dump them.
@@ -349,8 +358,9 @@ mod tests {
 
     fn node() -> Node {
         let mut node = Node::new(&[b"a", b"1", b"b", b"x"]);
-        node.push((0, 1), &[b"a", b"2", b"b", b"y"]);
-        node.push((7, -5), &[b"b", b"3"]);
+        let limits = StreamLimits { node_bytes: 0, node_entries: 0 };
+        assert!(node.push((0, 1), &[b"a", b"2", b"b", b"y"], limits));
+        assert!(node.push((7, -5), &[b"b", b"3"], limits));
         node
     }
 
@@ -389,7 +399,7 @@ mod tests {
         assert!(!node.delete(BASE, StreamId { ms: 1000, seq: 7 }));
         assert!(node.delete(BASE, StreamId { ms: 1000, seq: 6 }));
         assert!(!node.delete(BASE, StreamId { ms: 1000, seq: 6 }));
-        assert_eq!((node.len(), node.all()), (2, 3));
+        assert_eq!(node.len(), 2);
         assert_eq!(ids(node.entries(BASE)), [(1000, 5), (1007, 0)]);
         assert_eq!(ids(node.entries_back(BASE)), [(1007, 0), (1000, 5)]);
         let two = |_, deleted| deleted == 1;
@@ -397,7 +407,7 @@ mod tests {
         assert_eq!(node.first_id(BASE), Some(BASE));
         assert_eq!(ids(node.entries(BASE)), [(1007, 0)]);
         assert_eq!(node.delete_first(BASE, |id, _| 2000 <= id.ms), 1);
-        assert_eq!((node.len(), node.all()), (0, 3));
+        assert_eq!(node.len(), 0);
         assert_eq!(node.last_id(BASE), Some(StreamId { ms: 1007, seq: 0 }));
     }
 }
