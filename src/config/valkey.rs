@@ -150,6 +150,7 @@ const CLIENT_MEMORY: &str = "clients are not evicted; client-output-buffer-limit
 const CLUSTER: &str = "there is no cluster mode yet";
 const IMPORT: &str = "keys expire in import mode too";
 const LATENCY: &str = "latency events are not recorded yet; INFO latencystats has percentiles";
+const LOCALE: &str = "texts are compared byte by byte";
 const LOOKS: &str = "it would change nothing that is shown here";
 const MEMORY: &str = "tables grow and memory returns in small steps by themselves";
 const MODULES: &str = "there are no modules";
@@ -166,7 +167,6 @@ const SUPERVISOR: &str = "the server stays in the foreground, so that a supervis
 const SYSLOG: &str = "the log goes to standard output or `logfile`";
 const THREADS: &str = "each shard has one thread of its own; see shards and shard-cpus";
 const TLS: &str = "there is no TLS yet";
-const TYPES: &str = "the type that it tunes does not exist yet";
 const USERS: &str = "there are no users but the default one yet; see requirepass";
 
 /// All of them, grouped by reason.
@@ -310,7 +310,7 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("lua-time-limit", "5000", SCRIPTS),
     ignored("lua-enable-deprecated-api", "no", SCRIPTS).exact(),
     ignored("lua-enable-insecure-api", "no", SCRIPTS).exact(),
-    ignored("locale-collate", "", TYPES),
+    ignored("locale-collate", "", LOCALE),
     ignored("io-threads", "1", THREADS),
     ignored("prefetch-batch-max-size", "16", THREADS),
     ignored("bio-cpulist", "", THREADS).at_start(),

@@ -19,9 +19,10 @@ use crate::coordination::listening::pong;
 use crate::coordination::locks::Claims;
 use crate::coordination::mailbox::Peer;
 use crate::coordination::publishing::Author;
+use crate::coordination::router::reaches;
 use crate::coordination::subscribing::Changes;
 use crate::coordination::tracking::note_reads;
-use crate::coordination::transaction::{self, Footprint, Merged, Transaction};
+use crate::coordination::transaction::{Footprint, Loan, Merged, Transaction};
 use crate::pubsub::kind::Kind;
 
 const NOT_IN_EXEC: Error = Error::Text("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
@@ -50,8 +51,7 @@ impl Core {
             [only] if all_in_place && may_run_on(only) => Some(only),
             _ => None,
         };
-        let whole = footprint.whole.is_some();
-        let kind = if whole { transaction::Kind::GatherWhole } else { transaction::Kind::Gather };
+        let kind = footprint.gathering();
         let transaction = place.is_none().then(|| footprint.transaction(slots, kind, &watched));
         (Exec { multi, next: 0, watched, place, aborted: false, changes: None }, transaction)
     }
@@ -227,7 +227,7 @@ impl Core {
     }
 
     /// Runs a command of an EXEC that has the databases of every shard at hand.
-    fn exec_on_wholes(
+    pub(super) fn exec_on_wholes(
         &mut self,
         transaction: &mut Transaction,
         call: &Call,
@@ -236,6 +236,7 @@ impl Core {
         out: &mut Vec<u8>,
     ) {
         let Run::Engine(command) = call.run else { unreachable!("the caller looked") };
+        let written = out.len();
         match command.spec.spread {
             Spread::Everywhere(merge) => {
                 let databases = self.visitors.keyspace.dbs.len();
@@ -273,6 +274,10 @@ impl Core {
                 };
                 self.move_between(transaction, call, args, first);
                 let at = whole_of(transaction, first);
+                let reaches = reaches(call.spec.keys, args);
+                if reaches {
+                    self.bring_elsewhere(transaction, first);
+                }
                 self.with_whole(transaction, at, |core| {
                     let request = Self::engine_request(args, passport, (0, 0));
                     // The error is in the reply.
@@ -281,10 +286,31 @@ impl Core {
                         note_reads(&mut core.visitors.effects, call, args, reader);
                     }
                 });
+                if reaches {
+                    self.take_elsewhere(transaction, first);
+                }
                 self.move_home(transaction, call, args, first);
             }
         }
-        self.count(call, false);
+        let failed = self.note_error_reply(&out[written..]);
+        let took = self.count(call, failed);
+        self.consider_logging(call, args, took, out.len() - written);
+    }
+
+    /// Puts the databases of all shards but `first` within reach of a command there.
+    fn bring_elsewhere(&mut self, transaction: &mut Transaction, first: Peer) {
+        let others = transaction.wholes.iter_mut().filter(|whole| whole.0 != first);
+        let slots = |shard: Peer| self.node.slots.range(u16::try_from(shard).expect("few shards"));
+        let parts = others.map(|(shard, dbs)| (slots(*shard), std::mem::take(dbs)));
+        self.visitors.keyspace.elsewhere = parts.collect();
+    }
+
+    /// Takes the databases back that [`Self::bring_elsewhere`] brought.
+    fn take_elsewhere(&mut self, transaction: &mut Transaction, first: Peer) {
+        let others = transaction.wholes.iter_mut().filter(|whole| whole.0 != first);
+        for (whole, part) in others.zip(self.visitors.keyspace.elsewhere.drain(..)) {
+            whole.1 = part.1;
+        }
     }
 
     /// Runs `work` with the databases of one shard as the visitors' keyspace.
@@ -355,7 +381,7 @@ impl Core {
                 for (db, place) in self.visitors.keyspace.dbs.iter_mut().enumerate() {
                     while let Some(entry) = place.take_hash(hash) {
                         let shard = visit.shard;
-                        loans.push(transaction::Loan { shard, db, hash, entry });
+                        loans.push(Loan { shard, db, hash, entry });
                     }
                 }
             }
@@ -363,10 +389,12 @@ impl Core {
     }
 
     /// Sends everything that was gathered back and ends all claims.
-    fn end_gathered(&mut self, mut transaction: Transaction) {
+    pub(super) fn end_gathered(&mut self, mut transaction: Transaction) {
         if transaction.wholes.is_empty() {
             return self.dismiss_visitors(&transaction);
         }
+        let stats = std::mem::take(&mut self.visitors.keyspace.stats);
+        self.shard.keyspace.stats.add(&stats);
         let shards: Vec<Peer> = transaction.visits.iter().map(|visit| visit.shard).collect();
         let mut releases: Vec<Release> = shards.iter().map(|_| Release::default()).collect();
         for (shard, dbs) in transaction.wholes.drain(..) {

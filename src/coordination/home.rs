@@ -360,7 +360,7 @@ impl Core {
                 let footprint = self.footprint_of(call, args);
                 let kind = match call.spec.spread {
                     Spread::Split(merge) | Spread::Everywhere(merge) => Kind::Parts(merge),
-                    Spread::Gather | Spread::Cursor | Spread::Anywhere => Kind::Gather,
+                    Spread::Gather | Spread::Cursor | Spread::Anywhere => footprint.gathering(),
                 };
                 Departure::Shards(Box::new(footprint.transaction(&self.node.slots, kind, &[])))
             }

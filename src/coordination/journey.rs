@@ -271,10 +271,14 @@ impl Core {
         let call = parsed.call.expect("only known commands make transactions");
         let Run::Engine(command) = call.run else { unreachable!("others are not gathered") };
         with_args(&batch.input, &batch.ranges, parsed, |args| {
+            if transaction.kind == Kind::GatherWhole {
+                let (passport, replies) = (batch.passport, &mut batch.replies);
+                return self.exec_on_wholes(&mut transaction, call, args, passport, replies);
+            }
             let request = Self::engine_request(args, batch.passport, parsed.first_key);
             self.run_on_visitors(call, command, request, &mut batch.replies);
         });
-        self.dismiss_visitors(&transaction);
+        self.end_gathered(*transaction);
         batch.next += 1;
     }
 
@@ -299,7 +303,7 @@ impl Core {
     }
 
     /// Counts the error that a merged reply may be. True if it is one.
-    fn note_error_reply(&mut self, reply: &[u8]) -> bool {
+    pub(super) fn note_error_reply(&mut self, reply: &[u8]) -> bool {
         let [b'-', text @ ..] = reply else { return false };
         let code = text.split(|byte| b" \r".contains(byte)).next().unwrap_or(text);
         self.counters.erred_code(&String::from_utf8_lossy(code));

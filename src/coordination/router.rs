@@ -94,14 +94,22 @@ pub fn key_places(specs: &[KeySpec], args: &[&[u8]]) -> Vec<usize> {
                 let within = (from..args.len()).step_by(step.max(1));
                 places.extend(within.take(keys));
             }
+            Find::Place(place) => places.extend(place(args)),
+            Find::Anywhere(_) => {}
         }
     }
     places
 }
 
+/// Whether a request asks for keys that do not stand among its arguments.
+pub fn reaches(specs: &[KeySpec], args: &[&[u8]]) -> bool {
+    specs.iter().any(|spec| matches!(spec.find, Find::Anywhere(asks) if asks(args)))
+}
+
 fn begin(begin: Begin, args: &[&[u8]]) -> Option<usize> {
     match begin {
         Begin::Index(at) => (at < args.len()).then_some(at),
+        Begin::Unknown => Some(0),
         Begin::Keyword(word, from) => {
             let is_word = |at: &usize| args[*at].eq_ignore_ascii_case(word.as_bytes());
             let found = match usize::try_from(from) {

@@ -17,7 +17,7 @@ use crate::coordination::call::{Call, KeyShape, Run};
 use crate::coordination::client::Watch;
 use crate::coordination::locks::{Claims, Mode, Ticket};
 use crate::coordination::mailbox::Peer;
-use crate::coordination::router::{SlotMap, key_places};
+use crate::coordination::router::{SlotMap, key_places, reaches};
 
 /// A command at work on several shards.
 #[derive(Debug)]
@@ -144,7 +144,12 @@ impl Footprint {
         let places = match call.keys {
             KeyShape::None => return,
             KeyShape::One(at) => vec![at],
-            KeyShape::Several => key_places(call.spec.keys, args),
+            KeyShape::Several => {
+                if reaches(call.spec.keys, args) {
+                    self.whole = Some(Mode::Exclusive);
+                }
+                key_places(call.spec.keys, args)
+            }
         };
         for place in places {
             let Some(key) = args.get(place) else { continue };
@@ -197,6 +202,11 @@ impl Footprint {
     fn places(&self, shard: u16) -> Vec<usize> {
         let here = self.keys.iter().filter(|key| key.shard == shard);
         here.map(|key| key.place).collect()
+    }
+
+    /// How it is brought together.
+    pub fn gathering(&self) -> Kind {
+        if self.whole.is_some() { Kind::GatherWhole } else { Kind::Gather }
     }
 
     /// The transaction that does this.

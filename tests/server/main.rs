@@ -13,3 +13,4 @@ mod clients;
 mod load;
 mod pubsub;
 mod tracking;
+mod sorting;

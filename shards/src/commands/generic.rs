@@ -11,6 +11,7 @@ mod persist;
 mod randomkey;
 mod rename;
 mod scan;
+mod sort;
 mod ttl;
 mod r#type;
 
@@ -37,6 +38,8 @@ pub const COMMANDS: &[Command] = &[
     rename::RENAME,
     rename::RENAMENX,
     scan::SCAN,
+    sort::SORT,
+    sort::SORT_RO,
     ttl::EXPIRETIME,
     ttl::PEXPIRETIME,
     ttl::PTTL,

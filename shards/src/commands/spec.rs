@@ -291,6 +291,8 @@ pub enum Begin {
     Index(usize),
     /// After this keyword, looked for from this argument on (from the end if negative).
     Keyword(&'static str, i64),
+    /// COMMAND cannot say it; how to go on says more.
+    Unknown,
 }
 
 /// How keys follow from where the search began.
@@ -315,6 +317,11 @@ pub enum Find {
         /// Distance between keys.
         step: usize,
     },
+    /// COMMAND cannot say it: this tells the place of a key among the arguments of the request.
+    Place(fn(&[&[u8]]) -> Option<usize>),
+    /// COMMAND cannot say it: this tells whether the request asks for keys that do not stand among
+    /// its arguments and can be any. All shards are at hand then.
+    Anywhere(fn(&[&[u8]]) -> bool),
 }
 
 impl KeySpec {

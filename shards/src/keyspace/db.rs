@@ -44,6 +44,8 @@ pub struct Keyspace {
     pub garbage: Vec<Garbage>,
     /// Candidates for eviction.
     pub eviction: Pool,
+    /// The databases of other slots, while a command runs that may look at any key.
+    pub elsewhere: Vec<(Range<u16>, Vec<Db>)>,
 }
 
 /// Counters of a keyspace; INFO adds them up over shards.
@@ -89,6 +91,7 @@ impl Keyspace {
             slots: 0..SLOTS,
             garbage: Vec::new(),
             eviction: Pool::default(),
+            elsewhere: Vec::new(),
         }
     }
 

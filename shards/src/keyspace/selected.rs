@@ -1,7 +1,9 @@
 //! Access to a client's selected database: expiry on the way in, effects on the way out.
 
 use alloc::vec::Vec;
+use core::mem;
 
+use crate::base::hash::slot_of_hash;
 use crate::base::time::UnixMs;
 use crate::effects::{Class, Effects, Note};
 use crate::keyspace::db::{Db, Entry, Keyspace};
@@ -49,6 +51,23 @@ impl Selected<'_> {
             index,
             effects: &mut *self.effects,
             no_touch: self.no_touch,
+        }
+    }
+
+    /// Has `work` done where `key` is: here, or in the databases of other slots that are at hand.
+    pub fn with_part_of(&mut self, key: Key<'_>, work: impl FnOnce(&mut Self)) {
+        let slot = slot_of_hash(key.hash).number();
+        let part = self.keyspace.elsewhere.iter().position(|part| part.0.contains(&slot));
+        match part {
+            // What a command names is brought here, whatever its slot is.
+            Some(part) if self.db().find(key.hash, key.bytes).is_none() => {
+                let Keyspace { dbs, elsewhere, .. } = &mut *self.keyspace;
+                mem::swap(dbs, &mut elsewhere[part].1);
+                work(self);
+                let Keyspace { dbs, elsewhere, .. } = &mut *self.keyspace;
+                mem::swap(dbs, &mut elsewhere[part].1);
+            }
+            Some(_) | None => work(self),
         }
     }
 

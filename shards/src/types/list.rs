@@ -249,6 +249,14 @@ impl List {
         }
     }
 
+    /// Becomes a listpack if all is in one node that may be one.
+    pub fn settle(&mut self) {
+        let Self::Quicklist(list) = self else { return };
+        if let Some(run) = list.as_run() {
+            *self = Self::Listpack(run.to_listpack());
+        }
+    }
+
     /// The elements as a quicklist, whatever they were.
     pub fn become_quicklist(&mut self, fill: Fill) -> &mut Quicklist {
         if let Self::Listpack(elements) = self {

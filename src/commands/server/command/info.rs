@@ -114,6 +114,7 @@ fn write_keys(keys: &KeySpec, replies: &mut Replies<'_>) {
             replies.bulk(keyword.as_bytes());
             write_number("startfrom", start, replies);
         }
+        Begin::Unknown => write_kind("unknown", 0, replies),
     }
     replies.bulk(b"find_keys");
     match keys.find {
@@ -129,6 +130,7 @@ fn write_keys(keys: &KeySpec, replies: &mut Replies<'_>) {
             write_number("firstkey", number(first), replies);
             write_number("keystep", number(step), replies);
         }
+        Find::Place(_) | Find::Anywhere(_) => write_kind("unknown", 0, replies),
     }
 }
 

@@ -177,6 +177,7 @@ fn introduced(token: &'static str, mut arguments: Vec<Argument>) -> Argument {
         "~" => "approximately".to_owned(),
         "*" => "auto-id".to_owned(),
         "$" => "new-id".to_owned(),
+        "ALPHA" => "sorting".to_owned(),
         "CH" => "change".to_owned(),
         "INCR" => "increment".to_owned(),
         token => token.to_ascii_lowercase(),
