@@ -316,7 +316,7 @@ pub enum Elements<'a> {
 impl<'a> Iterator for Elements<'a> {
     type Item = Element<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Element<'a>> {
         match self {
             Self::Listpack(elements) => elements.next(),

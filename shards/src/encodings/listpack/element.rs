@@ -319,8 +319,13 @@ pub(super) fn checked_bytes(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Where the element begins that ends at `end` of `bytes`.
-#[inline]
+#[inline(always)]
 pub(super) fn start_before(bytes: &[u8], end: usize) -> usize {
+    let last = bytes[end - 1];
+    if last < 0x80 { end - 1 - usize::from(last) } else { start_far_before(bytes, end) }
+}
+
+fn start_far_before(bytes: &[u8], end: usize) -> usize {
     let (mut at, mut length, mut shift) = (end, 0, 0u32);
     loop {
         at -= 1;
@@ -335,24 +340,45 @@ pub(super) fn start_before(bytes: &[u8], end: usize) -> usize {
 /// The element that `bytes` begin with.
 #[inline]
 pub(super) fn decode(bytes: &[u8]) -> Element<'_> {
+    step(bytes).0
+}
+
+/// The element that `bytes` begin with, and where the next one begins.
+///
+/// Short strings and small numbers are read inline, as is all that calls this for one element
+/// after the other: elements stay in registers then. Handed on through memory they made a search
+/// take 33 ns an element rather than 3.
+#[inline(always)]
+pub(super) fn step(bytes: &[u8]) -> (Element<'_>, usize) {
     let first = bytes[0];
     match first {
-        0..=0x7F => Element::Int(i64::from(first)),
-        0x80..=0xBF => Element::Bytes(&bytes[1..1 + usize::from(first & 0x3F)]),
+        0..=0x7F => (Element::Int(i64::from(first)), 2),
+        0x80..=0xBF => {
+            let end = 1 + usize::from(first & 0x3F);
+            (Element::Bytes(&bytes[1..end]), end + 1)
+        }
+        0xC0..=0xFF => step_far(bytes),
+    }
+}
+
+fn step_far(bytes: &[u8]) -> (Element<'_>, usize) {
+    let first = bytes[0];
+    match first {
         0xC0..=0xDF => {
             // Thirteen bits: the highest is the sign.
             let bits = u16::from_be_bytes([first, bytes[1]]) << 3;
-            Element::Int(i64::from(bits.cast_signed() >> 3))
+            (Element::Int(i64::from(bits.cast_signed() >> 3)), 3)
         }
         0xF1..=0xF4 => {
             let wide = if first == 0xF4 { 8 } else { usize::from(first - 0xEF) };
             let mut number = [0; 8];
             number[8 - wide..].copy_from_slice(&bytes[1..=wide]);
-            Element::Int(i64::from_le_bytes(number) >> (64 - 8 * wide))
+            (Element::Int(i64::from_le_bytes(number) >> (64 - 8 * wide)), wide + 2)
         }
         _ => {
             let (head, string) = extent(bytes).expect("listpacks are checked when they come in");
-            Element::Bytes(&bytes[head..head + string])
+            let end = head + string;
+            (Element::Bytes(&bytes[head..end]), end + backlen_bytes(end))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The elements of a listpack one by one.
 
 use super::Position;
-use super::element::{Element, decode, start_before, whole_bytes};
+use super::element::{Element, decode, start_before, step};
 
 /// The elements of a listpack, from either end.
 #[derive(Clone, Debug, Default)]
@@ -22,19 +22,19 @@ impl Iter<'_> {
 impl<'a> Iterator for Iter<'a> {
     type Item = Element<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Element<'a>> {
         if self.at == self.end {
             return None;
         }
-        let bytes = &self.bytes[self.at..];
-        self.at += whole_bytes(bytes);
-        Some(decode(bytes))
+        let (element, bytes) = step(&self.bytes[self.at..]);
+        self.at += bytes;
+        Some(element)
     }
 }
 
 impl DoubleEndedIterator for Iter<'_> {
-    #[inline]
+    #[inline(always)]
     fn next_back(&mut self) -> Option<Self::Item> {
         if self.at == self.end {
             return None;

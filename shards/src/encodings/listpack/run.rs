@@ -11,7 +11,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use core::{fmt, iter};
 
-use super::element::{Encoded, start_before, whole_bytes};
+use super::element::{Encoded, start_before, step, whole_bytes};
 use super::{EMPTY_BYTES, Element, HEADER_BYTES, Iter, Listpack, Wanted};
 use crate::encodings::allocation::size_class;
 
@@ -164,8 +164,9 @@ impl Run {
         let (mut from, mut to, mut kept_from) = (start, start, start);
         let (mut seen, mut removed) = (0, 0);
         while from < end && removed < most {
-            let next = from + whole_bytes(&self.memory[from..end]);
-            if wanted.is(super::decode(&self.memory[from..end])) {
+            let (element, bytes) = step(&self.memory[from..end]);
+            let next = from + bytes;
+            if wanted.is(element) {
                 seen += 1;
                 if skipped < seen {
                     self.memory.copy_within(kept_from..from, to);

@@ -44,7 +44,7 @@ impl<'a> Forward<'a> {
 impl<'a> Iterator for Forward<'a> {
     type Item = Element<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Element<'a>> {
         self.elements.next().or_else(|| self.next_node())
     }
@@ -79,7 +79,7 @@ impl<'a> Backward<'a> {
 impl<'a> Iterator for Backward<'a> {
     type Item = Element<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Element<'a>> {
         self.elements.next_back().or_else(|| self.next_node())
     }
