@@ -13,6 +13,7 @@ mod hash;
 mod set;
 mod sorted_set;
 mod geo;
+mod hyperloglog;
 mod connection;
 mod generic;
 pub mod list;

@@ -6,4 +6,5 @@ pub mod list;
 pub mod set;
 pub mod sorted_set;
 pub mod stream;
+pub mod hyperloglog;
 pub mod object;

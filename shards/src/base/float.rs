@@ -23,6 +23,16 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     fits.then_some(number)
 }
 
+/// The square root, correctly rounded.
+pub fn sqrt(number: f64) -> f64 {
+    libm::sqrt(number)
+}
+
+/// The nearest whole number; halves go away from zero.
+pub fn round(number: f64) -> f64 {
+    libm::round(number)
+}
+
 /// A number as text, in a fixed place.
 #[derive(Clone, Copy, Debug)]
 pub struct FloatText {

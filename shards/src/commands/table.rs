@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use crate::commands::spec::{Command, Flag, Spec};
 use crate::commands::{
-    bitmap, connection, generic, geo, hash, list, server, set, sorted_set, stream, string,
+    bitmap, connection, generic, geo, hash, hyperloglog, list, server, set, sorted_set, stream,
+    string,
 };
 
 /// The groups' lists.
@@ -16,6 +17,7 @@ pub const GROUPS: &[&[Command]] = &[
     set::COMMANDS,
     sorted_set::COMMANDS,
     geo::COMMANDS,
+    hyperloglog::COMMANDS,
     generic::COMMANDS,
     stream::COMMANDS,
     server::COMMANDS,
