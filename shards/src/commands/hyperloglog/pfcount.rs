@@ -31,13 +31,14 @@ fn pfcount(ctx: &mut Ctx<'_>) -> Result<(), Error> {
 
 fn count_one(ctx: &mut Ctx<'_>) -> Result<u64, Error> {
     let key = ctx.key(1);
-    let Some(entry) = ctx.db.read(key) else { return Ok(0) };
-    let bytes = read(entry)?;
+    let Some(entry) = ctx.db.read_mut(key) else { return Ok(0) };
+    // As in Valkey, it is raw from now on, whether the count is known or not.
+    let bytes = write(entry)?;
     if let Some(count) = cached(bytes) {
         return Ok(count);
     }
     let count = estimate(bytes)?;
-    keep(write(ctx.db.write(key).expect("it was found just now"))?, count);
+    keep(bytes, count);
     ctx.db.effects.dirty += 1;
     ctx.db.touch(ctx.db.index, key);
     ctx.db.effects.log_instead(&[b"PFCOUNT", key.bytes]);

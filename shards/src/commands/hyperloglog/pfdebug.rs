@@ -29,7 +29,8 @@ fn pfdebug(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         return simd(ctx);
     }
     let missing = Error::Text("ERR The specified key does not exist");
-    let bytes = read(ctx.db.write(key).ok_or(missing)?)?;
+    // As in Valkey, it is raw from now on.
+    let bytes = write(ctx.db.write(key).ok_or(missing)?)?;
     if subcommand.eq_ignore_ascii_case(b"ENCODING") {
         let is_dense = encoding(bytes) == Some(Encoding::Dense);
         ctx.replies.simple(if is_dense { "dense" } else { "sparse" });
