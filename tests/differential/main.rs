@@ -54,6 +54,7 @@ const SMALL: &[(&str, &str)] = &[
     ("zset-max-listpack-entries", "4"),
     ("zset-max-listpack-value", "16"),
     ("stream-node-max-entries", "4"),
+    ("hll-sparse-max-bytes", "60"),
 ];
 
 #[test]

@@ -48,6 +48,7 @@ const READERS: &[(&str, &[&str], Policy)] = &[
     ("zset", &["ZRANGE", "0", "-1", "WITHSCORES"], Policy::Exact),
     ("stream", &["XRANGE", "-", "+"], Policy::Exact),
     ("stream", &["XINFO GROUPS"], Policy::Exact),
+    ("stream", &["XINFO STREAM", "FULL", "COUNT", "0"], Policy::Near(MILLISECONDS)),
 ];
 
 /// How many databases there are.

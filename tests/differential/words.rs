@@ -25,6 +25,8 @@ pub struct Dice {
     pub family: usize,
     /// Grows with the stream entries of the round.
     entries: usize,
+    /// The IDs that streams of the round were given.
+    ids: Vec<Vec<u8>>,
 }
 
 /// A kind of argument.
@@ -75,6 +77,13 @@ pub const KINDS: &[Kind] = &[
     kind("weight", |dice| if dice.one_in(4) { float(dice) } else { small(dice) }),
     kind("id", id),
     kind("new-id", new_id),
+    kind("range-id", |dice| match dice.below(6) {
+        0 => b"-".to_vec(),
+        1 => b"+".to_vec(),
+        2 if dice.manners == Manners::Wild => [b"(", id(dice).as_slice()].concat(),
+        _ => id(dice),
+    }),
+    kind("hll", hll),
     kind("group", |dice| dice.edgy(&[b"g1", b"g2"], &[b"", b"g3"])),
     kind("consumer", |dice| dice.edgy(&[b"c1", b"c2"], &[b""])),
     kind("longitude", |dice| {
@@ -198,7 +207,8 @@ const ODD_FLOATS: &[&[u8]] = &[
 impl Dice {
     /// Dice that fall the same way for the same seed.
     pub fn new(seed: u64, manners: Manners) -> Self {
-        Self { random: Random::new(seed), manners, homes: [0; KEYS.len()], family: 0, entries: 0 }
+        let (random, homes) = (Random::new(seed), [0; KEYS.len()]);
+        Self { random, manners, homes, family: 0, entries: 0, ids: Vec::new() }
     }
 
     /// Lets each key belong to one of these families.
@@ -437,8 +447,13 @@ fn id(dice: &mut Dice) -> Vec<u8> {
         b"(1-1",
         b"1-x",
     ];
-    if dice.oddly(4) {
+    if dice.oddly(8) {
         return dice.pick(&edges).to_vec();
+    }
+    // Mostly one of the last that were given: it may be there.
+    if !dice.ids.is_empty() && !dice.one_in(4) {
+        let place = 1 + dice.below(dice.ids.len().min(12));
+        return dice.ids[dice.ids.len() - place].clone();
     }
     let (ms, number) = (dice.below(12), dice.below(3));
     if dice.one_in(3) { format!("{ms}").into() } else { format!("{ms}-{number}").into() }
@@ -451,5 +466,25 @@ fn new_id(dice: &mut Dice) -> Vec<u8> {
     }
     dice.entries += dice.below(2);
     let (ms, number) = (10 + dice.entries, dice.below(3));
+    dice.ids.push(format!("{ms}-{number}").into());
     if dice.one_in(4) { format!("{ms}-*").into() } else { format!("{ms}-{number}").into() }
+}
+
+/// The bytes of a HyperLogLog, or what is but nearly one. None that end within a run: Valkey reads
+/// on behind the end of the string.
+fn hll(dice: &mut Dice) -> Vec<u8> {
+    let registers: &[&[u8]] = &[
+        b"\x7f\xff",
+        b"\x80\x7f\xfe",
+        b"\x7f\xfd\x80\x84",
+        b"\x3f\x7f\xbf",
+        b"\x8b\x8b\x7f\xf7",
+        b"\xff\x7f\xfb",
+    ];
+    let odd: &[&[u8]] = &[b"", b"\x7f\xfe", b"\x80", b"\x3f", b"\x7f\xff\x80"];
+    let encoding = dice.edgy(&[&[1]], &[&[0], &[2]])[0];
+    let cached = dice.edgy(&[&[0, 0, 0x80], &[3, 0, 0]], &[&[0, 0, 0], &[0xFF, 0xFF, 0x7F]]);
+    let registers = dice.edgy(registers, odd);
+    let start = [b'H', b'Y', b'L', b'L', encoding, 0, 0, 0, cached[0], cached[1]];
+    [&start[..], &[0; 5], &cached[2..], &registers].concat()
 }

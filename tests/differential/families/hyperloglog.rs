@@ -1,6 +1,6 @@
 //! HyperLogLogs: strings in disguise.
 
-use super::{Family, Line, Role, exact};
+use super::{Family, Line, Role, exact, wild};
 
 pub const HYPERLOGLOG: Family = Family { role: Role::Values, lines: LINES };
 
@@ -10,5 +10,7 @@ const LINES: &[Line] = &[
     exact("PFADD key"),
     exact("PFCOUNT key..."),
     exact("PFMERGE key key..."),
+    exact("PFMERGE key"),
+    wild(exact("SET key hll")),
     exact("PFDEBUG (ENCODING|TODENSE|DECODE|GETREG) key"),
 ];

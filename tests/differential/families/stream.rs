@@ -12,6 +12,7 @@ const LINES: &[Line] = &[
         "XADD key [NOMKSTREAM] [MAXLEN count|MAXLEN = count|MAXLEN ~ count|MAXLEN ~ 0 LIMIT count|\
          MINID id|MINID = id|MINID ~ id] new-id (field value)...",
     ),
+    steady(exact("XAUTOCLAIM@7.2 key group consumer ms id")),
     steady(exact("XAUTOCLAIM@7.2 key group consumer 0 id {[COUNT count] [JUSTID]}")),
     steady(exact(
         "XCLAIM@7.2 key group consumer 0 id... \
@@ -30,14 +31,16 @@ const LINES: &[Line] = &[
     near("XINFO STREAM key FULL@7.2 [COUNT count]", i64::MAX),
     exact("XLEN key"),
     exact("XPENDING key group"),
-    steady(near("XPENDING key group [IDLE 0] id id count [consumer]", MILLISECONDS)),
-    exact("XRANGE key id id [COUNT count]"),
+    steady(near("XPENDING key group - + 10", MILLISECONDS)),
+    steady(near("XPENDING key group [IDLE 0] range-id range-id count [consumer]", MILLISECONDS)),
+    exact("XRANGE key range-id range-id [COUNT count]"),
     exact("XRANGE key - + [COUNT count]"),
     blocking(exact("XREAD [COUNT count] [BLOCK 1] STREAMS key id")),
     exact("XREAD [COUNT count] STREAMS key key id id"),
     exact("XREADGROUP@7.2 GROUP group consumer [COUNT count] [NOACK] STREAMS key (>|id)"),
     exact("XREADGROUP@7.2 GROUP group consumer STREAMS key key > >"),
-    exact("XREVRANGE key id id [COUNT count]"),
+    exact("XREADGROUP@7.2 GROUP group consumer STREAMS key 0"),
+    exact("XREVRANGE key range-id range-id [COUNT count]"),
     exact("XSETID@8.0 key id {[ENTRIESADDED index] [MAXDELETEDID id]}"),
     exact("XTRIM key (MAXLEN|MINID) [=|~] count [LIMIT count]"),
 ];
