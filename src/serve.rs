@@ -148,7 +148,7 @@ impl Served {
         if self.urgent {
             return ring.turn(None, done);
         }
-        if self.looks < LOOKS_ALONE_MAX && now.micros_since(self.last_mail) < LINGER_MICROS {
+        if self.may_linger(now) {
             return self.linger(ring, done);
         }
         if self.core.mailbox.sleep() {
@@ -159,12 +159,19 @@ impl Served {
         ring.turn(None, done)
     }
 
+    /// Whether it is too early to sleep: mail came or went just now, and others still use the
+    /// processor, so that there may be more at the next look. Shards that only look for each
+    /// other's mail seem busy to one another: what ends that is the time.
+    fn may_linger(&self, now: Monotonic) -> bool {
+        self.looks < LOOKS_ALONE_MAX && now.micros_since(self.last_mail) < LINGER_MICROS
+    }
+
     /// Looks for something to do, giving the processor away between looks, until there is some or
-    /// nobody else wants the processor.
+    /// it is time to sleep.
     fn linger(&mut self, ring: &mut DataRing, done: &mut Vec<Completion>) -> io::Result<()> {
         ring.turn(None, done)?;
         let mut before = Monotonic::now();
-        while done.is_empty() && self.core.mailbox.is_empty() && self.looks < LOOKS_ALONE_MAX {
+        while done.is_empty() && self.core.mailbox.is_empty() && self.may_linger(before) {
             std::thread::yield_now();
             let now = Monotonic::now();
             let alone = now.micros_since(before) < SHARED_MICROS;
