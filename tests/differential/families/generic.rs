@@ -44,7 +44,7 @@ const LINES: &[Line] = &[
     )),
     steady(exact("SORT_RO key {[LIMIT count index] [GET get-pattern]... [DESC] ALPHA}")),
     steady(unordered("SORT key {BY NOSORT [ALPHA] [DESC] [GET get-pattern]}")),
-    exact("SORT key (LIMIT int|BY|GET|STORE|NOSUCHWORD|LIMIT int int int)"),
+    steady(exact("SORT key (LIMIT int|BY|GET|STORE|NOSUCHWORD|LIMIT int int int)")),
     steady(exact("SORT_RO key (STORE key|LIMIT|NOSUCHWORD)")),
     exact("TOUCH key..."),
     near("TTL key", SECONDS),

@@ -1,7 +1,7 @@
 //! Hashes.
 
 use super::{
-    Family, Line, MILLISECONDS, Role, SECONDS, alike, exact, near, pairs, scan, scan_pairs,
+    Family, Line, MILLISECONDS, Role, SECONDS, alike, exact, near, pairs, scan, scan_pairs, steady,
     unordered,
 };
 
@@ -28,7 +28,8 @@ const LINES: &[Line] = &[
     exact("HPEXPIREAT key at-ms [NX|XX|GT|LT] FIELDS #field"),
     near("HPEXPIRETIME key FIELDS #field", MILLISECONDS),
     near("HPTTL key FIELDS #field", MILLISECONDS),
-    alike("HRANDFIELD key [sample|sample WITHVALUES]", "chance decides"),
+    // A count far below zero would be answered for ever.
+    steady(alike("HRANDFIELD key [sample|sample WITHVALUES]", "chance decides")),
     scan_pairs("HSCAN key 0 {[MATCH pattern] COUNT 1000}"),
     scan("HSCAN key 0 {COUNT 1000 NOVALUES@8.0}"),
     exact("HSET key (field value)..."),

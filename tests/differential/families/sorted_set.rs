@@ -1,6 +1,6 @@
 //! Sorted sets.
 
-use super::{Family, Line, Role, alike, blocking, exact, scan_pairs};
+use super::{Family, Line, Role, alike, blocking, exact, scan_pairs, steady};
 
 pub const SORTED_SET: Family = Family { role: Role::Values, lines: LINES };
 
@@ -24,7 +24,8 @@ const LINES: &[Line] = &[
     exact("ZMSCORE key member..."),
     exact("ZPOPMAX key [count]"),
     exact("ZPOPMIN key [count]"),
-    alike("ZRANDMEMBER key [sample|sample WITHSCORES]", "chance decides"),
+    // A count far below zero would be answered for ever.
+    steady(alike("ZRANDMEMBER key [sample|sample WITHSCORES]", "chance decides")),
     exact("ZRANGE key index index {[REV] [WITHSCORES]}"),
     exact("ZRANGE key score-bound score-bound {BYSCORE [REV] [WITHSCORES] [LIMIT count index]}"),
     exact("ZRANGEBYSCORE key score-bound score-bound {[WITHSCORES] [LIMIT count index]}"),
