@@ -2,38 +2,10 @@
 
 use std::cmp::Ordering;
 
-use crate::client::{Reply, has_shape};
+use crate::client::Reply;
 use crate::families::Policy;
 use crate::plan::Step;
-use crate::shapes::Words;
 use crate::words::Manners;
-
-/// Where we differ on purpose, or the peer does by accident.
-struct Known {
-    command: &'static str,
-    /// Shapes of what each says, `*` standing for anything.
-    ours: &'static str,
-    theirs: &'static str,
-    /// Why it is not a fault.
-    #[expect(dead_code, reason = "it is for readers")]
-    reason: &'static str,
-}
-
-/// Every difference that is none.
-const KNOWN: &[Known] = &[
-    Known {
-        command: "HGETEX",
-        ours: "-ERR numfields *",
-        theirs: "-ERR value is not an integer*",
-        reason: "Valkey looks for FIELDS from the key on and takes a key of that name for it.",
-    },
-    Known {
-        command: "HSETEX",
-        ours: "-ERR numfields *",
-        theirs: "-ERR value is not an integer*",
-        reason: "As HGETEX.",
-    },
-];
 
 /// The first step at which the replies differ; `None` if they do not.
 pub fn first_difference(
@@ -54,9 +26,9 @@ pub fn first_difference(
                     && queued
                         .iter()
                         .zip(our.iter().zip(their))
-                        .all(|(step, (our, their))| alike(step, our, their, manners))
+                        .all(|(step, (our, their))| agree(step.policy, our, their, manners))
             }
-            _ => alike(step, our, their, manners),
+            _ => agree(step.policy, our, their, manners),
         };
         if !same {
             return Some(at);
@@ -73,11 +45,7 @@ pub fn first_difference(
     None
 }
 
-/// Whether both replies to `step` are the same as far as its policy asks.
-fn alike(step: &Step, our: &Reply, their: &Reply, manners: Manners) -> bool {
-    agree(step.policy, our, their, manners) || is_known(&step.words, our, their)
-}
-
+/// Whether both replies are the same as far as `policy` asks.
 fn agree(policy: Policy, our: &Reply, their: &Reply, manners: Manners) -> bool {
     if our == their {
         return true;
@@ -143,14 +111,6 @@ fn order(one: &Reply, other: &Reply) -> Ordering {
         (Reply::Bulk(one), Reply::Bulk(other)) => one.cmp(other),
         _ => one.lines().cmp(&other.lines()),
     }
-}
-
-fn is_known(words: &Words, our: &Reply, their: &Reply) -> bool {
-    KNOWN.iter().any(|known| {
-        words[0].eq_ignore_ascii_case(known.command.as_bytes())
-            && has_shape(our.head().as_bytes(), known.ours.as_bytes())
-            && has_shape(their.head().as_bytes(), known.theirs.as_bytes())
-    })
 }
 
 #[test]

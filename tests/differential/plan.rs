@@ -35,6 +35,12 @@ struct Part {
     timed: bool,
 }
 
+/// What is never asked since we differ on purpose: command, place, word there, reason.
+const AVOIDED: &[(&str, usize, &str, &str)] = &[
+    ("HGETEX", 1, "FIELDS", "Valkey takes a key of that name for the option"),
+    ("HSETEX", 1, "FIELDS", "Valkey takes a key of that name for the option"),
+];
+
 /// Commands of a round, at most.
 const COMMANDS_MAX: usize = 400;
 /// Kinds of values that share the keys of a round, at most.
@@ -133,6 +139,7 @@ impl Part {
     fn step(&self, dice: &mut Dice) -> Step {
         let Line { policy, care, .. } = self.line;
         let mut step = Step { words: draw(&self.pieces, dice), policy, care };
+        let meant = step.words.clone();
         if matches!(care, Care::None | Care::Wild) && dice.oddly(WRONG) {
             for _ in 0..=usize::from(dice.one_in(4)) {
                 make_wrong(&mut step.words, dice);
@@ -143,9 +150,19 @@ impl Part {
             if let Policy::Scan | Policy::ScanPairs = policy {
                 step.policy = Policy::Alike("it may no longer be complete");
             }
+            if is_avoided(&step.words) {
+                step.words = meant;
+            }
         }
         step
     }
+}
+
+fn is_avoided(words: &Words) -> bool {
+    let is = |at: usize, name: &str| {
+        words.get(at).is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    AVOIDED.iter().any(|(command, at, word, _)| is(0, command) && is(*at, word))
 }
 
 /// Takes an argument away, adds one, or puts one in another's place.

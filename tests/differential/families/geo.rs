@@ -33,6 +33,14 @@ const LINES: &[Line] = &[
          [COUNT count|COUNT count ANY] [WITHCOORD] [WITHDIST] [WITHHASH]}",
     ),
     exact(
+        "GEOSEARCH@9.0 key {BYPOLYGON 3 longitude latitude longitude latitude longitude latitude \
+         [ASC|DESC] [COUNT count] [WITHCOORD] [WITHDIST]}",
+    ),
+    exact(
+        "GEOSEARCH@9.0 key (BYPOLYGON int longitude latitude longitude latitude longitude latitude\
+         |BYPOLYGON 1 longitude latitude|FROMMEMBER member|BYRADIUS radius unit)",
+    ),
+    exact(
         "GEOSEARCHSTORE key key {(FROMMEMBER member|FROMLONLAT longitude latitude) \
          (BYRADIUS radius unit|BYBOX radius radius unit) [ASC|DESC] [COUNT count] [STOREDIST@8.0]}",
     ),
