@@ -13,3 +13,4 @@ pub mod random;
 pub mod sha1;
 pub mod slot;
 pub mod time;
+pub mod trigonometry;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use shards::base::trigonometry::Trigonometry;
 use shards::keyspace::settings::{Policy, Settings};
 use shards::types::limits::{
     HashLimits, Limits, ListLimits, SetLimits, SortedSetLimits, StreamLimits,
@@ -164,6 +165,13 @@ fn engine_settings(config: &Config) -> Settings {
         lazy_eviction: config.lazyfree_lazy_eviction,
         lazy_server_del: config.lazyfree_lazy_server_del,
         limits: type_limits(config),
+        // Those that Valkey computes with on this machine.
+        trigonometry: Trigonometry {
+            sin: f64::sin,
+            cos: f64::cos,
+            asin: f64::asin,
+            atan2: f64::atan2,
+        },
     }
 }
 

@@ -1,7 +1,9 @@
 //! 64-bit floats as text, as Valkey reads and prints them.
 
 use crate::base::grisu;
-use crate::base::number::{DIGITS_MAX, format_i64};
+use core::fmt::Write as _;
+
+use crate::base::number::{DIGITS_MAX, format_i64, parse_i64};
 
 /// The number `text` spells, or an infinity if it spells that. A text that is too large, or
 /// rounds to zero without being zero, is refused, and so is anything besides the number, even a
@@ -68,6 +70,13 @@ impl FloatText {
     }
 }
 
+impl core::fmt::Write for FloatText {
+    fn write_str(&mut self, part: &str) -> core::fmt::Result {
+        self.push(part.as_bytes());
+        Ok(())
+    }
+}
+
 /// `number` the way scores and RESP3 doubles are shown: with few digits that read back as the
 /// same number, whole numbers in full, very large and small ones with an exponent.
 pub fn format_f64(number: f64) -> FloatText {
@@ -93,6 +102,34 @@ pub fn format_digits(number: f64) -> FloatText {
         let digits = grisu::digits(number.abs());
         let count = i32::try_from(digits.text().len()).expect("18 digits at most");
         lay_out(&mut text, digits.text(), digits.exponent + count - 1);
+    }
+    text
+}
+
+/// `number` with 17 digits, which always read back as the same number, in the layout of C's `%g`.
+pub fn format_17_digits(number: f64) -> FloatText {
+    const DIGITS: usize = 17;
+    let mut text = FloatText::EMPTY;
+    if push_special(&mut text, number) {
+        return text;
+    }
+    let mut scientific = FloatText::EMPTY;
+    write!(scientific, "{:.*e}", DIGITS - 1, number.abs()).expect("it fits");
+    let [first, b'.', rest @ ..] = scientific.bytes() else { unreachable!("it has a point") };
+    let (rest, exponent) = rest.split_at(DIGITS - 1);
+    let exponent = parse_i64(&exponent[1..]).and_then(|number| i32::try_from(number).ok());
+    let exponent = exponent.expect("an exponent follows the e");
+    let mut digits = [*first; DIGITS];
+    digits[1..].copy_from_slice(rest);
+    let count = digits.iter().rposition(|digit| *digit != b'0').map_or(1, |last| last + 1);
+    if (-4..17).contains(&exponent) {
+        lay_out_plain(&mut text, &digits[..count], exponent);
+    } else {
+        lay_out_scientific(&mut text, &digits[..count], exponent);
+        if exponent.abs() < 10 {
+            text.push(b"0");
+        }
+        text.push_i64(exponent.abs().into());
     }
     text
 }
@@ -273,12 +310,42 @@ mod tests {
         }
     }
 
+    /// What ZSCAN of Valkey 9.1.2 says of members of a skiplist.
+    #[test]
+    fn seventeen_digits_are_those_of_c() {
+        for (number, expected) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (3.0, "3"),
+            (0.1, "0.10000000000000001"),
+            (1.5e-7, "1.4999999999999999e-07"),
+            (0.00001234, "1.234e-05"),
+            (0.0001, "0.0001"),
+            (5e-324, "4.9406564584124654e-324"),
+            (1e-320, "9.9998886718268301e-321"),
+            (1e300, "1.0000000000000001e+300"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (123_456_789.123_456_79, "123456789.12345679"),
+            (4_611_686_018_427_387_904.0, "4.6116860184273879e+18"),
+            // Ties: 2^-25 and 3 * 2^-26.
+            (1.0 / 33_554_432.0, "2.9802322387695312e-08"),
+            (3.0 / 67_108_864.0, "4.4703483581542969e-08"),
+            (-2.5, "-2.5"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(format_17_digits(number).bytes(), expected.as_bytes(), "{number:e}");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_printed_reads_back(bits: u64) {
             let number = f64::from_bits(bits);
             prop_assume!(!number.is_nan());
             prop_assert_eq!(parse_f64(show(number).as_bytes()), Some(number));
+            let shown = format_17_digits(number);
+            prop_assert_eq!(core::str::from_utf8(shown.bytes()).unwrap().parse(), Ok(number));
         }
 
         #[test]

@@ -7,7 +7,9 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "numbers are cut into their bits")]
 
-use libm::{asin, cos, sin, sqrt};
+use libm::sqrt;
+
+use crate::base::trigonometry::Trigonometry;
 
 /// Radius of the earth.
 pub const EARTH_RADIUS_M: f64 = 6_372_797.560_856;
@@ -65,7 +67,8 @@ impl Place {
     }
 
     /// Metres from here to there, on a sphere.
-    pub fn distance_m(self, there: Self) -> f64 {
+    pub fn distance_m(self, there: Self, of: &Trigonometry) -> f64 {
+        let Trigonometry { sin, cos, asin, .. } = of;
         let east = sin((radians(there.longitude) - radians(self.longitude)) / 2.0);
         if east == 0.0 {
             return self.latitude_distance_m(there);
@@ -216,7 +219,8 @@ mod tests {
         assert_eq!(Place::new(-180.0, -85.05112878).unwrap().score(), 0.0);
         assert_eq!(&Place::of_score(CATANIA.score()).text(), b"sqdtr74hyu0");
         let (here, there) = (PALERMO.score(), CATANIA.score());
-        let distance = Place::of_score(here).distance_m(Place::of_score(there));
+        let (here, there) = (Place::of_score(here), Place::of_score(there));
+        let distance = here.distance_m(there, &Trigonometry::default());
         assert_eq!(alloc::format!("{distance:.4}"), "166274.1516");
     }
 
@@ -259,7 +263,7 @@ mod tests {
             let (low, high) = cell.scores();
             prop_assert!(low <= place.score() && place.score() < high);
             let back = Place::of_score(place.score());
-            prop_assert!(back.distance_m(place) < 1.0);
+            prop_assert!(back.distance_m(place, &Trigonometry::default()) < 1.0);
             prop_assert_eq!(back.score(), place.score());
             for (columns, rows) in [(1, 0), (0, 1), (1, 1), (1, -1)] {
                 prop_assert_eq!(cell.neighbor(columns, rows).neighbor(-columns, -rows), cell);

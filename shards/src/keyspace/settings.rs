@@ -1,5 +1,6 @@
 //! What of the configuration the engine needs, copied into each shard.
 
+use crate::base::trigonometry::Trigonometry;
 use crate::types::limits::Limits;
 
 /// Settings the engine obeys. Whoever runs a shard copies them in; nothing here is shared.
@@ -29,6 +30,8 @@ pub struct Settings {
     pub lazy_server_del: bool,
     /// Up to what size collections keep their compact encodings.
     pub limits: Limits,
+    /// By which distances on earth are computed.
+    pub trigonometry: Trigonometry,
 }
 
 impl Default for Settings {
@@ -46,6 +49,7 @@ impl Default for Settings {
             lazy_eviction: true,
             lazy_server_del: true,
             limits: Limits::default(),
+            trigonometry: Trigonometry::default(),
         }
     }
 }

@@ -30,10 +30,13 @@ fn geodist(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         _ => return Err(Error::Syntax),
     };
     let key = ctx.key(1);
+    let of = ctx.db.keyspace.settings.trigonometry;
     let set = ctx.db.read_sorted_set(key)?;
     let place = |member| Some(Place::of_score(set?.score(member)?));
-    let distance = place(ctx.args[2]).and_then(|here| Some(here.distance_m(place(ctx.args[3])?)));
-    match distance {
+    match place(ctx.args[2])
+        .zip(place(ctx.args[3]))
+        .map(|(here, there)| here.distance_m(there, &of))
+    {
         Some(distance) => shown::distance(&mut ctx.replies, distance / unit_m),
         None => ctx.replies.null(),
     }

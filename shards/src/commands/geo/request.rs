@@ -8,6 +8,7 @@ use super::shape::{Outline, Shape, unit_m};
 use crate::base::float::parse_f64;
 use crate::base::geohash::Place;
 use crate::base::number::parse_i64;
+use crate::base::trigonometry::Trigonometry;
 use crate::resp::error::Error;
 use crate::types::sorted_set::SortedSet;
 
@@ -227,6 +228,7 @@ impl Request {
         args: &[&[u8]],
         form: Form,
         set: Option<&SortedSet>,
+        of: Trigonometry,
     ) -> Result<Self, Error> {
         let mut options = Options::default();
         let mut at = match form {
@@ -237,7 +239,9 @@ impl Request {
             }
             Form::RadiusByMember | Form::RadiusByMemberReadOnly => {
                 options.from = Some(From::Member(place_of(args[2], set)?));
-                options.by = Some(circle(args[3], args[4])?);
+                // As in Valkey, nobody looks at the radius if there is nothing to search in.
+                let (radius, unit) = if set.is_some() { (args[3], args[4]) } else { NOWHERE };
+                options.by = Some(circle(radius, unit)?);
                 5
             }
             Form::Search => 2,
@@ -254,8 +258,8 @@ impl Request {
             None => None,
         };
         let shape = match (by, center) {
-            (By::Polygon(corners), _) => Some(Shape::polygon(corners)),
-            (By::Outline(outline), Some(center)) => Some(Shape { center, outline }),
+            (By::Polygon(corners), _) => Some(Shape::polygon(corners, of)),
+            (By::Outline(outline), Some(center)) => Some(Shape { center, outline, of }),
             (By::Outline(_), None) => None,
         };
         let Options { with_distance, with_score, with_place, count, any, mut order, .. } = options;
@@ -279,6 +283,9 @@ impl Request {
     }
 }
 
+/// Radius and unit of a search that finds nothing.
+const NOWHERE: (&[u8], &[u8]) = (b"0", b"m");
+
 /// A place in degrees.
 pub(super) fn place(longitude: &[u8], latitude: &[u8]) -> Result<Place, Error> {
     let longitude = parse_f64(longitude).ok_or(Error::NotFloat)?;
@@ -291,10 +298,8 @@ pub(super) fn place(longitude: &[u8], latitude: &[u8]) -> Result<Place, Error> {
 /// The place of a member, which must be there if the key is.
 fn place_of(member: &[u8], set: Option<&SortedSet>) -> Result<Option<Place>, Error> {
     let Some(set) = set else { return Ok(None) };
-    let score = set.score(member).ok_or_else(|| {
-        let member = String::from_utf8_lossy(member);
-        Error::Owned(format!("ERR member {member} does not exist"))
-    })?;
+    let score = set.score(member);
+    let score = score.ok_or_else(|| Error::naming("ERR member ", member, " does not exist"))?;
     Ok(Some(Place::of_score(score)))
 }
 

@@ -29,8 +29,9 @@ struct Found<'a> {
 /// Runs a command of this form.
 pub(super) fn run(ctx: &mut Ctx<'_>, form: Form) -> Result<(), Error> {
     let (args, key, rules) = (ctx.args, ctx.key(form.source()), ctx.db.sorted_set_rules());
+    let of = ctx.db.keyspace.settings.trigonometry;
     let set = ctx.db.read_sorted_set(key)?;
-    let request = Request::parse(args, form, set)?;
+    let request = Request::parse(args, form, set, of)?;
     let found = set.map(|set| search(set, &request)).unwrap_or_default();
     let Some(at) = request.store else {
         show(&mut ctx.replies, &found, &request);

@@ -1,9 +1,10 @@
 //! What a search is within: a circle, a box or a polygon.
 
 use alloc::vec::Vec;
-use libm::{atan2, cos, sin, sqrt};
+use libm::sqrt;
 
 use crate::base::geohash::{Area, EARTH_RADIUS_M, Place, degrees, radians};
+use crate::base::trigonometry::Trigonometry;
 use crate::resp::error::Error;
 
 /// What lies within is searched.
@@ -12,6 +13,8 @@ pub(super) struct Shape {
     /// Where distances begin.
     pub(super) center: Place,
     pub(super) outline: Outline,
+    /// By which distances are computed.
+    pub(super) of: Trigonometry,
 }
 
 #[derive(Clone, Debug)]
@@ -37,7 +40,8 @@ pub(super) fn unit_m(name: &[u8]) -> Result<f64, Error> {
 
 impl Shape {
     /// A polygon. Distances begin at the middle of its corners, on a sphere.
-    pub(super) fn polygon(corners: Vec<Place>) -> Self {
+    pub(super) fn polygon(corners: Vec<Place>, of: Trigonometry) -> Self {
+        let Trigonometry { sin, cos, atan2, .. } = of;
         let (mut x, mut y, mut z) = (0.0, 0.0, 0.0);
         for corner in &corners {
             let (longitude, latitude) = (radians(corner.longitude), radians(corner.latitude));
@@ -47,24 +51,28 @@ impl Shape {
         }
         let longitude = degrees(atan2(y, x));
         let latitude = degrees(atan2(z, sqrt(x * x + y * y)));
-        Self { center: Place { longitude, latitude }, outline: Outline::Polygon(corners) }
+        Self { center: Place { longitude, latitude }, outline: Outline::Polygon(corners), of }
     }
 
     /// Metres from the center, if the place is within the shape.
     pub(super) fn distance_m(&self, place: Place) -> Option<f64> {
         let is_within = match &self.outline {
             Outline::Circle { radius_m } => {
-                let distance_m = self.center.distance_m(place);
+                let distance_m = self.distance_from_center_m(place);
                 return (distance_m <= *radius_m).then_some(distance_m);
             }
             Outline::Rectangle { width_m, height_m } => {
                 let above = Place { longitude: self.center.longitude, ..place };
                 place.latitude_distance_m(self.center) <= height_m / 2.0
-                    && place.distance_m(above) <= width_m / 2.0
+                    && place.distance_m(above, &self.of) <= width_m / 2.0
             }
             Outline::Polygon(corners) => is_inside(corners, place),
         };
-        is_within.then(|| self.center.distance_m(place))
+        is_within.then(|| self.distance_from_center_m(place))
+    }
+
+    fn distance_from_center_m(&self, place: Place) -> f64 {
+        self.center.distance_m(place, &self.of)
     }
 
     /// Metres from the center that all of it is within; of a polygon, a box around it.
@@ -78,7 +86,10 @@ impl Shape {
                 let Area { west, east, south, north } = around(corners);
                 let corners = [(west, south), (east, south), (west, north), (east, north)];
                 let corner = |(longitude, latitude)| Place { longitude, latitude };
-                corners.map(|it| self.center.distance_m(corner(it))).into_iter().fold(0.0, f64::max)
+                corners
+                    .map(|it| self.distance_from_center_m(corner(it)))
+                    .into_iter()
+                    .fold(0.0, f64::max)
             }
         }
     }
@@ -94,7 +105,7 @@ impl Shape {
         let to_side = degrees(height_m / EARTH_RADIUS_M);
         // The side that is nearer to the equator is the longer one.
         let edge = if latitude < 0.0 { latitude - to_side } else { latitude + to_side };
-        let to_edge = degrees(width_m / EARTH_RADIUS_M / cos(radians(edge)));
+        let to_edge = degrees(width_m / EARTH_RADIUS_M / (self.of.cos)(radians(edge)));
         Area {
             west: longitude - to_edge,
             east: longitude + to_edge,

@@ -136,6 +136,10 @@ fn zadd(ctx: &mut Ctx<'_>) -> Result<(), Error> {
 }
 
 fn zincrby(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    // As in Valkey, which reads it as ZADD.
+    if Options::default().take(ctx.args[2]) {
+        return Err(Error::Syntax);
+    }
     let by = parse_f64(ctx.args[2]).ok_or(Error::NotFloat)?;
     let options = Options { incr: true, ..Options::default() };
     add(ctx, core::iter::once((by, ctx.args[3])), options)

@@ -156,9 +156,14 @@ impl Request {
         let end = End::parse(end).ok_or(Error::Syntax)?;
         let count = match options {
             [] => 1,
-            [name, count] if name.eq_ignore_ascii_case(b"COUNT") => {
+            // Options are judged one by one, each before the next is looked at.
+            [name, count, rest @ ..] if name.eq_ignore_ascii_case(b"COUNT") => {
                 let count = positive(count).and_then(|count| usize::try_from(count).ok());
-                count.ok_or(Error::Text("ERR count should be greater than 0"))?
+                let count = count.ok_or(Error::Text("ERR count should be greater than 0"))?;
+                if !rest.is_empty() {
+                    return Err(Error::Syntax);
+                }
+                count
             }
             _ => return Err(Error::Syntax),
         };

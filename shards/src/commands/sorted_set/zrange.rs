@@ -124,7 +124,8 @@ fn zrangestore(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     if let Some(set) = ctx.db.read_sorted_set(from)? {
         let (ranks, mut scratch) = (request.ranks(set), [0; DIGITS_MAX]);
         stored.prepare(ranks.len(), 0, &rules);
-        for (member, score) in set.iter(ranks, false) {
+        // In which order they come decides whether a zero keeps its sign.
+        for (member, score) in set.iter(ranks, request.reverse) {
             stored.set(member.bytes(&mut scratch), score, &rules);
         }
     }

@@ -1,7 +1,7 @@
 //! ZSCAN key cursor \[MATCH pattern] \[COUNT count] \[NOSCORES]
 
 use super::shown;
-use crate::base::float::format_f64;
+use crate::base::float::{format_17_digits, format_f64};
 use crate::base::number::DIGITS_MAX;
 use crate::commands::ctx::Ctx;
 use crate::commands::scanning::{self, NO_VALUES, Options, parse_cursor};
@@ -44,8 +44,12 @@ fn zscan(ctx: &mut Ctx<'_>) -> Result<(), Error> {
                 shown::member(replies, member);
                 count += 1;
                 if with_scores {
-                    // A string in RESP3 as well.
-                    replies.bulk(format_f64(score).bytes());
+                    // A string in RESP3 as well; those of a skiplist are shown another way.
+                    let score = match set {
+                        SortedSet::Listpack(_) => format_f64(score),
+                        SortedSet::Skiplist(_) => format_17_digits(score),
+                    };
+                    replies.bulk(score.bytes());
                     count += 1;
                 }
             }
