@@ -11,7 +11,7 @@ use crate::server::Server;
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// The test's name: `get`, `set` ...
+    /// The test's name: `get`, `set` ... With a blank in it, it is the command to send.
     pub test: String,
     /// Requests in one pipeline.
     pub pipeline: u64,
@@ -39,7 +39,7 @@ pub fn run(options: &Options, server: &Server, load: &Load) -> Result<Outcome, S
     let limit = 60 + 10 * options.seconds;
     let mut command = Command::new("timeout");
     command.args(["--signal=KILL", &limit.to_string()]).arg(&options.benchmark);
-    command.args(["--csv", "--precision", "3", "-t", &load.test]);
+    command.args(["--csv", "--precision", "3"]);
     for (name, value) in [
         ("-p", u64::from(server.port)),
         ("-n", load.requests),
@@ -51,6 +51,11 @@ pub fn run(options: &Options, server: &Server, load: &Load) -> Result<Outcome, S
         command.args([name, &value.to_string()]);
     }
     command.args(&options.benchmark_args);
+    if load.test.contains(' ') {
+        command.args(load.test.split(' '));
+    } else {
+        command.args(["-t", &load.test]);
+    }
     let before = process::cpu_time(server.pid())?;
     let csv = process::output(&mut command)?;
     let cpu = process::cpu_time(server.pid())? - before;
@@ -75,8 +80,10 @@ pub fn requests_for(
 /// The figures of the last line: `"GET","1219512.12","0.560", ...`.
 fn parse(csv: &str, cpu: Duration, requests: u64) -> Option<Outcome> {
     let line = csv.lines().last()?;
+    // The name comes first, and may hold a comma.
+    let (_, figures) = line.trim_start_matches('"').split_once("\",")?;
     let fields: Vec<f64> =
-        line.split(',').skip(1).map_while(|field| field.trim_matches('"').parse().ok()).collect();
+        figures.split(',').map_while(|field| field.trim_matches('"').parse().ok()).collect();
     let [rate, _average, _min, p50_ms, _p95, p99_ms, _max] = *fields.as_slice() else {
         return None;
     };

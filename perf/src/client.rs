@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Bytes of every value written.
@@ -75,9 +76,21 @@ impl Connection {
     }
 
     /// Writes the keys numbered `numbers`, `depth` requests at a time, and checks every reply.
-    pub fn fill(&mut self, numbers: std::ops::Range<u64>, depth: u64) -> Result<(), String> {
-        const OK: &[u8] = b"+OK\r\n";
+    pub fn fill(&mut self, numbers: Range<u64>, depth: u64) -> Result<(), String> {
         let value = "v".repeat(VALUE_BYTES);
+        self.fill_with(numbers, depth, b"+OK\r\n", |out, number| {
+            write_request(out, &["SET", &key(number), &value]);
+        })
+    }
+
+    /// As [`Self::fill`], with requests of the caller's that are all answered with `expected`.
+    pub fn fill_with(
+        &mut self,
+        numbers: Range<u64>,
+        depth: u64,
+        expected: &[u8],
+        write: impl Fn(&mut Vec<u8>, u64),
+    ) -> Result<(), String> {
         let mut requests = Vec::new();
         let mut replies = Vec::new();
         let mut next = numbers.start;
@@ -85,12 +98,12 @@ impl Connection {
             let end = numbers.end.min(next + depth);
             requests.clear();
             for number in next..end {
-                write_request(&mut requests, &["SET", &key(number), &value]);
+                write(&mut requests, number);
             }
             self.send(&requests)?;
-            replies.resize(OK.len() * usize::try_from(end - next).unwrap_or(usize::MAX), 0);
+            replies.resize(expected.len() * usize::try_from(end - next).unwrap_or(usize::MAX), 0);
             self.stream.read_exact(&mut replies).map_err(|error| format!("no reply: {error}"))?;
-            if replies.chunks(OK.len()).any(|reply| reply != OK) {
+            if replies.chunks(expected.len()).any(|reply| reply != expected) {
                 let text = String::from_utf8_lossy(&replies);
                 return Err(format!("the fill was answered `{}`", text.trim_end()));
             }

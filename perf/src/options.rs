@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::memory::Values;
 use crate::peer::{self, Peer};
 
 /// What to measure.
@@ -40,8 +41,10 @@ pub struct Options {
     pub clients: usize,
     /// Depths of the pipelines.
     pub pipelines: Vec<u64>,
-    /// Tests of `valkey-benchmark`.
+    /// Tests of `valkey-benchmark`, or whole commands for it.
     pub tests: Vec<String>,
+    /// What keys hold whose memory is measured.
+    pub values: Vec<Values>,
     /// Path of `valkey-benchmark`.
     pub benchmark: PathBuf,
     /// More arguments for it.
@@ -86,7 +89,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--seconds", "how long one run takes, about"),
     ("--clients", "connections"),
     ("--pipelines", "depths of the pipelines (1,16,64; instructions: 16)"),
-    ("--tests", "tests of valkey-benchmark (get,set)"),
+    ("--tests", "tests of valkey-benchmark, or commands: get,'lrange mylist 0 99' (get,set)"),
+    ("--values", "what keys hold, for memory: string, hash, set, list, zset (string)"),
     ("--benchmark", "path of valkey-benchmark (from PATH, else from $PEERS/bin)"),
     ("--benchmark-args", "more arguments for it, in one string"),
     ("--valgrind", "path of valgrind (from PATH or $PEERS/bin, whichever is new enough)"),
@@ -136,6 +140,7 @@ impl Options {
             clients: *clients,
             pipelines: if instructions { vec![16] } else { vec![1, 16, 64] },
             tests: vec!["get".into(), "set".into()],
+            values: vec![Values::String],
             benchmark: peer::tool("valkey-benchmark"),
             benchmark_args: Vec::new(),
             valgrind: None,
@@ -171,6 +176,9 @@ impl Options {
                     .collect::<Result<_, _>>()?;
             }
             "--tests" => self.tests = value.split(',').map(str::to_lowercase).collect(),
+            "--values" => {
+                self.values = value.split(',').map(Values::parse).collect::<Result<_, _>>()?;
+            }
             "--benchmark" => self.benchmark = value.into(),
             "--benchmark-args" => self.benchmark_args = peer::words(value)?,
             "--valgrind" => self.valgrind = Some(value.into()),
@@ -197,7 +205,8 @@ mod tests {
     #[test]
     fn reads_every_option_it_lists() {
         for (option, _) in OPTIONS {
-            let parsed = parse(&format!("throughput {option} 7 x=y"));
+            let value = if *option == "--values" { "set,zset" } else { "7" };
+            let parsed = parse(&format!("throughput {option} {value} x=y"));
             assert!(parsed.is_ok(), "{option}: {parsed:?}");
         }
     }
@@ -210,6 +219,7 @@ mod tests {
             ("idle", "name at least one server; see --help"),
             ("idle --keys", "--keys needs a value"),
             ("idle --keys many x=y", "--keys takes a number, not `many`"),
+            ("memory --values map x=y", "--values knows no `map`; see --help"),
             ("idle --colour red x=y", "unknown option --colour; see --help"),
         ] {
             assert_eq!(parse(line).err().as_deref(), Some(complaint));
