@@ -4,6 +4,7 @@
 
 pub mod background;
 pub mod batch;
+pub mod blocking;
 pub mod call;
 pub mod client;
 pub mod client_ctx;
@@ -36,3 +37,4 @@ pub mod tracker;
 pub mod tracking;
 pub mod tracking_command;
 pub mod transaction;
+pub mod waits;

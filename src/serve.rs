@@ -123,6 +123,7 @@ impl Served {
     /// Acts on what is done and on mail, until nothing is left to do now.
     fn turn(&mut self, ring: &mut DataRing, done: &mut Vec<Completion>) {
         self.core.begin_turn(Monotonic::now(), clock::wall());
+        self.core.end_late_waits();
         for completion in done.drain(..) {
             self.complete(ring, completion);
         }
@@ -152,7 +153,9 @@ impl Served {
             return self.linger(ring, done);
         }
         if self.core.mailbox.sleep() {
-            ring.turn(Some(TICK), done)?;
+            let late = self.core.next_late();
+            let patience = late.map_or(TICK, |late| Monotonic::now().until(late).min(TICK));
+            ring.turn(Some(patience), done)?;
             self.core.mailbox.awake();
             return Ok(());
         }

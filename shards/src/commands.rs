@@ -5,6 +5,7 @@ pub mod ctx;
 pub mod expiry;
 pub mod growth;
 pub mod scanning;
+pub mod waiting;
 pub mod database;
 pub mod table;
 mod string;

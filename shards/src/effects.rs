@@ -3,6 +3,7 @@
 //! A handler never logs, replicates, notifies or wakes anybody: it says here what happened, and
 //! whoever runs it acts.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// A class of keyspace events, one letter of `notify-keyspace-events`.
@@ -97,6 +98,41 @@ pub enum Logged {
     Nothing,
 }
 
+/// What a command waits for that found nothing: the client is not answered, and the command is run
+/// again when one of its keys may have what is awaited.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// For how many milliseconds; 0 is for ever.
+    pub timeout_millis: u64,
+    /// The hashes of the keys, and what is awaited of each.
+    pub keys: Vec<(u64, Awaited)>,
+    /// Arguments that mean something else from now on: their places, and what they become.
+    pub rewritten: Vec<(usize, Vec<u8>)>,
+}
+
+/// What is awaited of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// A list.
+    List,
+    /// A sorted set.
+    SortedSet,
+    /// A stream with an entry behind this ID.
+    Entry((u64, u64)),
+    /// A stream with an entry that this group has not delivered; or no group of this name.
+    Group(Vec<u8>),
+}
+
+impl Awaited {
+    /// Whether the wait ends, too, when the key goes or becomes something else.
+    pub const fn ends_without_key(&self) -> bool {
+        match self {
+            Self::Group(_) => true,
+            Self::List | Self::SortedSet | Self::Entry(_) => false,
+        }
+    }
+}
+
 /// What one command, or one slice of background work, did.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -122,6 +158,10 @@ pub struct Effects {
     pub keeps_touched: bool,
     /// Keys changed, as (database, key hash), when `keeps_touched`.
     pub touched: Vec<(usize, u64)>,
+    /// The command that ran found nothing and waits. What it answered is for those who do not.
+    pub wait: Option<Box<Wait>>,
+    /// Whether commands answer at once in any case, as within MULTI.
+    pub denies_waiting: bool,
 }
 
 impl Effects {

@@ -1,4 +1,4 @@
-//! The keys of one shard: databases, lookup with expiry, eviction, scanning, watches.
+//! The keys of one shard: databases, lookup with expiry, eviction, scanning, watches, waits.
 
 pub mod collections;
 pub mod db;
@@ -8,4 +8,5 @@ pub mod garbage;
 pub mod scan;
 pub mod selected;
 pub mod settings;
+pub mod waiters;
 pub mod watch;

@@ -13,7 +13,7 @@ use crate::config::table::Config;
 use crate::coordination::client::Client;
 use crate::coordination::core::{Core, LogLimits, Pause};
 use crate::coordination::filter::ClientFilter;
-use crate::coordination::query::{Answer, DbFigures, Figures, Query};
+use crate::coordination::query::{Answer, DbFigures, Figures, Query, Waiting};
 use crate::pubsub::kind::Kind;
 use crate::reactor::clock::Monotonic;
 
@@ -34,6 +34,9 @@ impl Core {
             Query::KillClients(filter) => return Answer::Count(self.kill_clients(&filter)),
             Query::Pause { millis, all } => {
                 self.pause = Some(Pause { since: self.node.now, millis, all });
+            }
+            Query::Unblock(client, ending) => {
+                return Answer::Count(u64::from(self.unblock(client, ending)));
             }
             Query::Unpause => self.end_pause(),
             Query::ActiveExpire(on) => self.shard.keyspace.settings.active_expire = on,
@@ -110,6 +113,12 @@ impl Core {
                 clients().filter(|client| !client.watched.is_empty()).count() as u64,
                 clients().map(|client| client.watched.len() as u64).sum(),
             ),
+            waiting: Waiting {
+                clients: self.waits.len().0 as u64,
+                with_end: self.waits.len().1 as u64,
+                keys: keyspace.waiters.keys().0 as u64,
+                keys_or_none: keyspace.waiters.keys().1 as u64,
+            },
             mailbox_depth: self.mailbox.depth(),
             rates: self.samples.rates(),
             garbage: keyspace.garbage.iter().map(|it| it.len() as u64).sum(),
@@ -127,7 +136,9 @@ impl Core {
     fn kill_clients(&mut self, filter: &ClientFilter) -> u64 {
         let clients = self.clients.iter().flatten();
         let matching = clients.filter(|client| filter.matches(client, &self.node));
-        let tokens: Vec<_> = matching.map(|client| (client.token, client.away)).collect();
+        let tokens: Vec<_> = matching
+            .map(|client| (client.token, client.away && client.blocked.is_none()))
+            .collect();
         for &(token, away) in &tokens {
             // One whose batch is under way may be the one that asks: it is given its reply first.
             match self.client(token) {

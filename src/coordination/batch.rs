@@ -9,6 +9,7 @@ use crate::coordination::locks::Ticket;
 use crate::coordination::mailbox::Peer;
 use crate::coordination::round::Round;
 use crate::coordination::transaction::Transaction;
+use crate::coordination::waits::Waiting;
 use crate::reactor::ring::Token;
 
 /// Arguments that fit on the stack; longer requests take a list on the heap.
@@ -93,6 +94,8 @@ pub struct Batch {
     pub requests: Vec<Parsed>,
     /// The request that is next waited for its keys here and holds this ticket.
     pub ticket: Option<Ticket>,
+    /// The request that is next has found nothing so far and waits, or has its turn.
+    pub waiting: Option<Box<Waiting>>,
 }
 
 impl Batch {
@@ -107,6 +110,7 @@ impl Batch {
         self.exec = None;
         self.round.clear();
         self.ticket = None;
+        self.waiting = None;
         self.prefetched = 0;
         self.input.capacity() <= bytes_max && self.replies.capacity() <= bytes_max
     }
@@ -124,6 +128,22 @@ impl Batch {
     /// The request that is next.
     pub fn request(&self) -> Option<&Parsed> {
         self.requests.get(self.next)
+    }
+}
+
+/// The arguments of the request that is next in a batch, as its wait has rewritten them.
+pub fn with_rewritten<R>(
+    args: &[&[u8]],
+    waiting: Option<&Waiting>,
+    run: impl FnOnce(&[&[u8]]) -> R,
+) -> R {
+    match waiting {
+        Some(Waiting { rewritten, .. }) if !rewritten.is_empty() => {
+            let mut args = args.to_vec();
+            rewritten.iter().for_each(|(place, arg)| args[*place] = arg);
+            run(&args)
+        }
+        _ => run(args),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use shards::keyspace::waiters::WaitId;
 use shards::resp::parser::{Parser, Range};
 use shards::resp::reply::Protocol;
 
@@ -42,6 +43,8 @@ pub struct Client {
     pub sending: usize,
     /// A batch of it is under way; nothing else of it may run.
     pub away: bool,
+    /// That batch waits for keys: the wait.
+    pub blocked: Option<WaitId>,
     /// It is in the list of clients with something to send.
     pub dirty: bool,
     /// It is in the list of clients with input to look at.
@@ -184,6 +187,7 @@ impl Client {
             out: Vec::new(),
             sending: 0,
             away: false,
+            blocked: None,
             dirty: false,
             listed: false,
             paused: false,

@@ -80,6 +80,7 @@ pub fn flags(client: &Client) -> String {
     let letters = [
         (client.subscriptions.is_some(), 'P'),
         (client.multi.is_some(), 'x'),
+        (client.blocked.is_some(), 'b'),
         (tracks(|_| true), 't'),
         (tracks(|tracker| tracker.broken), 'R'),
         (tracks(|tracker| matches!(tracker.mode, Mode::Broadcast(_))), 'B'),

@@ -137,6 +137,7 @@ impl Control {
                     Letter::Release(_)
                     | Letter::Unwatch(_)
                     | Letter::Connection(_)
+                    | Letter::Wait(_)
                     | Letter::PubSub(_)
                     | Letter::Query(..) => unreachable!("such letters go to shards"),
                 }

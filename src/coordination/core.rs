@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use shards::base::random::Random;
 use shards::commands::spec::{Command, Flag};
 use shards::effects::Reader;
@@ -22,6 +22,7 @@ use crate::coordination::publishing::PubSub;
 use crate::coordination::query::SlowEntry;
 use crate::coordination::samples::Samples;
 use crate::coordination::tracking::{Copies, note_reads};
+use crate::coordination::waits::{Registration, Waits};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{Monotonic, ticks};
 use crate::reactor::ring::Token;
@@ -123,6 +124,10 @@ pub struct Core {
     pub(super) unsigned: Vec<Box<SlowEntry>>,
     /// Batches that came in this turn, and whether for the first time; kept for its room.
     arrived: Vec<(Box<Batch>, bool)>,
+    /// Requests that wait for keys.
+    pub(super) waits: Waits,
+    /// Claims on keys that are offered to requests which wait for them.
+    pub(super) offers: HashSet<Ticket>,
     /// Transactions that ended here.
     pub(super) releases: u64,
     number: u16,
@@ -171,6 +176,8 @@ impl Core {
             serving: Default::default(),
             unsigned: Vec::new(),
             arrived: Vec::new(),
+            waits: Waits::default(),
+            offers: HashSet::new(),
             releases: 0,
             number,
             spare: Vec::new(),
@@ -310,6 +317,12 @@ impl Core {
         }
         let written = out.len();
         let result = self.shard.execute(command, request, out);
+        if self.shard.effects.wait.is_some() {
+            // It counts when it is answered.
+            out.truncate(written);
+            self.lap();
+            return;
+        }
         if let Some(reader) = self.reading {
             note_reads(&mut self.shard.effects, call, request.args, reader);
         }
@@ -390,6 +403,7 @@ impl Core {
                         self.mailbox.send(control, Letter::Answer(number, answer));
                     }
                     Letter::Logged(entry) => self.sign(entry),
+                    Letter::Wait(word) => self.hear_of_wait(peer, word),
                     // A message follows the replies to what caused it.
                     Letter::PubSub(word) => words.push((peer, word)),
                     Letter::Answer(..) => unreachable!("such letters go to control"),
@@ -417,6 +431,7 @@ impl Core {
 
     /// Lets batches go on that were waiting for what has happened meanwhile.
     pub(super) fn settle(&mut self) {
+        self.end_turn(None);
         loop {
             while let Some(batch) = self.resumed.pop_front() {
                 self.advance(batch);
@@ -434,13 +449,13 @@ impl Core {
     /// Takes back what a transaction borrowed, and ends its claims.
     pub(super) fn release(&mut self, release: Release) {
         self.releases += 1;
-        let Release { ticket, entries, dbs, touched, replaced, dirty, events, notes } = release;
+        let Release { ticket, entries, dbs, touched, replaced, dirty, events, notes, .. } = release;
         if let Some(dbs) = dbs {
             self.shard.keyspace.dbs = dbs;
             let lent = std::mem::take(&mut self.lent_watched);
             for (db, hash) in self.watched_here().into_iter().chain(lent) {
                 if replaced.contains(&db) {
-                    self.shard.keyspace.watches.touch(db, hash);
+                    self.shard.keyspace.touch(db, hash);
                 }
             }
         }
@@ -448,22 +463,25 @@ impl Core {
             self.shard.keyspace.dbs[db].insert(hash, entry);
         }
         for (db, hash) in touched {
-            self.shard.keyspace.watches.touch(db, hash);
+            self.shard.keyspace.touch(db, hash);
+        }
+        let waiters = &mut self.shard.keyspace.waiters;
+        release.served.into_iter().for_each(|id| waiters.forget(id));
+        for Registration { id, place, awaited } in release.waits {
+            waiters.add(id, place, awaited);
         }
         self.shard.effects.dirty += dirty;
         self.shard.effects.events.extend(events);
         self.shard.effects.notes.extend(notes);
-        if let Some(ticket) = ticket {
-            self.leave(ticket);
-        }
+        self.end_turn(ticket);
     }
 
-    /// Watched keys, as (database, hash), that exist here now.
+    /// Keys that somebody watches or waits for, as (database, hash), that exist here now.
     pub(super) fn watched_here(&self) -> Vec<(usize, u64)> {
         let keyspace = &self.shard.keyspace;
         let dbs = keyspace.dbs.iter().enumerate();
         let watched = dbs.flat_map(|(number, db)| {
-            let hashes = keyspace.watches.of_db(number);
+            let hashes = keyspace.heeded(number);
             hashes.filter(|&hash| db.table().find_hash(hash).is_some()).map(move |h| (number, h))
         });
         watched.collect()
@@ -472,10 +490,13 @@ impl Core {
     /// Gives a ticket back; those it held up go on.
     pub(super) fn leave(&mut self, ticket: Ticket) {
         let mut granted = Vec::new();
+        self.offers.remove(&ticket);
         self.locks.leave(ticket, &mut granted);
         for ticket in granted {
-            let batch = self.parked.remove(&ticket).expect("a batch waits for its ticket");
-            self.resumed.push_back(batch);
+            match self.parked.remove(&ticket) {
+                Some(batch) => self.resumed.push_back(batch),
+                None => assert!(self.offers.contains(&ticket), "a batch waits for its ticket"),
+            }
         }
     }
 
@@ -491,6 +512,7 @@ impl Core {
         if granted {
             return Some(batch);
         }
+        self.hand_back_offers(&mut batch);
         self.parked.insert(ticket, batch);
         None
     }
@@ -532,6 +554,7 @@ impl Core {
     pub fn remove_client(&mut self, token: Token) {
         let Some(mut client) = self.take_client(token) else { return };
         self.forget_watches(&mut client);
+        client.blocked.into_iter().for_each(|id| self.give_up_wait(id));
         let mut changes = Vec::new();
         self.end_subscriptions(&mut client, &mut changes);
         self.announce(changes, token, None);

@@ -7,6 +7,7 @@
 use shards::base::number::parse_u64;
 use shards::commands::spec::{Merge, Spread};
 use shards::effects::Note;
+use shards::keyspace::waiters::WaitId;
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
@@ -82,6 +83,7 @@ impl Core {
             }
         }
         let mut exec = batch.exec.take().expect("the caller looked");
+        self.shard.effects.denies_waiting = true;
         if exec.watched.iter().all(|watch| self.unchanged(watch)) {
             let Exec { multi, changes, .. } = &mut *exec;
             let protocol = batch.passport.protocol;
@@ -104,9 +106,8 @@ impl Core {
             let protocol = batch.passport.protocol;
             Replies { out: &mut batch.replies, protocol }.null_array();
         }
-        if let Some(ticket) = batch.ticket.take() {
-            self.leave(ticket);
-        }
+        self.shard.effects.denies_waiting = false;
+        self.end_turn(batch.ticket.take());
         self.end_exec(batch, *exec)
     }
 
@@ -124,9 +125,11 @@ impl Core {
             Replies { out: &mut batch.replies, protocol }.array(count);
         }
         self.receive_visitors(&mut transaction);
+        self.visitors.effects.denies_waiting = true;
         while let Some(parsed) = exec.multi.requests.get(exec.next) {
             let call = parsed.call.expect("only known commands are queued");
             if let Run::Control(_) = call.run {
+                self.visitors.effects.denies_waiting = false;
                 self.lend_visitors(&mut transaction);
                 batch.exec = Some(exec);
                 batch.transaction = Some(transaction);
@@ -145,7 +148,8 @@ impl Core {
             });
             exec.next += 1;
         }
-        self.end_gathered(*transaction);
+        self.visitors.effects.denies_waiting = false;
+        self.end_gathered(*transaction, None);
         self.end_exec(batch, *exec)
     }
 
@@ -388,10 +392,11 @@ impl Core {
         }
     }
 
-    /// Sends everything that was gathered back and ends all claims.
-    pub(super) fn end_gathered(&mut self, mut transaction: Transaction) {
+    /// Sends everything that was gathered back and ends all claims. Whoever is `served` waits no
+    /// more.
+    pub(super) fn end_gathered(&mut self, mut transaction: Transaction, served: Option<WaitId>) {
         if transaction.wholes.is_empty() {
-            return self.dismiss_visitors(&transaction);
+            return self.dismiss_visitors(&transaction, Vec::new(), served);
         }
         let stats = std::mem::take(&mut self.visitors.keyspace.stats);
         self.shard.keyspace.stats.add(&stats);

@@ -48,6 +48,8 @@ pub(super) enum Departure {
     Control,
     /// Nowhere, until CLIENT PAUSE is over.
     Held,
+    /// Nowhere, until one of its keys, which are all here, has what it asks for.
+    Waits,
     /// Nowhere, until other shards have room for its message.
     Crowded,
     /// Nowhere, until other shards were asked for a client of this id.
@@ -131,6 +133,9 @@ impl Core {
             self.home_request(&mut client, parsed.call, args, replies)
         });
         batch.passport = client.passport();
+        if !matches!(outcome, AtHome::Travels(_)) {
+            batch.waiting = None;
+        }
         let going_on = match outcome {
             AtHome::Done => {
                 batch.next += 1;
@@ -165,6 +170,11 @@ impl Core {
             }
             Departure::Held => {
                 self.held.push(batch);
+                return None;
+            }
+            Departure::Waits => {
+                self.wait_here(batch);
+                self.end_turn(None);
                 return None;
             }
             Departure::Crowded => {

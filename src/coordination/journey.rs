@@ -3,10 +3,11 @@
 use shards::commands::spec::{Begin, Command, Find, KeySpec, Merge};
 use shards::effects::Note;
 use shards::keyspace::db::Db;
+use shards::keyspace::waiters::WaitId;
 use shards::resp::reply::Replies;
 use shards::shard::Request;
 
-use crate::coordination::batch::{Batch, Parsed, Route, with_args};
+use crate::coordination::batch::{Batch, Parsed, Route, with_args, with_rewritten};
 use crate::coordination::call::{Call, Run};
 use crate::coordination::client::Watch;
 use crate::coordination::core::Core;
@@ -15,6 +16,7 @@ use crate::coordination::locks::Claims;
 use crate::coordination::mailbox::Peer;
 use crate::coordination::tracking::note_reads;
 use crate::coordination::transaction::{Footprint, Kind, Loan, Transaction, part};
+use crate::coordination::waits::Registration;
 
 impl Core {
     /// Carries a batch on as far as it gets on this core, and then to the next.
@@ -31,7 +33,7 @@ impl Core {
             } else {
                 match batch.request().map(|parsed| parsed.route) {
                     None => return self.finish(batch),
-                    Some(Route::Anywhere) => Some(self.run_here(batch)),
+                    Some(Route::Anywhere) => self.run_here(batch),
                     Some(Route::Shard(owner)) if usize::from(owner) == me => {
                         self.run_in_turn(batch)
                     }
@@ -79,25 +81,51 @@ impl Core {
                 batch = self.claim(batch, claims, |batch, ticket| batch.ticket = Some(ticket))?;
             }
         }
-        let mut batch = self.run_here(batch);
-        if let Some(ticket) = batch.ticket.take() {
-            self.leave(ticket);
+        let ticket = batch.ticket.take();
+        let going_on = self.run_here(batch);
+        self.end_turn(ticket);
+        going_on
+    }
+
+    /// Runs the next request on this shard, now. `None` if it waits from now on.
+    fn run_here(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
+        self.run_next(&mut batch);
+        let waits = self.shard.effects.wait.is_some();
+        match &batch.waiting {
+            None if waits => {
+                self.wait_here(batch);
+                return None;
+            }
+            None => batch.next += 1,
+            Some(waiting) => {
+                // It was offered a key of this shard.
+                self.shard.keyspace.waiters.forget(waiting.id);
+                if waits {
+                    // Of all its keys it has seen only those that are here.
+                    self.shard.effects.wait = None;
+                    let next = batch.next;
+                    batch.requests[next].route = Route::Home;
+                } else {
+                    batch.waiting = None;
+                    batch.next += 1;
+                }
+            }
         }
         Some(batch)
     }
 
-    /// Runs the next request on this shard, now.
-    fn run_here(&mut self, mut batch: Box<Batch>) -> Box<Batch> {
-        let Batch { input, ranges, requests, next, replies, passport, .. } = &mut *batch;
+    /// Runs the next request on this shard.
+    pub(super) fn run_next(&mut self, batch: &mut Batch) {
+        let Batch { input, ranges, requests, next, replies, passport, waiting, .. } = batch;
         let parsed = &requests[*next];
         let call = parsed.call.expect("only known commands are routed");
         let Run::Engine(command) = call.run else { unreachable!("others run at home") };
         with_args(input, ranges, parsed, |args| {
-            let request = Self::engine_request(args, *passport, parsed.first_key);
-            self.run_engine(call, command, request, replies);
+            with_rewritten(args, waiting.as_deref(), |args| {
+                let request = Self::engine_request(args, *passport, parsed.first_key);
+                self.run_engine(call, command, request, replies);
+            });
         });
-        *next += 1;
-        batch
     }
 
     /// The claims for which a request on this shard must wait, if any stands in its way.
@@ -259,12 +287,12 @@ impl Core {
         if batch.exec.is_some() {
             return self.exec_gathered(batch);
         }
-        self.run_gathered(&mut batch);
-        Some(batch)
+        self.run_gathered(batch)
     }
 
-    /// Runs one command on entries of several shards, here, and sends them back.
-    fn run_gathered(&mut self, batch: &mut Batch) {
+    /// Runs one command on entries of several shards, here, and sends them back. `None` if it
+    /// waits from now on.
+    fn run_gathered(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
         let mut transaction = batch.transaction.take().expect("entries were gathered");
         self.receive_visitors(&mut transaction);
         let parsed = &batch.requests[batch.next];
@@ -275,11 +303,22 @@ impl Core {
                 let (passport, replies) = (batch.passport, &mut batch.replies);
                 return self.exec_on_wholes(&mut transaction, call, args, passport, replies);
             }
-            let request = Self::engine_request(args, batch.passport, parsed.first_key);
-            self.run_on_visitors(call, command, request, &mut batch.replies);
+            with_rewritten(args, batch.waiting.as_deref(), |args| {
+                let request = Self::engine_request(args, batch.passport, parsed.first_key);
+                self.run_on_visitors(call, command, request, &mut batch.replies);
+            });
         });
-        self.end_gathered(*transaction);
+        if let Some(wait) = self.visitors.effects.wait.take() {
+            let before = batch.waiting.as_ref().map(|waiting| waiting.id);
+            let waits = self.wait_at_home(batch, *wait);
+            let served = before.filter(|_| waits.is_none());
+            self.dismiss_visitors(&transaction, waits.unwrap_or_default(), served);
+            return None;
+        }
+        let served = batch.waiting.take().map(|waiting| waiting.id);
+        self.end_gathered(*transaction, served);
         batch.next += 1;
+        Some(batch)
     }
 
     /// Runs a command on the visitors' keyspace.
@@ -292,6 +331,12 @@ impl Core {
     ) {
         let written = out.len();
         let result = self.visitors.execute(command, request, out);
+        if self.visitors.effects.wait.is_some() {
+            // It counts when it is answered.
+            out.truncate(written);
+            self.lap();
+            return;
+        }
         if let Some(reader) = self.reading {
             note_reads(&mut self.visitors.effects, call, request.args, reader);
         }
@@ -319,8 +364,14 @@ impl Core {
         }
     }
 
-    /// Sends what is in the visitors' keyspace to its owners, and ends all claims.
-    pub(super) fn dismiss_visitors(&mut self, transaction: &Transaction) {
+    /// Sends what is in the visitors' keyspace to its owners, and ends all claims. `waits` begin,
+    /// and whoever is `served` waits no more.
+    pub(super) fn dismiss_visitors(
+        &mut self,
+        transaction: &Transaction,
+        waits: Vec<(Peer, Registration)>,
+        served: Option<WaitId>,
+    ) {
         let stats = std::mem::take(&mut self.visitors.keyspace.stats);
         self.shard.keyspace.stats.add(&stats);
         let mut releases: Vec<Release> =
@@ -357,6 +408,11 @@ impl Core {
             }
         }
         self.shard.effects.dirty += std::mem::take(&mut effects.dirty);
+        releases.iter_mut().for_each(|release| release.served = served);
+        for (shard, registration) in waits {
+            let at = transaction.visits.iter().position(|visit| visit.shard == shard);
+            releases[at.expect("only claimed keys are waited for")].waits.push(registration);
+        }
         self.release_all(transaction, releases);
     }
 

@@ -5,11 +5,14 @@ use std::os::fd::OwnedFd;
 
 use shards::effects::{Event, Note};
 use shards::keyspace::db::{Db, Entry};
+use shards::keyspace::waiters::WaitId;
 
 use crate::coordination::batch::Batch;
+use crate::coordination::blocking::WaitWord;
 use crate::coordination::locks::Ticket;
 use crate::coordination::query::{Answer, Query, SlowEntry};
 use crate::coordination::subscribing::Word;
+use crate::coordination::waits::Registration;
 
 /// A letter from one thread to another.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub enum Letter {
     PubSub(Word),
     /// A command took long, or was long: for the command logs.
     Logged(Box<SlowEntry>),
+    /// About requests that wait for keys.
+    Wait(WaitWord),
 }
 
 /// The end of a transaction on one shard.
@@ -51,6 +56,10 @@ pub struct Release {
     pub events: Vec<Event>,
     /// What concerns those who keep copies of its keys.
     pub notes: Vec<Note>,
+    /// Who waits for its keys from now on.
+    pub waits: Vec<Registration>,
+    /// Who has had its turn with one of its keys, and waits no more.
+    pub served: Option<WaitId>,
 }
 
 /// A connection that was accepted and given to a shard.

@@ -24,9 +24,10 @@ pub enum Mode {
     Exclusive,
 }
 
-/// A place in this shard's order.
+/// A place in this shard's order: its number, and which it is of those that were put behind the
+/// ticket of that number later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(u64);
+pub struct Ticket(u64, u64);
 
 /// What a ticket asks for.
 #[derive(Clone, Debug)]
@@ -51,6 +52,7 @@ struct Queue(VecDeque<(Ticket, Mode)>);
 #[derive(Debug, Default)]
 pub struct Locks {
     next: u64,
+    next_behind: u64,
     tickets: HashMap<Ticket, Holder>,
     keys: HashMap<LockId, Queue>,
     /// Whole-shard tickets, in order.
@@ -78,10 +80,60 @@ impl Locks {
         self.blocks(id, Mode::Exclusive)
     }
 
+    /// Whether nobody but the holder of `held`, which is granted, stands in the way of what is
+    /// done with this key now; those who wait for that holder do not.
+    pub fn lets(&self, held: Option<Ticket>, id: LockId) -> bool {
+        if self.idle() {
+            return true;
+        }
+        let on_key = self.keys.get(&id).into_iter().flat_map(|queue| &queue.0);
+        let mut claims = on_key.chain(&self.wholes);
+        let (mut alone, mut others) = (false, false);
+        claims.by_ref().for_each(|&(ticket, mode)| match held == Some(ticket) {
+            true => alone |= mode == Mode::Exclusive,
+            false => others = true,
+        });
+        alone || !others
+    }
+
+    /// Claims a key for whoever comes next behind the holder of `held`, if any, and before all who
+    /// wait for that holder. [`Self::lets`] must have said yes.
+    pub fn enter_behind(&mut self, held: Option<Ticket>, id: LockId) -> Ticket {
+        let claims = Claims::Keys(vec![(id, Mode::Exclusive)]);
+        let Some(held) = held.filter(|_| self.claimed(id)) else { return self.enter(claims).0 };
+        self.next_behind += 1;
+        let ticket = Ticket(held.0, self.next_behind);
+        let queue = self.keys.entry(id).or_default();
+        let at = queue.0.iter().take_while(|claim| claim.0 < ticket).count();
+        let mut waits_for = usize::from(at != 0);
+        let (mut ahead_shared, mut ahead_exclusive) = (false, false);
+        for (place, (other, mode)) in queue.0.iter().enumerate() {
+            // Whoever had nobody in front waits from now on.
+            let waits = ahead_exclusive || (ahead_shared && *mode == Mode::Exclusive);
+            if at <= place && !waits {
+                self.tickets.get_mut(other).expect("a claim has a ticket").waits_for += 1;
+            }
+            match mode {
+                Mode::Shared => ahead_shared = true,
+                Mode::Exclusive => ahead_exclusive = true,
+            }
+        }
+        queue.0.insert(at, (ticket, Mode::Exclusive));
+        for (other, _) in &self.wholes {
+            if *other < ticket {
+                waits_for += 1;
+            } else {
+                self.tickets.get_mut(other).expect("a claim has a ticket").waits_for += 1;
+            }
+        }
+        self.tickets.insert(ticket, Holder { claims, waits_for });
+        ticket
+    }
+
     /// Enters the order. Returns the ticket and whether it is granted at once.
     pub fn enter(&mut self, claims: Claims) -> (Ticket, bool) {
         self.next += 1;
-        let ticket = Ticket(self.next);
+        let ticket = Ticket(self.next, 0);
         let mut waits_for = 0;
         match &claims {
             Claims::Keys(keys) => {
@@ -208,6 +260,30 @@ mod tests {
     }
 
     #[test]
+    fn who_is_put_behind_a_holder_comes_before_those_who_wait_for_it() {
+        for whole in [false, true] {
+            let claims =
+                if whole { Claims::Whole(Mode::Exclusive) } else { keys(&[1], Mode::Exclusive) };
+            let mut locks = Locks::default();
+            let (holder, _) = locks.enter(claims);
+            let (late, granted) = locks.enter(keys(&[1], Mode::Shared));
+            let (all, _) = locks.enter(Claims::Whole(Mode::Shared));
+            assert!(!granted && locks.lets(Some(holder), 1) && !locks.lets(Some(late), 1));
+            let behind = locks.enter_behind(Some(holder), 1);
+            let mut now = Vec::new();
+            locks.leave(holder, &mut now);
+            assert_eq!(now, [behind]);
+            now.clear();
+            locks.leave(behind, &mut now);
+            assert_eq!(now, [late, all]);
+            now.clear();
+            locks.leave(late, &mut now);
+            locks.leave(all, &mut now);
+            assert!(now.is_empty() && locks.idle());
+        }
+    }
+
+    #[test]
     fn readers_share_and_a_whole_shard_waits_for_writers() {
         let mut locks = Locks::default();
         let (reader, granted) = locks.enter(keys(&[1], Mode::Shared));
@@ -240,6 +316,15 @@ mod tests {
                     let (ticket, granted) = locks.enter(claims.clone());
                     let list = if granted { &mut held } else { &mut waiting };
                     list.push((ticket, claims));
+                } else if !held.is_empty() && random.below(4) == 0 {
+                    let at = usize::try_from(random.below(held.len() as u64)).expect("small");
+                    let (holder, id) = (held[at].0, random.below(6));
+                    if locks.lets(Some(holder), id) {
+                        let ticket = locks.enter_behind(Some(holder), id);
+                        let claims = keys(&[id], Mode::Exclusive);
+                        let waits = !compatible(&held[at].1, &claims);
+                        if waits { &mut waiting } else { &mut held }.push((ticket, claims));
+                    }
                 } else if !held.is_empty() {
                     let at = usize::try_from(random.below(held.len() as u64)).expect("small");
                     let mut granted = Vec::new();

@@ -371,6 +371,10 @@ impl Pipeline {
                     let Run::Engine(command) = call.run else { unreachable!("others stay home") };
                     let request = Core::engine_request(args, passport, parsed.first_key);
                     core.run_engine(call, command, request, out);
+                    if core.shard.effects.wait.is_some() {
+                        return Some(Stop::Departs(at, Departure::Waits));
+                    }
+                    core.end_turn(None);
                     None
                 }
                 Route::Home => match core.home_request(client, parsed.call, args, out) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use shards::keyspace::db::Stats;
 
 use crate::config::table::Config;
+use crate::coordination::blocking::Ending;
 use crate::coordination::counters::Counters;
 use crate::coordination::filter::ClientFilter;
 use crate::coordination::mailbox::Peer;
@@ -33,6 +34,8 @@ pub enum Query {
         /// All requests, not just those that may write.
         all: bool,
     },
+    /// End the wait of the client of this id, so: `Count`.
+    Unblock(u64, Ending),
     /// End of the pause: `Done`.
     Unpause,
     /// DEBUG SET-ACTIVE-EXPIRE: `Done`.
@@ -84,12 +87,27 @@ pub struct Figures {
     pub names: [u64; KINDS],
     /// Clients that watch keys, and keys they watch.
     pub watching: (u64, u64),
+    /// Who waits here.
+    pub waiting: Waiting,
     /// Letters waiting for it.
     pub mailbox_depth: usize,
     /// Rates of the last moments.
     pub rates: Rates,
     /// Entries of flushed databases that are still to be freed.
     pub garbage: u64,
+}
+
+/// Waits of one shard.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Waiting {
+    /// Requests that wait and are kept here.
+    pub clients: u64,
+    /// Those of them that end at some time.
+    pub with_end: u64,
+    /// Keys here that are waited for.
+    pub keys: u64,
+    /// Those of them whose end is waited for, too.
+    pub keys_or_none: u64,
 }
 
 /// One database of one shard.

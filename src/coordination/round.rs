@@ -136,15 +136,14 @@ impl Core {
                     return Some(batch);
                 }
                 self.run_round(&mut batch);
+                self.end_turn(None);
                 // A read may have found that a key had expired: that came before it.
                 batch.round.visits[at].1 = self.changes();
             }
             Step::Visit(..) => {
                 batch = self.wait_for_round(batch)?;
                 self.run_round(&mut batch);
-                if let Some(ticket) = batch.ticket.take() {
-                    self.leave(ticket);
-                }
+                self.end_turn(batch.ticket.take());
             }
             Step::Confirm(at, _) => {
                 if !self.locks.idle() || batch.round.visits[at].1 != self.changes() {

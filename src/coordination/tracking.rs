@@ -246,7 +246,8 @@ impl Core {
         match tracker.redirect {
             None if client.session.protocol == Protocol::Resp3 => {
                 let frame = stale(Protocol::Resp3, keys);
-                if client.away { &mut client.stale } else { &mut client.out }.extend(frame);
+                let waits = client.away && client.blocked.is_none();
+                if waits { &mut client.stale } else { &mut client.out }.extend(frame);
                 self.mark_dirty_at(token);
             }
             // Nothing can be told from replies that it gets unasked.

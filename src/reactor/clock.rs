@@ -1,6 +1,6 @@
 //! The one place that reads a clock.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use shards::base::time::UnixMs;
 
@@ -77,6 +77,17 @@ impl Monotonic {
     #[inline]
     pub fn micros_since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_duration_since(earlier.0).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// So many milliseconds later; `None` if that is beyond all clocks.
+    pub fn after_millis(self, millis: u64) -> Option<Self> {
+        self.0.checked_add(Duration::from_millis(millis)).map(Self)
+    }
+
+    /// How long until `later`; nothing if that is past.
+    #[inline]
+    pub fn until(self, later: Self) -> Duration {
+        later.0.saturating_duration_since(self.0)
     }
 
     /// Milliseconds since `earlier`; 0 if that lies ahead.

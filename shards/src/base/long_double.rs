@@ -83,6 +83,30 @@ impl LongDouble {
         matches!(self, Self::Finite { .. })
     }
 
+    /// A thousand times the number, rounded to a long double and then up to a whole one; the
+    /// nearest that 64 bits hold if it is beyond them.
+    pub fn thousandfold_up(self) -> i64 {
+        let number = match self {
+            Self::Finite { negative, mantissa, exponent } => {
+                round(negative, u128::from(mantissa) * 1000, exponent, false)
+            }
+            Self::Infinite { .. } | Self::NotANumber => self,
+        };
+        match number {
+            Self::Finite { negative, mantissa, exponent: exponent @ ..0 } => {
+                let places = exponent.unsigned_abs();
+                let whole = mantissa.checked_shr(places).unwrap_or(0);
+                let rest = whole.checked_shl(places).unwrap_or(0) != mantissa;
+                let up = u64::from(rest && !negative);
+                let whole = i64::try_from(whole + up).unwrap_or(i64::MAX);
+                if negative { -whole } else { whole }
+            }
+            Self::Finite { mantissa: 0, .. } => 0,
+            Self::Finite { negative: true, .. } | Self::Infinite { negative: true } => i64::MIN,
+            Self::Finite { .. } | Self::Infinite { .. } | Self::NotANumber => i64::MAX,
+        }
+    }
+
     /// Appends the number with 17 decimals, rounded, without the zeros at its end. It must be
     /// finite.
     pub fn write(self, out: &mut Vec<u8>) {
@@ -480,6 +504,30 @@ mod tests {
         assert_eq!(text.len(), 4933);
         assert!(text.starts_with("11897314953572317650212638530309702051690633222946242004403"));
         assert!(text.ends_with("662444156604419552086811989770240"));
+    }
+
+    #[test]
+    fn a_thousandfold_is_rounded_up() {
+        for (text, expected) in [
+            ("0", 0),
+            ("1", 1000),
+            ("0.1", 100),
+            ("0.0015", 2),
+            ("1e-5", 1),
+            ("-0.0001", 0),
+            ("-0.0015", -1),
+            ("-1", -1000),
+            ("1e-4940", 1),
+            ("9223372036854775", 9_223_372_036_854_775_000),
+            ("9223372036854776", i64::MAX),
+            ("1e400", i64::MAX),
+            ("inf", i64::MAX),
+            ("-inf", i64::MIN),
+            ("-1e30", i64::MIN),
+        ] {
+            let number = LongDouble::parse(text.as_bytes()).unwrap();
+            assert_eq!(number.thousandfold_up(), expected, "{text}");
+        }
     }
 
     #[test]

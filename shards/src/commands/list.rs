@@ -1,5 +1,8 @@
 //! The list of list commands, and what several of them share.
 
+mod blmove;
+mod blmpop;
+mod blpop;
 mod lindex;
 mod linsert;
 mod llen;
@@ -22,8 +25,13 @@ use crate::resp::error::Error;
 use crate::resp::reply::Replies;
 use crate::types::limits::ListLimits;
 
-/// Every list command that does not block.
+/// Every list command.
 pub const COMMANDS: &[Command] = &[
+    blmove::BLMOVE,
+    blmpop::BLMPOP,
+    blpop::BLPOP,
+    blpop::BRPOP,
+    blmove::BRPOPLPUSH,
     lindex::LINDEX,
     linsert::LINSERT,
     llen::LLEN,

@@ -13,6 +13,7 @@ use crate::encodings::table::Table;
 use crate::keyspace::evict::Pool;
 use crate::keyspace::garbage::Garbage;
 use crate::keyspace::settings::Settings;
+use crate::keyspace::waiters::Waiters;
 use crate::keyspace::watch::Watches;
 use crate::types::hash::Hash;
 use crate::types::hash::fields::Fields;
@@ -36,6 +37,8 @@ pub struct Keyspace {
     pub stats: Stats,
     /// Who watches which key.
     pub watches: Watches,
+    /// Who waits for which key.
+    pub waiters: Waiters,
     /// Chance, from a seed.
     pub random: Random,
     /// The slots whose keys live here: where a SCAN of this shard begins and ends.
@@ -87,12 +90,25 @@ impl Keyspace {
             settings: Settings::default(),
             stats: Stats::default(),
             watches: Watches::default(),
+            waiters: Waiters::default(),
             random,
             slots: 0..SLOTS,
             garbage: Vec::new(),
             eviction: Pool::default(),
             elsewhere: Vec::new(),
         }
+    }
+
+    /// Says that a key changed, to those who watch it or wait for it.
+    #[inline]
+    pub fn touch(&mut self, db: usize, hash: u64) {
+        self.watches.touch(db, hash);
+        self.waiters.touch(db, hash);
+    }
+
+    /// Keys of a database that somebody watches or waits for.
+    pub fn heeded(&self, db: usize) -> impl Iterator<Item = u64> {
+        self.watches.of_db(db).chain(self.waiters.of_db(db))
     }
 
     /// Keys in all databases.

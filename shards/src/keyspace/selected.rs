@@ -246,19 +246,19 @@ impl Selected<'_> {
 
     #[inline]
     fn touch_hash(&mut self, db: usize, hash: u64) {
-        self.keyspace.watches.touch(db, hash);
+        self.keyspace.touch(db, hash);
         if self.effects.keeps_touched {
             self.effects.touched.push((db, hash));
         }
     }
 
-    /// Says that database `db` is emptied or gives way to database `other`: for those who watch
-    /// a key of `db` that is in either of them, it changed.
+    /// Says that database `db` is emptied or gives way to database `other`: for those who watch or
+    /// wait for a key of `db` that is in either of them, it changed.
     pub fn touch_watched(&mut self, db: usize, other: usize) {
-        let Keyspace { dbs, watches, .. } = &*self.keyspace;
-        let there = |db: usize, hash| dbs[db].table().find_hash(hash).is_some();
+        let keyspace = &*self.keyspace;
+        let there = |db: usize, hash| keyspace.dbs[db].table().find_hash(hash).is_some();
         let changed: Vec<u64> =
-            watches.of_db(db).filter(|hash| there(db, *hash) || there(other, *hash)).collect();
+            keyspace.heeded(db).filter(|hash| there(db, *hash) || there(other, *hash)).collect();
         for hash in changed {
             self.touch_hash(db, hash);
         }

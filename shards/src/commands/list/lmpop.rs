@@ -34,23 +34,46 @@ pub(super) const LMPOP: Command = Command {
 const NO_KEYS: Error = Error::Text("ERR numkeys should be greater than 0");
 const NO_COUNT: Error = Error::Text("ERR count should be greater than 0");
 
-fn lmpop(ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    let keys = parse_positive(ctx.args[1]).ok_or(NO_KEYS)?;
-    let Some([end, options @ ..]) = ctx.args[2..].get(keys..) else { return Err(Error::Syntax) };
-    let (end, count) = (parse_end(end)?, parse_count(options)?);
-    for at in 2..2 + keys {
-        let key = ctx.key(at);
-        if pop_with_key(&mut ctx.db, &mut ctx.replies, key, end, count)? {
-            return Ok(());
-        }
+/// The arguments of LMPOP, and those of BLMPOP behind its timeout.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// How many keys there are; they begin behind their number.
+    pub keys: usize,
+    /// From which end.
+    end: End,
+    /// How many elements at most.
+    count: usize,
+}
+
+impl Request {
+    /// Reads `numkeys key [key ...] <LEFT | RIGHT> [COUNT count]`.
+    pub fn parse(args: &[&[u8]]) -> Result<Self, Error> {
+        let keys = parse_positive(args[0]).ok_or(NO_KEYS)?;
+        let Some([end, options @ ..]) = args[1..].get(keys..) else { return Err(Error::Syntax) };
+        Ok(Self { keys, end: parse_end(end)?, count: parse_count(options)? })
     }
-    ctx.replies.null_array();
-    Ok(())
+
+    /// Answers from the first list that is there; the keys begin at argument `first`. False if
+    /// there is none, and says so.
+    pub fn serve(self, ctx: &mut Ctx<'_>, first: usize) -> Result<bool, Error> {
+        for at in first..first + self.keys {
+            let key = ctx.key(at);
+            if pop_with_key(&mut ctx.db, &mut ctx.replies, key, self.end, self.count)? {
+                return Ok(true);
+            }
+        }
+        ctx.replies.null_array();
+        Ok(false)
+    }
+}
+
+fn lmpop(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    Request::parse(&ctx.args[1..])?.serve(ctx, 2).map(drop)
 }
 
 /// Pops up to `count` elements and appends the key and them to the reply. If there is no list,
 /// it says so and appends nothing.
-pub fn pop_with_key(
+fn pop_with_key(
     db: &mut Selected<'_>,
     replies: &mut Replies<'_>,
     key: Key<'_>,

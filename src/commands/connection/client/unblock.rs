@@ -6,8 +6,10 @@ use shards::resp::error::Error;
 
 use crate::commands::connection::client::OF_OTHERS;
 use crate::commands::table::Own;
+use crate::coordination::blocking::Ending;
 use crate::coordination::call::Run;
 use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::coordination::query::{Answer, Query};
 
 pub(super) const UNBLOCK: Own = Own {
     spec: Spec {
@@ -23,14 +25,23 @@ pub(super) const UNBLOCK: Own = Own {
 };
 
 fn unblock(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
-    if let Some(reason) = ctx.args.get(3)
-        && !reason.eq_ignore_ascii_case(b"TIMEOUT")
-        && !reason.eq_ignore_ascii_case(b"ERROR")
-    {
-        return Err(Error::Text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
-    }
-    parse_i64(ctx.args[2]).ok_or(Error::NotInteger)?;
-    // No command blocks yet, so no client waits.
-    ctx.replies.integer(0);
-    Ok(Outcome::Done)
+    let ending = match ctx.args.get(3) {
+        None => Ending::InVain,
+        Some(reason) if reason.eq_ignore_ascii_case(b"TIMEOUT") => Ending::InVain,
+        Some(reason) if reason.eq_ignore_ascii_case(b"ERROR") => Ending::Refused,
+        Some(_) => {
+            return Err(Error::Text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+        }
+    };
+    let id = parse_i64(ctx.args[2]).ok_or(Error::NotInteger)?;
+    let Ok(id) = u64::try_from(id) else {
+        ctx.replies.integer(0);
+        return Ok(Outcome::Done);
+    };
+    // The shard that keeps what the client waits with knows of it.
+    Ok(Outcome::Ask(Query::Unblock(id, ending), |ctx, answers| {
+        let ended = |answer: &Answer| matches!(answer, Answer::Count(1));
+        ctx.replies.integer(i64::from(answers.iter().any(ended)));
+        Ok(())
+    }))
 }

@@ -12,13 +12,14 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
         (gathered.max(|s| s.client_bytes_max.0), gathered.max(|s| s.client_bytes_max.1));
     fields.put("client_recent_max_input_buffer", input);
     fields.put("client_recent_max_output_buffer", output);
-    fields.put("blocked_clients", 0);
+    fields.put("blocked_clients", gathered.sum(|shard| shard.waiting.clients));
     fields.put("tracking_clients", gathered.sum(|shard| shard.trackers));
     fields.put("pubsub_clients", gathered.sum(|shard| shard.listening));
     fields.put("watching_clients", gathered.sum(|shard| shard.watching.0));
-    fields.put("clients_in_timeout_table", 0);
+    fields.put("clients_in_timeout_table", gathered.sum(|shard| shard.waiting.with_end));
     fields.put("total_watched_keys", gathered.sum(|shard| shard.watching.1));
-    fields.put_all(&["total_blocking_keys", "total_blocking_keys_on_nokey"], 0);
+    fields.put("total_blocking_keys", gathered.sum(|shard| shard.waiting.keys));
+    fields.put("total_blocking_keys_on_nokey", gathered.sum(|shard| shard.waiting.keys_or_none));
     let left = control.pause.map_or(0, |pause| pause.left(control.node.now));
     let (reason, actions) = match control.pause {
         Some(pause) if 0 < left && pause.all => ("client_pause", "all"),
