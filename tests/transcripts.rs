@@ -18,6 +18,7 @@
 //! < ?:1*             a line of this shape: * stands for anything
 //! @b > BLPOP k 0     on another connection, made when first named
 //! @b < *2            what another connection receives, be it later
+//! ~ 2                waits until two clients are blocked
 //! ```
 //!
 //! A command without `<` lines is sent and not waited for.
@@ -149,7 +150,12 @@ struct Step {
     /// The command as it is written, and its arguments.
     command: Option<(String, Vec<Vec<u8>>)>,
     expected: Vec<Pattern>,
+    /// How many clients must be blocked before it goes on.
+    blocked: Option<usize>,
 }
+
+/// How often it is asked how many clients are blocked, before that is a failure.
+const LOOKS: u32 = 10_000;
 
 /// What a reply must look like.
 #[derive(Debug, PartialEq)]
@@ -186,6 +192,11 @@ impl Block {
         }
         for step in &self.steps {
             last = step.line;
+            if let Some(count) = step.blocked {
+                let mut client = connect().map_err(|error| failed(last, &error.to_string()))?;
+                wait_for_blocked(&mut client, count).map_err(|what| failed(last, &what))?;
+                continue;
+            }
             if !connections.contains_key(&step.connection) {
                 let made = connect().map_err(|error| failed(last, &error.to_string()))?;
                 connections.insert(step.connection.clone(), made);
@@ -207,7 +218,28 @@ impl Block {
     }
 }
 
+/// Waits until so many clients are blocked.
+fn wait_for_blocked(client: &mut Client, count: usize) -> Result<(), String> {
+    let mut text = String::new();
+    for _ in 0..LOOKS {
+        let reply = client.call(&["INFO", "clients"]).map_err(|error| error.to_string())?;
+        let (Reply::Bulk(info) | Reply::Verbatim(info)) = reply else {
+            return Err(format!("INFO says {}", reply.head()));
+        };
+        text = String::from_utf8_lossy(&info).into_owned();
+        if text.contains(&format!("\nblocked_clients:{count}\r")) {
+            return Ok(());
+        }
+    }
+    Err(format!("there are never {count} clients blocked:\n{text}"))
+}
+
 impl Step {
+    /// An empty one.
+    fn at(line: usize) -> Self {
+        Self { line, connection: String::new(), command: None, expected: Vec::new(), blocked: None }
+    }
+
     fn run(&self, client: &mut Client) -> Result<(), String> {
         if let Some((_, args)) = &self.command {
             client.send(args).map_err(|error| error.to_string())?;
@@ -326,6 +358,11 @@ fn read(file: &str, text: &str) -> Vec<Block> {
             }
             continue;
         }
+        if let Some(count) = line.strip_prefix("~ ") {
+            let blocked = count.parse().unwrap_or_else(|_| wrong("a number follows ~"));
+            block.steps.push(Step { blocked: Some(blocked), ..Step::at(number) });
+            continue;
+        }
         let (connection, rest) = match line.strip_prefix('@').map(|rest| rest.split_once(' ')) {
             Some(Some((name, rest))) => (name, rest),
             Some(None) => wrong("a connection's name is followed by > or <"),
@@ -335,15 +372,14 @@ fn read(file: &str, text: &str) -> Vec<Block> {
         if let Some(command) = rest.strip_prefix("> ") {
             let args = split_args(command).unwrap_or_else(|| wrong("quotes do not match"));
             let command = Some((command.to_string(), args));
-            block.steps.push(Step { line: number, connection, command, expected: Vec::new() });
+            block.steps.push(Step { connection, command, ..Step::at(number) });
         } else if rest.starts_with("< ") {
             // Without a name it is the reply to the command just before.
             let step = match block.steps.last_mut() {
                 Some(step) if connection.is_empty() || connection == step.connection => step,
                 _ if connection.is_empty() => wrong("there is no command before this reply"),
                 _ => {
-                    let expected = Vec::new();
-                    block.steps.push(Step { line: number, connection, command: None, expected });
+                    block.steps.push(Step { connection, ..Step::at(number) });
                     block.steps.last_mut().expect("it was pushed just now")
                 }
             };
@@ -351,7 +387,7 @@ fn read(file: &str, text: &str) -> Vec<Block> {
             let pattern = read_pattern(&lines, &mut at, 0).unwrap_or_else(|what| wrong(&what));
             step.expected.push(pattern);
         } else {
-            wrong("a line begins with # ! > < or @name");
+            wrong("a line begins with # ! > < ~ or @name");
         }
     }
     if !block.title.is_empty() {
