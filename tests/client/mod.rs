@@ -124,6 +124,11 @@ impl Client {
         Ok(self.received[self.at..].to_vec())
     }
 
+    /// Whether anything the server has sent is here.
+    pub fn has_reply(&mut self) -> bool {
+        self.unread().is_ok_and(|unread| !unread.is_empty())
+    }
+
     /// Everything that comes until the server closes the connection.
     pub fn rest(&mut self) -> io::Result<Vec<u8>> {
         loop {

@@ -6,6 +6,7 @@ mod client;
 mod running;
 
 mod auth;
+mod blocking;
 mod config;
 mod start;
 mod stop;
