@@ -15,9 +15,22 @@ const LOOKS: usize = 100_000;
 /// A number INFO gives for clients.
 fn figure(client: &mut Client, name: &str) -> usize {
     let Ok(Reply::Bulk(text)) = client.call(&["INFO", "clients"]) else { panic!("no INFO") };
-    let text = String::from_utf8(text).unwrap();
+    let text = String::from_utf8(text).expect("INFO is text");
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
     line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+fn tell<A: AsRef<[u8]>>(client: &mut Client, args: &[A]) {
+    client.send(args).expect("the server listens");
+}
+
+fn hear(client: &mut Client) -> Reply {
+    client.receive().expect("the server answers")
+}
+
+fn ask<A: AsRef<[u8]>>(client: &mut Client, args: &[A]) -> Reply {
+    tell(client, args);
+    hear(client)
 }
 
 /// Waits until so many clients are blocked.
@@ -61,7 +74,7 @@ struct Dice(u64);
 impl Dice {
     fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
-        usize::try_from(self.0 >> 33).unwrap() % limit
+        usize::try_from(self.0 >> 33).expect("31 bits") % limit
     }
 }
 
@@ -96,7 +109,7 @@ fn wait(dice: &mut Dice) -> (Vec<String>, Vec<&'static str>) {
 /// The element in the answer to a wait.
 fn element(reply: &Reply) -> String {
     match reply {
-        Reply::Bulk(text) => String::from_utf8(text.clone()).unwrap(),
+        Reply::Bulk(text) => String::from_utf8(text.clone()).expect("all are text"),
         Reply::Group(_, members) => element(&members[members.len() - 1]),
         other => panic!("{}", other.head()),
     }
@@ -113,7 +126,7 @@ fn elements_go_to_who_waits_longest(shards: &str, clients: usize, seed: u64) {
     for number in 0..clients {
         let (args, keys) = wait(&mut dice);
         let mut client = running.client(port);
-        client.send(&args).unwrap();
+        tell(&mut client, &args);
         waiting.push((client, keys));
         if number % 10 == 9 || number + 1 == clients {
             // Those of ten have no order among each other; all before them are ahead of them.
@@ -133,29 +146,32 @@ fn elements_go_to_who_waits_longest(shards: &str, clients: usize, seed: u64) {
         let pusher = &mut pushers[dice.below(4)];
         match dice.below(3) {
             0 => {
-                pusher.send(&["MULTI"]).unwrap();
-                pusher.send(&["RPUSH", key, &value]).unwrap();
-                pusher.send(&["SET", "x", "1"]).unwrap();
-                pusher.send(&["EXEC"]).unwrap();
-                (0..4).for_each(|_| drop(pusher.receive().unwrap()));
+                tell(pusher, &["MULTI"]);
+                tell(pusher, &["RPUSH", key, &value]);
+                tell(pusher, &["SET", "x", "1"]);
+                tell(pusher, &["EXEC"]);
+                (0..4).for_each(|_| drop(hear(pusher)));
             }
             1 => {
-                pusher.call(&["RPUSH", "elsewhere", &value]).unwrap();
-                pusher.call(&["LMOVE", "elsewhere", key, "LEFT", "LEFT"]).unwrap();
+                ask(pusher, &["RPUSH", "elsewhere", &value]);
+                ask(pusher, &["LMOVE", "elsewhere", key, "LEFT", "LEFT"]);
             }
-            _ => drop(pusher.call(&["RPUSH", key, &value]).unwrap()),
+            _ => drop(ask(pusher, &["RPUSH", key, &value])),
         }
         wait_for_blocked(&mut control, left.len() - 1);
         let candidates = left.range(first..first - first % 10 + 10).map(|(number, _)| *number);
         let candidates: Vec<usize> = candidates.collect();
         // It waits no more, but what it is told may be on its way.
         let served = (0..LOOKS).find_map(|_| {
-            candidates.iter().copied().find(|number| left.get_mut(number).unwrap().0.has_reply())
+            candidates
+                .iter()
+                .copied()
+                .find(|number| left.get_mut(number).is_some_and(|entry| entry.0.has_reply()))
         });
         let served = served.unwrap_or_else(|| panic!("seed {seed}: {value} passed by {first}"));
-        let (client, keys) = left.get_mut(&served).unwrap();
+        let (client, keys) = left.get_mut(&served).expect("it is one of them");
         assert!(keys.contains(&key), "seed {seed}: {value} for {served}");
-        assert_eq!(element(&client.receive().unwrap()), value, "seed {seed}: for {served}");
+        assert_eq!(element(&hear(client)), value, "seed {seed}: for {served}");
         left.remove(&served);
     }
     nothing_is_left(&mut control);
@@ -170,15 +186,15 @@ fn who_waits_longest_is_served_first() {
 /// What a client of the test below was given, in its order.
 fn take(port: u16, seed: u64, stop: &Receiver<()>) -> Vec<String> {
     let connect = || {
-        let mut client = Client::connect(&format!("127.0.0.1:{port}")).unwrap();
-        client.set_patience(Duration::from_secs(60)).unwrap();
+        let mut client = Client::connect(&format!("127.0.0.1:{port}")).expect("it listens");
+        client.set_patience(Duration::from_secs(60)).expect("a time is set");
         client
     };
     let (mut client, mut dice, mut got) = (connect(), Dice(seed), Vec::new());
     while stop.try_recv().is_err() {
         let (args, _) = wait(&mut dice);
-        client.send(&args).unwrap();
-        match client.receive().unwrap() {
+        tell(&mut client, &args);
+        match hear(&mut client) {
             Reply::NullArray => {}
             Reply::Error(text) if text.starts_with(b"UNBLOCKED") => {}
             reply => got.push(element(&reply)),
@@ -232,8 +248,8 @@ fn every_element_is_delivered_once() {
             }
             _ => batch.push(vec!["RPUSH".into(), key(&mut dice).into(), fresh()]),
         }
-        batch.iter().for_each(|args| control.send(args).unwrap());
-        batch.iter().for_each(|_| drop(control.receive().unwrap()));
+        batch.iter().for_each(|args| tell(&mut control, args));
+        batch.iter().for_each(|_| drop(hear(&mut control)));
     }
     for (stop, _) in &takers {
         stop.send(()).expect("it waits");
@@ -265,7 +281,7 @@ fn wait_for_blocked_or_done<T>(
 ) {
     while takers.iter().any(|(_, taker)| !taker.is_finished()) {
         for key in KEYS {
-            control.call(&["RPUSH", key, "end", "end", "end", "end"]).unwrap();
+            ask(control, &["RPUSH", key, "end", "end", "end", "end"]);
         }
     }
 }
@@ -280,7 +296,7 @@ fn waits_end_by_order_by_time_and_with_their_clients() {
         let id = id_of(&mut client);
         let unblock = |control: &mut Client, how: &str| {
             let args = ["CLIENT", "UNBLOCK", &id, how];
-            control.call(&args[..if how.is_empty() { 3 } else { 4 }]).unwrap()
+            ask(control, &args[..if how.is_empty() { 3 } else { 4 }])
         };
         for keys in [&["a"][..], &["a", "b", "c", "d"]] {
             let request = |timeout| {
@@ -292,32 +308,32 @@ fn waits_end_by_order_by_time_and_with_their_clients() {
                 ("timeout", Reply::NullArray),
                 ("ERROR", Reply::Error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK".into())),
             ] {
-                client.send(&request(&"0")).unwrap();
+                tell(&mut client, &request(&"0"));
                 wait_for_blocked(&mut control, 1);
                 assert_eq!(unblock(&mut control, how), Reply::Integer(1));
-                assert_eq!(client.receive().unwrap(), reply);
+                assert_eq!(hear(&mut client), reply);
                 assert_eq!(unblock(&mut control, how), Reply::Integer(0));
             }
-            assert_eq!(client.call(&request(&"0.02")).unwrap(), Reply::NullArray);
+            assert_eq!(ask(&mut client, &request(&"0.02")), Reply::NullArray);
             nothing_is_left(&mut control);
 
             let mut gone = running.client(port);
-            gone.send(&request(&"100")).unwrap();
+            tell(&mut gone, &request(&"100"));
             wait_for_blocked(&mut control, 1);
             drop(gone);
             nothing_is_left(&mut control);
 
             let mut killed = running.client(port);
             let name = id_of(&mut killed);
-            killed.send(&request(&"0")).unwrap();
+            tell(&mut killed, &request(&"0"));
             wait_for_blocked(&mut control, 1);
-            let kill = control.call(&["CLIENT", "KILL", "ID", &name]).unwrap();
+            let kill = ask(&mut control, &["CLIENT", "KILL", "ID", &name]);
             assert_eq!(kill, Reply::Integer(1));
             assert_eq!(killed.rest().unwrap(), b"");
             nothing_is_left(&mut control);
             // What comes afterwards is for nobody.
-            assert_eq!(control.call(&["RPUSH", "a", "x"]).unwrap(), Reply::Integer(1));
-            assert_eq!(client.call(&["BLPOP", "a", "0"]).unwrap(), pair("a", "x"));
+            assert_eq!(ask(&mut control, &["RPUSH", "a", "x"]), Reply::Integer(1));
+            assert_eq!(ask(&mut client, &["BLPOP", "a", "0"]), pair("a", "x"));
         }
     }
 }
@@ -332,13 +348,13 @@ fn what_a_client_was_answered_before_it_waits_is_not_held_back() {
             let mut client = running.client(port);
             let request = format!("SET s{key} 1\r\nGET s\r\nBLPOP {key} other 0\r\nGET s{key}\r\n");
             client.send_raw(request.as_bytes()).unwrap();
-            assert_eq!(client.receive().unwrap(), Reply::Simple(b"OK".into()));
-            assert_eq!(client.receive().unwrap(), Reply::NullBulk);
+            assert_eq!(hear(&mut client), Reply::Simple(b"OK".into()));
+            assert_eq!(hear(&mut client), Reply::NullBulk);
             wait_for_blocked(&mut control, 1);
-            control.call(&["SET", &format!("s{key}"), "2"]).unwrap();
-            control.call(&["RPUSH", key, "x"]).unwrap();
-            assert_eq!(client.receive().unwrap(), pair(key, "x"));
-            assert_eq!(client.receive().unwrap(), bulk("2"));
+            ask(&mut control, &["SET", &format!("s{key}"), "2"]);
+            ask(&mut control, &["RPUSH", key, "x"]);
+            assert_eq!(hear(&mut client), pair(key, "x"));
+            assert_eq!(hear(&mut client), bulk("2"));
         }
         nothing_is_left(&mut control);
     }
