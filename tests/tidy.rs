@@ -52,6 +52,7 @@ const PACKAGES: &[Package] = &[
             floor("encodings", &[]),
             floor("types", &["encodings"]),
             floor("effects", &["resp"]),
+            floor("rdb", &["encodings", "types"]),
             floor("keyspace", &["encodings", "types", "effects"]),
             top("commands"),
             top("shard"),

@@ -1,5 +1,6 @@
 //! What everything else is made of: ids, time, hashing, numbers as text, globs, chance.
 
+pub mod crc64;
 pub mod float;
 pub mod geohash;
 pub mod glob;

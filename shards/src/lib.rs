@@ -12,6 +12,7 @@ pub mod resp;
 pub mod encodings;
 pub mod types;
 pub mod effects;
+pub mod rdb;
 pub mod keyspace;
 pub mod commands;
 pub mod shard;

@@ -2,6 +2,7 @@
 
 mod copy;
 mod del;
+mod dump;
 mod exists;
 mod expire;
 mod keys;
@@ -10,6 +11,7 @@ pub mod object;
 mod persist;
 mod randomkey;
 mod rename;
+mod restore;
 mod scan;
 mod sort;
 mod ttl;
@@ -25,6 +27,7 @@ pub const COMMANDS: &[Command] = &[
     copy::COPY,
     del::DEL,
     del::UNLINK,
+    dump::DUMP,
     exists::EXISTS,
     exists::TOUCH,
     expire::EXPIRE,
@@ -37,6 +40,7 @@ pub const COMMANDS: &[Command] = &[
     randomkey::RANDOMKEY,
     rename::RENAME,
     rename::RENAMENX,
+    restore::RESTORE,
     scan::SCAN,
     sort::SORT,
     sort::SORT_RO,

@@ -79,6 +79,28 @@ pub fn fresh(settings: &Settings, now: UnixMs) -> u32 {
     if settings.policy.is_lfu() { lfu_bits(now, LFU_START) } else { lru_bits(now) }
 }
 
+/// What is known of how an entry was used elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// For so many seconds it was not.
+    Idle(u64),
+    /// Its LFU counter.
+    Frequency(u8),
+}
+
+/// The access bits of an entry that was used elsewhere; as if it was just made where the policy
+/// asks for something else than what is known.
+pub fn imported(settings: &Settings, now: UnixMs, usage: Usage) -> u32 {
+    match usage {
+        Usage::Idle(seconds) if !settings.policy.is_lfu() => {
+            let used = now.seconds().wrapping_sub(seconds);
+            lru_bits(UnixMs((used & LRU_MASK) * 1000))
+        }
+        Usage::Frequency(counter) if settings.policy.is_lfu() => lfu_bits(now, counter),
+        Usage::Idle(_) | Usage::Frequency(_) => fresh(settings, now),
+    }
+}
+
 /// Seconds since the entry was used last; of use with an LRU policy only.
 pub fn idle_seconds(entry: &Entry, now: UnixMs) -> u64 {
     let idle = now.seconds().wrapping_sub(entry.access().into()) & LRU_MASK;

@@ -7,7 +7,7 @@ use crate::base::hash::slot_of_hash;
 use crate::base::time::UnixMs;
 use crate::effects::{Class, Effects, Note};
 use crate::keyspace::db::{Db, Entry, Keyspace};
-use crate::keyspace::evict;
+use crate::keyspace::evict::{self, Usage};
 use crate::keyspace::garbage::Removal;
 
 /// A key with its hash.
@@ -157,6 +157,14 @@ impl Selected<'_> {
         entry.set_access(evict::fresh(settings, *now));
         dbs[self.index].insert(key.hash, entry);
         self.effects.event(Class::New, "new", self.index, key.bytes);
+    }
+
+    /// Says how `key` was used before it came here.
+    pub fn set_usage(&mut self, key: Key<'_>, usage: Usage) {
+        let Keyspace { dbs, settings, now, .. } = &mut *self.keyspace;
+        if let Some(entry) = dbs[self.index].find_mut(key.hash, key.bytes) {
+            entry.set_access(evict::imported(settings, *now, usage));
+        }
     }
 
     /// Makes `key` this string, whatever it was. A key that is there and does not expire costs

@@ -64,15 +64,20 @@ pub struct Limits {
     pub hll_sparse_bytes: usize,
 }
 
+impl Limits {
+    /// Those of the settings' defaults.
+    pub const DEFAULT: Self = Self {
+        hash: HashLimits { listpack_entries: 512, listpack_value: 64 },
+        list: ListLimits { listpack_size: -2, compress_depth: 0 },
+        set: SetLimits { intset_entries: 512, listpack_entries: 128, listpack_value: 64 },
+        sorted_set: SortedSetLimits { listpack_entries: 128, listpack_value: 64 },
+        stream: StreamLimits { node_bytes: 4096, node_entries: 100 },
+        hll_sparse_bytes: 3000,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            hash: HashLimits { listpack_entries: 512, listpack_value: 64 },
-            list: ListLimits { listpack_size: -2, compress_depth: 0 },
-            set: SetLimits { intset_entries: 512, listpack_entries: 128, listpack_value: 64 },
-            sorted_set: SortedSetLimits { listpack_entries: 128, listpack_value: 64 },
-            stream: StreamLimits { node_bytes: 4096, node_entries: 100 },
-            hll_sparse_bytes: 3000,
-        }
+        Self::DEFAULT
     }
 }

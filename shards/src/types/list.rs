@@ -22,6 +22,17 @@ impl Default for List {
 }
 
 impl List {
+    /// The elements of a quicklist in the encoding that is right for them.
+    pub fn of(list: Quicklist, limits: ListLimits) -> Self {
+        let fill = Fill::of(limits.listpack_size);
+        match list.as_run() {
+            Some(run) if !fill.is_exceeded(run.listpack_bytes(), run.len()) => {
+                Self::Listpack(run.to_listpack())
+            }
+            _ => Self::Quicklist(Boxed::new(list)),
+        }
+    }
+
     /// Elements in it.
     #[inline]
     pub fn len(&self) -> usize {

@@ -9,10 +9,11 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::{fmt, iter};
 
-use super::element::{Encoded, start_before, step, whole_bytes};
-use super::{EMPTY_BYTES, Element, HEADER_BYTES, Iter, Listpack, Wanted};
+use super::element::{END, Encoded, start_before, step, whole_bytes};
+use super::{EMPTY_BYTES, Element, HEADER_BYTES, Iter, Listpack, UNKNOWN, Wanted};
 use crate::encodings::allocation::size_class;
 
 /// Elements with room on both sides.
@@ -44,6 +45,15 @@ impl Run {
         listpack.splice(HEADER_BYTES, 0, &[self.bytes()]);
         listpack.set_count(self.len());
         listpack
+    }
+
+    /// Appends a listpack of its elements to `out`.
+    pub fn write_listpack(&self, out: &mut Vec<u8>) {
+        let count = u16::try_from(self.count).unwrap_or(UNKNOWN);
+        out.extend_from_slice(&offset_u32(self.listpack_bytes()).to_le_bytes());
+        out.extend_from_slice(&count.to_le_bytes());
+        out.extend_from_slice(self.bytes());
+        out.push(END);
     }
 
     /// Elements in it.

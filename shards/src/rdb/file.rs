@@ -1,0 +1,363 @@
+//! A whole file: what stands around its values.
+//!
+//! ```text
+//! REDISnnnn or VALKEYnnn          the version
+//! FA name value                   an aux field; those that are unknown are skipped
+//! FE number                       the database of what follows
+//! FB keys, keys that expire       how many follow, as lengths
+//! F4 slot, keys, keys that expire how many of this slot follow
+//! F5 code                         a library of functions
+//! FC i64, FD i32                  when the key that follows expires, in ms or s
+//! F8 length, F9 byte              for how many seconds it was not used, or how often it was
+//! kind key value                  a key
+//! FF checksum                     the end; u64 LE, from version 5 on; 0 if there is none
+//! ```
+//! A [`File`] is asked for one event after the other. Of a key it tells what stands before the
+//! value, which can then be read, taken as it lies (so that somebody else may read it) or passed.
+
+use alloc::vec::Vec;
+
+use crate::base::time::UnixMs;
+use crate::rdb::error::{Error, Problem};
+use crate::rdb::kind::{Dialect, Kind, Version};
+use crate::rdb::reader::{Reader, Source};
+use crate::rdb::value::{self, Detached, Rules, module_name};
+use crate::rdb::writer::{Sink, Writer};
+
+const SLOT_IMPORT: u8 = 243;
+const SLOT_INFO: u8 = 244;
+const FUNCTION: u8 = 245;
+const OLD_FUNCTION: u8 = 246;
+const MODULE_AUX: u8 = 247;
+const IDLE: u8 = 248;
+const FREQUENCY: u8 = 249;
+const AUX: u8 = 250;
+const RESIZE_DB: u8 = 251;
+const EXPIRE_MS: u8 = 252;
+const EXPIRE_SECONDS: u8 = 253;
+const SELECT_DB: u8 = 254;
+const EOF: u8 = 255;
+
+/// Slots in a cluster: no range of them is longer.
+const SLOTS: u64 = 16_384;
+/// From which version on there is a checksum.
+const CHECKSUM_SINCE: u32 = 5;
+
+/// Who wrote a file, and in which version of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The version.
+    pub version: u32,
+    /// Whose meaning of kinds it follows.
+    pub dialect: Dialect,
+}
+
+/// What comes next in a file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Something about the file: `redis-bits`, `repl-id` ...
+    Aux {
+        /// Its name.
+        name: Vec<u8>,
+        /// Its value.
+        value: Vec<u8>,
+    },
+    /// What follows belongs to this database.
+    SelectDb(u64),
+    /// How many keys follow.
+    ResizeDb {
+        /// All keys of the database.
+        keys: u64,
+        /// Those of them that expire.
+        volatile: u64,
+    },
+    /// How many keys of a slot follow.
+    Slot {
+        /// The slot.
+        slot: u64,
+        /// All keys of it.
+        keys: u64,
+        /// Those of them that expire.
+        volatile: u64,
+    },
+    /// Slots were on their way to the node that wrote the file.
+    SlotImport {
+        /// What their journey was called.
+        name: Vec<u8>,
+        /// First and last slots.
+        ranges: Vec<(u64, u64)>,
+    },
+    /// A library of functions: its code.
+    Function(Vec<u8>),
+    /// A key. Its value is next.
+    Key(Key),
+    /// All of it was read.
+    End(Checksum),
+}
+
+/// What stands before a value.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The key.
+    pub name: Vec<u8>,
+    /// What the value is.
+    pub kind: Kind,
+    /// When it expires.
+    pub expire: Option<UnixMs>,
+    /// For how many seconds it was not used.
+    pub idle_seconds: Option<u64>,
+    /// How often it was used, on a logarithmic scale.
+    pub frequency: Option<u8>,
+}
+
+/// What the checksum of a file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// It is right.
+    Right,
+    /// Whoever wrote the file made none, or whoever reads it does not care.
+    Unknown,
+}
+
+/// A file that is being read.
+#[derive(Debug)]
+pub struct File<S> {
+    reader: Reader<S>,
+    header: Header,
+    /// The value that is next.
+    pending: Option<Kind>,
+    has_ended: bool,
+}
+
+/// What stands before a key and is told together with it.
+#[derive(Default)]
+struct Attributes {
+    expire: Option<UnixMs>,
+    idle_seconds: Option<u64>,
+    frequency: Option<u8>,
+}
+
+impl<S: Source> File<S> {
+    /// Reads the header. With a reader that keeps the checksum, that is held against the file's.
+    ///
+    /// # Errors
+    /// If it is no such file, or of a version that is not known. Versions 12 to 79 are Redis's own:
+    /// it is for the caller to say whether they are welcome.
+    pub fn open(mut reader: Reader<S>) -> Result<Self, Error> {
+        let magic = reader.array::<9>()?;
+        let (digits, is_redis) = match magic {
+            [b'R', b'E', b'D', b'I', b'S', digits @ ..] => (digits, true),
+            [b'V', b'A', b'L', b'K', b'E', b'Y', a, b, c] => ([b'0', a, b, c], false),
+            _ => return Err(reader.error(Problem::Header)),
+        };
+        let version = digits.iter().try_fold(0, |number, digit| {
+            digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
+        });
+        let version = version.ok_or_else(|| reader.error(Problem::Header))?;
+        let dialect = Dialect::of(version).filter(|_| is_redis == (version < 80));
+        let dialect = dialect.ok_or_else(|| reader.error(Problem::Version(version)))?;
+        let header = Header { version, dialect };
+        Ok(Self { reader, header, pending: None, has_ended: false })
+    }
+
+    /// What the file begins with.
+    pub fn header(&self) -> Header {
+        self.header
+    }
+
+    /// How many bytes were read.
+    pub fn offset(&self) -> u64 {
+        self.reader.offset()
+    }
+
+    /// The reader, to look at what is behind the end.
+    pub fn into_reader(self) -> Reader<S> {
+        self.reader
+    }
+
+    /// What comes next; a value nobody asked for is passed. `None` behind the end.
+    ///
+    /// # Errors
+    /// What is wrong. There is no use in asking for more then, except after [`Problem::Empty`].
+    pub fn next_event(&mut self) -> Result<Option<Event>, Error> {
+        self.skip_value()?;
+        if self.has_ended {
+            return Ok(None);
+        }
+        let mut attributes = Attributes::default();
+        loop {
+            let code = self.reader.byte()?;
+            if !self.attribute(code, &mut attributes)? {
+                return self.event(code, attributes).map(Some);
+            }
+        }
+    }
+
+    /// Reads the value of the key that was told last.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    ///
+    /// # Panics
+    /// If there is none, or if it was read already.
+    pub fn value(&mut self, rules: &Rules) -> Result<Detached, Error> {
+        let kind = self.pending.take().expect("a value follows a key, once");
+        value::read(&mut self.reader, kind, rules)
+    }
+
+    /// Appends the value of the key that was told last as it lies there, for somebody else to read.
+    ///
+    /// # Errors
+    /// If it does not end.
+    ///
+    /// # Panics
+    /// If there is none, or if it was read already.
+    pub fn raw_value(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        let kind = self.pending.take().expect("a value follows a key, once");
+        self.reader.start_copy(core::mem::take(out));
+        let skipped = value::skip(&mut self.reader, kind);
+        *out = self.reader.end_copy();
+        skipped
+    }
+
+    fn skip_value(&mut self) -> Result<(), Error> {
+        match self.pending.take() {
+            Some(kind) => value::skip(&mut self.reader, kind),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes what is told together with the key that follows; false if it is something else.
+    fn attribute(&mut self, code: u8, attributes: &mut Attributes) -> Result<bool, Error> {
+        let reader = &mut self.reader;
+        match code {
+            EXPIRE_MS => attributes.expire = unix_ms(reader.fixed()?),
+            EXPIRE_SECONDS => {
+                let seconds = i64::from(i32::from_le_bytes(reader.array()?));
+                attributes.expire = unix_ms(seconds * 1000);
+            }
+            IDLE => attributes.idle_seconds = Some(reader.length()?),
+            FREQUENCY => attributes.frequency = Some(reader.byte()?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn event(&mut self, code: u8, attributes: Attributes) -> Result<Event, Error> {
+        let reader = &mut self.reader;
+        Ok(match code {
+            AUX => Event::Aux { name: reader.blob()?, value: reader.blob()? },
+            SELECT_DB => Event::SelectDb(reader.length()?),
+            RESIZE_DB => Event::ResizeDb { keys: reader.length()?, volatile: reader.length()? },
+            SLOT_INFO => Event::Slot {
+                slot: reader.length()?,
+                keys: reader.length()?,
+                volatile: reader.length()?,
+            },
+            SLOT_IMPORT => Event::SlotImport { name: reader.blob()?, ranges: ranges(reader)? },
+            FUNCTION => Event::Function(reader.blob()?),
+            OLD_FUNCTION => return Err(reader.error(Problem::OldFunctions)),
+            MODULE_AUX => {
+                let name = module_name(reader.length()?);
+                return Err(reader.error(Problem::Module(name)));
+            }
+            EOF => Event::End(self.end()?),
+            _ => {
+                let kind = Kind::of(code, self.header.dialect);
+                let is_known =
+                    |kind: &Kind| kind.since() < Version::V80 || 11 < self.header.version;
+                let kind = kind.filter(is_known);
+                let kind = kind.ok_or_else(|| reader.error(Problem::Kind(code)))?;
+                let Attributes { expire, idle_seconds, frequency } = attributes;
+                let name = reader.blob()?;
+                self.pending = Some(kind);
+                Event::Key(Key { name, kind, expire, idle_seconds, frequency })
+            }
+        })
+    }
+
+    fn end(&mut self) -> Result<Checksum, Error> {
+        self.has_ended = true;
+        if self.header.version < CHECKSUM_SINCE {
+            return Ok(Checksum::Unknown);
+        }
+        let sum = self.reader.sum();
+        let expected = u64::from_le_bytes(self.reader.array()?);
+        match sum {
+            Some(sum) if expected != 0 && sum != expected => {
+                Err(self.reader.error(Problem::Checksum))
+            }
+            Some(_) if expected != 0 => Ok(Checksum::Right),
+            Some(_) | None => Ok(Checksum::Unknown),
+        }
+    }
+}
+
+/// An expiry as files have it: -1 is none, what else is below zero has long passed.
+fn unix_ms(at: i64) -> Option<UnixMs> {
+    (at != -1).then(|| UnixMs(u64::try_from(at).unwrap_or(0)))
+}
+
+fn ranges<S: Source>(reader: &mut Reader<S>) -> Result<Vec<(u64, u64)>, Error> {
+    let count = reader.length()?;
+    if SLOTS < count {
+        return Err(reader.error(Problem::Length));
+    }
+    (0..count).map(|_| Ok((reader.length()?, reader.length()?))).collect()
+}
+
+impl<S: Sink> Writer<'_, S> {
+    /// What a file begins with.
+    pub fn header(&mut self) {
+        self.sink.put(match self.version() {
+            Version::V10 => b"REDIS0010",
+            Version::V11 => b"REDIS0011",
+            Version::V80 => b"VALKEY080",
+        });
+    }
+
+    /// An aux field.
+    pub fn aux(&mut self, name: &str, value: &[u8]) {
+        self.byte(AUX);
+        self.text(name.as_bytes());
+        self.text(value);
+    }
+
+    /// A library of functions.
+    pub fn function(&mut self, code: &[u8]) {
+        self.byte(FUNCTION);
+        self.text(code);
+    }
+
+    /// That a database begins, and how many keys it has, and how many of them expire.
+    pub fn database(&mut self, index: u64, keys: u64, volatile: u64) {
+        self.byte(SELECT_DB);
+        self.length(index);
+        self.byte(RESIZE_DB);
+        self.length(keys);
+        self.length(volatile);
+    }
+
+    /// When the key that follows expires.
+    pub fn expire(&mut self, at: UnixMs) {
+        self.byte(EXPIRE_MS);
+        self.fixed(i64::try_from(at.0).unwrap_or(i64::MAX));
+    }
+
+    /// For how many seconds the key that follows was not used.
+    pub fn idle(&mut self, seconds: u64) {
+        self.byte(IDLE);
+        self.length(seconds);
+    }
+
+    /// How often the key that follows was used, on a logarithmic scale.
+    pub fn frequency(&mut self, counter: u8) {
+        self.sink.put(&[FREQUENCY, counter]);
+    }
+
+    /// That nothing follows. Behind it belongs the checksum of all that was written, this included,
+    /// as u64 LE; or 0.
+    pub fn end(&mut self) {
+        self.byte(EOF);
+    }
+}
