@@ -79,7 +79,9 @@ mod tests {
     proptest! {
         #[test]
         fn eight_at_a_time_come_to_the_same_as_bit_by_bit(
-            sum in any::<u64>(), bytes in prop::collection::vec(any::<u8>(), 0..100), at in 0usize..100
+            sum in any::<u64>(),
+            bytes in prop::collection::vec(any::<u8>(), 0..100),
+            at in 0usize..100,
         ) {
             let expected = plain(sum, &bytes);
             prop_assert_eq!(crc64(sum, &bytes), expected);

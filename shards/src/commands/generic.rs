@@ -109,6 +109,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_restored_is_logged_with_the_time_at_which_it_expires() {
+        // A word whose dump is ASCII without a space.
+        let payload = "\0\x06mhvjti\x0b\0\x06CU\x10+\"\x08l";
+        let mut harness = Harness::new();
+        let line = |line: &str| line.replace('$', payload);
+        let is_new = "new:a restore:a";
+        harness.check(&line("RESTORE a 0 $"), 1, is_new, &line("RESTORE a 0 $"));
+        harness.check(&line("RESTORE a 0 $"), 0, "", "");
+        let (short, full) = ("RESTORE a 10 $ REPLACE", "RESTORE a 1000010 $ REPLACE ABSTTL");
+        harness.check(&line(short), 1, is_new, &line(full));
+        harness.check(&line(full), 1, is_new, &line(full));
+        harness.check(&line("RESTORE a 1 $ REPLACE ABSTTL"), 1, "del:a", "UNLINK a");
+        harness.check(&line("RESTORE a 1 $ REPLACE ABSTTL"), 0, "", "");
+        harness.check(&line("RESTORE a 0 $x REPLACE"), 0, "", "");
+        harness.check("DUMP a", 0, "keymiss:a", "");
+    }
+
+    #[test]
     fn an_expired_key_is_removed_before_it_counts() {
         // line, changes, events, log; `z` is there and has expired, `a` is there.
         let cases = [

@@ -361,3 +361,166 @@ impl<S: Sink> Writer<'_, S> {
         self.byte(EOF);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::crc64::crc64;
+    use crate::base::hash::HashSeed;
+    use crate::encodings::entry::{Entry, Value};
+    use crate::rdb::writer::Compression;
+    use crate::types::limits::Limits;
+    use crate::types::object::Object;
+
+    const RULES: Rules = Rules { limits: Limits::DEFAULT, seed: HashSeed(1) };
+
+    fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
+        let sum = crc64(0, &bytes);
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// A file with one of each that can be written.
+    fn written(version: Version) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out, version, Compression::Lzf);
+        writer.header();
+        writer.aux("keylane-ver", b"1.2.3");
+        writer.function(b"code");
+        writer.database(3, 2, 1);
+        for (name, expire) in [(&b"a"[..], Some(UnixMs(5))), (b"b", None)] {
+            let entry = Entry::<Object>::string(name, b"value");
+            if let Some(at) = expire {
+                writer.expire(at);
+                writer.idle(70);
+            } else {
+                writer.frequency(200);
+            }
+            writer.kind(value::kind(&entry.value(), version).unwrap());
+            writer.text(name);
+            value::write(&mut writer, &entry.value());
+        }
+        writer.end();
+        with_checksum(out)
+    }
+
+    fn events(bytes: &[u8]) -> Result<Vec<Event>, Error> {
+        let mut file = File::open(Reader::summing(bytes))?;
+        let mut events = Vec::new();
+        while let Some(event) = file.next_event()? {
+            events.push(event);
+        }
+        assert_eq!(file.next_event(), Ok(None));
+        Ok(events)
+    }
+
+    fn problem(bytes: &[u8]) -> Problem {
+        events(bytes).unwrap_err().problem
+    }
+
+    #[test]
+    fn what_is_written_is_told_in_order() {
+        for (version, magic) in [
+            (Version::V10, b"REDIS0010"),
+            (Version::V11, b"REDIS0011"),
+            (Version::V80, b"VALKEY080"),
+        ] {
+            let bytes = written(version);
+            assert!(bytes.starts_with(magic));
+            let key = |name: &[u8], expire, idle_seconds, frequency| {
+                let (name, kind) = (name.to_vec(), Kind::String);
+                Event::Key(Key { name, kind, expire, idle_seconds, frequency })
+            };
+            let expected = [
+                Event::Aux { name: b"keylane-ver".to_vec(), value: b"1.2.3".to_vec() },
+                Event::Function(b"code".to_vec()),
+                Event::SelectDb(3),
+                Event::ResizeDb { keys: 2, volatile: 1 },
+                key(b"a", Some(UnixMs(5)), Some(70), None),
+                key(b"b", None, None, Some(200)),
+                Event::End(Checksum::Right),
+            ];
+            assert_eq!(events(&bytes), Ok(expected.into()));
+            for length in 0..bytes.len() {
+                assert_eq!(problem(&bytes[..length]), Problem::Truncated, "{length}");
+            }
+            for at in 9..bytes.len() {
+                let mut bad = bytes.clone();
+                bad[at] ^= 0x10;
+                assert!(events(&bad).is_err(), "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_read_or_taken_or_passed() {
+        let bytes = written(Version::V11);
+        let mut file = File::open(Reader::new(&*bytes)).unwrap();
+        let mut taken = Vec::new();
+        while let Some(event) = file.next_event().unwrap() {
+            match event {
+                Event::Key(key) if key.name == b"a" => {
+                    let entry = file.value(&RULES).unwrap().into_entry(&key.name);
+                    assert!(matches!(entry.value(), Value::Bytes(b"value")));
+                }
+                Event::Key(_) => file.raw_value(&mut taken).unwrap(),
+                Event::End(checksum) => assert_eq!(checksum, Checksum::Unknown),
+                _ => {}
+            }
+        }
+        assert_eq!(taken, b"\x05value");
+        assert_eq!(file.offset(), bytes.len() as u64);
+    }
+
+    #[test]
+    fn what_others_write_besides_is_understood() {
+        let body = b"REDIS0011\xf3\x04name\x02\0\x05\x07\x40\x64\xf4\x01\x02\x03\
+            \xfd\x05\0\0\0\x00\x01k\x01v\xfc\xff\xff\xff\xff\xff\xff\xff\xff\x00\x01k\x01v\
+            \xfc\xfe\xff\xff\xff\xff\xff\xff\xff\x00\x01k\x01v\xff";
+        let seen = events(&with_checksum(body.to_vec())).unwrap();
+        let name = b"name".to_vec();
+        let ranges = [(0, 5), (7, 100)].into();
+        assert_eq!(seen[0], Event::SlotImport { name, ranges });
+        assert_eq!(seen[1], Event::Slot { slot: 1, keys: 2, volatile: 3 });
+        let expiries: Vec<_> = seen
+            .iter()
+            .filter_map(|event| if let Event::Key(key) = event { Some(key.expire) } else { None })
+            .collect();
+        assert_eq!(expiries, [Some(UnixMs(5000)), None, Some(UnixMs(0))]);
+        // Without a checksum, be it that there was none yet.
+        let unsigned = [&body[..], &[0; 8]].concat();
+        assert_eq!(events(&unsigned).unwrap().pop(), Some(Event::End(Checksum::Unknown)));
+        let old = events(b"REDIS0004\x00\x01k\x01v\xff").unwrap();
+        assert_eq!(old.len(), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let cases: [(&[u8], Problem); 13] = [
+            (b"RADIS0011", Problem::Header),
+            (b"REDIS001a", Problem::Header),
+            (b"REDIS0000", Problem::Version(0)),
+            (b"REDIS0080", Problem::Version(80)),
+            (b"VALKEY011", Problem::Version(11)),
+            (b"VALKEY081", Problem::Version(81)),
+            (b"REDIS0011\xf6", Problem::OldFunctions),
+            (b"REDIS0011\xf7\x81\x45\xe2\x52\x38\xdf\x91\x2c\x03", module("ReJSON-RL")),
+            (b"REDIS0011\x07\x01k\x81\x45\xe2\x52\x38\xdf\x91\x2c\x03", module("ReJSON-RL")),
+            (b"REDIS0011\x16", Problem::Kind(22)),
+            (b"VALKEY080\x18", Problem::Kind(24)),
+            (b"REDIS0012\x16", Problem::Kind(22)),
+            (b"REDIS0011\x08", Problem::Kind(8)),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(problem(bytes), expected, "{}", bytes.escape_ascii());
+        }
+        let bad = [&b"REDIS0011\xff"[..], &[1; 8]].concat();
+        assert_eq!(problem(&bad), Problem::Checksum);
+        let text = events(b"REDIS0011\x08").unwrap_err();
+        assert_eq!(alloc::format!("{text}"), "at offset 10: a value of the unknown kind 8");
+    }
+
+    fn module(name: &str) -> Problem {
+        Problem::Module(name.into())
+    }
+}

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::encodings::allocation::Boxed;
 use crate::encodings::quicklist::node::{Fill, Node};
 use crate::encodings::quicklist::{End, Quicklist};
 use crate::rdb::error::{Error, Problem};
@@ -55,14 +56,18 @@ pub(super) fn read<S: Source>(reader: &mut Reader<S>, rules: &Rules) -> Result<L
     settled(reader, list, rules)
 }
 
+/// Reads a ziplist. As in Valkey, it becomes a quicklist however short it is.
 pub(super) fn read_ziplist<S: Source>(
     reader: &mut Reader<S>,
     rules: &Rules,
 ) -> Result<List, Error> {
     let elements = listpacks::read_ziplist(reader, Holds::Elements)?;
+    if elements.is_empty() {
+        return Err(reader.error(Problem::Empty));
+    }
     let mut list = empty(rules);
     list.append_listpack(&elements);
-    settled(reader, list, rules)
+    Ok(List::Quicklist(Boxed::new(list)))
 }
 
 /// Reads ziplists.

@@ -78,8 +78,8 @@ fn check<S: Source>(
         Element::Bytes(bytes) => Element::of(bytes),
     };
     let mut seen: Vec<Element<'_>> = Vec::new();
-    let (mut elements, mut left) = (listpack.iter(), 0);
-    while let Some(element) = elements.next() {
+    let mut left = 0;
+    for element in listpack {
         if left == 0 {
             left = group;
             seen.push(canonical(element));
