@@ -20,6 +20,8 @@ mod listpacks;
 mod list;
 mod set;
 mod hash;
+mod sorted_set;
+mod stream;
 pub mod value;
 pub mod dump;
 pub mod file;

@@ -79,6 +79,13 @@ impl StreamId {
     pub fn to_bytes(self) -> [u8; 16] {
         (u128::from(self.ms) << 64 | u128::from(self.seq)).to_be_bytes()
     }
+
+    /// The ID of these sixteen bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        let [ms, seq] = [&bytes[..8], &bytes[8..]]
+            .map(|half| u64::from_be_bytes(*half.first_chunk().expect("half of sixteen is eight")));
+        Self { ms, seq }
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +121,7 @@ mod tests {
         let longest = b"18446744073709551615-18446744073709551615";
         assert_eq!(StreamId::MAX.format(&mut text), longest);
         assert!(id(1, u64::MAX).to_bytes() < id(256, 0).to_bytes());
+        assert_eq!(StreamId::from_bytes(id(256, 7).to_bytes()), id(256, 7));
     }
 
     #[test]

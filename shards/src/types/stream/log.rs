@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use core::cmp::Ordering;
 
+use crate::encodings::listpack::Listpack;
 use crate::types::limits::StreamLimits;
 use crate::types::stream::group::Group;
 use crate::types::stream::id::StreamId;
@@ -82,6 +83,26 @@ impl Log {
         self.len += 1;
         self.entries_added += 1;
         self.last_id = id;
+    }
+
+    /// Adds a node that somebody else made, behind all others. False if it is none, or if its IDs
+    /// are not above those that are there.
+    pub fn push_node(&mut self, base: StreamId, listpack: Listpack) -> bool {
+        let Some((node, last_id)) = Node::checked(base, listpack) else { return false };
+        if base <= self.last_id {
+            return false;
+        }
+        self.last_id = last_id;
+        let (len, was_empty) = (node.len(), self.is_empty());
+        if 0 < len {
+            self.len += len;
+            self.entries_added += len;
+            self.nodes.insert(base, node);
+        }
+        if was_empty {
+            self.find_first();
+        }
+        true
     }
 
     /// The entry of this ID.

@@ -81,6 +81,38 @@ impl Node {
         node
     }
 
+    /// A node that somebody else made, and its last ID, be that of a deleted entry; `None` if it is
+    /// not one in every detail.
+    pub(super) fn checked(base: StreamId, listpack: Listpack) -> Option<(Self, StreamId)> {
+        let mut rest = listpack.iter();
+        let (live, deleted) = (number(&mut rest)?, number(&mut rest)?);
+        let names_len = usize::try_from(number(&mut rest)?).ok()?;
+        (0..names_len).try_for_each(|_| rest.next().map(|_| ()))?;
+        if number(&mut rest)? != 0 {
+            return None;
+        }
+        let (mut counts, mut last) = ([0, 0], None);
+        while let Some(flags) = rest.next() {
+            let flags = as_number(flags).filter(|flags| (0..4).contains(flags))?;
+            let id = base.at_distance(number(&mut rest)?, number(&mut rest)?);
+            let is_above = last.map_or(base <= id, |last| last < id);
+            let (head, texts) = if flags & SAME_NAMES != 0 {
+                (ENTRY_ELEMENTS, names_len)
+            } else {
+                let fields = usize::try_from(number(&mut rest)?).ok()?;
+                (ENTRY_ELEMENTS + 1, fields.checked_mul(2)?)
+            };
+            (0..texts).try_for_each(|_| rest.next().map(|_| ()))?;
+            if !is_above || number(&mut rest)? != signed(head + texts) {
+                return None;
+            }
+            counts[usize::from(flags & DELETED != 0)] += 1;
+            last = Some(id);
+        }
+        let node = (counts == [live, deleted]).then_some(Self(listpack))?;
+        Some((node, last?))
+    }
+
     /// Adds an entry of these names and values in turn, whose ID is at this distance from the
     /// node's; false if the node is full.
     #[inline]
@@ -324,6 +356,18 @@ impl<'a> Iterator for EntriesBack<'a> {
 
 const BROKEN: &str = "a node is checked when it comes in";
 
+/// The next element, if it is kept as a number.
+fn number(rest: &mut Iter<'_>) -> Option<i64> {
+    as_number(rest.next()?)
+}
+
+fn as_number(element: Element<'_>) -> Option<i64> {
+    match element {
+        Element::Int(number) => Some(number),
+        Element::Bytes(_) => None,
+    }
+}
+
 #[inline]
 fn int(element: Option<Element<'_>>) -> i64 {
     match element {
@@ -391,6 +435,35 @@ mod tests {
         let last = node.entries(BASE).last().unwrap();
         let fields: Vec<_> = last.fields().map(|(a, b)| (a.to_vec(), b.to_vec())).collect();
         assert_eq!(fields, [(b"b".to_vec(), b"3".to_vec())]);
+    }
+
+    #[test]
+    fn a_node_from_elsewhere_is_checked() {
+        let mut good = node();
+        assert!(good.delete(BASE, StreamId { ms: 1007, seq: 0 }));
+        let checked = |base, elements: &[Element<'_>]| {
+            let mut listpack = Listpack::new();
+            listpack.push_all(elements.iter().copied());
+            Node::checked(base, listpack)
+        };
+        let elements: Vec<Element<'_>> = good.0.iter().collect();
+        let (again, last) = checked(BASE, &elements).unwrap();
+        assert_eq!((again.as_bytes(), last), (good.as_bytes(), StreamId { ms: 1007, seq: 0 }));
+        for length in 0..elements.len() {
+            assert!(checked(BASE, &elements[..length]).is_none(), "{length}");
+        }
+        for (at, element) in elements.iter().enumerate() {
+            let mut bad = elements.clone();
+            bad[at] = match element {
+                Element::Int(number) => Element::Int(number + 1),
+                Element::Bytes(_) => Element::Int(5),
+            };
+            // Texts may be any, and the IDs of the last two entries somewhat higher.
+            let is_free = matches!(element, Element::Bytes(_));
+            let is_free = is_free || [9, 13, 14, 15, 19, 20, 23].contains(&at);
+            assert_eq!(checked(BASE, &bad).is_some(), is_free, "{at} {element:?}");
+        }
+        assert!(checked(StreamId { ms: u64::MAX, seq: 5 }, &elements).is_none());
     }
 
     #[test]
