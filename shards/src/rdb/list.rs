@@ -114,5 +114,5 @@ fn settled<S: Source>(reader: &Reader<S>, list: Quicklist, rules: &Rules) -> Res
     if list.is_empty() {
         return Err(reader.error(Problem::Empty));
     }
-    Ok(List::of(list, rules.limits.list))
+    Ok(List::of_quicklist(list, rules.limits.list))
 }

@@ -53,7 +53,7 @@ pub(super) fn read<S: Source>(
         }
         add(reader, &mut scores, &member, score)?;
     }
-    Ok(SortedSet::of(scores, &sorted_set_rules(rules)))
+    Ok(SortedSet::of_scores(scores, &sorted_set_rules(rules)))
 }
 
 pub(super) fn read_listpack<S: Source>(
@@ -90,7 +90,7 @@ fn settled<S: Source>(
         let score = score_of(reader, score)?;
         add(reader, &mut scores, member.bytes(&mut [0; DIGITS_MAX]), score)?;
     }
-    Ok(SortedSet::of(scores, &sorted_set_rules(rules)))
+    Ok(SortedSet::of_scores(scores, &sorted_set_rules(rules)))
 }
 
 /// Whether members stand in the order of their scores. All of these must be numbers.

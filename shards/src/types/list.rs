@@ -23,7 +23,7 @@ impl Default for List {
 
 impl List {
     /// The elements of a quicklist in the encoding that is right for them.
-    pub fn of(list: Quicklist, limits: ListLimits) -> Self {
+    pub fn of_quicklist(list: Quicklist, limits: ListLimits) -> Self {
         let fill = Fill::of(limits.listpack_size);
         match list.as_run() {
             Some(run) if !fill.is_exceeded(run.listpack_bytes(), run.len()) => {

@@ -47,7 +47,7 @@ impl Default for SortedSet {
 
 impl SortedSet {
     /// One of these members, in the encoding that is right for them.
-    pub fn of(scores: Scores, rules: &Rules) -> Self {
+    pub fn of_scores(scores: Scores, rules: &Rules) -> Self {
         let longest = scores.iter().map(|(member, _)| member.len()).max().unwrap_or(0);
         let ranking = Ranking::of(scores);
         if !rules.allow_listpack(ranking.len(), longest) {
@@ -342,7 +342,7 @@ mod tests {
         {
             let mut scores = Scores::new(RULES.seed);
             (0..count).for_each(|number| scores.set(&alloc::vec![number; len], |_| 1.0));
-            let set = SortedSet::of(scores, &RULES);
+            let set = SortedSet::of_scores(scores, &RULES);
             assert_eq!((set.encoding(), set.len()), (encoding, count.into()), "{count} {len}");
         }
     }

@@ -110,5 +110,5 @@ fn stored(found: &[Found<'_>], request: &Request, rules: &Rules) -> SortedSet {
         let score = if request.stores_distances { distance_m / request.unit_m } else { *score };
         scores.set(member.bytes(&mut scratch), |_| score);
     }
-    SortedSet::of(scores, rules)
+    SortedSet::of_scores(scores, rules)
 }

@@ -246,7 +246,7 @@ fn store_all(ctx: &mut Ctx<'_>, name: &'static str, operation: Operation) -> Res
     let (args, rules) = (ctx.args, ctx.db.sorted_set_rules());
     let sources = Source::read(ctx, 3, keys)?;
     let options = Options::parse(&args[3 + keys..], keys, operation, false)?;
-    let result = SortedSet::of(operation.run(&sources, &options, rules.seed), &rules);
+    let result = SortedSet::of_scores(operation.run(&sources, &options, rules.seed), &rules);
     let key = ctx.key(1);
     store(ctx, key, result, name);
     Ok(())
