@@ -238,9 +238,7 @@ impl DataRing {
         }
         socket.paused = false;
         // If the cancelled request has not ended yet, its end arms the next one.
-        if !socket.receiving {
-            self.arm_receive(token.index);
-        }
+        self.arm_receive(token.index);
     }
 
     /// Sends all of `bytes`; at most one send per socket at a time.
@@ -399,15 +397,14 @@ impl DataRing {
             let buffer = buffer.expect("received bytes lie in a buffer");
             let len = usize::try_from(result).expect("positive");
             done.push(Completion::Received(token, buffer, len));
-            if ended && !socket.paused {
+            if ended {
                 self.arm_receive(index);
             }
             return;
         }
         match -result {
             libc::ENOBUFS => self.starved.push(index),
-            libc::ECANCELED if socket.paused => {}
-            // Resumed before the cancellation came through, or interrupted.
+            // Paused, or resumed before the cancellation came through, or interrupted.
             libc::ECANCELED | libc::EINTR | libc::EAGAIN => self.arm_receive(index),
             _ => done.push(Completion::Ended(token)),
         }
@@ -452,8 +449,13 @@ impl DataRing {
         }
     }
 
+    /// Asks for what comes in, unless nobody wants it, or it was asked for already: a socket that
+    /// waits for a buffer may have been paused and resumed meanwhile.
     fn arm_receive(&mut self, index: u32) {
         let Some(socket) = self.sockets[index as usize].as_mut() else { return };
+        if socket.receiving || socket.paused || socket.closing {
+            return;
+        }
         socket.receiving = true;
         let entry = opcode::RecvMulti::new(types::Fd(socket.fd.as_raw_fd()), GROUP).build();
         let entry = entry.user_data(user_data(Op::Receive, socket.generation, index));
@@ -583,3 +585,6 @@ fn register_ring_fd(ring_fd: RawFd) -> io::Result<RawFd> {
     }
     Ok(RawFd::try_from(update.offset).expect("a thread registers few rings"))
 }
+
+#[cfg(test)]
+mod tests;
