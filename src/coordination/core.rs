@@ -472,6 +472,8 @@ impl Core {
         }
         self.shard.effects.dirty += dirty;
         self.shard.effects.events.extend(events);
+        // Who changes a key now must say so, although its readers are only remembered later.
+        self.shard.effects.keeps_notes |= !notes.is_empty();
         self.shard.effects.notes.extend(notes);
         self.end_turn(ticket);
     }

@@ -16,6 +16,7 @@ use shards::effects::{Effects, Note, Reader};
 use shards::resp::reply::Protocol;
 
 use crate::coordination::call::{Call, KeyShape};
+use crate::coordination::client::Client;
 use crate::coordination::core::Core;
 use crate::coordination::letter::Letter;
 use crate::coordination::mailbox::Peer;
@@ -27,6 +28,9 @@ use crate::reactor::ring::Token;
 use crate::tracking::frames::{redirection_broken, stale};
 use crate::tracking::options::Mode;
 use crate::tracking::table::Table;
+
+/// After so long a batch under way may be waiting for something: milliseconds.
+const LONG_AWAY_MILLIS: u64 = 1000;
 
 /// What a shard knows of copies.
 #[derive(Debug, Default)]
@@ -308,9 +312,13 @@ impl Core {
         if self.copies.trackers == 0 {
             return;
         }
-        let clients = self.clients.iter_mut().flatten();
+        let now = self.node.now;
+        let waits = |client: &&mut Box<Client>| {
+            client.stale_told < client.stale.len()
+                && LONG_AWAY_MILLIS <= now.millis_since(client.figures.active)
+        };
         let mut told = Vec::new();
-        for client in clients.filter(|client| client.stale_told < client.stale.len()) {
+        for client in self.clients.iter_mut().flatten().filter(waits) {
             client.out.extend_from_slice(&client.stale[client.stale_told..]);
             client.stale_told = client.stale.len();
             told.push(client.token);
