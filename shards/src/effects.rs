@@ -124,6 +124,14 @@ pub enum Awaited {
 }
 
 impl Awaited {
+    /// Whether it is taken away by whoever gets it.
+    pub const fn is_taken(&self) -> bool {
+        match self {
+            Self::List | Self::SortedSet => true,
+            Self::Entry(_) | Self::Group(_) => false,
+        }
+    }
+
     /// Whether the wait ends, too, when the key goes or becomes something else.
     pub const fn ends_without_key(&self) -> bool {
         match self {

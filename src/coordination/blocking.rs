@@ -351,7 +351,7 @@ impl Core {
                 return Turn::NotNow;
             }
             if elsewhere.is_empty() {
-                return self.serve_here(id);
+                return self.serve_here(id, held);
             }
         }
         let ticket = self.locks.enter_behind(held, hash);
@@ -367,12 +367,15 @@ impl Core {
     }
 
     /// Runs a request that waits and is kept here.
-    fn serve_here(&mut self, id: WaitId) -> Turn {
+    fn serve_here(&mut self, id: WaitId, held: Option<Ticket>) -> Turn {
+        if !self.sees_its_groups(id, held) {
+            return Turn::NotNow;
+        }
         let Kept { mut batch, shards, others } =
             self.waits.take(id.number).expect("who waits here is kept here");
         let before = (self.serving, self.reading, self.shard.effects.author);
         self.serve(batch.home, batch.token, batch.client, batch.passport.reads);
-        self.run_next(&mut batch);
+        self.run_turn(&mut batch, id, held);
         (self.serving, self.reading, self.shard.effects.author) = before;
         self.visitors.effects.author = before.2;
         if self.shard.effects.wait.take().is_some() {
@@ -382,6 +385,41 @@ impl Core {
         self.forget_at_all(&shards, id);
         self.go_on(batch);
         Turn::Served
+    }
+
+    /// Whether none of the groups that somebody waits for is with others for now: one that is not
+    /// there would be an error.
+    pub(super) fn sees_its_groups(&self, id: WaitId, held: Option<Ticket>) -> bool {
+        let waiters = &self.shard.keyspace.waiters;
+        let is_seen = |place: &Place| {
+            self.locks.lets(held, place.1) || !waiters.up_to(*place, id).0.ends_without_key()
+        };
+        waiters.places_of(id).iter().all(is_seen)
+    }
+
+    /// Runs the next request of a batch that has its turn. It takes nothing from keys that others
+    /// claim, or that others have been waiting for longer.
+    pub(super) fn run_turn(&mut self, batch: &mut Batch, id: WaitId, held: Option<Ticket>) {
+        let keyspace = &mut self.shard.keyspace;
+        let mut hidden = Vec::new();
+        if let places @ [_, _, ..] = keyspace.waiters.places_of(id) {
+            for place in places {
+                let (awaited, mut before) = keyspace.waiters.up_to(*place, id);
+                let is_for_others = !self.locks.lets(held, place.1)
+                    || before.any(|it| it.tries || keyspace.has_awaited(*place, &it.awaited));
+                if awaited.is_taken() && is_for_others {
+                    hidden.push(*place);
+                }
+            }
+        }
+        let entries: Vec<_> = hidden
+            .into_iter()
+            .filter_map(|(db, hash)| Some((db, hash, keyspace.dbs[db].take_hash(hash)?)))
+            .collect();
+        self.run_next(batch);
+        for (db, hash, entry) in entries {
+            self.shard.keyspace.dbs[db].insert(hash, entry);
+        }
     }
 
     /// Like [`Self::forget_at`], while turns are given here.

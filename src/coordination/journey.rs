@@ -12,7 +12,7 @@ use crate::coordination::call::{Call, Run};
 use crate::coordination::client::Watch;
 use crate::coordination::core::Core;
 use crate::coordination::letter::{Letter, Release};
-use crate::coordination::locks::Claims;
+use crate::coordination::locks::{Claims, Ticket};
 use crate::coordination::mailbox::Peer;
 use crate::coordination::tracking::note_reads;
 use crate::coordination::transaction::{Footprint, Kind, Loan, Transaction, part};
@@ -82,7 +82,13 @@ impl Core {
             }
         }
         let ticket = batch.ticket.take();
-        let going_on = self.run_here(batch);
+        let going_on = match &batch.waiting {
+            None => self.run_here(batch),
+            Some(waiting) => {
+                let id = waiting.id;
+                Some(self.run_offered(batch, id, ticket))
+            }
+        };
         self.end_turn(ticket);
         going_on
     }
@@ -90,28 +96,35 @@ impl Core {
     /// Runs the next request on this shard, now. `None` if it waits from now on.
     fn run_here(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
         self.run_next(&mut batch);
-        let waits = self.shard.effects.wait.is_some();
-        match &batch.waiting {
-            None if waits => {
-                self.wait_here(batch);
-                return None;
-            }
-            None => batch.next += 1,
-            Some(waiting) => {
-                // It was offered a key of this shard.
-                self.shard.keyspace.waiters.forget(waiting.id);
-                if waits {
-                    // Of all its keys it has seen only those that are here.
-                    self.shard.effects.wait = None;
-                    let next = batch.next;
-                    batch.requests[next].route = Route::Home;
-                } else {
-                    batch.waiting = None;
-                    batch.next += 1;
-                }
-            }
+        if self.shard.effects.wait.is_some() {
+            self.wait_here(batch);
+            return None;
         }
+        batch.next += 1;
         Some(batch)
+    }
+
+    /// Runs the next request, which waits and was offered a key of this shard.
+    fn run_offered(
+        &mut self,
+        mut batch: Box<Batch>,
+        id: WaitId,
+        ticket: Option<Ticket>,
+    ) -> Box<Batch> {
+        let runs = self.sees_its_groups(id, ticket);
+        if runs {
+            self.run_turn(&mut batch, id, ticket);
+        }
+        self.shard.keyspace.waiters.forget(id);
+        if runs && self.shard.effects.wait.take().is_none() {
+            batch.waiting = None;
+            batch.next += 1;
+        } else {
+            // Of all its keys it has seen only those that are here: it looks at all of them.
+            let next = batch.next;
+            batch.requests[next].route = Route::Home;
+        }
+        batch
     }
 
     /// Runs the next request on this shard.

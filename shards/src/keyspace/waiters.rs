@@ -122,6 +122,18 @@ impl Waiters {
         self.queues.get(&place)?.get(at)
     }
 
+    /// The keys that somebody waits for.
+    pub fn places_of(&self, id: WaitId) -> &[Place] {
+        self.places.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    /// What somebody awaits of a key, and those who wait for it before that one.
+    pub fn up_to(&self, place: Place, id: WaitId) -> (&Awaited, impl Iterator<Item = &Waiter>) {
+        let queue = &self.queues[&place];
+        let at = queue.iter().position(|waiter| waiter.id == id).expect("it stands there");
+        (&queue[at].awaited, queue.iter().take(at))
+    }
+
     /// Whether anybody waits for a key to be gone, too.
     pub fn awaits_absence(&self, place: Place) -> bool {
         let queue = self.queues.get(&place).into_iter().flatten();
