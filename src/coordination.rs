@@ -6,6 +6,7 @@ pub mod background;
 pub mod batch;
 pub mod blocking;
 pub mod call;
+pub mod claims;
 pub mod client;
 pub mod client_ctx;
 pub mod client_line;

@@ -170,6 +170,8 @@ pub struct Effects {
     pub wait: Option<Box<Wait>>,
     /// Whether commands answer at once in any case, as within MULTI.
     pub denies_waiting: bool,
+    /// Whether the command that runs has waited, and is to look only at keys of its shard's slots.
+    pub sees_own_slots: bool,
 }
 
 impl Effects {

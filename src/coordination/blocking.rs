@@ -416,7 +416,9 @@ impl Core {
             .into_iter()
             .filter_map(|(db, hash)| Some((db, hash, keyspace.dbs[db].take_hash(hash)?)))
             .collect();
+        self.shard.effects.sees_own_slots = true;
         self.run_next(batch);
+        self.shard.effects.sees_own_slots = false;
         for (db, hash, entry) in entries {
             self.shard.keyspace.dbs[db].insert(hash, entry);
         }

@@ -14,15 +14,15 @@ use crate::coordination::batch::{Batch, Parsed, Passport, Route};
 use crate::coordination::call::Call;
 use crate::coordination::client::Client;
 use crate::coordination::counters::Counters;
-use crate::coordination::letter::{Connection, Letter, Release};
-use crate::coordination::locks::{Claims, Locks, Ticket};
+use crate::coordination::letter::{Connection, Letter};
+use crate::coordination::locks::{Locks, Ticket};
 use crate::coordination::mailbox::{Mailbox, Peer};
 use crate::coordination::node::Node;
 use crate::coordination::publishing::PubSub;
 use crate::coordination::query::SlowEntry;
 use crate::coordination::samples::Samples;
 use crate::coordination::tracking::{Copies, note_reads};
-use crate::coordination::waits::{Registration, Waits};
+use crate::coordination::waits::Waits;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{Monotonic, ticks};
 use crate::reactor::ring::Token;
@@ -446,79 +446,6 @@ impl Core {
         self.send_messages();
     }
 
-    /// Takes back what a transaction borrowed, and ends its claims.
-    pub(super) fn release(&mut self, release: Release) {
-        self.releases += 1;
-        let Release { ticket, entries, dbs, touched, replaced, dirty, events, notes, .. } = release;
-        if let Some(dbs) = dbs {
-            self.shard.keyspace.dbs = dbs;
-            let lent = std::mem::take(&mut self.lent_watched);
-            for (db, hash) in self.watched_here().into_iter().chain(lent) {
-                if replaced.contains(&db) {
-                    self.shard.keyspace.touch(db, hash);
-                }
-            }
-        }
-        for (db, hash, entry) in entries {
-            self.shard.keyspace.dbs[db].insert(hash, entry);
-        }
-        for (db, hash) in touched {
-            self.shard.keyspace.touch(db, hash);
-        }
-        let waiters = &mut self.shard.keyspace.waiters;
-        release.served.into_iter().for_each(|id| waiters.forget(id));
-        for Registration { id, place, awaited } in release.waits {
-            waiters.add(id, place, awaited);
-        }
-        self.shard.effects.dirty += dirty;
-        self.shard.effects.events.extend(events);
-        // Who changes a key now must say so, although its readers are only remembered later.
-        self.shard.effects.keeps_notes |= !notes.is_empty();
-        self.shard.effects.notes.extend(notes);
-        self.end_turn(ticket);
-    }
-
-    /// Keys that somebody watches or waits for, as (database, hash), that exist here now.
-    pub(super) fn watched_here(&self) -> Vec<(usize, u64)> {
-        let keyspace = &self.shard.keyspace;
-        let dbs = keyspace.dbs.iter().enumerate();
-        let watched = dbs.flat_map(|(number, db)| {
-            let hashes = keyspace.heeded(number);
-            hashes.filter(|&hash| db.table().find_hash(hash).is_some()).map(move |h| (number, h))
-        });
-        watched.collect()
-    }
-
-    /// Gives a ticket back; those it held up go on.
-    pub(super) fn leave(&mut self, ticket: Ticket) {
-        let mut granted = Vec::new();
-        self.offers.remove(&ticket);
-        self.locks.leave(ticket, &mut granted);
-        for ticket in granted {
-            match self.parked.remove(&ticket) {
-                Some(batch) => self.resumed.push_back(batch),
-                None => assert!(self.offers.contains(&ticket), "a batch waits for its ticket"),
-            }
-        }
-    }
-
-    /// Makes claims for a batch. `None` if it has to wait: then it is parked here.
-    pub(super) fn claim(
-        &mut self,
-        mut batch: Box<Batch>,
-        claims: Claims,
-        note: impl FnOnce(&mut Batch, Ticket),
-    ) -> Option<Box<Batch>> {
-        let (ticket, granted) = self.locks.enter(claims);
-        note(&mut batch, ticket);
-        if granted {
-            return Some(batch);
-        }
-        self.hand_back_offers(&mut batch);
-        self.parked.insert(ticket, batch);
-        None
-    }
-
     fn unwatch(&mut self, keys: &[(usize, u64)]) {
         for &(db, hash) in keys {
             self.shard.keyspace.watches.unwatch(db, hash);
@@ -579,20 +506,5 @@ impl Core {
             no_touch: passport.no_touch,
             first_key: (first_key.0 as usize, first_key.1),
         }
-    }
-
-    /// Whether a request must wait for claims of others on this shard.
-    #[inline]
-    pub(super) fn must_wait(&self, claims: impl FnOnce() -> Claims) -> Option<Claims> {
-        if self.locks.idle() {
-            return None;
-        }
-        let claims = claims();
-        let blocked = match &claims {
-            Claims::Keys(keys) => keys.iter().any(|&(id, mode)| self.locks.blocks(id, mode)),
-            // There are tickets: a whole shard waits in line unless all only read.
-            Claims::Whole(_) => true,
-        };
-        blocked.then_some(claims)
     }
 }

@@ -80,6 +80,11 @@ impl Locks {
         self.blocks(id, Mode::Exclusive)
     }
 
+    /// What a ticket claims.
+    pub fn claims(&self, ticket: Ticket) -> &Claims {
+        &self.tickets[&ticket].claims
+    }
+
     /// Whether nobody but the holder of `held`, which is granted, stands in the way of what is
     /// done with this key now; those who wait for that holder do not.
     pub fn lets(&self, held: Option<Ticket>, id: LockId) -> bool {

@@ -155,6 +155,14 @@ mod tests {
             ("RPUSH k a b", 2, "new:k rpush:k", "RPUSH k a b"),
             ("LREM k -1 a", 1, "lrem:k", "LREM k -1 a"),
             ("LREM k 1 b", 1, "lrem:k del:k", "LREM k 1 b"),
+            ("BLPOP k none 0", 0, "", ""),
+            ("BLMOVE k none LEFT LEFT 0", 0, "", ""),
+            ("RPUSH k a b c d e", 5, "new:k rpush:k", "RPUSH k a b c d e"),
+            ("BLPOP none k 0", 1, "lpop:k", "LPOP k"),
+            ("BRPOP k none 0", 1, "rpop:k", "RPOP k"),
+            ("BLMPOP 0 2 none k LEFT", 1, "lpop:k", "LPOP k 1"),
+            ("BLMOVE k l LEFT RIGHT 0", 1, "new:l rpush:l lpop:k", "LMOVE k l LEFT RIGHT"),
+            ("BRPOPLPUSH k l 0", 1, "lpush:l rpop:k del:k", "RPOPLPUSH k l"),
         ] {
             harness.check(line, changes, events, log);
         }

@@ -1,6 +1,7 @@
 //! The list of sorted set commands.
 
 mod bounds;
+mod bzpop;
 mod combine;
 mod range;
 mod shown;
@@ -28,6 +29,9 @@ use crate::types::sorted_set::SortedSet;
 
 /// Every sorted set command.
 pub const COMMANDS: &[Command] = &[
+    bzpop::BZMPOP,
+    bzpop::BZPOPMAX,
+    bzpop::BZPOPMIN,
     zadd::ZADD,
     zcard::ZCARD,
     zcount::ZCOUNT,

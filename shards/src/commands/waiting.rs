@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::base::hash::slot_of_hash;
 use crate::base::long_double::LongDouble;
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMs;
@@ -43,6 +44,13 @@ impl Timeout {
 }
 
 impl Ctx<'_> {
+    /// Whether the command is to look at this key: when it has its turn, after it has waited, it
+    /// looks at those of its keys alone that live here.
+    pub fn sees(&self, key: Key<'_>) -> bool {
+        let slot = slot_of_hash(key.hash).number();
+        !self.db.effects.sees_own_slots || self.db.keyspace.slots.contains(&slot)
+    }
+
     /// Says that there is nothing yet in any of these keys, and that the command waits for it. It
     /// answers all the same: that is the reply where nobody may wait.
     pub fn wait<'k>(

@@ -252,6 +252,12 @@ impl Selected<'_> {
         }
     }
 
+    /// Says that a key is no longer what those see who wait for it, though nobody who watches it
+    /// minds. (A transaction over several shards stirs all of its keys as it ends.)
+    pub fn stir(&mut self, key: Key<'_>) {
+        self.keyspace.waiters.touch(self.index, key.hash);
+    }
+
     #[inline]
     fn touch_hash(&mut self, db: usize, hash: u64) {
         self.keyspace.touch(db, hash);

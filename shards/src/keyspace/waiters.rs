@@ -12,6 +12,8 @@ use crate::effects::Awaited;
 use crate::keyspace::db::{Entry, Keyspace};
 use crate::types::list::List;
 use crate::types::object::Collection;
+use crate::types::sorted_set::SortedSet;
+use crate::types::stream::Stream;
 
 /// A wait: the shard that keeps whoever waits, and the wait's number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +56,19 @@ impl Waiters {
         if !self.queues.is_empty() {
             self.note_ready((db, hash));
         }
+    }
+
+    /// Says that keys of this hash may have changed in any of so many databases.
+    pub fn touch_hash(&mut self, databases: usize, hash: u64) {
+        if !self.queues.is_empty() {
+            (0..databases).for_each(|db| self.note_ready((db, hash)));
+        }
+    }
+
+    /// Says that all keys may have changed.
+    pub fn touch_all(&mut self) {
+        self.ready.clear();
+        self.ready.extend(self.queues.keys());
     }
 
     fn note_ready(&mut self, place: Place) {
@@ -170,8 +185,15 @@ impl Keyspace {
         let object = entry.filter(|_| self.is_there(place)).and_then(Entry::as_object);
         match awaited {
             Awaited::List => object.and_then(List::of).is_some(),
-            Awaited::SortedSet => false,
-            Awaited::Entry(_) | Awaited::Group(_) => false,
+            Awaited::SortedSet => object.and_then(<SortedSet as Collection>::of).is_some(),
+            Awaited::Entry(after) => {
+                let last = object.and_then(Stream::of).and_then(|it| it.log().last_entry_id());
+                last.is_some_and(|last| *after < (last.ms, last.seq))
+            }
+            Awaited::Group(name) => object.and_then(Stream::of).is_none_or(|stream| {
+                let last = stream.log().last_entry_id();
+                stream.group(name).is_none_or(|group| last.is_some_and(|it| group.last_id < it))
+            }),
         }
     }
 }

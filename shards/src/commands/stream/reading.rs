@@ -1,7 +1,7 @@
 //! What XREAD and XREADGROUP ask for, and serving it from what is there.
 //!
 //! A client that waits comes back to [`Reading::serve`] when one of its streams grows: by then
-//! `$` and `+` have become IDs, so that it does not miss what came in between.
+//! `$` has become an ID, so that it does not miss what came in between.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -13,25 +13,27 @@ use crate::commands::stream::entries::{write_entries, write_entry, write_id};
 use crate::commands::stream::ids::parse_id;
 use crate::commands::stream::naming;
 use crate::commands::stream::propagation::Propagation;
-use crate::effects::Class;
+use crate::commands::waiting::Timeout;
+use crate::effects::{Awaited, Class};
+use crate::keyspace::selected::Key;
 use crate::resp::error::Error;
 use crate::resp::reply::{Protocol, Replies};
 use crate::types::stream::Stream;
 use crate::types::stream::group::{ConsumerId, Group, Pending};
-use crate::types::stream::id::StreamId;
+use crate::types::stream::id::{ID_BYTES_MAX, StreamId};
 use crate::types::stream::log::Log;
 
 /// What is asked for.
 #[derive(Debug)]
 pub(super) struct Reading<'a> {
-    /// For how many milliseconds to wait if there is nothing; 0 is for ever.
-    #[expect(dead_code, reason = "nobody waits yet")]
-    pub block_ms: Option<u64>,
+    /// Whether, and for how long, to wait if there is nothing.
+    pub timeout: Option<Timeout>,
     group: Option<Reader<'a>>,
     count: Option<usize>,
-    /// Where the first key stands among the arguments.
-    keys: usize,
-    from: Vec<From>,
+    /// How many keys there are; each key's ID stands so many arguments behind it.
+    streams: usize,
+    /// Where the keys stand that are looked at, and which entries of each are asked for.
+    from: Vec<(usize, From)>,
 }
 
 /// Who reads, in a group.
@@ -67,20 +69,19 @@ const NEW_ALONE: Error = Error::Text(
     "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> \
      <consumer> option.",
 );
-const TIMEOUT_TOO_LONG: Error = Error::Text("ERR timeout is out of range");
 
 impl<'a> Reading<'a> {
     /// Reads the arguments, and looks up what `$`, `+` and the group stand for.
     pub fn parse(ctx: &mut Ctx<'a>, by: By) -> Result<Self, Error> {
         let args = ctx.args;
-        let (mut block_ms, mut count, mut group, mut noack) = (None, None, None, false);
+        let (mut timeout, mut count, mut group, mut noack) = (None, None, None, false);
         let mut at = 1;
         let keys = loop {
             let Some(arg) = args.get(at) else { return Err(Error::Syntax) };
             let is = |name: &[u8]| arg.eq_ignore_ascii_case(name);
             let more = args.len() - at - 1;
             if is(b"BLOCK") && 0 < more {
-                block_ms = Some(parse_timeout(args[at + 1], ctx.db.now())?);
+                timeout = Some(Timeout::of_millis(args[at + 1], ctx.db.now())?);
                 at += 2;
             } else if is(b"COUNT") && 0 < more {
                 let number = parse_i64(args[at + 1]).ok_or(Error::NotInteger)?;
@@ -112,15 +113,20 @@ impl<'a> Reading<'a> {
         }
         let group = group.map(|(group, consumer)| Reader { group, consumer, noack });
         let streams = (args.len() - keys) / 2;
-        let from = (keys..keys + streams).map(|at| parse_from(ctx, at, args[at + streams], group));
-        Ok(Self { block_ms, group, count, keys, from: from.collect::<Result<_, _>>()? })
+        let mut from = Vec::with_capacity(streams);
+        for at in keys..keys + streams {
+            if ctx.sees(ctx.key(at)) {
+                from.push((at, parse_from(ctx, at, args[at + streams], group)?));
+            }
+        }
+        Ok(Self { timeout, group, count, streams, from })
     }
 
     /// Answers with what there is; false, and nothing is written, if there is nothing.
     pub fn serve(&self, ctx: &mut Ctx<'_>) -> Result<bool, Error> {
         let (start, mut served) = (ctx.replies.out.len(), 0);
-        for (at, from) in (self.keys..).zip(&self.from) {
-            let is_served = match (self.group, *from) {
+        for &(at, from) in &self.from {
+            let is_served = match (self.group, from) {
                 (Some(reader), from) => self.serve_group(ctx, at, (reader, from))?,
                 (None, From::After(id)) => self.serve_one(ctx, at, id)?,
                 (None, From::New) => unreachable!("only groups know what is new"),
@@ -134,6 +140,34 @@ impl<'a> Reading<'a> {
             });
         }
         Ok(0 < served)
+    }
+
+    /// What to wait for: of each key entries behind those that were asked for, or that the group
+    /// has not read.
+    pub fn awaited<'k>(&self, ctx: &Ctx<'k>) -> Vec<(Key<'k>, Awaited)> {
+        let awaited = |&(at, from): &(usize, From)| {
+            let awaited = match (self.group, from) {
+                (Some(reader), _) => Awaited::Group(reader.group.to_vec()),
+                (None, From::After(id)) => Awaited::Entry((id.ms, id.seq)),
+                (None, From::New) => unreachable!("only groups know what is new"),
+            };
+            (ctx.key(at), awaited)
+        };
+        self.from.iter().map(awaited).collect()
+    }
+
+    /// What `$` stands for from now on: the places of such arguments, and IDs.
+    pub fn rewritten(&self, args: &[&[u8]]) -> Vec<(usize, Vec<u8>)> {
+        let mut rewritten = Vec::new();
+        for &(at, from) in &self.from {
+            if let From::After(id) = from
+                && args[at + self.streams] == b"$"
+            {
+                let text = id.format(&mut [0; ID_BYTES_MAX]).to_vec();
+                rewritten.push((at + self.streams, text));
+            }
+        }
+        rewritten
     }
 
     fn serve_one(&self, ctx: &mut Ctx<'_>, at: usize, after: StreamId) -> Result<bool, Error> {
@@ -297,16 +331,6 @@ fn parse_from(
         b">" => Err(NEW_ALONE),
         id => parse_id(id).map(From::After),
     }
-}
-
-fn parse_timeout(arg: &[u8], now: UnixMs) -> Result<u64, Error> {
-    let timeout = parse_i64(arg).ok_or(Error::TimeoutNotInteger)?;
-    let timeout = u64::try_from(timeout).map_err(|_| Error::TimeoutNegative)?;
-    let until = now.0.saturating_add(timeout);
-    if timeout != 0 && i64::MAX.cast_unsigned() < until {
-        return Err(TIMEOUT_TOO_LONG);
-    }
-    Ok(timeout)
 }
 
 /// The key of a stream whose entries follow.

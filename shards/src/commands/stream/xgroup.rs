@@ -223,6 +223,8 @@ fn destroy(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let was_there = stream(ctx, key)?.remove_group(args[3]);
     if was_there {
         changed(ctx, key, "xgroup-destroy");
+        // Those who wait for entries of the group wait in vain.
+        ctx.db.stir(key);
     }
     ctx.replies.integer(was_there.into());
     Ok(())

@@ -64,9 +64,11 @@ fn xreadgroup(ctx: &mut Ctx<'_>) -> Result<(), Error> {
 
 fn answer(ctx: &mut Ctx<'_>, reading: &Reading<'_>) -> Result<(), Error> {
     if !reading.serve(ctx)? {
-        // Whoever asks to wait would begin to do so here. As within MULTI, nobody waits: the time
-        // is over at once.
         ctx.replies.null_array();
+        if let Some(timeout) = reading.timeout {
+            let (keys, rewritten) = (reading.awaited(ctx), reading.rewritten(ctx.args));
+            ctx.wait_rewritten(timeout, keys, rewritten);
+        }
     }
     Ok(())
 }
