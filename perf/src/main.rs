@@ -6,6 +6,7 @@ mod benchmark;
 mod client;
 mod idle;
 mod instructions;
+mod large;
 mod memory;
 mod options;
 mod pause;
@@ -45,6 +46,7 @@ fn measure(args: &[String]) -> Result<(), String> {
         Measurement::Idle => idle::run(&options, &mut report)?,
         Measurement::Memory => memory::run(&options, &mut report)?,
         Measurement::Pause => pause::run(&options, &mut report)?,
+        Measurement::Large => large::run(&options, &mut report)?,
         Measurement::Instructions => instructions::run(&options, &mut report)?,
     }
     print!("{}", report.text());

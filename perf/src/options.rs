@@ -16,6 +16,8 @@ pub enum Measurement {
     Memory,
     /// Latency a paced client sees while another fills the server.
     Pause,
+    /// Latency a paced client sees while another works on one large collection.
+    Large,
     /// User-space instructions per GET.
     Instructions,
 }
@@ -70,6 +72,7 @@ const MEASUREMENTS: &[(&str, Measurement, u64, u64, usize, &str)] = &[
     ("idle", Measurement::Idle, 0, 10, 1000, "share of a core used by silent connections"),
     ("memory", Measurement::Memory, 2_000_000, 0, 1, "growth of resident memory per key"),
     ("pause", Measurement::Pause, 10_000_000, 0, 1, "latency of paced GETs during a fill"),
+    ("large", Measurement::Large, 5_000_000, 0, 1, "likewise beside one large collection"),
     (
         "instructions",
         Measurement::Instructions,
@@ -84,7 +87,7 @@ const MEASUREMENTS: &[(&str, Measurement, u64, u64, usize, &str)] = &[
 const OPTIONS: &[(&str, &str)] = &[
     ("--server-cpus", "cpus of the servers, as taskset -c takes them (0)"),
     ("--load-cpus", "cpus of the load (1)"),
-    ("--keys", "keys filled before measuring: 16 bytes each, with values of 64 bytes"),
+    ("--keys", "keys filled, of 16 bytes with values of 64 bytes, or members (large)"),
     ("--rounds", "rounds over all servers; medians are reported (5)"),
     ("--seconds", "how long one run takes, about"),
     ("--clients", "connections"),

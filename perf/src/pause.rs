@@ -23,8 +23,8 @@ const PERIOD: Duration = Duration::from_millis(1);
 
 /// Measures one server after the other, and writes the table.
 pub fn run(options: &Options, report: &mut Report) -> Result<(), String> {
-    let head = ["server", "keys up to", "GETs", "p50 us", "p99 us", "p99.9 us", "max us"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let head = ["server", "keys up to"].iter().chain(&PACED_HEAD).map(|&name| name.to_owned());
+    let mut rows: Vec<Vec<String>> = vec![head.collect()];
     for peer in &options.peers {
         eprintln!("filling {}", peer.name);
         let server = Server::start(peer, options)?;
@@ -42,13 +42,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<(), String> {
             let (from, to) = (options.keys * part / PARTS, options.keys * (part + 1) / PARTS);
             let within = |sample: &&(u64, f64)| from <= sample.0 && sample.0 < to;
             let us: Vec<f64> = samples.iter().filter(within).map(|sample| sample.1).collect();
-            if us.is_empty() {
-                continue;
-            }
-            let mut row = vec![peer.name.clone(), to.to_string(), us.len().to_string()];
-            let percentiles = [500, 990, 999, 1000];
-            row.extend(percentiles.map(|per_mille| format!("{:.0}", percentile(&us, per_mille))));
-            rows.push(row);
+            rows.extend(paced_row([peer.name.clone(), to.to_string()], &us));
         }
     }
     report.say(&format!(
@@ -58,6 +52,18 @@ pub fn run(options: &Options, report: &mut Report) -> Result<(), String> {
     ));
     report.table(&rows);
     Ok(())
+}
+
+/// The columns of [`paced_row`].
+pub const PACED_HEAD: [&str; 5] = ["GETs", "p50 us", "p99 us", "p99.9 us", "max us"];
+
+/// A row of latencies of a paced client, unless there are none.
+pub fn paced_row<const N: usize>(first: [String; N], us: &[f64]) -> Option<Vec<String>> {
+    let mut row = Vec::from(first);
+    row.push(us.len().to_string());
+    let percentiles = [500, 990, 999, 1000];
+    row.extend(percentiles.map(|per_mille| format!("{:.0}", percentile(us, per_mille))));
+    (!us.is_empty()).then_some(row)
 }
 
 fn fill(mut connection: Connection, filled: &AtomicU64, keys: u64) -> Result<(), String> {
@@ -71,17 +77,18 @@ fn fill(mut connection: Connection, filled: &AtomicU64, keys: u64) -> Result<(),
     Ok(())
 }
 
-/// Sends a GET each period until all keys are there: (keys so far, latency in microseconds).
-fn pace(
+/// Sends a GET each period until `progress` has reached its end: (progress, latency in
+/// microseconds).
+pub fn pace(
     mut connection: Connection,
-    filled: &AtomicU64,
-    keys: u64,
+    progress: &AtomicU64,
+    end: u64,
 ) -> Result<Vec<(u64, f64)>, String> {
     let mut samples = Vec::new();
     let mut due = Instant::now();
     loop {
-        let count = filled.load(Ordering::Relaxed);
-        if keys <= count {
+        let count = progress.load(Ordering::Relaxed);
+        if end <= count {
             return Ok(samples);
         }
         thread::sleep(due.saturating_duration_since(Instant::now()));
