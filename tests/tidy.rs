@@ -89,6 +89,7 @@ const PACKAGES: &[Package] = &[
             floor("parser", &[]),
             floor("table", &[]),
             floor("engine", &["parser"]),
+            floor("rdb", &[]),
             floor("hop", &["keylane"]),
         ],
     },

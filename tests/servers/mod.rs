@@ -59,11 +59,28 @@ pub fn start_peer() -> Option<Server> {
     Some(start(&program, &options, name))
 }
 
-fn find_valkey() -> Option<PathBuf> {
-    let folders = [
+/// Starts a Redis from `$PEERS/bin` or from the usual cache, if there is one.
+pub fn start_redis() -> Option<Server> {
+    let mut folders = peer_folders().into_iter().flatten();
+    let program = folders.find_map(|folder| {
+        let program = folder.join("bin/redis-server");
+        version(&program).map(|_| program)
+    })?;
+    let name = format!("{} ({})", program.display(), version(&program)?);
+    let program = fs::canonicalize(&program).expect("the peer was there just now");
+    Some(start(&program, &["--bind", "127.0.0.1", "--enable-debug-command", "yes"], name))
+}
+
+/// Where peers may be.
+fn peer_folders() -> [Option<PathBuf>; 2] {
+    [
         env::var_os("PEERS").map(PathBuf::from),
         env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/peers")),
-    ];
+    ]
+}
+
+fn find_valkey() -> Option<PathBuf> {
+    let folders = peer_folders();
     let found = |folder: &PathBuf| {
         let program = folder.join("bin/valkey-server");
         version(&program).map(|_| program)
