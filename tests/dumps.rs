@@ -229,7 +229,7 @@ fn score(random: &mut Random) -> Vec<u8> {
     match random.below(4) {
         0 => format!("{number}"),
         1 => format!("{}", number as f64 / 1000.0),
-        2 => ["inf", "-inf", "-0", "1e-300", "3"][random.below(5) as usize].into(),
+        2 => ["inf", "-inf", "0", "1e-300", "3"][random.below(5) as usize].into(),
         _ => format!("{}", random.below(10)),
     }
     .into_bytes()

@@ -29,6 +29,8 @@ const LINES: &[Line] = &[
     alike("RANDOMKEY", "chance decides"),
     exact("RENAME key key"),
     exact("RENAMENX key key"),
+    // What DUMP gives goes to and fro in tests/dumps.rs.
+    exact("RESTORE key int value {[REPLACE] [ABSTTL] [IDLETIME int] [FREQ int]}"),
     // What one call gives is each server's own; `round.rs` compares what all together give.
     alike("SCAN 0 COUNT 1000", OWN_CURSORS),
     wild(alike("SCAN int {[MATCH pattern] [COUNT count] [TYPE type-name]}", OWN_CURSORS)),
