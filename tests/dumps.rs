@@ -84,6 +84,7 @@ fn files_of_others_are_read_and_others_read_ours() {
 }
 
 /// Calls `round` with the seed that is asked for, or with one after the other for a while.
+#[expect(clippy::disallowed_methods, reason = "tests look at servers from outside")]
 fn each_seed(mut round: impl FnMut(u64)) {
     let (first, seconds) = (setting("SEED").unwrap_or(1), setting("SECONDS").unwrap_or(0));
     let (start, mut seed) = (Instant::now(), first);
@@ -175,9 +176,9 @@ fn commands(key: &str, random: &mut Random) -> Vec<Vec<Vec<u8>>> {
         _ => 1 + random.below(700),
     };
     let start = |name: &str| vec![name.as_bytes().to_vec(), key.as_bytes().to_vec()];
-    let kind = random.below(6);
+    let kind = index(random, 6);
     let long = if random.below(3) == 0 { 400 } else { 40 };
-    let mut args = start(["SET", "RPUSH", "SADD", "HSET", "ZADD", "XADD"][kind as usize]);
+    let mut args = start(["SET", "RPUSH", "SADD", "HSET", "ZADD", "XADD"][kind]);
     match kind {
         0 => args.push(text(random, 20_000)),
         1 | 2 => args.extend((0..count).map(|_| text(random, long))),
@@ -216,10 +217,10 @@ fn stream(key: &str, count: u64, random: &mut Random) -> Vec<Vec<Vec<u8>>> {
 
 fn text(random: &mut Random, bytes_max: u64) -> Vec<u8> {
     match random.below(6) {
-        0 => format!("{}", random.below(300) as i64 - 150).into_bytes(),
+        0 => format!("{}", random.below(300).cast_signed() - 150).into_bytes(),
         1 => format!("{}", random.bits().cast_signed() >> random.below(64)).into_bytes(),
-        2 => vec![b'x'; random.below(bytes_max) as usize],
-        3 => (0..random.below(bytes_max)).map(|_| b"abc"[random.below(3) as usize]).collect(),
+        2 => vec![b'x'; index(random, bytes_max)],
+        3 => (0..random.below(bytes_max)).map(|_| b"abc"[index(random, 3)]).collect(),
         _ => (0..random.below(30)).map(|_| random.bits().to_le_bytes()[0]).collect(),
     }
 }
@@ -229,10 +230,14 @@ fn score(random: &mut Random) -> Vec<u8> {
     match random.below(4) {
         0 => format!("{number}"),
         1 => format!("{}", number as f64 / 1000.0),
-        2 => ["inf", "-inf", "0", "1e-300", "3"][random.below(5) as usize].into(),
+        2 => ["inf", "-inf", "0", "1e-300", "3"][index(random, 5)].into(),
         _ => format!("{}", random.below(10)),
     }
     .into_bytes()
+}
+
+fn index(random: &mut Random, below: u64) -> usize {
+    usize::try_from(random.below(below)).expect("it is small")
 }
 
 fn say(text: &str) {
