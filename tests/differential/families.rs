@@ -166,7 +166,6 @@ const ABSENT: &[(&str, &str)] = &[
     ("object", "nothing without its subcommands"),
     ("object|help", "the texts are our own"),
     ("pfselftest", "it tests the server's own code"),
-    ("restore", "random bytes are refused, others are tested by transcripts"),
     ("wait", "it is about replicas"),
     ("waitaof", "it is about replicas"),
     ("xgroup", "nothing without its subcommands"),
