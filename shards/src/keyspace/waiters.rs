@@ -39,10 +39,20 @@ pub struct Waiter {
     pub tries: bool,
 }
 
+/// Those who wait for one key.
+#[derive(Debug, Default)]
+struct Queue {
+    line: VecDeque<Waiter>,
+    /// How many of them wait for its end, too.
+    await_absence: usize,
+    /// It is among those to look at.
+    is_ready: bool,
+}
+
 /// All who wait for keys of this shard.
 #[derive(Debug, Default)]
 pub struct Waiters {
-    queues: HashMap<Place, VecDeque<Waiter>>,
+    queues: HashMap<Place, Queue>,
     /// Where each stands.
     places: HashMap<WaitId, Vec<Place>>,
     /// Keys that changed, or whose first waiter has had its turn.
@@ -67,12 +77,15 @@ impl Waiters {
 
     /// Says that all keys may have changed.
     pub fn touch_all(&mut self) {
-        self.ready.clear();
-        self.ready.extend(self.queues.keys());
+        let places: Vec<Place> = self.queues.keys().copied().collect();
+        self.put_back(places);
     }
 
     fn note_ready(&mut self, place: Place) {
-        if self.queues.contains_key(&place) && !self.ready.contains(&place) {
+        if let Some(queue) = self.queues.get_mut(&place)
+            && !queue.is_ready
+        {
+            queue.is_ready = true;
             self.ready.push(place);
         }
     }
@@ -81,13 +94,14 @@ impl Waiters {
     /// place: its turn was in vain.
     pub fn add(&mut self, id: WaitId, place: Place, awaited: Awaited) {
         let queue = self.queues.entry(place).or_default();
-        match queue.iter_mut().find(|waiter| waiter.id == id) {
+        match queue.line.iter_mut().find(|waiter| waiter.id == id) {
             Some(waiter) => {
                 waiter.tries = false;
                 self.note_ready(place);
             }
             None => {
-                queue.push_back(Waiter { id, awaited, tries: false });
+                queue.await_absence += usize::from(awaited.ends_without_key());
+                queue.line.push_back(Waiter { id, awaited, tries: false });
                 self.places.entry(id).or_default().push(place);
             }
         }
@@ -97,11 +111,12 @@ impl Waiters {
     pub fn forget(&mut self, id: WaitId) {
         for place in self.places.remove(&id).unwrap_or_default() {
             let queue = self.queues.get_mut(&place).expect("who waits stands in a queue");
-            let at = queue.iter().position(|waiter| waiter.id == id);
-            let waiter = queue.remove(at.expect("who waits stands in its queue"));
-            if queue.is_empty() {
+            let at = queue.line.iter().position(|waiter| waiter.id == id);
+            let waiter = at.and_then(|at| queue.line.remove(at)).expect("it stands there");
+            queue.await_absence -= usize::from(waiter.awaited.ends_without_key());
+            if queue.line.is_empty() {
                 self.queues.remove(&place);
-            } else if waiter.is_some_and(|waiter| waiter.tries) {
+            } else if waiter.tries {
                 self.note_ready(place);
             }
         }
@@ -111,7 +126,7 @@ impl Waiters {
     pub fn give_turn(&mut self, id: WaitId) {
         for place in self.places.get(&id).into_iter().flatten() {
             let queue = self.queues.get_mut(place).expect("who waits stands in a queue");
-            let mut waiters = queue.iter_mut();
+            let mut waiters = queue.line.iter_mut();
             waiters.find(|waiter| waiter.id == id).expect("it stands there").tries = true;
         }
     }
@@ -124,6 +139,11 @@ impl Waiters {
 
     /// Keys to look at, in the order in which they changed.
     pub fn take_ready(&mut self) -> Vec<Place> {
+        for place in &self.ready {
+            if let Some(queue) = self.queues.get_mut(place) {
+                queue.is_ready = false;
+            }
+        }
         core::mem::take(&mut self.ready)
     }
 
@@ -134,7 +154,7 @@ impl Waiters {
 
     /// Who stands at number `at` of those who wait for a key.
     pub fn at(&self, place: Place, at: usize) -> Option<&Waiter> {
-        self.queues.get(&place)?.get(at)
+        self.queues.get(&place)?.line.get(at)
     }
 
     /// The keys that somebody waits for.
@@ -144,15 +164,14 @@ impl Waiters {
 
     /// What somebody awaits of a key, and those who wait for it before that one.
     pub fn up_to(&self, place: Place, id: WaitId) -> (&Awaited, impl Iterator<Item = &Waiter>) {
-        let queue = &self.queues[&place];
+        let queue = &self.queues[&place].line;
         let at = queue.iter().position(|waiter| waiter.id == id).expect("it stands there");
         (&queue[at].awaited, queue.iter().take(at))
     }
 
     /// Whether anybody waits for a key to be gone, too.
     pub fn awaits_absence(&self, place: Place) -> bool {
-        let queue = self.queues.get(&place).into_iter().flatten();
-        queue.into_iter().any(|waiter| waiter.awaited.ends_without_key())
+        self.queues.get(&place).is_some_and(|queue| queue.await_absence != 0)
     }
 
     /// Keys of a database that somebody waits for.
@@ -167,8 +186,8 @@ impl Waiters {
 
     /// How many keys are waited for, and how many of them to be gone, too.
     pub fn keys(&self) -> (usize, usize) {
-        let places = self.queues.keys();
-        (self.queues.len(), places.filter(|place| self.awaits_absence(**place)).count())
+        let await_absence = self.queues.values().filter(|queue| queue.await_absence != 0);
+        (self.queues.len(), await_absence.count())
     }
 }
 
