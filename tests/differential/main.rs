@@ -38,7 +38,7 @@ use sides::{Protocol, Side};
 use words::Manners;
 
 /// How long it goes on unless told otherwise.
-const SECONDS: u64 = 20;
+const SECONDS: u64 = 60;
 /// The seed unless another is given: a change is judged by what it changes, not by luck.
 const SEED: u64 = 2026;
 /// After so many different failures it ends.
