@@ -96,7 +96,7 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
         let now = served.core.node.now;
         if BACKGROUND_INTERVAL_MICROS <= now.micros_since(last_background) {
             last_background = now;
-            served.background(&mut ring);
+            served.background(&mut ring, &mut done)?;
         }
     }
 }
@@ -187,8 +187,8 @@ impl Served {
         Ok(())
     }
 
-    /// Background work: a slice when there are requests too, more when there are not.
-    fn background(&mut self, ring: &mut DataRing) {
+    /// Background work: a slice when there are requests too, more for as long as there are none.
+    fn background(&mut self, ring: &mut DataRing, done: &mut Vec<Completion>) -> io::Result<()> {
         let start = Monotonic::now();
         let due = TICK_MILLIS <= start.millis_since(self.last_tick);
         if due {
@@ -200,8 +200,13 @@ impl Served {
         }
         while self.core.background()
             && due
+            && done.is_empty()
+            && self.core.mailbox.is_empty()
             && Monotonic::now().micros_since(start) < BACKGROUND_MICROS
-        {}
+        {
+            ring.turn(None, done)?;
+        }
+        Ok(())
     }
 
     fn complete(&mut self, ring: &mut DataRing, completion: Completion) {

@@ -1,6 +1,7 @@
 //! The ring with real sockets.
 
 use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 
 use super::*;
@@ -49,4 +50,23 @@ fn a_socket_without_buffers_is_read_once_however_often_it_is_paused() {
     // Whatever else the kernel had of it has come when this has.
     wake.ring();
     while !turn(&mut ring).iter().any(|done| matches!(done, Completion::Woken)) {}
+}
+
+#[test]
+fn what_came_in_is_seen_without_asking_the_kernel() {
+    let wake = Wake::new().expect("an eventfd can be had");
+    let mut ring = DataRing::new(&wake).expect("a ring can be made");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it listens");
+    let mut far = TcpStream::connect(address).expect("it listens");
+    let (near, _) = listener.accept().expect("somebody connects");
+    ring.add(near.into());
+    // Once before and once after something was received.
+    for _ in 0..2 {
+        ring.turn(None, &mut Vec::new()).expect("the ring works");
+        assert!(!ring.has_work());
+        far.write_all(b"PING\r\n").expect("it fits");
+        assert!(ring.has_work());
+        assert!(matches!(turn(&mut ring)[..], [Completion::Received(_, _, 6)]));
+    }
 }
