@@ -65,11 +65,18 @@ fuzz_target!(|data: &[u8]| {
     let mut skipped = Reader::new(input);
     value::skip(&mut skipped, kind).expect("what can be read can be skipped");
     assert_eq!(skipped.offset(), read);
-    let kind = Kind::of(bytes[0], Dialect::Valkey).expect("it was written");
-    let (again, read) = read_value(Reader::new(&bytes[1..]), kind, &rules).expect("it is good");
-    assert_eq!(read, bytes.len() as u64 - 1);
-    assert_eq!(again.len(), bytes.len());
+    // A large encoding may become a small one, once.
+    let settled = read_again(&bytes, &rules);
+    assert_eq!(settled.len(), read_again(&settled, &rules).len());
 });
+
+/// What a value that was written comes to when it is read and written again.
+fn read_again(bytes: &[u8], rules: &Rules) -> Vec<u8> {
+    let kind = Kind::of(bytes[0], Dialect::Valkey).expect("it was written");
+    let (again, read) = read_value(Reader::new(&bytes[1..]), kind, rules).expect("it is good");
+    assert_eq!(read, bytes.len() as u64 - 1);
+    again
+}
 
 /// What the value comes to when it is written again, and how long it was.
 fn read_value<S: Source>(
