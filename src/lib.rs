@@ -7,6 +7,7 @@ pub mod tracking;
 pub mod reactor;
 pub mod log;
 pub mod process;
+pub mod persistence;
 pub mod coordination;
 pub mod commands;
 pub mod serve;

@@ -45,17 +45,11 @@ fn run(args: &[Vec<u8>]) -> Result<(), Failure> {
     let Listeners { tcp, unix } = Listeners::open(&config, process.unix_socket.as_deref())?;
     let pid_file = start::write_pid_file(&config);
     // It lives as long as the process does.
-    let process: &'static _ = Box::leak(Box::new(Process { pid_file, ..process }));
-    let (on_tcp, on_unix) = (!tcp.is_empty(), unix.is_some());
+    let kinds = [(!tcp.is_empty(), "tcp"), (unix.is_some(), "unix")];
+    let listens = kinds.into_iter().filter_map(|(listens, kind)| listens.then_some(kind)).collect();
+    let process: &'static _ = Box::leak(Box::new(Process { pid_file, listens, ..process }));
     let listeners = tcp.into_iter().chain(unix).collect();
     let all = Threads { config, process, shards, cpus, listeners };
     threads::start(all).inspect_err(|_| process.remove_files())?;
-    log::notice("Server initialized");
-    for (listens, kind) in [(on_tcp, "tcp"), (on_unix, "unix")] {
-        if listens {
-            log::notice(&format!("Ready to accept connections {kind}"));
-        }
-    }
-    process.supervisor.tell_ready();
     wait::for_signals(signals, process)
 }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use crate::config::choices::Supervised;
 use crate::log;
-use crate::reactor::signals;
+use crate::reactor::signals::{self, Request};
 
 /// The Valkey whose commands, settings and messages are followed here.
 pub const VALKEY_VERSION: &str = "9.1.2";
@@ -44,13 +44,24 @@ pub struct Process {
     pub unix_socket: Option<PathBuf>,
     /// Who wants to know whether the server is ready.
     pub supervisor: Supervisor,
+    /// That a signal asks for the end.
+    pub ending: Request,
+    /// What kinds of sockets clients come by.
+    pub listens: Vec<&'static str>,
 }
 
 impl Process {
+    /// Says that clients are served from now on.
+    pub fn tell_ready(&self) {
+        for kind in &self.listens {
+            log::notice(&format!("Ready to accept connections {kind}"));
+        }
+        self.supervisor.tell_ready();
+    }
+
     /// Ends the process at once but tidily, because somebody asked for it: exit status 0. The
     /// caller logs who did. The kernel closes the sockets.
     pub fn stop(&self) -> ! {
-        log::notice("User requested shutdown...");
         self.supervisor.tell("STOPPING=1\n");
         self.remove_files();
         log::warning("Keylane is now ready to exit, bye bye...");

@@ -5,6 +5,8 @@ pub mod allocator;
 pub mod buffers;
 pub mod clock;
 pub mod cpus;
+pub mod fork;
+pub mod gate;
 pub mod heap;
 pub mod limits;
 pub mod queue;

@@ -11,8 +11,9 @@ use shards::base::random::Random;
 
 use crate::config::table::Config;
 use crate::coordination::client::Client;
-use crate::coordination::control::{Control, Stop};
+use crate::coordination::control::Control;
 use crate::coordination::core::{Core, SocketRequest};
+use crate::coordination::ending::LastSave;
 use crate::coordination::letter::{Connection, Letter};
 use crate::coordination::mailbox::Mailbox;
 use crate::coordination::node::Node;
@@ -131,6 +132,7 @@ impl Served {
         self.pipeline.run(&mut self.core, &mut ring.buffers);
         self.send_replies(ring);
         self.serve_sockets(ring);
+        self.core.mailbox.publish_changes(self.core.shard.effects.dirty);
         self.urgent |= self.core.mailbox.flush();
     }
 
@@ -370,14 +372,14 @@ pub fn start_control(
         .ring_depth(128)
         .spawn(move || async move {
             match run_control(control).await {
-                Ok(Stop::Command | Stop::Signal(_)) => process.stop(),
+                Ok(()) => process.stop(),
                 Err(error) => process.fail(&format!("Control can't go on: {error}.")),
             }
         })
         .map_err(|error| io::Error::other(error.to_string()))
 }
 
-async fn run_control(mut control: Control) -> io::Result<Stop> {
+async fn run_control(mut control: Control) -> io::Result<()> {
     let mut last_tick = Monotonic::now();
     loop {
         let now = Monotonic::now();
@@ -386,13 +388,18 @@ async fn run_control(mut control: Control) -> io::Result<Stop> {
             last_tick = now;
             control.tick();
         }
-        let busy = control.read_mail();
-        let left = control.mailbox.flush();
-        if let Some(stop) = control.stop {
-            return Ok(stop);
+        let mut busy = control.read_mail();
+        busy |= control.load_on();
+        control.see_to_snapshots();
+        if control.process.ending.take_request() {
+            control.begin_end(LastSave::AsConfigured, false, None);
         }
+        if control.go_on_ending() {
+            return Ok(());
+        }
+        let left = control.mailbox.flush();
         if !busy && !left && control.mailbox.sleep() {
-            control.mailbox.bell().wait(TICK)?;
+            control.mailbox.bell().wait(control.saving.news(), TICK)?;
             control.mailbox.awake();
         }
     }

@@ -96,7 +96,8 @@ pub fn prepare(loaded: Loaded, config_file: Option<PathBuf>) -> Result<Prepared,
     checks::open_files(&mut config, shards)?;
     let supervisor = Supervisor::find(config.supervised);
     let unix_socket = absolute(&config.unixsocket);
-    let process = Process { executable, config_file, pid_file: None, unix_socket, supervisor };
+    let process =
+        Process { executable, config_file, unix_socket, supervisor, ..Process::default() };
     Ok(Prepared { config, process, shards, cpus })
 }
 

@@ -8,6 +8,7 @@ mod info;
 pub mod latency;
 mod lolwut;
 pub mod memory;
+mod save;
 mod shutdown;
 pub mod slowlog;
 mod time;
@@ -15,4 +16,12 @@ mod time;
 use crate::commands::table::Own;
 
 /// Every server command of the server without subcommands.
-pub const COMMANDS: &[Own] = &[info::INFO, lolwut::LOLWUT, shutdown::SHUTDOWN, time::TIME];
+pub const COMMANDS: &[Own] = &[
+    save::BGSAVE,
+    info::INFO,
+    save::LASTSAVE,
+    lolwut::LOLWUT,
+    save::SAVE,
+    shutdown::SHUTDOWN,
+    time::TIME,
+];

@@ -323,6 +323,38 @@ impl Kind for FilePath {
     }
 }
 
+/// The name of a file, without its folder.
+#[derive(Debug)]
+pub struct FileName;
+
+impl Kind for FileName {
+    type Value = PathBuf;
+
+    fn read(&self, words: &[&[u8]], old: &PathBuf, mention: Mention) -> Result<PathBuf, Reason> {
+        let is_name = |word: &&[u8]| !word.is_empty() && !word.contains(&b'/');
+        if !words.iter().all(is_name) {
+            return Err("dbfilename can't be a path, just a filename".into());
+        }
+        FilePath.read(words, old, mention)
+    }
+
+    fn print(&self, value: &PathBuf) -> Vec<u8> {
+        FilePath.print(value)
+    }
+
+    fn lines(&self, value: &PathBuf, default: &PathBuf) -> Vec<FileLine> {
+        FilePath.lines(value, default)
+    }
+
+    fn limits(&self) -> String {
+        "the name of a file".into()
+    }
+
+    fn examples(&self) -> Examples {
+        Examples::of(&["dump.rdb", "a b"], &["", "a/b", "/", "a\0b"])
+    }
+}
+
 /// A folder: a path that must not be empty.
 #[derive(Debug)]
 pub struct Folder;

@@ -222,11 +222,6 @@ impl Kind for SavePoints {
         "pairs of seconds and changes; `\"\"` for never".into()
     }
 
-    fn warning(&self, value: &Vec<SavePoint>) -> Option<&'static str> {
-        let reason = "snapshots are not written yet: nothing is saved";
-        if value.is_empty() { None } else { Some(reason) }
-    }
-
     fn examples(&self) -> Examples {
         let many = "1 1 ".repeat(SAVE_POINTS_MAX + 1);
         let good = ["\"\"", "900 1", "3600 1 300 100", "1 0", "1 2147483647"];

@@ -3,8 +3,8 @@
 
 use super::choices::{Allowed, LogFormat, LogLevel, MaxmemoryPolicy, PipelineOrder, Supervised};
 use super::kinds::{
-    Choice, Clamped, Examples, FileLine, FilePath, Folder, Integer, Kind, Memory, Mention, Octal,
-    Password, Reason, YesNo,
+    Choice, Clamped, Examples, FileLine, FileName, FilePath, Folder, Integer, Kind, Memory,
+    Mention, Octal, Password, Reason, YesNo,
 };
 use super::lists::{Addresses, CpuList, Percentiles, Rename, Renames, SavePoint, SavePoints};
 use super::notify::{Events, NotifyFlags};
@@ -178,6 +178,9 @@ settings! {
     /// Databases that SELECT can choose from.
     "databases" databases: u32 = 16, Integer(1..=INT), AtStart;
 
+    /// The file of the snapshot, in `dir`.
+    "dbfilename" dbfilename: PathBuf = PathBuf::from("dump.rdb"), FileName, Protected;
+
     /// The working folder: relative paths begin here.
     "dir" dir: PathBuf = PathBuf::from("."), Folder, Protected;
 
@@ -282,14 +285,23 @@ settings! {
     /// Bytes that one argument, and one string, may have.
     "proto-max-bulk-len" proto_max_bulk_len: u64 = 512 << 20, Memory(1 << 20..=LONG), AtRuntime;
 
+    /// Microseconds to wait after each key that is saved, for tests; below zero, one microsecond
+    /// after each so many keys.
+    "rdb-key-save-delay" rdb_key_save_delay: i32 = 0, Integer(i32::MIN..=i32::MAX), AtRuntime;
+
+    /// Whether a snapshot ends in its checksum.
+    "rdbchecksum" rdbchecksum: bool = true, YesNo, AtStart;
+
+    /// Whether long strings are compressed in snapshots.
+    "rdbcompression" rdbcompression: bool = true, YesNo, AtRuntime;
+
     /// Gives a command another name, or takes it away.
     "rename-command" rename_command: Vec<Rename> = Vec::new(), Renames, AtStart;
 
     /// The password of the default user; empty for none.
     "requirepass" requirepass: Vec<u8> = Vec::new(), Password, AtRuntime;
 
-    /// When to write a snapshot: after so many seconds, if so many changes were made. Kept and
-    /// shown, but nothing is saved yet.
+    /// When to write a snapshot: after so many seconds, if so many changes were made.
     "save" save: Vec<SavePoint> = default_save(), SavePoints, AtRuntime;
 
     /// Members up to which a set of integers is kept as a sorted array.
@@ -306,6 +318,9 @@ settings! {
 
     /// Shards, each with its own thread; 0 for as many as processors the process may use.
     "shards" shards: u16 = 0, Integer(0..=SHARDS_MAX), AtStart;
+
+    /// Whether writes are refused while snapshots that `save` asks for cannot be written.
+    "stop-writes-on-bgsave-error" stop_writes_on_bgsave_error: bool = true, YesNo, AtRuntime;
 
     /// Bytes of a stream's node; 0 is no limit.
     "stream-node-max-bytes" stream_node_max_bytes: u64 = 4096, Memory(0..=LONG), AtRuntime;

@@ -73,10 +73,6 @@ impl Foreign {
         Self { change: Change::AtStart, ..self }
     }
 
-    const fn protected(self) -> Self {
-        Self { change: Change::Protected, ..self }
-    }
-
     const fn exact(self) -> Self {
         Self { shown: Shown::Exact, ..self }
     }
@@ -121,12 +117,6 @@ fn no_one(words: &[&[u8]]) -> bool {
     matches!(words, [no, one] if no.eq_ignore_ascii_case(b"no") && one.eq_ignore_ascii_case(b"one"))
 }
 
-/// `shutdown-on-sigterm nosave now` and the like: there is nothing to save.
-fn without_saving(words: &[&[u8]]) -> bool {
-    let known: [&[u8]; 4] = [b"default", b"nosave", b"now", b"force"];
-    words.iter().all(|word| known.contains(&word.to_ascii_lowercase().as_slice()))
-}
-
 /// The line that Valkey's CONFIG REWRITE leaves in every file: the default user, free of limits.
 fn default_user(words: &[&[u8]]) -> bool {
     let free: [&[u8]; 9] = [
@@ -144,26 +134,30 @@ fn default_user(words: &[&[u8]]) -> bool {
         if rules.contains(&b"nopass".as_slice()) && rules.iter().all(|rule| free.contains(rule)))
 }
 
+const ANYWHERE: &str = "snapshots are written on any processor the server may use";
 const AOF: &str = "there is no append-only file yet";
 const CLIENT_MEMORY: &str = "clients are not evicted; client-output-buffer-limit and \
     client-query-buffer-limit bound each of them";
 const CLUSTER: &str = "there is no cluster mode yet";
 const IMPORT: &str = "keys expire in import mode too";
 const LATENCY: &str = "latency events are not recorded yet; INFO latencystats has percentiles";
+const LOADING: &str = "clients are served between short steps of loading";
 const LOCALE: &str = "texts are compared byte by byte";
 const LOOKS: &str = "it would change nothing that is shown here";
 const MEMORY: &str = "tables grow and memory returns in small steps by themselves";
 const MODULES: &str = "there are no modules";
 const OLD: &str = "Valkey 9 ignores it too";
 const PROCESS: &str = "the process is left as it was started";
+const RDB_VERSIONS: &str = "files of unknown versions are refused";
 const RDMA: &str = "there is no RDMA";
 const REPLICATION: &str = "there is no replication yet";
 const SCRIPTS: &str = "there are no scripts yet";
 const SENTINEL: &str = "there is no sentinel mode";
-const SNAPSHOTS: &str = "snapshots are not written yet";
+const SIGNALS: &str = "SIGTERM and SIGINT end the server as SHUTDOWN without options does";
 const SOCKETS: &str = "sockets get neither marks nor another group";
 const SUPERVISOR: &str = "the server stays in the foreground, so that a supervisor (systemd, a \
     container) can hold it; say `daemonize no`";
+const SYNCED: &str = "snapshots are always written to the disk bit by bit";
 const SYSLOG: &str = "the log goes to standard output or `logfile`";
 const THREADS: &str = "each shard has one thread of its own; see shards and shard-cpus";
 const TLS: &str = "there is no TLS yet";
@@ -185,20 +179,15 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("auto-aof-rewrite-percentage", "100", AOF),
     ignored("no-appendfsync-on-rewrite", "no", AOF),
     ignored("aof-disable-auto-gc", "no", AOF).exact(),
-    ignored("bgsave-cpulist", "", SNAPSHOTS).at_start(),
-    ignored("bgsave_cpulist", "", SNAPSHOTS).at_start(),
-    ignored("dbfilename", "dump.rdb", SNAPSHOTS).protected(),
-    ignored("rdb-del-sync-files", "no", SNAPSHOTS),
-    ignored("rdb-save-incremental-fsync", "yes", SNAPSHOTS),
-    ignored("rdb-version-check", "strict", SNAPSHOTS),
-    ignored("rdbchecksum", "yes", SNAPSHOTS).at_start(),
-    ignored("rdbcompression", "yes", SNAPSHOTS),
-    ignored("stop-writes-on-bgsave-error", "yes", SNAPSHOTS),
-    ignored("shutdown-on-sigint", "default", SNAPSHOTS).harmless(without_saving),
-    ignored("shutdown-on-sigterm", "default", SNAPSHOTS).harmless(without_saving),
-    ignored("rdb-key-save-delay", "0", SNAPSHOTS).exact(),
-    ignored("key-load-delay", "0", SNAPSHOTS).exact(),
-    ignored("loading-process-events-interval-bytes", "2097152", SNAPSHOTS).exact(),
+    ignored("bgsave-cpulist", "", ANYWHERE).at_start(),
+    ignored("bgsave_cpulist", "", ANYWHERE).at_start(),
+    ignored("rdb-del-sync-files", "no", REPLICATION),
+    ignored("rdb-save-incremental-fsync", "yes", SYNCED),
+    ignored("rdb-version-check", "strict", RDB_VERSIONS),
+    ignored("shutdown-on-sigint", "default", SIGNALS),
+    ignored("shutdown-on-sigterm", "default", SIGNALS),
+    ignored("key-load-delay", "0", LOADING).exact(),
+    ignored("loading-process-events-interval-bytes", "2097152", LOADING).exact(),
     refused("replicaof", "", REPLICATION).at_start().harmless(no_one),
     refused("slaveof", "", REPLICATION).at_start().harmless(no_one),
     refused("min-replicas-to-write", "0", REPLICATION),

@@ -38,6 +38,8 @@ impl Core {
             Query::Unblock(client, ending) => {
                 return Answer::Count(u64::from(self.unblock(client, ending)));
             }
+            Query::EndLoading => self.node.loading = false,
+            Query::RefuseWrites(refuses) => self.node.refuses_writes = refuses,
             Query::Unpause => self.end_pause(),
             Query::ActiveExpire(on) => self.shard.keyspace.settings.active_expire = on,
             Query::Stall(micros) => {

@@ -96,6 +96,8 @@ pub struct Batch {
     pub ticket: Option<Ticket>,
     /// The request that is next has found nothing so far and waits, or has its turn.
     pub waiting: Option<Box<Waiting>>,
+    /// Its last request has removed all keys.
+    pub flushed: bool,
 }
 
 impl Batch {
@@ -111,6 +113,7 @@ impl Batch {
         self.round.clear();
         self.ticket = None;
         self.waiting = None;
+        self.flushed = false;
         self.prefetched = 0;
         self.input.capacity() <= bytes_max && self.replies.capacity() <= bytes_max
     }

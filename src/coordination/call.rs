@@ -174,6 +174,11 @@ impl Call {
         self.subcommands.iter().find(own)
     }
 
+    /// Whether it removes all keys of all databases.
+    pub fn empties_all(&self) -> bool {
+        self.spec.name == "flushall"
+    }
+
     /// Its name without that of its container.
     pub fn short_name(&self) -> &'static str {
         self.spec.name.rsplit('|').next().expect("a split gives at least one part")

@@ -11,12 +11,16 @@ use crate::config::table::Config;
 use crate::coordination::batch::{Batch, Parsed, with_args};
 use crate::coordination::call::{Call, Run};
 use crate::coordination::command_log::{CommandLogs, Ended, request_bytes, shown};
-use crate::coordination::control_ctx::{ControlCtx, Outcome, Then};
+use crate::coordination::control_ctx::{Awaited, ControlCtx, Outcome, Then};
 use crate::coordination::counters::Counters;
+use crate::coordination::ending::Ending;
 use crate::coordination::letter::Letter;
+use crate::coordination::loading::Loading;
 use crate::coordination::mailbox::Mailbox;
 use crate::coordination::node::Node;
 use crate::coordination::query::{Answer, Query, SlowEntry};
+use crate::coordination::saving::{Kept, Saving, Wish};
+use crate::coordination::transaction::Kind;
 use crate::log;
 use crate::process::Process;
 use crate::reactor::allocator::used_memory;
@@ -52,20 +56,21 @@ pub struct Control {
     pub replid: String,
     /// When the process started, in seconds since the epoch.
     pub started_at: u64,
-    /// Why the process is to stop, once somebody asked for it.
-    pub stop: Option<Stop>,
+    /// Snapshots that are written.
+    pub saving: Saving,
+    /// The snapshot that is being read, while one is.
+    pub loading: Option<Loading>,
+    /// Keys of the last snapshot that was read, and of those the ones whose time had passed.
+    pub load_keys: u64,
+    /// See `load_keys`.
+    pub load_expired: u64,
+    /// The end of the process, once somebody asked for it.
+    pub ending: Option<Ending>,
+    /// The order that ends loading, while shards are still to hear of it.
+    pub(super) end_loading: Option<u64>,
     last_decay: Monotonic,
     questions: HashMap<u64, Question>,
     next_question: u64,
-}
-
-/// A wish to stop the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// SHUTDOWN.
-    Command,
-    /// A signal, by its number.
-    Signal(i32),
 }
 
 /// Requests are held back.
@@ -112,7 +117,12 @@ impl Control {
             run_id: system::random_name(),
             replid: system::random_name(),
             started_at: clock::wall().seconds(),
-            stop: None,
+            saving: Saving::default(),
+            loading: None,
+            load_keys: 0,
+            load_expired: 0,
+            ending: None,
+            end_loading: None,
             last_decay: Monotonic::now(),
             questions: HashMap::new(),
             next_question: 0,
@@ -131,7 +141,8 @@ impl Control {
             while let Some(letter) = self.mailbox.receive(peer) {
                 any = true;
                 match letter {
-                    Letter::Batch(batch) => self.run(batch),
+                    Letter::Batch(batch) => self.take(batch),
+                    Letter::Loaded(report) => self.chunk_loaded(*report),
                     Letter::Answer(number, answer) => self.answered(peer, number, answer),
                     Letter::Logged(entry) => self.logs.add(*entry, &self.node.config),
                     Letter::Release(_)
@@ -139,6 +150,7 @@ impl Control {
                     | Letter::Connection(_)
                     | Letter::Wait(_)
                     | Letter::PubSub(_)
+                    | Letter::Disk(_)
                     | Letter::Query(..) => unreachable!("such letters go to shards"),
                 }
             }
@@ -154,6 +166,7 @@ impl Control {
             self.last_decay = now;
             heap::decay();
         }
+        self.save_if_due();
         self.pause = self.pause.filter(|pause| 0 < pause.left(now));
     }
 
@@ -169,6 +182,11 @@ impl Control {
     /// Gives every shard an order whose outcome nobody waits for.
     pub fn order(&mut self, query: &Query) {
         self.ask(query, None, None, 0);
+    }
+
+    /// The number of the last question or order.
+    pub(super) fn last_question(&self) -> u64 {
+        self.next_question - 1
     }
 
     fn ask(&mut self, query: &Query, batch: Option<Box<Batch>>, then: Option<Then>, started: u64) {
@@ -189,9 +207,34 @@ impl Control {
         }
         let question = self.questions.remove(&number).expect("it was just there");
         let answers = question.answers.into_iter().flatten().collect();
+        if self.end_loading.take_if(|order| *order == number).is_some() {
+            self.process.tell_ready();
+        }
         if let (Some(batch), Some(then)) = (question.batch, question.then) {
             let go_on = |ctx: &mut ControlCtx<'_>| then(ctx, answers).map(|()| Outcome::Done);
             self.step(batch, question.started, go_on);
+        }
+    }
+
+    /// Takes a batch: with a request, or after one, or without any.
+    fn take(&mut self, mut batch: Box<Batch>) {
+        if batch.flushed {
+            return self.after_flush(batch);
+        }
+        match batch.transaction.take_if(|transaction| transaction.kind == Kind::Barrier) {
+            Some(transaction) => self.barrier_stands(*transaction),
+            None => self.run(batch),
+        }
+    }
+
+    /// Keeps a request until something has happened.
+    fn keep(&mut self, kept: Kept, awaited: Awaited) {
+        match awaited {
+            Awaited::Background => self.wish(Wish::Background(Some(kept))),
+            Awaited::Save => self.wish(Wish::Foreground(kept)),
+            Awaited::Cancelled => self.cancel_save(kept),
+            Awaited::Reload(reload) => self.wish(Wish::Reload(kept, reload)),
+            Awaited::End(save, forced) => self.begin_end(save, forced, Some(kept)),
         }
     }
 
@@ -205,7 +248,7 @@ impl Control {
     }
 
     /// Does one step of a batch's request, and sends the batch home if that was the last.
-    fn step(
+    pub(super) fn step(
         &mut self,
         mut batch: Box<Batch>,
         started: u64,
@@ -220,6 +263,7 @@ impl Control {
                 args,
                 client: batch.client,
                 local: batch.passport.local,
+                in_exec: batch.exec.is_some(),
                 replies: Replies { out: &mut replies, protocol: batch.passport.protocol },
                 control: self,
             })
@@ -228,6 +272,10 @@ impl Control {
             Ok(Outcome::Ask(query, then)) => {
                 batch.replies = replies;
                 return self.ask(&query, Some(batch), Some(then), started);
+            }
+            Ok(Outcome::Wait(awaited)) => {
+                batch.replies = replies;
+                return self.keep(Kept { batch, started }, awaited);
             }
             Ok(Outcome::Done) => false,
             Err(error) => {

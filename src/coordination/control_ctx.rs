@@ -4,7 +4,9 @@ use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
 use crate::coordination::control::Control;
+use crate::coordination::ending::LastSave;
 use crate::coordination::query::{Answer, Query};
+use crate::coordination::saving::Reload;
 
 /// A control command's world.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub struct ControlCtx<'a> {
     pub client: u64,
     /// Whether it is connected from this machine: by a unix socket or the loopback interface.
     pub local: bool,
+    /// Whether it is one of the commands of an EXEC.
+    pub in_exec: bool,
     /// Where replies are written.
     pub replies: Replies<'a>,
     /// Node-wide state, and the way to the shards.
@@ -29,6 +33,23 @@ pub enum Outcome {
     /// Every shard is asked; with their answers, in the order of their numbers, the command goes
     /// on with this function.
     Ask(Query, Then),
+    /// It is answered when this has happened.
+    Wait(Awaited),
+}
+
+/// What a command may wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// The beginning of a snapshot by a child.
+    Background,
+    /// A snapshot.
+    Save,
+    /// The end of the child that writes a snapshot.
+    Cancelled,
+    /// DEBUG RELOAD.
+    Reload(Reload),
+    /// The end of the process, or that there is none; with FORCE if it is true.
+    End(LastSave, bool),
 }
 
 /// How a command goes on that has asked the shards.

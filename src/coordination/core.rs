@@ -404,9 +404,10 @@ impl Core {
                     }
                     Letter::Logged(entry) => self.sign(entry),
                     Letter::Wait(word) => self.hear_of_wait(peer, word),
+                    Letter::Disk(word) => self.hear_of_disk(word),
                     // A message follows the replies to what caused it.
                     Letter::PubSub(word) => words.push((peer, word)),
-                    Letter::Answer(..) => unreachable!("such letters go to control"),
+                    Letter::Answer(..) | Letter::Loaded(_) => unreachable!("these go to control"),
                 }
             }
         }

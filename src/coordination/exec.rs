@@ -438,7 +438,11 @@ impl Core {
     fn end_exec(&mut self, mut batch: Box<Batch>, exec: Exec) -> Option<Box<Batch>> {
         self.forget_watch_list(exec.watched);
         batch.next += 1;
-        let Some(changes) = exec.changes else { return Some(batch) };
+        let mut calls = exec.multi.requests.iter().filter_map(|parsed| parsed.call);
+        let flushed = !exec.aborted && calls.any(Call::empties_all);
+        let Some(changes) = exec.changes else {
+            return if flushed { self.tell_of_flush(batch) } else { Some(batch) };
+        };
         self.announce(changes, batch.token, Some(batch));
         None
     }

@@ -75,6 +75,8 @@ impl Core {
         const HOME: (Route, (u32, u64)) = (Route::Home, (0, 0));
         let Some(call) = call else { return HOME };
         if self.pause.is_some()
+            || self.node.loading
+            || self.node.refuses_writes
             || client.one_by_one()
             || !call.spec.arity.accepts(args.len())
             || call.spec.flags.has(Flag::Protected)
@@ -265,8 +267,14 @@ impl Core {
         if client.multi.is_some() && call.spec.flags.has(Flag::NoMulti) {
             return Err(Error::NotInTransaction(call.spec.name));
         }
+        if self.node.refuses_writes && (writes(client, call) || call.spec.name == "ping") {
+            return Err(Error::Misconf);
+        }
         if client.only_listens() && !serves_listeners(call) {
             return Err(only_listens(call));
+        }
+        if self.node.loading && !call.spec.flags.has(Flag::Loading) {
+            return Err(Error::Loading);
         }
         Ok(call)
     }
@@ -525,12 +533,21 @@ fn is_torn(spec: &Spec, args: &[&[u8]]) -> bool {
 
 /// Whether a request may change keys: CLIENT PAUSE WRITE holds those back.
 fn may_write(client: &Client, call: &Call) -> bool {
-    let writes =
-        |call: &Call| call.spec.flags.has(Flag::Write) || call.spec.flags.has(Flag::MayReplicate);
+    any_of(client, call, &[Flag::Write, Flag::MayReplicate])
+}
+
+/// Whether a request is one that changes keys, or an EXEC with one.
+fn writes(client: &Client, call: &Call) -> bool {
+    any_of(client, call, &[Flag::Write])
+}
+
+/// Whether a request has one of these flags, or is an EXEC of one that has.
+fn any_of(client: &Client, call: &Call, flags: &[Flag]) -> bool {
+    let has = |call: &Call| flags.iter().any(|&flag| call.spec.flags.has(flag));
     let queued = client.multi.iter().flat_map(|multi| &multi.requests);
-    writes(call)
+    has(call)
         || (matches!(call.run, Run::Transaction(Step::Exec))
-            && queued.filter_map(|parsed| parsed.call).any(writes))
+            && queued.filter_map(|parsed| parsed.call).any(has))
 }
 
 /// Puts the requests of a batch that have not run back in front of its client's input.

@@ -60,6 +60,14 @@ impl Core {
         None
     }
 
+    /// All keys are gone: control, which may be about to write them to the disk, must know before
+    /// anybody else hears of it. Always `None`.
+    pub(super) fn tell_of_flush(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
+        batch.flushed = true;
+        let control = self.control();
+        self.hop(control, batch)
+    }
+
     /// All requests are done: home, and there to the client.
     fn finish(&mut self, batch: Box<Batch>) {
         if batch.home == self.me() {
@@ -184,6 +192,7 @@ impl Core {
                     self.run_part(transaction, merge, parsed, args, *passport);
                 });
             }
+            Kind::Barrier => {}
             Kind::Watch => self.begin_watches(&mut transaction.visits[transaction.at].watched),
             Kind::Gather | Kind::GatherWhole => {
                 let visit = &transaction.visits[transaction.at];
@@ -285,9 +294,10 @@ impl Core {
                 let reply_bytes = replies.len() - written;
                 self.consider_logging(call, args, transaction.ticks, reply_bytes);
             });
+            let flushed = call.empties_all();
             self.release_all(&transaction, Vec::new());
             batch.next += 1;
-            return Some(batch);
+            return if flushed { self.tell_of_flush(batch) } else { Some(batch) };
         }
         if batch.home != self.me() {
             let home = batch.home;

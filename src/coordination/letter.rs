@@ -6,13 +6,17 @@ use std::os::fd::OwnedFd;
 use shards::effects::{Event, Note};
 use shards::keyspace::db::{Db, Entry};
 use shards::keyspace::waiters::WaitId;
+use shards::shard::Shard;
 
 use crate::coordination::batch::Batch;
 use crate::coordination::blocking::WaitWord;
+use crate::coordination::loading::{Doubles, LoadReport};
 use crate::coordination::locks::Ticket;
 use crate::coordination::query::{Answer, Query, SlowEntry};
 use crate::coordination::subscribing::Word;
 use crate::coordination::waits::Registration;
+use crate::persistence::loader::Chunk;
+use crate::reactor::gate::Gate;
 
 /// A letter from one thread to another.
 #[derive(Debug)]
@@ -35,6 +39,19 @@ pub enum Letter {
     Logged(Box<SlowEntry>),
     /// About requests that wait for keys.
     Wait(WaitWord),
+    /// About snapshots.
+    Disk(DiskWord),
+    /// A shard has taken in what it was sent of a snapshot.
+    Loaded(Box<LoadReport>),
+}
+
+/// What control has to say to a shard about snapshots.
+#[derive(Debug)]
+pub enum DiskWord {
+    /// Stand still at this gate.
+    Stand(Gate<Shard>),
+    /// Take these keys in.
+    Load(Box<Chunk>, Doubles),
 }
 
 /// The end of a transaction on one shard.

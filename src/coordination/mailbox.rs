@@ -31,6 +31,8 @@ struct Bell {
     wake: Wake,
     /// How many connections the thread has closed: with how many it was given, its load.
     closed: AtomicU64,
+    /// How many changes it has made to keys.
+    changes: AtomicU64,
 }
 
 /// One thread's end of the post.
@@ -54,7 +56,7 @@ pub struct Mailbox<L> {
 pub fn connect<L>(peers: usize) -> io::Result<Vec<Mailbox<L>>> {
     let bell = |_| {
         let (sleeping, closed) = (AtomicBool::new(false), AtomicU64::new(0));
-        Ok(Bell { sleeping, wake: Wake::new()?, closed })
+        Ok(Bell { sleeping, wake: Wake::new()?, closed, changes: AtomicU64::new(0) })
     };
     let bells: Bells = (0..peers).map(bell).collect::<io::Result<Vec<_>>>()?.into();
     // By sender, then by receiver.
@@ -191,6 +193,16 @@ impl<L> Mailbox<L> {
     /// How many connections a thread has closed so far.
     pub fn closed(&self, peer: Peer) -> u64 {
         self.bells[peer].closed.load(Ordering::Relaxed)
+    }
+
+    /// Tells control how many changes this thread has made to keys so far.
+    pub fn publish_changes(&self, changes: u64) {
+        self.bells[self.me].changes.store(changes, Ordering::Relaxed);
+    }
+
+    /// How many changes a thread has made to keys so far.
+    pub fn changes(&self, peer: Peer) -> u64 {
+        self.bells[peer].changes.load(Ordering::Relaxed)
     }
 
     /// Letters waiting for this thread.

@@ -22,6 +22,10 @@ pub struct Node {
     pub seed: HashSeed,
     /// How ticks relate to time.
     pub tick_rate: TickRate,
+    /// The keys of the last run are still being read.
+    pub loading: bool,
+    /// Writes are refused, because what is written cannot be saved.
+    pub refuses_writes: bool,
     /// When the process started.
     pub started: Monotonic,
     /// The time of this turn of the loop.

@@ -36,6 +36,10 @@ pub enum Query {
     },
     /// End the wait of the client of this id, so: `Count`.
     Unblock(u64, Ending),
+    /// All keys of the last run have been read: `Done`.
+    EndLoading,
+    /// Whether to refuse writes from now on, because they cannot be saved: `Done`.
+    RefuseWrites(bool),
     /// End of the pause: `Done`.
     Unpause,
     /// DEBUG SET-ACTIVE-EXPIRE: `Done`.

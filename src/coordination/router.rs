@@ -2,7 +2,7 @@
 
 use shards::base::hash::slot_of_hash;
 use shards::base::number::parse_i64;
-use shards::base::slot::SLOTS;
+use shards::base::slot::{SLOTS, Slot};
 use shards::commands::spec::{Begin, Find, KeySpec};
 
 /// Which shard owns which slot: a table, so that a slot can be moved.
@@ -55,6 +55,11 @@ impl SlotMap {
             MIXED => self.owner[slot],
             owner => owner,
         }
+    }
+
+    /// The shard that owns a slot.
+    pub fn owner_of(&self, slot: Slot) -> u16 {
+        self.owner[usize::from(slot.number())]
     }
 
     /// The slots of one shard; they are contiguous.

@@ -51,6 +51,8 @@ pub enum Kind {
     GatherWhole,
     /// Keys are watched; nothing is claimed.
     Watch,
+    /// Nothing: control claims all shards.
+    Barrier,
 }
 
 /// What a transaction wants on one shard.

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Blocks SIGTERM, SIGINT and SIGHUP for this thread and all it starts, ignores SIGPIPE, and
 /// returns a descriptor to read signals from. Call before any thread is started.
@@ -30,6 +32,22 @@ pub fn take() -> io::Result<OwnedFd> {
 pub fn stop_self() {
     // SAFETY: no pointers.
     unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+/// A wish to end the process, from the thread that takes signals to the one that ends it.
+#[derive(Clone, Debug, Default)]
+pub struct Request(Arc<AtomicBool>);
+
+impl Request {
+    /// Asks.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether somebody asked since the last call.
+    pub fn take_request(&self) -> bool {
+        self.0.load(Ordering::Acquire) && self.0.swap(false, Ordering::AcqRel)
+    }
 }
 
 /// A signal that the descriptor can give.

@@ -33,19 +33,22 @@ impl Wake {
         self.0.as_raw_fd()
     }
 
-    /// Waits until somebody has rung since the last wait, or the time is over. For a thread that
-    /// sleeps nowhere else.
-    pub fn wait(&self, timeout: Duration) -> io::Result<()> {
-        let mut poll = libc::pollfd { fd: self.fd(), events: libc::POLLIN, revents: 0 };
+    /// Waits until somebody has rung since the last wait, or `other` can be read, or the time is
+    /// over. For a thread that sleeps nowhere else.
+    pub fn wait(&self, other: Option<RawFd>, timeout: Duration) -> io::Result<()> {
+        let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // The system passes over numbers below 0.
+        let mut poll = [entry(self.fd()), entry(other.unwrap_or(-1))];
         let millis = libc::c_int::try_from(timeout.as_millis()).unwrap_or(libc::c_int::MAX);
-        // SAFETY: one valid pollfd.
-        match unsafe { libc::poll(&mut poll, 1, millis) } {
+        // SAFETY: two valid pollfds.
+        match unsafe { libc::poll(poll.as_mut_ptr(), 2, millis) } {
             0 => return Ok(()),
             ready if ready < 0 => {
                 let error = io::Error::last_os_error();
                 let interrupted = error.kind() == io::ErrorKind::Interrupted;
                 return if interrupted { Ok(()) } else { Err(error) };
             }
+            _ if poll[0].revents == 0 => return Ok(()),
             _ => {}
         }
         let mut count = 0u64;

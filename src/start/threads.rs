@@ -15,6 +15,7 @@ use crate::coordination::control::Control;
 use crate::coordination::mailbox;
 use crate::coordination::node::Node;
 use crate::coordination::router::SlotMap;
+use crate::log;
 use crate::process::Process;
 use crate::reactor::clock::{Monotonic, TickRate};
 use crate::serve::{Start, start_control, start_shard};
@@ -46,21 +47,25 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
     let renames: Vec<_> = renames.map(|rename| (text(&rename.command), text(&rename.to))).collect();
     let table = table::build(&renames).map_err(|why| Failure::of_config(&why))?;
     let mut random = Random::new(chance().map_err(|error| fail("/dev/urandom", &error))?);
-    let node = Node {
+    let mut node = Node {
         config: Arc::new(config),
         // The table lives as long as the process.
         table: Box::leak(Box::new(table)),
         slots: SlotMap::even(shards),
         seed: HashSeed(random.bits()),
         tick_rate: TickRate::measure(),
+        loading: false,
+        refuses_writes: false,
         started: Monotonic::now(),
         now: Monotonic::now(),
     };
     let mut boxes =
         mailbox::connect(usize::from(shards) + 1).map_err(|error| fail("an eventfd", &error))?;
     let control = boxes.pop().expect("there is one mailbox more than shards");
-    let control = Control::new(control, node.clone(), process);
-    start_control(control, process).map_err(|error| fail("the control thread", &error))?;
+    let mut control = Control::new(control, node.clone(), process);
+    control.begin_loading().map_err(Failure::Log)?;
+    node.loading = control.loading.is_some();
+    control.node.loading = node.loading;
     let (ready, all_ready) = mpsc::channel();
     let mut handles = Vec::new();
     for mailbox in boxes {
@@ -83,7 +88,14 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
         handles[shard] = None;
     }
     match handles.into_iter().flatten().next() {
-        None => Ok(()),
+        None => {
+            log::notice("Server initialized");
+            if control.loading.is_none() {
+                process.tell_ready();
+            }
+            let started = start_control(control, process).map(drop);
+            started.map_err(|error| fail("the control thread", &error))
+        }
         Some(failed) => Err(Failure::Log(match failed.join() {
             Ok(_) => "A shard thread ended before it served.".into(),
             Err(error) => format!("A shard thread did not start: {error}."),

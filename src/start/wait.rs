@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::thread;
 
 use crate::log;
 use crate::process::Process;
@@ -25,16 +24,13 @@ pub fn for_signals(signals: OwnedFd, process: &'static Process) -> ! {
                 log::warning("You insist... exiting now.");
                 std::process::exit(1);
             }
-            Some(signal @ (Signal::Term | Signal::Int)) if !stopping => {
-                stopping = true;
+            Some(signal @ (Signal::Term | Signal::Int)) => {
+                stopping |= signal == Signal::Int;
                 let name = if signal == Signal::Term { "SIGTERM" } else { "SIGINT" };
                 log::warning(&format!("Received {name} scheduling shutdown..."));
-                let thread = thread::Builder::new().name("stop".into());
-                if thread.spawn(|| process.stop()).is_err() {
-                    process.stop();
-                }
+                process.ending.ask();
             }
-            Some(Signal::Term | Signal::Int | Signal::Hup) | None => {}
+            Some(Signal::Hup) | None => {}
         }
     }
 }

@@ -170,6 +170,11 @@ impl<S: Source> File<S> {
         self.reader.offset()
     }
 
+    /// Where the bytes come from.
+    pub fn source(&self) -> &S {
+        self.reader.source()
+    }
+
     /// The reader, to look at what is behind the end.
     pub fn into_reader(self) -> Reader<S> {
         self.reader

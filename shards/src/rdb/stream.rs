@@ -33,6 +33,10 @@ pub(super) fn kind(version: Version) -> Kind {
     if Kind::Stream3.since() <= version { Kind::Stream3 } else { Kind::Stream2 }
 }
 
+pub(super) fn has_consumers(stream: &Stream) -> bool {
+    stream.groups().any(|(_, group)| group.consumers_len() != 0)
+}
+
 pub(super) fn write<S: Sink>(writer: &mut Writer<'_, S>, stream: &Stream) {
     let log = stream.log();
     writer.count(log.nodes().len());

@@ -54,6 +54,16 @@ pub fn kind(value: &Value<'_, Object>, version: Version) -> Option<Kind> {
     (kind.since() <= version).then_some(kind)
 }
 
+/// The lowest version whose readers get all of a value.
+pub fn lowest_version(value: &Value<'_, Object>) -> Version {
+    match value {
+        Value::Object(Object::Hash(hash)) => hash::kind(hash).since(),
+        // When a consumer was active last came with V11.
+        Value::Object(Object::Stream(stream)) if stream::has_consumers(stream) => Version::V11,
+        Value::Int(_) | Value::Bytes(_) | Value::Object(_) => Version::V10,
+    }
+}
+
 /// Writes a value as what [`kind`] says, which stands before it or before its key.
 pub fn write<S: Sink>(writer: &mut Writer<'_, S>, value: &Value<'_, Object>) {
     match value {

@@ -69,6 +69,11 @@ impl<'s, S: Sink> Writer<'s, S> {
         self.version
     }
 
+    /// From now on it writes for readers of another version.
+    pub fn set_version(&mut self, version: Version) {
+        self.version = version;
+    }
+
     /// The kind of the value that follows.
     pub fn kind(&mut self, kind: Kind) {
         self.byte(kind.code());

@@ -69,6 +69,8 @@ pub enum Error {
     NoProto,
     /// The dataset is not in memory yet.
     Loading,
+    /// Snapshots cannot be written, so what may need to be saved is refused.
+    Misconf,
     /// RESTORE found the key taken.
     BusyKey,
     /// A write on a replica.
@@ -203,6 +205,7 @@ impl Error {
             Self::WrongPass => "WRONGPASS invalid username-password pair or user is disabled.",
             Self::NoProto => "NOPROTO unsupported protocol version",
             Self::Loading => "LOADING Valkey is loading the dataset in memory",
+            Self::Misconf => MISCONF,
             Self::BusyKey => "BUSYKEY Target key name already exists.",
             Self::ReadOnly => "READONLY You can't write against a read only replica.",
             Self::NoReplicas => "NOREPLICAS Not enough good replicas to write.",
@@ -305,6 +308,10 @@ impl core::error::Error for ProtocolError {}
 const SHOWN_BYTES_MAX: usize = 128;
 
 const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+const MISCONF: &str = "MISCONF Valkey is configured to save RDB snapshots, but it's currently unable \
+to persist to disk. Commands that may modify the data set are disabled, because this instance is \
+configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error \
+option). Please check the Valkey logs for details about the RDB error.";
 const PRIMARY_DOWN: &str =
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
 const BITFIELD_TYPE: &str = "ERR Invalid bitfield type. Use something like i16 u8. \

@@ -5,6 +5,7 @@ mod error;
 mod help;
 mod log;
 mod protocol;
+mod reload;
 mod replid;
 mod set_active_expire;
 mod sleep;
@@ -37,6 +38,7 @@ pub const SUBCOMMANDS: &[Own] = &[
     help::HELP,
     log::LOG,
     protocol::PROTOCOL,
+    reload::RELOAD,
     set_active_expire::SET_ACTIVE_EXPIRE,
     sleep::SLEEP,
 ];
@@ -64,7 +66,6 @@ const ABSENT: &[(&str, &str)] = &[
     ("pause-cron", "each shard has work of its own in the background"),
     ("quicklist", "there are no lists"),
     ("quicklist-packed-threshold", "there are no lists"),
-    ("reload", "nothing is saved that could be loaded"),
     ("replicate", "there are no replicas"),
     ("replybuffer", "reply buffers have no fixed size"),
     ("sdslen", "strings are not Valkey's"),

@@ -5,8 +5,8 @@ use shards::resp::error::Error;
 
 use crate::commands::table::Own;
 use crate::coordination::call::Run;
-use crate::coordination::control::Stop;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::coordination::control_ctx::{Awaited, ControlCtx, Outcome};
+use crate::coordination::ending::LastSave;
 
 pub(super) const SHUTDOWN: Own = Own {
     spec: Spec {
@@ -29,15 +29,13 @@ pub(super) const SHUTDOWN: Own = Own {
 };
 
 const NO_FAILOVER: Error = Error::Text("ERR SHUTDOWN FAILOVER is only supported in cluster mode.");
-const NO_SAVE: Error = Error::Text(
-    "ERR SHUTDOWN SAVE is not supported: nothing can be saved yet. Use SHUTDOWN NOSAVE.",
-);
 
 /// What is asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Wish {
     save: bool,
     nosave: bool,
+    force: bool,
     failover: bool,
     abort: bool,
 }
@@ -45,17 +43,18 @@ struct Wish {
 fn shutdown(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let wish = parse(&ctx.args[1..]).ok_or(Error::Syntax)?;
     if wish.abort {
-        // The process ends at once, so there never is an end to call off.
+        // Nothing is waited for but the end of a child, so there never is an end to call off.
         return Err(Error::Text("ERR No shutdown in progress."));
     }
     if wish.failover {
         return Err(NO_FAILOVER);
     }
-    if wish.save {
-        return Err(NO_SAVE);
-    }
-    ctx.control.stop = Some(Stop::Command);
-    Ok(Outcome::Done)
+    let save = match wish {
+        Wish { save: true, .. } => LastSave::Yes,
+        Wish { nosave: true, .. } => LastSave::No,
+        _ => LastSave::AsConfigured,
+    };
+    Ok(Outcome::Wait(Awaited::End(save, wish.force)))
 }
 
 /// `None` if the words contradict each other, or are others.
@@ -66,8 +65,9 @@ fn parse(words: &[&[u8]]) -> Option<Wish> {
             b"nosave" => wish.nosave = true,
             b"save" => wish.save = true,
             b"failover" => wish.failover = true,
-            // Nothing is waited for and nothing can fail, so these change nothing.
-            b"now" | b"force" | b"safe" => {}
+            b"force" => wish.force = true,
+            // There are no replicas to wait for, nor a cluster.
+            b"now" | b"safe" => {}
             b"abort" => wish.abort = true,
             _ => return None,
         }
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn contradictions_are_syntax_errors() {
         check("", Some(Wish::default()));
-        check("NOSAVE now Force", Some(Wish { nosave: true, ..Wish::default() }));
+        check("NOSAVE now Force", Some(Wish { nosave: true, force: true, ..Wish::default() }));
         check("abort", Some(Wish { abort: true, ..Wish::default() }));
         check("failover safe", Some(Wish { failover: true, ..Wish::default() }));
         for wrong in ["save nosave", "abort now", "now abort", "abort abort", "soon"] {

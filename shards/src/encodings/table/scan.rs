@@ -152,6 +152,27 @@ impl<R: Record> Table<R> {
         })
     }
 
+    /// Visits all records in the order of a scan, those of the buckets ahead being on their way to
+    /// the cache meanwhile.
+    pub fn for_each(&self, mut visit: impl FnMut(&R)) {
+        // Three buckets are about 16 records: what a core can load at a time.
+        const AHEAD: usize = 3;
+        let mut x = 0;
+        while x < END && !self.root.is_empty() {
+            // SAFETY: the root is live and not empty.
+            let segment = unsafe { locate(self.root, x << BELOW) };
+            // SAFETY: the segment is live.
+            x += node_size(unsafe { segment.header() }.depth);
+            // SAFETY: as above.
+            (0..AHEAD).for_each(|index| unsafe { segment.prefetch_records(index) });
+            for index in 0..segment.buckets() {
+                // SAFETY: as above.
+                unsafe { segment.prefetch_records(index + AHEAD) };
+                self.chain(segment.bucket(index)).for_each(&mut visit);
+            }
+        }
+    }
+
     /// A record picked with `random` (uniform over buckets, then within).
     pub fn sample(&self, random: u64) -> Option<&R> {
         if self.root.is_empty() {

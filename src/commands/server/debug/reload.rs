@@ -1,0 +1,44 @@
+//! DEBUG RELOAD [option ...]
+
+use shards::commands::spec::Spec;
+use shards::resp::error::Error;
+
+use crate::commands::server::debug::EACH;
+use crate::commands::table::Own;
+use crate::coordination::call::Run;
+use crate::coordination::control_ctx::{Awaited, ControlCtx, Outcome};
+use crate::coordination::saving::Reload;
+
+pub(super) const RELOAD: Own = Own {
+    spec: Spec {
+        name: "debug|reload",
+        summary: "Writes all keys to the disk, removes them, and reads them again.",
+        syntax: "[option ...]",
+        ..EACH
+    },
+    run: Run::Control(reload),
+};
+
+const OPTIONS: Error =
+    Error::Text("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
+const IN_EXEC: Error = Error::Text("ERR DEBUG RELOAD is not supported inside a transaction");
+const SAVING: Error = Error::Text("ERR Background save already in progress");
+
+fn reload(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
+    let mut reload = Reload { saves: true, flushes: true, merges: false };
+    for word in &ctx.args[2..] {
+        match word.to_ascii_lowercase().as_slice() {
+            b"merge" => reload.merges = true,
+            b"noflush" => reload.flushes = false,
+            b"nosave" => reload.saves = false,
+            _ => return Err(OPTIONS),
+        }
+    }
+    if ctx.in_exec {
+        return Err(IN_EXEC);
+    }
+    if ctx.control.saving.is_saving() || ctx.control.loading.is_some() {
+        return Err(SAVING);
+    }
+    Ok(Outcome::Wait(Awaited::Reload(reload)))
+}

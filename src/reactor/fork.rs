@@ -1,0 +1,287 @@
+//! A copy of this process that does one thing and ends, and how it is watched and ended.
+
+use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
+
+/// The exit status of a copy that panicked.
+const PANICKED: i32 = 101;
+/// What the kernel's killer of processes is told: rather this one than its parent.
+const OOM_SCORE: &str = "800";
+
+/// A copy of this process at work. It is killed if this is dropped before it was seen to end.
+#[derive(Debug)]
+pub struct Child {
+    /// Its number.
+    pub pid: u32,
+    pidfd: OwnedFd,
+    has_ended: bool,
+}
+
+/// How a copy ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With this exit status.
+    Exited(i32),
+    /// By this signal.
+    Killed(i32),
+}
+
+/// Copies this process. The copy keeps the files of `keep`, standard output and error output, does
+/// `work` on any processor, and exits with what it returns; it ends with this thread.
+///
+/// The copy has this thread only: `work` must not wait for others, nor for locks they may hold.
+/// Memory may be had: jemalloc takes its locks before a fork and frees them in both.
+///
+/// # Errors
+/// The system's, if it has no room for another process.
+pub fn fork(keep: &[RawFd], work: impl FnOnce() -> i32) -> io::Result<Child> {
+    let parent = process::id();
+    // SAFETY: the child runs `child`, which keeps to what a process with one thread may do of
+    // several, and never returns here.
+    let pid = unsafe { libc::fork() };
+    match pid {
+        0 => child(parent, keep, work),
+        1.. => {
+            // SAFETY: no pointers.
+            let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+            let Ok(fd @ 0..) = RawFd::try_from(fd) else {
+                let error = io::Error::last_os_error();
+                // SAFETY: `pid` is a child that was not waited for, so the number is still its.
+                unsafe {
+                    libc::kill(pid, libc::SIGKILL);
+                    libc::waitpid(pid, std::ptr::null_mut(), 0);
+                }
+                return Err(error);
+            };
+            // SAFETY: a fresh descriptor that nobody else owns.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(fd) };
+            Ok(Child { pid: pid.unsigned_abs(), pidfd, has_ended: false })
+        }
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn child(parent: u32, keep: &[RawFd], work: impl FnOnce() -> i32) -> ! {
+    // SAFETY: no pointers but a C string.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::prctl(libc::PR_SET_NAME, c"snapshot".as_ptr());
+    }
+    if std::os::unix::process::parent_id() != parent {
+        // It ended before it could be noticed.
+        exit(PANICKED);
+    }
+    close_all_but(keep);
+    run_anywhere();
+    // Where this is not allowed, nothing is lost but a preference.
+    let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
+    let status = catch_unwind(AssertUnwindSafe(work)).unwrap_or(PANICKED);
+    exit(status)
+}
+
+/// Ends the process without the destructors of what its parent goes on using.
+fn exit(status: i32) -> ! {
+    // SAFETY: no pointers.
+    unsafe { libc::_exit(status) }
+}
+
+/// Closes sockets, rings and all else: what is open twice does not close in the parent.
+fn close_all_but(keep: &[RawFd]) {
+    let mut keep = keep.to_vec();
+    keep.sort_unstable();
+    let mut first: libc::c_uint = 3;
+    for fd in keep.iter().filter_map(|&fd| libc::c_uint::try_from(fd).ok()) {
+        if first < fd {
+            // SAFETY: no pointers; nothing of this process uses these files any more.
+            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
+        }
+        first = first.max(fd + 1);
+    }
+    // SAFETY: as above.
+    unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
+}
+
+/// Takes back that the thread which forked was bound to a processor.
+fn run_anywhere() {
+    // SAFETY: all bits set is a valid set, of which the system takes the processors there are.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        std::ptr::write_bytes(&raw mut set, 0xFF, 1);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
+    }
+}
+
+impl Child {
+    /// Asks it to end: SIGUSR1, on which it has no opinion of its own.
+    pub fn ask_to_end(&self) {
+        self.signal(libc::SIGUSR1);
+    }
+
+    /// Ends it.
+    pub fn kill(&self) {
+        self.signal(libc::SIGKILL);
+    }
+
+    fn signal(&self, signal: i32) {
+        let none = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: no signal information is given; a child that is gone already is no trouble.
+        unsafe {
+            libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), signal, none, 0);
+        }
+    }
+
+    /// How it ended, if it has.
+    pub fn try_wait(&mut self) -> Option<Ending> {
+        self.wait_with(libc::WNOHANG)
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> Option<Ending> {
+        self.wait_with(0)
+    }
+
+    fn wait_with(&mut self, options: i32) -> Option<Ending> {
+        let id =
+            libc::id_t::try_from(self.pidfd.as_raw_fd()).expect("descriptors are not negative");
+        // SAFETY: an all-zero siginfo_t is valid; the call fills it.
+        let (failed, info) = unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            (libc::waitid(libc::P_PIDFD, id, &mut info, libc::WEXITED | options), info)
+        };
+        // SAFETY: for a child's end these fields are what the kernel filled in.
+        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+        if failed != 0 || pid == 0 {
+            return None;
+        }
+        self.has_ended = true;
+        Some(match info.si_code {
+            libc::CLD_EXITED => Ending::Exited(status),
+            _ => Ending::Killed(status),
+        })
+    }
+}
+
+impl AsRawFd for Child {
+    /// Becomes readable when the child ends.
+    fn as_raw_fd(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.kill();
+            self.wait();
+        }
+    }
+}
+
+/// The ends of a pipe, to read and to write. Neither waits: what is not there yet, or does not fit
+/// any more, is an error of the kind `WouldBlock`.
+///
+/// # Errors
+/// The system's.
+pub fn pipe() -> io::Result<(File, File)> {
+    let mut fds = [0; 2];
+    // SAFETY: room for two descriptors.
+    if unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: fresh descriptors that nobody else owns.
+    Ok(unsafe { (File::from_raw_fd(fds[0]), File::from_raw_fd(fds[1])) })
+}
+
+/// Asks the system to begin writing a part of a file to the disk.
+pub fn write_behind(file: &File, from: u64, bytes: u64) {
+    let number = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let (from, bytes) = (number(from), number(bytes));
+    // SAFETY: no pointers. A system that cannot do so writes when the file is synced.
+    unsafe {
+        libc::sync_file_range(file.as_raw_fd(), from, bytes, libc::SYNC_FILE_RANGE_WRITE);
+    }
+}
+
+/// Bytes of memory that this process does not share with the one it was copied from: what was
+/// written to since, by either.
+pub fn private_bytes() -> u64 {
+    let mut text = String::new();
+    let read = File::open("/proc/self/smaps_rollup").and_then(|mut file| {
+        // What is longer is something else.
+        file.by_ref().take(16 << 10).read_to_string(&mut text)
+    });
+    let line = text.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    read.ok().and(kilobytes).unwrap_or(0) * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_works_and_tells_how_it_ended() {
+        let (mut from, mut to) = pipe().unwrap();
+        let secret = vec![7u8; 3];
+        let mut child = fork(&[to.as_raw_fd()], || {
+            let open = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+            // The three standard ones, the pipe, and the folder that is being read.
+            to.write_all(&secret).map_or(1, |()| i32::from(5 < open))
+        })
+        .unwrap();
+        assert_eq!(child.wait(), Some(Ending::Exited(0)));
+        let mut got = [0; 3];
+        from.read_exact(&mut got).unwrap();
+        assert_eq!(got.as_slice(), secret);
+        assert_eq!(from.read(&mut got).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_copy_can_be_ended() {
+        let forever = || loop {
+            std::hint::spin_loop();
+        };
+        let mut asked = fork(&[], forever).unwrap();
+        assert_eq!(asked.try_wait(), None);
+        asked.ask_to_end();
+        assert_eq!(asked.wait(), Some(Ending::Killed(libc::SIGUSR1)));
+        let mut killed = fork(&[], forever).unwrap();
+        killed.kill();
+        assert_eq!(killed.wait(), Some(Ending::Killed(libc::SIGKILL)));
+        let pid = fork(&[], forever).unwrap().pid;
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+
+    #[test]
+    fn a_copy_has_memory_although_others_were_asking_for_some() {
+        let ends = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for size in [16, 3000, 100_000] {
+                let ends = &ends;
+                scope.spawn(move || {
+                    while !ends.load(Ordering::Relaxed) {
+                        std::hint::black_box(vec![1u8; size]);
+                    }
+                });
+            }
+            for _ in 0..100 {
+                let work = || {
+                    let sizes = (0..200).map(|step| 1usize << (step % 18));
+                    let blocks: Vec<Vec<u8>> = sizes.map(|size| vec![1; size]).collect();
+                    i32::from(blocks.len() != 200)
+                };
+                assert_eq!(fork(&[], work).unwrap().wait(), Some(Ending::Exited(0)));
+            }
+            ends.store(true, Ordering::Relaxed);
+        });
+        assert!(0 < private_bytes());
+    }
+}
