@@ -9,6 +9,7 @@ pub mod kinds;
 pub mod line;
 pub mod lists;
 pub mod notify;
+pub mod on_signal;
 pub mod output_limits;
 pub mod table;
 pub mod valkey;

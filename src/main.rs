@@ -1,10 +1,14 @@
 //! The server's process: configuration, checks, listeners, threads, and then waiting for signals.
 
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::process::ExitCode;
 
 use keylane::log;
+use keylane::persistence::checking;
 use keylane::process::{self, Process};
+use keylane::reactor::clock;
 use keylane::reactor::signals;
 use keylane::start::listeners::Listeners;
 use keylane::start::threads::{self, Threads};
@@ -18,10 +22,12 @@ fn main() -> ExitCode {
         println!("{text}");
         return ExitCode::SUCCESS;
     }
-    let ended = if args == [b"--check-system"] {
-        checks::system(1).map(|()| println!("Keylane can run on this machine."))
-    } else {
-        run(&args)
+    let ended = match args.as_slice() {
+        [word] if word == b"--check-system" => {
+            checks::system(1).map(|()| println!("Keylane can run on this machine."))
+        }
+        [word, file] if word == b"check" => check(file),
+        args => run(args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -30,6 +36,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Looks through a snapshot.
+fn check(file: &[u8]) -> Result<(), Failure> {
+    let summary = checking::check(Path::new(OsStr::from_bytes(file)), clock::wall());
+    summary.map(|text| println!("{text}")).map_err(|why| Failure::Config(format!("{why}\n")))
 }
 
 fn run(args: &[Vec<u8>]) -> Result<(), Failure> {

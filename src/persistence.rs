@@ -1,6 +1,7 @@
 //! The dataset on the disk: snapshots are written by a copy of the process, and read at start.
 //! What is to be done when is decided by the control thread (`coordination::saving`).
 
+pub mod checking;
 pub mod child;
 pub mod loader;
 pub mod reading;

@@ -13,7 +13,6 @@ use crate::config::table::Config;
 use crate::coordination::client::Client;
 use crate::coordination::control::Control;
 use crate::coordination::core::{Core, SocketRequest};
-use crate::coordination::ending::LastSave;
 use crate::coordination::letter::{Connection, Letter};
 use crate::coordination::mailbox::Mailbox;
 use crate::coordination::node::Node;
@@ -391,8 +390,8 @@ async fn run_control(mut control: Control) -> io::Result<()> {
         let mut busy = control.read_mail();
         busy |= control.load_on();
         control.see_to_snapshots();
-        if control.process.ending.take_request() {
-            control.begin_end(LastSave::AsConfigured, false, None);
+        if let Some(signal) = control.process.ending.take() {
+            control.end_by(signal);
         }
         if control.go_on_ending() {
             return Ok(());

@@ -138,6 +138,8 @@ fn node() -> Node {
         slots: SlotMap::even(1),
         seed: HashSeed(1),
         tick_rate: TickRate::measure(),
+        loading: false,
+        save_failed: false,
         started: Monotonic::now(),
         now: Monotonic::now(),
     }

@@ -71,6 +71,7 @@ const PACKAGES: &[Package] = &[
             floor("reactor", &[]),
             floor("log", &["reactor"]),
             floor("process", &["reactor", "log"]),
+            floor("persistence", &["reactor", "log", "process"]),
             top("coordination"),
             top("commands"),
             top("serve"),

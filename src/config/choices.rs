@@ -147,3 +147,17 @@ impl PipelineOrder {
     /// The words in the file.
     pub const WORDS: &[(&str, Self)] = &[("strict", Self::Strict), ("relaxed", Self::Relaxed)];
 }
+
+/// Which snapshots are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionCheck {
+    /// Those of Valkey, and of Redis up to 7.2.
+    Strict,
+    /// Those of later Redis too, as far as what is in them is known here.
+    Relaxed,
+}
+
+impl VersionCheck {
+    /// The words in the file.
+    pub const WORDS: &[(&str, Self)] = &[("strict", Self::Strict), ("relaxed", Self::Relaxed)];
+}

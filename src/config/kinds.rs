@@ -22,6 +22,8 @@ pub trait Kind {
     const SECRET: bool = false;
     /// Whether only the file and options may say it, and CONFIG GET keeps silent.
     const FILE_ONLY: bool = false;
+    /// Whether CONFIG GET shows it to its exact name only: it is for tests.
+    const HIDDEN: bool = false;
 
     /// The value of `words`; one word unless `MANY`. `old` is what it replaces or adds to.
     fn read(
@@ -111,6 +113,31 @@ impl Kind for YesNo {
 
     fn examples(&self) -> Examples {
         Examples::of(&["yes", "no", "YES"], &["", "on", "1", "true"])
+    }
+}
+
+/// A number that is of use to tests only.
+#[derive(Debug)]
+pub struct ForTests(pub Integer<i32>);
+
+impl Kind for ForTests {
+    type Value = i32;
+    const HIDDEN: bool = true;
+
+    fn read(&self, words: &[&[u8]], old: &i32, mention: Mention) -> Result<i32, Reason> {
+        self.0.read(words, old, mention)
+    }
+
+    fn print(&self, value: &i32) -> Vec<u8> {
+        self.0.print(value)
+    }
+
+    fn limits(&self) -> String {
+        self.0.limits()
+    }
+
+    fn examples(&self) -> Examples {
+        self.0.examples()
     }
 }
 

@@ -138,7 +138,7 @@ enum Known {
 impl Known {
     /// Every name that patterns can find.
     fn listed() -> impl Iterator<Item = Self> {
-        let ours = SETTINGS.iter().filter(|setting| !setting.file_only);
+        let ours = SETTINGS.iter().filter(|setting| !setting.file_only && !setting.hidden);
         let ours = ours.flat_map(|setting| setting.names().map(|name| Self::Ours(setting, name)));
         let foreign = FOREIGN.iter().filter(|foreign| foreign.shown == Shown::Listed);
         ours.chain(foreign.map(Self::Foreign))

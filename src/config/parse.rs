@@ -375,11 +375,13 @@ mod tests {
 
     #[test]
     fn what_does_not_apply_is_warned_of_or_refused() {
-        let loaded = load("io-threads 4\nappendonly no\nsave 9 9\nsave 8 8", "", "").unwrap();
+        let signal = "shutdown-on-sigterm failover";
+        let loaded = load(&format!("io-threads 4\nappendonly no\n{signal}"), "", "").unwrap();
         let warnings = [
             "keylane.conf:1: io-threads is ignored: each shard has one thread of its own; see \
              shards and shard-cpus",
-            "keylane.conf:4: save: snapshots are not written yet: nothing is saved",
+            "keylane.conf:3: shutdown-on-sigterm: there is no cluster mode yet: `failover` has no \
+             effect",
         ];
         assert_eq!(loaded.warnings, warnings);
         assert!(load("save \"\"\nappendonly NO", "", "").unwrap().warnings.is_empty());

@@ -1,13 +1,16 @@
 //! Every setting, in one entry: what it means, its name, other names, field, type, default,
 //! bounds, and when it may change. All else about settings follows from this table.
 
-use super::choices::{Allowed, LogFormat, LogLevel, MaxmemoryPolicy, PipelineOrder, Supervised};
+use super::choices::{
+    Allowed, LogFormat, LogLevel, MaxmemoryPolicy, PipelineOrder, Supervised, VersionCheck,
+};
 use super::kinds::{
-    Choice, Clamped, Examples, FileLine, FileName, FilePath, Folder, Integer, Kind, Memory,
-    Mention, Octal, Password, Reason, YesNo,
+    Choice, Clamped, Examples, FileLine, FileName, FilePath, Folder, ForTests, Integer, Kind,
+    Memory, Mention, Octal, Password, Reason, YesNo,
 };
 use super::lists::{Addresses, CpuList, Percentiles, Rename, Renames, SavePoint, SavePoints};
 use super::notify::{Events, NotifyFlags};
+use super::on_signal::{OnSignal, ShutdownOptions};
 use super::output_limits::{ClassLimits, OutputLimits};
 use std::path::PathBuf;
 
@@ -39,6 +42,8 @@ pub struct Setting {
     pub secret: bool,
     /// Whether only the file and options may say it, and CONFIG GET keeps silent.
     pub file_only: bool,
+    /// Whether CONFIG GET shows it to its exact name only: it is for tests.
+    pub hidden: bool,
     /// Reads words into the field; on failure the configuration is as it was.
     pub read: Read,
     /// The value as CONFIG GET gives it.
@@ -100,6 +105,7 @@ macro_rules! settings {
             many: traits_of(&$kind).many,
             secret: traits_of(&$kind).secret,
             file_only: traits_of(&$kind).file_only,
+            hidden: traits_of(&$kind).hidden,
             read: |config, words, mention| {
                 config.$field = ($kind).read(words, &config.$field, mention)?;
                 Ok(())
@@ -121,10 +127,11 @@ struct Traits {
     many: bool,
     secret: bool,
     file_only: bool,
+    hidden: bool,
 }
 
 const fn traits_of<K: Kind>(_: &K) -> Traits {
-    Traits { many: K::MANY, secret: K::SECRET, file_only: K::FILE_ONLY }
+    Traits { many: K::MANY, secret: K::SECRET, file_only: K::FILE_ONLY, hidden: K::HIDDEN }
 }
 
 /// C's INT_MAX, the upper bound of many settings.
@@ -287,7 +294,13 @@ settings! {
 
     /// Microseconds to wait after each key that is saved, for tests; below zero, one microsecond
     /// after each so many keys.
-    "rdb-key-save-delay" rdb_key_save_delay: i32 = 0, Integer(i32::MIN..=i32::MAX), AtRuntime;
+    "rdb-key-save-delay" rdb_key_save_delay: i32 = 0,
+        ForTests(Integer(i32::MIN..=i32::MAX)), AtRuntime;
+
+    /// Whether snapshots of Redis 7.4 and later are refused (`strict`), or loaded as far as what
+    /// is in them is known here (`relaxed`).
+    "rdb-version-check" rdb_version_check: VersionCheck = VersionCheck::Strict,
+        Choice(VersionCheck::WORDS), AtRuntime;
 
     /// Whether a snapshot ends in its checksum.
     "rdbchecksum" rdbchecksum: bool = true, YesNo, AtStart;
@@ -318,6 +331,14 @@ settings! {
 
     /// Shards, each with its own thread; 0 for as many as processors the process may use.
     "shards" shards: u16 = 0, Integer(0..=SHARDS_MAX), AtStart;
+
+    /// The options of SHUTDOWN with which SIGINT ends the server.
+    "shutdown-on-sigint" shutdown_on_sigint: OnSignal = OnSignal::default(), ShutdownOptions,
+        AtRuntime;
+
+    /// The options of SHUTDOWN with which SIGTERM ends the server.
+    "shutdown-on-sigterm" shutdown_on_sigterm: OnSignal = OnSignal::default(), ShutdownOptions,
+        AtRuntime;
 
     /// Whether writes are refused while snapshots that `save` asks for cannot be written.
     "stop-writes-on-bgsave-error" stop_writes_on_bgsave_error: bool = true, YesNo, AtRuntime;

@@ -148,12 +148,10 @@ const MEMORY: &str = "tables grow and memory returns in small steps by themselve
 const MODULES: &str = "there are no modules";
 const OLD: &str = "Valkey 9 ignores it too";
 const PROCESS: &str = "the process is left as it was started";
-const RDB_VERSIONS: &str = "files of unknown versions are refused";
 const RDMA: &str = "there is no RDMA";
 const REPLICATION: &str = "there is no replication yet";
 const SCRIPTS: &str = "there are no scripts yet";
 const SENTINEL: &str = "there is no sentinel mode";
-const SIGNALS: &str = "SIGTERM and SIGINT end the server as SHUTDOWN without options does";
 const SOCKETS: &str = "sockets get neither marks nor another group";
 const SUPERVISOR: &str = "the server stays in the foreground, so that a supervisor (systemd, a \
     container) can hold it; say `daemonize no`";
@@ -183,9 +181,6 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("bgsave_cpulist", "", ANYWHERE).at_start(),
     ignored("rdb-del-sync-files", "no", REPLICATION),
     ignored("rdb-save-incremental-fsync", "yes", SYNCED),
-    ignored("rdb-version-check", "strict", RDB_VERSIONS),
-    ignored("shutdown-on-sigint", "default", SIGNALS),
-    ignored("shutdown-on-sigterm", "default", SIGNALS),
     ignored("key-load-delay", "0", LOADING).exact(),
     ignored("loading-process-events-interval-bytes", "2097152", LOADING).exact(),
     refused("replicaof", "", REPLICATION).at_start().harmless(no_one),
@@ -400,7 +395,6 @@ mod tests {
             "slaveof \"\"",
             "repl-backlog-size 10mb",
             "auto-aof-rewrite-min-size 64mb",
-            "shutdown-on-sigterm nosave now",
             "user default on nopass sanitize-payload ~* &* +@all",
             "activerehashing yes",
             "oom-score-adj-values 0 200 800",
@@ -414,7 +408,6 @@ mod tests {
             "io-threads 4",
             "jemalloc-bg-thread no",
             "dynamic-hz yes",
-            "shutdown-on-sigterm save",
             "tls-cert-file a.pem",
             "aof-use-rdb-preamble no",
         ];

@@ -39,7 +39,7 @@ impl Core {
                 return Answer::Count(u64::from(self.unblock(client, ending)));
             }
             Query::EndLoading => self.node.loading = false,
-            Query::RefuseWrites(refuses) => self.node.refuses_writes = refuses,
+            Query::SaveFailed(failed) => self.node.save_failed = failed,
             Query::Unpause => self.end_pause(),
             Query::ActiveExpire(on) => self.shard.keyspace.settings.active_expire = on,
             Query::Stall(micros) => {

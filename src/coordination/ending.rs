@@ -8,6 +8,7 @@ use crate::coordination::control::Control;
 use crate::coordination::saving::{Kept, Wish};
 use crate::log;
 use crate::persistence::snapshot::Plan;
+use crate::reactor::signals::Signal;
 
 const REFUSED: Error = Error::Text("ERR Errors trying to SHUTDOWN. Check logs.");
 
@@ -46,6 +47,21 @@ enum Stage {
 }
 
 impl Control {
+    /// Begins to end the process because of a signal.
+    pub fn end_by(&mut self, signal: Signal) {
+        let config = &self.node.config;
+        let options = match signal {
+            Signal::Int => config.shutdown_on_sigint,
+            Signal::Term | Signal::Hup => config.shutdown_on_sigterm,
+        };
+        let save = match (options.save(), options.nosave()) {
+            (true, _) => LastSave::Yes,
+            (false, true) => LastSave::No,
+            (false, false) => LastSave::AsConfigured,
+        };
+        self.begin_end(save, options.force(), None);
+    }
+
     /// Begins to end the process.
     pub fn begin_end(&mut self, save: LastSave, forced: bool, kept: Option<Kept>) {
         match &mut self.ending {

@@ -76,7 +76,7 @@ impl Core {
         let Some(call) = call else { return HOME };
         if self.pause.is_some()
             || self.node.loading
-            || self.node.refuses_writes
+            || self.node.save_failed
             || client.one_by_one()
             || !call.spec.arity.accepts(args.len())
             || call.spec.flags.has(Flag::Protected)
@@ -267,7 +267,7 @@ impl Core {
         if client.multi.is_some() && call.spec.flags.has(Flag::NoMulti) {
             return Err(Error::NotInTransaction(call.spec.name));
         }
-        if self.node.refuses_writes && (writes(client, call) || call.spec.name == "ping") {
+        if self.node.refuses_writes() && (writes(client, call) || call.spec.name == "ping") {
             return Err(Error::Misconf);
         }
         if client.only_listens() && !serves_listeners(call) {

@@ -231,8 +231,7 @@ impl Control {
             }
             Ok(())
         });
-        let databases = usize::try_from(self.node.config.databases).unwrap_or(usize::MAX);
-        let opened = saved.and_then(|()| self.open(&plan.file, databases));
+        let opened = saved.and_then(|()| self.open(&plan.file));
         let Ok(loader) = opened else {
             self.release_barrier(transaction);
             return self.answer_kept(kept, Err(RELOAD_FAILED));
@@ -251,9 +250,9 @@ impl Control {
         self.loading = Some(loading);
     }
 
-    fn open(&self, file: &Path, databases: usize) -> Result<Loader, ()> {
+    fn open(&self, file: &Path) -> Result<Loader, ()> {
         let missing = || format!("Can't load {}: there is no such file", file.display());
-        let opened = Loader::open(file, self.shards(), databases);
+        let opened = Loader::open(file, self.shards(), &self.node.config);
         let opened = opened.and_then(|loader| loader.ok_or_else(missing));
         opened.map_err(|why| log::warning(&why))
     }
@@ -264,9 +263,8 @@ impl Control {
     /// Why it cannot be loaded.
     pub fn begin_loading(&mut self) -> Result<(), String> {
         let config = &self.node.config;
-        let databases = usize::try_from(config.databases).unwrap_or(usize::MAX);
         let file = snapshot::file_of(config);
-        let loader = Loader::open(&file, self.shards(), databases)?;
+        let loader = Loader::open(&file, self.shards(), config)?;
         self.loading = loader.map(|loader| Loading::new(loader, Monotonic::now()));
         Ok(())
     }

@@ -24,10 +24,18 @@ pub struct Node {
     pub tick_rate: TickRate,
     /// The keys of the last run are still being read.
     pub loading: bool,
-    /// Writes are refused, because what is written cannot be saved.
-    pub refuses_writes: bool,
+    /// The last snapshot could not be written.
+    pub save_failed: bool,
     /// When the process started.
     pub started: Monotonic,
     /// The time of this turn of the loop.
     pub now: Monotonic,
+}
+
+impl Node {
+    /// Whether writes are refused, because what is written cannot be saved.
+    pub fn refuses_writes(&self) -> bool {
+        let Config { stop_writes_on_bgsave_error, save, .. } = &*self.config;
+        self.save_failed && *stop_writes_on_bgsave_error && !save.is_empty()
+    }
 }

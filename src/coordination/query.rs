@@ -38,8 +38,8 @@ pub enum Query {
     Unblock(u64, Ending),
     /// All keys of the last run have been read: `Done`.
     EndLoading,
-    /// Whether to refuse writes from now on, because they cannot be saved: `Done`.
-    RefuseWrites(bool),
+    /// Whether the last snapshot could not be written: `Done`.
+    SaveFailed(bool),
     /// End of the pause: `Done`.
     Unpause,
     /// DEBUG SET-ACTIVE-EXPIRE: `Done`.

@@ -114,7 +114,6 @@ pub struct Saving {
     pub stand_micros: u64,
     /// Forks so far.
     pub forks: u64,
-    refuses_writes: bool,
 }
 
 impl Default for Saving {
@@ -138,7 +137,6 @@ impl Default for Saving {
             fork_rate: 0.0,
             stand_micros: 0,
             forks: 0,
-            refuses_writes: false,
         }
     }
 }
@@ -298,8 +296,7 @@ impl Control {
                 let why =
                     format!("Can't save in background: fork: {}", crate::process::plain(&error));
                 log::warning(&why);
-                saving.last_ok = false;
-                self.choose_refusal();
+                self.note_outcome(false);
                 Some(why)
             }
         }
@@ -338,9 +335,8 @@ impl Control {
         let saving = &mut self.saving;
         saving.changes_saved = changes;
         saving.last_save = clock::wall().seconds();
-        saving.last_ok = true;
         saving.saves += 1;
-        self.choose_refusal();
+        self.note_outcome(true);
     }
 
     /// Looks after the child and after what is due.
@@ -403,8 +399,7 @@ impl Control {
             child::Outcome::Failed(why) => {
                 log::warning(&format!("Background saving error: {why}"));
                 self.saving.last_seconds = Some(now.millis_since(child.began) / 1000);
-                self.saving.last_ok = false;
-                self.choose_refusal();
+                self.note_outcome(false);
             }
         }
         for waiter in std::mem::take(&mut self.saving.waiters) {
@@ -461,13 +456,11 @@ impl Control {
         });
     }
 
-    /// Tells the shards whether to refuse writes, because what is written cannot be saved.
-    pub fn choose_refusal(&mut self) {
-        let config = &self.node.config;
-        let refuses =
-            config.stop_writes_on_bgsave_error && !config.save.is_empty() && !self.saving.last_ok;
-        if std::mem::replace(&mut self.saving.refuses_writes, refuses) != refuses {
-            self.order(&Query::RefuseWrites(refuses));
+    /// Notes whether the last snapshot was written, and tells the shards if that is news.
+    fn note_outcome(&mut self, ok: bool) {
+        if std::mem::replace(&mut self.saving.last_ok, ok) != ok {
+            self.node.save_failed = !ok;
+            self.order(&Query::SaveFailed(!ok));
         }
     }
 }

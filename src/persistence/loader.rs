@@ -12,6 +12,8 @@ use shards::rdb::file::{Event, File, Key};
 use shards::rdb::kind::{Dialect, Kind};
 use shards::rdb::reader::Reader;
 
+use crate::config::choices::VersionCheck;
+use crate::config::table::Config;
 use crate::log;
 use crate::persistence::reading::Reading;
 use crate::process::plain;
@@ -115,11 +117,11 @@ pub enum Step {
 const STEP_KEYS: usize = 512;
 
 impl Loader {
-    /// Opens the snapshot at `path` for so many shards and databases; `None` if there is no file.
+    /// Opens the snapshot at `path` for so many shards; `None` if there is no file.
     ///
     /// # Errors
     /// Why it cannot be loaded, in a sentence.
-    pub fn open(path: &Path, shards: usize, databases: usize) -> Result<Option<Self>, String> {
+    pub fn open(path: &Path, shards: usize, config: &Config) -> Result<Option<Self>, String> {
         let file = match DiskFile::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -132,9 +134,12 @@ impl Loader {
         let reader = Reader::summing(Reading::new(file));
         let file = File::open(reader).map_err(|error| told(path, &error.to_string()))?;
         let header = file.header();
-        if header.dialect == Dialect::Redis {
-            let version = header.version;
-            let why = format!("RDB version {version} is of a Redis later than 7.2: not supported");
+        if header.dialect == Dialect::Redis && config.rdb_version_check == VersionCheck::Strict {
+            let why = format!(
+                "RDB version {} is of a Redis later than 7.2: set `rdb-version-check relaxed` to \
+                 try",
+                header.version
+            );
             return Err(told(path, &why));
         }
         let chunks = (0..shards).map(|_| Chunk::default()).collect();
@@ -142,7 +147,7 @@ impl Loader {
             path: path.to_path_buf(),
             file,
             total: metadata.len(),
-            databases,
+            databases: usize::try_from(config.databases).unwrap_or(usize::MAX),
             db: 0,
             chunks,
             used_memory: 0,

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Blocks SIGTERM, SIGINT and SIGHUP for this thread and all it starts, ignores SIGPIPE, and
 /// returns a descriptor to read signals from. Call before any thread is started.
@@ -34,19 +34,23 @@ pub fn stop_self() {
     unsafe { libc::raise(libc::SIGSTOP) };
 }
 
-/// A wish to end the process, from the thread that takes signals to the one that ends it.
+/// The last signal that asks for the end of the process, from the thread that takes signals to
+/// the one that ends it.
 #[derive(Clone, Debug, Default)]
-pub struct Request(Arc<AtomicBool>);
+pub struct Request(Arc<AtomicI32>);
 
 impl Request {
     /// Asks.
-    pub fn ask(&self) {
-        self.0.store(true, Ordering::Release);
+    pub fn ask(&self, signal: Signal) {
+        self.0.store(signal.number(), Ordering::Release);
     }
 
-    /// Whether somebody asked since the last call.
-    pub fn take_request(&self) -> bool {
-        self.0.load(Ordering::Acquire) && self.0.swap(false, Ordering::AcqRel)
+    /// What was asked since the last call.
+    pub fn take(&self) -> Option<Signal> {
+        if self.0.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        Signal::of(self.0.swap(0, Ordering::AcqRel))
     }
 }
 
@@ -61,18 +65,27 @@ pub enum Signal {
     Hup,
 }
 
+impl Signal {
+    fn number(self) -> i32 {
+        match self {
+            Self::Term => libc::SIGTERM,
+            Self::Int => libc::SIGINT,
+            Self::Hup => libc::SIGHUP,
+        }
+    }
+
+    fn of(number: i32) -> Option<Self> {
+        [Self::Term, Self::Int, Self::Hup].into_iter().find(|signal| signal.number() == number)
+    }
+}
+
 /// Bytes of one record read from the descriptor.
 pub const RECORD_BYTES: usize = size_of::<libc::signalfd_siginfo>();
 
 /// The signal in a record read from the descriptor.
 pub fn signal(record: &[u8]) -> Option<Signal> {
     let number = u32::from_ne_bytes(*record.first_chunk::<4>()?);
-    match i32::try_from(number).ok()? {
-        libc::SIGTERM => Some(Signal::Term),
-        libc::SIGINT => Some(Signal::Int),
-        libc::SIGHUP => Some(Signal::Hup),
-        _ => None,
-    }
+    Signal::of(i32::try_from(number).ok()?)
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
         seed: HashSeed(random.bits()),
         tick_rate: TickRate::measure(),
         loading: false,
-        refuses_writes: false,
+        save_failed: false,
         started: Monotonic::now(),
         now: Monotonic::now(),
     };

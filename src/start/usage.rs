@@ -24,6 +24,7 @@ fn help(program: &str) -> String {
          \x20      {program} -v or --version\n\
          \x20      {program} -h or --help\n\
          \x20      {program} --check-system\n\
+         \x20      {program} check FILE (look through a snapshot)\n\
          \n\
          Options are settings of the configuration file and come after it.\n\
          \n\

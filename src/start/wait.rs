@@ -28,7 +28,7 @@ pub fn for_signals(signals: OwnedFd, process: &'static Process) -> ! {
                 stopping |= signal == Signal::Int;
                 let name = if signal == Signal::Term { "SIGTERM" } else { "SIGINT" };
                 log::warning(&format!("Received {name} scheduling shutdown..."));
-                process.ending.ask();
+                process.ending.ask(signal);
             }
             Some(Signal::Hup) | None => {}
         }

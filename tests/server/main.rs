@@ -12,6 +12,7 @@ mod start;
 mod stop;
 mod clients;
 mod load;
+mod persistence;
 mod pubsub;
 mod tracking;
 mod sorting;

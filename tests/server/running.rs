@@ -107,10 +107,11 @@ impl Running {
         Self::start_with_input(command, "")
     }
 
-    /// Starts Keylane on `port` with more options, and waits until it is ready.
+    /// Starts Keylane on `port` with more options, and waits until it is ready. It saves nothing
+    /// unless they say so.
     pub fn ready(port: u16, options: &[&str]) -> Self {
-        let port = port.to_string();
-        let mut running = Self::start(keylane().args(["--port", &port]).args(options));
+        let usual = ["--port", &port.to_string(), "--save", ""];
+        let mut running = Self::start(keylane().args(usual).args(options));
         running.wait_for("Ready to accept connections");
         running
     }

@@ -308,10 +308,11 @@ impl core::error::Error for ProtocolError {}
 const SHOWN_BYTES_MAX: usize = 128;
 
 const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
-const MISCONF: &str = "MISCONF Valkey is configured to save RDB snapshots, but it's currently unable \
-to persist to disk. Commands that may modify the data set are disabled, because this instance is \
-configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error \
-option). Please check the Valkey logs for details about the RDB error.";
+const MISCONF: &str = "MISCONF Valkey is configured to save RDB snapshots, but it's currently \
+    unable to persist to disk. Commands that may modify the data set are disabled, because this \
+    instance is configured to report errors during writes if RDB snapshotting fails \
+    (stop-writes-on-bgsave-error option). Please check the Valkey logs for details about the RDB \
+    error.";
 const PRIMARY_DOWN: &str =
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
 const BITFIELD_TYPE: &str = "ERR Invalid bitfield type. Use something like i16 u8. \
