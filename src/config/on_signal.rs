@@ -43,10 +43,10 @@ impl Kind for ShutdownOptions {
         let words = words.iter().flat_map(|word| word.split(|byte| *byte == b' '));
         let mut bits = 0;
         for word in words {
-            let is = |listed: &&str| word.eq_ignore_ascii_case(listed.as_bytes());
-            match WORDS.iter().position(|listed| is(&listed)) {
+            let is = |listed: &str| word.eq_ignore_ascii_case(listed.as_bytes());
+            match WORDS.iter().position(|listed| is(listed)) {
                 Some(place) => bits |= 1 << place,
-                None if is(&"default") => {}
+                None if is("default") => {}
                 None => {
                     let words = WORDS.join(", ");
                     return Err(format!(

@@ -8,11 +8,9 @@ use crate::pubsub::kind::Kind;
 
 /// What comes between the replies to replicas and the lookups, and does not happen here.
 const OF_REPLICAS: &[&str] = &["sync_full", "sync_partial_ok", "sync_partial_err"];
-/// What comes after the channels and does not happen here: forks, moves to other nodes,
+/// What comes after the channels and does not happen here: moves to other nodes,
 /// defragmentation.
 const ABSENT: &[&str] = &[
-    "latest_fork_usec",
-    "total_forks",
     "migrate_cached_sockets",
     "slave_expires_tracked_keys",
     "active_defrag_hits",
@@ -81,6 +79,8 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     for (name, kind) in OF_CHANNELS {
         fields.put(name, gathered.max(|shard| shard.names[kind.index()]));
     }
+    fields.put("latest_fork_usec", gathered.control.saving.fork_micros);
+    fields.put("total_forks", gathered.control.saving.forks);
     fields.put_all(ABSENT, 0);
     fields.put("tracking_total_keys", gathered.sum(|shard| shard.tracked.0));
     fields.put("tracking_total_items", gathered.sum(|shard| shard.tracked.1));
