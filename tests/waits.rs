@@ -60,6 +60,8 @@ impl World {
             slots: SlotMap::even(shards),
             seed: HashSeed(seed),
             tick_rate: TickRate::measure(),
+            loading: false,
+            save_failed: false,
             started: start,
             now: start,
         };
