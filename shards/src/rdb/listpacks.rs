@@ -23,9 +23,8 @@ pub(super) enum Holds {
 
 /// Reads a listpack; it may be empty.
 pub(super) fn read<S: Source>(reader: &mut Reader<S>, holds: Holds) -> Result<Listpack, Error> {
-    let bytes = reader.blob()?;
-    let damaged = || reader.error(Problem::Encoding("listpack"));
-    let listpack = Listpack::from_bytes(&bytes).ok_or_else(damaged)?;
+    let listpack = reader.with_blob(Listpack::from_bytes)?;
+    let listpack = listpack.ok_or_else(|| reader.error(Problem::Encoding("listpack")))?;
     check(reader, &listpack, "listpack", holds)?;
     Ok(listpack)
 }
@@ -77,19 +76,23 @@ fn check<S: Source>(
         Element::Int(_) => element,
         Element::Bytes(bytes) => Element::of(bytes),
     };
-    let mut seen: Vec<Element<'_>> = Vec::new();
-    let mut left = 0;
-    for element in listpack {
-        if left == 0 {
-            left = group;
-            seen.push(canonical(element));
-        }
-        left -= 1;
-    }
-    if left != 0 {
+    let count = listpack.len();
+    if !count.is_multiple_of(group) {
         return Err(reader.error(Problem::Encoding(encoding)));
     }
-    if has_duplicate(&mut seen) {
+    let firsts = listpack.iter().step_by(group).map(canonical);
+    let (mut few, mut many) = ([Element::Int(0); FEW], Vec::new());
+    let seen = match few.get_mut(..count / group) {
+        Some(few) => {
+            few.iter_mut().zip(firsts).for_each(|(place, element)| *place = element);
+            few
+        }
+        None => {
+            many.extend(firsts);
+            &mut *many
+        }
+    };
+    if has_duplicate(seen) {
         return Err(reader.error(Problem::Duplicate(name)));
     }
     Ok(())

@@ -46,6 +46,8 @@ pub struct Reader<S> {
     copy: Option<(Vec<u8>, usize)>,
     /// A string as it lies there, before it is decompressed.
     compressed: Vec<u8>,
+    /// A string of which something else is made.
+    blob: Vec<u8>,
 }
 
 /// A length, or the code of a string that is encoded otherwise.
@@ -57,7 +59,8 @@ enum Length {
 impl<S: Source> Reader<S> {
     /// One that keeps no checksum.
     pub fn new(source: S) -> Self {
-        Self { source, at: 0, before: 0, sum: None, copy: None, compressed: Vec::new() }
+        let (compressed, blob) = (Vec::new(), Vec::new());
+        Self { source, at: 0, before: 0, sum: None, copy: None, compressed, blob }
     }
 
     /// One that keeps the checksum of what was read.
@@ -165,6 +168,15 @@ impl<S: Source> Reader<S> {
         }
     }
 
+    /// Reads a string and makes something of it, which spares a buffer of its own.
+    pub fn with_blob<T>(&mut self, make: impl FnOnce(&[u8]) -> T) -> Result<T, Error> {
+        let mut bytes = core::mem::take(&mut self.blob);
+        let read = self.text(&mut bytes);
+        let made = read.map(|()| make(&bytes));
+        self.blob = kept(bytes);
+        made
+    }
+
     /// Reads a string into a buffer of its own.
     pub fn blob(&mut self) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
@@ -267,7 +279,7 @@ impl<S: Source> Reader<S> {
                 })
             })
         });
-        self.compressed = compressed;
+        self.compressed = kept(compressed);
         read
     }
 
@@ -320,4 +332,9 @@ impl<S: Source> Reader<S> {
             *from = piece.len();
         }
     }
+}
+
+/// A buffer to use again, unless it is long.
+fn kept(buffer: Vec<u8>) -> Vec<u8> {
+    if buffer.capacity() <= TRUSTED_BYTES_MAX { buffer } else { Vec::new() }
 }

@@ -54,8 +54,7 @@ pub(super) fn read<S: Source>(reader: &mut Reader<S>, rules: &Rules) -> Result<S
 }
 
 pub(super) fn read_intset<S: Source>(reader: &mut Reader<S>, rules: &Rules) -> Result<Set, Error> {
-    let bytes = reader.blob()?;
-    let integers = Intset::from_bytes(&bytes);
+    let integers = reader.with_blob(Intset::from_bytes)?;
     let integers = integers.ok_or_else(|| reader.error(Problem::Encoding("intset")))?;
     let is_long = rules.limits.set.intset_entries < integers.len();
     settled(reader, Set::Intset(integers), is_long, rules)

@@ -105,9 +105,8 @@ pub(super) fn read<S: Source>(reader: &mut Reader<S>, kind: Kind) -> Result<Stre
 
 fn read_log<S: Source>(reader: &mut Reader<S>, kind: Kind, log: &mut Log) -> Result<(), Error> {
     for _ in 0..reader.length()? {
-        let (base, bytes) = (reader.blob()?, reader.blob()?);
-        let listpack = Listpack::from_bytes(&bytes);
-        let base = <[u8; 16]>::try_from(&*base).map(StreamId::from_bytes);
+        let base = reader.with_blob(|base| base.try_into().map(StreamId::from_bytes))?;
+        let listpack = reader.with_blob(Listpack::from_bytes)?;
         let is_good = match (base, listpack) {
             (Ok(base), Some(listpack)) => log.push_node(base, listpack),
             _ => false,
