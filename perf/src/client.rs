@@ -89,7 +89,7 @@ impl Connection {
         numbers: Range<u64>,
         depth: u64,
         expected: &[u8],
-        write: impl Fn(&mut Vec<u8>, u64),
+        mut write: impl FnMut(&mut Vec<u8>, u64),
     ) -> Result<(), String> {
         let mut requests = Vec::new();
         let mut replies = Vec::new();

@@ -14,6 +14,7 @@ mod peer;
 mod process;
 mod report;
 mod server;
+mod snapshot;
 mod summary;
 mod throughput;
 
@@ -47,6 +48,7 @@ fn measure(args: &[String]) -> Result<(), String> {
         Measurement::Memory => memory::run(&options, &mut report)?,
         Measurement::Pause => pause::run(&options, &mut report)?,
         Measurement::Large => large::run(&options, &mut report)?,
+        Measurement::Snapshot => snapshot::run(&options, &mut report)?,
         Measurement::Instructions => instructions::run(&options, &mut report)?,
     }
     print!("{}", report.text());

@@ -18,6 +18,8 @@ pub enum Measurement {
     Pause,
     /// Latency a paced client sees while another works on one large collection.
     Large,
+    /// What a snapshot costs, and how fast one is loaded.
+    Snapshot,
     /// User-space instructions per GET.
     Instructions,
 }
@@ -73,6 +75,7 @@ const MEASUREMENTS: &[(&str, Measurement, u64, u64, usize, &str)] = &[
     ("memory", Measurement::Memory, 2_000_000, 0, 1, "growth of resident memory per key"),
     ("pause", Measurement::Pause, 10_000_000, 0, 1, "latency of paced GETs during a fill"),
     ("large", Measurement::Large, 5_000_000, 0, 1, "likewise beside one large collection"),
+    ("snapshot", Measurement::Snapshot, 4_000_000, 3, 1, "what BGSAVE costs, and loading"),
     (
         "instructions",
         Measurement::Instructions,

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::Connection;
-use crate::client::key;
+use crate::client::{Connection, key, write_request};
 use crate::options::Options;
 use crate::report::Report;
 use crate::server::Server;
@@ -80,10 +79,21 @@ fn fill(mut connection: Connection, filled: &AtomicU64, keys: u64) -> Result<(),
 /// Sends a GET each period until `progress` has reached its end: (progress, latency in
 /// microseconds).
 pub fn pace(
-    mut connection: Connection,
+    connection: Connection,
     progress: &AtomicU64,
     end: u64,
 ) -> Result<Vec<(u64, f64)>, String> {
+    pace_with(connection, progress, end, |out, count| write_request(out, &["GET", &key(count / 2)]))
+}
+
+/// As [`pace`], with requests of the caller's, written for the progress there is.
+pub fn pace_with(
+    mut connection: Connection,
+    progress: &AtomicU64,
+    end: u64,
+    mut write: impl FnMut(&mut Vec<u8>, u64),
+) -> Result<Vec<(u64, f64)>, String> {
+    let mut request = Vec::new();
     let mut samples = Vec::new();
     let mut due = Instant::now();
     loop {
@@ -92,7 +102,10 @@ pub fn pace(
             return Ok(samples);
         }
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        connection.call(&["GET", &key(count / 2)])?;
+        request.clear();
+        write(&mut request, count);
+        connection.send(&request)?;
+        connection.receive()?;
         samples.push((count, due.elapsed().as_secs_f64() * 1e6));
         due += PERIOD;
     }

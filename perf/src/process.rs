@@ -47,6 +47,17 @@ pub fn resident_bytes(pid: u32) -> Result<u64, String> {
     Ok(kib.ok_or(format!("/proc/{pid}/status has no VmRSS"))? << 10)
 }
 
+/// Bytes of memory of all processes that no file is behind: a copy of a process counts when one of
+/// the two writes.
+pub fn anonymous_bytes() -> Result<u64, String> {
+    let meminfo = read("/proc/meminfo")?;
+    let kib = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("AnonPages:"))
+        .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(kib.ok_or("/proc/meminfo has no AnonPages")? << 10)
+}
+
 /// Keeps this process, and what it starts from now on, on `cpus`.
 pub fn pin_self(cpus: &str) -> Result<(), String> {
     let pid = std::process::id().to_string();
@@ -79,6 +90,7 @@ mod tests {
         assert!(cpu_time(pid).is_ok());
         assert!(cpu_time_of_threads(pid).unwrap() > Duration::ZERO);
         assert!(resident_bytes(pid).unwrap() > 0);
+        assert!(anonymous_bytes().unwrap() > 0);
         assert!(!threads(pid).unwrap().is_empty());
     }
 

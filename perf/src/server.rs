@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +13,8 @@ use crate::peer::Peer;
 
 /// How long a server may take to answer its first PING, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is asked whether it is ready.
+const POLL: Duration = Duration::from_millis(5);
 /// Requests of a fill that are under way at once.
 const FILL_DEPTH: u64 = 1000;
 
@@ -37,24 +39,20 @@ impl Server {
     pub fn start_under(outer: &[String], peer: &Peer, options: &Options) -> Result<Self, String> {
         let port = free_port()?;
         let dir = std::env::temp_dir().join(format!("perf-{}-{port}", std::process::id()));
-        let problem = |error: std::io::Error| format!("{}: {error}", dir.display());
-        fs::create_dir_all(&dir).map_err(problem)?;
-        let log = File::create(dir.join("log")).map_err(problem)?;
-        let errors = log.try_clone().map_err(problem)?;
-        let cpus = peer.cpus.as_deref().unwrap_or(&options.server_cpus);
-        // `taskset` becomes the server, so the child's pid is the server's.
-        let child = Command::new("taskset")
-            .args(["-c", cpus])
-            .args(outer)
-            .args(peer.command_at(port, &dir.display().to_string()))
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors)
-            .spawn()
-            .map_err(|error| format!("cannot run taskset: {error}"))?;
+        fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+        let child = spawn(outer, peer, options, port, &dir)?;
         let mut server = Self { name: peer.name.clone(), port, child, dir };
         server.wait_until_ready()?;
         Ok(server)
+    }
+
+    /// Ends it and starts it again in its folder; returns how long it took to be ready.
+    pub fn restart(&mut self, peer: &Peer, options: &Options) -> Result<Duration, String> {
+        self.end();
+        let began = Instant::now();
+        self.child = spawn(&[], peer, options, self.port, &self.dir)?;
+        self.wait_until_ready()?;
+        Ok(began.elapsed())
     }
 
     /// Starts all peers.
@@ -88,7 +86,7 @@ impl Server {
             if answer == Ok(Reply::Line("PONG".into())) {
                 return Ok(());
             }
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(POLL);
         }
         Err(format!("{} does not answer PING: {}", self.name, self.last_words()))
     }
@@ -120,6 +118,24 @@ impl Drop for Server {
         self.end();
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+fn spawn(
+    outer: &[String],
+    peer: &Peer,
+    options: &Options,
+    port: u16,
+    dir: &Path,
+) -> Result<Child, String> {
+    let problem = |error: std::io::Error| format!("{}: {error}", dir.display());
+    let log = File::create(dir.join("log")).map_err(problem)?;
+    let errors = log.try_clone().map_err(problem)?;
+    let cpus = peer.cpus.as_deref().unwrap_or(&options.server_cpus);
+    // `taskset` becomes the server, so the child's pid is the server's.
+    let mut command = Command::new("taskset");
+    command.args(["-c", cpus]).args(outer).args(peer.command_at(port, &dir.display().to_string()));
+    command.stdin(Stdio::null()).stdout(log).stderr(errors);
+    command.spawn().map_err(|error| format!("cannot run taskset: {error}"))
 }
 
 fn free_port() -> Result<u16, String> {
