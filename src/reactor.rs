@@ -9,6 +9,7 @@ pub mod fork;
 pub mod gate;
 pub mod heap;
 pub mod limits;
+pub mod mapping;
 pub mod queue;
 pub mod ring;
 pub mod signals;

@@ -2,9 +2,12 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use tikv_jemallocator::Jemalloc;
+
+use crate::reactor::mapping::Mapping;
 
 /// Threads that have a counter of their own; further ones share the last.
 const THREADS_MAX: usize = 256;
@@ -88,10 +91,40 @@ fn rounded(layout: Layout) -> i64 {
     i64::try_from(rounded).unwrap_or(i64::MAX)
 }
 
-// SAFETY: every call is passed on to jemalloc unchanged; counting touches no allocation.
+/// Who asks for just this alignment means to share the pages with the system: the executor's
+/// buffers. They get a mapping of their own.
+const PAGE: usize = 4096;
+
+#[cold]
+fn map(layout: Layout) -> *mut u8 {
+    Mapping::new(layout.size()).map_or(ptr::null_mut(), Mapping::leave)
+}
+
+/// Puts what is in a mapping into another one.
+///
+/// # Safety
+/// `start` was mapped by `layout`, and is given up if the result is not null.
+#[cold]
+unsafe fn map_again(start: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    let (Ok(moved), Some(start)) = (Mapping::new(size), NonNull::new(start)) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: both are there, apart, and at least so long; the old one is the caller's to give.
+    unsafe {
+        ptr::copy_nonoverlapping(start.as_ptr(), moved.start.as_ptr(), size.min(layout.size()));
+        drop(Mapping::again(start, layout.size()));
+    }
+    moved.leave()
+}
+
+// SAFETY: every call is passed on to jemalloc unchanged, or every call for the same memory to a
+// mapping; counting touches no allocation.
 unsafe impl GlobalAlloc for Counting {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.align() == PAGE {
+            return map(layout);
+        }
         // SAFETY: the caller's promise about `layout` is jemalloc's.
         let start = unsafe { Jemalloc.alloc(layout) };
         if !start.is_null() {
@@ -102,6 +135,9 @@ unsafe impl GlobalAlloc for Counting {
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if layout.align() == PAGE {
+            return map(layout);
+        }
         // SAFETY: the caller's promise about `layout` is jemalloc's.
         let start = unsafe { Jemalloc.alloc_zeroed(layout) };
         if !start.is_null() {
@@ -112,6 +148,12 @@ unsafe impl GlobalAlloc for Counting {
 
     #[inline]
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        if layout.align() == PAGE {
+            // SAFETY: the methods above left it there, with this length.
+            let mapping =
+                NonNull::new(start).map(|at| unsafe { Mapping::again(at, layout.size()) });
+            return drop(mapping);
+        }
         count(-rounded(layout));
         // SAFETY: `start` came from the methods above with this layout.
         unsafe { Jemalloc.dealloc(start, layout) }
@@ -119,6 +161,10 @@ unsafe impl GlobalAlloc for Counting {
 
     #[inline]
     unsafe fn realloc(&self, start: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if layout.align() == PAGE {
+            // SAFETY: the caller's promises are those that this asks for.
+            return unsafe { map_again(start, layout, size) };
+        }
         // SAFETY: `start` came from the methods above with this layout.
         let moved = unsafe { Jemalloc.realloc(start, layout, size) };
         if !moved.is_null() {
@@ -132,6 +178,21 @@ unsafe impl GlobalAlloc for Counting {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn aligned_to_pages_means_a_mapping() {
+        let layout = Layout::from_size_align(5000, PAGE).expect("a valid layout");
+        // SAFETY: what is written to is what was asked for; it is given back as it came.
+        unsafe {
+            let start = Counting.alloc_zeroed(layout);
+            assert!(start.addr().is_multiple_of(PAGE) && *start.add(4999) == 0);
+            start.write(7);
+            let longer = Counting.realloc(start, layout, 20_000);
+            assert_eq!((*longer, *longer.add(19_999)), (7, 0));
+            let layout = Layout::from_size_align(20_000, PAGE).expect("a valid layout");
+            Counting.dealloc(longer, layout);
+        }
+    }
 
     #[test]
     fn rounding_is_the_allocators() {

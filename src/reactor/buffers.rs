@@ -6,11 +6,12 @@
 //! kernel goes through all it is offered, and those it used a moment ago are still in the cache.
 
 use std::io;
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
+
+use crate::reactor::mapping::Mapping;
 
 /// How many buffers a ring has at most. A power of two, as the kernel asks.
 pub const COUNT: u16 = 1024;
@@ -117,44 +118,5 @@ impl Buffers {
         // IORING_REGISTER_PBUF_RING); the kernel only reads it.
         let tail = unsafe { &*BufRingEntry::tail(base).cast::<AtomicU16>() };
         tail.store(self.tail, Ordering::Release);
-    }
-}
-
-/// An anonymous private mapping that a forked child does not get.
-#[derive(Debug)]
-struct Mapping {
-    start: NonNull<u8>,
-    len: usize,
-}
-
-impl Mapping {
-    fn new(len: usize) -> io::Result<Self> {
-        // SAFETY: a fresh anonymous mapping; nothing else is at that address.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                len,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the mapping was just made with this length.
-        if unsafe { libc::madvise(start, len, libc::MADV_DONTFORK) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let start = NonNull::new(start.cast()).expect("mmap does not return null");
-        Ok(Self { start, len })
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: made by `new` with this length; whoever borrowed from it is gone.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
     }
 }
