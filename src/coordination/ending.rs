@@ -7,7 +7,6 @@ use shards::resp::error::Error;
 use crate::coordination::control::Control;
 use crate::coordination::saving::{Kept, Wish};
 use crate::log;
-use crate::persistence::snapshot::Plan;
 use crate::reactor::signals::Signal;
 
 const REFUSED: Error = Error::Text("ERR Errors trying to SHUTDOWN. Check logs.");
@@ -113,7 +112,7 @@ impl Control {
     pub(super) fn save_and_end(&mut self) {
         log::notice("Saving the final RDB snapshot before exiting.");
         let forced = self.ending.as_ref().is_some_and(|ending| ending.forced);
-        let plan = Plan::new(&self.node.config);
+        let plan = self.plan();
         self.while_all_stand(|control, shards| {
             let written = plan.write(shards, |_| {});
             let saved = control.note_written(&plan, written.map(|_| 0));

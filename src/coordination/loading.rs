@@ -19,7 +19,7 @@ use crate::coordination::saving::{Kept, Reload};
 use crate::coordination::transaction::Transaction;
 use crate::log;
 use crate::persistence::loader::{Chunk, Loaded, Loader, Step};
-use crate::persistence::snapshot::{self, Plan};
+use crate::persistence::snapshot;
 use crate::reactor::clock::{self, Monotonic};
 
 /// Chunks that a shard may have before it, on the average.
@@ -184,9 +184,15 @@ impl Control {
         if 0 < empty {
             log::notice(&format!("Keys without elements in the RDB that were passed: {empty}."));
         }
-        if 0 < loading.loader.functions {
-            log::warning("The RDB has functions, which were not loaded: there are no scripts yet.");
+        let functions = loading.loader.functions;
+        if !functions.is_empty() {
+            log::warning(&format!(
+                "Libraries of functions in the RDB: {}. They can't be called here, but are kept \
+                 and written into every snapshot.",
+                functions.len()
+            ));
         }
+        self.saving.functions = functions.into();
         self.load_expired = expired;
         self.load_keys = keys;
         if let Some((kept, transaction)) = loading.reload {
@@ -222,7 +228,7 @@ impl Control {
 
     /// DEBUG RELOAD, when all shards are claimed.
     pub(super) fn reload(&mut self, kept: Kept, reload: Reload, transaction: Transaction) {
-        let plan = Plan::new(&self.node.config);
+        let plan = self.plan();
         let saved = self.while_all_stand(|control, shards| {
             if reload.saves {
                 let written = plan.write(shards, |_| {});

@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 
 use shards::resp::error::Error;
 use shards::shard::Shard;
@@ -90,6 +91,8 @@ pub struct Saving {
     wish: Option<Wish>,
     wishes: VecDeque<Wish>,
     waiters: Vec<Waiter>,
+    /// Libraries of functions that came with the keys: kept for whoever can call them.
+    pub functions: Arc<[Vec<u8>]>,
     /// When a snapshot last succeeded, in seconds since the epoch.
     pub last_save: u64,
     last_try: Option<Monotonic>,
@@ -124,6 +127,7 @@ impl Default for Saving {
             wish: None,
             wishes: VecDeque::new(),
             waiters: Vec::new(),
+            functions: Arc::default(),
             last_save: clock::wall().seconds(),
             last_try: None,
             last_ok: true,
@@ -267,9 +271,14 @@ impl Control {
         done
     }
 
+    /// How a snapshot would be written now.
+    pub(super) fn plan(&self) -> Plan {
+        Plan::new(&self.node.config, Arc::clone(&self.saving.functions))
+    }
+
     /// Makes the child. Why there is none, if there is none.
     fn fork(&mut self) -> Option<String> {
-        let plan = Plan::new(&self.node.config);
+        let plan = self.plan();
         let began = self.while_all_stand(|control, shards| {
             let before = Monotonic::now();
             let child = SavingChild::start(plan, shards, before);
@@ -304,7 +313,7 @@ impl Control {
 
     /// Writes a snapshot while all shards stand still.
     fn save_now(&mut self) -> Result<(), ()> {
-        let plan = Plan::new(&self.node.config);
+        let plan = self.plan();
         self.while_all_stand(|control, shards| {
             let written = plan.write(shards, |_| {});
             let changes = shards.iter().map(|shard| shard.effects.dirty).sum();

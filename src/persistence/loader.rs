@@ -97,8 +97,8 @@ pub struct Loader {
     pub used_memory: u64,
     /// Keys seen.
     pub keys: u64,
-    /// Libraries of functions that were passed.
-    pub functions: u64,
+    /// Libraries of functions, as they lie in the file.
+    pub functions: Vec<Vec<u8>>,
     has_ended: bool,
 }
 
@@ -152,7 +152,7 @@ impl Loader {
             chunks,
             used_memory: 0,
             keys: 0,
-            functions: 0,
+            functions: Vec::new(),
             has_ended: false,
         }))
     }
@@ -194,7 +194,7 @@ impl Loader {
                     })?;
                 }
                 Some(Event::Aux { name, value }) => self.note(&name, &value),
-                Some(Event::Function(_)) => self.functions += 1,
+                Some(Event::Function(code)) => self.functions.push(code),
                 Some(Event::ResizeDb { .. } | Event::Slot { .. } | Event::SlotImport { .. }) => {}
                 Some(Event::End(_)) | None => {
                     self.has_ended = true;

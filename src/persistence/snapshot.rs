@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use shards::keyspace::db::{Entry, Keyspace};
 use shards::keyspace::evict;
@@ -35,6 +36,7 @@ pub struct Plan {
     /// Microseconds to wait after each key; below zero, for one microsecond each so many keys.
     key_delay: i32,
     usage: Usage,
+    functions: Arc<[Vec<u8>]>,
 }
 
 /// What of its use is written with a key.
@@ -82,8 +84,8 @@ pub struct Written {
 }
 
 impl Plan {
-    /// By this configuration, at this moment.
-    pub fn new(config: &Config) -> Self {
+    /// By this configuration, at this moment, with these libraries of functions.
+    pub fn new(config: &Config, functions: Arc<[Vec<u8>]>) -> Self {
         let policy = config.maxmemory_policy;
         let usage = match policy {
             MaxmemoryPolicy::AllKeysLru | MaxmemoryPolicy::VolatileLru => Usage::Idle,
@@ -98,6 +100,7 @@ impl Plan {
             summing: if config.rdbchecksum { Summing::On } else { Summing::Off },
             key_delay: config.rdb_key_save_delay,
             usage,
+            functions,
         }
     }
 
@@ -144,6 +147,7 @@ impl Plan {
         let mut writer = Writer::new(&mut writing, highest, self.compression);
         writer.header();
         write_aux(&mut writer);
+        self.functions.iter().for_each(|code| writer.function(code));
         let keyspaces = shards.iter().map(|shard| &shard.keyspace);
         let databases = keyspaces.clone().map(|keyspace| keyspace.dbs.len()).max().unwrap_or(0);
         let mut each = Each { plan: self, progress, keys: &mut keys, highest: &mut highest };

@@ -1,7 +1,7 @@
 //! Snapshots: what is in them, what ends them, what they survive.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -21,13 +21,13 @@ const NEVER: &str = "10000000";
 
 fn ok(client: &mut Client, words: &str) {
     let args: Vec<&str> = words.split(' ').collect();
-    let reply = client.call(&args).unwrap();
+    let reply = client.call(&args).expect("the server answers");
     assert!(!matches!(reply, Reply::Error(_)), "{words}: {reply:?}");
 }
 
 fn text(client: &mut Client, words: &str) -> String {
     let args: Vec<&str> = words.split(' ').collect();
-    match client.call(&args).unwrap() {
+    match client.call(&args).expect("the server answers") {
         Reply::Simple(text) | Reply::Bulk(text) | Reply::Error(text) => {
             String::from_utf8_lossy(&text).into_owned()
         }
@@ -107,7 +107,10 @@ fn contents(client: &mut Client) -> String {
     ];
     for question in questions {
         let args: Vec<&str> = question.split(' ').collect();
-        all.push_str(&format!("{question}: {:?}\n", client.call(&args).unwrap()));
+        all.push_str(&format!(
+            "{question}: {:?}\n",
+            client.call(&args).expect("the server answers")
+        ));
     }
     ok(client, "SELECT 7");
     all.push_str(&text(client, "GET seven"));
@@ -149,23 +152,39 @@ fn what_was_saved_is_there_again_on_any_number_of_shards() {
     }
 }
 
-/// A peer's program, if it is there.
-fn peer(name: &str) -> Option<String> {
-    let home = std::env::var("HOME").unwrap_or_default();
-    let places = [format!("{home}/.cache/peers/bin/{name}"), name.to_owned()];
-    let runs = |program: &String| Command::new(program).arg("--version").output().is_ok();
-    places.into_iter().find(runs)
+/// The peers at hand, each with its tool that checks files: those brought here for tests, and the
+/// system's, which are older as a rule.
+fn peers() -> Vec<(PathBuf, PathBuf)> {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let brought =
+        std::env::var_os("PEERS").map_or_else(|| home.join(".cache/peers"), PathBuf::from);
+    let folders = [brought.join("bin"), PathBuf::from("/usr/bin"), PathBuf::from("/usr/local/bin")];
+    let names = [("valkey-server", "valkey-check-rdb"), ("redis-server", "redis-check-rdb")];
+    let all = folders.iter().flat_map(|folder| {
+        names.iter().map(|(server, check)| (folder.join(server), folder.join(check)))
+    });
+    all.filter(|(server, _)| server.exists()).collect()
 }
+
+fn start_peer(program: &Path, dir: &str) -> (Running, Client) {
+    let port = free_port();
+    let number = port.to_string();
+    let mut command = Command::new(program);
+    command.args(["--port", &number, "--save", "", "--dir", dir]);
+    let mut theirs = Running::start(&mut command);
+    theirs.wait_for("Ready to accept connections");
+    let client = theirs.client(port);
+    (theirs, client)
+}
+
+const LIBRARY: &str = "#!lua name=lib\nredis.register_function('seven', function() return 7 end)";
 
 #[test]
 fn peers_and_we_read_each_others_files() {
-    for (server, check) in
-        [("valkey-server", "valkey-check-rdb"), ("redis-server", "redis-check-rdb")]
-    {
-        let Some(program) = peer(server) else {
-            eprintln!("no {server}: nothing tells whether it reads our files, or we its");
-            continue;
-        };
+    let peers = peers();
+    assert!(!peers.is_empty(), "no Valkey and no Redis is here to exchange files with");
+    for (program, check) in peers {
+        let server = program.display().to_string();
         let folder = Folder::new();
         let dir = folder.path("");
         // Ours, by it.
@@ -176,20 +195,16 @@ fn peers_and_we_read_each_others_files() {
         let before = contents(&mut client);
         client.send(&["SHUTDOWN", "SAVE"]).unwrap();
         ours.wait_for("bye bye");
-        if let Some(check) = peer(check) {
-            let output = Command::new(check).arg(folder.path("dump.rdb")).output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-        }
-        let port = free_port();
-        let number = port.to_string();
-        let mut command = Command::new(&program);
-        command.args(["--port", &number, "--save", "", "--dir", &dir]);
-        let mut theirs = Running::start(&mut command);
-        theirs.wait_for("Ready to accept connections");
-        let mut client = theirs.client(port);
+        let output = Command::new(check).arg(folder.path("dump.rdb")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        let (theirs, mut client) = start_peer(&program, &dir);
         assert_eq!(contents(&mut client), before, "{server}");
         // Its own, by us: of whatever version it writes.
         ok(&mut client, "APPEND text x");
+        assert_eq!(
+            client.call(&["FUNCTION", "LOAD", LIBRARY]).unwrap(),
+            Reply::Bulk(b"lib".to_vec())
+        );
         let before = contents(&mut client);
         ok(&mut client, "SAVE");
         drop(theirs);
@@ -197,23 +212,29 @@ fn peers_and_we_read_each_others_files() {
         // The Redis at hand may be a late one.
         let options = ["--dir", &dir, "--shards", "3", "--rdb-version-check", "relaxed"];
         let ours = Running::ready(port, &options);
-        assert_eq!(contents(&mut ours.client(port)), before, "{server}");
+        let mut client = ours.client(port);
+        assert_eq!(contents(&mut client), before, "{server}");
         let output = keylane().args(["check", &folder.path("dump.rdb")]).output().unwrap();
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         check_order(&printed, &["is whole", "checksum: right", "db7: keys=1", "stream: 1"]);
+        // What only it can call is still there for it.
+        ok(&mut client, "SAVE");
+        drop(ours);
+        let (_theirs, mut client) = start_peer(&program, &dir);
+        assert_eq!(client.call(&["FCALL", "seven", "0"]).unwrap(), Reply::Integer(7), "{server}");
     }
 }
 
 /// The integers of a file, by key; what else it holds is left out.
 fn integers(path: &Path) -> Vec<(Vec<u8>, i64)> {
-    let bytes = fs::read(path).unwrap();
-    let mut file = File::open(Reader::summing(bytes.as_slice())).unwrap();
+    let bytes = fs::read(path).expect("the file is there");
+    let mut file = File::open(Reader::summing(bytes.as_slice())).expect("an RDB file");
     let rules = Rules { limits: Limits::DEFAULT, seed: HashSeed(1) };
     let mut found = Vec::new();
-    while let Some(event) = file.next_event().unwrap() {
+    while let Some(event) = file.next_event().expect("a whole file") {
         match event {
             Event::Key(key) => {
-                if let Detached::Text(text) = file.value(&rules).unwrap() {
+                if let Detached::Text(text) = file.value(&rules).expect("a value") {
                     let number = String::from_utf8_lossy(&text).parse();
                     found.extend(number.ok().map(|number| (key.name, number)));
                 }
@@ -294,7 +315,7 @@ fn children(pid: u32) -> Vec<String> {
 
 /// Temporary files in a folder.
 fn temporary(folder: &Folder) -> usize {
-    let names = fs::read_dir(&folder.0).unwrap().flatten();
+    let names = fs::read_dir(&folder.0).expect("the folder is there").flatten();
     names.filter(|entry| entry.file_name().to_string_lossy().starts_with("temp-")).count()
 }
 
@@ -464,13 +485,9 @@ fn a_full_disk_is_told_and_changes_nothing() {
     // A disk of one megabyte that this process alone can see.
     let script = "mount -t tmpfs -o size=1m tmpfs \"$1\" && shift && exec \"$@\"";
     let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", script, "sh", &dir, env!("CARGO_BIN_EXE_keylane")]);
+    command.args(["-r", "-m", "sh", "-c", script, "sh", &dir, env!("CARGO_BIN_EXE_keylane")]);
     let number = port.to_string();
     command.args(["--port", &number, "--save", "", "--dir", &dir, "--rdbcompression", "no"]);
-    if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|it| it.success()) {
-        eprintln!("no small disk can be made here: nothing tells what a full one does");
-        return;
-    }
     let mut running = Running::start(&mut command);
     running.wait_for("Ready to accept connections");
     let mut client = running.client(port);
@@ -478,7 +495,7 @@ fn a_full_disk_is_told_and_changes_nothing() {
     ok(&mut client, "SAVE");
     let path = format!("/proc/{}/root{dir}/dump.rdb", running.pid());
     let before = fs::read(&path).unwrap();
-    ok(&mut client, &format!("SETRANGE big 2000000 x"));
+    ok(&mut client, "SETRANGE big 2000000 x");
     ok(&mut client, "BGSAVE");
     running.wait_for("No space left on device");
     comes_to(&mut client, "rdb_last_bgsave_status", "err");
