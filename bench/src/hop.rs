@@ -114,7 +114,10 @@ fn next_woken(mailbox: &mut Mailbox<Letter>, from: usize) -> Letter {
             return letter;
         }
         if mailbox.sleep() {
-            mailbox.bell().wait(Duration::from_secs(60)).expect("an eventfd can be waited for");
+            mailbox
+                .bell()
+                .wait(None, Duration::from_secs(60))
+                .expect("an eventfd can be waited for");
         }
         mailbox.awake();
     }

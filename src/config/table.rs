@@ -213,6 +213,10 @@ settings! {
     /// Times a second that background work gets its turn. Values out of bounds are pulled in.
     "hz" hz: u32 = 10, Clamped { taken: 0..=INT, kept: 1..=500 }, AtRuntime;
 
+    /// Whether the allocator has a thread of its own that gives empty pages back to the system.
+    /// Else the shards do so between requests.
+    "jemalloc-bg-thread" jemalloc_bg_thread: bool = true, YesNo, AtRuntime;
+
     /// Whether the time of each command is counted, for INFO latencystats.
     "latency-tracking" latency_tracking: bool = true, YesNo, AtRuntime;
 

@@ -28,9 +28,6 @@ use crate::reactor::clock::{self, Monotonic, ticks};
 use crate::reactor::heap;
 use crate::reactor::system;
 
-/// How often idle shards' empty pages are looked for.
-const DECAY_MILLIS: u64 = 1000;
-
 /// Node-wide state, and commands that wait for the shards' answers.
 #[derive(Debug)]
 pub struct Control {
@@ -68,7 +65,6 @@ pub struct Control {
     pub ending: Option<Ending>,
     /// The order that ends loading, while shards are still to hear of it.
     pub(super) end_loading: Option<u64>,
-    last_decay: Monotonic,
     questions: HashMap<u64, Question>,
     next_question: u64,
 }
@@ -123,7 +119,6 @@ impl Control {
             load_expired: 0,
             ending: None,
             end_loading: None,
-            last_decay: Monotonic::now(),
             questions: HashMap::new(),
             next_question: 0,
         }
@@ -162,10 +157,6 @@ impl Control {
     pub fn tick(&mut self) {
         self.memory_peak = self.memory_peak.max(used_memory());
         let now = self.node.now;
-        if DECAY_MILLIS <= now.millis_since(self.last_decay) {
-            self.last_decay = now;
-            heap::decay();
-        }
         self.save_if_due();
         self.pause = self.pause.filter(|pause| 0 < pause.left(now));
     }
@@ -173,6 +164,7 @@ impl Control {
     /// Puts a new configuration in force here; the returned order does so on the shards.
     pub fn configure(&mut self, config: Config) -> Query {
         log::set(config.loglevel, config.log_format);
+        heap::decay_in_background(config.jemalloc_bg_thread);
         self.counters.tracks_latency = config.latency_tracking;
         let config = Arc::new(config);
         self.node.config = Arc::clone(&config);

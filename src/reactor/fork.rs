@@ -31,7 +31,8 @@ pub enum Ending {
 }
 
 /// Copies this process. The copy keeps the files of `keep`, standard output and error output, does
-/// `work` on any processor, and exits with what it returns; it ends with this thread.
+/// `work`, and exits with what it returns; it ends with this thread. It runs where this thread may
+/// run: a shard's thread, which is bound to its processor, is not the one to ask.
 ///
 /// The copy has this thread only: `work` must not wait for others, nor for locks they may hold.
 /// Memory may be had: jemalloc takes its locks before a fork and frees them in both.
@@ -76,7 +77,6 @@ fn child(parent: u32, keep: &[RawFd], work: impl FnOnce() -> i32) -> ! {
         exit(PANICKED);
     }
     close_all_but(keep);
-    run_anywhere();
     // Where this is not allowed, nothing is lost but a preference.
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let status = catch_unwind(AssertUnwindSafe(work)).unwrap_or(PANICKED);
@@ -103,16 +103,6 @@ fn close_all_but(keep: &[RawFd]) {
     }
     // SAFETY: as above.
     unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
-}
-
-/// Takes back that the thread which forked was bound to a processor.
-fn run_anywhere() {
-    // SAFETY: all bits set is a valid set, of which the system takes the processors there are.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        std::ptr::write_bytes(&raw mut set, 0xFF, 1);
-        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
-    }
 }
 
 impl Child {

@@ -27,7 +27,7 @@ pub struct Heap {
 /// The heap as it is now.
 pub fn heap() -> Heap {
     // The statistics are of the last epoch: begin a new one.
-    write(c"epoch", 1);
+    write(c"epoch", 1u64);
     let bytes = |name: &CStr| read(name).unwrap_or(0);
     let page = bytes(c"arenas.page");
     let of_all = |name: &str| {
@@ -49,10 +49,15 @@ pub fn purge() -> bool {
     command("purge")
 }
 
-/// Gives pages back that have been empty for long enough. Threads do so as they allocate; one
-/// that is idle does not.
-pub fn decay() -> bool {
-    command("decay")
+/// Lets one thread of the allocator's give pages back that have been empty for long enough; or
+/// leaves that to the threads that allocate, at their next allocations. False if it refuses.
+///
+/// Pages come back in many small pieces, which takes a shard's thread tens of milliseconds after a
+/// large collection was deleted.
+pub fn decay_in_background(wanted: bool) -> bool {
+    // Before the first one is started: they may not be limited after.
+    write(c"max_background_threads", 1usize);
+    write(c"background_thread", wanted)
 }
 
 fn command(verb: &str) -> bool {
@@ -91,13 +96,16 @@ fn read(name: &CStr) -> Option<u64> {
     (failed == 0 && bytes == size_of::<usize>()).then_some(value as u64)
 }
 
-/// Writes a figure of type uint64_t; one that the allocator does not know is left alone.
-fn write(name: &CStr, value: u64) {
+/// Writes a value of the type that the name has; false if the allocator does not take it.
+fn write<T: Copy>(name: &CStr, value: T) -> bool {
     let mut value = value;
     let null = std::ptr::null_mut::<c_void>();
     let from = (&raw mut value).cast::<c_void>();
-    // SAFETY: `value` is read as the eight bytes it has.
-    unsafe { jemalloc::mallctl(name.as_ptr(), null, std::ptr::null_mut(), from, size_of::<u64>()) };
+    // SAFETY: `value` is read as the bytes it has, and refused if they are too many or too few.
+    let failed = unsafe {
+        jemalloc::mallctl(name.as_ptr(), null, std::ptr::null_mut(), from, size_of::<T>())
+    };
+    failed == 0
 }
 
 #[cfg(test)]
@@ -113,5 +121,6 @@ mod tests {
         assert!(before.allocated + (4 << 20) < heap().allocated, "{}", block.len());
         assert!(report().contains("jemalloc"));
         assert!(purge());
+        assert!(decay_in_background(true) && decay_in_background(false));
     }
 }
