@@ -21,37 +21,45 @@ const TABLE_BITS: (u32, u32) = (8, 14);
 /// Finds repetitions. It may be used again, which spares an allocation.
 #[derive(Debug, Default)]
 pub struct Compressor {
-    /// Behind the last place where three bytes of this hash were seen; 0 is nowhere.
+    /// The last place where three bytes of this hash were seen, from `base` on; what is below was
+    /// seen in an earlier input.
     places: Vec<u32>,
+    /// What stands for the beginning of the input.
+    base: u32,
 }
 
 impl Compressor {
     /// Appends what `input` comes to, if that has no more than `bytes_max` bytes; else leaves
     /// `out` as it was, and says so.
     pub fn compress(&mut self, input: &[u8], out: &mut Vec<u8>, bytes_max: usize) -> bool {
-        let (Ok(_), Some(log)) = (u32::try_from(input.len()), input.len().checked_ilog2()) else {
+        let (Ok(len), Some(log)) = (u32::try_from(input.len()), input.len().checked_ilog2()) else {
             return false;
         };
         let bits = (log + 1).clamp(TABLE_BITS.0, TABLE_BITS.1);
-        self.places.clear();
-        self.places.resize(1 << bits, 0);
+        // Nothing has been seen at 0.
+        self.base = self.base.max(1);
+        if self.base.checked_add(len).is_none() {
+            self.places.clear();
+            self.base = 1;
+        }
+        if self.places.len() < 1 << bits {
+            self.places.resize(1 << bits, 0);
+        }
         let start = out.len();
         let is_short = self.find(input, out, start + bytes_max, bits);
         if !is_short {
             out.truncate(start);
         }
+        self.base = self.base.saturating_add(len);
         is_short
     }
 
     fn find(&mut self, input: &[u8], out: &mut Vec<u8>, end_max: usize, bits: u32) -> bool {
         let (mut at, mut run_start) = (0usize, 0);
         while let Some(three) = input.get(at..).and_then(<[u8]>::first_chunk) {
-            let place = &mut self.places[hash(*three, bits)];
-            let before = *place as usize;
-            *place = u32::try_from(at + 1).expect("the input is below 4 GiB");
-            let found = before.checked_sub(1).filter(|before| at - before <= DISTANCE_MAX);
-            let length = found.map_or(0, |before| common(&input[before..], &input[at..]));
-            let Some(before) = found.filter(|_| MATCH_MIN <= length) else {
+            let before = self.seen(*three, at, bits).filter(|before| at - before <= DISTANCE_MAX);
+            let length = before.map_or(0, |before| common(input, before, at));
+            let Some(before) = before.filter(|_| MATCH_MIN <= length) else {
                 // Where nothing was found for long, fewer places are tried.
                 at += 1 + (at - run_start) / 128;
                 continue;
@@ -61,18 +69,26 @@ impl Compressor {
             if end_max < out.len() {
                 return false;
             }
-            // What follows may well repeat what begins in here.
-            for inside in at + 1..at + length {
-                if let Some(three) = input[inside..].first_chunk() {
-                    let next = u32::try_from(inside + 1).expect("the input is below 4 GiB");
-                    self.places[hash(*three, bits)] = next;
-                }
-            }
             at += length;
             run_start = at;
+            // What follows may well repeat what begins in here: to note more places than these
+            // takes longer than it saves.
+            for inside in at - 2..at {
+                if let Some(three) = input[inside..].first_chunk() {
+                    self.seen(*three, inside, bits);
+                }
+            }
         }
         put_runs(&input[run_start..], out);
         out.len() <= end_max
+    }
+
+    /// Where these bytes were seen last, if they were; from now on that is `at`.
+    #[inline]
+    fn seen(&mut self, three: [u8; 3], at: usize, bits: u32) -> Option<usize> {
+        let now = self.base + u32::try_from(at).expect("the input is below 4 GiB");
+        let before = core::mem::replace(&mut self.places[hash(three, bits)], now);
+        before.checked_sub(self.base).map(|before| before as usize)
     }
 }
 
@@ -82,10 +98,20 @@ fn hash([a, b, c]: [u8; 3], bits: u32) -> usize {
     (hash >> (u32::BITS - bits)) as usize
 }
 
-/// How many bytes, of those that a match may have, are the same.
+/// How many bytes, of those that a match may have, are the same from both places on.
 #[inline]
-fn common(before: &[u8], now: &[u8]) -> usize {
-    before.iter().zip(now).take(MATCH_MAX).take_while(|(a, b)| a == b).count()
+fn common(input: &[u8], before: usize, now: usize) -> usize {
+    let end = input.len().min(now + MATCH_MAX);
+    let (now, before) = (&input[now..end], &input[before..before + (end - now)]);
+    let (words, rest) = now.as_chunks::<8>();
+    let (words_before, rest_before) = before.as_chunks::<8>();
+    for (number, (word, word_before)) in words.iter().zip(words_before).enumerate() {
+        let differs = u64::from_le_bytes(*word) ^ u64::from_le_bytes(*word_before);
+        if differs != 0 {
+            return 8 * number + differs.trailing_zeros() as usize / 8;
+        }
+    }
+    8 * words.len() + rest.iter().zip(rest_before).take_while(|(a, b)| a == b).count()
 }
 
 fn put_runs(bytes: &[u8], out: &mut Vec<u8>) {
