@@ -2,6 +2,7 @@
 
 pub mod version;
 pub mod config;
+pub mod shutdown;
 pub mod pubsub;
 pub mod tracking;
 pub mod reactor;

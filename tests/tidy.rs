@@ -66,6 +66,7 @@ const PACKAGES: &[Package] = &[
             floor("shards", &[]),
             floor("version", &[]),
             floor("config", &[]),
+            floor("shutdown", &[]),
             floor("pubsub", &[]),
             floor("tracking", &[]),
             floor("reactor", &[]),

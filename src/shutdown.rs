@@ -1,0 +1,390 @@
+//! The end of the process, as a machine: what happens in which order, what may take how long, and
+//! how far there is a way back.
+//!
+//! ```text
+//!            Asked
+//!  Serving --------> intake -> drain -> pause -> replicas -> child -> save -> clients -> files
+//!     ^                 |        |        |         |          |        |                  |
+//!     +----(Aborted)----+--------+--------+---------+----------+        |               shards
+//!     +----(SaveFailed, or the save stalls; without FORCE)--------------+                  |
+//!                                                                                         Over
+//! ```
+//! A stage ends when what it waits for has happened, or when its share of the time is over: then
+//! the log has a warning, and the next stage begins. Only the last snapshot is not cut short while
+//! it gets on: it has all the time that is left, and more for as long as keys are being written.
+//!
+//! Clients are closed after the last snapshot, not before: as long as it may fail, the process may
+//! have to go on, with all of its clients. From `drain` on new writes wait, so none of them is
+//! answered that the snapshot does not have.
+//!
+//! A second SIGINT ends the process at once, in whatever state this is: `start::wait` sees to that
+//! and asks nobody. Nothing here waits, and nothing here asks the clock.
+
+pub mod report;
+pub mod resources;
+pub mod stage;
+
+use std::mem;
+
+use report::{Counts, Edge, Line, Outcome, Reason, Report};
+use resources::{Resource, closed_in};
+use stage::Stage;
+
+/// Milliseconds without a single key written after which a late snapshot is given up.
+pub const STALL_MS: u64 = 30_000;
+
+/// A moment: milliseconds that the process has run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Uptime(pub u64);
+
+impl Uptime {
+    fn after(self, millis: u64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
+    fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// How the process is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Who asked.
+    pub reason: Reason,
+    /// Whether a last snapshot is written.
+    pub saves: bool,
+    /// FORCE: whether to end although that fails.
+    pub forced: bool,
+    /// NOW: whether not to wait for replicas.
+    pub now: bool,
+    /// Milliseconds for all stages together; the last snapshot may have more.
+    pub total_ms: u64,
+    /// Milliseconds to wait for replicas at most.
+    pub replicas_ms: u64,
+}
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody asks for the end.
+    Asked(Request),
+    /// Somebody calls it off.
+    Aborted,
+    /// Time has passed.
+    Tick,
+    /// The shard of this number says how far it is.
+    Reported(usize, Report),
+    /// Replicas have all there is.
+    ReplicasReady,
+    /// No process writes a snapshot any more.
+    ChildGone,
+    /// So many keys of the last snapshot are written.
+    Progress(u64),
+    /// The last snapshot is on the disk.
+    Saved,
+    /// It is not, and will not be.
+    SaveFailed,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Write this into the log, and tell the supervisor of new stages.
+    Log(Line),
+    /// Tell all shards that this stage has begun.
+    Order(Stage),
+    /// Wait for replicas.
+    AwaitReplicas,
+    /// Write the last snapshot.
+    Save,
+    /// End the process that writes the last snapshot.
+    CancelSave,
+    /// Close this.
+    Close(Resource),
+    /// Tell the supervisor that the end takes so many milliseconds more.
+    Extend(u64),
+    /// There is no end: let the shards go on, and refuse those who wait for the end.
+    Resume,
+    /// End the process.
+    Exit,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Shutdown {
+    state: State,
+    shards: usize,
+    attempts: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nobody has asked for the end.
+    Serving,
+    /// It is under way.
+    Ending(Box<Ending>),
+    /// Nothing is left to do.
+    Over,
+}
+
+#[derive(Debug)]
+struct Ending {
+    request: Request,
+    began: Uptime,
+    stage: Stage,
+    entered: Uptime,
+    /// When the time of the stage is over.
+    until: Uptime,
+    /// Which shards are done with it.
+    done: Vec<bool>,
+    /// What each shard had when it last told.
+    counts: Vec<Counts>,
+    /// Keys of the last snapshot that are written, and since when they are as many.
+    keys: u64,
+    keys_since: Uptime,
+    /// The last snapshot takes longer than it should.
+    late: bool,
+}
+
+impl Shutdown {
+    /// Of a process with so many shards.
+    pub fn new(shards: usize) -> Self {
+        Self { state: State::Serving, shards, attempts: 0 }
+    }
+
+    /// Acts on what has happened.
+    pub fn handle(&mut self, now: Uptime, event: Event, actions: &mut Vec<Action>) {
+        self.state = match (mem::replace(&mut self.state, State::Over), event) {
+            (State::Serving, Event::Asked(request)) => self.begin(now, request, actions),
+            (State::Ending(ending), event) => self.go_on(ending, now, event, actions),
+            // News of an end that was called off, or that is over.
+            (state @ (State::Serving | State::Over), _) => state,
+        };
+    }
+
+    /// The stage that is under way.
+    pub fn stage(&self) -> Option<Stage> {
+        match &self.state {
+            State::Ending(ending) => Some(ending.stage),
+            State::Serving | State::Over => None,
+        }
+    }
+
+    /// Whether the end was asked for and not called off.
+    pub fn is_under_way(&self) -> bool {
+        !matches!(self.state, State::Serving)
+    }
+
+    /// Which end this is, if one is under way: reports of others mean nothing.
+    pub fn attempt(&self) -> u64 {
+        self.attempts
+    }
+
+    /// Milliseconds that are left of the time for all stages, while an end is under way.
+    pub fn remaining_ms(&self, now: Uptime) -> Option<u64> {
+        match &self.state {
+            State::Ending(ending) => Some(ending.remaining_ms(now)),
+            State::Serving | State::Over => None,
+        }
+    }
+
+    /// When to [`Event::Tick`] at the latest.
+    pub fn deadline(&self) -> Option<Uptime> {
+        match &self.state {
+            State::Ending(ending) if ending.late => Some(ending.keys_since.after(STALL_MS)),
+            State::Ending(ending) => Some(ending.until),
+            State::Serving | State::Over => None,
+        }
+    }
+
+    fn begin(&mut self, now: Uptime, request: Request, actions: &mut Vec<Action>) -> State {
+        self.attempts += 1;
+        let ending = Ending {
+            request,
+            began: now,
+            stage: Stage::ALL[0],
+            entered: now,
+            until: now,
+            done: vec![false; self.shards],
+            counts: vec![Counts::default(); self.shards],
+            keys: 0,
+            keys_since: now,
+            late: false,
+        };
+        enter(Box::new(ending), Stage::ALL[0], now, actions)
+    }
+
+    fn go_on(
+        &self,
+        mut ending: Box<Ending>,
+        now: Uptime,
+        event: Event,
+        actions: &mut Vec<Action>,
+    ) -> State {
+        match (ending.stage, event) {
+            // Whoever comes second waits with the first, and can only make it quicker.
+            (stage, Event::Asked(Request { forced, now: hurries, .. })) => {
+                ending.request.forced |= forced;
+                ending.request.now |= hurries;
+                if stage == Stage::Replicas && hurries {
+                    return leave(ending, Outcome::Done, now, actions);
+                }
+            }
+            (stage, Event::Aborted) if stage.can_abort() => {
+                return resume(&ending, Outcome::Aborted, now, actions);
+            }
+            (_, Event::Reported(shard, report)) if report.attempt == self.attempts => {
+                if ending.note(shard, report) {
+                    return leave(ending, Outcome::Done, now, actions);
+                }
+            }
+            (Stage::Replicas, Event::ReplicasReady)
+            | (Stage::Child, Event::ChildGone)
+            | (Stage::Save, Event::Saved) => return leave(ending, Outcome::Done, now, actions),
+            (Stage::Save, Event::SaveFailed) => return failed(ending, now, actions),
+            (Stage::Save, Event::Progress(keys)) if ending.keys < keys => {
+                (ending.keys, ending.keys_since) = (keys, now);
+                actions.push(Action::Extend(ending.patience_ms()));
+            }
+            (Stage::Save, Event::Tick) => return look_at_save(ending, now, actions),
+            (_, Event::Tick) if ending.until <= now => {
+                return leave(ending, Outcome::Overrun, now, actions);
+            }
+            // Too late to call it off; or news of a stage that is over.
+            (_, _) => {}
+        }
+        State::Ending(ending)
+    }
+}
+
+/// Begins a stage, and those behind it for as long as there is nothing to wait for.
+fn enter(
+    mut ending: Box<Ending>,
+    stage: Stage,
+    now: Uptime,
+    actions: &mut Vec<Action>,
+) -> State {
+    (ending.stage, ending.entered) = (stage, now);
+    ending.until = now.after(ending.share_ms(stage));
+    ending.done.fill(false);
+    actions.push(ending.line(Edge::Enter, now));
+    actions.extend(closed_in(stage).into_iter().map(Action::Close));
+    match stage {
+        Stage::Intake | Stage::Drain | Stage::Pause => actions.push(Action::Order(stage)),
+        Stage::Replicas if ending.request.now || ending.request.replicas_ms == 0 => {
+            return leave(ending, Outcome::Done, now, actions);
+        }
+        Stage::Replicas => actions.push(Action::AwaitReplicas),
+        Stage::Save => {
+            let end = ending.began.after(ending.request.total_ms);
+            ending.until = ending.until.max(Uptime(end.0.saturating_sub(ending.tail_ms())));
+            ending.keys_since = now;
+            actions.push(Action::Extend(ending.until.since(now) + ending.patience_ms()));
+            actions.push(Action::Save);
+        }
+        // Removing a name is all there is to it.
+        Stage::Files => return leave(ending, Outcome::Done, now, actions),
+        Stage::Child | Stage::Clients | Stage::Shards => {}
+    }
+    State::Ending(ending)
+}
+
+/// Ends a stage.
+fn leave(
+    ending: Box<Ending>,
+    outcome: Outcome,
+    now: Uptime,
+    actions: &mut Vec<Action>,
+) -> State {
+    actions.push(ending.line(Edge::Leave(outcome), now));
+    let next = match ending.stage.next() {
+        Some(Stage::Save) if !ending.request.saves => Stage::Save.next(),
+        next => next,
+    };
+    match next {
+        Some(next) => enter(ending, next, now, actions),
+        None => {
+            actions.push(Action::Exit);
+            State::Over
+        }
+    }
+}
+
+/// The last snapshot cannot be had.
+fn failed(ending: Box<Ending>, now: Uptime, actions: &mut Vec<Action>) -> State {
+    if ending.request.forced {
+        return leave(ending, Outcome::Failed, now, actions);
+    }
+    resume(&ending, Outcome::Failed, now, actions)
+}
+
+/// The process goes on.
+fn resume(ending: &Ending, outcome: Outcome, now: Uptime, actions: &mut Vec<Action>) -> State {
+    actions.push(ending.line(Edge::Leave(outcome), now));
+    actions.push(Action::Resume);
+    State::Serving
+}
+
+/// Looks whether the last snapshot takes too long, and whether it gets on.
+fn look_at_save(mut ending: Box<Ending>, now: Uptime, actions: &mut Vec<Action>) -> State {
+    if ending.until <= now && !ending.late {
+        ending.late = true;
+        actions.push(ending.line(Edge::Late, now));
+    }
+    if ending.late && STALL_MS <= now.since(ending.keys_since) {
+        actions.push(Action::CancelSave);
+        return failed(ending, now, actions);
+    }
+    State::Ending(ending)
+}
+
+impl Ending {
+    /// Notes what a shard says. True if all are done.
+    fn note(&mut self, shard: usize, report: Report) -> bool {
+        self.counts[shard] = report.counts;
+        if report.stage != self.stage || !self.stage.is_of_shards() {
+            return false;
+        }
+        self.done[shard] |= report.done;
+        self.done.iter().all(|done| *done)
+    }
+
+    /// Milliseconds that a stage may take.
+    fn share_ms(&self, stage: Stage) -> u64 {
+        let share = self.request.total_ms.saturating_mul(stage.percent()) / 100;
+        if stage == Stage::Replicas { share.min(self.request.replicas_ms) } else { share }
+    }
+
+    /// Milliseconds that the stages behind the last snapshot may take.
+    fn tail_ms(&self) -> u64 {
+        let behind = Stage::ALL.into_iter().filter(|stage| Stage::Save < *stage);
+        behind.map(|stage| self.share_ms(stage)).sum()
+    }
+
+    /// Milliseconds that may pass until the process has ended, if no key is written any more.
+    fn patience_ms(&self) -> u64 {
+        STALL_MS.saturating_add(self.tail_ms())
+    }
+
+    fn remaining_ms(&self, now: Uptime) -> u64 {
+        self.request.total_ms.saturating_sub(now.since(self.began))
+    }
+
+    fn line(&self, edge: Edge, now: Uptime) -> Action {
+        let mut counts = Counts::default();
+        self.counts.iter().for_each(|shard| counts.add(shard));
+        Action::Log(Line {
+            edge,
+            stage: self.stage,
+            reason: self.request.reason,
+            took_ms: now.since(self.entered),
+            elapsed_ms: now.since(self.began),
+            remaining_ms: self.remaining_ms(now),
+            counts,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
