@@ -67,6 +67,12 @@ pub fn warning(message: &str) {
     write(LogLevel::Warning, message);
 }
 
+/// Has everything on its way that was written: the process is about to end.
+pub fn close() {
+    // A log that cannot be written is no reason not to end.
+    let _ = io::stdout().flush();
+}
+
 fn write(level: LogLevel, message: &str) {
     if !writes(level) {
         return;

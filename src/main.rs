@@ -54,7 +54,8 @@ fn run(args: &[Vec<u8>]) -> Result<(), Failure> {
     let Prepared { config, process, shards, cpus } = start::prepare(loaded, config_file)?;
     log::notice(&format!("Running mode=standalone, port={}.", config.port));
     log::notice(&format!("PID: {}", std::process::id()));
-    let Listeners { tcp, unix } = Listeners::open(&config, process.unix_socket.as_deref())?;
+    let unix_path = process.unix_socket.as_ref().map(|file| file.path.as_path());
+    let Listeners { tcp, unix } = Listeners::open(&config, unix_path)?;
     let pid_file = start::write_pid_file(&config);
     // It lives as long as the process does.
     let kinds = [(!tcp.is_empty(), "tcp"), (unix.is_some(), "unix")];

@@ -38,10 +38,10 @@ pub struct Process {
     pub executable: PathBuf,
     /// The configuration file, as an absolute path.
     pub config_file: Option<PathBuf>,
-    /// The file with the process's number, absolute: removed at the end.
-    pub pid_file: Option<PathBuf>,
-    /// The unix socket, absolute: removed at the end.
-    pub unix_socket: Option<PathBuf>,
+    /// The file with the process's number.
+    pub pid_file: Option<OwnFile>,
+    /// The unix socket.
+    pub unix_socket: Option<OwnFile>,
     /// Who wants to know whether the server is ready.
     pub supervisor: Supervisor,
     /// That a signal asks for the end.
@@ -59,13 +59,25 @@ impl Process {
         self.supervisor.tell_ready();
     }
 
-    /// Ends the process at once but tidily, because somebody asked for it: exit status 0. The
-    /// caller logs who did. The kernel closes the sockets.
+    /// Ends the process, because somebody asked for it: exit status 0. All but what serves to the
+    /// very end was closed before.
     pub fn stop(&self) -> ! {
-        self.supervisor.tell("STOPPING=1\n");
-        self.remove_files();
         log::warning("Keylane is now ready to exit, bye bye...");
+        self.supervisor.close();
+        log::close();
+        // The descriptor of signals goes with the thread that reads it.
         std::process::exit(0)
+    }
+
+    /// Ends the process at once, because somebody does not want to wait for the end: exit status
+    /// 1. Only files are removed that would be in the way.
+    pub fn give_up(&self) -> ! {
+        log::warning("You insist... exiting now.");
+        self.remove_files();
+        // The working folder is that of snapshots. A child ends with its parent, and leaves this.
+        let _ = fs::remove_file(snapshot_temp());
+        log::close();
+        std::process::exit(1)
     }
 
     /// Ends the process because it cannot go on: exit status 1.
@@ -73,22 +85,36 @@ impl Process {
         log::warning(why);
         self.supervisor.tell("STOPPING=1\n");
         self.remove_files();
+        log::close();
         std::process::exit(1)
     }
 
     /// Takes away what the process left in folders.
     pub fn remove_files(&self) {
-        let files = [
-            ("Removing the pid file.", &self.pid_file),
-            ("Removing the unix socket file.", &self.unix_socket),
-        ];
-        for (message, file) in files {
-            if let Some(file) = file {
-                log::notice(message);
-                // Somebody may have removed it before.
-                let _ = fs::remove_file(file);
-            }
-        }
+        self.unix_socket.iter().chain(&self.pid_file).for_each(OwnFile::close);
+    }
+}
+
+/// The name of a snapshot that this process has not finished, in the folder of snapshots.
+pub fn snapshot_temp() -> String {
+    format!("temp-{}.rdb", std::process::id())
+}
+
+/// A file that means nothing without the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnFile {
+    /// Where it is, absolute.
+    pub path: PathBuf,
+    /// What it is, for the log.
+    pub name: &'static str,
+}
+
+impl OwnFile {
+    /// Removes it.
+    pub fn close(&self) {
+        log::notice(&format!("Removing the {} file.", self.name));
+        // Somebody may have removed it before.
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -131,6 +157,26 @@ impl Supervisor {
             log::notice("supervised by upstart, will stop to signal readiness.");
             signals::stop_self();
         }
+    }
+
+    /// Says that the end has come to this stage.
+    pub fn tell_stopping(&self, stage: &str) {
+        self.tell(&format!("STOPPING=1\nSTATUS=Shutting down: {stage}\n"));
+    }
+
+    /// Says that the end may take so many milliseconds more.
+    pub fn extend(&self, millis: u64) {
+        self.tell(&format!("EXTEND_TIMEOUT_USEC={}\n", millis.saturating_mul(1000)));
+    }
+
+    /// Says that there is no end after all.
+    pub fn tell_resumed(&self) {
+        self.tell("READY=1\nSTATUS=Ready to accept connections; a shutdown was aborted\n");
+    }
+
+    /// Says that nothing more will be said.
+    pub fn close(&self) {
+        self.tell("STOPPING=1\nSTATUS=Exiting\n");
     }
 
     fn tell(&self, news: &str) {

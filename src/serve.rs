@@ -22,6 +22,7 @@ use crate::process::Process;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::ring::{Completion, DataRing, Token};
 use crate::reactor::sockets;
+use crate::shutdown::stage::Stage;
 
 /// How often a shard looks after timeouts, and after background work when it has nothing else.
 const TICK: Duration = Duration::from_millis(TICK_MILLIS);
@@ -35,6 +36,8 @@ const LINGER_MICROS: u64 = 200;
 const LOOKS_ALONE_MAX: u32 = 3;
 /// A yield that took longer let somebody else run.
 const SHARED_MICROS: u64 = 3;
+/// How long a shard sleeps at most while the process ends.
+const LEAVING_PATIENCE: Duration = Duration::from_millis(1);
 /// How often a busy shard does a slice of background work.
 const BACKGROUND_INTERVAL_MICROS: u64 = 1000;
 
@@ -82,6 +85,7 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
         last_mail: start.node.now,
         looks: LOOKS_ALONE_MAX,
         refused: Vec::new(),
+        listeners: start.listeners,
         assigned: vec![0; start.mailbox.peers() - 1],
         core: Core::new(start.mailbox, start.node, start.random),
         pipeline: Pipeline::default(),
@@ -92,6 +96,9 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
     let mut last_background = Monotonic::now();
     loop {
         served.turn(&mut ring, &mut done);
+        if served.core.leaving_stage() == Some(Stage::Shards) {
+            served.release(ring)
+        }
         served.wait(&mut ring, &mut done)?;
         let now = served.core.node.now;
         if BACKGROUND_INTERVAL_MICROS <= now.micros_since(last_background) {
@@ -115,6 +122,8 @@ struct Served {
     looks: u32,
     /// Listeners that could not accept, for want of descriptors as a rule: tried again at a tick.
     refused: Vec<u16>,
+    /// What connections are accepted on.
+    listeners: Vec<OwnedFd>,
     /// Something is to be done in the next turn, whether or not anything comes in.
     urgent: bool,
 }
@@ -129,6 +138,9 @@ impl Served {
         }
         self.core.read_mail();
         self.pipeline.run(&mut self.core, &mut ring.buffers);
+        if self.core.leaving_stage().is_some() {
+            self.core.go_on_leaving(self.core.node.now, || ring.look_after());
+        }
         self.send_replies(ring);
         self.serve_sockets(ring);
         self.core.mailbox.publish_changes(self.core.shard.effects.dirty);
@@ -155,7 +167,8 @@ impl Served {
         }
         if self.core.mailbox.sleep() {
             let late = self.core.next_late();
-            let patience = late.map_or(TICK, |late| Monotonic::now().until(late).min(TICK));
+            let tick = if self.core.leaving_stage().is_some() { LEAVING_PATIENCE } else { TICK };
+            let patience = late.map_or(tick, |late| Monotonic::now().until(late).min(tick));
             ring.turn(Some(patience), done)?;
             self.core.mailbox.awake();
             return Ok(());
@@ -249,6 +262,20 @@ impl Served {
         }
     }
 
+    /// Lets go of sockets and ring, says so, and waits for the end of the process. Keys stay where
+    /// they are: to free them one by one would take long, and nobody needs the room.
+    fn release(mut self, ring: DataRing) -> ! {
+        self.listeners.clear();
+        drop(ring);
+        self.core.report_released();
+        while self.core.mailbox.flush() {
+            std::thread::yield_now();
+        }
+        loop {
+            std::thread::park();
+        }
+    }
+
     fn accept(&mut self, fd: OwnedFd) {
         let core = &mut self.core;
         self.accepted += 1;
@@ -321,6 +348,11 @@ impl Served {
                 SocketRequest::Close(token) => ring.close(token),
                 SocketRequest::Pause(token) => ring.pause(token),
                 SocketRequest::Resume(token) => ring.resume(token),
+                SocketRequest::Finish(token) => ring.finish(token),
+                SocketRequest::CloseListeners => {
+                    ring.stop_accepting();
+                    self.listeners.clear();
+                }
             }
         }
     }
@@ -333,6 +365,7 @@ impl Served {
         (client.peer, client.local) = (peer, local);
         client.from_here = peer.is_none_or(|peer| peer.ip().to_canonical().is_loopback());
         client.session.authenticated = self.core.node.config.requirepass.is_empty();
+        client.late = self.core.leaving_stage().is_some();
         self.core.add_client(Box::new(client));
     }
 }
@@ -388,7 +421,9 @@ async fn run_control(mut control: Control) -> io::Result<()> {
             control.tick();
         }
         let mut busy = control.read_mail();
-        busy |= control.load_on();
+        if !control.end.shutdown.is_under_way() {
+            busy |= control.load_on();
+        }
         control.see_to_snapshots();
         if let Some(signal) = control.process.ending.take() {
             control.end_by(signal);
@@ -398,7 +433,8 @@ async fn run_control(mut control: Control) -> io::Result<()> {
         }
         let left = control.mailbox.flush();
         if !busy && !left && control.mailbox.sleep() {
-            control.mailbox.bell().wait(control.saving.news(), TICK)?;
+            let patience = control.end_patience().map_or(TICK, Duration::from_millis).min(TICK);
+            control.mailbox.bell().wait(control.saving.news(), patience)?;
             control.mailbox.awake();
         }
     }

@@ -176,6 +176,11 @@ impl Shutdown {
         !matches!(self.state, State::Serving)
     }
 
+    /// Whether the process ends although the last snapshot fails.
+    pub fn is_forced(&self) -> bool {
+        matches!(&self.state, State::Ending(ending) if ending.request.forced)
+    }
+
     /// Which end this is, if one is under way: reports of others mean nothing.
     pub fn attempt(&self) -> u64 {
         self.attempts
@@ -259,12 +264,7 @@ impl Shutdown {
 }
 
 /// Begins a stage, and those behind it for as long as there is nothing to wait for.
-fn enter(
-    mut ending: Box<Ending>,
-    stage: Stage,
-    now: Uptime,
-    actions: &mut Vec<Action>,
-) -> State {
+fn enter(mut ending: Box<Ending>, stage: Stage, now: Uptime, actions: &mut Vec<Action>) -> State {
     (ending.stage, ending.entered) = (stage, now);
     ending.until = now.after(ending.share_ms(stage));
     ending.done.fill(false);
@@ -291,12 +291,7 @@ fn enter(
 }
 
 /// Ends a stage.
-fn leave(
-    ending: Box<Ending>,
-    outcome: Outcome,
-    now: Uptime,
-    actions: &mut Vec<Action>,
-) -> State {
+fn leave(ending: Box<Ending>, outcome: Outcome, now: Uptime, actions: &mut Vec<Action>) -> State {
     actions.push(ending.line(Edge::Leave(outcome), now));
     let next = match ending.stage.next() {
         Some(Stage::Save) if !ending.request.saves => Stage::Save.next(),

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::config::parse::Loaded;
 use crate::config::table::Config;
 use crate::log;
-use crate::process::{Process, Supervisor, VALKEY_VERSION, VERSION, plain};
+use crate::process::{OwnFile, Process, Supervisor, VALKEY_VERSION, VERSION, plain};
 use crate::reactor::{cpus, heap};
 
 /// Why the process does not start.
@@ -96,17 +96,18 @@ pub fn prepare(loaded: Loaded, config_file: Option<PathBuf>) -> Result<Prepared,
     checks::open_files(&mut config, shards)?;
     heap::decay_in_background(config.jemalloc_bg_thread);
     let supervisor = Supervisor::find(config.supervised);
-    let unix_socket = absolute(&config.unixsocket);
+    let own_file = |path| OwnFile { path, name: "unix socket" };
+    let unix_socket = absolute(&config.unixsocket).map(own_file);
     let process =
         Process { executable, config_file, unix_socket, supervisor, ..Process::default() };
     Ok(Prepared { config, process, shards, cpus })
 }
 
-/// Writes the pid file, if there is to be one; its path if it was written.
-pub fn write_pid_file(config: &Config) -> Option<PathBuf> {
-    let file = absolute(&config.pidfile)?;
-    match fs::write(&file, format!("{}\n", std::process::id())) {
-        Ok(()) => Some(file),
+/// Writes the pid file, if there is to be one and it can be written.
+pub fn write_pid_file(config: &Config) -> Option<OwnFile> {
+    let path = absolute(&config.pidfile)?;
+    match fs::write(&path, format!("{}\n", std::process::id())) {
+        Ok(()) => Some(OwnFile { path, name: "pid" }),
         Err(error) => {
             log::warning(&format!("Failed to write PID file: {}", plain(&error)));
             None

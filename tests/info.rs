@@ -26,6 +26,7 @@ const ABSENT: &[(&str, &str, &str)] = &[
 /// Fields that the reference does not have.
 const OURS: &[(&str, &str)] = &[
     ("Server", "keylane_version"),
+    ("Server", "shutdown_stage"),
     ("Shards", ""),
     ("Shards", "shards"),
     ("Shards", "shard0"),

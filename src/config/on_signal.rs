@@ -7,6 +7,7 @@ use super::kinds::{Examples, Kind, Mention, Reason};
 const WORDS: [&str; 6] = ["save", "nosave", "now", "force", "safe", "failover"];
 const SAVE: u8 = 1;
 const NOSAVE: u8 = 1 << 1;
+const NOW: u8 = 1 << 2;
 const FORCE: u8 = 1 << 3;
 const FAILOVER: u8 = 1 << 5;
 
@@ -23,6 +24,11 @@ impl OnSignal {
     /// Whether not to save.
     pub const fn nosave(self) -> bool {
         self.0 & NOSAVE != 0
+    }
+
+    /// Whether not to wait for replicas.
+    pub const fn now(self) -> bool {
+        self.0 & NOW != 0
     }
 
     /// Whether to end although saving fails.

@@ -344,6 +344,14 @@ settings! {
     "shutdown-on-sigterm" shutdown_on_sigterm: OnSignal = OnSignal::default(), ShutdownOptions,
         AtRuntime;
 
+    /// Seconds to wait for replicas before the server ends, out of `shutdown-total-timeout`; 0 for
+    /// none.
+    "shutdown-timeout" shutdown_timeout: u32 = 10, Integer(0..=INT), AtRuntime;
+
+    /// Seconds that the server takes to end, at most, but for a last snapshot that gets on. Choose
+    /// less than whoever stops it waits before killing it.
+    "shutdown-total-timeout" shutdown_total_timeout: u32 = 20, Integer(1..=86_400), AtRuntime;
+
     /// Whether writes are refused while snapshots that `save` asks for cannot be written.
     "stop-writes-on-bgsave-error" stop_writes_on_bgsave_error: bool = true, YesNo, AtRuntime;
 

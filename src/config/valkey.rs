@@ -223,7 +223,6 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("slave-priority", "100", REPLICATION),
     ignored("slave-read-only", "yes", REPLICATION),
     ignored("slave-serve-stale-data", "yes", REPLICATION),
-    ignored("shutdown-timeout", "10", REPLICATION),
     ignored("availability-zone", "", REPLICATION),
     refused("cluster-enabled", "no", CLUSTER).at_start(),
     ignored("cluster-allow-pubsubshard-when-down", "yes", CLUSTER),

@@ -11,8 +11,9 @@ use shards::types::limits::{
 use crate::config::choices::MaxmemoryPolicy;
 use crate::config::table::Config;
 use crate::coordination::client::Client;
-use crate::coordination::core::{Core, LogLimits, Pause};
+use crate::coordination::core::{Core, LogLimits};
 use crate::coordination::filter::ClientFilter;
+use crate::coordination::pausing::Holds;
 use crate::coordination::query::{Answer, DbFigures, Figures, Query, Waiting};
 use crate::pubsub::kind::Kind;
 use crate::reactor::clock::Monotonic;
@@ -33,7 +34,7 @@ impl Core {
             Query::ListClients(filter) => return Answer::Clients(self.list_clients(&filter)),
             Query::KillClients(filter) => return Answer::Count(self.kill_clients(&filter)),
             Query::Pause { millis, all } => {
-                self.pause = Some(Pause { since: self.node.now, millis, all });
+                self.begin_pause(millis, if all { Holds::All } else { Holds::Writes });
             }
             Query::Unblock(client, ending) => {
                 return Answer::Count(u64::from(self.unblock(client, ending)));
@@ -70,12 +71,6 @@ impl Core {
         self.counters.tracks_latency = config.latency_tracking;
         self.node.config = config;
         self.choose_events();
-    }
-
-    /// Ends CLIENT PAUSE: what was held back goes on.
-    pub(super) fn end_pause(&mut self) {
-        self.pause = None;
-        self.resumed.extend(self.held.drain(..));
     }
 
     fn figures(&self) -> Figures {

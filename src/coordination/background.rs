@@ -50,7 +50,7 @@ impl Core {
         let now = self.node.now;
         self.tell_those_who_wait();
         self.samples.take(&self.counters, now);
-        if self.pause.is_some_and(|pause| pause.millis <= now.millis_since(pause.since)) {
+        if self.pause.is_some_and(|pause| pause.is_over(now)) {
             self.end_pause();
             self.settle();
         }

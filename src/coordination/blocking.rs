@@ -180,12 +180,19 @@ impl Core {
     }
 
     /// A client's batch waits from now on.
-    fn wait_begun(&mut self, token: Token, id: WaitId, mut replies: Vec<u8>) {
+    fn wait_begun(&mut self, token: Token, id: WaitId, replies: Vec<u8>) {
         if !self.stays(token) {
             return self.give_up_wait(id);
         }
-        let mut client = self.take_client(token).expect("it stays");
-        client.blocked = Some(id);
+        if let Some(client) = self.client(token) {
+            client.blocked = Some(id);
+        }
+        self.hand_over(token, replies);
+    }
+
+    /// Gives a client whose batch is kept what was answered before.
+    pub(super) fn hand_over(&mut self, token: Token, mut replies: Vec<u8>) {
+        let Some(mut client) = self.take_client(token) else { return };
         if client.session.reply == ReplyMode::On {
             client.out.append(&mut replies);
         }
@@ -197,7 +204,12 @@ impl Core {
     }
 
     /// A client's batch is on its way again.
-    fn wait_over(&mut self, batch: Box<Batch>) {
+    fn wait_over(&mut self, mut batch: Box<Batch>) {
+        if self.pause.is_some() {
+            // What follows was routed when nothing was held back.
+            let next = batch.next;
+            batch.requests[next..].iter_mut().for_each(|parsed| parsed.route = Route::Home);
+        }
         if let Some(client) = self.client(batch.token) {
             client.blocked = None;
         }

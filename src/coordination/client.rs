@@ -53,6 +53,10 @@ pub struct Client {
     pub paused: bool,
     /// It gets what is written and then no more.
     pub closing: bool,
+    /// It connected while the process was about to end.
+    pub late: bool,
+    /// The process is about to end, and waits for it.
+    pub finishing: Finishing,
     /// Commands between MULTI and EXEC.
     pub multi: Option<Box<Multi>>,
     /// Watched keys: database, hash, version, owner.
@@ -100,6 +104,17 @@ pub struct Session {
     pub reply: ReplyMode,
     /// CLIENT CAPA REDIRECT
     pub capa_redirect: bool,
+}
+
+/// What of a client the end of the process waits for. Meanwhile its socket is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finishing {
+    /// Nothing.
+    No,
+    /// All that it has sent so far.
+    Accepted,
+    /// What has begun.
+    UnderWay,
 }
 
 /// CLIENT REPLY: which replies a client gets.
@@ -192,6 +207,8 @@ impl Client {
             listed: false,
             paused: false,
             closing: false,
+            late: false,
+            finishing: Finishing::No,
             multi: None,
             watched: Vec::new(),
             subscriptions: None,

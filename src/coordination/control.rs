@@ -13,7 +13,7 @@ use crate::coordination::call::{Call, Run};
 use crate::coordination::command_log::{CommandLogs, Ended, request_bytes, shown};
 use crate::coordination::control_ctx::{Awaited, ControlCtx, Outcome, Then};
 use crate::coordination::counters::Counters;
-use crate::coordination::ending::Ending;
+use crate::coordination::ending::End;
 use crate::coordination::letter::Letter;
 use crate::coordination::loading::Loading;
 use crate::coordination::mailbox::Mailbox;
@@ -27,6 +27,7 @@ use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic, ticks};
 use crate::reactor::heap;
 use crate::reactor::system;
+use crate::shutdown::Event;
 
 /// Node-wide state, and commands that wait for the shards' answers.
 #[derive(Debug)]
@@ -61,8 +62,8 @@ pub struct Control {
     pub load_keys: u64,
     /// See `load_keys`.
     pub load_expired: u64,
-    /// The end of the process, once somebody asked for it.
-    pub ending: Option<Ending>,
+    /// The end of the process.
+    pub end: End,
     /// The order that ends loading, while shards are still to hear of it.
     pub(super) end_loading: Option<u64>,
     questions: HashMap<u64, Question>,
@@ -101,6 +102,7 @@ impl Control {
     /// The control thread's state.
     pub fn new(mailbox: Mailbox<Letter>, node: Node, process: &'static Process) -> Self {
         let counters = Counters::new(node.table.ids, node.config.latency_tracking);
+        let shards = mailbox.peers() - 1;
         Self {
             mailbox,
             node,
@@ -117,7 +119,7 @@ impl Control {
             loading: None,
             load_keys: 0,
             load_expired: 0,
-            ending: None,
+            end: End::new(shards),
             end_loading: None,
             questions: HashMap::new(),
             next_question: 0,
@@ -139,6 +141,7 @@ impl Control {
                     Letter::Batch(batch) => self.take(batch),
                     Letter::Loaded(report) => self.chunk_loaded(*report),
                     Letter::Answer(number, answer) => self.answered(peer, number, answer),
+                    Letter::Leaving(report) => self.happens(Event::Reported(peer, report)),
                     Letter::Logged(entry) => self.logs.add(*entry, &self.node.config),
                     Letter::Release(_)
                     | Letter::Unwatch(_)
@@ -146,6 +149,7 @@ impl Control {
                     | Letter::Wait(_)
                     | Letter::PubSub(_)
                     | Letter::Disk(_)
+                    | Letter::End(_)
                     | Letter::Query(..) => unreachable!("such letters go to shards"),
                 }
             }
@@ -226,7 +230,7 @@ impl Control {
             Awaited::Save => self.wish(Wish::Foreground(kept)),
             Awaited::Cancelled => self.cancel_save(kept),
             Awaited::Reload(reload) => self.wish(Wish::Reload(kept, reload)),
-            Awaited::End(save, forced) => self.begin_end(save, forced, Some(kept)),
+            Awaited::End(options) => self.end_by_command(options, kept),
         }
     }
 

@@ -4,7 +4,7 @@ use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
 use crate::coordination::control::Control;
-use crate::coordination::ending::LastSave;
+use crate::coordination::ending::Options;
 use crate::coordination::query::{Answer, Query};
 use crate::coordination::saving::Reload;
 
@@ -48,8 +48,8 @@ pub enum Awaited {
     Cancelled,
     /// DEBUG RELOAD.
     Reload(Reload),
-    /// The end of the process, or that there is none; with FORCE if it is true.
-    End(LastSave, bool),
+    /// The end of the process, or that there is none.
+    End(Options),
 }
 
 /// How a command goes on that has asked the shards.

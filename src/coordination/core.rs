@@ -14,10 +14,12 @@ use crate::coordination::batch::{Batch, Parsed, Passport, Route};
 use crate::coordination::call::Call;
 use crate::coordination::client::Client;
 use crate::coordination::counters::Counters;
+use crate::coordination::leaving::Leaving;
 use crate::coordination::letter::{Connection, Letter};
 use crate::coordination::locks::{Locks, Ticket};
 use crate::coordination::mailbox::{Mailbox, Peer};
 use crate::coordination::node::Node;
+use crate::coordination::pausing::Pause;
 use crate::coordination::publishing::PubSub;
 use crate::coordination::query::SlowEntry;
 use crate::coordination::samples::Samples;
@@ -47,14 +49,10 @@ pub enum SocketRequest {
     Pause(Token),
     /// Read from it again.
     Resume(Token),
-}
-
-/// CLIENT PAUSE.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pause {
-    pub since: Monotonic,
-    pub millis: u64,
-    pub all: bool,
+    /// Close it when its peer has everything it was sent.
+    Finish(Token),
+    /// Accept no more connections.
+    CloseListeners,
 }
 
 /// From which size on commands are logged.
@@ -94,10 +92,12 @@ pub struct Core {
     pub socket_requests: Vec<SocketRequest>,
     /// Memory is short: commands that need more are refused, or keys evicted.
     pub memory_short: bool,
-    /// Requests are held back: until when, and whether all or those that may write.
+    /// Requests are held back.
     pub(super) pause: Option<Pause>,
     /// Batches held back by the pause.
     pub(super) held: Vec<Box<Batch>>,
+    /// The end of the process, while it is under way.
+    pub(super) leaving: Option<Box<Leaving>>,
     /// Ticks from which on a command is logged as slow, and bytes from which on as large.
     pub(super) log_limits: LogLimits,
     /// Watched keys that existed when the databases went on loan as a whole.
@@ -163,6 +163,7 @@ impl Core {
             memory_short: false,
             pause: None,
             held: Vec::new(),
+            leaving: None,
             log_limits: LogLimits::default(),
             lent_watched: Vec::new(),
             parked: HashMap::new(),
@@ -405,9 +406,12 @@ impl Core {
                     Letter::Logged(entry) => self.sign(entry),
                     Letter::Wait(word) => self.hear_of_wait(peer, word),
                     Letter::Disk(word) => self.hear_of_disk(word),
+                    Letter::End(word) => self.hear_of_end(word),
                     // A message follows the replies to what caused it.
                     Letter::PubSub(word) => words.push((peer, word)),
-                    Letter::Answer(..) | Letter::Loaded(_) => unreachable!("these go to control"),
+                    Letter::Answer(..) | Letter::Loaded(_) | Letter::Leaving(_) => {
+                        unreachable!("these go to control")
+                    }
                 }
             }
         }
@@ -482,6 +486,15 @@ impl Core {
     /// Removes a client; its socket is closed by the loop. A batch of it that is under way comes
     /// home to nobody.
     pub fn remove_client(&mut self, token: Token) {
+        self.dismiss_client(token, SocketRequest::Close(token));
+    }
+
+    /// Likewise, but its socket is closed when it has all that was sent to it.
+    pub(super) fn finish_client(&mut self, token: Token) {
+        self.dismiss_client(token, SocketRequest::Finish(token));
+    }
+
+    fn dismiss_client(&mut self, token: Token, request: SocketRequest) {
         let Some(mut client) = self.take_client(token) else { return };
         self.forget_watches(&mut client);
         client.blocked.into_iter().for_each(|id| self.give_up_wait(id));
@@ -490,7 +503,7 @@ impl Core {
         self.announce(changes, token, None);
         self.counters.clients_closed += 1;
         self.mailbox.publish_closed(self.counters.clients_closed);
-        self.socket_requests.push(SocketRequest::Close(token));
+        self.socket_requests.push(request);
     }
 
     /// A request of a traveller, as the engine takes it.

@@ -16,6 +16,7 @@ use crate::coordination::client_ctx::ClientCtx;
 use crate::coordination::core::Core;
 use crate::coordination::letter::Letter;
 use crate::coordination::listening::{only_listens, pong, serves_listeners};
+use crate::coordination::pausing::writes;
 use crate::coordination::subscribing::Announcement;
 use crate::coordination::tracker::note_caching;
 use crate::coordination::transaction::{Footprint, Kind, Transaction};
@@ -26,6 +27,7 @@ const DEBUG_REFUSED: Error = Error::Text(
      can run it from a local connection, otherwise you need to set this option in the \
      configuration file, and then restart the server.",
 );
+const ENDING: Error = Error::Text("ERR The server is shutting down: no new connections are served");
 const WATCH_IN_MULTI: Error = Error::Text("ERR WATCH inside MULTI is not allowed");
 
 /// What became of a request at home.
@@ -276,6 +278,10 @@ impl Core {
         if self.node.loading && !call.spec.flags.has(Flag::Loading) {
             return Err(Error::Loading);
         }
+        // Who comes now may look at the end, or call it off.
+        if client.late && !call.spec.flags.has(Flag::Loading) {
+            return Err(ENDING);
+        }
         Ok(call)
     }
 
@@ -292,7 +298,7 @@ impl Core {
         args: &[&[u8]],
         out: &mut Vec<u8>,
     ) -> AtHome {
-        if self.pause.is_some_and(|pause| pause.all || may_write(client, call)) {
+        if self.holds_back(client, call) {
             return AtHome::Travels(Departure::Held);
         }
         let queues = !matches!(
@@ -529,25 +535,6 @@ fn is_torn(spec: &Spec, args: &[&[u8]]) -> bool {
         ) => !(args.len() - at).is_multiple_of(*step),
         _ => false,
     }
-}
-
-/// Whether a request may change keys: CLIENT PAUSE WRITE holds those back.
-fn may_write(client: &Client, call: &Call) -> bool {
-    any_of(client, call, &[Flag::Write, Flag::MayReplicate])
-}
-
-/// Whether a request is one that changes keys, or an EXEC with one.
-fn writes(client: &Client, call: &Call) -> bool {
-    any_of(client, call, &[Flag::Write])
-}
-
-/// Whether a request has one of these flags, or is an EXEC of one that has.
-fn any_of(client: &Client, call: &Call, flags: &[Flag]) -> bool {
-    let has = |call: &Call| flags.iter().any(|&flag| call.spec.flags.has(flag));
-    let queued = client.multi.iter().flat_map(|multi| &multi.requests);
-    has(call)
-        || (matches!(call.run, Run::Transaction(Step::Exec))
-            && queued.filter_map(|parsed| parsed.call).any(has))
 }
 
 /// Puts the requests of a batch that have not run back in front of its client's input.

@@ -10,6 +10,7 @@ use shards::shard::Shard;
 
 use crate::coordination::batch::Batch;
 use crate::coordination::blocking::WaitWord;
+use crate::coordination::leaving::EndWord;
 use crate::coordination::loading::{Doubles, LoadReport};
 use crate::coordination::locks::Ticket;
 use crate::coordination::query::{Answer, Query, SlowEntry};
@@ -17,6 +18,7 @@ use crate::coordination::subscribing::Word;
 use crate::coordination::waits::Registration;
 use crate::persistence::loader::Chunk;
 use crate::reactor::gate::Gate;
+use crate::shutdown::report::Report;
 
 /// A letter from one thread to another.
 #[derive(Debug)]
@@ -43,6 +45,10 @@ pub enum Letter {
     Disk(DiskWord),
     /// A shard has taken in what it was sent of a snapshot.
     Loaded(Box<LoadReport>),
+    /// About the end of the process.
+    End(EndWord),
+    /// How far a shard is with the end of the process.
+    Leaving(Report),
 }
 
 /// What control has to say to a shard about snapshots.

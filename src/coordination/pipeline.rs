@@ -12,7 +12,7 @@ use shards::resp::parser::{Limits, Range, Step};
 
 use crate::coordination::batch::{Batch, Parsed, Route, with_args};
 use crate::coordination::call::{Call, Run, Table};
-use crate::coordination::client::Client;
+use crate::coordination::client::{Client, Finishing};
 use crate::coordination::core::{Core, SocketRequest};
 use crate::coordination::home::{AtHome, Departure};
 use crate::reactor::buffers::{BufferId, Buffers};
@@ -122,6 +122,9 @@ impl Pipeline {
             let source = Source::Lent(id, 0..len);
             return self.waiting.push_back(Input { token, source });
         }
+        if client.closing {
+            return buffers.recycle(id);
+        }
         client.query.extend_from_slice(buffers.bytes(&id, len));
         buffers.recycle(id);
         if limit < client.query.len() {
@@ -179,7 +182,7 @@ impl Pipeline {
                 continue;
             }
             let source = Source::Own(std::mem::take(&mut client.query), 0);
-            if std::mem::take(&mut client.paused) {
+            if client.finishing == Finishing::No && std::mem::take(&mut client.paused) {
                 core.socket_requests.push(SocketRequest::Resume(token));
             }
             self.waiting.push_back(Input { token, source });

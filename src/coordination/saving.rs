@@ -52,7 +52,7 @@ pub enum Wish {
     AfterFlush(Box<Batch>),
     /// A snapshot right now, while everybody waits.
     Foreground(Kept),
-    /// The last snapshot: the process ends if it succeeds.
+    /// The last snapshot, before the process ends.
     Final,
     /// DEBUG RELOAD.
     Reload(Kept, Reload),
@@ -174,7 +174,11 @@ impl Control {
         self.next_wish();
     }
 
-    fn next_wish(&mut self) {
+    pub(super) fn next_wish(&mut self) {
+        if self.end.has_claims() {
+            // All shards stay claimed for the last snapshot.
+            return;
+        }
         // One child at a time: whoever wants another waits for the end of the first.
         let may_begin = |wish: &Wish, child: bool| !child || matches!(wish, Wish::Reload(..));
         let has_child = self.saving.child.is_some();
@@ -236,7 +240,7 @@ impl Control {
                 let error = || Error::Owned("ERR".to_owned());
                 self.answer_kept(kept, saved.map(|()| "OK").map_err(|()| error()));
             }
-            Wish::Final => self.save_and_end(),
+            Wish::Final => return self.save_last(transaction),
             Wish::Reload(kept, reload) => return self.reload(kept, reload, transaction),
         }
         self.release_barrier(transaction);
@@ -277,7 +281,7 @@ impl Control {
     }
 
     /// Makes the child. Why there is none, if there is none.
-    fn fork(&mut self) -> Option<String> {
+    pub(super) fn fork(&mut self) -> Option<String> {
         let plan = self.plan();
         let began = self.while_all_stand(|control, shards| {
             let before = Monotonic::now();
@@ -312,7 +316,7 @@ impl Control {
     }
 
     /// Writes a snapshot while all shards stand still.
-    fn save_now(&mut self) -> Result<(), ()> {
+    pub(super) fn save_now(&mut self) -> Result<(), ()> {
         let plan = self.plan();
         self.while_all_stand(|control, shards| {
             let written = plan.write(shards, |_| {});
@@ -361,7 +365,7 @@ impl Control {
     /// What is due some times a second: snapshots that the configuration asks for.
     pub(super) fn save_if_due(&mut self) {
         let now = self.node.now;
-        if self.saving.is_saving() || self.is_loading() || self.ending.is_some() {
+        if self.saving.is_saving() || self.is_loading() || self.end.shutdown.is_under_way() {
             return;
         }
         if self.saving.scheduled && self.saving.may_retry(now) {
@@ -392,12 +396,17 @@ impl Control {
     fn child_has_ended(&mut self, outcome: child::Outcome) {
         let child = self.saving.child.take().expect("the caller has seen it");
         let now = Monotonic::now();
+        let (is_last, saved) = (self.end.has_claims(), outcome == child::Outcome::Saved);
         self.saving.last_cow_bytes = child.private_bytes_max;
         match outcome {
             child::Outcome::Saved => {
                 let megabytes = child.private_bytes_max >> 20;
                 log::notice(&format!("Fork CoW for RDB: {megabytes} MB at most"));
-                log::notice("Background saving terminated with success");
+                log::notice(if is_last {
+                    "DB saved on disk"
+                } else {
+                    "Background saving terminated with success"
+                });
                 self.saving.last_seconds = Some(now.millis_since(child.began) / 1000);
                 self.note_saved(self.saving.changes_at_fork);
             }
@@ -408,7 +417,9 @@ impl Control {
             child::Outcome::Failed(why) => {
                 log::warning(&format!("Background saving error: {why}"));
                 self.saving.last_seconds = Some(now.millis_since(child.began) / 1000);
-                self.note_outcome(false);
+                if !is_last {
+                    self.note_outcome(false);
+                }
             }
         }
         for waiter in std::mem::take(&mut self.saving.waiters) {
@@ -417,6 +428,9 @@ impl Control {
                 Waiter::Cancel(kept) => self.answer_kept(kept, Ok("Background saving cancelled")),
                 Waiter::Flush(batch) => self.wish(Wish::AfterFlush(batch)),
             }
+        }
+        if is_last {
+            self.last_save_ended(saved);
         }
         self.next_wish();
     }

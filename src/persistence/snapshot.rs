@@ -18,7 +18,7 @@ use shards::shard::Shard;
 use crate::config::choices::MaxmemoryPolicy;
 use crate::config::table::Config;
 use crate::persistence::writing::{Summing, Writing};
-use crate::process::VALKEY_VERSION;
+use crate::process::{VALKEY_VERSION, snapshot_temp};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, pause};
 
@@ -94,7 +94,7 @@ impl Plan {
         };
         Self {
             file: file_of(config),
-            temp: config.dir.join(format!("temp-{}.rdb", std::process::id())),
+            temp: config.dir.join(snapshot_temp()),
             dir: config.dir.clone(),
             compression: if config.rdbcompression { Compression::Lzf } else { Compression::Off },
             summing: if config.rdbchecksum { Summing::On } else { Summing::Off },

@@ -11,12 +11,15 @@
 //! uses can be freed from above. A socket is named by index and generation: a completion of a
 //! socket that was closed meanwhile reaches nobody.
 
+pub mod closing;
+
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
+use self::closing::Lingering;
 use crate::reactor::buffers::{BufferId, Buffers, GROUP};
 use crate::reactor::wake::Wake;
 
@@ -82,6 +85,8 @@ struct Socket {
     silent: bool,
     /// Closed by the user: waits for the kernel to let go.
     closing: bool,
+    /// And before that for its peer.
+    lingering: Lingering,
 }
 
 /// What a request was for: the top byte of its user data.
@@ -138,6 +143,10 @@ pub struct DataRing {
     /// Sockets whose receive request ended because no buffer was left.
     starved: Vec<u32>,
     listeners: Vec<RawFd>,
+    /// Connections are accepted.
+    accepts: bool,
+    /// Sockets that are closed when their peers have everything.
+    finishing: Vec<u32>,
     wake_fd: RawFd,
     /// Where the kernel puts the wake eventfd's counter.
     wake_count: Box<u64>,
@@ -160,6 +169,8 @@ impl DataRing {
             tried: Vec::new(),
             starved: Vec::new(),
             listeners: Vec::new(),
+            accepts: true,
+            finishing: Vec::new(),
             wake_fd: wake.fd(),
             wake_count: Box::new(0),
         };
@@ -184,16 +195,7 @@ impl DataRing {
 
     /// Accepts on a listener again, by its number, after `AcceptFailed`.
     pub fn accept_again(&mut self, number: u16) {
-        self.accept(self.listeners[usize::from(number)]);
-    }
-
-    /// Stops accepting on all listeners.
-    pub fn stop_accepting(&mut self) {
-        for number in 0..self.listeners.len() {
-            let number = u32::try_from(number).expect("a handful of listeners");
-            let entry = opcode::AsyncCancel::new(user_data(Op::Accept, 0, number)).build();
-            self.push(entry.user_data(user_data(Op::Cancel, 0, 0)));
-        }
+        self.listener(number).into_iter().for_each(|listener| self.accept(listener));
     }
 
     /// Takes a connected socket over and begins to receive from it.
@@ -213,6 +215,7 @@ impl DataRing {
             sending: None,
             silent: false,
             closing: false,
+            lingering: Lingering::No,
         });
         self.arm_receive(index);
         Token { index, generation }
@@ -388,10 +391,7 @@ impl DataRing {
             if let Some(buffer) = buffer {
                 self.buffers.recycle(buffer);
             }
-            if ended {
-                self.release_if_idle(index);
-            }
-            return;
+            return self.received_closing(index, result, ended);
         }
         if 0 < result {
             let buffer = buffer.expect("received bytes lie in a buffer");
@@ -453,7 +453,8 @@ impl DataRing {
     /// waits for a buffer may have been paused and resumed meanwhile.
     fn arm_receive(&mut self, index: u32) {
         let Some(socket) = self.sockets[index as usize].as_mut() else { return };
-        if socket.receiving || socket.paused || socket.closing {
+        let closed = socket.closing && socket.lingering == Lingering::No;
+        if socket.receiving || socket.paused || closed {
             return;
         }
         socket.receiving = true;

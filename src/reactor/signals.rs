@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// Blocks SIGTERM, SIGINT and SIGHUP for this thread and all it starts, ignores SIGPIPE, and
 /// returns a descriptor to read signals from. Call before any thread is started.
@@ -37,20 +37,37 @@ pub fn stop_self() {
 /// The last signal that asks for the end of the process, from the thread that takes signals to
 /// the one that ends it.
 #[derive(Clone, Debug, Default)]
-pub struct Request(Arc<AtomicI32>);
+pub struct Request(Arc<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    /// The signal's number, until it is taken.
+    signal: AtomicI32,
+    /// A SIGINT has asked for the end, and it has not been called off.
+    interrupted: AtomicBool,
+}
 
 impl Request {
-    /// Asks.
-    pub fn ask(&self, signal: Signal) {
-        self.0.store(signal.number(), Ordering::Release);
+    /// Asks. False if that is a SIGINT and not the first: whoever sends it does not want to wait.
+    pub fn ask(&self, signal: Signal) -> bool {
+        if signal == Signal::Int && self.0.interrupted.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        self.0.signal.store(signal.number(), Ordering::Release);
+        true
+    }
+
+    /// The end was called off.
+    pub fn forget(&self) {
+        self.0.interrupted.store(false, Ordering::Release);
     }
 
     /// What was asked since the last call.
     pub fn take(&self) -> Option<Signal> {
-        if self.0.load(Ordering::Acquire) == 0 {
+        if self.0.signal.load(Ordering::Acquire) == 0 {
             return None;
         }
-        Signal::of(self.0.swap(0, Ordering::AcqRel))
+        Signal::of(self.0.signal.swap(0, Ordering::AcqRel))
     }
 }
 
@@ -91,6 +108,16 @@ pub fn signal(record: &[u8]) -> Option<Signal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_sigint_insists_unless_the_first_came_to_nothing() {
+        let request = Request::default();
+        assert!(request.ask(Signal::Term) && request.ask(Signal::Int));
+        assert_eq!((request.take(), request.take()), (Some(Signal::Int), None));
+        assert!(request.ask(Signal::Term) && !request.ask(Signal::Int));
+        request.forget();
+        assert!(request.ask(Signal::Int) && !request.ask(Signal::Int));
+    }
 
     #[test]
     fn a_record_begins_with_the_signals_number() {

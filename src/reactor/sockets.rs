@@ -137,6 +137,31 @@ pub fn send_now(socket: &OwnedFd, bytes: &[u8]) {
     unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
 }
 
+/// Says to the peer that nothing more will be sent. What it sends can still be received.
+pub fn shut_sending(socket: &OwnedFd) {
+    // SAFETY: no pointers.
+    unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_WR) };
+}
+
+/// Bytes that would be lost if the connection were reset now: those that the peer's system has not
+/// acknowledged, of which the end of the stream is one. What is sent by a unix socket is the
+/// peer's at once.
+pub fn unacknowledged(socket: &OwnedFd) -> u64 {
+    let (mut domain, mut bytes) = (0 as libc::c_int, 0 as libc::c_int);
+    let mut len = libc::socklen_t::try_from(size_of_val(&domain)).expect("a small constant");
+    let to = (&raw mut domain).cast();
+    // SAFETY: pointer and length are those of a local variable.
+    unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_DOMAIN, to, &mut len);
+    }
+    if domain == libc::AF_UNIX {
+        return 0;
+    }
+    // SAFETY: the request writes one int, a local variable.
+    unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    u64::try_from(bytes).unwrap_or(0)
+}
+
 fn stream_socket(family: i32) -> io::Result<OwnedFd> {
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
     // SAFETY: no pointers; the result is checked.

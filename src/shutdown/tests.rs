@@ -316,9 +316,9 @@ impl World {
             }
         }
         // What the last snapshot took beyond its budget is its own.
-        let more = self.saving.map_or(0, |wrote| {
-            (wrote + STALL_MS).saturating_sub(began + TOTAL_MS * 82 / 100)
-        });
+        let more = self
+            .saving
+            .map_or(0, |wrote| (wrote + STALL_MS).saturating_sub(began + TOTAL_MS * 82 / 100));
         assert!(self.now - began <= TOTAL_MS + more + 3 * 9, "{} of {more}", self.now - began);
         (self.actions, self.now - began, name(&self.shutdown))
     }

@@ -13,22 +13,18 @@ use crate::reactor::signals::{self, RECORD_BYTES, Signal};
 pub fn for_signals(signals: OwnedFd, process: &'static Process) -> ! {
     let mut signals = File::from(signals);
     let mut record = [0; RECORD_BYTES];
-    let mut stopping = false;
     loop {
         // An interrupted read, by SIGSTOP and SIGCONT for one, is repeated in there.
         if let Err(error) = signals.read_exact(&mut record) {
             process.fail(&format!("Signals can't be read any more: {error}."));
         }
         match signals::signal(&record) {
-            Some(Signal::Int) if stopping => {
-                log::warning("You insist... exiting now.");
-                std::process::exit(1);
-            }
             Some(signal @ (Signal::Term | Signal::Int)) => {
-                stopping |= signal == Signal::Int;
+                if !process.ending.ask(signal) {
+                    process.give_up();
+                }
                 let name = if signal == Signal::Term { "SIGTERM" } else { "SIGINT" };
                 log::warning(&format!("Received {name} scheduling shutdown..."));
-                process.ending.ask(signal);
             }
             Some(Signal::Hup) | None => {}
         }

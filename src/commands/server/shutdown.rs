@@ -6,7 +6,7 @@ use shards::resp::error::Error;
 use crate::commands::table::Own;
 use crate::coordination::call::Run;
 use crate::coordination::control_ctx::{Awaited, ControlCtx, Outcome};
-use crate::coordination::ending::LastSave;
+use crate::coordination::ending::{LastSave, Options};
 
 pub(super) const SHUTDOWN: Own = Own {
     spec: Spec {
@@ -36,6 +36,7 @@ struct Wish {
     save: bool,
     nosave: bool,
     force: bool,
+    now: bool,
     failover: bool,
     abort: bool,
 }
@@ -43,8 +44,9 @@ struct Wish {
 fn shutdown(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let wish = parse(&ctx.args[1..]).ok_or(Error::Syntax)?;
     if wish.abort {
-        // Nothing is waited for but the end of a child, so there never is an end to call off.
-        return Err(Error::Text("ERR No shutdown in progress."));
+        ctx.control.abort_end()?;
+        ctx.replies.ok();
+        return Ok(Outcome::Done);
     }
     if wish.failover {
         return Err(NO_FAILOVER);
@@ -54,7 +56,8 @@ fn shutdown(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
         Wish { nosave: true, .. } => LastSave::No,
         _ => LastSave::AsConfigured,
     };
-    Ok(Outcome::Wait(Awaited::End(save, wish.force)))
+    let options = Options { save, forced: wish.force, now: wish.now };
+    Ok(Outcome::Wait(Awaited::End(options)))
 }
 
 /// `None` if the words contradict each other, or are others.
@@ -66,8 +69,9 @@ fn parse(words: &[&[u8]]) -> Option<Wish> {
             b"save" => wish.save = true,
             b"failover" => wish.failover = true,
             b"force" => wish.force = true,
-            // There are no replicas to wait for, nor a cluster.
-            b"now" | b"safe" => {}
+            b"now" => wish.now = true,
+            // It is about primaries of a cluster, and there is none.
+            b"safe" => {}
             b"abort" => wish.abort = true,
             _ => return None,
         }
@@ -80,6 +84,10 @@ fn parse(words: &[&[u8]]) -> Option<Wish> {
 mod tests {
     use super::*;
 
+    fn none() -> Wish {
+        Wish::default()
+    }
+
     fn check(text: &str, expected: Option<Wish>) {
         let words: Vec<&[u8]> = text.split_whitespace().map(str::as_bytes).collect();
         assert_eq!(parse(&words), expected, "{text}");
@@ -88,9 +96,9 @@ mod tests {
     #[test]
     fn contradictions_are_syntax_errors() {
         check("", Some(Wish::default()));
-        check("NOSAVE now Force", Some(Wish { nosave: true, force: true, ..Wish::default() }));
-        check("abort", Some(Wish { abort: true, ..Wish::default() }));
-        check("failover safe", Some(Wish { failover: true, ..Wish::default() }));
+        check("NOSAVE now Force", Some(Wish { nosave: true, force: true, now: true, ..none() }));
+        check("abort", Some(Wish { abort: true, ..none() }));
+        check("failover safe", Some(Wish { failover: true, ..none() }));
         for wrong in ["save nosave", "abort now", "now abort", "abort abort", "soon"] {
             check(wrong, None);
         }

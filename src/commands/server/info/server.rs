@@ -5,6 +5,7 @@ use crate::commands::server::info::Fields;
 use crate::config::table::Config;
 use crate::process::Supervisor;
 use crate::reactor::{clock, system};
+use crate::shutdown::stage::Stage;
 use crate::version::{REDIS_VERSION, VALKEY_VERSION, VERSION};
 
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
@@ -48,6 +49,11 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("config_file", file.display());
     fields.put("io_threads_active", 0);
     fields.put("availability_zone", "");
+    let stage = control.end.shutdown.stage();
+    fields.put("shutdown_stage", stage.map_or("none", Stage::name));
+    if let Some(left) = control.end_remaining() {
+        fields.put("shutdown_in_milliseconds", left);
+    }
     write_listeners(config, fields);
 }
 

@@ -1,0 +1,114 @@
+//! How the ring lets go of sockets: of listeners, and of those whose peers are to get everything
+//! that was sent to them.
+//!
+//! ```text
+//! finish --> our end is shut; what comes in is thrown away --(all was acknowledged)--> closed
+//!                                                          --(the peer closes)-------> closed
+//! ```
+//! A socket that is closed with input unread is reset, and what the peer's kernel has not taken by
+//! then is lost. So input is read to the last, and nobody closes before the peer has it all.
+
+use std::os::fd::RawFd;
+
+use io_uring::opcode;
+
+use super::{DataRing, Op, Token, user_data};
+use crate::reactor::sockets;
+
+/// How a socket is being closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lingering {
+    /// At once.
+    No,
+    /// When its peer has everything, and nothing came in since the last look.
+    Quiet,
+    /// The same; something came in.
+    Stirred,
+}
+
+/// Sockets whose peers do not have everything yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unfinished {
+    /// How many.
+    pub sockets: u64,
+    /// Bytes that their peers have not acknowledged.
+    pub bytes: u64,
+}
+
+impl DataRing {
+    /// Stops accepting on all listeners. Their owner may close them.
+    pub fn stop_accepting(&mut self) {
+        self.accepts = false;
+        for number in 0..self.listeners.len() {
+            let number = u32::try_from(number).expect("a handful of listeners");
+            let entry = opcode::AsyncCancel::new(user_data(Op::Accept, 0, number)).build();
+            self.push(entry.user_data(user_data(Op::Cancel, 0, 0)));
+        }
+    }
+
+    /// Closes a socket as soon as its peer has everything that was sent; [`Self::look_after`] goes
+    /// on with it. No completion of it is delivered any more.
+    pub fn finish(&mut self, token: Token) {
+        let Some(socket) = self.live(token) else { return };
+        assert!(socket.sending.is_none(), "everything was sent before");
+        socket.closing = true;
+        socket.paused = false;
+        socket.lingering = Lingering::Quiet;
+        sockets::shut_sending(&socket.fd);
+        self.finishing.push(token.index);
+        self.arm_receive(token.index);
+    }
+
+    /// Closes what can be closed of the sockets that are to be. What is left.
+    pub fn look_after(&mut self) -> Unfinished {
+        let mut left = Unfinished::default();
+        for index in std::mem::take(&mut self.finishing) {
+            let Some(socket) = self.sockets[index as usize].as_mut() else { continue };
+            let unacknowledged = match socket.lingering {
+                Lingering::No => continue,
+                Lingering::Quiet => sockets::unacknowledged(&socket.fd),
+                Lingering::Stirred => {
+                    socket.lingering = Lingering::Quiet;
+                    sockets::unacknowledged(&socket.fd).max(1)
+                }
+            };
+            if unacknowledged == 0 {
+                socket.lingering = Lingering::No;
+                let token = Token { index, generation: socket.generation };
+                if socket.receiving {
+                    self.cancel_receive(token);
+                }
+                self.release_if_idle(index);
+            } else {
+                left.sockets += 1;
+                left.bytes += unacknowledged;
+                self.finishing.push(index);
+            }
+        }
+        left
+    }
+
+    /// Something came in for a socket that is being closed, or its receive request has ended.
+    pub(super) fn received_closing(&mut self, index: u32, result: i32, ended: bool) {
+        let socket = self.sockets[index as usize].as_mut().expect("the caller has seen it");
+        let lingers = socket.lingering != Lingering::No;
+        let again = [libc::ENOBUFS, libc::ECANCELED, libc::EINTR, libc::EAGAIN].contains(&-result);
+        match (ended, lingers && (0 < result || again)) {
+            (false, _) if lingers => socket.lingering = Lingering::Stirred,
+            (false, _) => {}
+            (true, true) => {
+                socket.lingering = Lingering::Stirred;
+                self.arm_receive(index);
+            }
+            (true, false) => {
+                socket.lingering = Lingering::No;
+                self.release_if_idle(index);
+            }
+        }
+    }
+
+    /// The descriptor of a listener that connections are accepted on, by its number.
+    pub(super) fn listener(&self, number: u16) -> Option<RawFd> {
+        self.listeners.get(usize::from(number)).copied().filter(|_| self.accepts)
+    }
+}
