@@ -60,6 +60,11 @@ impl Client {
         Ok(Self { stream, received: Vec::new(), at: 0 })
     }
 
+    /// The same connection once more, for a thread that only sends or only receives.
+    pub fn again(&self) -> io::Result<Self> {
+        Ok(Self { stream: self.stream.try_clone()?, received: Vec::new(), at: 0 })
+    }
+
     /// Sets how long a reply may take.
     pub fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
         self.stream.set_read_timeout(Some(patience))

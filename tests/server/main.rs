@@ -10,6 +10,7 @@ mod blocking;
 mod config;
 mod start;
 mod stop;
+mod stop_under_load;
 mod clients;
 mod load;
 mod persistence;

@@ -166,7 +166,7 @@ fn the_log_can_be_a_file_and_json() {
     assert!(news[..len].ends_with(b"READY=1\n"));
     running.signal("TERM");
     let len = systemd.recv(&mut news).expect("it says when it ends");
-    assert_eq!(&news[..len], b"STOPPING=1\n");
+    assert_eq!(&news[..len], b"STOPPING=1\nSTATUS=Shutting down: intake\n");
     running.end().check(0, &[]);
     let log = fs::read_to_string(&file).expect("it logs there");
     check_order(&log, &["Server initialized\"}\n", "is now ready to exit, bye bye...\"}\n"]);

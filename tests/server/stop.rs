@@ -19,8 +19,8 @@ fn sigterm_ends_it_tidily() {
             &[
                 &format!("Received SIG{signal} scheduling shutdown..."),
                 "User requested shutdown...",
-                "Removing the pid file.",
                 "Removing the unix socket file.",
+                "Removing the pid file.",
                 "is now ready to exit, bye bye...",
             ],
         );

@@ -1,0 +1,323 @@
+//! Ends of a server that is at work: nothing that was done goes unanswered, nothing that was
+//! answered is lost, and nothing is left behind.
+//!
+//! `ROUNDS=200 cargo test --test server load` makes more of them.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use shards::base::random::Random;
+
+use crate::client::{Client, Reply};
+use crate::running::{Folder, Running, free_port, keylane};
+
+const CLIENTS: usize = 100;
+const BLOCKED: usize = 10;
+/// Seconds that an end may take.
+const TOTAL: &str = "12";
+const ROUNDS: u64 = 3;
+
+/// What a client of a round got.
+#[derive(Debug, Default)]
+struct Served {
+    /// The highest count that was answered to it, of each of its keys.
+    counts: [i64; 2],
+    /// What it was told that makes no sense.
+    wrong: Option<String>,
+}
+
+/// What all clients of a round share.
+#[derive(Default)]
+struct Shared {
+    replies: AtomicU64,
+    ending: AtomicBool,
+}
+
+fn request(args: &[&str]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", args.len());
+    for arg in args {
+        bytes += &format!("${}\r\n{arg}\r\n", arg.len());
+    }
+    bytes.into_bytes()
+}
+
+fn keys(number: usize) -> [String; 2] {
+    ["a", "b"].map(|kind| format!("{kind}:{number}"))
+}
+
+/// Counts on two keys, on whatever shards, `depth` requests in a pipeline, until the connection
+/// ends. Every reply must be the next count: nothing is left out, nothing comes twice.
+fn count(client: &mut Client, number: usize, depth: usize, shared: &Shared) -> Served {
+    let keys = keys(number);
+    let pipeline: Vec<u8> = (0..depth).flat_map(|at| request(&["INCR", &keys[at % 2]])).collect();
+    let mut served = Served::default();
+    loop {
+        // What is sent to a connection that is being closed is lost, as it may be.
+        let sent = client.send_raw(&pipeline).is_ok();
+        for at in 0..depth {
+            match client.receive() {
+                Ok(Reply::Integer(found)) if found == served.counts[at % 2] + 1 => {
+                    served.counts[at % 2] = found;
+                    shared.replies.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(other) => {
+                    served.wrong = Some(format!("{other:?} after {:?}", served.counts));
+                    return served;
+                }
+                Err(_) => return served,
+            }
+        }
+        if !sent {
+            return served;
+        }
+    }
+}
+
+/// Counts on both keys in one transaction after the other.
+fn transact(client: &mut Client, number: usize, shared: &Shared) -> Served {
+    let keys = keys(number);
+    let commands: [&[&str]; 4] = [&["MULTI"], &["INCR", &keys[0]], &["INCR", &keys[1]], &["EXEC"]];
+    let pipeline: Vec<u8> = commands.iter().flat_map(|args| request(args)).collect();
+    let mut served = Served::default();
+    while client.send_raw(&pipeline).is_ok() {
+        for expected in [b"OK".as_slice(), b"QUEUED", b"QUEUED"] {
+            match client.receive() {
+                Ok(Reply::Simple(text)) if text == expected => {}
+                Ok(other) => {
+                    served.wrong = Some(format!("{other:?} for {expected:?}"));
+                    return served;
+                }
+                Err(_) => return served,
+            }
+        }
+        let next = served.counts[0] + 1;
+        match client.receive() {
+            Ok(Reply::Group('*', both)) if both == vec![Reply::Integer(next); 2] => {
+                served.counts = [next; 2];
+                shared.replies.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(other) => {
+                served.wrong = Some(format!("{other:?} for {next}"));
+                return served;
+            }
+            Err(_) => return served,
+        }
+    }
+    served
+}
+
+/// Sends without waiting for replies, as fast as the server takes it.
+fn flood(writer: &mut Client, key: &str) {
+    let requests: Vec<u8> = (0..200).flat_map(|_| request(&["INCR", key])).collect();
+    while writer.send_raw(&requests).is_ok() {}
+}
+
+/// Reads what `flood` is answered. How many replies; all must be counts in their order.
+fn read_flood(reader: &mut Client) -> Served {
+    let mut served = Served::default();
+    loop {
+        match reader.receive() {
+            Ok(Reply::Integer(found)) if found == served.counts[0] + 1 => served.counts[0] = found,
+            Ok(other) => {
+                served.wrong = Some(format!("{other:?} after {}", served.counts[0]));
+                return served;
+            }
+            Err(_) => return served,
+        }
+    }
+}
+
+/// A server, its folder, and how it is ended.
+struct Round {
+    folder: Folder,
+    port: u16,
+    running: Running,
+}
+
+impl Round {
+    fn start(shards: u64) -> Self {
+        let folder = Folder::new();
+        let port = free_port();
+        let shards = shards.to_string();
+        let dir = folder.path("");
+        let options = ["--port", &port.to_string(), "--dir", &dir, "--shards", &shards];
+        let files = ["--pidfile", "keylane.pid", "--unixsocket", "keylane.sock"];
+        let save = ["--save", "1000000 1", "--shutdown-total-timeout", TOTAL];
+        let mut running = Running::start(keylane().args(options).args(files).args(save));
+        running.wait_for("Ready to accept connections");
+        Self { folder, port, running }
+    }
+
+    fn client(&self) -> Client {
+        self.running.client(self.port)
+    }
+
+    /// A client that asks for much and reads nothing.
+    fn deaf(&self) -> Client {
+        let mut client = self.client();
+        let value = "x".repeat(1 << 20);
+        assert_eq!(client.call(&["SET", "big", &value]).unwrap(), Reply::Simple(b"OK".into()));
+        for _ in 0..30 {
+            client.send(&["GET", "big"]).unwrap();
+        }
+        client
+    }
+
+    /// Begins a snapshot that does not end by itself. Its process.
+    fn begin_slow_snapshot(&mut self) -> String {
+        let mut client = self.client();
+        client.call(&["CONFIG", "SET", "rdb-key-save-delay", "10000000"]).unwrap();
+        client.call(&["BGSAVE"]).unwrap();
+        client.call(&["CONFIG", "SET", "rdb-key-save-delay", "0"]).unwrap();
+        self.running.wait_for("Background saving started by pid");
+        let line = self.running.log.last().unwrap();
+        line.rsplit(' ').next().unwrap().to_owned()
+    }
+}
+
+/// What a round came to.
+#[derive(Debug, Default)]
+struct Sum {
+    answered: i64,
+    unanswered: i64,
+    took_ms: Vec<u64>,
+}
+
+#[test]
+fn ends_under_load_answer_all_that_was_done_and_keep_all_that_was_answered() {
+    let rounds = std::env::var("ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
+    let first = std::env::var("SEED").map_or(1, |seed| seed.parse().unwrap());
+    let mut sum = Sum::default();
+    for seed in first..first + rounds {
+        round(seed, &mut sum);
+    }
+    sum.took_ms.sort_unstable();
+    let took = |percent: usize| sum.took_ms[(sum.took_ms.len() - 1) * percent / 100];
+    println!(
+        "{rounds} rounds: {} requests answered, {} done without an answer; ms to end: \
+         median {}, 99 % {}, most {}",
+        sum.answered,
+        sum.unanswered,
+        took(50),
+        took(99),
+        took(100)
+    );
+}
+
+fn round(seed: u64, sum: &mut Sum) {
+    let mut random = Random::new(seed);
+    let mut round = Round::start(1 + random.below(3));
+    let _deaf = (random.below(2) == 0).then(|| round.deaf());
+    round.client().call(&["SET", "key", "value"]).unwrap();
+    let snapshot = (random.below(2) == 0).then(|| round.begin_slow_snapshot());
+    let by_command = random.below(2) == 0;
+    let enough = 2000 + random.below(20_000);
+    let shared = Shared::default();
+    let (served, flooded, blocked) = thread::scope(|scope| {
+        let counting: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                let (mut client, shared) = (round.client(), &shared);
+                client.set_patience(Duration::from_secs(30)).unwrap();
+                scope.spawn(move || match number % 4 {
+                    0 => count(&mut client, number, 1, shared),
+                    1 => transact(&mut client, number, shared),
+                    2 => count(&mut client, number, 16, shared),
+                    _ => count(&mut client, number, 100, shared),
+                })
+            })
+            .collect();
+        let mut reader = round.client();
+        let mut writer = reader.again().unwrap();
+        scope.spawn(move || flood(&mut writer, "flood"));
+        let flooded = scope.spawn(move || read_flood(&mut reader));
+        let mut blocked: Vec<Client> = (0..BLOCKED).map(|_| round.client()).collect();
+        for client in &mut blocked {
+            let pipeline = [request(&["INCR", "waits"]), request(&["BLPOP", "never", "0"])];
+            client.send_raw(&pipeline.concat()).unwrap();
+        }
+        // Not a moment before much is under way, and no particular one.
+        while shared.replies.load(Ordering::Relaxed) < enough {
+            thread::yield_now();
+        }
+        shared.ending.store(true, Ordering::Relaxed);
+        let mut asker = round.client();
+        if by_command {
+            let pipeline = [request(&["INCR", "asker"]), request(&["SHUTDOWN"])];
+            asker.send_raw(&pipeline.concat()).unwrap();
+            assert_eq!(asker.rest().unwrap(), b":1\r\n", "seed {seed}");
+        } else {
+            round.running.signal("TERM");
+        }
+        let blocked: Vec<_> = blocked.iter_mut().map(|client| client.rest().unwrap()).collect();
+        let served: Vec<Served> = counting.into_iter().map(|it| it.join().unwrap()).collect();
+        (served, flooded.join().unwrap(), blocked)
+    });
+    let Round { folder, running, .. } = round;
+    let ended = running.end();
+    check_log(seed, &ended, sum);
+    let left = |name: &str| folder.0.join(name).exists();
+    assert!(!left("keylane.pid") && !left("keylane.sock"), "seed {seed}");
+    let names = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["dump.rdb"], "seed {seed}");
+    if let Some(pid) = snapshot {
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "seed {seed}: the child is there");
+    }
+    let mut waited = blocked.iter().map(|rest| String::from_utf8_lossy(rest).into_owned());
+    assert!(waited.all(|it| it.starts_with(':') && it.len() < 6), "seed {seed}: {blocked:?}");
+    check_file(seed, &folder, &served, &flooded, by_command, sum);
+}
+
+/// The log has the stages in their order, within the time, and the exit status is 0.
+fn check_log(seed: u64, ended: &crate::running::Ended, sum: &mut Sum) {
+    let stages = ["intake", "drain", "pause", "replicas", "child", "save", "clients", "files"];
+    let edges = stages.iter().chain(&["shards"]).flat_map(|stage| {
+        ["enter", "leave"].map(|event| format!("Shutdown: stage={stage} event={event} "))
+    });
+    let edges: Vec<String> = edges.collect();
+    let edges: Vec<&str> = edges.iter().map(String::as_str).collect();
+    ended.check(0, &[&edges[..], &["bye bye"]].concat());
+    let last = ended.log.iter().rfind(|line| line.contains("event=leave")).unwrap();
+    let elapsed = last.split("elapsed_ms=").nth(1).unwrap().split(' ').next().unwrap();
+    let elapsed: u64 = elapsed.parse().unwrap();
+    let budget: u64 = TOTAL.parse().unwrap();
+    assert!(elapsed <= budget * 1000, "seed {seed}: {elapsed} ms");
+    sum.took_ms.push(elapsed);
+}
+
+/// The last snapshot has what was answered, and nothing else.
+fn check_file(
+    seed: u64,
+    folder: &Folder,
+    served: &[Served],
+    flooded: &Served,
+    by_command: bool,
+    sum: &mut Sum,
+) {
+    let port = free_port();
+    let again = Running::ready(port, &["--dir", &folder.path("")]);
+    let mut client = again.client(port);
+    let mut value = |key: &str| match client.call(&["GET", key]).unwrap() {
+        Reply::Bulk(text) => String::from_utf8(text).unwrap().parse().unwrap(),
+        Reply::NullBulk => 0,
+        other => panic!("{key}: {other:?}"),
+    };
+    let mut compare = |key: &str, answered: i64, wrong: &Option<String>| {
+        assert_eq!(*wrong, None, "seed {seed}: {key}");
+        let done: i64 = value(key);
+        assert!(answered <= done, "seed {seed}: {key} was answered {answered}, kept is {done}");
+        assert_eq!(answered, done, "seed {seed}: {key}: done without an answer");
+        sum.answered += answered;
+        sum.unanswered += done - answered;
+    };
+    for (number, one) in served.iter().enumerate() {
+        for (key, answered) in keys(number).iter().zip(one.counts) {
+            compare(key, answered, &one.wrong);
+        }
+    }
+    compare("flood", flooded.counts[0], &flooded.wrong);
+    compare("waits", BLOCKED.try_into().unwrap(), &None);
+    compare("asker", i64::from(by_command), &None);
+}
