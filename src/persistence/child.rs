@@ -205,21 +205,27 @@ impl Drop for SavingChild {
 
 /// What the copy does. Its exit status.
 fn save(plan: &Plan, shards: &[&mut Shard], to_parent: &mut File) -> i32 {
-    let mut last = Monotonic::now();
+    let (mut told, mut looked) = (Monotonic::now(), Monotonic::now());
     let mut interval = REPORT_MILLIS;
-    let report = |keys| Progress { keys, private_bytes: fork::private_bytes() };
+    let mut private_bytes = 0;
     let written = plan.write(shards, |keys| {
         let now = Monotonic::now();
-        if interval <= now.millis_since(last) {
-            Report::Progress(report(keys)).send(to_parent);
-            // To look through all memory takes long if there is much of it.
-            last = Monotonic::now();
-            interval = REPORT_MILLIS.max(last.millis_since(now).saturating_mul(REPORT_SHARE));
+        if now.millis_since(told) < REPORT_MILLIS {
+            return;
         }
+        told = now;
+        if interval <= now.millis_since(looked) {
+            // To look through all memory takes long if there is much of it.
+            private_bytes = fork::private_bytes();
+            looked = Monotonic::now();
+            interval = REPORT_MILLIS.max(looked.millis_since(now).saturating_mul(REPORT_SHARE));
+        }
+        Report::Progress(Progress { keys, private_bytes }).send(to_parent);
     });
     match written {
         Ok(written) => {
-            Report::Done(report(written.keys)).send(to_parent);
+            let private_bytes = fork::private_bytes();
+            Report::Done(Progress { keys: written.keys, private_bytes }).send(to_parent);
             0
         }
         Err(failed) => {

@@ -83,8 +83,8 @@ pub const RESOURCES: &[Entry] = &[
         resource: Resource::Shards,
         stage: Some(Stage::Shards),
         after: &[Resource::Listeners, Resource::Clients, Resource::Child],
-        // The executor of each thread has rings, bells and timers of its own.
-        traces: &["anon_inode:[io_uring]", "anon_inode:[eventfd]", "anon_inode:[timerfd]"],
+        // The executor of each thread has rings and bells of its own.
+        traces: &["anon_inode:[io_uring]", "anon_inode:[eventfd]"],
     },
     Entry {
         resource: Resource::Signals,

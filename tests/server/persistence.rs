@@ -304,7 +304,7 @@ fn a_snapshot_has_all_of_a_transaction_or_nothing() {
 }
 
 /// Children of a process that were not waited for included.
-fn children(pid: u32) -> Vec<String> {
+pub fn children(pid: u32) -> Vec<String> {
     let mut found = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
         let list = fs::read_to_string(task.path().join("children")).unwrap_or_default();

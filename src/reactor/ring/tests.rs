@@ -1,9 +1,10 @@
 //! The ring with real sockets.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use super::*;
+use crate::reactor::sockets;
 
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
 
@@ -64,5 +65,63 @@ fn what_came_in_is_seen_without_asking_the_kernel() {
         far.write_all(b"PING\r\n").expect("it fits");
         assert!(ring.has_work());
         assert!(matches!(turn(&mut ring)[..], [Completion::Received(_, _, 6)]));
+    }
+}
+
+#[test]
+fn a_peer_gets_everything_before_its_socket_is_closed() {
+    let wake = Wake::new().expect("an eventfd can be had");
+    let mut ring = DataRing::new(&wake).expect("a ring can be made");
+    let listener = sockets::listen_tcp(([127, 0, 0, 1], 0).into(), 1).expect("there is a port");
+    let address = sockets::local(&listener).expect("it is bound");
+    ring.accept(listener.as_raw_fd());
+    #[expect(clippy::disallowed_types, reason = "this is the other side")]
+    let mut far = std::net::TcpStream::connect(address).expect("it is listened on");
+    let near = loop {
+        let accepted = turn(&mut ring).into_iter().find_map(|done| match done {
+            Completion::Accepted(_, fd) => Some(fd),
+            _ => None,
+        });
+        if let Some(fd) = accepted {
+            break fd;
+        }
+    };
+    let token = ring.add(near);
+    // More than its buffer takes; and there is always something from it that was not read.
+    let bytes = vec![b'x'; 1 << 20];
+    far.set_nonblocking(true).expect("it is a socket");
+    ring.send(token, bytes.clone());
+    let (mut received, mut chunk) = (Vec::new(), [0; 4096]);
+    let (mut finished, mut ended) = (false, false);
+    while !ended {
+        let mut done = Vec::new();
+        ring.turn(None, &mut done).expect("the ring works");
+        for completion in done {
+            match completion {
+                Completion::Received(_, buffer, _) => ring.buffers.recycle(buffer),
+                Completion::Sent(..) => {
+                    ring.finish(token);
+                    finished = true;
+                }
+                _ => {}
+            }
+        }
+        if finished {
+            let left = ring.look_after();
+            assert!(left.sockets <= 1 && (left.sockets == 1 || left.bytes == 0));
+        }
+        // It sends as long as somebody takes it.
+        let _ = far.write(&[b'y'; 4096]);
+        match far.read(&mut chunk) {
+            Ok(0) => ended = true,
+            Ok(len) => received.extend_from_slice(&chunk[..len]),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{finished}"),
+        }
+    }
+    assert!(received == bytes);
+    drop(far);
+    while 0 < ring.sockets_open() {
+        turn(&mut ring);
+        ring.look_after();
     }
 }
