@@ -11,5 +11,6 @@ pub mod process;
 pub mod persistence;
 pub mod coordination;
 pub mod commands;
+pub mod metrics;
 pub mod serve;
 pub mod start;

@@ -55,14 +55,14 @@ fn run(args: &[Vec<u8>]) -> Result<(), Failure> {
     log::notice(&format!("Running mode=standalone, port={}.", config.port));
     log::notice(&format!("PID: {}", std::process::id()));
     let unix_path = process.unix_socket.as_ref().map(|file| file.path.as_path());
-    let Listeners { tcp, unix } = Listeners::open(&config, unix_path)?;
+    let Listeners { tcp, unix, metrics } = Listeners::open(&config, unix_path)?;
     let pid_file = start::write_pid_file(&config);
     // It lives as long as the process does.
     let kinds = [(!tcp.is_empty(), "tcp"), (unix.is_some(), "unix")];
     let listens = kinds.into_iter().filter_map(|(listens, kind)| listens.then_some(kind)).collect();
     let process: &'static _ = Box::leak(Box::new(Process { pid_file, listens, ..process }));
     let listeners = tcp.into_iter().chain(unix).collect();
-    let all = Threads { config, process, shards, cpus, listeners };
+    let all = Threads { config, process, shards, cpus, listeners, metrics };
     threads::start(all).inspect_err(|_| process.remove_files())?;
     wait::for_signals(signals, process)
 }

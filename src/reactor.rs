@@ -14,5 +14,6 @@ pub mod queue;
 pub mod ring;
 pub mod signals;
 pub mod sockets;
+pub mod streams;
 pub mod system;
 pub mod wake;

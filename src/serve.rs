@@ -18,11 +18,13 @@ use crate::coordination::mailbox::Mailbox;
 use crate::coordination::node::Node;
 use crate::coordination::pipeline::Pipeline;
 use crate::log;
+use crate::metrics::endpoint::Endpoint;
 use crate::process::Process;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::ring::{Completion, DataRing, Token};
 use crate::reactor::sockets;
 use crate::shutdown::stage::Stage;
+use crate::reactor::wake::Awaited;
 
 /// How often a shard looks after timeouts, and after background work when it has nothing else.
 const TICK: Duration = Duration::from_millis(TICK_MILLIS);
@@ -396,6 +398,7 @@ nobody else can reach this port.\r\n";
 /// The system's, if it cannot start threads.
 pub fn start_control(
     control: Control,
+    endpoint: Endpoint,
     process: &'static Process,
 ) -> io::Result<ExecutorJoinHandle<Infallible>> {
     LocalExecutorBuilder::new(Placement::Unbound)
@@ -403,7 +406,7 @@ pub fn start_control(
         .io_memory(64 << 10)
         .ring_depth(128)
         .spawn(move || async move {
-            match run_control(control).await {
+            match run_control(control, endpoint).await {
                 Ok(()) => process.stop(),
                 Err(error) => process.fail(&format!("Control can't go on: {error}.")),
             }
@@ -411,7 +414,7 @@ pub fn start_control(
         .map_err(|error| io::Error::other(error.to_string()))
 }
 
-async fn run_control(mut control: Control) -> io::Result<()> {
+async fn run_control(mut control: Control, mut endpoint: Endpoint) -> io::Result<()> {
     let mut last_tick = Monotonic::now();
     loop {
         let now = Monotonic::now();
@@ -431,10 +434,12 @@ async fn run_control(mut control: Control) -> io::Result<()> {
         if control.go_on_ending() {
             return Ok(());
         }
+        endpoint.turn(&mut control);
         let left = control.mailbox.flush();
         if !busy && !left && control.mailbox.sleep() {
             let patience = control.end_patience().map_or(TICK, Duration::from_millis).min(TICK);
-            control.mailbox.bell().wait(control.saving.news(), patience)?;
+            let news = control.saving.news().map(Awaited::Readable);
+            control.mailbox.bell().wait(endpoint.awaited().chain(news), patience)?;
             control.mailbox.awake();
         }
     }

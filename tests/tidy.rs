@@ -75,6 +75,7 @@ const PACKAGES: &[Package] = &[
             floor("persistence", &["reactor", "log", "process"]),
             top("coordination"),
             top("commands"),
+            top("metrics"),
             top("serve"),
             top("start"),
             top("main"),

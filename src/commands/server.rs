@@ -3,7 +3,7 @@
 pub mod command;
 pub mod commandlog;
 pub mod debug;
-mod gathered;
+pub mod gathered;
 mod info;
 pub mod latency;
 mod lolwut;

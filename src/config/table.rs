@@ -275,6 +275,12 @@ settings! {
     /// Keys looked at for each that is evicted.
     "maxmemory-samples" maxmemory_samples: u32 = 5, Integer(1..=64), AtRuntime;
 
+    /// Addresses on which metrics are served.
+    "metrics-bind" metrics_bind: Vec<String> = vec!["127.0.0.1".into()], Addresses, AtStart;
+
+    /// TCP port that serves metrics to Prometheus: /metrics, /healthz and /readyz; 0 for none.
+    "metrics-port" metrics_port: u16 = 0, Integer(0..=65535), AtStart;
+
     /// Keyspace events to publish: `K` and `E` choose the channels, `A` stands for `g$lshzxetd`.
     "notify-keyspace-events" notify_keyspace_events: NotifyFlags = NotifyFlags::default(), Events,
         AtRuntime;

@@ -16,7 +16,8 @@ use crate::coordination::filter::ClientFilter;
 use crate::coordination::pausing::Holds;
 use crate::coordination::query::{Answer, DbFigures, Figures, Query, Waiting};
 use crate::pubsub::kind::Kind;
-use crate::reactor::clock::Monotonic;
+use crate::reactor::clock::{self, Monotonic};
+use crate::reactor::heap;
 
 /// Keys looked at for the average time to live of a database.
 const TTL_SAMPLES: usize = 100;
@@ -119,6 +120,8 @@ impl Core {
             mailbox_depth: self.mailbox.depth(),
             rates: self.samples.rates(),
             garbage: keyspace.garbage.iter().map(|it| it.len() as u64).sum(),
+            cpu_nanos: clock::thread_cpu_nanos(),
+            arena: heap::arena(),
         }
     }
 

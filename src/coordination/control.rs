@@ -68,6 +68,8 @@ pub struct Control {
     pub(super) end_loading: Option<u64>,
     questions: HashMap<u64, Question>,
     next_question: u64,
+    /// Figures that nobody has fetched yet.
+    figures: Vec<(u64, Vec<Answer>)>,
 }
 
 /// Requests are held back.
@@ -90,12 +92,19 @@ impl Paused {
 
 #[derive(Debug)]
 struct Question {
-    /// The batch whose request asked; `None` if control itself did.
-    batch: Option<Box<Batch>>,
-    then: Option<Then>,
-    /// The time-stamp counter when the request began.
-    started: u64,
+    asker: Asker,
     answers: Vec<Option<Answer>>,
+}
+
+/// Who gets the answers to a question.
+#[derive(Debug)]
+enum Asker {
+    /// Nobody: it is an order.
+    Nobody,
+    /// A request, which goes on so; it began when the time-stamp counter stood there.
+    Request(Kept, Then),
+    /// Whoever fetches them by [`Control::take_figures`].
+    Metrics,
 }
 
 impl Control {
@@ -123,6 +132,7 @@ impl Control {
             end_loading: None,
             questions: HashMap::new(),
             next_question: 0,
+            figures: Vec::new(),
         }
     }
 
@@ -177,7 +187,19 @@ impl Control {
 
     /// Gives every shard an order whose outcome nobody waits for.
     pub fn order(&mut self, query: &Query) {
-        self.ask(query, None, None, 0);
+        self.ask(query, Asker::Nobody);
+    }
+
+    /// Asks every shard what it has and has done; [`Self::take_figures`] gives what they answer.
+    /// The question's number.
+    pub fn ask_figures(&mut self) -> u64 {
+        self.ask(&Query::Figures, Asker::Metrics);
+        self.last_question()
+    }
+
+    /// The answers that are complete since the last call, by the number of their question.
+    pub fn take_figures(&mut self) -> Vec<(u64, Vec<Answer>)> {
+        std::mem::take(&mut self.figures)
     }
 
     /// The number of the last question or order.
@@ -185,11 +207,11 @@ impl Control {
         self.next_question - 1
     }
 
-    fn ask(&mut self, query: &Query, batch: Option<Box<Batch>>, then: Option<Then>, started: u64) {
+    fn ask(&mut self, query: &Query, asker: Asker) {
         let number = self.next_question;
         self.next_question += 1;
         let answers = (0..self.shards()).map(|_| None).collect();
-        self.questions.insert(number, Question { batch, then, started, answers });
+        self.questions.insert(number, Question { asker, answers });
         for shard in 0..self.shards() {
             self.mailbox.send(shard, Letter::Query(number, query.clone()));
         }
@@ -206,9 +228,12 @@ impl Control {
         if self.end_loading.take_if(|order| *order == number).is_some() {
             self.process.tell_ready();
         }
-        if let (Some(batch), Some(then)) = (question.batch, question.then) {
-            let go_on = |ctx: &mut ControlCtx<'_>| then(ctx, answers).map(|()| Outcome::Done);
-            self.step(batch, question.started, go_on);
+        match question.asker {
+            Asker::Nobody => {}
+            Asker::Request(Kept { batch, started }, then) => {
+                self.step(batch, started, |ctx| then(ctx, answers).map(|()| Outcome::Done));
+            }
+            Asker::Metrics => self.figures.push((number, answers)),
         }
     }
 
@@ -267,7 +292,7 @@ impl Control {
         let failed = match outcome {
             Ok(Outcome::Ask(query, then)) => {
                 batch.replies = replies;
-                return self.ask(&query, Some(batch), Some(then), started);
+                return self.ask(&query, Asker::Request(Kept { batch, started }, then));
             }
             Ok(Outcome::Wait(awaited)) => {
                 batch.replies = replies;

@@ -14,6 +14,8 @@ pub struct CallCounters {
     pub calls: u64,
     /// Ticks it took in all.
     pub ticks: u64,
+    /// Those of them that are not in `latency`.
+    pub untracked_ticks: u64,
     /// Times it was refused before it ran.
     pub rejected: u64,
     /// Times it ran and failed.
@@ -100,6 +102,8 @@ impl Counters {
                 Some(latency) => latency.record(ticks),
                 none => none.insert(Histogram::default()).record(ticks),
             }
+        } else {
+            counters.untracked_ticks += ticks;
         }
     }
 
@@ -137,6 +141,7 @@ impl Counters {
         for (mine, theirs) in self.calls.iter_mut().zip(&other.calls) {
             mine.calls += theirs.calls;
             mine.ticks = mine.ticks.wrapping_add(theirs.ticks);
+            mine.untracked_ticks = mine.untracked_ticks.wrapping_add(theirs.untracked_ticks);
             mine.rejected += theirs.rejected;
             mine.failed += theirs.failed;
             if let Some(latency) = &theirs.latency {

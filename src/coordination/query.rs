@@ -99,6 +99,10 @@ pub struct Figures {
     pub rates: Rates,
     /// Entries of flushed databases that are still to be freed.
     pub garbage: u64,
+    /// Nanoseconds of processor time that its thread has had.
+    pub cpu_nanos: u64,
+    /// The allocator's arena that its thread allocates from, if that is known.
+    pub arena: Option<u32>,
 }
 
 /// Waits of one shard.

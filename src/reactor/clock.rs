@@ -104,6 +104,15 @@ impl Monotonic {
     }
 }
 
+/// Nanoseconds of processor time that this thread has had; 0 if the system does not say.
+pub fn thread_cpu_nanos() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid timespec to write to.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    let part = |part: i64| u64::try_from(part).unwrap_or(0);
+    part(time.tv_sec).saturating_mul(1_000_000_000).saturating_add(part(time.tv_nsec))
+}
+
 /// The processor's time-stamp counter: a few nanoseconds to read, so each command can be timed.
 /// Where there is none, nanoseconds of the monotonic clock stand in.
 #[inline]
@@ -165,6 +174,13 @@ impl TickRate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_knows_its_processor_time() {
+        let before = thread_cpu_nanos();
+        while thread_cpu_nanos() < before + 1000 {}
+        assert!(0 < before);
+    }
 
     #[test]
     fn local_time_is_utc_and_its_offset() {

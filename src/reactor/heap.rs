@@ -44,6 +44,27 @@ pub fn heap() -> Heap {
     }
 }
 
+/// The number of the arena that this thread allocates from; `None` if the allocator does not say.
+pub fn arena() -> Option<u32> {
+    let mut arena = 0u32;
+    let mut bytes = size_of::<u32>();
+    let null = std::ptr::null_mut::<c_void>();
+    let to = (&raw mut arena).cast::<c_void>();
+    // SAFETY: `arena` has room for the `bytes` bytes that jemalloc is told of.
+    let failed =
+        unsafe { jemalloc::mallctl(c"thread.arena".as_ptr(), to, &mut bytes, null, 0) };
+    (failed == 0 && bytes == size_of::<u32>()).then_some(arena)
+}
+
+/// Bytes of an arena that are in use, whoever gave them out; as of the last call of [`heap`].
+pub fn arena_bytes(arena: u32) -> u64 {
+    let of_class = |class: &str| {
+        let name = format!("stats.arenas.{arena}.{class}.allocated\0");
+        CStr::from_bytes_with_nul(name.as_bytes()).ok().and_then(read).unwrap_or(0)
+    };
+    of_class("small") + of_class("large")
+}
+
 /// Gives pages that nothing is in back to the system. False if the allocator refuses.
 pub fn purge() -> bool {
     command("purge")
@@ -119,6 +140,8 @@ mod tests {
         assert!(before.active <= before.resident && before.small_allocated <= before.allocated);
         let block = vec![1u8; 8 << 20];
         assert!(before.allocated + (4 << 20) < heap().allocated, "{}", block.len());
+        let arena = arena().unwrap();
+        assert!((8 << 20) <= arena_bytes(arena) && arena_bytes(arena) <= heap().allocated);
         assert!(report().contains("jemalloc"));
         assert!(purge());
         assert!(decay_in_background(true) && decay_in_background(false));

@@ -4,6 +4,15 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+/// What of a descriptor is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// That it can be read.
+    Readable(RawFd),
+    /// That it can be written.
+    Writable(RawFd),
+}
+
 /// An eventfd that any thread may ring.
 #[derive(Debug)]
 pub struct Wake(OwnedFd);
@@ -33,15 +42,23 @@ impl Wake {
         self.0.as_raw_fd()
     }
 
-    /// Waits until somebody has rung since the last wait, or `other` can be read, or the time is
-    /// over. For a thread that sleeps nowhere else.
-    pub fn wait(&self, other: Option<RawFd>, timeout: Duration) -> io::Result<()> {
-        let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        // The system passes over numbers below 0.
-        let mut poll = [entry(self.fd()), entry(other.unwrap_or(-1))];
+    /// Waits until somebody has rung since the last wait, or something of `others` can be done, or
+    /// the time is over. For a thread that sleeps nowhere else.
+    pub fn wait(
+        &self,
+        others: impl IntoIterator<Item = Awaited>,
+        timeout: Duration,
+    ) -> io::Result<()> {
+        let entry = |fd, events| libc::pollfd { fd, events, revents: 0 };
+        let mut poll = vec![entry(self.fd(), libc::POLLIN)];
+        poll.extend(others.into_iter().map(|awaited| match awaited {
+            Awaited::Readable(fd) => entry(fd, libc::POLLIN),
+            Awaited::Writable(fd) => entry(fd, libc::POLLOUT),
+        }));
+        let entries = libc::nfds_t::try_from(poll.len()).expect("descriptors are ints");
         let millis = libc::c_int::try_from(timeout.as_millis()).unwrap_or(libc::c_int::MAX);
-        // SAFETY: two valid pollfds.
-        match unsafe { libc::poll(poll.as_mut_ptr(), 2, millis) } {
+        // SAFETY: so many valid pollfds.
+        match unsafe { libc::poll(poll.as_mut_ptr(), entries, millis) } {
             0 => return Ok(()),
             ready if ready < 0 => {
                 let error = io::Error::last_os_error();

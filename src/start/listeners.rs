@@ -15,6 +15,8 @@ use crate::start::{Failure, plain};
 
 /// How long an address may stay in use before that is taken for another process's doing.
 const IN_USE_MILLIS: u64 = 2000;
+/// Scrapes that may wait to be accepted.
+const METRICS_BACKLOG: i32 = 64;
 const IN_USE_PAUSE: Duration = Duration::from_millis(20);
 
 /// Listening sockets.
@@ -24,6 +26,8 @@ pub struct Listeners {
     pub tcp: Vec<OwnedFd>,
     /// On this machine only.
     pub unix: Option<OwnedFd>,
+    /// For whoever reads the metrics.
+    pub metrics: Vec<OwnedFd>,
 }
 
 impl Listeners {
@@ -53,6 +57,10 @@ impl Listeners {
             let text = "Configured to not listen anywhere, exiting. Set `port` and `bind`, or \
                 `unixsocket`.";
             return Err(Failure::Log(text.into()));
+        }
+        if config.metrics_port != 0 {
+            listeners.metrics =
+                listen_tcp(&config.metrics_bind, config.metrics_port, METRICS_BACKLOG)?;
         }
         Ok(listeners)
     }

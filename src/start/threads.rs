@@ -16,6 +16,7 @@ use crate::coordination::mailbox;
 use crate::coordination::node::Node;
 use crate::coordination::router::SlotMap;
 use crate::log;
+use crate::metrics::endpoint::Endpoint;
 use crate::process::Process;
 use crate::reactor::clock::{Monotonic, TickRate};
 use crate::serve::{Start, start_control, start_shard};
@@ -34,6 +35,8 @@ pub struct Threads {
     pub cpus: Vec<usize>,
     /// Sockets to accept on.
     pub listeners: Vec<OwnedFd>,
+    /// Sockets on which metrics are served.
+    pub metrics: Vec<OwnedFd>,
 }
 
 /// Starts the control thread and all shards, and waits until they serve.
@@ -41,7 +44,9 @@ pub struct Threads {
 /// # Errors
 /// If a rename makes no sense, or a thread cannot be had.
 pub fn start(threads: Threads) -> Result<(), Failure> {
-    let Threads { config, process, shards, cpus, mut listeners } = threads;
+    let Threads { config, process, shards, cpus, mut listeners, metrics } = threads;
+    let endpoint =
+        Endpoint::new(metrics).map_err(|error| fail("the sockets of the metrics", &error))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let renames = config.rename_command.iter();
     let renames: Vec<_> = renames.map(|rename| (text(&rename.command), text(&rename.to))).collect();
@@ -93,7 +98,7 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
             if control.loading.is_none() {
                 process.tell_ready();
             }
-            let started = start_control(control, process).map(drop);
+            let started = start_control(control, endpoint, process).map(drop);
             started.map_err(|error| fail("the control thread", &error))
         }
         Some(failed) => Err(Failure::Log(match failed.join() {

@@ -1,4 +1,4 @@
-//! What INFO and MEMORY report from: the figures of all shards, added up.
+//! What INFO, MEMORY and the metrics report from: the figures of all shards, added up.
 
 use shards::keyspace::db::Stats;
 
@@ -11,7 +11,8 @@ use crate::reactor::heap::{self, Heap};
 use crate::reactor::system;
 
 /// The figures of the whole process at one moment.
-pub(super) struct Gathered<'a> {
+#[derive(Debug)]
+pub struct Gathered<'a> {
     /// Node-wide state.
     pub control: &'a Control,
     /// Each shard's figures.
@@ -85,7 +86,8 @@ impl<'a> Gathered<'a> {
 }
 
 /// Where the memory is, in bytes.
-pub(super) struct Memory {
+#[derive(Debug)]
+pub struct Memory {
     /// Given out by the allocator.
     pub used: u64,
     /// The most that was in use.
@@ -132,12 +134,12 @@ impl Memory {
 }
 
 /// One number by another; 0 if there is nothing to divide by.
-pub(super) fn ratio(part: u64, whole: u64) -> f64 {
+pub fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 /// One number less another, which may be larger.
-pub(super) fn difference(one: u64, other: u64) -> i64 {
+pub fn difference(one: u64, other: u64) -> i64 {
     let clamp = |number| i64::try_from(number).unwrap_or(i64::MAX);
     clamp(one) - clamp(other)
 }

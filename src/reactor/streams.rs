@@ -1,0 +1,139 @@
+//! Sockets that never block, for the few connections that a thread serves beside its own work.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+#[expect(clippy::disallowed_types, reason = "this is where sockets live")]
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+/// A listening socket that does not wait for connections.
+#[derive(Debug)]
+pub struct Listener(TcpListener);
+
+/// A connection that waits neither for bytes nor for room.
+#[derive(Debug)]
+#[expect(clippy::disallowed_types, reason = "this is where sockets live")]
+pub struct Stream(TcpStream);
+
+/// What came of a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// So many bytes were read or written, at least one.
+    Moved(usize),
+    /// Nothing can be done now.
+    Later,
+    /// The other end is gone, or has said all it had to say.
+    Over,
+}
+
+impl Listener {
+    /// Takes over a socket that listens.
+    ///
+    /// # Errors
+    /// The system's, if it cannot be made to not block.
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        let listener = TcpListener::from(socket);
+        listener.set_nonblocking(true)?;
+        Ok(Self(listener))
+    }
+
+    /// The next connection; `None` if there is none now.
+    ///
+    /// # Errors
+    /// The system's, for want of descriptors as a rule.
+    pub fn accept(&self) -> io::Result<Option<Stream>> {
+        match self.0.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(true)?;
+                Ok(Some(Stream(stream)))
+            }
+            Err(error) if is_passing(error.kind()) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Stream {
+    /// Reads what is there.
+    pub fn read(&mut self, into: &mut [u8]) -> Tried {
+        tried(self.0.read(into))
+    }
+
+    /// Writes as much as there is room for.
+    pub fn write(&mut self, bytes: &[u8]) -> Tried {
+        tried(self.0.write(bytes))
+    }
+
+    /// Says that nothing more will be written.
+    pub fn end_writing(&self) {
+        // Who is gone need not be told.
+        let _ = self.0.shutdown(Shutdown::Write);
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl AsRawFd for Stream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+fn tried(result: io::Result<usize>) -> Tried {
+    match result {
+        Ok(0) => Tried::Over,
+        Ok(bytes) => Tried::Moved(bytes),
+        Err(error) if is_passing(error.kind()) => Tried::Later,
+        Err(_) => Tried::Over,
+    }
+}
+
+/// Whether trying again later may help: nothing is there, a signal came, or a client went away
+/// before it was accepted.
+fn is_passing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::sockets::{listen_tcp, local};
+
+    /// Tries until something comes of it.
+    fn patiently(mut attempt: impl FnMut() -> Tried) -> Tried {
+        loop {
+            match attempt() {
+                Tried::Later => std::thread::yield_now(),
+                tried => return tried,
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_waits_and_the_end_is_seen() {
+        let socket = listen_tcp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let address = local(&socket).unwrap();
+        let listener = Listener::new(socket).unwrap();
+        assert!(listener.accept().unwrap().is_none());
+        #[expect(clippy::disallowed_types, reason = "the other end of the socket under test")]
+        let mut client = TcpStream::connect(address).unwrap();
+        let mut stream = loop {
+            if let Some(stream) = listener.accept().unwrap() {
+                break stream;
+            }
+        };
+        let mut bytes = [0; 8];
+        assert_eq!(stream.read(&mut bytes), Tried::Later);
+        client.write_all(b"hello").unwrap();
+        assert_eq!(patiently(|| stream.read(&mut bytes)), Tried::Moved(5));
+        assert_eq!(stream.write(b"all"), Tried::Moved(3));
+        let much = vec![0; 1 << 20];
+        while stream.write(&much) != Tried::Later {}
+        drop(client);
+        assert_eq!(patiently(|| stream.read(&mut bytes)), Tried::Over);
+    }
+}
