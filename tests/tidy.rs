@@ -440,9 +440,13 @@ fn dead_files(sources: &[Source]) -> Vec<Complaint> {
     complaints
 }
 
-/// The files right in `folder`.
+/// The files right in `folder`, and the first ones of programs in folders there.
 fn siblings(by_path: &BTreeMap<&str, &Source>, folder: &str) -> Vec<String> {
-    let inside = |path: &&&str| path.rsplit_once('/').is_some_and(|(parent, _)| parent == folder);
+    let inside = |path: &&&str| {
+        let (parent, file) = path.rsplit_once('/').unwrap_or_default();
+        let above = parent.rsplit_once('/').map_or("", |(above, _)| above);
+        parent == folder || (above == folder && file == "main.rs")
+    };
     by_path.keys().filter(inside).map(ToString::to_string).collect()
 }
 
@@ -534,7 +538,10 @@ fn dependencies() -> Vec<Complaint> {
 
 fn scripts() -> Vec<Complaint> {
     let folder = fs::read_dir(root().join("scripts")).expect("there are scripts");
-    let names = folder.map(|entry| entry.expect("a folder can be listed").file_name());
+    let entries = folder.map(|entry| entry.expect("a folder can be listed"));
+    // What stands in folders of its own is no script but something for another program.
+    let files = entries.filter(|entry| entry.path().is_file());
+    let names = files.map(|entry| entry.file_name());
     let long = |name: std::ffi::OsString| {
         let path = format!("scripts/{}", name.display());
         let line = read(&path).lines().count();

@@ -120,7 +120,8 @@ pub fn usage() -> String {
     }
     text.push_str(
         "\nSERVER is name=command or name@cpus=command, with {port} and {dir} in the command,\n\
-         or one of keylane, valkey, redis for the usual command. Ratios are against the first.\n",
+         and {metrics} if it has metrics, which are then read each second; or one of keylane,\n\
+         valkey, redis for the usual command. Ratios are against the first.\n",
     );
     text
 }

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// Where a command takes the port of its metrics.
+const METRICS: &str = "{metrics}";
+
 /// A server: how to start it, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -9,7 +12,7 @@ pub struct Peer {
     pub name: String,
     /// Its own CPUs, if they are not those of the others.
     pub cpus: Option<String>,
-    /// Its command, with `{port}` and `{dir}` to be filled in.
+    /// Its command, with `{port}`, `{metrics}` and `{dir}` to be filled in.
     pub command: Vec<String>,
 }
 
@@ -32,9 +35,17 @@ impl Peer {
     }
 
     /// The command with its holes filled.
-    pub fn command_at(&self, port: u16, dir: &str) -> Vec<String> {
-        let fill = |word: &String| word.replace("{port}", &port.to_string()).replace("{dir}", dir);
+    pub fn command_at(&self, port: u16, metrics: u16, dir: &str) -> Vec<String> {
+        let fill = |word: &String| {
+            let word = word.replace("{port}", &port.to_string());
+            word.replace(METRICS, &metrics.to_string()).replace("{dir}", dir)
+        };
         self.command.iter().map(fill).collect()
+    }
+
+    /// Whether it serves metrics, which are then read while it is measured.
+    pub fn has_metrics(&self) -> bool {
+        self.command.iter().any(|word| word.contains(METRICS))
     }
 }
 
@@ -112,7 +123,7 @@ mod tests {
     fn reads_names_cpus_and_commands() {
         let peer = Peer::parse("two@0-1=server --port {port} --dir={dir}").unwrap();
         assert_eq!((peer.name.as_str(), peer.cpus.as_deref()), ("two", Some("0-1")));
-        assert_eq!(peer.command_at(7, "/d"), ["server", "--port", "7", "--dir=/d"]);
+        assert_eq!(peer.command_at(7, 8, "/d"), ["server", "--port", "7", "--dir=/d"]);
         assert!(Peer::parse("keylane").unwrap().command.contains(&"--shards".to_owned()));
         assert!(Peer::parse("unheard-of").is_err());
         assert!(Peer::parse("=x").is_err());

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Connection, Reply};
 use crate::options::Options;
 use crate::peer::Peer;
+use crate::scrape::Scraper;
 
 /// How long a server may take to answer its first PING, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,8 +26,11 @@ pub struct Server {
     pub name: String,
     /// Where it listens.
     pub port: u16,
+    /// Where its metrics are, if it has any.
+    metrics: u16,
     child: Child,
     dir: PathBuf,
+    scraper: Option<Scraper>,
 }
 
 impl Server {
@@ -37,12 +41,14 @@ impl Server {
 
     /// Starts `peer` as the last arguments of another command that becomes the server.
     pub fn start_under(outer: &[String], peer: &Peer, options: &Options) -> Result<Self, String> {
-        let port = free_port()?;
+        let (port, metrics) = (free_port()?, free_port()?);
         let dir = std::env::temp_dir().join(format!("perf-{}-{port}", std::process::id()));
         fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-        let child = spawn(outer, peer, options, port, &dir)?;
-        let mut server = Self { name: peer.name.clone(), port, child, dir };
+        let child = spawn(outer, peer, options, (port, metrics), &dir)?;
+        let name = peer.name.clone();
+        let mut server = Self { name, port, metrics, child, dir, scraper: None };
         server.wait_until_ready()?;
+        server.scraper = peer.has_metrics().then(|| Scraper::start(metrics));
         Ok(server)
     }
 
@@ -50,9 +56,11 @@ impl Server {
     pub fn restart(&mut self, peer: &Peer, options: &Options) -> Result<Duration, String> {
         self.end();
         let began = Instant::now();
-        self.child = spawn(&[], peer, options, self.port, &self.dir)?;
+        self.child = spawn(&[], peer, options, (self.port, self.metrics), &self.dir)?;
         self.wait_until_ready()?;
-        Ok(began.elapsed())
+        let took = began.elapsed();
+        self.scraper = peer.has_metrics().then(|| Scraper::start(self.metrics));
+        Ok(took)
     }
 
     /// Starts all peers.
@@ -97,8 +105,15 @@ impl Server {
         lines[lines.len().saturating_sub(5)..].join(" / ")
     }
 
+    /// Pages of its metrics that were read so far, bytes of the last one, and failures; `None` if
+    /// it has no metrics.
+    pub fn scrapes(&self) -> Option<(u64, u64, u64)> {
+        self.scraper.as_ref().map(Scraper::figures)
+    }
+
     /// Asks it to end, by command, else by signal, and waits until it did.
     pub fn end(&mut self) {
+        self.scraper = None;
         let obeys = Connection::open(self.port)
             .is_ok_and(|mut connection| connection.is_closed_by(&["SHUTDOWN", "NOSAVE"]));
         if !obeys && matches!(self.child.try_wait(), Ok(None)) {
@@ -124,7 +139,7 @@ fn spawn(
     outer: &[String],
     peer: &Peer,
     options: &Options,
-    port: u16,
+    (port, metrics): (u16, u16),
     dir: &Path,
 ) -> Result<Child, String> {
     let problem = |error: std::io::Error| format!("{}: {error}", dir.display());
@@ -133,7 +148,8 @@ fn spawn(
     let cpus = peer.cpus.as_deref().unwrap_or(&options.server_cpus);
     // `taskset` becomes the server, so the child's pid is the server's.
     let mut command = Command::new("taskset");
-    command.args(["-c", cpus]).args(outer).args(peer.command_at(port, &dir.display().to_string()));
+    let words = peer.command_at(port, metrics, &dir.display().to_string());
+    command.args(["-c", cpus]).args(outer).args(words);
     command.stdin(Stdio::null()).stdout(log).stderr(errors);
     command.spawn().map_err(|error| format!("cannot run taskset: {error}"))
 }

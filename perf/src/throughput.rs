@@ -41,6 +41,15 @@ pub fn run(options: &Options, report: &mut Report) -> Result<(), String> {
         options.keys, options.clients, options.rounds, options.seconds
     ));
     report.table(&rows(&servers, &cells));
+    for server in &servers {
+        if let Some((pages, bytes, failures)) = server.scrapes() {
+            report.say(&format!(
+                "The metrics of {} were read each second meanwhile: {pages} pages, the last of \
+                 {bytes} bytes; {failures} tries failed.",
+                server.name
+            ));
+        }
+    }
     Ok(())
 }
 

@@ -83,7 +83,8 @@ pub(super) fn seconds(rate: TickRate, ticks: u64) -> f64 {
 }
 
 /// How many calls took no longer than each bound. What is counted in a bucket of ours that a bound
-/// divides counts as longer: times are never made better than they are, and at most an eighth worse.
+/// divides counts as longer: times are never made better than they are, and an eighth worse at
+/// most.
 fn buckets(latency: &Histogram, rate: TickRate) -> Vec<(f64, u64)> {
     let mut counted = latency.cumulative().peekable();
     let mut seen = 0;

@@ -23,7 +23,7 @@ use crate::reactor::wake::Awaited;
 /// Connections at one time; further ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 16;
 /// How long a request may take to come in.
-const HEARING_MILLIS: u64 = 5000;
+const HEARING_MILLIS: u64 = 2000;
 /// How long shards may take to answer: less than the ten seconds after which Prometheus gives up.
 const ASKING_MILLIS: u64 = 8000;
 /// How long an answer may take to go out.
@@ -134,9 +134,7 @@ impl Endpoint {
     }
 
     fn answered(&mut self, control: &Control, question: u64, answers: Vec<Answer>) {
-        let asks = |connection: &&mut Connection| {
-            matches!(connection.state, State::Asking(_, asked) if asked == question)
-        };
+        let asks = |connection: &&mut Connection| matches!(connection.state, State::Asking(_, asked) if asked == question);
         // Whoever asked may be gone.
         let Some(connection) = self.connections.iter_mut().find(asks) else { return };
         let State::Asking(request, _) = connection.state else { return };

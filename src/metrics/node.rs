@@ -101,7 +101,9 @@ const PROCESS: &[Figure] = &[
     gauge("keylane_process_id", "redis_process_id", "The process's number.", |_| {
         f64::from(std::process::id())
     }),
-    gauge("keylane_shards", "", "Shards, each with its thread.", |s| s.gathered.shards.len() as f64),
+    gauge("keylane_shards", "", "Shards, each with its thread.", |s| {
+        s.gathered.shards.len() as f64
+    }),
     gauge("keylane_slots", "", "Slots that the node owns.", |s| {
         let slots = &s.gathered.control.node.slots;
         (0..slots.shards()).map(|shard| slots.range(shard).len()).sum::<usize>() as f64
@@ -328,12 +330,9 @@ const MEMORY: &[Figure] = &[
     gauge("keylane_memory_tables_bytes", "", "Tables of keys, without the entries.", |s| {
         s.memory.tables as f64
     }),
-    gauge(
-        "keylane_memory_clients_bytes",
-        "redis_mem_clients_normal",
-        "Buffers of clients.",
-        |s| s.memory.clients as f64,
-    ),
+    gauge("keylane_memory_clients_bytes", "redis_mem_clients_normal", "Buffers of clients.", |s| {
+        s.memory.clients as f64
+    }),
     gauge(
         "keylane_memory_max_bytes",
         "redis_memory_max_bytes",
@@ -404,12 +403,9 @@ const SNAPSHOTS: &[Figure] = &[
         "How long the last child took, in whole seconds; -1 if there was none.",
         |s| s.gathered.control.saving.last_seconds.map_or(-1.0, |seconds| seconds as f64),
     ),
-    count(
-        "keylane_snapshots_total",
-        "redis_rdb_saves_total",
-        "Snapshots that succeeded.",
-        |s| s.gathered.control.saving.saves,
-    ),
+    count("keylane_snapshots_total", "redis_rdb_saves_total", "Snapshots that succeeded.", |s| {
+        s.gathered.control.saving.saves
+    }),
     gauge(
         "keylane_snapshot_changes",
         "redis_rdb_changes_since_last_save",
@@ -455,12 +451,9 @@ const SNAPSHOTS: &[Figure] = &[
         "How long all shards stood still for the last snapshot.",
         |s| s.gathered.control.saving.stand_micros as f64 / 1e6,
     ),
-    gauge(
-        "keylane_loading",
-        "redis_loading_dump_file",
-        "Whether a snapshot is being read.",
-        |s| f64::from(u8::from(s.gathered.control.loading.is_some())),
-    ),
+    gauge("keylane_loading", "redis_loading_dump_file", "Whether a snapshot is being read.", |s| {
+        f64::from(u8::from(s.gathered.control.loading.is_some()))
+    }),
     gauge("keylane_loading_read_bytes", "", "Bytes of the snapshot that were read so far.", |s| {
         let control = s.gathered.control;
         let loading = control.loading.as_ref();
@@ -491,10 +484,10 @@ fn write_names(gathered: &Gathered<'_>, page: &mut Page) {
     let config = &control.node.config;
     let policy = MaxmemoryPolicy::WORDS.iter().find(|(_, it)| *it == config.maxmemory_policy);
     let policy = policy.expect("every policy has a word").0;
-    let (port, pid, os) =
-        (config.port.to_string(), std::process::id().to_string(), system::name());
+    let (port, pid, os) = (config.port.to_string(), std::process::id().to_string(), system::name());
     let help = "Versions and names; always 1.";
-    let own = [("version", VERSION), ("valkey_version", VALKEY_VERSION), ("run_id", &control.run_id)];
+    let own =
+        [("version", VERSION), ("valkey_version", VALKEY_VERSION), ("run_id", &control.run_id)];
     page.gauge(Name { name: "keylane_instance_info", help }, &own, 1.0);
     let redis = [
         ("role", "master"),

@@ -33,25 +33,37 @@ fn write_shard(gathered: &Gathered<'_>, figures: &Figures, page: &mut Page) {
     let tables: u64 = figures.dbs.iter().map(|db| db.table_bytes + db.due_bytes).sum();
     let slots = u16::try_from(figures.shard).map_or(0, |shard| node.slots.range(shard).len());
     let counts = [
-        (name("keylane_shard_requests_total", "Commands that a shard ran."),
-            figures.counters.commands()),
-        (name("keylane_shard_hops_total", "Batches that a shard passed on to others."),
-            figures.counters.hops),
+        (
+            name("keylane_shard_requests_total", "Commands that a shard ran."),
+            figures.counters.commands(),
+        ),
+        (
+            name("keylane_shard_hops_total", "Batches that a shard passed on to others."),
+            figures.counters.hops,
+        ),
         (name("keylane_shard_turns_total", "Turns of a shard's loop."), figures.counters.turns),
-        (name("keylane_shard_expired_keys_total", "Keys of a shard that expired."),
-            figures.stats.expired),
-        (name("keylane_shard_evicted_keys_total", "Keys of a shard that were evicted."),
-            figures.stats.evicted),
+        (
+            name("keylane_shard_expired_keys_total", "Keys of a shard that expired."),
+            figures.stats.expired,
+        ),
+        (
+            name("keylane_shard_evicted_keys_total", "Keys of a shard that were evicted."),
+            figures.stats.evicted,
+        ),
     ];
     counts.into_iter().for_each(|(name, count)| page.count(name, shard, count));
     let gauges = [
-        (name("keylane_shard_mailbox_depth", "Letters that wait for a shard."),
-            figures.mailbox_depth as u64),
+        (
+            name("keylane_shard_mailbox_depth", "Letters that wait for a shard."),
+            figures.mailbox_depth as u64,
+        ),
         (name("keylane_shard_keys", "Keys of a shard."), keys),
         (name("keylane_shard_clients", "Clients that a shard serves."), figures.clients as u64),
         (name("keylane_shard_slots", "Slots that a shard owns."), slots as u64),
-        (name("keylane_shard_table_bytes", "Memory of a shard's tables, without the entries."),
-            tables),
+        (
+            name("keylane_shard_table_bytes", "Memory of a shard's tables, without the entries."),
+            tables,
+        ),
     ];
     gauges.into_iter().for_each(|(name, value)| page.gauge(name, shard, value as f64));
     if let Some(arena) = figures.arena {

@@ -51,8 +51,7 @@ pub fn arena() -> Option<u32> {
     let null = std::ptr::null_mut::<c_void>();
     let to = (&raw mut arena).cast::<c_void>();
     // SAFETY: `arena` has room for the `bytes` bytes that jemalloc is told of.
-    let failed =
-        unsafe { jemalloc::mallctl(c"thread.arena".as_ptr(), to, &mut bytes, null, 0) };
+    let failed = unsafe { jemalloc::mallctl(c"thread.arena".as_ptr(), to, &mut bytes, null, 0) };
     (failed == 0 && bytes == size_of::<u32>()).then_some(arena)
 }
 

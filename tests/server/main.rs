@@ -3,6 +3,8 @@
 
 #[path = "../client/mod.rs"]
 mod client;
+#[path = "../http/mod.rs"]
+mod http;
 mod running;
 
 mod auth;
@@ -15,5 +17,6 @@ mod clients;
 mod load;
 mod persistence;
 mod pubsub;
+mod readiness;
 mod tracking;
 mod sorting;

@@ -14,7 +14,7 @@ use shards::rdb::value::{Detached, Rules};
 use shards::types::limits::Limits;
 
 use crate::client::{Client, Reply};
-use crate::running::{Folder, Running, check_order, free_port, keylane};
+use crate::running::{Folder, Running, check_order, children, free_port, keylane};
 
 /// Slow enough that a snapshot of a few keys does not end by itself.
 const NEVER: &str = "10000000";
@@ -301,16 +301,6 @@ fn a_snapshot_has_all_of_a_transaction_or_nothing() {
         seen.dedup();
         assert!(10 < seen.len(), "writers were at work");
     });
-}
-
-/// Children of a process that were not waited for included.
-pub fn children(pid: u32) -> Vec<String> {
-    let mut found = Vec::new();
-    for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
-        let list = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        found.extend(list.split_whitespace().map(str::to_owned));
-    }
-    found
 }
 
 /// Temporary files in a folder.

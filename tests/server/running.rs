@@ -198,6 +198,16 @@ impl Running {
     }
 }
 
+/// Children of a process that were not waited for included.
+pub fn children(pid: u32) -> Vec<String> {
+    let mut found = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        let list = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        found.extend(list.split_whitespace().map(str::to_owned));
+    }
+    found
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // It may have ended by itself.

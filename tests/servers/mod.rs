@@ -34,9 +34,14 @@ pub fn setting(name: &str) -> Option<u64> {
 
 /// Starts Keylane on a free port, and waits until it answers.
 pub fn start_keylane(shards: usize) -> Server {
+    start_keylane_with(shards, &[])
+}
+
+/// Likewise with more options.
+pub fn start_keylane_with(shards: usize, options: &[&str]) -> Server {
     let program = Path::new(env!("CARGO_BIN_EXE_keylane"));
-    let options = ["--shards", &shards.to_string(), "--enable-debug-command", "yes"];
-    start(program, &options, format!("keylane with {shards} shards"))
+    let usual = ["--shards", &shards.to_string(), "--enable-debug-command", "yes"];
+    start(program, &[&usual, options].concat(), format!("keylane with {shards} shards"))
 }
 
 /// Starts the best peer at hand: a Valkey from `$PEERS/bin`, from the usual cache or fetched by the
@@ -123,7 +128,7 @@ fn start(program: &Path, options: &[&str], name: String) -> Server {
 }
 
 /// A port nobody uses now. Somebody may take it before the server does: then it fails to start.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     listener.local_addr().expect("it is bound").port()
 }

@@ -1,0 +1,70 @@
+//! What /readyz says of a server that does not serve yet, or not any more.
+
+use std::process::Command;
+
+use crate::client::Reply;
+use crate::http::get;
+use crate::running::{Folder, Running, children, free_port, keylane};
+
+#[test]
+fn a_server_that_loads_is_not_ready() {
+    let folder = Folder::new();
+    let port = free_port();
+    let running = Running::ready(port, &["--dir", &folder.path(""), "--shards", "2"]);
+    let mut client = running.client(port);
+    let value = "x".repeat(100_000);
+    for number in 0..2000 {
+        client.call(&["SET", &format!("key{number}"), &value]).expect("it serves");
+    }
+    assert_eq!(client.call(&["SAVE"]).expect("it saves"), Reply::Simple(b"OK".into()));
+    drop(running);
+    let (port, metrics) = (free_port(), free_port());
+    let mut again = keylane();
+    again.args(["--dir", &folder.path(""), "--shards", "2", "--port", &port.to_string()]);
+    let _running = Running::start(again.args(["--metrics-port", &metrics.to_string()]));
+    let mut loading = 0;
+    loop {
+        // Until it listens, there is nobody who answers.
+        let Ok((status, text)) = get(metrics, "/readyz") else { continue };
+        if status == 200 {
+            break;
+        }
+        assert_eq!(status, 503);
+        assert!(text.starts_with("not ready: loading the dataset, "), "{text}");
+        assert_eq!(get(metrics, "/healthz").expect("it lives").0, 200);
+        let (status, page) = get(metrics, "/metrics").expect("it lives");
+        assert_eq!(status, 200);
+        loading += u32::from(page.contains("\nkeylane_loading 1\n"));
+    }
+    assert!(0 < loading, "it loaded two hundred megabytes in no time");
+    assert!(get(metrics, "/metrics").expect("it lives").1.contains("\nkeylane_loading 0\n"));
+}
+
+#[test]
+fn a_server_that_ends_is_not_ready() {
+    let folder = Folder::new();
+    let (port, metrics) = (free_port(), free_port());
+    let metrics_text = metrics.to_string();
+    let options = ["--dir", &folder.path(""), "--metrics-port", &metrics_text];
+    let running = Running::ready(port, &options);
+    let mut client = running.client(port);
+    for number in 0..10 {
+        client.call(&["SET", &format!("key{number}"), "x"]).expect("it serves");
+    }
+    client.call(&["CONFIG", "SET", "rdb-key-save-delay", "100000000"]).expect("it serves");
+    client.call(&["BGSAVE"]).expect("it serves");
+    assert_eq!(get(metrics, "/readyz").expect("it lives"), (200, "ready\n".into()));
+    // A child that stands still lasts until it is killed for good, a moment later.
+    let stop = Command::new("kill").arg("-STOP").args(children(running.pid())).status();
+    assert!(stop.expect("there is kill").success());
+    running.signal("TERM");
+    let mut ending = 0;
+    while let Ok((status, text)) = get(metrics, "/readyz") {
+        if status == 503 {
+            assert!(text.starts_with("not ready: shutting down, stage "), "{text}");
+            ending += 1;
+        }
+    }
+    assert!(0 < ending, "it ended in no time");
+    running.end().check(0, &["bye bye"]);
+}
