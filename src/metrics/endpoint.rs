@@ -134,12 +134,15 @@ impl Endpoint {
     }
 
     fn answered(&mut self, control: &Control, question: u64, answers: Vec<Answer>) {
-        let asks = |connection: &&mut Connection| matches!(connection.state, State::Asking(_, asked) if asked == question);
-        // Whoever asked may be gone.
-        let Some(connection) = self.connections.iter_mut().find(asks) else { return };
-        let State::Asking(request, _) = connection.state else { return };
-        let page = page::page(&Gathered::new(control, answers));
-        connection.tell(http::answer(request, Status::Ok, &page), control.node.now);
+        for connection in &mut self.connections {
+            if let State::Asking(request, asked) = connection.state
+                && asked == question
+            {
+                let page = page::page(&Gathered::new(control, answers));
+                return connection.tell(http::answer(request, Status::Ok, &page), control.node.now);
+            }
+        }
+        // Whoever asked is gone.
     }
 }
 
