@@ -5,6 +5,7 @@ pub mod checking;
 pub mod child;
 pub mod loader;
 pub mod reading;
+pub mod repair;
 pub mod report;
 pub mod snapshot;
 pub mod writing;

@@ -8,6 +8,7 @@ pub mod cpus;
 pub mod fork;
 pub mod gate;
 pub mod heap;
+pub mod huge_pages;
 pub mod limits;
 pub mod mapping;
 pub mod queue;

@@ -23,8 +23,8 @@ use crate::process::Process;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::ring::{Completion, DataRing, Token};
 use crate::reactor::sockets;
-use crate::shutdown::stage::Stage;
 use crate::reactor::wake::Awaited;
+use crate::shutdown::stage::Stage;
 
 /// How often a shard looks after timeouts, and after background work when it has nothing else.
 const TICK: Duration = Duration::from_millis(TICK_MILLIS);
@@ -438,6 +438,8 @@ async fn run_control(mut control: Control, mut endpoint: Endpoint) -> io::Result
         let left = control.mailbox.flush();
         if !busy && !left && control.mailbox.sleep() {
             let patience = control.end_patience().map_or(TICK, Duration::from_millis).min(TICK);
+            let repair = control.saving.repair.as_ref();
+            let patience = repair.map_or(TICK, |repair| repair.patience(now)).min(patience);
             let news = control.saving.news().map(Awaited::Readable);
             control.mailbox.bell().wait(endpoint.awaited().chain(news), patience)?;
             control.mailbox.awake();

@@ -16,7 +16,7 @@ use crate::config::parse::Loaded;
 use crate::config::table::Config;
 use crate::log;
 use crate::process::{OwnFile, Process, Supervisor, VALKEY_VERSION, VERSION, plain};
-use crate::reactor::{cpus, heap};
+use crate::reactor::{cpus, heap, huge_pages};
 
 /// Why the process does not start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +94,11 @@ pub fn prepare(loaded: Loaded, config_file: Option<PathBuf>) -> Result<Prepared,
     let (shards, cpus) = placement(&config, &allowed).map_err(Failure::Log)?;
     checks::system(shards)?;
     checks::open_files(&mut config, shards)?;
+    if !config.huge_pages
+        && let Err(error) = huge_pages::disable()
+    {
+        log::warning(&format!("Can't do without huge pages: {}.", plain(&error)));
+    }
     heap::decay_in_background(config.jemalloc_bg_thread);
     let supervisor = Supervisor::find(config.supervised);
     let own_file = |path| OwnFile { path, name: "unix socket" };

@@ -210,6 +210,10 @@ settings! {
     /// Bytes up to which a HyperLogLog is kept in its sparse form.
     "hll-sparse-max-bytes" hll_sparse_max_bytes: u64 = 3000, Memory(0..=LONG), AtRuntime;
 
+    /// Whether the keys are kept in huge pages, where the system gives some: requests take less CPU
+    /// time, and a fork for a snapshot does not stop the server for long.
+    "huge-pages" huge_pages: bool = true, YesNo, AtStart;
+
     /// Times a second that background work gets its turn. Values out of bounds are pulled in.
     "hz" hz: u32 = 10, Clamped { taken: 0..=INT, kept: 1..=500 }, AtRuntime;
 
@@ -306,6 +310,10 @@ settings! {
     /// after each so many keys.
     "rdb-key-save-delay" rdb_key_save_delay: i32 = 0,
         ForTests(Integer(i32::MIN..=i32::MAX)), AtRuntime;
+
+    /// Threads that write a snapshot, at most as many as there are shards. 0: one for each four
+    /// shards, but all while these stand still (SAVE).
+    "rdb-save-threads" rdb_save_threads: u32 = 0, Integer(0..=1024), AtRuntime;
 
     /// Whether snapshots of Redis 7.4 and later are refused (`strict`), or loaded as far as what
     /// is in them is known here (`relaxed`).

@@ -19,7 +19,7 @@ use crate::coordination::saving::{Kept, Reload};
 use crate::coordination::transaction::Transaction;
 use crate::log;
 use crate::persistence::loader::{Chunk, Loaded, Loader, Step};
-use crate::persistence::snapshot;
+use crate::persistence::snapshot::{self, Others};
 use crate::reactor::clock::{self, Monotonic};
 
 /// Chunks that a shard may have before it, on the average.
@@ -231,7 +231,7 @@ impl Control {
         let plan = self.plan();
         let saved = self.while_all_stand(|control, shards| {
             if reload.saves {
-                let written = plan.write(shards, |_| {});
+                let written = plan.write(shards, Others::Stand, |_| {});
                 let changes = shards.iter().map(|shard| shard.effects.dirty).sum();
                 control.note_written(&plan, written.map(|_| changes))?;
             }

@@ -26,7 +26,8 @@ use crate::coordination::query::Query;
 use crate::coordination::transaction::{Kind, Merged, Transaction, Visit};
 use crate::log;
 use crate::persistence::child::{self, SavingChild, failure};
-use crate::persistence::snapshot::{Failed, Plan};
+use crate::persistence::repair::Repair;
+use crate::persistence::snapshot::{Failed, Others, Plan};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::gate::Gate;
@@ -85,6 +86,8 @@ enum Waiter {
 pub struct Saving {
     /// The child, while there is one.
     pub child: Option<SavingChild>,
+    /// What the last one left behind, while that is being put right.
+    pub repair: Option<Repair>,
     /// A snapshot is to be made as soon as possible.
     pub scheduled: bool,
     /// What the shards are brought to a stand for.
@@ -123,6 +126,7 @@ impl Default for Saving {
     fn default() -> Self {
         Self {
             child: None,
+            repair: None,
             scheduled: false,
             wish: None,
             wishes: VecDeque::new(),
@@ -283,6 +287,8 @@ impl Control {
     /// Makes the child. Why there is none, if there is none.
     pub(super) fn fork(&mut self) -> Option<String> {
         let plan = self.plan();
+        // What is split now would be split again.
+        self.saving.repair = None;
         let began = self.while_all_stand(|control, shards| {
             let before = Monotonic::now();
             let child = SavingChild::start(plan, shards, before);
@@ -319,7 +325,7 @@ impl Control {
     pub(super) fn save_now(&mut self) -> Result<(), ()> {
         let plan = self.plan();
         self.while_all_stand(|control, shards| {
-            let written = plan.write(shards, |_| {});
+            let written = plan.write(shards, Others::Stand, |_| {});
             let changes = shards.iter().map(|shard| shard.effects.dirty).sum();
             control.note_written(&plan, written.map(|_| changes))
         })
@@ -360,6 +366,7 @@ impl Control {
         {
             self.child_has_ended(outcome);
         }
+        self.saving.repair.take_if(|repair| !repair.go_on());
     }
 
     /// What is due some times a second: snapshots that the configuration asks for.
@@ -398,6 +405,7 @@ impl Control {
         let now = Monotonic::now();
         let (is_last, saved) = (self.end.has_claims(), outcome == child::Outcome::Saved);
         self.saving.last_cow_bytes = child.private_bytes_max;
+        self.saving.repair = Repair::new(now).filter(|_| !is_last);
         match outcome {
             child::Outcome::Saved => {
                 let megabytes = child.private_bytes_max >> 20;

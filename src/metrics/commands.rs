@@ -133,7 +133,8 @@ mod tests {
             let longest = [90, 900, 90_000, 9_000_000];
             let no_longer = longest.iter().filter(|nanos| **nanos as f64 / 1e9 <= *bound).count();
             let surely = longest.iter().filter(|n| **n as f64 * 1.15 / 1e9 <= *bound).count();
-            assert!((surely..=no_longer).contains(&(*count as usize)), "{bound} {count}");
+            let count = usize::try_from(*count).unwrap();
+            assert!((surely..=no_longer).contains(&count), "{bound} {count}");
         }
         assert_eq!(buckets.last(), Some(&(10.0, 4)));
         assert_eq!(latency.count(), 5);

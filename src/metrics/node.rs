@@ -5,7 +5,7 @@ use crate::commands::server::gathered::{Gathered, Memory, difference, ratio};
 use crate::config::choices::MaxmemoryPolicy;
 use crate::coordination::query::LogKind;
 use crate::metrics::page::{Name, Page};
-use crate::metrics::readiness::{self, STAGES};
+use crate::metrics::readiness;
 use crate::pubsub::kind::Kind;
 use crate::reactor::clock;
 use crate::reactor::system::{self, CpuTime};
@@ -507,8 +507,8 @@ fn write_names(gathered: &Gathered<'_>, page: &mut Page) {
 fn write_stage(gathered: &Gathered<'_>, page: &mut Page) {
     let help = "How far the end of the process has come: 1 at its stage, 0 elsewhere.";
     let here = readiness::stage(gathered.control);
-    for stage in STAGES {
-        let value = f64::from(u8::from(*stage == here));
+    for stage in readiness::stages() {
+        let value = f64::from(u8::from(stage == here));
         page.gauge(Name { name: "keylane_shutdown_stage", help }, &[("stage", stage)], value);
     }
 }

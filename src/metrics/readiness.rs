@@ -1,20 +1,25 @@
 //! Whether clients are served, and if not, why; how far the end of the process has come.
 
 use crate::coordination::control::Control;
+use crate::shutdown::stage::Stage;
+
+/// What the stage is called before anybody asks for the end.
+const NONE: &str = "none";
 
 /// All stages of the end, in their order; the first is that nobody asked for it.
-pub const STAGES: &[&str] = &["none", "ending"];
+pub fn stages() -> impl Iterator<Item = &'static str> {
+    [NONE].into_iter().chain(Stage::ALL.map(Stage::name))
+}
 
-/// How far the end of the process has come: one of [`STAGES`].
+/// How far the end of the process has come: one of [`stages`].
 pub fn stage(control: &Control) -> &'static str {
-    if control.ending.is_none() { "none" } else { "ending" }
+    control.end.shutdown.stage().map_or(NONE, Stage::name)
 }
 
 /// Why clients are not served; `None` if they are.
 pub fn obstacle(control: &Control) -> Option<String> {
-    let stage = stage(control);
-    if stage != STAGES[0] {
-        return Some(format!("shutting down, stage {stage}"));
+    if let Some(stage) = control.end.shutdown.stage() {
+        return Some(format!("shutting down, stage {}", stage.name()));
     }
     let loading = control.loading.as_ref().filter(|_| control.is_loading())?;
     let progress = loading.progress(control.node.now);

@@ -17,7 +17,7 @@ use shards::shard::Shard;
 
 use crate::log;
 use crate::persistence::report::{Progress, Report};
-use crate::persistence::snapshot::{Plan, Step};
+use crate::persistence::snapshot::{Others, Plan, Step};
 use crate::process::plain;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::fork::{self, Child, Ending};
@@ -204,11 +204,11 @@ impl Drop for SavingChild {
 }
 
 /// What the copy does. Its exit status.
-fn save(plan: &Plan, shards: &[&mut Shard], to_parent: &mut File) -> i32 {
+fn save(plan: &Plan, shards: &mut [&mut Shard], to_parent: &mut File) -> i32 {
     let (mut told, mut looked) = (Monotonic::now(), Monotonic::now());
     let mut interval = REPORT_MILLIS;
     let mut private_bytes = 0;
-    let written = plan.write(shards, |keys| {
+    let written = plan.write(shards, Others::Work, |keys| {
         let now = Monotonic::now();
         if now.millis_since(told) < REPORT_MILLIS {
             return;

@@ -5,8 +5,12 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use shards::keyspace::db::{Entry, Keyspace};
 use shards::keyspace::evict;
@@ -17,7 +21,7 @@ use shards::shard::Shard;
 
 use crate::config::choices::MaxmemoryPolicy;
 use crate::config::table::Config;
-use crate::persistence::writing::{Summing, Writing};
+use crate::persistence::writing::{Part, Summing, Writing};
 use crate::process::{VALKEY_VERSION, snapshot_temp};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, pause};
@@ -36,8 +40,22 @@ pub struct Plan {
     /// Microseconds to wait after each key; below zero, for one microsecond each so many keys.
     key_delay: i32,
     usage: Usage,
+    /// Threads that write, if the configuration says how many; else 0.
+    threads: usize,
     functions: Arc<[Vec<u8>]>,
 }
+
+/// What the shards do while a snapshot is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// They stand still: their processors are free.
+    Stand,
+    /// They serve their clients.
+    Work,
+}
+
+/// Beside shards at work, there is a thread that writes for so many of them, and one at least.
+const SHARDS_PER_THREAD: usize = 4;
 
 /// What of its use is written with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,21 +118,29 @@ impl Plan {
             summing: if config.rdbchecksum { Summing::On } else { Summing::Off },
             key_delay: config.rdb_key_save_delay,
             usage,
+            threads: usize::try_from(config.rdb_save_threads).unwrap_or(usize::MAX),
             functions,
         }
     }
 
-    /// Writes all keys of these shards, which nobody changes meanwhile. `progress` is told from
-    /// time to time how many keys were written.
+    /// Writes all keys of these shards, which nobody changes meanwhile. `progress` is told from time
+    /// to time how many keys were written.
     ///
     /// # Errors
     /// What failed. Then the file that was there before still is, and the temporary one is gone.
     pub fn write(
         &self,
-        shards: &[&mut Shard],
+        shards: &mut [&mut Shard],
+        others: Others,
         progress: impl FnMut(u64),
     ) -> Result<Written, Failed> {
-        let written = self.write_all(shards, progress);
+        let threads = match (self.threads, others) {
+            (0, Others::Stand) => shards.len(),
+            (0, Others::Work) => shards.len() / SHARDS_PER_THREAD,
+            (threads, _) => threads,
+        };
+        let threads = threads.clamp(1, shards.len().max(1));
+        let written = self.write_all(shards, threads, progress);
         if written.is_err() {
             // It may not even have been made.
             let _ = fs::remove_file(&self.temp);
@@ -124,51 +150,87 @@ impl Plan {
 
     fn write_all(
         &self,
-        shards: &[&mut Shard],
+        shards: &mut [&mut Shard],
+        threads: usize,
         progress: impl FnMut(u64),
     ) -> Result<Written, Failed> {
         let failed = |step| move |error| Failed { step, error };
         let file = File::create(&self.temp).map_err(failed(Step::Open))?;
         let writing = Writing::new(file, self.summing);
-        let written = self.fill(writing, shards, progress).map_err(failed(Step::Write))?;
+        let written = self.fill(writing, shards, threads, progress).map_err(failed(Step::Write))?;
         fs::rename(&self.temp, &self.file).map_err(failed(Step::Rename))?;
         sync_folder(&self.dir).map_err(failed(Step::SyncFolder))?;
         Ok(written)
     }
 
-    fn fill(
-        &self,
-        mut writing: Writing,
-        shards: &[&mut Shard],
-        progress: impl FnMut(u64),
-    ) -> io::Result<Written> {
-        let mut highest = Version::V10;
-        let mut keys = 0;
-        let mut writer = Writer::new(&mut writing, highest, self.compression);
+    /// Writes what comes before the keys.
+    fn begin(&self, writing: &Writing) {
+        let mut part = writing.part();
+        let mut writer = Writer::new(&mut part, Version::V10, self.compression);
         writer.header();
         write_aux(&mut writer);
         self.functions.iter().for_each(|code| writer.function(code));
-        let keyspaces = shards.iter().map(|shard| &shard.keyspace);
-        let databases = keyspaces.clone().map(|keyspace| keyspace.dbs.len()).max().unwrap_or(0);
-        let mut each = Each { plan: self, progress, keys: &mut keys, highest: &mut highest };
-        for index in 0..databases {
-            let dbs = keyspaces.clone().filter_map(|keyspace| keyspace.dbs.get(index));
-            let (len, volatile) = dbs.fold((0, 0), |(len, volatile), db| {
-                (len + db.len() as u64, volatile + db.volatile_len() as u64)
-            });
-            if len != 0 {
-                writer.database(index as u64, len, volatile);
+        part.flush();
+    }
+
+    fn fill(
+        &self,
+        writing: Writing,
+        shards: &mut [&mut Shard],
+        threads: usize,
+        mut progress: impl FnMut(u64),
+    ) -> io::Result<Written> {
+        self.begin(&writing);
+        let job = Job {
+            plan: self,
+            writing: &writing,
+            heads: heads(shards),
+            keys: AtomicU64::new(0),
+            left: Mutex::new(shards.iter_mut().map(|shard| &mut shard.keyspace)),
+        };
+        let highest = thread::scope(|scope| {
+            // Where no further thread can be had, those there are do all of it.
+            let others: Vec<_> = (1..threads)
+                .map_while(|_| thread::Builder::new().spawn_scoped(scope, || job.work(|_| {})).ok())
+                .collect();
+            let mut highest = job.work(&mut progress);
+            for other in others {
+                while !other.is_finished() {
+                    thread::park_timeout(LOOK_INTERVAL);
+                    progress(job.keys.load(Ordering::Relaxed));
+                }
+                highest = highest.max(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
             }
-            let _ = keyspaces.clone().try_for_each(|keyspace| {
-                let db = keyspace.dbs.get(index)?;
-                db.table().for_each(|entry| each.write(&mut writer, keyspace, entry));
-                (!writer.sink.has_failed()).then_some(())
-            });
-        }
-        writer.end();
+            highest
+        });
+        let keys = job.keys.load(Ordering::Relaxed);
+        end(&writing);
         let bytes = writing.finish(&magic(Version::V10), &magic(highest))?;
         Ok(Written { keys, bytes })
     }
+}
+
+/// Writes what comes after the keys.
+fn end(writing: &Writing) {
+    let mut part = writing.part();
+    Writer::new(&mut part, Version::V10, Compression::Off).end();
+    part.flush();
+}
+
+/// What begins the keys of each database: its number, and how many it has.
+fn heads(shards: &[&mut Shard]) -> Vec<Vec<u8>> {
+    let databases = shards.iter().map(|shard| shard.keyspace.dbs.len()).max().unwrap_or(0);
+    let head = |index: usize| {
+        let dbs = shards.iter().filter_map(|shard| shard.keyspace.dbs.get(index));
+        let (len, volatile) = dbs.fold((0, 0), |(len, volatile), db| {
+            (len + db.len() as u64, volatile + db.volatile_len() as u64)
+        });
+        let mut head = Vec::new();
+        let mut writer = Writer::new(&mut head, Version::V10, Compression::Off);
+        writer.database(index as u64, len, volatile);
+        head
+    };
+    (0..databases).map(head).collect()
 }
 
 /// The file that a configuration names.
@@ -176,26 +238,67 @@ pub fn file_of(config: &Config) -> PathBuf {
     config.dir.join(&config.dbfilename)
 }
 
-struct Each<'a, P> {
-    plan: &'a Plan,
-    progress: P,
-    keys: &'a mut u64,
-    highest: &'a mut Version,
+/// After how many keys of a thread progress is told.
+const PROGRESS_KEYS: u64 = 1024;
+/// How often the first thread looks whether the others are done, when it is.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// What the threads that write a file share.
+struct Job<'j, I> {
+    plan: &'j Plan,
+    writing: &'j Writing,
+    heads: Vec<Vec<u8>>,
+    /// Keys written.
+    keys: AtomicU64,
+    /// Keyspaces that no thread has begun with.
+    left: Mutex<I>,
 }
 
-/// After how many keys progress is told.
-const PROGRESS_KEYS: u64 = 1024;
+impl<'k, I: Iterator<Item = &'k mut Keyspace>> Job<'_, I> {
+    /// Writes keyspaces for as long as there are some. The lowest version that holds them.
+    fn work(&self, progress: impl FnMut(u64)) -> Version {
+        let mut part = self.writing.part();
+        let writer = Writer::new(&mut part, Version::V10, self.plan.compression);
+        let mut each = Each { job: self, writer, progress, keys: 0, highest: Version::V10 };
+        while let Some(keyspace) = self.next() {
+            for (index, (db, head)) in keyspace.dbs.iter().zip(&self.heads).enumerate() {
+                if !db.is_empty() && !each.writer.sink.has_failed() {
+                    each.writer.sink.begin_section(index, head.clone());
+                    db.table().for_each(|entry| each.write(keyspace, entry));
+                }
+            }
+        }
+        each.writer.sink.flush();
+        each.count();
+        each.highest
+    }
 
-impl<P: FnMut(u64)> Each<'_, P> {
-    fn write<S: Sink>(&mut self, writer: &mut Writer<'_, S>, keyspace: &Keyspace, entry: &Entry) {
+    fn next(&self) -> Option<&'k mut Keyspace> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).next()
+    }
+}
+
+/// One thread at work.
+struct Each<'a, 'j, 'w, P, I> {
+    job: &'a Job<'j, I>,
+    writer: Writer<'a, Part<'w>>,
+    progress: P,
+    /// Keys written that `job` does not know of.
+    keys: u64,
+    highest: Version,
+}
+
+impl<P: FnMut(u64), I> Each<'_, '_, '_, P, I> {
+    fn write(&mut self, keyspace: &Keyspace, entry: &Entry) {
+        let writer = &mut self.writer;
         let value = entry.value();
         let version = value::lowest_version(&value);
         writer.set_version(version);
-        *self.highest = version.max(*self.highest);
+        self.highest = version.max(self.highest);
         if let Some(at) = entry.expire() {
             writer.expire(at);
         }
-        match self.plan.usage {
+        match self.job.plan.usage {
             Usage::Nothing => {}
             Usage::Idle => writer.idle(evict::idle_seconds(entry, keyspace.now)),
             Usage::Frequency => {
@@ -206,20 +309,27 @@ impl<P: FnMut(u64)> Each<'_, P> {
         writer.kind(kind);
         writer.text(entry.key());
         value::write(writer, &value);
-        *self.keys += 1;
-        if self.keys.is_multiple_of(PROGRESS_KEYS) {
-            (self.progress)(*self.keys);
+        writer.sink.end_record();
+        self.keys += 1;
+        if self.keys == PROGRESS_KEYS {
+            self.count();
         }
         self.delay();
     }
 
+    /// Adds this thread's keys to all, and tells how many there are.
+    fn count(&mut self) {
+        let before = self.job.keys.fetch_add(self.keys, Ordering::Relaxed);
+        (self.progress)(before + std::mem::take(&mut self.keys));
+    }
+
     /// What `rdb-key-save-delay` asks for.
     fn delay(&mut self) {
-        let delay = self.plan.key_delay;
+        let delay = self.job.plan.key_delay;
         let each = u64::from(delay.unsigned_abs());
         if 0 < delay {
             pause(each);
-            (self.progress)(*self.keys);
+            self.count();
         } else if delay < 0 && self.keys.is_multiple_of(each) {
             pause(1);
         }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use keylane::shutdown::resources::RESOURCES;
 
 use crate::client::{Client, Reply};
-use crate::persistence::children;
-use crate::running::{Folder, Running, check_order, free_port, keylane};
+
+use crate::running::{Folder, Running, check_order, children, free_port, keylane};
 
 #[test]
 fn sigterm_ends_it_tidily() {
