@@ -69,7 +69,7 @@ fn ok(client: &mut Client, words: &str) {
 
 fn text(client: &mut Client, words: &str) -> String {
     let args: Vec<&str> = words.split(' ').collect();
-    match client.call(&args).unwrap() {
+    match client.call(&args).expect("the server answers") {
         Reply::Simple(text) | Reply::Bulk(text) | Reply::Error(text) => {
             String::from_utf8_lossy(&text).into_owned()
         }
@@ -99,7 +99,7 @@ fn deaf(running: &Running, port: u16) -> Client {
     let mut client = running.client(port);
     ok(&mut client, &format!("SET big {}", "x".repeat(1 << 20)));
     for _ in 0..40 {
-        client.send(&["GET", "big"]).unwrap();
+        client.send(&["GET", "big"]).expect("the server takes it");
     }
     client
 }
@@ -335,7 +335,8 @@ fn target(fd: &Path) -> String {
 }
 
 fn open_files(pid: &str) -> Vec<PathBuf> {
-    fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|fd| fd.unwrap().path()).collect()
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs");
+    files.map(|fd| fd.expect("it runs").path()).collect()
 }
 
 /// Inodes of sockets that listen, of all processes.

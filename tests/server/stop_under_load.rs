@@ -159,9 +159,12 @@ impl Round {
     fn deaf(&self) -> Client {
         let mut client = self.client();
         let value = "x".repeat(1 << 20);
-        assert_eq!(client.call(&["SET", "big", &value]).unwrap(), Reply::Simple(b"OK".into()));
+        assert_eq!(
+            client.call(&["SET", "big", &value]).expect("the server answers"),
+            Reply::Simple(b"OK".into())
+        );
         for _ in 0..30 {
-            client.send(&["GET", "big"]).unwrap();
+            client.send(&["GET", "big"]).expect("the server takes it");
         }
         client
     }
@@ -169,12 +172,14 @@ impl Round {
     /// Begins a snapshot that does not end by itself. Its process.
     fn begin_slow_snapshot(&mut self) -> String {
         let mut client = self.client();
-        client.call(&["CONFIG", "SET", "rdb-key-save-delay", "10000000"]).unwrap();
-        client.call(&["BGSAVE"]).unwrap();
-        client.call(&["CONFIG", "SET", "rdb-key-save-delay", "0"]).unwrap();
+        client
+            .call(&["CONFIG", "SET", "rdb-key-save-delay", "10000000"])
+            .expect("the server answers");
+        client.call(&["BGSAVE"]).expect("the server answers");
+        client.call(&["CONFIG", "SET", "rdb-key-save-delay", "0"]).expect("the server answers");
         self.running.wait_for("Background saving started by pid");
-        let line = self.running.log.last().unwrap();
-        line.rsplit(' ').next().unwrap().to_owned()
+        let line = self.running.log.last().expect("the log has it");
+        line.rsplit(' ').next().expect("the log has it").to_owned()
     }
 }
 
@@ -188,8 +193,8 @@ struct Sum {
 
 #[test]
 fn ends_under_load_answer_all_that_was_done_and_keep_all_that_was_answered() {
-    let rounds = std::env::var("ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
-    let first = std::env::var("SEED").map_or(1, |seed| seed.parse().unwrap());
+    let rounds = std::env::var("ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number"));
+    let first = std::env::var("SEED").map_or(1, |seed| seed.parse().expect("a number"));
     let mut sum = Sum::default();
     for seed in first..first + rounds {
         round(seed, &mut sum);
@@ -211,7 +216,7 @@ fn round(seed: u64, sum: &mut Sum) {
     let mut random = Random::new(seed);
     let mut round = Round::start(1 + random.below(3));
     let _deaf = (random.below(2) == 0).then(|| round.deaf());
-    round.client().call(&["SET", "key", "value"]).unwrap();
+    round.client().call(&["SET", "key", "value"]).expect("the server answers");
     let snapshot = (random.below(2) == 0).then(|| round.begin_slow_snapshot());
     let by_command = random.below(2) == 0;
     let enough = 2000 + random.below(20_000);
@@ -220,7 +225,7 @@ fn round(seed: u64, sum: &mut Sum) {
         let counting: Vec<_> = (0..CLIENTS)
             .map(|number| {
                 let (mut client, shared) = (round.client(), &shared);
-                client.set_patience(Duration::from_secs(30)).unwrap();
+                client.set_patience(Duration::from_secs(30)).expect("not zero");
                 scope.spawn(move || match number % 4 {
                     0 => count(&mut client, number, 1, shared),
                     1 => transact(&mut client, number, shared),
@@ -230,13 +235,13 @@ fn round(seed: u64, sum: &mut Sum) {
             })
             .collect();
         let mut reader = round.client();
-        let mut writer = reader.again().unwrap();
+        let mut writer = reader.again().expect("there are descriptors");
         scope.spawn(move || flood(&mut writer, "flood"));
         let flooded = scope.spawn(move || read_flood(&mut reader));
         let mut blocked: Vec<Client> = (0..BLOCKED).map(|_| round.client()).collect();
         for client in &mut blocked {
             let pipeline = [request(&["INCR", "waits"]), request(&["BLPOP", "never", "0"])];
-            client.send_raw(&pipeline.concat()).unwrap();
+            client.send_raw(&pipeline.concat()).expect("the server takes it");
         }
         // Not a moment before much is under way, and no particular one.
         while shared.replies.load(Ordering::Relaxed) < enough {
@@ -246,21 +251,25 @@ fn round(seed: u64, sum: &mut Sum) {
         let mut asker = round.client();
         if by_command {
             let pipeline = [request(&["INCR", "asker"]), request(&["SHUTDOWN"])];
-            asker.send_raw(&pipeline.concat()).unwrap();
-            assert_eq!(asker.rest().unwrap(), b":1\r\n", "seed {seed}");
+            asker.send_raw(&pipeline.concat()).expect("the server takes it");
+            assert_eq!(asker.rest().expect("the server answers"), b":1\r\n", "seed {seed}");
         } else {
             round.running.signal("TERM");
         }
-        let blocked: Vec<_> = blocked.iter_mut().map(|client| client.rest().unwrap()).collect();
-        let served: Vec<Served> = counting.into_iter().map(|it| it.join().unwrap()).collect();
-        (served, flooded.join().unwrap(), blocked)
+        let blocked: Vec<_> =
+            blocked.iter_mut().map(|client| client.rest().expect("the server answers")).collect();
+        let served: Vec<Served> =
+            counting.into_iter().map(|it| it.join().expect("it does not panic")).collect();
+        (served, flooded.join().expect("it does not panic"), blocked)
     });
     let Round { folder, running, .. } = round;
     let ended = running.end();
     check_log(seed, &ended, sum);
     let left = |name: &str| folder.0.join(name).exists();
     assert!(!left("keylane.pid") && !left("keylane.sock"), "seed {seed}");
-    let names = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = fs::read_dir(&folder.0)
+        .expect("the folder is there")
+        .map(|entry| entry.expect("the folder is there").file_name());
     assert_eq!(names.collect::<Vec<_>>(), ["dump.rdb"], "seed {seed}");
     if let Some(pid) = snapshot {
         assert!(!Path::new(&format!("/proc/{pid}")).exists(), "seed {seed}: the child is there");
@@ -279,10 +288,16 @@ fn check_log(seed: u64, ended: &crate::running::Ended, sum: &mut Sum) {
     let edges: Vec<String> = edges.collect();
     let edges: Vec<&str> = edges.iter().map(String::as_str).collect();
     ended.check(0, &[&edges[..], &["bye bye"]].concat());
-    let last = ended.log.iter().rfind(|line| line.contains("event=leave")).unwrap();
-    let elapsed = last.split("elapsed_ms=").nth(1).unwrap().split(' ').next().unwrap();
-    let elapsed: u64 = elapsed.parse().unwrap();
-    let budget: u64 = TOTAL.parse().unwrap();
+    let last = ended.log.iter().rfind(|line| line.contains("event=leave")).expect("the log has it");
+    let elapsed = last
+        .split("elapsed_ms=")
+        .nth(1)
+        .expect("the log has it")
+        .split(' ')
+        .next()
+        .expect("the log has it");
+    let elapsed: u64 = elapsed.parse().expect("a number");
+    let budget: u64 = TOTAL.parse().expect("a number");
     assert!(elapsed <= budget * 1000, "seed {seed}: {elapsed} ms");
     sum.took_ms.push(elapsed);
 }
@@ -299,8 +314,8 @@ fn check_file(
     let port = free_port();
     let again = Running::ready(port, &["--dir", &folder.path("")]);
     let mut client = again.client(port);
-    let mut value = |key: &str| match client.call(&["GET", key]).unwrap() {
-        Reply::Bulk(text) => String::from_utf8(text).unwrap().parse().unwrap(),
+    let mut value = |key: &str| match client.call(&["GET", key]).expect("the server answers") {
+        Reply::Bulk(text) => String::from_utf8(text).expect("a number").parse().expect("a number"),
         Reply::NullBulk => 0,
         other => panic!("{key}: {other:?}"),
     };
@@ -318,6 +333,6 @@ fn check_file(
         }
     }
     compare("flood", flooded.counts[0], &flooded.wrong);
-    compare("waits", BLOCKED.try_into().unwrap(), &None);
+    compare("waits", BLOCKED.try_into().expect("it is there"), &None);
     compare("asker", i64::from(by_command), &None);
 }
