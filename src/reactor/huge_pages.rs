@@ -94,7 +94,8 @@ VmFlags: rd wr mr mw me ac
 7f0002100000-7f0002300000 rw-p 00000000 00:00 0 [heap]
 VmFlags: rd wr hg
 ";
-        assert_eq!(advised(smaps), [0x7f00_0020_0000..0x7f00_0080_0000]);
+        let whole = 0x7f00_0020_0000..0x7f00_0080_0000;
+        assert!(matches!(advised(smaps).as_slice(), [found] if *found == whole));
     }
 
     #[test]
