@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -29,13 +29,6 @@ struct Served {
     wrong: Option<String>,
 }
 
-/// What all clients of a round share.
-#[derive(Default)]
-struct Shared {
-    replies: AtomicU64,
-    ending: AtomicBool,
-}
-
 fn request(args: &[&str]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", args.len());
     for arg in args {
@@ -50,7 +43,7 @@ fn keys(number: usize) -> [String; 2] {
 
 /// Counts on two keys, on whatever shards, `depth` requests in a pipeline, until the connection
 /// ends. Every reply must be the next count: nothing is left out, nothing comes twice.
-fn count(client: &mut Client, number: usize, depth: usize, shared: &Shared) -> Served {
+fn count(client: &mut Client, number: usize, depth: usize, replies: &AtomicU64) -> Served {
     let keys = keys(number);
     let pipeline: Vec<u8> = (0..depth).flat_map(|at| request(&["INCR", &keys[at % 2]])).collect();
     let mut served = Served::default();
@@ -61,7 +54,7 @@ fn count(client: &mut Client, number: usize, depth: usize, shared: &Shared) -> S
             match client.receive() {
                 Ok(Reply::Integer(found)) if found == served.counts[at % 2] + 1 => {
                     served.counts[at % 2] = found;
-                    shared.replies.fetch_add(1, Ordering::Relaxed);
+                    replies.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(other) => {
                     served.wrong = Some(format!("{other:?} after {:?}", served.counts));
@@ -77,7 +70,7 @@ fn count(client: &mut Client, number: usize, depth: usize, shared: &Shared) -> S
 }
 
 /// Counts on both keys in one transaction after the other.
-fn transact(client: &mut Client, number: usize, shared: &Shared) -> Served {
+fn transact(client: &mut Client, number: usize, replies: &AtomicU64) -> Served {
     let keys = keys(number);
     let commands: [&[&str]; 4] = [&["MULTI"], &["INCR", &keys[0]], &["INCR", &keys[1]], &["EXEC"]];
     let pipeline: Vec<u8> = commands.iter().flat_map(|args| request(args)).collect();
@@ -97,7 +90,7 @@ fn transact(client: &mut Client, number: usize, shared: &Shared) -> Served {
         match client.receive() {
             Ok(Reply::Group('*', both)) if both == vec![Reply::Integer(next); 2] => {
                 served.counts = [next; 2];
-                shared.replies.fetch_add(1, Ordering::Relaxed);
+                replies.fetch_add(1, Ordering::Relaxed);
             }
             Ok(other) => {
                 served.wrong = Some(format!("{other:?} for {next}"));
@@ -130,6 +123,14 @@ fn read_flood(reader: &mut Client) -> Served {
     }
 }
 
+/// How many clients wait for keys.
+fn blocked_clients(client: &mut Client) -> usize {
+    let Ok(Reply::Bulk(text)) = client.call(&["INFO", "clients"]) else { panic!("no INFO") };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix("blocked_clients:"));
+    line.expect("INFO has it").parse().expect("a number")
+}
+
 /// A server, its folder, and how it is ended.
 struct Round {
     folder: Folder,
@@ -153,6 +154,14 @@ impl Round {
 
     fn client(&self) -> Client {
         self.running.client(self.port)
+    }
+
+    /// Whether every client has something to show for it.
+    fn all_are_served(&self, client: &mut Client) -> bool {
+        let all: Vec<String> = (0..CLIENTS).flat_map(keys).chain(["flood".into()]).collect();
+        let request: Vec<&str> = ["EXISTS"].into_iter().chain(all.iter().map(|it| &**it)).collect();
+        let found = client.call(&request).expect("the server answers");
+        found == Reply::Integer(all.len().try_into().expect("they are few"))
     }
 
     /// A client that asks for much and reads nothing.
@@ -220,17 +229,17 @@ fn round(seed: u64, sum: &mut Sum) {
     let snapshot = (random.below(2) == 0).then(|| round.begin_slow_snapshot());
     let by_command = random.below(2) == 0;
     let enough = 2000 + random.below(20_000);
-    let shared = Shared::default();
+    let replies = AtomicU64::new(0);
     let (served, flooded, blocked) = thread::scope(|scope| {
         let counting: Vec<_> = (0..CLIENTS)
             .map(|number| {
-                let (mut client, shared) = (round.client(), &shared);
+                let (mut client, replies) = (round.client(), &replies);
                 client.set_patience(Duration::from_secs(30)).expect("not zero");
                 scope.spawn(move || match number % 4 {
-                    0 => count(&mut client, number, 1, shared),
-                    1 => transact(&mut client, number, shared),
-                    2 => count(&mut client, number, 16, shared),
-                    _ => count(&mut client, number, 100, shared),
+                    0 => count(&mut client, number, 2, replies),
+                    1 => transact(&mut client, number, replies),
+                    2 => count(&mut client, number, 16, replies),
+                    _ => count(&mut client, number, 100, replies),
                 })
             })
             .collect();
@@ -243,12 +252,14 @@ fn round(seed: u64, sum: &mut Sum) {
             let pipeline = [request(&["INCR", "waits"]), request(&["BLPOP", "never", "0"])];
             client.send_raw(&pipeline.concat()).expect("the server takes it");
         }
-        // Not a moment before much is under way, and no particular one.
-        while shared.replies.load(Ordering::Relaxed) < enough {
+        // Not before all are served, for who comes later is refused; then at any moment.
+        let mut asker = round.client();
+        while blocked_clients(&mut asker) < BLOCKED || !round.all_are_served(&mut asker) {
             thread::yield_now();
         }
-        shared.ending.store(true, Ordering::Relaxed);
-        let mut asker = round.client();
+        while replies.load(Ordering::Relaxed) < enough {
+            thread::yield_now();
+        }
         if by_command {
             let pipeline = [request(&["INCR", "asker"]), request(&["SHUTDOWN"])];
             asker.send_raw(&pipeline.concat()).expect("the server takes it");
