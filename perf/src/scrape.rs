@@ -94,8 +94,13 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let answer = |head: &str| {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut request = [0; 16];
-            stream.read_exact(&mut request).unwrap();
+            // All of it: closing over unread input would take the answer back.
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.extend(byte);
+            }
             stream.write_all(format!("HTTP/1.1 {head}\r\n\r\na 1\n").as_bytes()).unwrap();
         };
         thread::scope(|scope| {

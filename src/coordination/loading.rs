@@ -192,7 +192,7 @@ impl Control {
                 functions.len()
             ));
         }
-        self.saving.functions = functions.into();
+        self.saving.functions = functions;
         self.load_expired = expired;
         self.load_keys = keys;
         if let Some((kept, transaction)) = loading.reload {

@@ -11,7 +11,6 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Arc;
 
 use shards::resp::error::Error;
 use shards::shard::Shard;
@@ -95,7 +94,7 @@ pub struct Saving {
     wishes: VecDeque<Wish>,
     waiters: Vec<Waiter>,
     /// Libraries of functions that came with the keys: kept for whoever can call them.
-    pub functions: Arc<[Vec<u8>]>,
+    pub functions: Vec<Vec<u8>>,
     /// When a snapshot last succeeded, in seconds since the epoch.
     pub last_save: u64,
     last_try: Option<Monotonic>,
@@ -131,7 +130,7 @@ impl Default for Saving {
             wish: None,
             wishes: VecDeque::new(),
             waiters: Vec::new(),
-            functions: Arc::default(),
+            functions: Vec::new(),
             last_save: clock::wall().seconds(),
             last_try: None,
             last_ok: true,
@@ -281,7 +280,7 @@ impl Control {
 
     /// How a snapshot would be written now.
     pub(super) fn plan(&self) -> Plan {
-        Plan::new(&self.node.config, Arc::clone(&self.saving.functions))
+        Plan::new(&self.node.config, self.saving.functions.clone())
     }
 
     /// Makes the child. Why there is none, if there is none.

@@ -8,7 +8,7 @@ use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub struct Plan {
     usage: Usage,
     /// Threads that write, if the configuration says how many; else 0.
     threads: usize,
-    functions: Arc<[Vec<u8>]>,
+    functions: Vec<Vec<u8>>,
 }
 
 /// What the shards do while a snapshot is written.
@@ -103,7 +103,7 @@ pub struct Written {
 
 impl Plan {
     /// By this configuration, at this moment, with these libraries of functions.
-    pub fn new(config: &Config, functions: Arc<[Vec<u8>]>) -> Self {
+    pub fn new(config: &Config, functions: Vec<Vec<u8>>) -> Self {
         let policy = config.maxmemory_policy;
         let usage = match policy {
             MaxmemoryPolicy::AllKeysLru | MaxmemoryPolicy::VolatileLru => Usage::Idle,
@@ -123,8 +123,8 @@ impl Plan {
         }
     }
 
-    /// Writes all keys of these shards, which nobody changes meanwhile. `progress` is told from time
-    /// to time how many keys were written.
+    /// Writes all keys of these shards, which nobody changes meanwhile. `progress` is told from
+    /// time to time how many keys were written.
     ///
     /// # Errors
     /// What failed. Then the file that was there before still is, and the temporary one is gone.
