@@ -5,8 +5,8 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-/// Blocks SIGTERM, SIGINT and SIGHUP for this thread and all it starts, ignores SIGPIPE, and
-/// returns a descriptor to read signals from. Call before any thread is started.
+/// Blocks SIGTERM, SIGINT and SIGHUP for this thread and all it starts, ignores SIGPIPE and SIGXFSZ
+/// (what could not be written is told by the call that was to write), and returns a descriptor to read signals from. Call before any thread is started.
 pub fn take() -> io::Result<OwnedFd> {
     // SAFETY: an all-zero sigset_t is then made a valid empty set; all pointers are to it.
     unsafe {
@@ -20,6 +20,7 @@ pub fn take() -> io::Result<OwnedFd> {
             return Err(io::Error::from_raw_os_error(failed));
         }
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         let fd = libc::signalfd(-1, &set, libc::SFD_CLOEXEC);
         if fd < 0 {
             return Err(io::Error::last_os_error());

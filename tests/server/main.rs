@@ -5,11 +5,13 @@
 mod client;
 #[path = "../http/mod.rs"]
 mod http;
+mod asking;
 mod running;
 
 mod auth;
 mod blocking;
 mod config;
+mod faults;
 mod start;
 mod stop;
 mod stop_under_load;

@@ -13,44 +13,9 @@ use shards::rdb::reader::Reader;
 use shards::rdb::value::{Detached, Rules};
 use shards::types::limits::Limits;
 
+use crate::asking::{comes_to, field, ok, text};
 use crate::client::{Client, Reply};
 use crate::running::{Folder, Running, check_order, children, free_port, keylane};
-
-/// Slow enough that a snapshot of a few keys does not end by itself.
-const NEVER: &str = "10000000";
-
-fn ok(client: &mut Client, words: &str) {
-    let args: Vec<&str> = words.split(' ').collect();
-    let reply = client.call(&args).expect("the server answers");
-    assert!(!matches!(reply, Reply::Error(_)), "{words}: {reply:?}");
-}
-
-fn text(client: &mut Client, words: &str) -> String {
-    let args: Vec<&str> = words.split(' ').collect();
-    match client.call(&args).expect("the server answers") {
-        Reply::Simple(text) | Reply::Bulk(text) | Reply::Error(text) => {
-            String::from_utf8_lossy(&text).into_owned()
-        }
-        other => format!("{other:?}"),
-    }
-}
-
-/// A field of INFO persistence.
-fn field(client: &mut Client, name: &str) -> String {
-    let info = text(client, "INFO persistence");
-    let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.unwrap_or_else(|| panic!("no {name} in {info}")).to_owned()
-}
-
-fn comes_to(client: &mut Client, name: &str, value: &str) {
-    for _ in 0..1000 {
-        if field(client, name) == value {
-            return;
-        }
-        thread::park_timeout(Duration::from_millis(10));
-    }
-    panic!("{name} does not come to {value}");
-}
 
 /// One key of each type and encoding.
 fn fill(client: &mut Client) {
@@ -226,7 +191,7 @@ fn peers_and_we_read_each_others_files() {
 }
 
 /// The integers of a file, by key; what else it holds is left out.
-fn integers(path: &Path) -> Vec<(Vec<u8>, i64)> {
+pub fn integers(path: &Path) -> Vec<(Vec<u8>, i64)> {
     let bytes = fs::read(path).expect("the file is there");
     let mut file = File::open(Reader::summing(bytes.as_slice())).expect("an RDB file");
     let rules = Rules { limits: Limits::DEFAULT, seed: HashSeed(1) };
@@ -304,7 +269,7 @@ fn a_snapshot_has_all_of_a_transaction_or_nothing() {
 }
 
 /// Temporary files in a folder.
-fn temporary(folder: &Folder) -> usize {
+pub fn temporary(folder: &Folder) -> usize {
     let names = fs::read_dir(&folder.0).expect("the folder is there").flatten();
     names.filter(|entry| entry.file_name().to_string_lossy().starts_with("temp-")).count()
 }
@@ -388,113 +353,6 @@ fn who_ends_the_server_ends_a_snapshot_first() {
             assert!(found.len() == 10 && found.iter().all(|it| it.1.unsigned_abs() == round));
         }
     }
-}
-
-#[test]
-fn a_child_that_is_killed_leaves_the_old_file_and_a_reason() {
-    let folder = Folder::new();
-    let port = free_port();
-    let mut running = Running::ready(port, &["--dir", &folder.path(""), "--save", "1000000 1"]);
-    let mut client = running.client(port);
-    ok(&mut client, "SET k 1");
-    ok(&mut client, "SAVE");
-    ok(&mut client, "SET k 2");
-    ok(&mut client, &format!("CONFIG SET rdb-key-save-delay {NEVER}"));
-    ok(&mut client, "BGSAVE");
-    let [child] = <[String; 1]>::try_from(children(running.pid())).unwrap();
-    assert!(Command::new("kill").args(["-9", &child]).status().unwrap().success());
-    running.wait_for("Background saving error: its process was killed (signal 9)");
-    comes_to(&mut client, "rdb_last_bgsave_status", "err");
-    assert_eq!(temporary(&folder), 0);
-    assert_eq!(integers(&folder.0.join("dump.rdb")), [(b"k".to_vec(), 1)]);
-    // Nobody may rely on what cannot be saved.
-    assert!(text(&mut client, "SET k 3").starts_with("MISCONF Valkey is configured to save"));
-    assert!(text(&mut client, "PING").starts_with("MISCONF"));
-    assert_eq!(text(&mut client, "GET k"), "2");
-    ok(&mut client, "CONFIG SET stop-writes-on-bgsave-error no");
-    ok(&mut client, "SET k 4");
-    ok(&mut client, "CONFIG SET stop-writes-on-bgsave-error yes");
-    assert!(text(&mut client, "SET k 5").starts_with("MISCONF"));
-    ok(&mut client, "CONFIG SET rdb-key-save-delay 0");
-    ok(&mut client, "BGSAVE");
-    comes_to(&mut client, "rdb_last_bgsave_status", "ok");
-    ok(&mut client, "SET k 6");
-    assert_eq!(integers(&folder.0.join("dump.rdb")), [(b"k".to_vec(), 4)]);
-}
-
-#[test]
-fn a_child_does_not_survive_its_parent() {
-    let folder = Folder::new();
-    let port = free_port();
-    let running = Running::ready(port, &["--dir", &folder.path("")]);
-    let mut client = running.client(port);
-    ok(&mut client, "SET k 1");
-    ok(&mut client, &format!("CONFIG SET rdb-key-save-delay {NEVER}"));
-    ok(&mut client, "BGSAVE");
-    let [child] = <[String; 1]>::try_from(children(running.pid())).unwrap();
-    running.signal("KILL");
-    let gone = |_: &Running| {
-        let status = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        // Whoever adopts it may take its time to notice.
-        status.is_empty() || status.contains(") Z ")
-    };
-    assert!(running.comes_to(gone), "the child goes on");
-}
-
-#[test]
-fn a_folder_that_is_gone_is_told_and_changes_nothing() {
-    let folder = Folder::new();
-    let dir = folder.path("data");
-    fs::create_dir(&dir).unwrap();
-    let port = free_port();
-    let mut running = Running::ready(port, &["--dir", &dir]);
-    let mut client = running.client(port);
-    ok(&mut client, "SET k 1");
-    fs::remove_dir(&dir).unwrap();
-    ok(&mut client, "BGSAVE");
-    running.wait_for("Background saving error: can't make ");
-    comes_to(&mut client, "rdb_last_bgsave_status", "err");
-    assert_eq!(text(&mut client, "SAVE"), "ERR");
-    assert_eq!(text(&mut client, "SHUTDOWN SAVE"), "ERR Errors trying to SHUTDOWN. Check logs.");
-    ok(&mut client, "SET k 2");
-    fs::create_dir(&dir).unwrap();
-    ok(&mut client, "SAVE");
-    assert_eq!(integers(&Path::new(&dir).join("dump.rdb")), [(b"k".to_vec(), 2)]);
-    fs::remove_dir_all(&dir).unwrap();
-    client.send(&["SHUTDOWN", "SAVE", "FORCE"]).unwrap();
-    running.wait_for("Error trying to save the DB. Exit anyway.");
-    running.end().check(0, &["bye bye"]);
-}
-
-#[test]
-fn a_full_disk_is_told_and_changes_nothing() {
-    let folder = Folder::new();
-    let dir = folder.path("small");
-    fs::create_dir(&dir).unwrap();
-    let port = free_port();
-    // A disk of one megabyte that this process alone can see.
-    let script = "mount -t tmpfs -o size=1m tmpfs \"$1\" && shift && exec \"$@\"";
-    let mut command = Command::new("unshare");
-    command.args(["-r", "-m", "sh", "-c", script, "sh", &dir, env!("CARGO_BIN_EXE_keylane")]);
-    let number = port.to_string();
-    command.args(["--port", &number, "--save", "", "--dir", &dir, "--rdbcompression", "no"]);
-    let mut running = Running::start(&mut command);
-    running.wait_for("Ready to accept connections");
-    let mut client = running.client(port);
-    ok(&mut client, "SET k 1");
-    ok(&mut client, "SAVE");
-    let path = format!("/proc/{}/root{dir}/dump.rdb", running.pid());
-    let before = fs::read(&path).unwrap();
-    ok(&mut client, "SETRANGE big 2000000 x");
-    ok(&mut client, "BGSAVE");
-    running.wait_for("No space left on device");
-    comes_to(&mut client, "rdb_last_bgsave_status", "err");
-    assert_eq!(text(&mut client, "SAVE"), "ERR");
-    assert_eq!(fs::read(&path).unwrap(), before);
-    let entries = fs::read_dir(format!("/proc/{}/root{dir}", running.pid())).unwrap();
-    assert_eq!(entries.count(), 1, "the old file alone");
-    ok(&mut client, "DEL big");
-    ok(&mut client, "SAVE");
 }
 
 #[test]

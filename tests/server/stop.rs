@@ -12,6 +12,7 @@ use keylane::shutdown::resources::RESOURCES;
 
 use crate::client::{Client, Reply};
 
+use crate::asking::{comes_to, field, find_field, ok, text};
 use crate::running::{Folder, Running, check_order, children, free_port, keylane};
 
 #[test]
@@ -63,37 +64,6 @@ fn sigstop_and_sighup_change_nothing() {
     running.end().check(0, &["bye bye..."]);
 }
 
-fn ok(client: &mut Client, words: &str) {
-    assert_eq!(text(client, words), "OK", "{words}");
-}
-
-fn text(client: &mut Client, words: &str) -> String {
-    let args: Vec<&str> = words.split(' ').collect();
-    match client.call(&args).expect("the server answers") {
-        Reply::Simple(text) | Reply::Bulk(text) | Reply::Error(text) => {
-            String::from_utf8_lossy(&text).into_owned()
-        }
-        other => format!("{other:?}"),
-    }
-}
-
-/// A field of INFO, if it is there.
-fn field(client: &mut Client, name: &str) -> Option<String> {
-    let info = text(client, "INFO everything");
-    let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.map(str::to_owned)
-}
-
-fn comes_to(client: &mut Client, name: &str, value: &str) {
-    for _ in 0..1000 {
-        if field(client, name).as_deref() == Some(value) {
-            return;
-        }
-        thread::park_timeout(Duration::from_millis(10));
-    }
-    panic!("{name} does not come to {value}: {:?}", field(client, name));
-}
-
 /// A client that asks for much and reads nothing: an end waits for it for a while.
 fn deaf(running: &Running, port: u16) -> Client {
     let mut client = running.client(port);
@@ -113,14 +83,14 @@ fn an_end_that_is_called_off_leaves_everything_as_it_was() {
     let mut clients: Vec<Client> = (0..8).map(|_| running.client(port)).collect();
     let mut watcher = running.client(port);
     comes_to(&mut watcher, "connected_clients", "10");
-    assert_eq!(field(&mut watcher, "shutdown_stage").unwrap(), "none");
-    assert_eq!(field(&mut watcher, "shutdown_in_milliseconds"), None);
+    assert_eq!(field(&mut watcher, "shutdown_stage"), "none");
+    assert_eq!(find_field(&mut watcher, "shutdown_in_milliseconds"), None);
     for round in 0..3 {
         running.signal(if round == 1 { "INT" } else { "TERM" });
         comes_to(&mut watcher, "shutdown_stage", "drain");
-        let left: u64 = field(&mut watcher, "shutdown_in_milliseconds").unwrap().parse().unwrap();
+        let left: u64 = field(&mut watcher, "shutdown_in_milliseconds").parse().unwrap();
         assert!((80_001..=100_000).contains(&left), "{left}");
-        assert_eq!(field(&mut watcher, "paused_reason").unwrap(), "shutdown_in_progress");
+        assert_eq!(field(&mut watcher, "paused_reason"), "shutdown_in_progress");
         // What only reads is served; what writes waits, and with it what follows.
         for (number, client) in clients.iter_mut().enumerate() {
             let key = format!("key:{number}");
@@ -148,8 +118,8 @@ fn an_end_that_is_called_off_leaves_everything_as_it_was() {
             let count = (round + 1).to_string().into_bytes();
             assert_eq!(client.receive().unwrap(), Reply::Bulk(count));
         }
-        assert_eq!(field(&mut watcher, "shutdown_stage").unwrap(), "none");
-        assert_eq!(field(&mut watcher, "paused_reason").unwrap(), "none");
+        assert_eq!(field(&mut watcher, "shutdown_stage"), "none");
+        assert_eq!(field(&mut watcher, "paused_reason"), "none");
         assert_eq!(text(&mut watcher, "SHUTDOWN ABORT"), "ERR No shutdown in progress.");
         ok(&mut late, "SET late 1");
         running.wait_for("Shutdown manually aborted.");

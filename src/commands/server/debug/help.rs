@@ -33,6 +33,8 @@ const LINES: &[&str] = &[
     "    Makes keys, <prefix>:0 and so on, of <size> bytes.",
     "PROTOCOL <type>",
     "    Answers a value of this type of the protocol.",
+    "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+    "    Writes a snapshot, and reads it in place of all keys.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Whether keys that nobody asks for go when their time has come.",
     "SLEEP <seconds>",
