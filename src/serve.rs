@@ -432,6 +432,7 @@ async fn run_control(mut control: Control, mut endpoint: Endpoint) -> io::Result
             control.end_by(signal);
         }
         if control.go_on_ending() {
+            endpoint.close();
             return Ok(());
         }
         endpoint.turn(&mut control);

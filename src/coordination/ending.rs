@@ -256,8 +256,8 @@ impl Control {
                 self.process.unix_socket.iter().for_each(|file| file.close());
             }
             Resource::PidFile => self.process.pid_file.iter().for_each(|file| file.close()),
-            Resource::Signals | Resource::Supervisor | Resource::Log => {
-                unreachable!("Process::stop closes what serves to the very end")
+            Resource::Metrics | Resource::Signals | Resource::Supervisor | Resource::Log => {
+                unreachable!("what serves to the very end is closed behind all stages")
             }
         }
     }

@@ -94,6 +94,11 @@ impl Endpoint {
         self.connections.retain(|connection| !matches!(connection.state, State::Over));
     }
 
+    /// Serves nothing any more.
+    pub fn close(self) {
+        drop(self);
+    }
+
     /// What is to be waited for.
     pub fn awaited(&self) -> impl Iterator<Item = Awaited> {
         let accepts = self.retry_at.is_none() && self.connections.len() < CONNECTIONS_MAX;

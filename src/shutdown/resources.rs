@@ -18,6 +18,8 @@ pub enum Resource {
     PidFile,
     /// Shards' rings and bells.
     Shards,
+    /// The port that serves metrics, and its connections.
+    Metrics,
     /// The descriptor that signals are read from.
     Signals,
     /// Whoever is told of readiness and of the end.
@@ -87,6 +89,13 @@ pub const RESOURCES: &[Entry] = &[
         traces: &["anon_inode:[io_uring]", "anon_inode:[eventfd]"],
     },
     Entry {
+        resource: Resource::Metrics,
+        stage: None,
+        // They tell how far the end is.
+        after: &[Resource::Shards],
+        traces: &["listening socket", "socket"],
+    },
+    Entry {
         resource: Resource::Signals,
         stage: None,
         // A second SIGINT is obeyed as long as there is anything to wait for.
@@ -96,7 +105,7 @@ pub const RESOURCES: &[Entry] = &[
     Entry {
         resource: Resource::Supervisor,
         stage: None,
-        after: &[Resource::Shards, Resource::UnixSocketFile, Resource::PidFile],
+        after: &[Resource::Shards, Resource::Metrics, Resource::PidFile],
         traces: &[],
     },
 ];
