@@ -67,7 +67,8 @@ fn write_shard(gathered: &Gathered<'_>, figures: &Figures, page: &mut Page) {
     ];
     gauges.into_iter().for_each(|(name, value)| page.gauge(name, shard, value as f64));
     if let Some(arena) = figures.arena {
-        let help = "Memory in use of the allocator's arena that a shard allocates from.";
+        let help =
+            "Memory that a shard has from its arena of the allocator: all but blocks of 8 MiB.";
         let bytes = heap::arena_bytes(arena);
         page.gauge(name("keylane_shard_memory_bytes", help), shard, bytes as f64);
     }

@@ -55,7 +55,8 @@ pub fn arena() -> Option<u32> {
     (failed == 0 && bytes == size_of::<u32>()).then_some(arena)
 }
 
-/// Bytes of an arena that are in use, whoever gave them out; as of the last call of [`heap`].
+/// Bytes of an arena that are in use, as of the last call of [`heap`]. Blocks of eight megabytes
+/// and more have an arena of their own, whichever thread asked for them.
 pub fn arena_bytes(arena: u32) -> u64 {
     let of_class = |class: &str| {
         let name = format!("stats.arenas.{arena}.{class}.allocated\0");

@@ -24,6 +24,8 @@ pub enum Resource {
     Signals,
     /// Whoever is told of readiness and of the end.
     Supervisor,
+    /// The port that serves metrics, and its connections.
+    Metrics,
     /// The log.
     Log,
 }
@@ -101,6 +103,13 @@ pub const RESOURCES: &[Entry] = &[
         // A second SIGINT is obeyed as long as there is anything to wait for.
         after: &[Resource::Shards, Resource::Child],
         traces: &["anon_inode:[signalfd]"],
+    },
+    Entry {
+        resource: Resource::Metrics,
+        stage: None,
+        // Whoever looks sees how far the end has come, as long as there is anything to see.
+        after: &[Resource::Shards, Resource::Child],
+        traces: &["metrics socket"],
     },
     Entry {
         resource: Resource::Supervisor,

@@ -1,5 +1,6 @@
 //! What /readyz says of a server that does not serve yet, or not any more.
 
+use std::collections::HashSet;
 use std::process::Command;
 
 use crate::client::Reply;
@@ -58,13 +59,18 @@ fn a_server_that_ends_is_not_ready() {
     let stop = Command::new("kill").arg("-STOP").args(children(running.pid())).status();
     assert!(stop.expect("there is kill").success());
     running.signal("TERM");
-    let mut ending = 0;
+    let (mut told, mut shown) = (HashSet::new(), HashSet::new());
     while let Ok((status, text)) = get(metrics, "/readyz") {
-        if status == 503 {
-            assert!(text.starts_with("not ready: shutting down, stage "), "{text}");
-            ending += 1;
+        let stage = text.trim_end().strip_prefix("not ready: shutting down, stage ");
+        assert_eq!(stage.is_some(), status == 503, "{text}");
+        told.extend(stage.map(str::to_owned));
+        let Ok((200, page)) = get(metrics, "/metrics") else { continue };
+        fn at(line: &str) -> Option<&str> {
+            line.strip_prefix("keylane_shutdown_stage{")?.strip_suffix("} 1")
         }
+        shown.extend(page.lines().filter_map(at).map(str::to_owned));
     }
-    assert!(0 < ending, "it ended in no time");
+    assert!(told.contains("child"), "{told:?}");
+    assert!(shown.contains("stage=\"child\""), "{shown:?}");
     running.end().check(0, &["bye bye"]);
 }

@@ -1,6 +1,6 @@
 //! How it ends, and what does not end it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -284,13 +284,16 @@ fn systemd_understands_the_unit() {
 }
 
 /// What a descriptor of a process is, by the names of `resources::RESOURCES`.
-fn kind(fd: &Path, listening: &HashSet<String>) -> String {
+fn kind(fd: &Path, listening: &BTreeMap<String, String>, metrics: &str) -> String {
     let to = target(fd);
     let inode = to.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
     match inode {
         _ if is_standard(fd) => "stdio".into(),
-        Some(inode) if listening.contains(inode) => "listening socket".into(),
-        Some(_) => "socket".into(),
+        Some(inode) => match listening.get(inode) {
+            Some(port) if port == metrics => "metrics socket".into(),
+            Some(_) => "listening socket".into(),
+            None => "socket".into(),
+        },
         None => to,
     }
 }
@@ -309,9 +312,9 @@ fn open_files(pid: &str) -> Vec<PathBuf> {
     files.map(|fd| fd.expect("it runs").path()).collect()
 }
 
-/// Inodes of sockets that listen, of all processes.
-fn listening() -> HashSet<String> {
-    let mut found = HashSet::new();
+/// Inodes of sockets that listen, of all processes, and their ports in hexadecimal, if they have.
+fn listening() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
     for (file, state_at, state, inode_at) in
         [("tcp", 3, "0A", 9), ("tcp6", 3, "0A", 9), ("unix", 3, "00010000", 6)]
     {
@@ -319,7 +322,8 @@ fn listening() -> HashSet<String> {
         for line in text.lines().skip(1) {
             let words: Vec<&str> = line.split_whitespace().collect();
             if words.get(state_at) == Some(&state) {
-                found.extend(words.get(inode_at).map(|inode| (*inode).to_owned()));
+                let port = words[1].split_once(':').map_or("", |(_, port)| port);
+                found.extend(words.get(inode_at).map(|inode| ((*inode).into(), port.into())));
             }
         }
     }
@@ -329,7 +333,7 @@ fn listening() -> HashSet<String> {
 #[test]
 fn everything_that_is_open_is_in_the_list_of_what_is_closed() {
     let folder = Folder::new();
-    let port = free_port().to_string();
+    let (port, metrics) = (free_port().to_string(), free_port());
     let dir = folder.path("");
     let files = ["--pidfile", "k.pid", "--unixsocket", "k.sock", "--logfile", "k.log"];
     let mut command = keylane();
@@ -348,12 +352,12 @@ fn everything_that_is_open_is_in_the_list_of_what_is_closed() {
     assert!(running.comes_to(|_| children(running.pid()).len() == 1));
     assert!(running.comes_to(|_| folder.0.join(format!("temp-{}.rdb", running.pid())).exists()));
     ok(&mut client, "CONFIG SET rdb-key-save-delay 0");
-    let listening = listening();
+    let (listening, metrics) = (listening(), format!("{metrics:04X}"));
     // What whoever started this test left open is not the server's.
     let inherited: HashSet<_> = open_files("self").into_iter().map(|it| target(&it)).collect();
     let own = open_files(&running.pid().to_string()).into_iter();
     let own = own.filter(|fd| is_standard(fd) || !inherited.contains(&target(fd)));
-    let mut traces: HashSet<String> = own.map(|fd| kind(&fd, &listening)).collect();
+    let mut traces: HashSet<String> = own.map(|fd| kind(&fd, &listening, &metrics)).collect();
     for name in fs::read_dir(&folder.0).unwrap() {
         traces.insert(name.unwrap().file_name().to_string_lossy().into_owned());
     }
