@@ -18,8 +18,6 @@ pub enum Resource {
     PidFile,
     /// Shards' rings and bells.
     Shards,
-    /// The port that serves metrics, and its connections.
-    Metrics,
     /// The descriptor that signals are read from.
     Signals,
     /// Whoever is told of readiness and of the end.
@@ -89,13 +87,6 @@ pub const RESOURCES: &[Entry] = &[
         after: &[Resource::Listeners, Resource::Clients, Resource::Child],
         // The executor of each thread has rings and bells of its own.
         traces: &["anon_inode:[io_uring]", "anon_inode:[eventfd]"],
-    },
-    Entry {
-        resource: Resource::Metrics,
-        stage: None,
-        // They tell how far the end is.
-        after: &[Resource::Shards],
-        traces: &["listening socket", "socket"],
     },
     Entry {
         resource: Resource::Signals,

@@ -338,7 +338,7 @@ fn everything_that_is_open_is_in_the_list_of_what_is_closed() {
     let files = ["--pidfile", "k.pid", "--unixsocket", "k.sock", "--logfile", "k.log"];
     let mut command = keylane();
     command.args(["--port", &port, "--dir", &dir, "--save", "1000000 1"]).args(files);
-    command.args(["--metrics-port", &free_port().to_string()]);
+    command.args(["--metrics-port", &metrics.to_string()]);
     let running = Running::start(&mut command);
     assert!(running.comes_to(|_| {
         let log = fs::read_to_string(folder.0.join("k.log")).unwrap_or_default();
