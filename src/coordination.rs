@@ -34,6 +34,7 @@ pub mod pausing;
 pub mod pipeline;
 pub mod publishing;
 pub mod query;
+pub mod refusals;
 pub mod round;
 pub mod router;
 pub mod samples;

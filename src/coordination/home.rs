@@ -8,26 +8,19 @@ use shards::resp::error::Error;
 use shards::resp::parser::Range;
 use shards::resp::reply::{Protocol, Replies};
 
-use crate::config::choices::Caller;
 use crate::coordination::batch::{Batch, Parsed, Route, with_args};
 use crate::coordination::call::{Call, KeyShape, Run, Step};
 use crate::coordination::client::{Client, Exec, Multi, ReplyMode, Watch};
 use crate::coordination::client_ctx::ClientCtx;
 use crate::coordination::core::Core;
 use crate::coordination::letter::Letter;
-use crate::coordination::listening::{only_listens, pong, serves_listeners};
-use crate::coordination::pausing::writes;
+use crate::coordination::listening::pong;
+use crate::coordination::refusals::exec_refused;
 use crate::coordination::subscribing::Announcement;
 use crate::coordination::tracker::note_caching;
 use crate::coordination::transaction::{Footprint, Kind, Transaction};
 
 const NESTED_MULTI: Error = Error::Text("ERR MULTI calls can not be nested");
-const DEBUG_REFUSED: Error = Error::Text(
-    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you \
-     can run it from a local connection, otherwise you need to set this option in the \
-     configuration file, and then restart the server.",
-);
-const ENDING: Error = Error::Text("ERR The server is shutting down: no new connections are served");
 const WATCH_IN_MULTI: Error = Error::Text("ERR WATCH inside MULTI is not allowed");
 
 /// What became of a request at home.
@@ -241,54 +234,6 @@ impl Core {
             mute(client, call, out, written);
         }
         outcome
-    }
-
-    /// Refuses what must not run.
-    fn check(
-        &self,
-        client: &Client,
-        call: Option<&'static Call>,
-        args: &[&[u8]],
-    ) -> Result<&'static Call, Error> {
-        let open = call.is_some_and(|call| call.spec.flags.has(Flag::NoAuth));
-        if !client.session.authenticated && !open {
-            return Err(Error::NoAuth);
-        }
-        let Some(call) = call else { return Err(Error::unknown_command(args)) };
-        if let Run::Container = call.run
-            && 2 <= args.len()
-        {
-            return Err(Error::unknown_subcommand(&call.spec.name.to_ascii_uppercase(), args[1]));
-        }
-        if !call.spec.arity.accepts(args.len()) {
-            return Err(Error::WrongArity(call.spec.name.to_owned()));
-        }
-        if call.spec.flags.has(Flag::Protected) && !self.may_debug(client) {
-            return Err(DEBUG_REFUSED);
-        }
-        if client.multi.is_some() && call.spec.flags.has(Flag::NoMulti) {
-            return Err(Error::NotInTransaction(call.spec.name));
-        }
-        if self.node.refuses_writes() && (writes(client, call) || call.spec.name == "ping") {
-            return Err(Error::Misconf);
-        }
-        if client.only_listens() && !serves_listeners(call) {
-            return Err(only_listens(call));
-        }
-        if self.node.loading && !call.spec.flags.has(Flag::Loading) {
-            return Err(Error::Loading);
-        }
-        // Who comes now may look at the end, or call it off.
-        if client.late && !call.spec.flags.has(Flag::Loading) {
-            return Err(ENDING);
-        }
-        Ok(call)
-    }
-
-    /// Whether this client may use DEBUG.
-    fn may_debug(&self, client: &Client) -> bool {
-        let caller = if client.passport().local { Caller::Local } else { Caller::Remote };
-        self.node.config.enable_debug_command.permits(caller)
     }
 
     fn dispatch(
@@ -515,15 +460,6 @@ impl Core {
             }
         }
     }
-}
-
-/// What a refused EXEC answers: the transaction is over.
-fn exec_refused(error: &Error) -> Error {
-    let mut line = Vec::new();
-    error.write(&mut line);
-    let text = String::from_utf8_lossy(&line[1..]);
-    let text = text.trim_end().trim_start_matches("ERR ");
-    Error::Owned(format!("EXECABORT Transaction discarded because of: {text}"))
 }
 
 /// Whether a command that is split by its keys has arguments left over (MSET a 1 b).
