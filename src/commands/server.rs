@@ -8,6 +8,7 @@ mod info;
 pub mod latency;
 mod lolwut;
 pub mod memory;
+mod monitor;
 mod save;
 mod shutdown;
 pub mod slowlog;
@@ -21,6 +22,7 @@ pub const COMMANDS: &[Own] = &[
     info::INFO,
     save::LASTSAVE,
     lolwut::LOLWUT,
+    monitor::MONITOR,
     save::SAVE,
     shutdown::SHUTDOWN,
     time::TIME,

@@ -11,7 +11,7 @@ use shards::types::limits::{
 use crate::config::choices::MaxmemoryPolicy;
 use crate::config::table::Config;
 use crate::coordination::client::Client;
-use crate::coordination::core::{Core, LogLimits};
+use crate::coordination::core::Core;
 use crate::coordination::filter::ClientFilter;
 use crate::coordination::pausing::Holds;
 use crate::coordination::query::{Answer, DbFigures, Figures, Query, Waiting};
@@ -58,20 +58,11 @@ impl Core {
     pub(super) fn configure(&mut self, config: Arc<Config>) {
         let settings = &mut self.shard.keyspace.settings;
         *settings = Settings { active_expire: settings.active_expire, ..engine_settings(&config) };
-        let ticks = |micros: i64| match u64::try_from(micros) {
-            Ok(micros) => self.node.tick_rate.ticks(micros),
-            Err(_) => u64::MAX,
-        };
-        let bytes = |bytes: i64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.log_limits = LogLimits {
-            ticks: ticks(config.commandlog_execution_slower_than),
-            request_bytes: bytes(config.commandlog_request_larger_than),
-            reply_bytes: bytes(config.commandlog_reply_larger_than),
-        };
         self.publish_events(None);
         self.counters.tracks_latency = config.latency_tracking;
         self.node.config = config;
         self.choose_events();
+        self.choose_notable();
     }
 
     fn figures(&self) -> Figures {

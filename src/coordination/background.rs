@@ -58,7 +58,7 @@ impl Core {
         let limits = self.node.config.client_output_buffer_limit;
         let late = |client: &Client| {
             let idle = now.millis_since(client.figures.active) / 1000;
-            let waits = client.away || client.subscriptions.is_some();
+            let waits = client.away || client.subscriptions.is_some() || client.monitors;
             timeout != 0 && timeout < idle && !waits
         };
         let slow = |client: &Client| {

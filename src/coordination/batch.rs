@@ -1,5 +1,7 @@
 //! A client's requests on their journey through the cores.
 
+use std::net::SocketAddr;
+
 use shards::resp::parser::Range;
 use shards::resp::reply::Protocol;
 
@@ -84,6 +86,8 @@ pub struct Batch {
     pub token: Token,
     /// The client's id, for logs.
     pub client: u64,
+    /// The other end of the client's connection; `None` on a unix socket.
+    pub peer: Option<SocketAddr>,
     /// What it may see.
     pub passport: Passport,
     /// The requests' bytes.

@@ -24,6 +24,7 @@ use crate::coordination::core::Core;
 use crate::coordination::letter::{Letter, Release};
 use crate::coordination::locks::Ticket;
 use crate::coordination::mailbox::Peer;
+use crate::coordination::observing::Serving;
 use crate::coordination::transaction::{Footprint, Kind};
 use crate::coordination::waits::{Kept, Registration, Waiting};
 use crate::reactor::clock::Monotonic;
@@ -386,7 +387,7 @@ impl Core {
         let Kept { mut batch, shards, others } =
             self.waits.take(id.number).expect("who waits here is kept here");
         let before = (self.serving, self.reading, self.shard.effects.author);
-        self.serve(batch.home, batch.token, batch.client, batch.passport.reads);
+        self.serve(Serving::of_batch(&batch), batch.client, batch.passport.reads);
         self.run_turn(&mut batch, id, held);
         (self.serving, self.reading, self.shard.effects.author) = before;
         self.visitors.effects.author = before.2;
@@ -429,7 +430,9 @@ impl Core {
             .filter_map(|(db, hash)| Some((db, hash, keyspace.dbs[db].take_hash(hash)?)))
             .collect();
         self.shard.effects.sees_own_slots = true;
+        self.resumes = true;
         self.run_next(batch);
+        self.resumes = false;
         self.shard.effects.sees_own_slots = false;
         for (db, hash, entry) in entries {
             self.shard.keyspace.dbs[db].insert(hash, entry);

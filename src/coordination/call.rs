@@ -60,7 +60,7 @@ pub enum Step {
     Quit,
 }
 
-/// The commands about channels, and about changed keys, that concern other clients.
+/// The commands about channels, changed keys and commands of others: what other shards must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PubSubStep {
     /// SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE
@@ -71,6 +71,8 @@ pub enum PubSubStep {
     Publish(Kind),
     /// CLIENT TRACKING
     Track,
+    /// MONITOR
+    Monitor,
 }
 
 /// What routing needs to know of a command's keys.

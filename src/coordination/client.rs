@@ -75,6 +75,8 @@ pub struct Client {
     pub stale_told: usize,
     /// A client that was looked for, for the request that is next.
     pub(super) found: Option<Found>,
+    /// It is shown every command that runs.
+    pub monitors: bool,
     /// Figures for CLIENT LIST.
     pub figures: Figures,
     /// Since when its replies exceed the soft limit.
@@ -218,6 +220,7 @@ impl Client {
             stale: Vec::new(),
             stale_told: 0,
             found: None,
+            monitors: false,
             figures: Figures {
                 connected: now,
                 active: now,
@@ -246,6 +249,7 @@ impl Client {
             || self.session.reply != ReplyMode::On
             || !self.session.authenticated
             || self.only_listens()
+            || self.monitors
             || self.tracker.as_ref().is_some_and(|tracker| tracker.caching != Caching::Not)
     }
 

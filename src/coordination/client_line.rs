@@ -78,6 +78,7 @@ pub fn redirect(client: &Client) -> i64 {
 pub fn flags(client: &Client) -> String {
     let tracks = |is: fn(&Tracker) -> bool| client.tracker.as_deref().is_some_and(is);
     let letters = [
+        (client.monitors, 'O'),
         (client.subscriptions.is_some(), 'P'),
         (client.multi.is_some(), 'x'),
         (client.blocked.is_some(), 'b'),

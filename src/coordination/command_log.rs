@@ -13,6 +13,7 @@ use crate::coordination::call::Call;
 use crate::coordination::client_line;
 use crate::coordination::core::Core;
 use crate::coordination::letter::Letter;
+use crate::coordination::observing::Serving;
 use crate::coordination::query::{LogKind, SlowEntry};
 
 /// Arguments, and bytes of one, that are kept.
@@ -64,14 +65,14 @@ impl Core {
         let request_bytes = request_bytes(args);
         let ended = Ended { micros, request_bytes, reply_bytes };
         let time = self.shard.keyspace.now.seconds();
-        let home = self.serving.0;
+        let Serving { home, token, .. } = self.serving;
         for (kind, amount) in ended.logs(&self.node.config) {
             let entry = Box::new(SlowEntry {
                 kind,
                 time,
                 amount,
                 args: shown(call.spec, args),
-                client: self.serving,
+                client: (home, token),
                 addr: String::new(),
                 name: Vec::new(),
             });
@@ -195,7 +196,7 @@ pub fn shown(spec: &Spec, args: &[&[u8]]) -> Vec<Vec<u8>> {
 }
 
 /// Whether the argument at `place` tells who somebody is or proves it.
-fn is_password(spec: &Spec, args: &[&[u8]], place: usize) -> bool {
+pub fn is_password(spec: &Spec, args: &[&[u8]], place: usize) -> bool {
     let follows_auth = |place: usize| {
         let before = place.checked_sub(1).map(|before| args[before]);
         before.is_some_and(|before| before.eq_ignore_ascii_case(b"AUTH"))

@@ -18,7 +18,9 @@ use crate::coordination::leaving::Leaving;
 use crate::coordination::letter::{Connection, Letter};
 use crate::coordination::locks::{Locks, Ticket};
 use crate::coordination::mailbox::{Mailbox, Peer};
+use crate::coordination::monitoring::Monitors;
 use crate::coordination::node::Node;
+use crate::coordination::observing::{Notable, Serving};
 use crate::coordination::pausing::Pause;
 use crate::coordination::publishing::PubSub;
 use crate::coordination::query::SlowEntry;
@@ -35,9 +37,6 @@ const LETTERS_PER_PEER: usize = 256;
 const SPARE_BUFFERS: usize = 64;
 const SPARE_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes that the protocol adds to an argument, at most.
-const ARG_OVERHEAD: usize = 32;
-
 /// What the loop is to do with sockets after this turn.
 #[derive(Debug)]
 pub enum SocketRequest {
@@ -53,20 +52,6 @@ pub enum SocketRequest {
     Finish(Token),
     /// Accept no more connections.
     CloseListeners,
-}
-
-/// From which size on commands are logged.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LogLimits {
-    pub ticks: u64,
-    pub request_bytes: usize,
-    pub reply_bytes: usize,
-}
-
-impl Default for LogLimits {
-    fn default() -> Self {
-        Self { ticks: u64::MAX, request_bytes: usize::MAX, reply_bytes: usize::MAX }
-    }
 }
 
 /// One shard thread: its shard, its clients, its mail.
@@ -98,8 +83,10 @@ pub struct Core {
     pub(super) held: Vec<Box<Batch>>,
     /// The end of the process, while it is under way.
     pub(super) leaving: Option<Box<Leaving>>,
-    /// Ticks from which on a command is logged as slow, and bytes from which on as large.
-    pub(super) log_limits: LogLimits,
+    /// Of which commands somebody wants to know.
+    pub(super) notable: Notable,
+    /// Who monitors.
+    pub monitors: Monitors,
     /// Watched keys that existed when the databases went on loan as a whole.
     pub(super) lent_watched: Vec<(usize, u64)>,
     /// Batches that wait for a ticket here.
@@ -118,8 +105,10 @@ pub struct Core {
     pub(super) reading: Option<Reader>,
     /// Rates of the last moments.
     pub(super) samples: Samples,
-    /// The client for whom commands run, and its home: for the command logs.
-    pub(super) serving: (Peer, Token),
+    /// The client for whom commands run.
+    pub(super) serving: Serving,
+    /// The command that runs has waited: it is not shown to monitors again.
+    pub(super) resumes: bool,
     /// Entries for the command logs whose client is being worked on.
     pub(super) unsigned: Vec<Box<SlowEntry>>,
     /// Batches that came in this turn, and whether for the first time; kept for its room.
@@ -164,7 +153,9 @@ impl Core {
             pause: None,
             held: Vec::new(),
             leaving: None,
-            log_limits: LogLimits::default(),
+            notable: Notable::default(),
+            monitors: Monitors::default(),
+            resumes: false,
             lent_watched: Vec::new(),
             parked: HashMap::new(),
             resumed: VecDeque::new(),
@@ -174,7 +165,7 @@ impl Core {
             copies,
             reading: None,
             samples,
-            serving: Default::default(),
+            serving: Serving::default(),
             unsigned: Vec::new(),
             arrived: Vec::new(),
             waits: Waits::default(),
@@ -258,6 +249,7 @@ impl Core {
         batch.home = self.me();
         batch.token = client.token;
         batch.client = client.id;
+        batch.peer = client.peer;
         batch.passport = client.passport();
         batch
     }
@@ -322,7 +314,7 @@ impl Core {
             // It counts when it is answered.
             out.truncate(written);
             self.lap();
-            return;
+            return self.observe_wait(call, request.args);
         }
         if let Some(reader) = self.reading {
             note_reads(&mut self.shard.effects, call, request.args, reader);
@@ -331,7 +323,7 @@ impl Core {
             self.counters.erred(error);
         }
         let took = self.count(call, result.is_err());
-        self.consider_logging(call, request.args, took, out.len() - written);
+        self.observe(call, request.args, took, out.len() - written);
     }
 
     /// Answers an error.
@@ -339,25 +331,6 @@ impl Core {
     pub(super) fn refuse(&mut self, error: &Error, out: &mut Vec<u8>) {
         self.counters.erred(error);
         error.write(out);
-    }
-
-    /// Logs a command that is done if it took long or is large.
-    #[inline]
-    pub(super) fn consider_logging(
-        &mut self,
-        call: &Call,
-        args: &[&[u8]],
-        took: u64,
-        reply_bytes: usize,
-    ) {
-        let limits = &self.log_limits;
-        // What the protocol adds is only estimated here, and not too low.
-        let large = limits.request_bytes != usize::MAX
-            && limits.request_bytes
-                <= args.iter().map(|arg| arg.len() + ARG_OVERHEAD).sum::<usize>();
-        if limits.ticks <= took || large || limits.reply_bytes <= reply_bytes {
-            self.log_command(call, args, took, reply_bytes);
-        }
     }
 
     /// Counts a command that ran since the last tick; returns the ticks it took.
@@ -449,6 +422,7 @@ impl Core {
         }
         self.publish_events(None);
         self.send_messages();
+        self.send_lines();
     }
 
     fn unwatch(&mut self, keys: &[(usize, u64)]) {

@@ -19,6 +19,8 @@ use crate::coordination::letter::Release;
 use crate::coordination::listening::pong;
 use crate::coordination::locks::Claims;
 use crate::coordination::mailbox::Peer;
+use crate::coordination::monitoring;
+use crate::coordination::observing::Serving;
 use crate::coordination::publishing::Author;
 use crate::coordination::router::reaches;
 use crate::coordination::subscribing::Changes;
@@ -129,6 +131,9 @@ impl Core {
         while let Some(parsed) = exec.multi.requests.get(exec.next) {
             let call = parsed.call.expect("only known commands are queued");
             if let Run::Control(_) = call.run {
+                with_args(&exec.multi.input, &exec.multi.ranges, parsed, |args| {
+                    self.show(call, args);
+                });
                 self.visitors.effects.denies_waiting = false;
                 self.lend_visitors(&mut transaction);
                 batch.exec = Some(exec);
@@ -204,6 +209,10 @@ impl Core {
                 let author = Author { token: batch.token, protocol: batch.passport.protocol };
                 self.publish_command(call, kind, args, author, &mut batch.replies);
             }
+            PubSubStep::Monitor => {
+                self.counters.rejected(call.id);
+                self.refuse(&monitoring::NOT_IN_EXEC, &mut batch.replies);
+            }
             PubSubStep::Subscribe(Kind::ShardChannel) => {
                 self.refuse(&NOT_IN_EXEC, &mut batch.replies);
             }
@@ -218,7 +227,7 @@ impl Core {
                     self.subscribe_command(&mut client, call, step, args, changes, replies);
                 }
                 batch.passport = client.passport();
-                self.serve(batch.home, batch.token, batch.client, batch.passport.reads);
+                self.serve(Serving::of_batch(batch), batch.client, batch.passport.reads);
                 self.put_client(client);
             }
         }
@@ -298,7 +307,7 @@ impl Core {
         }
         let failed = self.note_error_reply(&out[written..]);
         let took = self.count(call, failed);
-        self.consider_logging(call, args, took, out.len() - written);
+        self.observe(call, args, took, out.len() - written);
     }
 
     /// Puts the databases of all shards but `first` within reach of a command there.
@@ -437,6 +446,9 @@ impl Core {
     /// changed subscriptions.
     fn end_exec(&mut self, mut batch: Box<Batch>, exec: Exec) -> Option<Box<Batch>> {
         self.forget_watch_list(exec.watched);
+        let parsed = &batch.requests[batch.next];
+        let call = parsed.call.expect("it is an EXEC");
+        with_args(&batch.input, &batch.ranges, parsed, |args| self.observe(call, args, 0, 0));
         batch.next += 1;
         let mut calls = exec.multi.requests.iter().filter_map(|parsed| parsed.call);
         let flushed = !exec.aborted && calls.any(Call::empties_all);

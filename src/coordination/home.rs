@@ -262,8 +262,10 @@ impl Core {
         }
         match call.run {
             Run::Engine(_) if client.only_listens() && args.len() <= 2 => {
+                let written = out.len();
                 pong(args, out);
-                self.count(call, false);
+                let took = self.count(call, false);
+                self.observe(call, args, took, out.len() - written);
                 AtHome::Done
             }
             Run::Engine(command)
@@ -280,13 +282,20 @@ impl Core {
                 self.run_client(client, call, args, out);
                 AtHome::Changed
             }
-            Run::Control(_) => AtHome::Travels(Departure::Control),
+            Run::Control(_) => {
+                self.show(call, args);
+                AtHome::Travels(Departure::Control)
+            }
             Run::PubSub(step) => self.pubsub_step(client, call, step, args, out),
             Run::Transaction(step) => {
                 let (written, errors) = (out.len(), self.counters.error_replies);
                 let outcome = self.step(client, step, args, out);
                 let took = self.count(call, errors < self.counters.error_replies);
-                self.consider_logging(call, args, took, out.len() - written);
+                self.serving.db = client.session.db;
+                // An EXEC is told of behind the commands that it runs.
+                if !matches!(outcome, AtHome::Travels(Departure::Exec(..))) {
+                    self.observe(call, args, took, out.len() - written);
+                }
                 outcome
             }
             Run::Container => unreachable!("refused before"),
@@ -312,7 +321,8 @@ impl Core {
             self.refuse(error, out);
         }
         let took = self.count(call, result.is_err());
-        self.consider_logging(call, args, took, out.len() - written);
+        self.serving.db = client.session.db;
+        self.observe(call, args, took, out.len() - written);
     }
 
     /// How a command on keys leaves home.

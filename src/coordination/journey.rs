@@ -14,6 +14,7 @@ use crate::coordination::core::Core;
 use crate::coordination::letter::{Letter, Release};
 use crate::coordination::locks::{Claims, Ticket};
 use crate::coordination::mailbox::Peer;
+use crate::coordination::observing::Serving;
 use crate::coordination::tracking::note_reads;
 use crate::coordination::transaction::{Footprint, Kind, Loan, Transaction, part};
 use crate::coordination::waits::Registration;
@@ -22,7 +23,7 @@ impl Core {
     /// Carries a batch on as far as it gets on this core, and then to the next.
     pub(super) fn advance(&mut self, mut batch: Box<Batch>) {
         let me = self.me();
-        self.serve(batch.home, batch.token, batch.client, batch.passport.reads);
+        self.serve(Serving::of_batch(&batch), batch.client, batch.passport.reads);
         loop {
             let next = if batch.transaction.is_some() {
                 self.visit(batch)
@@ -292,7 +293,7 @@ impl Core {
             self.counters.ran(call.id, transaction.ticks, failed);
             with_args(input, ranges, parsed, |args| {
                 let reply_bytes = replies.len() - written;
-                self.consider_logging(call, args, transaction.ticks, reply_bytes);
+                self.observe(call, args, transaction.ticks, reply_bytes);
             });
             let flushed = call.empties_all();
             self.release_all(&transaction, Vec::new());
@@ -318,6 +319,7 @@ impl Core {
     fn run_gathered(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
         let mut transaction = batch.transaction.take().expect("entries were gathered");
         self.receive_visitors(&mut transaction);
+        self.resumes = batch.waiting.is_some();
         let parsed = &batch.requests[batch.next];
         let call = parsed.call.expect("only known commands make transactions");
         let Run::Engine(command) = call.run else { unreachable!("others are not gathered") };
@@ -331,6 +333,7 @@ impl Core {
                 self.run_on_visitors(call, command, request, &mut batch.replies);
             });
         });
+        self.resumes = false;
         if let Some(wait) = self.visitors.effects.wait.take() {
             let before = batch.waiting.as_ref().map(|waiting| waiting.id);
             let waits = self.wait_at_home(batch, *wait);
@@ -358,7 +361,7 @@ impl Core {
             // It counts when it is answered.
             out.truncate(written);
             self.lap();
-            return;
+            return self.observe_wait(call, request.args);
         }
         if let Some(reader) = self.reading {
             note_reads(&mut self.visitors.effects, call, request.args, reader);
@@ -367,7 +370,7 @@ impl Core {
             self.counters.erred(error);
         }
         let took = self.count(call, result.is_err());
-        self.consider_logging(call, request.args, took, out.len() - written);
+        self.observe(call, request.args, took, out.len() - written);
     }
 
     /// Counts the error that a merged reply may be. True if it is one.

@@ -11,7 +11,7 @@ pub(super) fn serves_listeners(call: &Call) -> bool {
         Run::PubSub(PubSubStep::Subscribe(_) | PubSubStep::Unsubscribe(_))
         | Run::Transaction(Step::Quit | Step::Reset) => true,
         Run::Engine(_) => call.spec.name == "ping",
-        Run::PubSub(PubSubStep::Publish(_) | PubSubStep::Track)
+        Run::PubSub(PubSubStep::Publish(_) | PubSubStep::Track | PubSubStep::Monitor)
         | Run::Transaction(_)
         | Run::Client(_)
         | Run::Control(_)

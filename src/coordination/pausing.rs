@@ -77,7 +77,7 @@ pub(super) fn writes(client: &Client, call: &Call) -> bool {
 }
 
 /// Whether a request has one of these flags, or is an EXEC of one that has.
-fn any_of(client: &Client, call: &Call, flags: &[Flag]) -> bool {
+pub(super) fn any_of(client: &Client, call: &Call, flags: &[Flag]) -> bool {
     let has = |call: &Call| flags.iter().any(|&flag| call.spec.flags.has(flag));
     let queued = client.multi.iter().flat_map(|multi| &multi.requests);
     has(call)

@@ -15,6 +15,7 @@ use crate::coordination::call::{Call, Run, Table};
 use crate::coordination::client::{Client, Finishing};
 use crate::coordination::core::{Core, SocketRequest};
 use crate::coordination::home::{AtHome, Departure};
+use crate::coordination::observing::Serving;
 use crate::reactor::buffers::{BufferId, Buffers};
 use crate::reactor::ring::Token;
 
@@ -355,7 +356,7 @@ impl Pipeline {
         let input = share.input.source.bytes(buffers);
         let here = Route::Shard(core.shard_number());
         let passport = client.passport();
-        core.serve(core.me(), client.token, client.id, passport.reads);
+        core.serve(Serving::of_client(client, core.me()), client.id, passport.reads);
         let pause = core.out_pause();
         for at in share.requests.clone() {
             let parsed = &self.requests[at];

@@ -247,7 +247,8 @@ impl<'a> Frames<'a> {
     }
 }
 
-fn mark_dirty(client: &mut Client, dirty: &mut Vec<Token>) {
+/// Marks a client as having something to send.
+pub(super) fn mark_dirty(client: &mut Client, dirty: &mut Vec<Token>) {
     if !client.dirty {
         client.dirty = true;
         dirty.push(client.token);

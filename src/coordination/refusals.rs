@@ -8,7 +8,7 @@ use crate::coordination::call::{Call, Run};
 use crate::coordination::client::Client;
 use crate::coordination::core::Core;
 use crate::coordination::listening::{only_listens, serves_listeners};
-use crate::coordination::pausing::writes;
+use crate::coordination::pausing::{any_of, writes};
 
 const DEBUG_REFUSED: Error = Error::Text(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you \
@@ -16,6 +16,8 @@ const DEBUG_REFUSED: Error = Error::Text(
      configuration file, and then restart the server.",
 );
 const ENDING: Error = Error::Text("ERR The server is shutting down: no new connections are served");
+/// What Valkey says to a client that monitors, which is half a replica there.
+const ONLY_MONITORS: Error = Error::Text("ERR Replica can't interact with the keyspace");
 
 impl Core {
     /// Refuses what must not run.
@@ -57,6 +59,9 @@ impl Core {
         if client.late && !call.spec.flags.has(Flag::Loading) {
             return Err(ENDING);
         }
+        if client.monitors && touches_keys(client, call) {
+            return Err(ONLY_MONITORS);
+        }
         Ok(call)
     }
 
@@ -74,4 +79,9 @@ pub(super) fn exec_refused(error: &Error) -> Error {
     let text = String::from_utf8_lossy(&line[1..]);
     let text = text.trim_end().trim_start_matches("ERR ");
     Error::Owned(format!("EXECABORT Transaction discarded because of: {text}"))
+}
+
+/// Whether a request reads or changes keys, or makes others do so.
+fn touches_keys(client: &Client, call: &Call) -> bool {
+    any_of(client, call, &[Flag::Write, Flag::ReadOnly, Flag::MayReplicate])
 }

@@ -96,8 +96,9 @@ impl Core {
     /// if it did.
     pub(super) fn plan_round(&self, batch: &mut Batch) -> bool {
         let Batch { requests, next, round, passport, .. } = batch;
-        // A client that is told of changes is told of those after each of its reads.
-        if *next < round.in_order_until || passport.reads {
+        // A client that is told of changes is told of those after each of its reads, and monitors
+        // see what was sent as it was sent.
+        if *next < round.in_order_until || passport.reads || self.monitors.wanted {
             return false;
         }
         let confirms = self.node.config.pipeline_order == PipelineOrder::Strict;

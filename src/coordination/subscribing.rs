@@ -55,6 +55,10 @@ pub enum Word {
     Redirected(Box<Redirected>),
     /// Who was to be told in place of this client is gone.
     RedirectionBroken(Token),
+    /// For monitors.
+    Lines(Vec<u8>),
+    /// Lines for monitors are lost.
+    LinesLost,
 }
 
 /// How many subscribers a shard has now.
@@ -103,6 +107,9 @@ impl Core {
         if step == PubSubStep::Track {
             return self.track(client, call, args, out);
         }
+        if step == PubSubStep::Monitor {
+            return self.begin_monitoring(client, call);
+        }
         let mut announcement = Announcement::default();
         let Announcement { changes, reply } = &mut announcement;
         self.subscribe_command(client, call, step, args, changes, reply);
@@ -120,9 +127,11 @@ impl Core {
     ) {
         self.publish_events(Some(author));
         let receivers = self.publish(kind, args[1], args[2], Some(author));
+        let written = out.len();
         let mut replies = Replies { out, protocol: author.protocol };
         replies.integer(i64::try_from(receivers).expect("clients are few"));
-        self.count(call, false);
+        let took = self.count(call, false);
+        self.observe(call, args, took, out.len() - written);
     }
 
     /// A command that begins or ends subscriptions of a client. What it changes is to be
@@ -137,6 +146,7 @@ impl Core {
         reply: &mut Vec<u8>,
     ) {
         let author = Author { token: client.token, protocol: client.session.protocol };
+        let written = reply.len();
         // Earlier events are not for new subscribers, but still for those who leave.
         self.publish_events(Some(author));
         self.take_own_messages(client, reply);
@@ -157,14 +167,15 @@ impl Core {
                     confirm_end(client, kind, Some(name), reply);
                 }
             }
-            PubSubStep::Publish(_) | PubSubStep::Track => {
+            PubSubStep::Publish(_) | PubSubStep::Track | PubSubStep::Monitor => {
                 unreachable!("they change no subscriptions")
             }
         }
         if client.subscriptions.as_ref().is_some_and(|subscriptions| subscriptions.is_empty()) {
             client.subscriptions = None;
         }
-        self.count(call, false);
+        let took = self.count(call, false);
+        self.observe(call, args, took, reply.len() - written);
     }
 
     fn subscribe(
@@ -227,7 +238,7 @@ impl Core {
         }
     }
 
-    /// Ends all subscriptions of a client, and CLIENT TRACKING.
+    /// Ends all subscriptions of a client, CLIENT TRACKING and MONITOR.
     pub(super) fn end_subscriptions(&mut self, client: &mut Client, changes: &mut Changes) {
         for kind in Kind::ALL {
             let names = client.subscriptions.as_ref().map(|all| all.names(kind));
@@ -236,6 +247,7 @@ impl Core {
         }
         client.subscriptions = None;
         self.end_tracking(client, changes);
+        self.end_monitoring(client, changes);
     }
 
     /// All shards know of a client's subscriptions, or it is gone.
@@ -251,6 +263,7 @@ impl Core {
         self.pubsub.interest.set(kind, name, self.me(), count);
         self.choose_events();
         self.choose_notes();
+        self.choose_notable();
     }
 
     fn other_shards(&self) -> impl Iterator<Item = Peer> + use<> {
@@ -304,6 +317,8 @@ impl Core {
             Word::Stale(keys) => self.receive_stale(keys),
             Word::Redirected(redirected) => self.receive_redirected(from, &redirected),
             Word::RedirectionBroken(tracker) => self.redirection_broken(tracker),
+            Word::Lines(lines) => self.receive_lines(&lines),
+            Word::LinesLost => self.close_monitors(),
         }
     }
 
@@ -316,6 +331,7 @@ impl Core {
         }
         self.choose_events();
         self.choose_notes();
+        self.choose_notable();
         self.send_messages_to(from);
         let id = news.finds.and_then(|id| u64::try_from(id).ok());
         let found = id.and_then(|id| self.find_client(id));

@@ -20,6 +20,7 @@ use crate::coordination::client::Client;
 use crate::coordination::core::Core;
 use crate::coordination::letter::Letter;
 use crate::coordination::mailbox::Peer;
+use crate::coordination::observing::Serving;
 use crate::coordination::router::key_places;
 use crate::coordination::subscribing::Word;
 use crate::pubsub::kind::Kind;
@@ -80,8 +81,9 @@ impl Copies {
 impl Core {
     /// From now on commands run for this client.
     #[inline]
-    pub(super) fn serve(&mut self, home: Peer, token: Token, id: u64, reads: bool) {
-        self.serving = (home, token);
+    pub(super) fn serve(&mut self, serving: Serving, id: u64, reads: bool) {
+        let Serving { home, token, .. } = serving;
+        self.serving = serving;
         self.shard.effects.author = id;
         self.visitors.effects.author = id;
         let home = u16::try_from(home).expect("shards are few");

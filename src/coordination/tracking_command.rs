@@ -51,7 +51,8 @@ impl Core {
             });
             self.set_tracking(client, &wish, redirect, &mut announcement.changes)
         });
-        self.count(call, outcome.is_err());
+        let took = self.count(call, outcome.is_err());
+        self.observe(call, args, took, 0);
         if let Err(error) = outcome {
             self.refuse(&error, out);
             return AtHome::Done;
@@ -76,7 +77,8 @@ impl Core {
             let redirect = wish.redirect.map(|id| self.find_here(client, id));
             self.set_tracking(client, &wish, redirect, changes)
         });
-        self.count(call, outcome.is_err());
+        let took = self.count(call, outcome.is_err());
+        self.observe(call, args, took, 0);
         match outcome {
             Ok(()) => Replies { out, protocol: client.session.protocol }.ok(),
             Err(error) => self.refuse(&error, out),

@@ -11,14 +11,22 @@ pub enum Kind {
     ShardChannel,
     /// CLIENT TRACKING ON BCAST: changes of all keys that begin with a prefix.
     Prefix,
+    /// MONITOR: every command that runs. It has one name, which is empty.
+    Monitor,
 }
 
 /// How many kinds there are.
-pub const KINDS: usize = 4;
+pub const KINDS: usize = 5;
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; KINDS] = [Self::Channel, Self::Pattern, Self::ShardChannel, Self::Prefix];
+    pub const ALL: [Self; KINDS] = [
+        Self::Channel,
+        Self::Pattern,
+        Self::ShardChannel,
+        Self::Prefix,
+        Self::Monitor,
+    ];
 
     /// A small dense number.
     pub const fn index(self) -> usize {
@@ -31,7 +39,7 @@ impl Kind {
             Self::Channel => b"subscribe",
             Self::Pattern => b"psubscribe",
             Self::ShardChannel => b"ssubscribe",
-            Self::Prefix => unreachable!("prefixes have a command of their own"),
+            Self::Prefix | Self::Monitor => unreachable!("they have commands of their own"),
         }
     }
 
@@ -41,7 +49,7 @@ impl Kind {
             Self::Channel => b"unsubscribe",
             Self::Pattern => b"punsubscribe",
             Self::ShardChannel => b"sunsubscribe",
-            Self::Prefix => unreachable!("prefixes have a command of their own"),
+            Self::Prefix | Self::Monitor => unreachable!("they have commands of their own"),
         }
     }
 }

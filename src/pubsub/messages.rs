@@ -61,7 +61,7 @@ pub fn frame(protocol: Protocol, message: Message<'_>, pattern: Option<&[u8]>) -
             replies.push(3);
             replies.bulk(b"smessage");
         }
-        (Kind::Channel | Kind::Pattern | Kind::Prefix, None) => {
+        (Kind::Channel | Kind::Pattern | Kind::Prefix | Kind::Monitor, None) => {
             replies.push(3);
             replies.bulk(b"message");
         }

@@ -39,7 +39,7 @@ impl Subscriptions {
     /// themselves, all others together.
     pub fn counted_with(&self, kind: Kind) -> usize {
         match kind {
-            Kind::ShardChannel | Kind::Prefix => self.len(kind),
+            Kind::ShardChannel | Kind::Prefix | Kind::Monitor => self.len(kind),
             Kind::Channel | Kind::Pattern => self.len(Kind::Channel) + self.len(Kind::Pattern),
         }
     }

@@ -1,0 +1,18 @@
+//! MONITOR: what it does is coordination.
+
+use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
+
+use crate::commands::table::Own;
+use crate::coordination::call::{PubSubStep, Run};
+
+pub(super) const MONITOR: Own = Own {
+    spec: Spec {
+        name: "monitor",
+        group: Group::Server,
+        summary: "Shows every command that runs from now on, whoever sends it.",
+        arity: Arity::Exactly(1),
+        flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale]),
+        ..Spec::EMPTY
+    },
+    run: Run::PubSub(PubSubStep::Monitor),
+};

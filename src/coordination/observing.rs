@@ -1,0 +1,109 @@
+//! Who wants to know of a command that ended, besides those who count it: the command logs, and
+//! monitors.
+//!
+//! All of it hangs on the comparisons of [`Core::observe`], which say as a rule that nobody does.
+//! Whoever wants to know of every command sets the limit of its time to nothing; what is told then
+//! looks again at what it wants.
+
+use std::net::SocketAddr;
+
+use crate::coordination::batch::Batch;
+use crate::coordination::call::Call;
+use crate::coordination::client::Client;
+use crate::coordination::core::Core;
+use crate::coordination::mailbox::Peer;
+use crate::pubsub::kind::Kind;
+use crate::reactor::ring::Token;
+
+/// Bytes that the protocol adds to an argument, at most.
+const ARG_OVERHEAD: usize = 32;
+
+/// The client for whom commands run, as those see it who are told of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Serving {
+    /// Its home.
+    pub home: Peer,
+    /// What its home knows it by.
+    pub token: Token,
+    /// The other end of its connection; `None` on a unix socket.
+    pub peer: Option<SocketAddr>,
+    /// The database it has selected.
+    pub db: usize,
+}
+
+impl Serving {
+    /// The client of a batch.
+    #[inline]
+    pub fn of_batch(batch: &Batch) -> Self {
+        let Batch { home, token, peer, passport, .. } = batch;
+        Self { home: *home, token: *token, peer: *peer, db: passport.db }
+    }
+
+    /// A client that is at home, which is shard `home`.
+    #[inline]
+    pub fn of_client(client: &Client, home: Peer) -> Self {
+        Self { home, token: client.token, peer: client.peer, db: client.session.db }
+    }
+}
+
+/// From which size on somebody wants to know of a command.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Notable {
+    ticks: u64,
+    request_bytes: usize,
+    reply_bytes: usize,
+}
+
+impl Default for Notable {
+    fn default() -> Self {
+        Self { ticks: u64::MAX, request_bytes: usize::MAX, reply_bytes: usize::MAX }
+    }
+}
+
+impl Core {
+    /// Tells of a command that is done, if somebody wants to know.
+    #[inline]
+    pub(super) fn observe(&mut self, call: &Call, args: &[&[u8]], took: u64, reply_bytes: usize) {
+        let notable = &self.notable;
+        // What the protocol adds is only estimated here, and not too low.
+        let large = notable.request_bytes != usize::MAX
+            && notable.request_bytes
+                <= args.iter().map(|arg| arg.len() + ARG_OVERHEAD).sum::<usize>();
+        if notable.ticks <= took || large || notable.reply_bytes <= reply_bytes {
+            self.tell_observers(call, args, took, reply_bytes);
+        }
+    }
+
+    #[cold]
+    fn tell_observers(&mut self, call: &Call, args: &[&[u8]], took: u64, reply_bytes: usize) {
+        if !self.resumes {
+            self.show(call, args);
+        }
+        self.log_command(call, args, took, reply_bytes);
+    }
+
+    /// Tells of a command that begins to wait: monitors see it now and not when it ends.
+    #[cold]
+    pub(super) fn observe_wait(&mut self, call: &Call, args: &[&[u8]]) {
+        if !self.resumes {
+            self.show(call, args);
+        }
+    }
+
+    /// Chooses anew of which commands somebody wants to know.
+    pub(super) fn choose_notable(&mut self) {
+        let config = &self.node.config;
+        let ticks = |micros: i64| match u64::try_from(micros) {
+            Ok(micros) => self.node.tick_rate.ticks(micros),
+            Err(_) => u64::MAX,
+        };
+        let bytes = |bytes: i64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.monitors.wanted = 0 < self.pubsub.interest.len(Kind::Monitor);
+        let all = self.monitors.wanted;
+        self.notable = Notable {
+            ticks: if all { 0 } else { ticks(config.commandlog_execution_slower_than) },
+            request_bytes: bytes(config.commandlog_request_larger_than),
+            reply_bytes: bytes(config.commandlog_reply_larger_than),
+        };
+    }
+}
