@@ -20,13 +20,8 @@ pub const KINDS: usize = 5;
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; KINDS] = [
-        Self::Channel,
-        Self::Pattern,
-        Self::ShardChannel,
-        Self::Prefix,
-        Self::Monitor,
-    ];
+    pub const ALL: [Self; KINDS] =
+        [Self::Channel, Self::Pattern, Self::ShardChannel, Self::Prefix, Self::Monitor];
 
     /// A small dense number.
     pub const fn index(self) -> usize {

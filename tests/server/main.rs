@@ -17,6 +17,7 @@ mod stop;
 mod stop_under_load;
 mod clients;
 mod load;
+mod monitor;
 mod persistence;
 mod pubsub;
 mod readiness;
