@@ -41,6 +41,7 @@ pub mod round;
 pub mod router;
 pub mod samples;
 pub mod saving;
+pub mod spikes;
 pub mod subscribing;
 pub mod tracker;
 pub mod tracking;

@@ -221,6 +221,9 @@ settings! {
     /// Else the shards do so between requests.
     "jemalloc-bg-thread" jemalloc_bg_thread: bool = true, YesNo, AtRuntime;
 
+    /// Milliseconds from which on LATENCY remembers what took so long; 0 for never.
+    "latency-monitor-threshold" latency_monitor_threshold: u64 = 0, Integer(0..=LONG), AtRuntime;
+
     /// Whether the time of each command is counted, for INFO latencystats.
     "latency-tracking" latency_tracking: bool = true, YesNo, AtRuntime;
 

@@ -140,7 +140,6 @@ const CLIENT_MEMORY: &str = "clients are not evicted; client-output-buffer-limit
     client-query-buffer-limit bound each of them";
 const CLUSTER: &str = "there is no cluster mode yet";
 const IMPORT: &str = "keys expire in import mode too";
-const LATENCY: &str = "latency events are not recorded yet; INFO latencystats has percentiles";
 const LOADING: &str = "clients are served between short steps of loading";
 const LOCALE: &str = "texts are compared byte by byte";
 const LOOKS: &str = "it would change nothing that is shown here";
@@ -338,7 +337,6 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("use-exit-on-panic", "no", PROCESS).exact(),
     ignored("enable-debug-assert", "no", PROCESS).at_start().exact(),
     ignored("debug-context", "", PROCESS).exact(),
-    ignored("latency-monitor-threshold", "0", LATENCY),
     refused("socket-mark-id", "0", SOCKETS).at_start(),
     refused("unixsocketgroup", "", SOCKETS).at_start(),
     refused("import-mode", "no", IMPORT),

@@ -3,6 +3,7 @@
 use crate::coordination::client::Client;
 use crate::coordination::client_line::line;
 use crate::coordination::core::Core;
+use crate::coordination::spikes::Event;
 use crate::log;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::ring::Token;
@@ -27,22 +28,32 @@ impl Core {
 
     /// A slice of background work; true if there is more to do at once.
     pub fn background(&mut self) -> bool {
-        let locks = &self.locks;
-        let locked = |_: usize, hash: u64| !locks.idle() && locks.claimed(hash);
         let mut more = false;
         if self.shard.keyspace.settings.active_expire {
-            more |= self.shard.expire(SLICE_KEYS, &locked);
+            more |= self.timed(Event::ExpireCycle, |core| {
+                let Self { shard, locks, .. } = core;
+                shard.expire(SLICE_KEYS, &|_, hash| !locks.idle() && locks.claimed(hash))
+            });
         }
         more |= self.shard.free_garbage(SLICE_ENTRIES);
         let limit = self.node.config.maxmemory;
-        if limit != 0 {
-            let mut left = SLICE_KEYS;
-            while limit < used_memory() && 0 < left && self.shard.evict(&locked) {
-                left -= 1;
-            }
-            more |= left == 0;
+        if limit != 0 && limit < used_memory() {
+            more |= self.evict(limit, SLICE_KEYS) == SLICE_KEYS;
         }
         more
+    }
+
+    /// Evicts up to `keys_max` keys while more memory is in use than `limit`: how many.
+    fn evict(&mut self, limit: u64, keys_max: usize) -> usize {
+        self.timed(Event::EvictionCycle, |core| {
+            let Self { shard, locks, .. } = core;
+            let locked = |_: usize, hash: u64| !locks.idle() && locks.claimed(hash);
+            let mut evicted = 0;
+            while evicted < keys_max && limit < used_memory() && shard.evict(&locked) {
+                evicted += 1;
+            }
+            evicted
+        })
     }
 
     /// What is due some times a second: timeouts of clients, the end of a pause.
@@ -103,17 +114,8 @@ impl Core {
     /// Evicts until there is room. False if nothing can be evicted.
     pub(super) fn make_room(&mut self) -> bool {
         let limit = self.node.config.maxmemory;
-        let locks = &self.locks;
-        let locked = |_: usize, hash: u64| !locks.idle() && locks.claimed(hash);
-        for _ in 0..EVICTED_PER_COMMAND {
-            if used_memory() <= limit {
-                self.memory_short = false;
-                return true;
-            }
-            if !self.shard.evict(&locked) {
-                return false;
-            }
-        }
-        true
+        let evicted = self.evict(limit, EVICTED_PER_COMMAND);
+        self.memory_short = limit < used_memory();
+        !self.memory_short || evicted == EVICTED_PER_COMMAND
     }
 }

@@ -1,7 +1,7 @@
 //! The command logs: who writes entries, how they get their client's name, where they are kept.
 //!
 //! A shard that runs a slow or large command makes an entry. The entry goes by the client's home,
-//! where it gets the client's address and name, to control, which keeps it.
+//! where it gets the client's name, to control, which keeps it.
 
 use std::collections::VecDeque;
 
@@ -65,7 +65,7 @@ impl Core {
         let request_bytes = request_bytes(args);
         let ended = Ended { micros, request_bytes, reply_bytes };
         let time = self.shard.keyspace.now.seconds();
-        let Serving { home, token, .. } = self.serving;
+        let Serving { home, token, peer, .. } = self.serving;
         for (kind, amount) in ended.logs(&self.node.config) {
             let entry = Box::new(SlowEntry {
                 kind,
@@ -73,7 +73,7 @@ impl Core {
                 amount,
                 args: shown(call.spec, args),
                 client: (home, token),
-                addr: String::new(),
+                addr: client_line::address(peer, &self.node.config),
                 name: Vec::new(),
             });
             if home != self.me() {
@@ -86,17 +86,13 @@ impl Core {
         }
     }
 
-    /// Puts the client's address and name into an entry and passes it on to control. A client
-    /// that is gone leaves none.
+    /// Puts the client's name into an entry and passes it on to control. A client that is gone
+    /// leaves none.
     pub(super) fn sign(&mut self, mut entry: Box<SlowEntry>) {
         let token = entry.client.1;
         let place = self.clients.get(token.index as usize).and_then(Option::as_deref);
-        match place.filter(|client| client.token == token) {
-            Some(client) => {
-                entry.addr = client_line::address(client.peer, &self.node.config);
-                entry.name.clone_from(&client.session.name);
-            }
-            None => "?:0".clone_into(&mut entry.addr),
+        if let Some(client) = place.filter(|client| client.token == token) {
+            entry.name.clone_from(&client.session.name);
         }
         let control = self.control();
         self.mailbox.send(control, Letter::Logged(entry));

@@ -10,6 +10,7 @@ use shards::resp::reply::Replies;
 use crate::config::table::Config;
 use crate::coordination::batch::{Batch, Parsed, with_args};
 use crate::coordination::call::{Call, Run};
+use crate::coordination::client_line;
 use crate::coordination::command_log::{CommandLogs, Ended, request_bytes, shown};
 use crate::coordination::control_ctx::{Awaited, ControlCtx, Outcome, Then};
 use crate::coordination::counters::Counters;
@@ -20,6 +21,7 @@ use crate::coordination::mailbox::Mailbox;
 use crate::coordination::node::Node;
 use crate::coordination::query::{Answer, Query, SlowEntry};
 use crate::coordination::saving::{Kept, Saving, Wish};
+use crate::coordination::spikes::{Event, Spike, Spikes};
 use crate::coordination::transaction::Kind;
 use crate::log;
 use crate::process::Process;
@@ -42,6 +44,8 @@ pub struct Control {
     pub counters: Counters,
     /// The command logs.
     pub logs: CommandLogs,
+    /// What took long.
+    pub spikes: Spikes,
     /// CLIENT PAUSE, while it lasts.
     pub pause: Option<Paused>,
     /// Bytes in use when the process had started.
@@ -118,6 +122,7 @@ impl Control {
             process,
             counters,
             logs: CommandLogs::default(),
+            spikes: Spikes::default(),
             pause: None,
             memory_at_start: used_memory(),
             memory_peak: 0,
@@ -153,6 +158,7 @@ impl Control {
                     Letter::Answer(number, answer) => self.answered(peer, number, answer),
                     Letter::Leaving(report) => self.happens(Event::Reported(peer, report)),
                     Letter::Logged(entry) => self.logs.add(*entry, &self.node.config),
+                    Letter::Spike(spike) => self.spikes.add(spike),
                     Letter::Release(_)
                     | Letter::Unwatch(_)
                     | Letter::Connection(_)
@@ -310,6 +316,7 @@ impl Control {
         self.counters.ran(call.id, took, failed);
         let reply_bytes = replies.len() - written;
         batch.replies = replies;
+        self.note_time(Event::of_command(call), self.node.tick_rate.micros(took));
         self.log_command(&batch, call, took, reply_bytes);
         self.send_home(batch);
     }
@@ -332,12 +339,18 @@ impl Control {
                     amount,
                     args: shown(call.spec, args),
                     client: (batch.home, batch.token),
-                    addr: String::new(),
+                    addr: client_line::address(batch.peer, &self.node.config),
                     name: Vec::new(),
                 });
                 self.mailbox.send(batch.home, Letter::Logged(entry));
             }
         });
+    }
+
+    /// Notes that something took so many microseconds, if that is long.
+    pub(super) fn note_time(&mut self, event: Event, micros: u64) {
+        let spike = Spike::of(event, clock::wall().seconds(), micros, &self.node.config);
+        spike.into_iter().for_each(|spike| self.spikes.add(spike));
     }
 
     fn send_home(&mut self, mut batch: Box<Batch>) {

@@ -382,7 +382,10 @@ impl Core {
                     Letter::End(word) => self.hear_of_end(word),
                     // A message follows the replies to what caused it.
                     Letter::PubSub(word) => words.push((peer, word)),
-                    Letter::Answer(..) | Letter::Loaded(_) | Letter::Leaving(_) => {
+                    Letter::Answer(..)
+                    | Letter::Loaded(_)
+                    | Letter::Leaving(_)
+                    | Letter::Spike(_) => {
                         unreachable!("these go to control")
                     }
                 }

@@ -14,6 +14,7 @@ use crate::coordination::leaving::EndWord;
 use crate::coordination::loading::{Doubles, LoadReport};
 use crate::coordination::locks::Ticket;
 use crate::coordination::query::{Answer, Query, SlowEntry};
+use crate::coordination::spikes::Spike;
 use crate::coordination::subscribing::Word;
 use crate::coordination::waits::Registration;
 use crate::persistence::loader::Chunk;
@@ -39,6 +40,8 @@ pub enum Letter {
     PubSub(Word),
     /// A command took long, or was long: for the command logs.
     Logged(Box<SlowEntry>),
+    /// Something took long.
+    Spike(Spike),
     /// About requests that wait for keys.
     Wait(WaitWord),
     /// About snapshots.

@@ -1,5 +1,5 @@
-//! Who wants to know of a command that ended, besides those who count it: the command logs, and
-//! monitors.
+//! Who wants to know of a command that ended, besides those who count it: the command logs,
+//! LATENCY, and monitors.
 //!
 //! All of it hangs on the comparisons of [`Core::observe`], which say as a rule that nobody does.
 //! Whoever wants to know of every command sets the limit of its time to nothing; what is told then
@@ -11,8 +11,11 @@ use crate::coordination::batch::Batch;
 use crate::coordination::call::Call;
 use crate::coordination::client::Client;
 use crate::coordination::core::Core;
+use crate::coordination::letter::Letter;
 use crate::coordination::mailbox::Peer;
+use crate::coordination::spikes::{Event, Spike};
 use crate::pubsub::kind::Kind;
+use crate::reactor::clock::ticks;
 use crate::reactor::ring::Token;
 
 /// Bytes that the protocol adds to an argument, at most.
@@ -80,6 +83,28 @@ impl Core {
             self.show(call, args);
         }
         self.log_command(call, args, took, reply_bytes);
+        self.note_time(Event::of_command(call), took);
+    }
+
+    /// Notes that something took so many ticks, if that is long.
+    pub(super) fn note_time(&mut self, event: Event, ticks: u64) {
+        let micros = self.node.tick_rate.micros(ticks);
+        let time = self.shard.keyspace.now.seconds();
+        if let Some(spike) = Spike::of(event, time, micros, &self.node.config) {
+            let control = self.control();
+            self.mailbox.send(control, Letter::Spike(spike));
+        }
+    }
+
+    /// Runs something and notes how long it took, if somebody wants to know.
+    pub(super) fn timed<R>(&mut self, event: Event, work: impl FnOnce(&mut Self) -> R) -> R {
+        if self.node.config.latency_monitor_threshold == 0 {
+            return work(self);
+        }
+        let before = ticks();
+        let result = work(self);
+        self.note_time(event, ticks().wrapping_sub(before));
+        result
     }
 
     /// Tells of a command that begins to wait: monitors see it now and not when it ends.
@@ -99,9 +124,11 @@ impl Core {
         };
         let bytes = |bytes: i64| usize::try_from(bytes).unwrap_or(usize::MAX);
         self.monitors.wanted = 0 < self.pubsub.interest.len(Kind::Monitor);
-        let all = self.monitors.wanted;
+        let threshold = config.latency_monitor_threshold.saturating_mul(1000);
+        let spikes = if threshold == 0 { -1 } else { i64::try_from(threshold).unwrap_or(i64::MAX) };
+        let long = ticks(config.commandlog_execution_slower_than).min(ticks(spikes));
         self.notable = Notable {
-            ticks: if all { 0 } else { ticks(config.commandlog_execution_slower_than) },
+            ticks: if self.monitors.wanted { 0 } else { long },
             request_bytes: bytes(config.commandlog_request_larger_than),
             reply_bytes: bytes(config.commandlog_reply_larger_than),
         };

@@ -148,9 +148,9 @@ pub struct SlowEntry {
     pub args: Vec<Vec<u8>>,
     /// The home of the client, and the client.
     pub client: (Peer, Token),
-    /// The other end of the client's connection, as CLIENT LIST shows it; filled in at its home.
+    /// The other end of the client's connection, as CLIENT LIST shows it.
     pub addr: String,
-    /// The name of the client, filled in with it.
+    /// The name of the client, filled in at its home.
     pub name: Vec<u8>,
 }
 

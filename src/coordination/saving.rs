@@ -22,6 +22,7 @@ use crate::coordination::control_ctx::Outcome;
 use crate::coordination::letter::{DiskWord, Letter, Release};
 use crate::coordination::locks::{Claims, Mode};
 use crate::coordination::query::Query;
+use crate::coordination::spikes::Event;
 use crate::coordination::transaction::{Kind, Merged, Transaction, Visit};
 use crate::log;
 use crate::persistence::child::{self, SavingChild, failure};
@@ -298,6 +299,7 @@ impl Control {
             saving.fork_micros = micros;
             child
         });
+        self.note_time(Event::Fork, self.saving.fork_micros);
         let saving = &mut self.saving;
         saving.last_try = Some(Monotonic::now());
         saving.scheduled = false;
@@ -405,6 +407,9 @@ impl Control {
         let (is_last, saved) = (self.end.has_claims(), outcome == child::Outcome::Saved);
         self.saving.last_cow_bytes = child.private_bytes_max;
         self.saving.repair = Repair::new(now).filter(|_| !is_last);
+        if let Some(micros) = child.unlink_micros {
+            self.note_time(Event::RdbUnlinkTempFile, micros);
+        }
         match outcome {
             child::Outcome::Saved => {
                 let megabytes = child.private_bytes_max >> 20;

@@ -43,6 +43,8 @@ pub struct SavingChild {
     pub reported: Monotonic,
     /// The most memory it had for itself.
     pub private_bytes_max: u64,
+    /// Microseconds that it took to remove the file that it had left behind, if it had.
+    pub unlink_micros: Option<u64>,
     failed: Option<(Step, i32)>,
     is_done: bool,
     end: Option<End>,
@@ -84,6 +86,7 @@ impl SavingChild {
             progress: Progress::default(),
             reported: now,
             private_bytes_max: 0,
+            unlink_micros: None,
             failed: None,
             is_done: false,
             end: None,
@@ -126,7 +129,9 @@ impl SavingChild {
         self.hear(now);
         let ending = ending?;
         // It takes its file along, but not if it was killed.
+        let before = Monotonic::now();
         let left = fs::remove_file(&self.plan.temp).is_ok();
+        self.unlink_micros = left.then(|| Monotonic::now().micros_since(before));
         Some(self.outcome(ending, left, now))
     }
 

@@ -1,17 +1,17 @@
-//! LATENCY HISTOGRAM [command ...] | RESET [event ...] | HELP. Events are not watched.
+//! LATENCY: the container, the list of its subcommands, and HELP.
+
+mod doctor;
+mod events;
+mod graph;
+mod histogram;
 
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
 use crate::commands::help;
-use crate::commands::server::gathered::Gathered;
 use crate::commands::table::Own;
-use crate::coordination::call::{Call, Run};
+use crate::coordination::call::Run;
 use crate::coordination::client_ctx::ClientCtx;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::histogram::Histogram;
-use crate::coordination::query::{Answer, Query};
-use crate::reactor::clock::TickRate;
 
 /// The container.
 pub const LATENCY: Own = Own {
@@ -22,14 +22,22 @@ pub const LATENCY: Own = Own {
         summary: "Commands about how long things take.",
         complexity: "Depends on the subcommand.",
         arity: Arity::AtLeast(2),
-        subcommands: &[&HISTOGRAM.spec],
+        subcommands: &[&histogram::HISTOGRAM.spec],
         ..Spec::EMPTY
     },
     run: Run::Container,
 };
 
 /// Its subcommands.
-pub const SUBCOMMANDS: &[Own] = &[HELP, HISTOGRAM, RESET];
+pub const SUBCOMMANDS: &[Own] = &[
+    doctor::DOCTOR,
+    graph::GRAPH,
+    HELP,
+    histogram::HISTOGRAM,
+    events::HISTORY,
+    events::LATEST,
+    events::RESET,
+];
 
 const EACH: Spec = Spec {
     group: Group::Server,
@@ -38,29 +46,11 @@ const EACH: Spec = Spec {
     ..Spec::EMPTY
 };
 
-const HISTOGRAM: Own = Own {
-    spec: Spec {
-        name: "latency|histogram",
-        since: "7.0.0",
-        summary: "Returns how many calls of each command took how long.",
-        complexity: "O(N), N being the number of commands that were called.",
-        syntax: "[command [command ...]]",
-        tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
-        ..EACH
-    },
-    run: Run::Control(|_| Ok(Outcome::Ask(Query::Figures, write_histograms))),
-};
-
-const RESET: Own = Own {
-    spec: Spec {
-        name: "latency|reset",
-        since: "2.8.13",
-        summary: "Forgets events that took long. There are none.",
-        syntax: "[event [event ...]]",
-        tips: &["request_policy:all_nodes", "response_policy:agg_sum"],
-        ..EACH
-    },
-    run: Run::Control(reset),
+/// What the commands about events have in common.
+const EACH_EVENT: Spec = Spec {
+    since: "2.8.13",
+    tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
+    ..EACH
 };
 
 const HELP: Own = Own {
@@ -70,63 +60,26 @@ const HELP: Own = Own {
 
 const LINES: &[&str] = &[
     "LATENCY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "DOCTOR",
+    "    What took long, in sentences, and what can be done about it.",
+    "GRAPH <event>",
+    "    A drawing of how long an event took.",
+    "HISTORY <event>",
+    "    The seconds in which an event took long, and how many milliseconds.",
+    "LATEST",
+    "    Of each event: its name, when it was last, and milliseconds: the last time, the worst, all",
+    "    together; and how often it took long.",
     "HISTOGRAM [<command> ...]",
     "    How many calls of each command took at most so many microseconds.",
     "RESET [<event> ...]",
-    "    Forgets events that took long. There are none.",
+    "    Forgets these events, or all.",
     "HELP",
     "    These lines.",
 ];
 
-fn reset(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
-    ctx.replies.integer(0);
-    Ok(Outcome::Done)
-}
-
 fn write_help(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
     help::write(&mut ctx.replies, LINES);
     Ok(())
-}
-
-fn write_histograms(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
-    let node = &ctx.control.node;
-    let counters = Gathered::new(ctx.control, answers).counters;
-    let calls: Vec<&Call> = match &ctx.args[2..] {
-        [] => node.table.calls.iter().collect(),
-        names => names.iter().filter_map(|name| node.table.command(name)).collect(),
-    };
-    let all = calls.into_iter().flat_map(|call| std::iter::once(call).chain(&call.subcommands));
-    let known = |call: &Call| Some((call.spec.name, counters.calls[call.id].latency.as_ref()?));
-    let histograms: Vec<_> = all.filter_map(known).collect();
-    ctx.replies.map(histograms.len());
-    for (name, histogram) in histograms {
-        ctx.replies.bulk(name.as_bytes());
-        ctx.replies.map(2);
-        ctx.replies.bulk(b"calls");
-        ctx.replies.integer(signed(histogram.count()));
-        ctx.replies.bulk(b"histogram_usec");
-        let pairs = doublings(histogram, node.tick_rate);
-        ctx.replies.map(pairs.len());
-        for (micros, count) in pairs {
-            ctx.replies.integer(signed(micros));
-            ctx.replies.integer(signed(count));
-        }
-    }
-    Ok(())
-}
-
-/// How many calls took at most so many microseconds, for each doubling that adds some.
-fn doublings(histogram: &Histogram, rate: TickRate) -> Vec<(u64, u64)> {
-    let mut pairs: Vec<(u64, u64)> = Vec::new();
-    for (ticks, count) in histogram.cumulative() {
-        // 1024 nanoseconds are the first microsecond.
-        let nanos = rate.nanos(ticks).max(1024).next_power_of_two();
-        match pairs.last_mut() {
-            Some(last) if last.0 == nanos / 1000 => last.1 = count,
-            _ => pairs.push((nanos / 1000, count)),
-        }
-    }
-    pairs
 }
 
 fn signed(number: u64) -> i64 {

@@ -1,0 +1,67 @@
+//! LATENCY HISTOGRAM [command ...]
+
+use shards::commands::spec::Spec;
+use shards::resp::error::Error;
+
+use crate::commands::server::gathered::Gathered;
+use crate::commands::server::latency::{EACH, signed};
+use crate::commands::table::Own;
+use crate::coordination::call::{Call, Run};
+use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::coordination::histogram::Histogram;
+use crate::coordination::query::{Answer, Query};
+use crate::reactor::clock::TickRate;
+
+pub(super) const HISTOGRAM: Own = Own {
+    spec: Spec {
+        name: "latency|histogram",
+        since: "7.0.0",
+        summary: "Returns how many calls of each command took how long.",
+        complexity: "O(N), N being the number of commands that were called.",
+        syntax: "[command [command ...]]",
+        tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
+        ..EACH
+    },
+    run: Run::Control(|_| Ok(Outcome::Ask(Query::Figures, write_histograms))),
+};
+
+fn write_histograms(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
+    let node = &ctx.control.node;
+    let counters = Gathered::new(ctx.control, answers).counters;
+    let calls: Vec<&Call> = match &ctx.args[2..] {
+        [] => node.table.calls.iter().collect(),
+        names => names.iter().filter_map(|name| node.table.command(name)).collect(),
+    };
+    let all = calls.into_iter().flat_map(|call| std::iter::once(call).chain(&call.subcommands));
+    let known = |call: &Call| Some((call.spec.name, counters.calls[call.id].latency.as_ref()?));
+    let histograms: Vec<_> = all.filter_map(known).collect();
+    ctx.replies.map(histograms.len());
+    for (name, histogram) in histograms {
+        ctx.replies.bulk(name.as_bytes());
+        ctx.replies.map(2);
+        ctx.replies.bulk(b"calls");
+        ctx.replies.integer(signed(histogram.count()));
+        ctx.replies.bulk(b"histogram_usec");
+        let pairs = doublings(histogram, node.tick_rate);
+        ctx.replies.map(pairs.len());
+        for (micros, count) in pairs {
+            ctx.replies.integer(signed(micros));
+            ctx.replies.integer(signed(count));
+        }
+    }
+    Ok(())
+}
+
+/// How many calls took at most so many microseconds, for each doubling that adds some.
+fn doublings(histogram: &Histogram, rate: TickRate) -> Vec<(u64, u64)> {
+    let mut pairs: Vec<(u64, u64)> = Vec::new();
+    for (ticks, count) in histogram.cumulative() {
+        // 1024 nanoseconds are the first microsecond.
+        let nanos = rate.nanos(ticks).max(1024).next_power_of_two();
+        match pairs.last_mut() {
+            Some(last) if last.0 == nanos / 1000 => last.1 = count,
+            _ => pairs.push((nanos / 1000, count)),
+        }
+    }
+    pairs
+}
