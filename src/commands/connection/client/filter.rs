@@ -41,7 +41,7 @@ pub(super) fn parse(ctx: &ControlCtx<'_>, mut words: &[&[u8]], skips_me: bool) -
             }
             b"MAXAGE" if !negated => Trait::Age(seconds("maxage", value)?),
             b"IDLE" if !negated => Trait::Idle(seconds("idle", value)?),
-            _ => simple(ctx, positive, value)?,
+            _ => simple(ctx, &upper, positive, value)?,
         };
         if negated {
             filter.must_lack(wanted);
@@ -55,8 +55,8 @@ pub(super) fn parse(ctx: &ControlCtx<'_>, mut words: &[&[u8]], skips_me: bool) -
 /// What came of reading filters.
 pub(super) type Parsed = Result<ClientFilter, Error>;
 
-/// A filter of one value that has a negation.
-fn simple(ctx: &ControlCtx<'_>, name: &[u8], value: &[u8]) -> Result<Trait, Error> {
+/// A filter of one value that has a negation: its whole name, and the name without that.
+fn simple(ctx: &ControlCtx<'_>, whole: &[u8], name: &[u8], value: &[u8]) -> Result<Trait, Error> {
     let text = value.to_vec();
     Ok(match name {
         b"TYPE" => Trait::Kind(kind(value)?),
@@ -66,11 +66,11 @@ fn simple(ctx: &ControlCtx<'_>, name: &[u8], value: &[u8]) -> Result<Trait, Erro
         b"NAME" => Trait::Name(text),
         b"USER" if value == b"default" => Trait::User(text),
         b"USER" => return Err(shown("ERR No such user '", value)),
-        b"FLAGS" => Trait::Flags(letters("flags", value, FLAGS)?),
+        b"FLAGS" => Trait::Flags(letters("flags", whole, value, FLAGS)?),
         b"LIB-NAME" => Trait::LibName(text),
         b"LIB-VER" => Trait::LibVer(text),
-        b"DB" => Trait::Db(database(ctx, value)?),
-        b"CAPA" => Trait::Capa(letters("capa", value, CAPABILITIES)?),
+        b"DB" => Trait::Db(database(ctx, whole, value)?),
+        b"CAPA" => Trait::Capa(letters("capa", whole, value, CAPABILITIES)?),
         _ => return Err(Error::Syntax),
     })
 }
@@ -106,8 +106,11 @@ fn kind(value: &[u8]) -> Result<Kind, Error> {
     })
 }
 
-fn database(ctx: &ControlCtx<'_>, value: &[u8]) -> Result<usize, Error> {
-    let number = parse_i64(value).ok_or(Error::Text("ERR DB is not an integer or out of range"))?;
+fn database(ctx: &ControlCtx<'_>, name: &[u8], value: &[u8]) -> Result<usize, Error> {
+    let number = parse_i64(value).ok_or_else(|| {
+        let name = String::from_utf8_lossy(name);
+        Error::Owned(format!("ERR {name} is not an integer or out of range"))
+    })?;
     let databases = usize::try_from(ctx.control.node.config.databases).expect("a 32-bit number");
     let number = usize::try_from(number).ok().filter(|number| *number < databases);
     number.ok_or_else(|| {
@@ -115,12 +118,13 @@ fn database(ctx: &ControlCtx<'_>, value: &[u8]) -> Result<usize, Error> {
     })
 }
 
-fn letters(what: &str, value: &[u8], known: &[u8]) -> Result<Vec<u8>, Error> {
+fn letters(what: &str, name: &[u8], value: &[u8], known: &[u8]) -> Result<Vec<u8>, Error> {
     if value.iter().all(|letter| known.contains(letter)) {
         return Ok(value.to_vec());
     }
-    let value = String::from_utf8_lossy(value);
-    Err(Error::Owned(format!("ERR Unknown {what} found in the provided filter: {value}")))
+    let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+    let filter = if name.starts_with("NOT-") { &*name } else { "provided" };
+    Err(Error::Owned(format!("ERR Unknown {what} found in the {filter} filter: {value}")))
 }
 
 fn shown(text: &str, value: &[u8]) -> Error {
