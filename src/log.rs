@@ -1,30 +1,34 @@
-//! The log: one line per message, as Valkey writes them or as JSON, on standard output or in a
-//! file.
+//! The log: one line per message, as Valkey writes them, on standard output or in a file, and in
+//! the system's log if that is wanted.
 //!
 //! Any thread may write at any time: a line is one `write(2)` to a file opened for appending, so
 //! lines do not mix and nothing is left to flush. The file is opened for each line, as Valkey
-//! does: whoever rotates logs only has to rename it. Nothing here is for the data path.
+//! does: whoever rotates logs only has to rename it, and needs to tell nobody. Nothing here is for
+//! the data path.
 
-use std::fmt::Write as _;
+mod line;
+mod syslog;
+
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::config::choices::{LogFormat, LogLevel};
-use crate::reactor::clock::{self, LocalTime};
-
-/// Bytes of one message that are written.
-const MESSAGE_BYTES_MAX: usize = 4096;
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+use crate::config::choices::{LogFormat, LogLevel, LogTime};
+use crate::config::table::Config;
+use crate::log::line::{Head, line};
+use crate::log::syslog::Syslog;
+use crate::reactor::clock;
 
 /// The least severe level that is written.
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Notice as u8);
 static FORMAT: AtomicU8 = AtomicU8::new(LogFormat::Text as u8);
+static TIME: AtomicU8 = AtomicU8::new(LogTime::Legacy as u8);
 /// Where lines go; not set for standard output.
 static FILE: OnceLock<PathBuf> = OnceLock::new();
+/// The system's log; not set unless it is wanted.
+static SYSLOG: OnceLock<Syslog> = OnceLock::new();
 
 /// Writes into `file` from now on. It is told once, at start.
 ///
@@ -36,10 +40,21 @@ pub fn use_file(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Uses this level and format from now on.
-pub fn set(level: LogLevel, format: LogFormat) {
-    LEVEL.store(level as u8, Ordering::Relaxed);
-    FORMAT.store(format as u8, Ordering::Relaxed);
+/// Writes to the system's log too, if the configuration says so. It is asked once, at start.
+pub fn use_syslog(config: &Config) {
+    if config.syslog_enabled {
+        let (ident, facility) = (config.syslog_ident.clone(), config.syslog_facility);
+        let (socket, pid) = (syslog::SOCKET.into(), std::process::id());
+        let syslog = Syslog { socket, ident, facility, pid };
+        SYSLOG.set(syslog).expect("the system's log is asked for once, at start");
+    }
+}
+
+/// Uses the level and shapes of this configuration from now on.
+pub fn configure(config: &Config) {
+    LEVEL.store(config.loglevel as u8, Ordering::Relaxed);
+    FORMAT.store(config.log_format as u8, Ordering::Relaxed);
+    TIME.store(config.log_timestamp_format as u8, Ordering::Relaxed);
 }
 
 /// Whether messages of this level are written: ask before building a costly one.
@@ -77,116 +92,31 @@ fn write(level: LogLevel, message: &str) {
     if !writes(level) {
         return;
     }
-    let (pid, time) = (std::process::id(), LocalTime::of(clock::wall()));
-    let line = if FORMAT.load(Ordering::Relaxed) == LogFormat::Json as u8 {
-        json_line(pid, &time, level, message)
-    } else {
-        text_line(pid, &time, level, message)
-    };
+    let time = clock::wall();
+    let head = Head { pid: std::process::id(), time, level };
+    let line = line(format(), timestamp(), head, message);
     // A log that cannot be written is no reason to stop serving, and there is nowhere to say so.
     let _ = match FILE.get() {
         Some(path) => open(path).and_then(|mut file| file.write_all(line.as_bytes())),
         None => io::stdout().lock().write_all(line.as_bytes()),
     };
+    if let Some(syslog) = SYSLOG.get() {
+        let _ = syslog.write(level, time, message);
+    }
+}
+
+fn format() -> LogFormat {
+    let stored = FORMAT.load(Ordering::Relaxed);
+    let all = [LogFormat::Text, LogFormat::Logfmt, LogFormat::Json];
+    all.into_iter().find(|format| *format as u8 == stored).unwrap_or(LogFormat::Text)
+}
+
+fn timestamp() -> LogTime {
+    let stored = TIME.load(Ordering::Relaxed);
+    let all = [LogTime::Legacy, LogTime::Iso8601, LogTime::Milliseconds];
+    all.into_iter().find(|time| *time as u8 == stored).unwrap_or(LogTime::Legacy)
 }
 
 fn open(path: &Path) -> io::Result<File> {
     File::options().append(true).create(true).open(path)
-}
-
-/// Valkey's form. The `M` says that this is a primary.
-fn text_line(pid: u32, time: &LocalTime, level: LogLevel, message: &str) -> String {
-    let LocalTime { year, day, hour, minute, second, millis, .. } = time;
-    let month = usize::try_from(time.month - 1).ok().and_then(|month| MONTHS.get(month));
-    let (month, mark) = (month.unwrap_or(&"???"), mark(level));
-    let mut line = format!(
-        "{pid}:M {day:02} {month} {year} {hour:02}:{minute:02}:{second:02}.{millis:03} {mark} "
-    );
-    // A line feed in a message could pretend to be another message.
-    escape(&mut line, message, |_| false);
-    line.push('\n');
-    line
-}
-
-fn json_line(pid: u32, time: &LocalTime, level: LogLevel, message: &str) -> String {
-    let LocalTime { year, month, day, hour, minute, second, millis, offset_minutes } = time;
-    let sign = if *offset_minutes < 0 { '-' } else { '+' };
-    let (ahead_hours, ahead_minutes) = (offset_minutes.abs() / 60, offset_minutes.abs() % 60);
-    let level = LogLevel::WORDS.iter().find(|(_, listed)| *listed == level);
-    let (level, _) = level.expect("every level has a word");
-    let mut line = format!(
-        "{{\"time\":\"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}\
-         {sign}{ahead_hours:02}:{ahead_minutes:02}\",\"level\":\"{level}\",\"pid\":{pid},\
-         \"role\":\"primary\",\"message\":\""
-    );
-    escape(&mut line, message, |letter| matches!(letter, '"' | '\\'));
-    line.push_str("\"}\n");
-    line
-}
-
-fn mark(level: LogLevel) -> char {
-    match level {
-        LogLevel::Debug => '.',
-        LogLevel::Verbose => '-',
-        LogLevel::Notice => '*',
-        LogLevel::Warning | LogLevel::Nothing => '#',
-    }
-}
-
-/// Appends `message`, cut at the limit, with control characters as `\u000a` and a backslash
-/// before letters that need one.
-fn escape(line: &mut String, message: &str, needs_backslash: fn(char) -> bool) {
-    let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
-    for letter in message.chars() {
-        if letter.is_control() {
-            write!(line, "\\u{:04x}", u32::from(letter)).expect("a string takes everything");
-        } else {
-            if needs_backslash(letter) {
-                line.push('\\');
-            }
-            line.push(letter);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TIME: LocalTime = LocalTime {
-        year: 2026,
-        month: 11,
-        day: 1,
-        hour: 8,
-        minute: 0,
-        second: 5,
-        millis: 9,
-        offset_minutes: -210,
-    };
-
-    #[test]
-    fn a_line_has_valkeys_form() {
-        let line = |level| text_line(7, &TIME, level, "Server initialized");
-        assert_eq!(line(LogLevel::Notice), "7:M 01 Nov 2026 08:00:05.009 * Server initialized\n");
-        let marks = [LogLevel::Debug, LogLevel::Verbose, LogLevel::Notice, LogLevel::Warning];
-        let marks: Vec<_> = marks.map(|level| line(level).chars().nth(29)).into();
-        assert_eq!(marks, [Some('.'), Some('-'), Some('*'), Some('#')]);
-    }
-
-    #[test]
-    fn a_line_can_be_json() {
-        assert_eq!(
-            json_line(7, &TIME, LogLevel::Warning, "say \"a\\b\"\n"),
-            "{\"time\":\"2026-11-01T08:00:05.009-03:30\",\"level\":\"warning\",\"pid\":7,\
-             \"role\":\"primary\",\"message\":\"say \\\"a\\\\b\\\"\\u000a\"}\n"
-        );
-    }
-
-    #[test]
-    fn a_message_is_one_line_of_bounded_length() {
-        let line = text_line(7, &TIME, LogLevel::Notice, "a\n8:M forged\r\u{7f}");
-        assert!(line.ends_with(" * a\\u000a8:M forged\\u000d\\u007f\n"), "{line}");
-        let long = text_line(7, &TIME, LogLevel::Notice, &"é".repeat(MESSAGE_BYTES_MAX));
-        assert!(long.len() < MESSAGE_BYTES_MAX + 64);
-    }
 }

@@ -76,7 +76,8 @@ pub fn prepare(loaded: Loaded, config_file: Option<PathBuf>) -> Result<Prepared,
             ))
         })?;
     }
-    log::set(config.loglevel, config.log_format);
+    log::use_syslog(&config);
+    log::configure(&config);
     log::notice("oO0OoO0OoO0Oo Keylane is starting oO0OoO0OoO0Oo");
     log::notice(&format!(
         "Keylane version={VERSION}, Valkey version={VALKEY_VERSION}, bits={}, pid={}, just started",

@@ -31,14 +31,78 @@ impl LogLevel {
 pub enum LogFormat {
     /// As Valkey writes it: pid, role, time, level mark, text.
     Text,
+    /// `name=value` pairs.
+    Logfmt,
     /// One JSON object per line.
     Json,
 }
 
 impl LogFormat {
     /// The words in the file. Valkey calls its text format `legacy`.
-    pub const WORDS: &[(&str, Self)] =
-        &[("legacy", Self::Text), ("text", Self::Text), ("json", Self::Json)];
+    pub const WORDS: &[(&str, Self)] = &[
+        ("legacy", Self::Text),
+        ("text", Self::Text),
+        ("logfmt", Self::Logfmt),
+        ("json", Self::Json),
+    ];
+}
+
+/// Shape of the time in a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogTime {
+    /// `21 Nov 2026 16:49:44.316`
+    Legacy,
+    /// `2026-11-21T16:49:44.316+00:00`
+    Iso8601,
+    /// Milliseconds since the epoch.
+    Milliseconds,
+}
+
+impl LogTime {
+    /// The words in the file.
+    pub const WORDS: &[(&str, Self)] = &[
+        ("legacy", Self::Legacy),
+        ("iso8601", Self::Iso8601),
+        ("milliseconds", Self::Milliseconds),
+    ];
+}
+
+/// What kind of program the system's log takes the server for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the system's, and say no more")]
+pub enum SyslogFacility {
+    User,
+    Local0,
+    Local1,
+    Local2,
+    Local3,
+    Local4,
+    Local5,
+    Local6,
+    Local7,
+}
+
+impl SyslogFacility {
+    /// The words in the file.
+    pub const WORDS: &[(&str, Self)] = &[
+        ("user", Self::User),
+        ("local0", Self::Local0),
+        ("local1", Self::Local1),
+        ("local2", Self::Local2),
+        ("local3", Self::Local3),
+        ("local4", Self::Local4),
+        ("local5", Self::Local5),
+        ("local6", Self::Local6),
+        ("local7", Self::Local7),
+    ];
+
+    /// The number that the system knows it by.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::User => 1,
+            local => 15 + local as u8,
+        }
+    }
 }
 
 /// Who holds the process and wants to be told that it is ready.

@@ -382,6 +382,36 @@ impl Kind for FileName {
     }
 }
 
+/// A word that people read: a name, on one line.
+#[derive(Debug)]
+pub struct Name;
+
+impl Kind for Name {
+    type Value = String;
+
+    fn read(&self, words: &[&[u8]], _: &String, _: Mention) -> Result<String, Reason> {
+        let text = str::from_utf8(words.first().copied().unwrap_or_default());
+        let text = text.ok().filter(|text| !text.contains(char::is_control));
+        text.map(str::to_owned).ok_or_else(|| "a name is text on one line".into())
+    }
+
+    fn print(&self, value: &String) -> Vec<u8> {
+        value.clone().into_bytes()
+    }
+
+    fn lines(&self, value: &String, default: &String) -> Vec<FileLine> {
+        vec![FileLine { words: quote(value.as_bytes()), needed: value != default }]
+    }
+
+    fn limits(&self) -> String {
+        "a name".into()
+    }
+
+    fn examples(&self) -> Examples {
+        Examples::of(&["valkey", "a b", ""], &["a\nb"])
+    }
+}
+
 /// A folder: a path that must not be empty.
 #[derive(Debug)]
 pub struct Folder;

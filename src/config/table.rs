@@ -2,11 +2,12 @@
 //! bounds, and when it may change. All else about settings follows from this table.
 
 use super::choices::{
-    Allowed, LogFormat, LogLevel, MaxmemoryPolicy, PipelineOrder, Supervised, VersionCheck,
+    Allowed, LogFormat, LogLevel, LogTime, MaxmemoryPolicy, PipelineOrder, Supervised,
+    SyslogFacility, VersionCheck,
 };
 use super::kinds::{
     Choice, Clamped, Examples, FileLine, FileName, FilePath, Folder, ForTests, Integer, Kind,
-    Memory, Mention, Octal, Password, Reason, YesNo,
+    Memory, Mention, Name, Octal, Password, Reason, YesNo,
 };
 use super::lists::{Addresses, CpuList, Percentiles, Rename, Renames, SavePoint, SavePoints};
 use super::notify::{Events, NotifyFlags};
@@ -182,6 +183,9 @@ settings! {
     "commandlog-slow-execution-max-len" | "slowlog-max-len"
         commandlog_slow_execution_max_len: u64 = 128, Integer(0..=LONG), AtRuntime;
 
+    /// Whether a crash leaves a report in the log.
+    "crash-log-enabled" crash_log_enabled: bool = true, YesNo, AtRuntime;
+
     /// Databases that SELECT can choose from.
     "databases" databases: u32 = 16, Integer(1..=INT), AtStart;
 
@@ -206,6 +210,9 @@ settings! {
     /// Bytes up to which a field or value leaves a hash in one allocation.
     "hash-max-listpack-value" | "hash-max-ziplist-value" hash_max_listpack_value: u64 = 64,
         Memory(0..=LONG), AtRuntime;
+
+    /// Whether names, keys and values that clients send are left out of the log.
+    "hide-user-data-from-log" hide_user_data_from_log: bool = true, YesNo, AtRuntime;
 
     /// Bytes up to which a HyperLogLog is kept in its sparse form.
     "hll-sparse-max-bytes" hll_sparse_max_bytes: u64 = 3000, Memory(0..=LONG), AtRuntime;
@@ -260,8 +267,13 @@ settings! {
     "list-max-listpack-size" | "list-max-ziplist-size" list_max_listpack_size: i32 = -2,
         Integer(i32::MIN..=i32::MAX), AtRuntime;
 
-    /// Shape of log lines: as Valkey writes them (`legacy` or `text`), or one JSON object each.
+    /// Shape of log lines: text (`legacy` or `text`), pairs of names and values (`logfmt`), or one
+    /// JSON object each.
     "log-format" log_format: LogFormat = LogFormat::Text, Choice(LogFormat::WORDS), AtRuntime;
+
+    /// Shape of the time in log lines.
+    "log-timestamp-format" log_timestamp_format: LogTime = LogTime::Legacy,
+        Choice(LogTime::WORDS), AtRuntime;
 
     /// The file to log into; empty for standard output.
     "logfile" logfile: PathBuf = PathBuf::new(), FilePath, AtStart;
@@ -380,6 +392,16 @@ settings! {
 
     /// Who supervises the process and wants to be told that it is ready.
     "supervised" supervised: Supervised = Supervised::No, Choice(Supervised::WORDS), AtStart;
+
+    /// Whether the log goes to the system's log too, by its socket `/dev/log`.
+    "syslog-enabled" syslog_enabled: bool = false, YesNo, AtStart;
+
+    /// What the system's log takes the server for.
+    "syslog-facility" syslog_facility: SyslogFacility = SyslogFacility::Local0,
+        Choice(SyslogFacility::WORDS), AtStart;
+
+    /// What the server calls itself in the system's log.
+    "syslog-ident" syslog_ident: String = "valkey".into(), Name, AtStart;
 
     /// Connections that may wait to be accepted.
     "tcp-backlog" tcp_backlog: u32 = 511, Integer(0..=INT), AtStart;

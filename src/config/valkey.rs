@@ -155,7 +155,6 @@ const SOCKETS: &str = "sockets get neither marks nor another group";
 const SUPERVISOR: &str = "the server stays in the foreground, so that a supervisor (systemd, a \
     container) can hold it; say `daemonize no`";
 const SYNCED: &str = "snapshots are always written to the disk bit by bit";
-const SYSLOG: &str = "the log goes to standard output or `logfile`";
 const THREADS: &str = "each shard has one thread of its own; see shards and shard-cpus";
 const TLS: &str = "there is no TLS yet";
 const USERS: &str = "there are no users but the default one yet; see requirepass";
@@ -318,19 +317,13 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("hash-seed", "", MEMORY).at_start(),
     refused("maxmemory-clients", "0", CLIENT_MEMORY),
     refused("daemonize", "no", SUPERVISOR).at_start(),
-    refused("syslog-enabled", "no", SYSLOG).at_start(),
-    ignored("syslog-facility", "local0", SYSLOG).at_start(),
-    ignored("syslog-ident", "valkey", SYSLOG).at_start(),
     ignored("always-show-logo", "no", LOOKS).at_start(),
-    ignored("log-timestamp-format", "legacy", LOOKS),
     ignored("proc-title-template", "{title} {listen-addr} {server-mode}", LOOKS),
     ignored("set-proc-title", "yes", LOOKS).at_start(),
     ignored("extended-redis-compatibility", "no", LOOKS),
     ignored("ignore-warnings", "", LOOKS),
-    ignored("hide-user-data-from-log", "yes", LOOKS),
     ignored("oom-score-adj", "no", PROCESS),
     ignored("oom-score-adj-values", "0 200 800", PROCESS),
-    ignored("crash-log-enabled", "yes", PROCESS),
     ignored("crash-memcheck-enabled", "yes", PROCESS),
     ignored("mptcp", "no", PROCESS).at_start(),
     ignored("watchdog-period", "0", PROCESS).exact(),
@@ -427,7 +420,6 @@ mod tests {
             "user alice on nopass ~* +@all",
             "min-replicas-to-write 1",
             "maxmemory-clients 5%",
-            "syslog-enabled yes",
         ];
         for line in refused {
             let reason = take(line).expect_err(line);

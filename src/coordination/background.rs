@@ -1,7 +1,7 @@
 //! What a shard does besides requests: expiry, eviction, freeing, timeouts.
 
 use crate::coordination::client::Client;
-use crate::coordination::client_line::line;
+use crate::coordination::client_line::line_for_log;
 use crate::coordination::core::Core;
 use crate::coordination::spikes::Event;
 use crate::log;
@@ -108,7 +108,7 @@ impl Core {
 
     fn line_of(&self, token: Token) -> String {
         let client = self.clients.get(token.index as usize).and_then(Option::as_ref);
-        client.map_or_else(String::new, |client| line(client, &self.node))
+        client.map_or_else(String::new, |client| line_for_log(client, &self.node))
     }
 
     /// Evicts until there is room. False if nothing can be evicted.

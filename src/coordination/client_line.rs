@@ -23,11 +23,26 @@ pub fn address(address: Option<SocketAddr>, config: &Config) -> String {
 
 /// The line of a client, without its end.
 pub fn line(client: &Client, node: &Node) -> String {
+    let name = String::from_utf8_lossy(&client.session.name);
+    line_with(client, node, &name, "default")
+}
+
+/// The same for the log, which may not be for all eyes.
+pub fn line_for_log(client: &Client, node: &Node) -> String {
+    const HIDDEN: &str = "*redacted*";
+    if node.config.hide_user_data_from_log {
+        line_with(client, node, HIDDEN, HIDDEN)
+    } else {
+        line(client, node)
+    }
+}
+
+fn line_with(client: &Client, node: &Node, name: &str, user: &str) -> String {
     let Client { id, fd, session, figures, .. } = client;
     let seconds = |since| node.now.millis_since(since) / 1000;
     let text = |bytes| String::from_utf8_lossy(bytes);
     let (addr, laddr) = (address(client.peer, &node.config), address(client.local, &node.config));
-    let (name, flags) = (text(&session.name), flags(client));
+    let flags = flags(client);
     let (age, idle) = (seconds(figures.connected), seconds(figures.active));
     let capa = capa(client);
     let multi = client.multi.as_ref().map_or(-1, |multi| signed(multi.requests.len()));
@@ -41,7 +56,7 @@ pub fn line(client: &Client, node: &Node) -> String {
          flags={flags} capa={capa} db={db} sub={sub} psub={psub} ssub={ssub} multi={multi} \
          watch={watch} qbuf={query} qbuf-free={query_free} argv-mem=0 multi-mem={queued} \
          rbs={reply} rbp={reply_used} obl={reply_used} oll=0 omem=0 tot-mem={total} \
-         events={events} cmd={command} user=default redir={redirect} resp={resp} \
+         events={events} cmd={command} user={user} redir={redirect} resp={resp} \
          lib-name={lib_name} lib-ver={lib_ver} \
          tot-net-in={bytes_in} tot-net-out={bytes_out} tot-cmds={commands}",
         db = session.db,

@@ -183,7 +183,7 @@ impl Control {
 
     /// Puts a new configuration in force here; the returned order does so on the shards.
     pub fn configure(&mut self, config: Config) -> Query {
-        log::set(config.loglevel, config.log_format);
+        log::configure(&config);
         heap::decay_in_background(config.jemalloc_bg_thread);
         self.counters.tracks_latency = config.latency_tracking;
         let config = Arc::new(config);

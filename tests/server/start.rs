@@ -170,7 +170,30 @@ fn the_log_can_be_a_file_and_json() {
     running.end().check(0, &[]);
     let log = fs::read_to_string(&file).expect("it logs there");
     check_order(&log, &["Server initialized\"}\n", "is now ready to exit, bye bye...\"}\n"]);
-    assert!(log.lines().all(|line| line.starts_with("{\"time\":\"20")), "{log}");
+    assert!(log.lines().all(|line| line.starts_with("{\"pid\":")), "{log}");
+}
+
+#[test]
+fn a_log_that_was_moved_away_begins_anew() {
+    let folder = Folder::new();
+    let (file, old) = (folder.path("log"), folder.path("log.1"));
+    let port = free_port();
+    let options = ["--port", &port.to_string(), "--logfile", &file, "--shards", "1"];
+    let options = [&options[..], &["--enable-debug-command", "yes", "--save", ""]].concat();
+    let running = Running::start(keylane().args(options));
+    let has = |file: &str, text: &str| fs::read_to_string(file).is_ok_and(|log| log.contains(text));
+    assert!(running.comes_to(|_| has(&file, "Ready to accept connections")));
+    let mut client = running.client(port);
+    fs::rename(&file, &old).expect("the folder is ours");
+    client.call(&["DEBUG", "LOG", "first"]).unwrap();
+    assert!(has(&file, "DEBUG LOG: first") && !has(&old, "DEBUG LOG"));
+    fs::remove_file(&file).expect("it is there");
+    client.call(&["CONFIG", "SET", "log-format", "logfmt"]).unwrap();
+    client.call(&["CONFIG", "SET", "log-timestamp-format", "milliseconds"]).unwrap();
+    client.call(&["DEBUG", "LOG", "second"]).unwrap();
+    let log = fs::read_to_string(&file).expect("it is made anew");
+    assert!(log.contains(" role=primary timestamp=\"1"), "{log}");
+    assert!(log.ends_with(" level=warning message=\"DEBUG LOG: second\"\n"), "{log}");
 }
 
 #[test]

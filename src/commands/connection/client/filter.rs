@@ -107,14 +107,13 @@ fn kind(value: &[u8]) -> Result<Kind, Error> {
 }
 
 fn database(ctx: &ControlCtx<'_>, name: &[u8], value: &[u8]) -> Result<usize, Error> {
-    let number = parse_i64(value).ok_or_else(|| {
-        let name = String::from_utf8_lossy(name);
-        Error::Owned(format!("ERR {name} is not an integer or out of range"))
-    })?;
+    let name = String::from_utf8_lossy(name);
+    let number = parse_i64(value)
+        .ok_or_else(|| Error::Owned(format!("ERR {name} is not an integer or out of range")))?;
     let databases = usize::try_from(ctx.control.node.config.databases).expect("a 32-bit number");
     let number = usize::try_from(number).ok().filter(|number| *number < databases);
     number.ok_or_else(|| {
-        Error::Owned(format!("ERR DB number should be between 0 and {}", databases - 1))
+        Error::Owned(format!("ERR {name} number should be between 0 and {}", databases - 1))
     })
 }
 
