@@ -19,7 +19,7 @@ use crate::config::choices::{LogFormat, LogLevel, LogTime};
 use crate::config::table::Config;
 use crate::log::line::{Head, line};
 use crate::log::syslog::Syslog;
-use crate::reactor::clock;
+use crate::reactor::{clock, crash};
 
 /// The least severe level that is written.
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Notice as u8);
@@ -36,6 +36,7 @@ static SYSLOG: OnceLock<Syslog> = OnceLock::new();
 /// If the file cannot be opened for writing.
 pub fn use_file(file: &Path) -> io::Result<()> {
     open(file)?;
+    crash::use_file(file);
     FILE.set(file.to_path_buf()).expect("the log file is told once, at start");
     Ok(())
 }
@@ -50,10 +51,11 @@ pub fn use_syslog(config: &Config) {
     }
 }
 
-/// Uses the level and shapes of this configuration from now on.
+/// Uses the level and shapes of this configuration from now on, also for reports of crashes.
 pub fn configure(config: &Config) {
     LEVEL.store(config.loglevel as u8, Ordering::Relaxed);
     FORMAT.store(config.log_format as u8, Ordering::Relaxed);
+    crash::configure(config.crash_log_enabled, config.hide_user_data_from_log);
     TIME.store(config.log_timestamp_format as u8, Ordering::Relaxed);
 }
 

@@ -45,7 +45,7 @@ fn check(file: &[u8]) -> Result<(), Failure> {
 }
 
 fn run(args: &[Vec<u8>]) -> Result<(), Failure> {
-    process::end_on_panic();
+    process::end_on_crash();
     // Before any thread is there, so that all leave signals to this one.
     let signals = signals::take().map_err(|error| {
         Failure::Log(format!("Can't take signals: {error}. Is the limit of open files reached?"))

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use crate::config::choices::Supervised;
 use crate::log;
 use crate::reactor::signals::{self, Request};
+use crate::reactor::{clock, crash, system};
 
 /// The Valkey whose commands, settings and messages are followed here.
 pub const VALKEY_VERSION: &str = "9.1.2";
@@ -22,10 +23,20 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Lets a panic in any thread end the whole process: without one shard the others would serve a
 /// part of the keys, and wait for answers that never come.
-pub fn end_on_panic() {
+///
+/// What else may crash a thread, a wrong access to memory above all, is reported from now on too.
+pub fn end_on_crash() {
+    crash::install(format!(
+        "keylane_version:{VERSION}\nvalkey_version:{VALKEY_VERSION}\nprocess_id:{}\n\
+         started_at:{}\nos:{}\n",
+        std::process::id(),
+        clock::wall().seconds(),
+        system::name()
+    ));
     let tell = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         tell(info);
+        crash::report_panic(info);
         log::warning(&format!("Keylane crashed, this is a bug: {info}"));
         std::process::abort()
     }));

@@ -5,6 +5,7 @@ pub mod allocator;
 pub mod buffers;
 pub mod clock;
 pub mod cpus;
+pub mod crash;
 pub mod fork;
 pub mod gate;
 pub mod heap;

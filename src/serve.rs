@@ -21,6 +21,7 @@ use crate::log;
 use crate::metrics::endpoint::Endpoint;
 use crate::process::Process;
 use crate::reactor::clock::{self, Monotonic};
+use crate::reactor::crash;
 use crate::reactor::ring::{Completion, DataRing, Token};
 use crate::reactor::sockets;
 use crate::reactor::wake::Awaited;
@@ -67,6 +68,7 @@ pub fn start_shard(start: Start, cpu: Option<usize>) -> io::Result<ExecutorJoinH
         .io_memory(64 << 10)
         .ring_depth(128)
         .spawn(move || async move {
+            crash::guard_thread();
             let (process, shard) = (start.process, start.mailbox.me());
             let Err(error) = run_shard(start).await;
             process.fail(&format!("Shard {shard} can't go on: {error}."))
@@ -406,6 +408,7 @@ pub fn start_control(
         .io_memory(64 << 10)
         .ring_depth(128)
         .spawn(move || async move {
+            crash::guard_thread();
             match run_control(control, endpoint).await {
                 Ok(()) => process.stop(),
                 Err(error) => process.fail(&format!("Control can't go on: {error}.")),

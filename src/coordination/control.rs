@@ -27,6 +27,7 @@ use crate::log;
 use crate::process::Process;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic, ticks};
+use crate::reactor::crash::at_work;
 use crate::reactor::heap;
 use crate::reactor::system;
 use crate::shutdown::Event;
@@ -286,6 +287,7 @@ impl Control {
         let (source, parsed) = current(&batch);
         let call = parsed.call.expect("only known commands come here");
         let outcome = with_args(source.0, source.1, parsed, |args| {
+            let _work = at_work(call.spec.name, args);
             run(&mut ControlCtx {
                 args,
                 client: batch.client,

@@ -29,6 +29,7 @@ use crate::coordination::tracking::{Copies, note_reads};
 use crate::coordination::waits::Waits;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{Monotonic, ticks};
+use crate::reactor::crash::at_work;
 use crate::reactor::ring::Token;
 
 /// Letters taken from one peer before the next has its turn.
@@ -309,7 +310,9 @@ impl Core {
             return;
         }
         let written = out.len();
+        let work = at_work(call.spec.name, request.args);
         let result = self.shard.execute(command, request, out);
+        drop(work);
         if self.shard.effects.wait.is_some() {
             // It counts when it is answered.
             out.truncate(written);

@@ -27,6 +27,7 @@ use crate::coordination::subscribing::Changes;
 use crate::coordination::tracking::note_reads;
 use crate::coordination::transaction::{Footprint, Loan, Merged, Transaction};
 use crate::pubsub::kind::Kind;
+use crate::reactor::crash::at_work;
 
 const NOT_IN_EXEC: Error = Error::Text("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
 
@@ -250,6 +251,7 @@ impl Core {
     ) {
         let Run::Engine(command) = call.run else { unreachable!("the caller looked") };
         let written = out.len();
+        let work = at_work(call.spec.name, args);
         match command.spec.spread {
             Spread::Everywhere(merge) => {
                 let databases = self.visitors.keyspace.dbs.len();
@@ -305,6 +307,7 @@ impl Core {
                 self.move_home(transaction, call, args, first);
             }
         }
+        drop(work);
         let failed = self.note_error_reply(&out[written..]);
         let took = self.count(call, failed);
         self.observe(call, args, took, out.len() - written);

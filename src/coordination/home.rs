@@ -19,6 +19,7 @@ use crate::coordination::refusals::exec_refused;
 use crate::coordination::subscribing::Announcement;
 use crate::coordination::tracker::note_caching;
 use crate::coordination::transaction::{Footprint, Kind, Transaction};
+use crate::reactor::crash::at_work;
 
 const NESTED_MULTI: Error = Error::Text("ERR MULTI calls can not be nested");
 const WATCH_IN_MULTI: Error = Error::Text("ERR WATCH inside MULTI is not allowed");
@@ -315,7 +316,9 @@ impl Core {
         let protocol = client.session.protocol;
         let replies = Replies { out, protocol };
         let interest = &self.pubsub.interest;
+        let work = at_work(call.spec.name, args);
         let result = run(&mut ClientCtx { args, client, replies, interest, node: &self.node });
+        drop(work);
         if let Err(error) = &result {
             out.truncate(written);
             self.refuse(error, out);

@@ -18,6 +18,7 @@ use crate::coordination::observing::Serving;
 use crate::coordination::tracking::note_reads;
 use crate::coordination::transaction::{Footprint, Kind, Loan, Transaction, part};
 use crate::coordination::waits::Registration;
+use crate::reactor::crash::at_work;
 
 impl Core {
     /// Carries a batch on as far as it gets on this core, and then to the next.
@@ -249,7 +250,9 @@ impl Core {
             reply.clear();
             let request = Self::engine_request(args, passport, (0, 0));
             // An error is in the reply, and merged with it.
+            let work = at_work(call.spec.name, args);
             let _ = core.shard.execute(command, request, reply);
+            drop(work);
             if let Some(reader) = core.reading {
                 note_reads(&mut core.shard.effects, call, args, reader);
             }
@@ -356,7 +359,9 @@ impl Core {
         out: &mut Vec<u8>,
     ) {
         let written = out.len();
+        let work = at_work(call.spec.name, request.args);
         let result = self.visitors.execute(command, request, out);
+        drop(work);
         if self.visitors.effects.wait.is_some() {
             // It counts when it is answered.
             out.truncate(written);

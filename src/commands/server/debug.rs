@@ -1,6 +1,7 @@
 //! DEBUG: the container, and the list of its subcommands. Those that work on keys are the
 //! engine's.
 
+mod crash;
 mod error;
 mod help;
 mod log;
@@ -33,12 +34,15 @@ pub const DEBUG: Own = Own {
 
 /// Its subcommands that do not work on keys.
 pub const SUBCOMMANDS: &[Own] = &[
+    crash::ASSERT,
     replid::CHANGE_REPL_ID,
     error::ERROR,
     help::HELP,
     log::LOG,
+    crash::PANIC,
     protocol::PROTOCOL,
     reload::RELOAD,
+    crash::SEGFAULT,
     set_active_expire::SET_ACTIVE_EXPIRE,
     sleep::SLEEP,
 ];

@@ -20,6 +20,7 @@ use crate::commands::table::Own;
 use crate::coordination::call::Run;
 use crate::coordination::control_ctx::{ControlCtx, Outcome};
 use crate::coordination::query::{Answer, Query};
+use crate::reactor::crash;
 
 pub(super) const INFO: Own = Own {
     spec: Spec {
@@ -90,6 +91,7 @@ fn write(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
         write!(fields.text, "# {}\r\n", section.title).expect("a string takes all");
         (section.write)(&gathered, &mut fields);
     }
+    crash::keep_info(&fields.text);
     ctx.replies.verbatim("txt", fields.text.as_bytes());
     Ok(())
 }

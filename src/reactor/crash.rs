@@ -1,0 +1,336 @@
+//! Reports of crashes: what a thread was at when a fault or a panic ended the process.
+//!
+//! A fault is reported by the signal's handler, on the thread that it hit. So nothing on its way
+//! allocates, locks or waits, but for the walk up the stack, which the C library cannot promise;
+//! an alarm ends the process should that hang. Then the process dies of the same signal.
+
+mod out;
+mod registers;
+
+use std::backtrace::Backtrace;
+use std::cell::Cell;
+use std::ffi::{CString, c_int, c_void};
+use std::fmt::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::panic::PanicHookInfo;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+
+use crate::reactor::crash::out::Out;
+
+/// The signals that are reported.
+const SIGNALS: [c_int; 5] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT];
+/// Bytes of the stack that handlers run on: what is at fault may be the thread's own stack.
+const STACK_BYTES: usize = 128 << 10;
+/// Seconds that a report may take.
+const PATIENCE_SECONDS: u32 = 10;
+/// Frames of the stack that are shown.
+const FRAMES_MAX: usize = 100;
+/// Arguments, and bytes of one, that are shown.
+const ARGS_MAX: usize = 32;
+const ARG_BYTES_MAX: usize = 128;
+
+static ENABLED: AtomicBool = AtomicBool::new(true);
+static HIDES_ARGS: AtomicBool = AtomicBool::new(true);
+/// The thread that reports, or 0.
+static REPORTER: AtomicI32 = AtomicI32::new(0);
+/// Where reports go; not set for standard output.
+static FILE: OnceLock<CString> = OnceLock::new();
+/// What is known of the process from its start on.
+static FACTS: OnceLock<String> = OnceLock::new();
+/// The last answer to INFO, or null.
+static INFO: AtomicPtr<String> = AtomicPtr::new(std::ptr::null_mut());
+
+thread_local! {
+    static WORK: Cell<Work> = const { Cell::new(Work::NONE) };
+}
+
+/// The command that a thread runs.
+#[derive(Clone, Copy)]
+struct Work {
+    name: &'static str,
+    args: *const &'static [u8],
+    count: usize,
+}
+
+impl Work {
+    const NONE: Self = Self { name: "", args: std::ptr::null(), count: 0 };
+}
+
+/// A command runs on this thread for as long as this is there.
+#[derive(Debug)]
+pub struct AtWork(());
+
+/// Says which command runs on this thread from now on.
+#[inline]
+pub fn at_work(name: &'static str, args: &[&[u8]]) -> AtWork {
+    let count = args.len();
+    WORK.set(Work { name, args: args.as_ptr().cast(), count });
+    AtWork(())
+}
+
+impl Drop for AtWork {
+    #[inline]
+    fn drop(&mut self) {
+        WORK.set(Work::NONE);
+    }
+}
+
+/// Reports faults from now on. `facts` are lines that every report holds.
+pub fn install(facts: String) {
+    // Reports made before are without.
+    let _ = FACTS.set(facts);
+    // The first walk up the stack loads a library: not in a handler.
+    stack_trace(&mut [std::ptr::null_mut(); 4]);
+    for signal in SIGNALS {
+        // SAFETY: an all-zero sigaction is valid; the handler has the type that SA_SIGINFO asks
+        // for, and lives for ever.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = on_fault as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+            libc::sigemptyset(&mut action.sa_mask);
+            libc::sigaction(signal, &action, std::ptr::null_mut());
+        }
+    }
+    guard_thread();
+}
+
+/// Writes reports into `file` from now on. It is told once, at start.
+pub fn use_file(file: &Path) {
+    // A path with a zero byte was refused before.
+    if let Ok(file) = CString::new(file.as_os_str().as_bytes()) {
+        let _ = FILE.set(file);
+    }
+}
+
+/// Whether crashes are reported, and whether reports are without what clients sent.
+pub fn configure(enabled: bool, hides_args: bool) {
+    ENABLED.store(enabled, Ordering::Relaxed);
+    HIDES_ARGS.store(hides_args, Ordering::Relaxed);
+}
+
+/// Keeps an answer to INFO for a report to come. Only one thread may call this.
+pub fn keep_info(text: &str) {
+    let new = Box::into_raw(Box::new(text.to_owned()));
+    let old = INFO.swap(new, Ordering::SeqCst);
+    let reported = REPORTER.load(Ordering::SeqCst) != 0;
+    if !old.is_null() && !reported {
+        // SAFETY: it came from a box here, and nobody else has it: whoever reports says so before
+        // it looks, and the process then ends.
+        drop(unsafe { Box::from_raw(old) });
+    }
+}
+
+/// Gives this thread a stack for the handlers of its faults, for as long as the process lives.
+pub fn guard_thread() {
+    // SAFETY: a fresh mapping that nobody else knows of; it is never taken away.
+    unsafe {
+        let (protection, flags) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let stack = libc::mmap(std::ptr::null_mut(), STACK_BYTES, protection, flags, -1, 0);
+        if stack != libc::MAP_FAILED {
+            let stack = libc::stack_t { ss_sp: stack, ss_flags: 0, ss_size: STACK_BYTES };
+            libc::sigaltstack(&stack, std::ptr::null_mut());
+        }
+    }
+}
+
+/// Writes to memory that cannot be written to: DEBUG SEGFAULT.
+pub fn fault() {
+    // SAFETY: the mapping is ours alone. Writing to it is refused by the processor: the process
+    // ends here, as it was asked to.
+    unsafe {
+        let (bytes, flags) = (4096, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let page = libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ, flags, -1, 0);
+        page.cast::<u8>().write_volatile(1);
+    }
+}
+
+/// Reports a panic of this thread, which is to end the process.
+pub fn report_panic(info: &PanicHookInfo<'_>) {
+    if !begins_report() {
+        return;
+    }
+    let mut out = Out::open(FILE.get());
+    let trace = Backtrace::force_capture();
+    // What cannot be written cannot be helped.
+    let _ = write_panic(&mut out, info, &trace);
+    out.flush();
+}
+
+/// Whether this thread is to write the report. No other will then.
+fn begins_report() -> bool {
+    if !ENABLED.load(Ordering::Relaxed) {
+        return false;
+    }
+    REPORTER.compare_exchange(0, thread_id(), Ordering::SeqCst, Ordering::SeqCst).is_ok()
+}
+
+extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    if begins_report() {
+        // SAFETY: no pointers.
+        unsafe { libc::alarm(PATIENCE_SECONDS) };
+        let mut out = Out::open(FILE.get());
+        // SAFETY: the system gives both to a handler with SA_SIGINFO, valid while it runs.
+        let (info, context) = unsafe { (&*info, &*context.cast::<libc::ucontext_t>()) };
+        let _ = write_fault(&mut out, signal, info, context);
+        out.flush();
+    } else if ![0, thread_id()].contains(&REPORTER.load(Ordering::SeqCst)) {
+        // Another thread reports, and then ends the process.
+        loop {
+            // SAFETY: no pointers.
+            unsafe { libc::pause() };
+        }
+    }
+    // SAFETY: no pointers. The signal comes again when the handler returns, and ends the process.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+}
+
+fn write_fault(
+    out: &mut Out,
+    signal: c_int,
+    info: &libc::siginfo_t,
+    context: &libc::ucontext_t,
+) -> fmt::Result {
+    write_head(out)?;
+    writeln!(out, "Keylane crashed by signal: {signal}, si_code: {}", info.si_code)?;
+    if info.si_code <= 0 {
+        // SAFETY: a signal that somebody sent says who.
+        let (pid, user) = unsafe { (info.si_pid(), info.si_uid()) };
+        writeln!(out, "Killed by PID: {pid}, UID: {user}")?;
+    } else if signal == libc::SIGSEGV || signal == libc::SIGBUS {
+        // SAFETY: faults of memory have an address.
+        writeln!(out, "Accessing address: {:p}", unsafe { info.si_addr() })?;
+    }
+    if let Some(at) = registers::instruction(context) {
+        writeln!(out, "Crashed running the instruction at: {at:#x}")?;
+    }
+    write_thread(out)?;
+    // The walk begins in the handler; the offsets are what `addr2line -Cfie keylane` takes.
+    write!(out, "\n------ STACK TRACE ------\n")?;
+    let mut frames = [std::ptr::null_mut(); FRAMES_MAX];
+    let count = stack_trace(&mut frames);
+    out.flush();
+    // SAFETY: the frames were just filled so far; the call writes to the descriptor and does not
+    // allocate.
+    unsafe { libc::backtrace_symbols_fd(frames.as_ptr(), count, out.fd()) };
+    write!(out, "\n------ REGISTERS ------\n")?;
+    registers::write(out, context)?;
+    write_rest(out)
+}
+
+fn write_panic(out: &mut Out, info: &PanicHookInfo<'_>, trace: &Backtrace) -> fmt::Result {
+    write_head(out)?;
+    writeln!(out, "Keylane crashed, this is a bug: {info}")?;
+    write_thread(out)?;
+    write!(out, "\n------ STACK TRACE ------\n{trace}")?;
+    write_rest(out)
+}
+
+fn write_head(out: &mut Out) -> fmt::Result {
+    write!(out, "\n\n=== KEYLANE BUG REPORT START: Cut & paste starting from here ===\n")
+}
+
+fn write_thread(out: &mut Out) -> fmt::Result {
+    let mut name = [0_u8; 16];
+    // SAFETY: the system writes at most 16 bytes, the last of them zero.
+    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    write!(out, "Thread: ")?;
+    out.bytes(name);
+    writeln!(out, " ({})", thread_id())
+}
+
+/// What reports of faults and of panics have in common.
+fn write_rest(out: &mut Out) -> fmt::Result {
+    write!(out, "\n------ CURRENT COMMAND ------\n")?;
+    write_work(out, WORK.get(), HIDES_ARGS.load(Ordering::Relaxed))?;
+    write!(out, "\n------ PROCESS ------\n{}", FACTS.get().map_or("", String::as_str))?;
+    let memory = crate::reactor::allocator::used_memory();
+    writeln!(out, "used_memory:{memory}")?;
+    write!(out, "\n------ INFO OUTPUT (as it was asked for last) ------\n")?;
+    // SAFETY: it is null or of a box that is not dropped while somebody reports.
+    match unsafe { INFO.load(Ordering::SeqCst).as_ref() } {
+        Some(info) => out.bytes(info.as_bytes()),
+        None => writeln!(out, "Nobody has asked for INFO.")?,
+    }
+    write!(
+        out,
+        "\n=== KEYLANE BUG REPORT END. Please report it with all lines since START. ===\n\n"
+    )
+}
+
+/// The command that runs; only the lengths of what the client sent besides its name, if that is
+/// not for all eyes.
+fn write_work(out: &mut Out, work: Work, hides: bool) -> fmt::Result {
+    if work.count == 0 {
+        return writeln!(out, "none");
+    }
+    // SAFETY: whoever said that it works on these arguments has not said that it is done, and the
+    // thread that does is this one.
+    let args = unsafe { std::slice::from_raw_parts(work.args, work.count) };
+    writeln!(out, "{} ({} arguments)", work.name, args.len())?;
+    for (place, arg) in args.iter().take(ARGS_MAX).enumerate() {
+        if hides && place != 0 {
+            writeln!(out, "argv[{place}]: {} bytes", arg.len())?;
+        } else {
+            let shown = &arg[..arg.len().min(ARG_BYTES_MAX)];
+            writeln!(out, "argv[{place}]: \"{}\"", shown.escape_ascii())?;
+        }
+    }
+    Ok(())
+}
+
+/// Fills `frames` with the places that the calls of this thread return to: how many.
+fn stack_trace(frames: &mut [*mut c_void]) -> c_int {
+    let room = c_int::try_from(frames.len()).unwrap_or(c_int::MAX);
+    // SAFETY: the call fills at most as many as there is room for.
+    unsafe { libc::backtrace(frames.as_mut_ptr(), room) }
+}
+
+fn thread_id() -> i32 {
+    // SAFETY: no pointers.
+    unsafe { libc::gettid() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Seek};
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn a_report_shows_what_it_may_of_the_command() {
+        let check = |hides, expected: &str| {
+            let args: [&[u8]; 3] = [b"set", b"k\n", b"secret"];
+            let work = at_work("set", &args);
+            let mut file = tempfile();
+            let mut out = Out::to(file.as_raw_fd());
+            write_work(&mut out, WORK.get(), hides).unwrap();
+            out.flush();
+            drop(work);
+            let mut text = String::new();
+            file.rewind().unwrap();
+            file.read_to_string(&mut text).unwrap();
+            assert_eq!(text, expected);
+            assert_eq!(WORK.get().count, 0);
+        };
+        let head = "set (3 arguments)\nargv[0]: \"set\"\n";
+        check(true, &format!("{head}argv[1]: 2 bytes\nargv[2]: 6 bytes\n"));
+        check(false, &format!("{head}argv[1]: \"k\\n\"\nargv[2]: \"secret\"\n"));
+    }
+
+    fn tempfile() -> std::fs::File {
+        let path = std::env::temp_dir().join(format!("keylane-crash-{}", thread_id()));
+        let mut options = std::fs::File::options();
+        let file = options.create(true).truncate(true).read(true).write(true).open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        file
+    }
+}
