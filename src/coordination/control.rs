@@ -21,7 +21,7 @@ use crate::coordination::mailbox::Mailbox;
 use crate::coordination::node::Node;
 use crate::coordination::query::{Answer, Query, SlowEntry};
 use crate::coordination::saving::{Kept, Saving, Wish};
-use crate::coordination::spikes::{Event, Spike, Spikes};
+use crate::coordination::spikes::{self, Spike, Spikes};
 use crate::coordination::transaction::Kind;
 use crate::log;
 use crate::process::Process;
@@ -318,7 +318,7 @@ impl Control {
         self.counters.ran(call.id, took, failed);
         let reply_bytes = replies.len() - written;
         batch.replies = replies;
-        self.note_time(Event::of_command(call), self.node.tick_rate.micros(took));
+        self.note_time(spikes::Event::of_command(call), self.node.tick_rate.micros(took));
         self.log_command(&batch, call, took, reply_bytes);
         self.send_home(batch);
     }
@@ -350,7 +350,7 @@ impl Control {
     }
 
     /// Notes that something took so many microseconds, if that is long.
-    pub(super) fn note_time(&mut self, event: Event, micros: u64) {
+    pub(super) fn note_time(&mut self, event: spikes::Event, micros: u64) {
         let spike = Spike::of(event, clock::wall().seconds(), micros, &self.node.config);
         spike.into_iter().for_each(|spike| self.spikes.add(spike));
     }
