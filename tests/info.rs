@@ -27,6 +27,9 @@ const ABSENT: &[(&str, &str, &str)] = &[
 const OURS: &[(&str, &str)] = &[
     ("Server", "keylane_version"),
     ("Server", "shutdown_stage"),
+    ("Hotkeys", ""),
+    ("Hotkeys", "hotkeys_sample_rate"),
+    ("Hotkeys", "hotkeys_sampled"),
     ("Shards", ""),
     ("Shards", "shards"),
     ("Shards", "shard0"),
@@ -126,6 +129,37 @@ fn counters_begin_anew_but_connections_are_not_forgotten() {
         other.call(&["QUIT"]).expect("it says good-bye");
         assert!(other.call(&["PING"]).is_err(), "it is closed");
     }
+}
+
+#[test]
+fn hot_keys_and_costly_slots_are_shown_while_they_are_wanted() {
+    let (_server, mut client) = start();
+    let call = |client: &mut Client, args: &[&str]| client.call(args).expect("it serves");
+    let none = info(&mut client, &["hotkeys", "slotstats"]);
+    assert!(!none.contains("hotkey0") && !none.contains("slot0"), "{none}");
+    call(&mut client, &["CONFIG", "SET", "hotkeys-sample-rate", "1"]);
+    call(&mut client, &["CONFIG", "SET", "cluster-slot-stats-enabled", "yes"]);
+    for number in 0..60 {
+        call(&mut client, &["SET", "hot key", "x"]);
+        call(&mut client, &["MGET", "hot key", &format!("cold{number}")]);
+    }
+    call(&mut client, &["MGET", "{hot key}1", "{hot key}2"]);
+    let text = info(&mut client, &["hotkeys", "slotstats"]);
+    assert_eq!(value(&text, "hotkeys_sampled"), "182");
+    assert_eq!(value(&text, "hotkey0"), "percent=65.93,count=120,error=0,db=0,key=hot key");
+    let slots: Vec<_> = text.lines().filter(|line| line.starts_with("slot")).collect();
+    let [slot] = slots[..] else { panic!("requests with keys of several slots: {text}") };
+    // 60 times SET, and one MGET with keys of this slot alone.
+    let expected = format!(
+        ",network-bytes-in={},network-bytes-out={}",
+        60 * "*3|$3|SET|$7|hot key|$1|x|".replace('|', "\r\n").len()
+            + "*3|$4|MGET|$10|{hot key}1|$10|{hot key}2|".replace('|', "\r\n").len(),
+        60 * "+OK|".replace('|', "\r\n").len() + "*2|$-1|$-1|".replace('|', "\r\n").len()
+    );
+    assert!(slot.ends_with(&expected), "{slot} {expected}");
+    call(&mut client, &["CONFIG", "SET", "hotkeys-sample-rate", "0"]);
+    call(&mut client, &["CONFIG", "SET", "cluster-slot-stats-enabled", "no"]);
+    assert!(!info(&mut client, &["all", "slotstats"]).contains("hotkey0"));
 }
 
 fn start() -> (servers::Server, Client) {

@@ -159,6 +159,9 @@ settings! {
     "client-query-buffer-limit" client_query_buffer_limit: u64 = 1 << 30,
         Memory(1 << 20..=LONG), AtRuntime;
 
+    /// Whether the time and the bytes that commands take are counted for each slot.
+    "cluster-slot-stats-enabled" cluster_slot_stats_enabled: bool = false, YesNo, AtRuntime;
+
     /// Microseconds from which on a command is put into the slow log; -1 for never, 0 for all.
     "commandlog-execution-slower-than" | "slowlog-log-slower-than"
         commandlog_execution_slower_than: i64 = 10_000, Integer(-1..=i64::MAX), AtRuntime;
@@ -216,6 +219,14 @@ settings! {
 
     /// Bytes up to which a HyperLogLog is kept in its sparse form.
     "hll-sparse-max-bytes" hll_sparse_max_bytes: u64 = 3000, Memory(0..=LONG), AtRuntime;
+
+    /// Keys that each shard counts when it looks for the hottest: those with a larger share of
+    /// all looks than one in so many are found for certain.
+    "hotkeys-max" hotkeys_max: u32 = 64, Integer(1..=4096), AtRuntime;
+
+    /// Of how many keys in commands one is looked at, to find the hottest (INFO hotkeys); 0 for
+    /// none. A change begins anew.
+    "hotkeys-sample-rate" hotkeys_sample_rate: u32 = 0, Integer(0..=INT), AtRuntime;
 
     /// Whether the keys are kept in huge pages, where the system gives some: requests take less CPU
     /// time, and a fork for a snapshot does not stop the server for long.

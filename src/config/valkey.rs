@@ -252,7 +252,6 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("cluster-slave-no-failover", "no", CLUSTER),
     ignored("cluster-slave-validity-factor", "10", CLUSTER),
     ignored("cluster-slot-migration-log-max-len", "1000", CLUSTER),
-    ignored("cluster-slot-stats-enabled", "no", CLUSTER),
     ignored("slot-migration-max-failover-repl-bytes", "0", CLUSTER),
     ignored("cluster-message-gossip-perc", "10", CLUSTER).exact(),
     ignored("cluster-ping-interval", "0", CLUSTER).exact(),

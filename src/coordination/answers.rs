@@ -28,8 +28,14 @@ impl Core {
         match query {
             Query::Configure(config) => self.configure(config),
             Query::Figures => return Answer::Figures(Box::new(self.figures())),
+            Query::FiguresWithSlots => {
+                let slots = self.slot_stats.used().collect();
+                return Answer::Figures(Box::new(Figures { slots, ..self.figures() }));
+            }
             Query::ResetStats => {
                 self.counters.reset();
+                self.slot_stats.reset();
+                self.hot_keys.reset();
                 self.shard.keyspace.stats = Default::default();
             }
             Query::ListClients(filter) => return Answer::Clients(self.list_clients(&filter)),
@@ -109,6 +115,8 @@ impl Core {
                 keys_or_none: keyspace.waiters.keys().1 as u64,
             },
             mailbox_depth: self.mailbox.depth(),
+            hot_keys: self.hot_keys.list(),
+            slots: Vec::new(),
             rates: self.samples.rates(),
             garbage: keyspace.garbage.iter().map(|it| it.len() as u64).sum(),
             cpu_nanos: clock::thread_cpu_nanos(),

@@ -14,6 +14,7 @@ use crate::coordination::batch::{Batch, Parsed, Passport, Route};
 use crate::coordination::call::Call;
 use crate::coordination::client::Client;
 use crate::coordination::counters::Counters;
+use crate::coordination::hot_keys::HotKeys;
 use crate::coordination::leaving::Leaving;
 use crate::coordination::letter::{Connection, Letter};
 use crate::coordination::locks::{Locks, Ticket};
@@ -25,6 +26,7 @@ use crate::coordination::pausing::Pause;
 use crate::coordination::publishing::PubSub;
 use crate::coordination::query::SlowEntry;
 use crate::coordination::samples::Samples;
+use crate::coordination::slot_stats::SlotStats;
 use crate::coordination::tracking::{Copies, note_reads};
 use crate::coordination::waits::Waits;
 use crate::reactor::allocator::used_memory;
@@ -88,6 +90,10 @@ pub struct Core {
     pub(super) notable: Notable,
     /// Who monitors.
     pub monitors: Monitors,
+    /// What each slot costs, if that is wanted.
+    pub slot_stats: SlotStats,
+    /// The keys that are asked for most, if that is wanted.
+    pub hot_keys: HotKeys,
     /// Watched keys that existed when the databases went on loan as a whole.
     pub(super) lent_watched: Vec<(usize, u64)>,
     /// Batches that wait for a ticket here.
@@ -156,6 +162,8 @@ impl Core {
             leaving: None,
             notable: Notable::default(),
             monitors: Monitors::default(),
+            slot_stats: SlotStats::default(),
+            hot_keys: HotKeys::default(),
             resumes: false,
             lent_watched: Vec::new(),
             parked: HashMap::new(),

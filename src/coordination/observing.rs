@@ -1,5 +1,5 @@
 //! Who wants to know of a command that ended, besides those who count it: the command logs,
-//! LATENCY, and monitors.
+//! LATENCY, monitors, and the counters of slots and of hot keys.
 //!
 //! All of it hangs on the comparisons of [`Core::observe`], which say as a rule that nobody does.
 //! Whoever wants to know of every command sets the limit of its time to nothing; what is told then
@@ -7,12 +7,17 @@
 
 use std::net::SocketAddr;
 
+use shards::base::slot::Slot;
+
 use crate::coordination::batch::Batch;
 use crate::coordination::call::Call;
 use crate::coordination::client::Client;
+use crate::coordination::command_log::request_bytes;
 use crate::coordination::core::Core;
 use crate::coordination::letter::Letter;
 use crate::coordination::mailbox::Peer;
+use crate::coordination::router::key_places;
+use crate::coordination::slot_stats::SlotCounters;
 use crate::coordination::spikes::{Event, Spike};
 use crate::pubsub::kind::Kind;
 use crate::reactor::clock::ticks;
@@ -82,8 +87,26 @@ impl Core {
         if !self.resumes {
             self.show(call, args);
         }
+        if self.slot_stats.is_on() || self.hot_keys.is_on() {
+            self.note_keys(call, args, took, reply_bytes);
+        }
         self.log_command(call, args, took, reply_bytes);
         self.note_time(Event::of_command(call), took);
+    }
+
+    /// Notes which keys a command has used, and what their slot costs. Commands with keys of
+    /// several slots are no slot's.
+    fn note_keys(&mut self, call: &Call, args: &[&[u8]], took: u64, reply_bytes: usize) {
+        let places = key_places(call.spec.keys, args);
+        let Some(&first) = places.first() else { return };
+        for &place in &places {
+            self.hot_keys.used(self.serving.db, args[place]);
+        }
+        let slot = Slot::of(args[first]);
+        if self.slot_stats.is_on() && places.iter().all(|&place| Slot::of(args[place]) == slot) {
+            let (bytes_in, bytes_out) = (request_bytes(args) as u64, reply_bytes as u64);
+            self.slot_stats.count(slot, SlotCounters { ticks: took, bytes_in, bytes_out });
+        }
     }
 
     /// Notes that something took so many ticks, if that is long.
@@ -127,8 +150,12 @@ impl Core {
         let threshold = config.latency_monitor_threshold.saturating_mul(1000);
         let spikes = if threshold == 0 { -1 } else { i64::try_from(threshold).unwrap_or(i64::MAX) };
         let long = ticks(config.commandlog_execution_slower_than).min(ticks(spikes));
+        let hot_keys_max = usize::try_from(config.hotkeys_max).unwrap_or(usize::MAX);
+        self.hot_keys.configure(config.hotkeys_sample_rate, hot_keys_max);
+        self.slot_stats.switch(config.cluster_slot_stats_enabled);
+        let all = self.monitors.wanted || self.slot_stats.is_on() || self.hot_keys.is_on();
         self.notable = Notable {
-            ticks: if self.monitors.wanted { 0 } else { long },
+            ticks: if all { 0 } else { long },
             request_bytes: bytes(config.commandlog_request_larger_than),
             reply_bytes: bytes(config.commandlog_reply_larger_than),
         };

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use shards::base::slot::Slot;
 use shards::keyspace::db::Stats;
 
 use crate::config::table::Config;
 use crate::coordination::blocking::Ending;
 use crate::coordination::counters::Counters;
 use crate::coordination::filter::ClientFilter;
+use crate::coordination::hot_keys::HotKey;
 use crate::coordination::mailbox::Peer;
 use crate::coordination::samples::Rates;
+use crate::coordination::slot_stats::SlotCounters;
 use crate::pubsub::kind::KINDS;
 use crate::reactor::ring::Token;
 
@@ -20,6 +23,8 @@ pub enum Query {
     Configure(Arc<Config>),
     /// What it has and has done: `Figures`.
     Figures,
+    /// The same with the counters of slots: `Figures`.
+    FiguresWithSlots,
     /// Begin to count anew: `Done`.
     ResetStats,
     /// A line for each client that matches: `Clients`.
@@ -95,6 +100,10 @@ pub struct Figures {
     pub waiting: Waiting,
     /// Letters waiting for it.
     pub mailbox_depth: usize,
+    /// Keys that were looked at, and the hottest of them.
+    pub hot_keys: (u64, Vec<HotKey>),
+    /// Counters of slots, if they were asked for.
+    pub slots: Vec<(Slot, SlotCounters)>,
     /// Rates of the last moments.
     pub rates: Rates,
     /// Entries of flushed databases that are still to be freed.

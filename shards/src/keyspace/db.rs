@@ -6,10 +6,10 @@ use core::ops::Range;
 
 use crate::base::hash::HashSeed;
 use crate::base::random::Random;
-use crate::base::slot::SLOTS;
+use crate::base::slot::{SLOTS, Slot};
 use crate::base::time::UnixMs;
 use crate::encodings;
-use crate::encodings::table::Table;
+use crate::encodings::table::{Position, Table};
 use crate::keyspace::evict::Pool;
 use crate::keyspace::garbage::Garbage;
 use crate::keyspace::settings::Settings;
@@ -155,6 +155,17 @@ impl Db {
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// Keys of a slot. Looks at all of them.
+    pub fn slot_len(&self, slot: Slot) -> usize {
+        let mut len = 0;
+        let until = Slot::new(slot.number() + 1).map(Position::of_slot);
+        let mut at = Some(Position::of_slot(slot));
+        while let Some(from) = at {
+            at = self.table.scan_until(from, until, &mut |_| len += 1);
+        }
+        len
     }
 
     /// Keys that will expire.
@@ -358,6 +369,21 @@ fn file_fields(index: &mut BTreeSet<(UnixMs, u64)>, hash: u64, fields: &mut Fiel
 mod tests {
     use super::*;
     use crate::base::number::write_u64;
+
+    #[test]
+    fn keys_are_counted_by_slot() {
+        let seed = HashSeed(5);
+        let mut db = Db::new(seed);
+        for number in 0..5_000 {
+            let mut key = if number % 3 == 0 { b"{tag}".to_vec() } else { Vec::new() };
+            write_u64(&mut key, number);
+            db.insert(seed.key_hash(&key), Entry::string(&key, b""));
+        }
+        let len = |number| db.slot_len(Slot::new(number).unwrap());
+        let tagged = Slot::of(b"{tag}").number();
+        assert!((1667..1680).contains(&len(tagged)), "{}", len(tagged));
+        assert_eq!((0..SLOTS).map(len).sum::<usize>(), 5_000);
+    }
 
     #[test]
     fn a_database_is_freed_slice_by_slice() {

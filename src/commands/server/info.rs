@@ -2,6 +2,7 @@
 
 mod clients;
 mod commands;
+mod keys;
 mod keyspace;
 mod memory;
 mod persistence;
@@ -65,6 +66,8 @@ const SECTIONS: &[Section] = &[
     section("cluster", "Cluster", true, replication::write_cluster),
     section("scriptingengines", "Scripting Engines", false, server::write_scripting),
     section("shards", "Shards", false, shards::write),
+    section("hotkeys", "Hotkeys", false, keys::write_hot),
+    section(SLOTSTATS, "Slotstats", false, keys::write_slots),
     section("keyspace", "Keyspace", true, keyspace::write),
 ];
 
@@ -77,8 +80,13 @@ const fn section(
     Section { name, title, by_default, write }
 }
 
-fn info(_: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
-    Ok(Outcome::Ask(Query::Figures, write))
+/// The section that takes more than the usual figures: it is only shown by its own name.
+const SLOTSTATS: &str = "slotstats";
+
+fn info(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
+    let slots = ctx.args.iter().any(|arg| arg.eq_ignore_ascii_case(SLOTSTATS.as_bytes()));
+    let query = if slots { Query::FiguresWithSlots } else { Query::Figures };
+    Ok(Outcome::Ask(query, write))
 }
 
 fn write(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
@@ -99,7 +107,8 @@ fn write(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
 fn is_wanted(section: &Section, words: &[&[u8]]) -> bool {
     let names = |word: &&[u8]| {
         let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
-        is("all") || is("everything") || is(section.name) || (section.by_default && is("default"))
+        let all = section.name != SLOTSTATS && (is("all") || is("everything"));
+        all || is(section.name) || (section.by_default && is("default"))
     };
     if words.is_empty() { section.by_default } else { words.iter().any(names) }
 }
@@ -169,6 +178,6 @@ mod tests {
         assert_eq!(wanted(&[b"nosuch"]), [""; 0]);
         assert_eq!(wanted(&[]), wanted(&[b"default"]));
         assert!(!wanted(&[]).contains(&"commandstats"));
-        assert_eq!(wanted(&[b"all"]).len(), SECTIONS.len());
+        assert_eq!(wanted(&[b"all"]).len(), SECTIONS.len() - 1);
     }
 }
