@@ -249,6 +249,8 @@ mod tests {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         let only_here = [
+            "hotkeys-max",
+            "hotkeys-sample-rate",
             "huge-pages",
             "metrics-bind",
             "metrics-port",

@@ -5,8 +5,9 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-/// Blocks SIGTERM, SIGINT and SIGHUP for this thread and all it starts, ignores SIGPIPE and SIGXFSZ
-/// (what could not be written is told by the call that was to write), and returns a descriptor to read signals from. Call before any thread is started.
+/// Blocks SIGTERM, SIGINT and SIGHUP for this thread and all it starts, and returns a descriptor to
+/// read signals from. Ignores SIGPIPE and SIGXFSZ: the call that was to write tells of it. Call
+/// before any thread is started.
 pub fn take() -> io::Result<OwnedFd> {
     // SAFETY: an all-zero sigset_t is then made a valid empty set; all pointers are to it.
     unsafe {

@@ -54,7 +54,7 @@ fn the_dashboard_has_a_panel_for_each_subject() {
 #[test]
 fn everything_that_is_named_exists() {
     let measured = start(2, &[]);
-    load(&measured);
+    let _client = load(&measured);
     let page = measured.page();
     let rules = fs::read_to_string(repository("scripts/prometheus/alerts.yml")).expect("rules");
     let mut used = names(&rules);

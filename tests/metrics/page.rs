@@ -11,7 +11,7 @@ fn promtool_finds_nothing_wrong_with_the_page() {
     for shards in [1, 3] {
         let measured = start(shards, &[]);
         promtool(&["check", "metrics"], &measured.page());
-        load(&measured);
+        let _client = load(&measured);
         promtool(&["check", "metrics"], &measured.page());
     }
 }
@@ -19,8 +19,7 @@ fn promtool_finds_nothing_wrong_with_the_page() {
 #[test]
 fn figures_are_those_of_info() {
     let measured = start(2, &[]);
-    load(&measured);
-    let mut client = measured.client();
+    let mut client = load(&measured);
     let page = series(&measured.page());
     let reply = client.call(&["INFO", "everything"]).expect("it serves");
     let Reply::Bulk(text) = reply else { panic!("INFO answers text: {}", reply.head()) };
@@ -72,7 +71,7 @@ fn figures_are_those_of_info() {
 #[test]
 fn histograms_grow_and_end_in_their_count() {
     let measured = start(1, &[]);
-    load(&measured);
+    let _client = load(&measured);
     let page = measured.page();
     let of_get = |part: &str| -> Vec<f64> {
         let begin = format!("keylane_command_duration_seconds_{part}{{command=\"get\"");
@@ -87,7 +86,7 @@ fn histograms_grow_and_end_in_their_count() {
     // What is measured while nobody wants histograms is not in their sums either.
     let mut client = measured.client();
     client.call(&["CONFIG", "SET", "latency-tracking", "no"]).expect("it serves");
-    load(&measured);
+    let _client = load(&measured);
     let series = series(&measured.page());
     let name = "keylane_command_duration_seconds_";
     assert_eq!(series[&format!("{name}count{{command=\"get\"}}")], 400.0);
@@ -98,7 +97,7 @@ fn histograms_grow_and_end_in_their_count() {
 #[test]
 fn counters_begin_anew_when_they_are_reset() {
     let measured = start(2, &[]);
-    load(&measured);
+    let _client = load(&measured);
     let mut client = measured.client();
     client.call(&["CONFIG", "RESETSTAT"]).expect("it serves");
     let page = series(&measured.page());
@@ -110,7 +109,7 @@ fn counters_begin_anew_when_they_are_reset() {
 #[test]
 fn many_who_read_at_once_all_get_whole_pages() {
     let measured = start(2, &[]);
-    load(&measured);
+    let _client = load(&measured);
     let families = |page: &str| -> BTreeSet<String> {
         page.lines().filter(|line| line.starts_with("# TYPE ")).map(str::to_owned).collect()
     };

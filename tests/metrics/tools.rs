@@ -54,7 +54,7 @@ pub fn series(page: &str) -> BTreeMap<String, f64> {
 }
 
 /// Works with all kinds of commands, so that there is something to show.
-pub fn load(measured: &Measured) {
+pub fn load(measured: &Measured) -> Client {
     let mut client = measured.client();
     for number in 0..200 {
         let key = format!("key{number}");
@@ -64,6 +64,7 @@ pub fn load(measured: &Measured) {
     }
     client.call(&["LPUSH", "key1", "x"]).expect("it serves");
     client.call(&["CONFIG", "GET", "port"]).expect("it serves");
+    client
 }
 
 /// A file of the repository.

@@ -163,10 +163,17 @@ fn a_disk_that_may_only_be_read_is_told_and_changes_nothing() {
     check_failing(&mut running, &mut client, &dir, why, |running, _| remount(running, "rw"));
 }
 
-/// Sets a limit of a process.
-fn limit(running: &Running, limit: &str) {
+/// Whoever the server is where a limit must hold: one that holds for all but root.
+const NOBODY: &[&str] = &["--reuid", "54321", "--clear-groups"];
+
+/// Sets a limit of a process; as that user, if it belongs to it.
+fn limit(running: &Running, limit: &str, user: Option<&[&str]>) {
     let pid = running.pid().to_string();
-    let status = Command::new("prlimit").args(["--pid", &pid, limit]).status();
+    let mut command = Command::new(if user.is_some() { "setpriv" } else { "prlimit" });
+    if let Some(user) = user {
+        command.args(user).arg("prlimit");
+    }
+    let status = command.args(["--pid", &pid, limit]).status();
     assert!(status.expect("there is prlimit").success());
 }
 
@@ -180,9 +187,9 @@ fn an_error_while_writing_is_told_and_changes_nothing() {
     ok(&mut client, "SAVE");
     ok(&mut client, "SETRANGE big 2000000 x");
     // The system refuses to write on in the middle of the file.
-    limit(&running, "--fsize=1000000:unlimited");
+    limit(&running, "--fsize=1000000:unlimited", None);
     check_failing(&mut running, &mut client, &folder.0, "File too large", |running, _| {
-        limit(running, "--fsize=unlimited");
+        limit(running, "--fsize=unlimited", None);
     });
 }
 
@@ -190,14 +197,14 @@ fn an_error_while_writing_is_told_and_changes_nothing() {
 fn no_room_for_a_copy_of_the_process_is_told_and_changes_nothing() {
     let folder = Folder::new();
     let (port, dir) = (free_port(), folder.path(""));
-    // The limit does not hold for root.
     let status = Command::new("chown").args(["54321", &dir]).status();
     let is_root = status.expect("there is chown").success();
+    let user = is_root.then_some(NOBODY);
     let mut command = if is_root { Command::new("setpriv") } else { keylane() };
     if is_root {
         // Its folder may be where others have no business.
-        let run = ["--reuid", "54321", "--clear-groups", "--ambient-caps", "+dac_override"];
-        command.args(run).args(["--inh-caps", "+dac_override", env!("CARGO_BIN_EXE_keylane")]);
+        let caps = ["--ambient-caps", "+dac_override", "--inh-caps", "+dac_override"];
+        command.args(NOBODY).args(caps).arg(env!("CARGO_BIN_EXE_keylane"));
     }
     command.args(["--port", &port.to_string(), "--dir", &dir]);
     let mut running = Running::start(&mut command);
@@ -206,14 +213,14 @@ fn no_room_for_a_copy_of_the_process_is_told_and_changes_nothing() {
     ok(&mut client, "SET k 1");
     ok(&mut client, "SAVE");
     ok(&mut client, "SET k 2");
-    limit(&running, "--nproc=1:unlimited");
+    limit(&running, "--nproc=1:", user);
     let reply = text(&mut client, "BGSAVE");
     assert!(reply.starts_with("ERR Can't save in background: fork: "), "{reply}");
     running.wait_for("Can't save in background: fork: ");
     assert_eq!(field(&mut client, "rdb_last_bgsave_status"), "err");
     assert_eq!(temporary(&folder), 0);
     assert_eq!(integers(&folder.0.join("dump.rdb")), [(b"k".to_vec(), 1)]);
-    limit(&running, "--nproc=unlimited");
+    limit(&running, "--nproc=4096:", user);
     ok(&mut client, "BGSAVE");
     comes_to(&mut client, "rdb_last_bgsave_status", "ok");
     assert_eq!(integers(&folder.0.join("dump.rdb")), [(b"k".to_vec(), 2)]);
