@@ -183,8 +183,10 @@ impl Control {
             // All shards stay claimed for the last snapshot.
             return;
         }
-        // One child at a time: whoever wants another waits for the end of the first.
-        let may_begin = |wish: &Wish, child: bool| !child || matches!(wish, Wish::Reload(..));
+        // One snapshot at a time: whoever wants another waits for the end of the first.
+        let may_begin = |wish: &Wish, child: bool| {
+            !child || matches!(wish, Wish::Reload(_, reload) if !reload.saves)
+        };
         let has_child = self.saving.child.is_some();
         if self.saving.wish.is_some()
             || !self.saving.wishes.front().is_some_and(|wish| may_begin(wish, has_child))

@@ -22,7 +22,7 @@ pub(super) const RELOAD: Own = Own {
 const OPTIONS: Error =
     Error::Text("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
 const IN_EXEC: Error = Error::Text("ERR DEBUG RELOAD is not supported inside a transaction");
-const SAVING: Error = Error::Text("ERR Background save already in progress");
+const LOADING: Error = Error::Text("ERR DEBUG RELOAD is already in progress");
 
 fn reload(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let mut reload = Reload { saves: true, flushes: true, merges: false };
@@ -37,8 +37,8 @@ fn reload(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     if ctx.in_exec {
         return Err(IN_EXEC);
     }
-    if ctx.control.saving.is_saving() || ctx.control.loading.is_some() {
-        return Err(SAVING);
+    if ctx.control.loading.is_some() {
+        return Err(LOADING);
     }
     Ok(Outcome::Wait(Awaited::Reload(reload)))
 }
