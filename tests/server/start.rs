@@ -154,7 +154,9 @@ fn the_log_can_be_a_file_and_json() {
     let folder = Folder::new();
     let file = folder.path("log");
     let port = free_port().to_string();
-    let options = ["--port", &port, "--logfile", &file, "--log-format", "json", "--shards", "1"];
+    let log = ["--logfile", &file, "--log-format", "json"];
+    let options = [&["--port", &port, "--dir", &folder.path(""), "--shards", "1"], &log[..]];
+    let options = options.concat();
     let socket = folder.path("notify");
     let systemd = UnixDatagram::bind(&socket).expect("the folder is ours");
     systemd.set_read_timeout(Some(Duration::from_secs(10))).expect("not zero");
