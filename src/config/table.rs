@@ -224,8 +224,8 @@ settings! {
     /// all looks than one in so many are found for certain.
     "hotkeys-max" hotkeys_max: u32 = 64, Integer(1..=4096), AtRuntime;
 
-    /// Of how many keys in commands one is looked at, to find the hottest (INFO hotkeys); 0 for
-    /// none. A change begins anew.
+    /// Of how many commands the keys of one are looked at, to find the hottest (INFO hotkeys); 0
+    /// for none. A change begins anew.
     "hotkeys-sample-rate" hotkeys_sample_rate: u32 = 0, Integer(0..=INT), AtRuntime;
 
     /// Whether the keys are kept in huge pages, where the system gives some: requests take less CPU

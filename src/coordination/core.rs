@@ -88,6 +88,8 @@ pub struct Core {
     pub(super) leaving: Option<Box<Leaving>>,
     /// Of which commands somebody wants to know.
     pub(super) notable: Notable,
+    /// Of which commands the command logs and LATENCY want to know.
+    pub(super) loggable: Notable,
     /// Who monitors.
     pub monitors: Monitors,
     /// What each slot costs, if that is wanted.
@@ -161,6 +163,7 @@ impl Core {
             held: Vec::new(),
             leaving: None,
             notable: Notable::default(),
+            loggable: Notable::default(),
             monitors: Monitors::default(),
             slot_stats: SlotStats::default(),
             hot_keys: HotKeys::default(),

@@ -1,6 +1,6 @@
 //! The keys that are asked for most, estimated in bounded memory by the space-saving method.
 //!
-//! Of every so many keys in commands one is looked at (`hotkeys-sample-rate`). A fixed number of
+//! Of every so many commands the keys of one are looked at (`hotkeys-sample-rate`). A fixed number of
 //! keys is counted (`hotkeys-max`). A key that is not among them takes the place of the one with
 //! the lowest count, and that count with it: so no count is too low, and none is too high by more
 //! than the count it took over. A key with more than one in `hotkeys-max` of all looks is there
@@ -28,11 +28,11 @@ pub struct HotKey {
 /// The hot keys of one shard.
 #[derive(Debug, Default)]
 pub struct HotKeys {
-    /// One in so many keys is looked at; 0 for none.
+    /// Keys of one in so many commands are looked at; 0 for none.
     rate: u32,
     /// Keys that are counted.
     keys_max: usize,
-    /// Keys until the next look.
+    /// Commands until the next look.
     until: u32,
     /// Looks so far.
     looks: u64,
@@ -47,7 +47,7 @@ impl HotKeys {
         self.rate != 0
     }
 
-    /// Looks at one of `rate` keys from now on and counts up to `keys_max`. Begins anew if that
+    /// Looks at the keys of one in `rate` commands from now on and counts up to `keys_max`. Begins anew if that
     /// changes anything.
     pub fn configure(&mut self, rate: u32, keys_max: usize) {
         if (self.rate, self.keys_max) != (rate, keys_max) {
@@ -61,19 +61,22 @@ impl HotKeys {
         *self = Self { rate, keys_max, until: rate, ..Self::default() };
     }
 
-    /// A command has used a key.
-    pub fn used(&mut self, db: usize, key: &[u8]) {
+    /// A command has run: whether its keys are to be looked at.
+    pub fn is_due(&mut self) -> bool {
         if !self.is_on() {
-            return;
+            return false;
         }
         self.until -= 1;
         if self.until == 0 {
             self.until = self.rate;
-            self.look(db, &key[..key.len().min(KEY_BYTES_MAX)]);
+            return true;
         }
+        false
     }
 
-    fn look(&mut self, db: usize, key: &[u8]) {
+    /// Looks at a key that a command has used.
+    pub fn look(&mut self, db: usize, key: &[u8]) {
+        let key = &key[..key.len().min(KEY_BYTES_MAX)];
         self.looks += 1;
         let name = (db, key.to_vec());
         if let Some(&place) = self.places.get(&name) {
@@ -118,7 +121,9 @@ mod tests {
                 10..13 => "warm".to_owned(),
                 _ => format!("cold:{}", random.below(1000)),
             };
-            hot.used(3, key.as_bytes());
+            if hot.is_due() {
+                hot.look(3, key.as_bytes());
+            }
         }
         hot
     }
@@ -144,7 +149,8 @@ mod tests {
         assert!(!hot.is_on());
         assert_eq!(hot.list(), (0, Vec::new()));
         hot.configure(1, 2);
-        hot.used(0, &[b'x'; 1000]);
+        assert!(hot.is_due());
+        hot.look(0, &[b'x'; 1000]);
         hot.configure(1, 2);
         let (looks, keys) = hot.list();
         assert_eq!((looks, keys[0].key.len()), (1, 256));

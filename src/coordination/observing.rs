@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use shards::base::slot::Slot;
 
 use crate::coordination::batch::Batch;
-use crate::coordination::call::Call;
+use crate::coordination::call::{Call, KeyShape};
 use crate::coordination::client::Client;
 use crate::coordination::command_log::request_bytes;
 use crate::coordination::core::Core;
@@ -68,16 +68,22 @@ impl Default for Notable {
     }
 }
 
+impl Notable {
+    /// Whether somebody wants to know of a command with these arguments.
+    #[inline]
+    fn is_met(&self, args: &[&[u8]], took: u64, reply_bytes: usize) -> bool {
+        // What the protocol adds is only estimated here, and not too low.
+        let large = self.request_bytes != usize::MAX
+            && self.request_bytes <= args.iter().map(|arg| arg.len() + ARG_OVERHEAD).sum::<usize>();
+        self.ticks <= took || large || self.reply_bytes <= reply_bytes
+    }
+}
+
 impl Core {
     /// Tells of a command that is done, if somebody wants to know.
     #[inline]
     pub(super) fn observe(&mut self, call: &Call, args: &[&[u8]], took: u64, reply_bytes: usize) {
-        let notable = &self.notable;
-        // What the protocol adds is only estimated here, and not too low.
-        let large = notable.request_bytes != usize::MAX
-            && notable.request_bytes
-                <= args.iter().map(|arg| arg.len() + ARG_OVERHEAD).sum::<usize>();
-        if notable.ticks <= took || large || notable.reply_bytes <= reply_bytes {
+        if self.notable.is_met(args, took, reply_bytes) {
             self.tell_observers(call, args, took, reply_bytes);
         }
     }
@@ -90,20 +96,37 @@ impl Core {
         if self.slot_stats.is_on() || self.hot_keys.is_on() {
             self.note_keys(call, args, took, reply_bytes);
         }
-        self.log_command(call, args, took, reply_bytes);
-        self.note_time(Event::of_command(call), took);
+        if self.loggable.is_met(args, took, reply_bytes) {
+            self.log_command(call, args, took, reply_bytes);
+            self.note_time(Event::of_command(call), took);
+        }
     }
 
     /// Notes which keys a command has used, and what their slot costs. Commands with keys of
     /// several slots are no slot's.
     fn note_keys(&mut self, call: &Call, args: &[&[u8]], took: u64, reply_bytes: usize) {
-        let places = key_places(call.spec.keys, args);
-        let Some(&first) = places.first() else { return };
-        for &place in &places {
-            self.hot_keys.used(self.serving.db, args[place]);
+        let looks = self.hot_keys.is_due();
+        if !looks && !self.slot_stats.is_on() {
+            return;
         }
-        let slot = Slot::of(args[first]);
-        if self.slot_stats.is_on() && places.iter().all(|&place| Slot::of(args[place]) == slot) {
+        let (one, several);
+        let places = match call.keys {
+            KeyShape::None => return,
+            KeyShape::One(at) => {
+                one = [at];
+                &one[..]
+            }
+            KeyShape::Several => {
+                several = key_places(call.spec.keys, args);
+                &several
+            }
+        };
+        let keys = || places.iter().filter_map(|&place| args.get(place));
+        if looks {
+            keys().for_each(|key| self.hot_keys.look(self.serving.db, key));
+        }
+        let slot = keys().next().map(|first| Slot::of(first));
+        if let Some(slot) = slot.filter(|slot| keys().all(|key| Slot::of(key) == *slot)) {
             let (bytes_in, bytes_out) = (request_bytes(args) as u64, reply_bytes as u64);
             self.slot_stats.count(slot, SlotCounters { ticks: took, bytes_in, bytes_out });
         }
@@ -154,10 +177,11 @@ impl Core {
         self.hot_keys.configure(config.hotkeys_sample_rate, hot_keys_max);
         self.slot_stats.switch(config.cluster_slot_stats_enabled);
         let all = self.monitors.wanted || self.slot_stats.is_on() || self.hot_keys.is_on();
-        self.notable = Notable {
-            ticks: if all { 0 } else { long },
+        self.loggable = Notable {
+            ticks: long,
             request_bytes: bytes(config.commandlog_request_larger_than),
             reply_bytes: bytes(config.commandlog_reply_larger_than),
         };
+        self.notable = Notable { ticks: if all { 0 } else { long }, ..self.loggable };
     }
 }

@@ -44,19 +44,16 @@ static FACTS: OnceLock<String> = OnceLock::new();
 static INFO: AtomicPtr<String> = AtomicPtr::new(std::ptr::null_mut());
 
 thread_local! {
-    static WORK: Cell<Work> = const { Cell::new(Work::NONE) };
+    static WORK: Work = const {
+        Work { name: Cell::new(""), args: Cell::new(std::ptr::null()), count: Cell::new(0) }
+    };
 }
 
-/// The command that a thread runs.
-#[derive(Clone, Copy)]
+/// The command that a thread runs. Told for each command, so its end is one number: no arguments.
 struct Work {
-    name: &'static str,
-    args: *const &'static [u8],
-    count: usize,
-}
-
-impl Work {
-    const NONE: Self = Self { name: "", args: std::ptr::null(), count: 0 };
+    name: Cell<&'static str>,
+    args: Cell<*const &'static [u8]>,
+    count: Cell<usize>,
 }
 
 /// A command runs on this thread for as long as this is there.
@@ -66,15 +63,18 @@ pub struct AtWork(());
 /// Says which command runs on this thread from now on.
 #[inline]
 pub fn at_work(name: &'static str, args: &[&[u8]]) -> AtWork {
-    let count = args.len();
-    WORK.set(Work { name, args: args.as_ptr().cast(), count });
+    WORK.with(|work| {
+        work.name.set(name);
+        work.args.set(args.as_ptr().cast());
+        work.count.set(args.len());
+    });
     AtWork(())
 }
 
 impl Drop for AtWork {
     #[inline]
     fn drop(&mut self) {
-        WORK.set(Work::NONE);
+        WORK.with(|work| work.count.set(0));
     }
 }
 
@@ -250,7 +250,7 @@ fn write_thread(out: &mut Out) -> fmt::Result {
 /// What reports of faults and of panics have in common.
 fn write_rest(out: &mut Out) -> fmt::Result {
     write!(out, "\n------ CURRENT COMMAND ------\n")?;
-    write_work(out, WORK.get(), HIDES_ARGS.load(Ordering::Relaxed))?;
+    write_work(out, HIDES_ARGS.load(Ordering::Relaxed))?;
     write!(out, "\n------ PROCESS ------\n{}", FACTS.get().map_or("", String::as_str))?;
     let memory = crate::reactor::allocator::used_memory();
     writeln!(out, "used_memory:{memory}")?;
@@ -268,14 +268,16 @@ fn write_rest(out: &mut Out) -> fmt::Result {
 
 /// The command that runs; only the lengths of what the client sent besides its name, if that is
 /// not for all eyes.
-fn write_work(out: &mut Out, work: Work, hides: bool) -> fmt::Result {
-    if work.count == 0 {
+fn write_work(out: &mut Out, hides: bool) -> fmt::Result {
+    let (name, args, count) =
+        WORK.with(|work| (work.name.get(), work.args.get(), work.count.get()));
+    if count == 0 {
         return writeln!(out, "none");
     }
     // SAFETY: whoever said that it works on these arguments has not said that it is done, and the
     // thread that does is this one.
-    let args = unsafe { std::slice::from_raw_parts(work.args, work.count) };
-    writeln!(out, "{} ({} arguments)", work.name, args.len())?;
+    let args = unsafe { std::slice::from_raw_parts(args, count) };
+    writeln!(out, "{name} ({count} arguments)")?;
     for (place, arg) in args.iter().take(ARGS_MAX).enumerate() {
         if hides && place != 0 {
             writeln!(out, "argv[{place}]: {} bytes", arg.len())?;
@@ -312,14 +314,14 @@ mod tests {
             let work = at_work("set", &args);
             let mut file = tempfile();
             let mut out = Out::to(file.as_raw_fd());
-            write_work(&mut out, WORK.get(), hides).unwrap();
+            write_work(&mut out, hides).unwrap();
             out.flush();
             drop(work);
             let mut text = String::new();
             file.rewind().unwrap();
             file.read_to_string(&mut text).unwrap();
             assert_eq!(text, expected);
-            assert_eq!(WORK.get().count, 0);
+            assert_eq!(WORK.with(|work| work.count.get()), 0);
         };
         let head = "set (3 arguments)\nargv[0]: \"set\"\n";
         check(true, &format!("{head}argv[1]: 2 bytes\nargv[2]: 6 bytes\n"));
