@@ -1,10 +1,10 @@
 //! The keys that are asked for most, estimated in bounded memory by the space-saving method.
 //!
-//! Of every so many commands the keys of one are looked at (`hotkeys-sample-rate`). A fixed number of
-//! keys is counted (`hotkeys-max`). A key that is not among them takes the place of the one with
-//! the lowest count, and that count with it: so no count is too low, and none is too high by more
-//! than the count it took over. A key with more than one in `hotkeys-max` of all looks is there
-//! for certain (Metwally, Agrawal, El Abbadi: Efficient computation of frequent and top-k
+//! Of every so many commands the keys of one are looked at (`hotkeys-sample-rate`). A fixed number
+//! of keys is counted (`hotkeys-max`). A key that is not among them takes the place of the one
+//! with the lowest count, and that count with it: so no count is too low, and none is too high by
+//! more than the count it took over. A key with more than one in `hotkeys-max` of all looks is
+//! there for certain (Metwally, Agrawal, El Abbadi: Efficient computation of frequent and top-k
 //! elements in data streams, 2005).
 
 use hashbrown::HashMap;
@@ -47,8 +47,8 @@ impl HotKeys {
         self.rate != 0
     }
 
-    /// Looks at the keys of one in `rate` commands from now on and counts up to `keys_max`. Begins anew if that
-    /// changes anything.
+    /// Looks at the keys of one in `rate` commands from now on and counts up to `keys_max`. Begins
+    /// anew if that changes anything.
     pub fn configure(&mut self, rate: u32, keys_max: usize) {
         if (self.rate, self.keys_max) != (rate, keys_max) {
             *self = Self { rate, keys_max, until: rate, ..Self::default() };
