@@ -23,7 +23,7 @@ use crate::coordination::letter::{DiskWord, Letter, Release};
 use crate::coordination::locks::{Claims, Mode};
 use crate::coordination::query::Query;
 use crate::coordination::spikes::Event;
-use crate::coordination::transaction::{Kind, Merged, Transaction, Visit};
+use crate::coordination::transaction::{Kind, Transaction, Visit};
 use crate::log;
 use crate::persistence::child::{self, SavingChild, failure};
 use crate::persistence::repair::Repair;
@@ -205,16 +205,7 @@ impl Control {
             places: Vec::new(),
             watched: Vec::new(),
         };
-        let transaction = Transaction {
-            kind: Kind::Barrier,
-            visits: (0..self.shards()).map(visit).collect(),
-            at: 0,
-            loans: Vec::new(),
-            wholes: Vec::new(),
-            replaced: Vec::new(),
-            merged: Merged::default(),
-            ticks: 0,
-        };
+        let transaction = Transaction::new(Kind::Barrier, (0..self.shards()).map(visit).collect());
         let mut batch = Box::new(Batch::default());
         batch.home = self.mailbox.me();
         batch.transaction = Some(Box::new(transaction));

@@ -221,9 +221,16 @@ impl Footprint {
             places: self.places(shard),
             watched: watched.iter().filter(|w| slots.owner(w.hash) == shard).copied().collect(),
         };
-        Transaction {
+        Transaction::new(kind, self.shards(slots).into_iter().map(visit).collect())
+    }
+}
+
+impl Transaction {
+    /// One that has not set out yet.
+    pub fn new(kind: Kind, visits: Vec<Visit>) -> Self {
+        Self {
             kind,
-            visits: self.shards(slots).into_iter().map(visit).collect(),
+            visits,
             at: 0,
             loans: Vec::new(),
             wholes: Vec::new(),
