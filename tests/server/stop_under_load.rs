@@ -152,8 +152,11 @@ impl Round {
         Self { folder, port, running }
     }
 
+    /// A client that waits for longer than an end may take.
     fn client(&self) -> Client {
-        self.running.client(self.port)
+        let mut client = self.running.client(self.port);
+        client.set_patience(Duration::from_secs(30)).expect("not zero");
+        client
     }
 
     /// Whether every client has something to show for it.
@@ -234,7 +237,6 @@ fn round(seed: u64, sum: &mut Sum) {
         let counting: Vec<_> = (0..CLIENTS)
             .map(|number| {
                 let (mut client, replies) = (round.client(), &replies);
-                client.set_patience(Duration::from_secs(30)).expect("not zero");
                 scope.spawn(move || match number % 4 {
                     0 => count(&mut client, number, 2, replies),
                     1 => transact(&mut client, number, replies),
