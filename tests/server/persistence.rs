@@ -117,6 +117,30 @@ fn what_was_saved_is_there_again_on_any_number_of_shards() {
     }
 }
 
+#[test]
+fn files_of_older_servers_are_read() {
+    let folder = Folder::new();
+    let port = free_port();
+    let ours = Running::ready(port, &["--dir", &folder.path("")]);
+    let mut client = ours.client(port);
+    fill(&mut client);
+    // How much groups have read is not in files before version 10: it is worked out, as in Valkey.
+    let comparable = |text: String| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with("XINFO GROUPS"));
+        lines.map(str::to_owned).collect()
+    };
+    let expected = comparable(contents(&mut client));
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/rdb");
+    for name in ["redis-5.0", "redis-6.2", "redis-7.0", "valkey-9.0"] {
+        let folder = Folder::new();
+        let file = kept.join(name).with_added_extension("rdb");
+        fs::copy(&file, folder.0.join("dump.rdb")).unwrap();
+        let port = free_port();
+        let running = Running::ready(port, &["--dir", &folder.path(""), "--shards", "2"]);
+        assert_eq!(comparable(contents(&mut running.client(port))), expected, "{name}");
+    }
+}
+
 /// The peers at hand, each with its tool that checks files: those brought here for tests, and the
 /// system's, which are older as a rule.
 fn peers() -> Vec<(PathBuf, PathBuf)> {
