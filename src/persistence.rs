@@ -1,5 +1,5 @@
 //! The dataset on the disk: snapshots are written by a copy of the process, and read at start.
-//! What is to be done when is decided by the control thread (`coordination::saving`).
+//! What is to be done when is decided by the control thread (`control::saving`).
 
 pub mod checking;
 pub mod child;

@@ -5,3 +5,4 @@ pub mod interest;
 pub mod messages;
 pub mod registry;
 pub mod subscriptions;
+pub mod tracking;

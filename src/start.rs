@@ -2,6 +2,7 @@
 //! told in a sentence, and the exit status is then 1.
 
 pub mod checks;
+pub mod control_loop;
 pub mod listeners;
 pub mod texts;
 pub mod threads;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use keylane::commands::table;
 use keylane::config::sample;
-use keylane::coordination::call::Call;
+use keylane::routing::call::Call;
 
 #[test]
 fn the_readme_lists_every_command_and_setting() {

@@ -68,15 +68,21 @@ const PACKAGES: &[Package] = &[
             floor("config", &[]),
             floor("shutdown", &[]),
             floor("pubsub", &[]),
-            floor("tracking", &[]),
             floor("reactor", &[]),
             floor("log", &["reactor"]),
             floor("process", &["reactor", "log"]),
             floor("persistence", &["reactor", "log", "process"]),
-            top("coordination"),
+            top("routing"),
+            top("transactions"),
+            top("batches"),
+            top("blocking"),
+            top("stats"),
+            top("clients"),
+            top("mail"),
+            top("shard"),
+            top("control"),
             top("commands"),
             top("metrics"),
-            top("serve"),
             top("start"),
             top("main"),
         ],
@@ -121,7 +127,7 @@ const UNFINISHED: &[&str] = &["todo!", "unimplemented!", "dbg!", "TODO", "FIXME"
 /// Where `unsafe` may stand.
 const UNSAFE_FOLDERS: &[&str] = &["shards/src/encodings", "src/reactor"];
 /// Where threads may share memory.
-const SHARING_FOLDERS: &[&str] = &["src/coordination/mailbox.rs", "src/metrics", "src/reactor"];
+const SHARING_FOLDERS: &[&str] = &["src/mail", "src/metrics", "src/reactor"];
 /// Values that never change once made: a letter brings each shard the same copy in an `Arc`.
 const SHARED_COPIES: &[&str] = &["Config", "ClientFilter"];
 /// Names that share memory between threads; every name that begins with `Atomic` does too.

@@ -4,7 +4,7 @@ use std::hint::{black_box, spin_loop};
 use std::thread;
 use std::time::Duration;
 
-use keylane::coordination::mailbox::{Mailbox, connect};
+use keylane::mail::mailbox::{Mailbox, connect};
 
 use crate::runner::Runner;
 

@@ -9,7 +9,7 @@ mod set;
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
+use crate::routing::call::Run;
 
 /// The container.
 pub const CONFIG: Own = Own {

@@ -9,7 +9,7 @@ use crate::commands::connection::{self, client};
 use crate::commands::pubsub;
 use crate::commands::server::{self, command, commandlog, debug, latency, memory, slowlog};
 use crate::commands::transactions;
-use crate::coordination::call::{Listed, Run, Table};
+use crate::routing::call::{Listed, Run, Table};
 
 /// A command of the server: specified like one of the engine, but it runs elsewhere.
 #[derive(Debug)]

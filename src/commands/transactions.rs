@@ -3,7 +3,7 @@
 use shards::commands::spec::{Arity, Flag, Flags, Group, KeySpec, Spec};
 
 use crate::commands::table::Own;
-use crate::coordination::call::{Run, Step};
+use crate::routing::call::{Run, Step};
 
 /// Every command about transactions.
 pub const COMMANDS: &[Own] = &[MULTI, EXEC, DISCARD, WATCH, UNWATCH];

@@ -2,12 +2,12 @@
 //! commands of the table, so there are no more than it has.
 
 use crate::commands::server::gathered::Gathered;
-use crate::coordination::call::Call;
-use crate::coordination::counters::CallCounters;
-use crate::coordination::histogram::Histogram;
 use crate::metrics::fractions::Distribution;
 use crate::metrics::page::{Name, Page};
 use crate::reactor::clock::TickRate;
+use crate::routing::call::Call;
+use crate::stats::counters::CallCounters;
+use crate::stats::histogram::Histogram;
 
 /// Upper bounds of the buckets, in nanoseconds: 100 ns to 10 s, three for each power of ten.
 const BOUNDS_NANOS: [u64; 25] = bounds();

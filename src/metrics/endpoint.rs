@@ -11,8 +11,8 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::commands::server::gathered::Gathered;
-use crate::coordination::control::Control;
-use crate::coordination::query::Answer;
+use crate::control::control::Control;
+use crate::mail::query::Answer;
 use crate::metrics::http::{self, Heard, Request, Resource, Status};
 use crate::metrics::page;
 use crate::metrics::readiness;

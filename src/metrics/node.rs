@@ -3,7 +3,7 @@
 
 use crate::commands::server::gathered::{Gathered, Memory, difference, ratio};
 use crate::config::choices::MaxmemoryPolicy;
-use crate::coordination::query::LogKind;
+use crate::mail::query::LogKind;
 use crate::metrics::page::{Name, Page};
 use crate::metrics::readiness;
 use crate::pubsub::kind::Kind;

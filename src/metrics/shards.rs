@@ -1,7 +1,7 @@
 //! Figures of each shard, and of each database.
 
 use crate::commands::server::gathered::Gathered;
-use crate::coordination::query::{DbFigures, Figures};
+use crate::mail::query::{DbFigures, Figures};
 use crate::metrics::commands::seconds;
 use crate::metrics::page::{Name, Page};
 use crate::reactor::heap;

@@ -11,15 +11,16 @@ use shards::base::random::Random;
 
 use crate::commands::table;
 use crate::config::table::Config;
-use crate::coordination::control::Control;
-use crate::coordination::mailbox;
-use crate::coordination::node::Node;
-use crate::coordination::router::SlotMap;
+use crate::control::control::Control;
 use crate::log;
+use crate::mail::mailbox;
 use crate::metrics::endpoint::Endpoint;
 use crate::process::Process;
 use crate::reactor::clock::{Monotonic, TickRate};
-use crate::serve::{Start, start_control, start_shard};
+use crate::routing::node::Node;
+use crate::routing::router::SlotMap;
+use crate::shard::turns::{Start, start_shard};
+use crate::start::control_loop::start_control;
 use crate::start::{Failure, plain};
 
 /// What the shards are started with.

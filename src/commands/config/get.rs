@@ -6,8 +6,8 @@ use shards::resp::error::Error;
 
 use crate::commands::config::EACH;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::routing::call::Run;
 
 pub(super) const GET: Own = Own {
     spec: Spec {

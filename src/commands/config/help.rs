@@ -3,10 +3,10 @@
 use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::help;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::client_ctx::ClientCtx;
+use crate::routing::call::Run;
 
 pub(super) const HELP: Own =
     Own { spec: Spec { name: "config|help", ..help::HELP }, run: Run::Client(run) };

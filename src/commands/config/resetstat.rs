@@ -5,9 +5,9 @@ use shards::resp::error::Error;
 
 use crate::commands::config::{EACH, ON_ALL_NODES};
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::query::Query;
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::mail::query::Query;
+use crate::routing::call::Run;
 
 pub(super) const RESETSTAT: Own = Own {
     spec: Spec {

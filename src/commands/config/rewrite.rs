@@ -11,9 +11,9 @@ use shards::resp::error::Error;
 use crate::commands::config::{EACH, ON_ALL_NODES};
 use crate::commands::table::Own;
 use crate::config::rewrite;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::control::ctx::{ControlCtx, Outcome};
 use crate::log;
+use crate::routing::call::Run;
 
 pub(super) const REWRITE: Own = Own {
     spec: Spec {

@@ -10,12 +10,12 @@ use crate::commands::table::Own;
 use crate::config::choices::Caller;
 use crate::config::live::{Applied, ConfigError};
 use crate::config::table::Config;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::control::ctx::{ControlCtx, Outcome};
 use crate::log;
 use crate::process::plain;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::limits;
+use crate::routing::call::Run;
 
 pub(super) const SET: Own = Own {
     spec: Spec {

@@ -3,10 +3,10 @@
 use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::{BEFORE_AUTH, credentials};
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::client_ctx::ClientCtx;
+use crate::routing::call::Run;
 
 pub(super) const AUTH: Own = Own {
     spec: Spec {

@@ -20,7 +20,7 @@ use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
+use crate::routing::call::Run;
 
 /// The container.
 pub const CLIENT: Own = Own {

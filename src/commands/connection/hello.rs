@@ -5,11 +5,11 @@ use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 use shards::resp::reply::Protocol;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::client::name;
 use crate::commands::connection::{BEFORE_AUTH, credentials};
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::client_ctx::ClientCtx;
+use crate::routing::call::Run;
 use crate::version::VALKEY_VERSION;
 
 pub(super) const HELLO: Own = Own {

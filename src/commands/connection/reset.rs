@@ -4,7 +4,7 @@ use shards::commands::spec::{Arity, Spec};
 
 use crate::commands::connection::BEFORE_AUTH;
 use crate::commands::table::Own;
-use crate::coordination::call::{Run, Step};
+use crate::routing::call::{Run, Step};
 
 pub(super) const RESET: Own = Own {
     spec: Spec {

@@ -5,11 +5,11 @@ use shards::base::glob::matches;
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::help;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::client_ctx::ClientCtx;
 use crate::pubsub::kind::Kind;
+use crate::routing::call::Run;
 
 /// The container.
 pub const PUBSUB: Own = Own {

@@ -4,8 +4,8 @@ use shards::commands::spec::{Arity, KeySpec, Spec};
 
 use crate::commands::pubsub::EACH;
 use crate::commands::table::Own;
-use crate::coordination::call::{PubSubStep, Run};
 use crate::pubsub::kind::Kind;
+use crate::routing::call::{PubSubStep, Run};
 
 pub(super) const UNSUBSCRIBE: Own = Own {
     spec: Spec {

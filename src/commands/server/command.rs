@@ -9,9 +9,9 @@ mod syntax;
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::table::Own;
-use crate::coordination::call::{Call, Run, Table};
-use crate::coordination::client_ctx::ClientCtx;
+use crate::routing::call::{Call, Run, Table};
 
 /// The container, which is a command of its own as well: `COMMAND INFO` of all commands.
 pub const COMMAND: Own = Own {

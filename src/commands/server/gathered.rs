@@ -2,13 +2,13 @@
 
 use shards::keyspace::db::Stats;
 
-use crate::coordination::control::Control;
-use crate::coordination::counters::Counters;
-use crate::coordination::query::{Answer, DbFigures, Figures};
-use crate::coordination::samples::Rates;
+use crate::control::control::Control;
+use crate::mail::query::{Answer, DbFigures, Figures};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::heap::{self, Heap};
 use crate::reactor::system;
+use crate::stats::counters::Counters;
+use crate::stats::samples::Rates;
 
 /// The figures of the whole process at one moment.
 #[derive(Debug)]

@@ -18,10 +18,10 @@ use ::shards::resp::error::Error;
 
 use crate::commands::server::gathered::Gathered;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::query::{Answer, Query};
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::mail::query::{Answer, Query};
 use crate::reactor::crash;
+use crate::routing::call::Run;
 
 pub(super) const INFO: Own = Own {
     spec: Spec {

@@ -8,10 +8,10 @@ mod histogram;
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::help;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::client_ctx::ClientCtx;
+use crate::routing::call::Run;
 
 /// The container.
 pub const LATENCY: Own = Own {

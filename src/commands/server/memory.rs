@@ -10,7 +10,7 @@ use shards::commands::server::MEMORY_SUBCOMMANDS;
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
+use crate::routing::call::Run;
 
 /// The container.
 pub const MEMORY: Own = Own {

@@ -3,7 +3,7 @@
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 
 use crate::commands::table::Own;
-use crate::coordination::call::{PubSubStep, Run};
+use crate::routing::call::{PubSubStep, Run};
 
 pub(super) const MONITOR: Own = Own {
     spec: Spec {

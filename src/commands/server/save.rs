@@ -4,8 +4,8 @@ use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{Awaited, ControlCtx, Outcome};
+use crate::control::ctx::{Awaited, ControlCtx, Outcome};
+use crate::routing::call::Run;
 
 pub(super) const SAVE: Own = Own {
     spec: Spec {

@@ -4,9 +4,9 @@ use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{Awaited, ControlCtx, Outcome};
-use crate::coordination::ending::{LastSave, Options};
+use crate::control::ctx::{Awaited, ControlCtx, Outcome};
+use crate::control::ending::{LastSave, Options};
+use crate::routing::call::Run;
 
 pub(super) const SHUTDOWN: Own = Own {
     spec: Spec {

@@ -3,13 +3,13 @@
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::help;
 use crate::commands::server::commandlog;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::client_ctx::ClientCtx;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::query::LogKind;
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::mail::query::LogKind;
+use crate::routing::call::Run;
 
 /// The container.
 pub const SLOWLOG: Own = Own {

@@ -3,10 +3,10 @@
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::client_ctx::ClientCtx;
 use crate::reactor::clock;
+use crate::routing::call::Run;
 
 pub(super) const TIME: Own = Own {
     spec: Spec {

@@ -3,10 +3,10 @@
 use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::client::EACH;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::client_ctx::ClientCtx;
+use crate::routing::call::Run;
 
 pub(super) const CAPA: Own = Own {
     spec: Spec {

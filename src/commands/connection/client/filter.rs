@@ -3,8 +3,8 @@
 use shards::base::number::parse_i64;
 use shards::resp::error::Error;
 
-use crate::coordination::control_ctx::ControlCtx;
-use crate::coordination::filter::{ClientFilter, Kind, Trait};
+use crate::clients::filter::{ClientFilter, Kind, Trait};
+use crate::control::ctx::ControlCtx;
 
 /// Letters of flags that a filter may name.
 const FLAGS: &[u8] = b"AbcdeBIiMNOPrSTtuUx";

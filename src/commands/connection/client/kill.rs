@@ -5,12 +5,12 @@ use std::sync::Arc;
 use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
+use crate::clients::filter::{ClientFilter, Trait};
 use crate::commands::connection::client::{OF_OTHERS, filter};
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::filter::{ClientFilter, Trait};
-use crate::coordination::query::{Answer, Query};
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::mail::query::{Answer, Query};
+use crate::routing::call::Run;
 
 pub(super) const KILL: Own = Own {
     spec: Spec {

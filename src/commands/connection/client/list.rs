@@ -7,9 +7,9 @@ use shards::resp::error::Error;
 
 use crate::commands::connection::client::{OF_OTHERS, filter};
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::query::{Answer, Query};
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::mail::query::{Answer, Query};
+use crate::routing::call::Run;
 
 pub(super) const LIST: Own = Own {
     spec: Spec {

@@ -3,10 +3,10 @@
 use shards::commands::spec::{Arity, Flag, Flags, Spec};
 use shards::resp::error::Error;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::client::{EACH, on_or_off};
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::client_ctx::ClientCtx;
+use crate::routing::call::Run;
 
 pub(super) const NO_EVICT: Own = Own {
     spec: Spec {

@@ -6,11 +6,11 @@ use shards::resp::error::Error;
 
 use crate::commands::connection::client::OF_OTHERS;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control::Paused;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::query::Query;
+use crate::control::control::Paused;
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::mail::query::Query;
 use crate::reactor::clock;
+use crate::routing::call::Run;
 
 pub(super) const PAUSE: Own = Own {
     spec: Spec {

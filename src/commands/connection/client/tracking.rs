@@ -3,13 +3,13 @@
 use shards::commands::spec::{Arity, Flag, Flags, Spec};
 use shards::resp::error::Error;
 
+use crate::clients::ctx::ClientCtx;
+use crate::clients::line::redirect;
+use crate::clients::tracker::{Caching, Tracker};
 use crate::commands::connection::client::EACH;
 use crate::commands::table::Own;
-use crate::coordination::call::{PubSubStep, Run};
-use crate::coordination::client_ctx::ClientCtx;
-use crate::coordination::client_line::redirect;
-use crate::coordination::tracker::{Caching, Tracker};
-use crate::tracking::options::Mode;
+use crate::pubsub::tracking::options::Mode;
+use crate::routing::call::{PubSubStep, Run};
 
 pub(super) const TRACKING: Own = Own {
     spec: Spec {

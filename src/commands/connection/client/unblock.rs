@@ -6,10 +6,10 @@ use shards::resp::error::Error;
 
 use crate::commands::connection::client::OF_OTHERS;
 use crate::commands::table::Own;
-use crate::coordination::blocking::Ending;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::query::{Answer, Query};
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::mail::query::{Answer, Query};
+use crate::routing::call::Run;
+use crate::shard::journeys::blocking::Ending;
 
 pub(super) const UNBLOCK: Own = Own {
     spec: Spec {

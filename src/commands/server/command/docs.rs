@@ -4,12 +4,12 @@ use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::server::command::info::write_flags;
 use crate::commands::server::command::syntax::{self, Argument};
 use crate::commands::server::command::{EACH, named};
 use crate::commands::table::Own;
-use crate::coordination::call::{Call, Run};
-use crate::coordination::client_ctx::ClientCtx;
+use crate::routing::call::{Call, Run};
 
 pub(super) const DOCS: Own = Own {
     spec: Spec {

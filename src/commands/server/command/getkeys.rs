@@ -6,12 +6,12 @@ use shards::base::number::parse_i64;
 use shards::commands::spec::{Arity, Begin, Find, Flag, KeySpec, Spec};
 use shards::resp::error::Error;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::server::command::EACH;
 use crate::commands::server::command::info::{key_flags, write_flags};
 use crate::commands::table::Own;
-use crate::coordination::call::{Call, Run, Table};
-use crate::coordination::client_ctx::ClientCtx;
-use crate::coordination::router::key_places;
+use crate::routing::call::{Call, Run, Table};
+use crate::routing::router::key_places;
 
 pub(super) const GETKEYS: Own = Own {
     spec: Spec {

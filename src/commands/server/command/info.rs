@@ -5,10 +5,10 @@ use shards::commands::table::categories;
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::server::command::{EACH, named};
 use crate::commands::table::Own;
-use crate::coordination::call::{Call, Run};
-use crate::coordination::client_ctx::ClientCtx;
+use crate::routing::call::{Call, Run};
 
 pub(super) const INFO: Own = Own {
     spec: Spec {

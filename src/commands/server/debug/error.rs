@@ -4,10 +4,10 @@ use shards::commands::server::debug_object::usage_error;
 use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::server::debug::EACH;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::client_ctx::ClientCtx;
+use crate::routing::call::Run;
 
 pub(super) const ERROR: Own = Own {
     spec: Spec {

@@ -4,11 +4,11 @@ use shards::commands::server::debug_object::usage_error;
 use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::help;
 use crate::commands::server::debug::EACH;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::client_ctx::ClientCtx;
+use crate::routing::call::Run;
 
 pub(super) const HELP: Own = Own {
     spec: Spec { name: "debug|help", summary: "Tells about the subcommands.", ..EACH },

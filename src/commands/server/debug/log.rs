@@ -6,9 +6,9 @@ use shards::resp::error::Error;
 
 use crate::commands::server::debug::EACH;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::control::ctx::{ControlCtx, Outcome};
 use crate::log;
+use crate::routing::call::Run;
 
 pub(super) const LOG: Own = Own {
     spec: Spec {

@@ -5,10 +5,10 @@ use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 use shards::resp::reply::Protocol;
 
+use crate::clients::ctx::ClientCtx;
 use crate::commands::server::debug::EACH;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::client_ctx::ClientCtx;
+use crate::routing::call::Run;
 
 pub(super) const PROTOCOL: Own = Own {
     spec: Spec {

@@ -5,9 +5,9 @@ use shards::resp::error::Error;
 
 use crate::commands::server::debug::EACH;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{Awaited, ControlCtx, Outcome};
-use crate::coordination::saving::Reload;
+use crate::control::ctx::{Awaited, ControlCtx, Outcome};
+use crate::control::saving::Reload;
+use crate::routing::call::Run;
 
 pub(super) const RELOAD: Own = Own {
     spec: Spec {

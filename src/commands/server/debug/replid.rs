@@ -6,9 +6,9 @@ use shards::resp::error::Error;
 
 use crate::commands::server::debug::EACH;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::control::ctx::{ControlCtx, Outcome};
 use crate::reactor::system;
+use crate::routing::call::Run;
 
 pub(super) const CHANGE_REPL_ID: Own = Own {
     spec: Spec {

@@ -7,9 +7,9 @@ use shards::resp::error::Error;
 
 use crate::commands::server::debug::EACH;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::query::Query;
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::mail::query::Query;
+use crate::routing::call::Run;
 
 pub(super) const SET_ACTIVE_EXPIRE: Own = Own {
     spec: Spec {

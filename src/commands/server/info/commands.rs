@@ -2,8 +2,8 @@
 
 use crate::commands::server::gathered::Gathered;
 use crate::commands::server::info::Fields;
-use crate::coordination::call::Call;
-use crate::coordination::counters::CallCounters;
+use crate::routing::call::Call;
+use crate::stats::counters::CallCounters;
 
 pub(super) fn write_stats(gathered: &Gathered<'_>, fields: &mut Fields) {
     let rate = gathered.control.node.tick_rate;

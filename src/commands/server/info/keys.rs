@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::commands::server::gathered::Gathered;
 use crate::commands::server::info::Fields;
-use crate::coordination::hot_keys::HotKey;
-use crate::coordination::slot_stats::SlotCounters;
+use crate::stats::hot_keys::HotKey;
+use crate::stats::slot_stats::SlotCounters;
 
 pub(super) fn write_hot(gathered: &Gathered<'_>, fields: &mut Fields) {
     let config = &gathered.control.node.config;

@@ -2,7 +2,7 @@
 
 use crate::commands::server::gathered::Gathered;
 use crate::commands::server::info::Fields;
-use crate::coordination::query::DbFigures;
+use crate::mail::query::DbFigures;
 
 pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("shards", gathered.shards.len());

@@ -6,9 +6,9 @@ use shards::resp::error::Error;
 use crate::commands::server::latency::EACH_EVENT;
 use crate::commands::table::Own;
 use crate::config::table::Config;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::spikes::{Event, Series, Spikes};
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::routing::call::Run;
+use crate::stats::latency_events::{Event, Series, Spikes};
 
 pub(super) const DOCTOR: Own = Own {
     spec: Spec {
@@ -108,7 +108,7 @@ fn advice(spikes: &Spikes, config: &Config) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coordination::spikes::Spike;
+    use crate::stats::latency_events::Spike;
 
     fn check(spikes: &[(Event, u64, u64)], config: &Config, has: &[&str], lacks: &[&str]) {
         let mut all = Spikes::default();

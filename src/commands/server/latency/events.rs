@@ -5,9 +5,9 @@ use shards::resp::error::Error;
 
 use crate::commands::server::latency::{EACH, EACH_EVENT, signed};
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::spikes::Event;
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::routing::call::Run;
+use crate::stats::latency_events::Event;
 
 pub(super) const LATEST: Own = Own {
     spec: Spec {

@@ -7,10 +7,10 @@ use shards::resp::error::Error;
 
 use crate::commands::server::latency::EACH_EVENT;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::spikes::{Event, Series};
+use crate::control::ctx::{ControlCtx, Outcome};
 use crate::reactor::clock;
+use crate::routing::call::Run;
+use crate::stats::latency_events::{Event, Series};
 
 pub(super) const GRAPH: Own = Own {
     spec: Spec {

@@ -6,11 +6,11 @@ use shards::resp::error::Error;
 use crate::commands::server::gathered::Gathered;
 use crate::commands::server::latency::{EACH, signed};
 use crate::commands::table::Own;
-use crate::coordination::call::{Call, Run};
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::histogram::Histogram;
-use crate::coordination::query::{Answer, Query};
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::mail::query::{Answer, Query};
 use crate::reactor::clock::TickRate;
+use crate::routing::call::{Call, Run};
+use crate::stats::histogram::Histogram;
 
 pub(super) const HISTOGRAM: Own = Own {
     spec: Spec {

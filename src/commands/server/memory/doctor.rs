@@ -6,9 +6,9 @@ use shards::resp::error::Error;
 use crate::commands::server::gathered::{Gathered, Memory, ratio};
 use crate::commands::server::memory::EACH;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::query::{Answer, Query};
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::mail::query::{Answer, Query};
+use crate::routing::call::Run;
 
 pub(super) const DOCTOR: Own = Own {
     spec: Spec {

@@ -5,9 +5,9 @@ use shards::resp::error::Error;
 
 use crate::commands::server::memory::OF_ALLOCATOR;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
+use crate::control::ctx::{ControlCtx, Outcome};
 use crate::reactor::heap;
+use crate::routing::call::Run;
 
 pub(super) const MALLOC_STATS: Own = Own {
     spec: Spec {

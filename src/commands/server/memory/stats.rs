@@ -7,9 +7,9 @@ use shards::resp::reply::Replies;
 use crate::commands::server::gathered::{Gathered, difference, ratio};
 use crate::commands::server::memory::EACH;
 use crate::commands::table::Own;
-use crate::coordination::call::Run;
-use crate::coordination::control_ctx::{ControlCtx, Outcome};
-use crate::coordination::query::{Answer, DbFigures, Query};
+use crate::control::ctx::{ControlCtx, Outcome};
+use crate::mail::query::{Answer, DbFigures, Query};
+use crate::routing::call::Run;
 
 pub(super) const STATS: Own = Own {
     spec: Spec { name: "memory|stats", summary: "Tells where the memory is.", ..EACH },

@@ -1,0 +1,3 @@
+//! Requests of one client on their way from core to core.
+
+pub mod batch;

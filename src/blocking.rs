@@ -1,0 +1,3 @@
+//! Requests that wait for keys.
+
+pub mod waits;

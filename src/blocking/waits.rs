@@ -1,0 +1,104 @@
+//! Requests that wait for keys, at the shard that keeps them.
+//!
+//! A wait ends once: whoever takes it out of here, because a key is ready, time is up or its
+//! client is gone, decides how. All others find nothing.
+
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
+use shards::effects::Awaited;
+use shards::keyspace::waiters::{Place, WaitId};
+
+use crate::batches::batch::Batch;
+use crate::mail::mailbox::Peer;
+use crate::reactor::clock::Monotonic;
+
+/// What a batch knows of the wait of its next request, from its first attempt to its last.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The wait.
+    pub id: WaitId,
+    /// Until when; `None` is for ever.
+    pub until: Option<Monotonic>,
+    /// Arguments that mean something else from now on: their places, and what they became.
+    pub rewritten: Vec<(usize, Vec<u8>)>,
+}
+
+/// A batch whose next request waits.
+#[derive(Debug)]
+pub struct Kept {
+    /// The batch; it has its [`Waiting`].
+    pub batch: Box<Batch>,
+    /// The shards of the keys it waits for.
+    pub shards: Vec<Peer>,
+    /// The keys that its request needs besides: their owners and hashes.
+    pub others: Vec<(Peer, u64)>,
+}
+
+/// A wait for a key, on its way to the key's shard.
+#[derive(Debug)]
+pub struct Registration {
+    /// The wait.
+    pub id: WaitId,
+    /// The key.
+    pub place: Place,
+    /// What is awaited of it.
+    pub awaited: Awaited,
+}
+
+/// All waits that one shard keeps.
+#[derive(Debug, Default)]
+pub struct Waits {
+    next: u64,
+    kept: HashMap<u64, Kept>,
+    /// When waits end in vain.
+    ends: BTreeSet<(Monotonic, u64)>,
+}
+
+impl Waits {
+    /// The number of a new wait.
+    pub fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Keeps a batch until its wait ends.
+    pub fn keep(&mut self, kept: Kept) {
+        let waiting = kept.batch.waiting.as_ref().expect("it waits");
+        let number = waiting.id.number;
+        self.ends.extend(waiting.until.map(|until| (until, number)));
+        let before = self.kept.insert(number, kept);
+        assert!(before.is_none(), "a wait is kept once");
+    }
+
+    /// Ends a wait, unless it has ended.
+    pub fn take(&mut self, number: u64) -> Option<Kept> {
+        let kept = self.kept.remove(&number)?;
+        if let Some(until) = kept.batch.waiting.as_ref().and_then(|waiting| waiting.until) {
+            self.ends.remove(&(until, number));
+        }
+        Some(kept)
+    }
+
+    /// A wait that has not ended.
+    pub fn get(&self, number: u64) -> Option<&Kept> {
+        self.kept.get(&number)
+    }
+
+    /// The wait of a client, if it is kept here.
+    pub fn of_client(&self, client: u64) -> Option<u64> {
+        let mut kept = self.kept.iter();
+        kept.find(|(_, kept)| kept.batch.client == client).map(|(number, _)| *number)
+    }
+
+    /// When the first wait ends in vain, and which.
+    #[inline]
+    pub fn first_end(&self) -> Option<(Monotonic, u64)> {
+        self.ends.first().copied()
+    }
+
+    /// How many there are, and how many of them end at some time.
+    pub fn len(&self) -> (usize, usize) {
+        (self.kept.len(), self.ends.len())
+    }
+}

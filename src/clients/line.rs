@@ -1,0 +1,147 @@
+//! A client as CLIENT LIST shows it.
+
+use std::net::SocketAddr;
+
+use shards::resp::parser::Range;
+use shards::resp::reply::Protocol;
+
+use crate::batches::batch::Parsed;
+use crate::clients::client::{Client, Multi};
+use crate::clients::tracker::Tracker;
+use crate::config::table::Config;
+use crate::pubsub::kind::Kind;
+use crate::pubsub::tracking::options::Mode;
+use crate::routing::node::Node;
+
+/// An end of a connection as text: that of a unix socket is its path and `:0`.
+pub fn address(address: Option<SocketAddr>, config: &Config) -> String {
+    match address {
+        Some(address) => address.to_string(),
+        None => format!("{}:0", config.unixsocket.display()),
+    }
+}
+
+/// The line of a client, without its end.
+pub fn line(client: &Client, node: &Node) -> String {
+    let name = String::from_utf8_lossy(&client.session.name);
+    line_with(client, node, &name, "default")
+}
+
+/// The same for the log, which may not be for all eyes.
+pub fn line_for_log(client: &Client, node: &Node) -> String {
+    const HIDDEN: &str = "*redacted*";
+    if node.config.hide_user_data_from_log {
+        line_with(client, node, HIDDEN, HIDDEN)
+    } else {
+        line(client, node)
+    }
+}
+
+fn line_with(client: &Client, node: &Node, name: &str, user: &str) -> String {
+    let Client { id, fd, session, figures, .. } = client;
+    let seconds = |since| node.now.millis_since(since) / 1000;
+    let text = |bytes| String::from_utf8_lossy(bytes);
+    let (addr, laddr) = (address(client.peer, &node.config), address(client.local, &node.config));
+    let flags = flags(client);
+    let (age, idle) = (seconds(figures.connected), seconds(figures.active));
+    let capa = capa(client);
+    let multi = client.multi.as_ref().map_or(-1, |multi| signed(multi.requests.len()));
+    let resp = match session.protocol {
+        Protocol::Resp2 => 2,
+        Protocol::Resp3 => 3,
+    };
+    let memory = Memory::of(client);
+    format!(
+        "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} \
+         flags={flags} capa={capa} db={db} sub={sub} psub={psub} ssub={ssub} multi={multi} \
+         watch={watch} qbuf={query} qbuf-free={query_free} argv-mem=0 multi-mem={queued} \
+         rbs={reply} rbp={reply_used} obl={reply_used} oll=0 omem=0 tot-mem={total} \
+         events={events} cmd={command} user={user} redir={redirect} resp={resp} \
+         lib-name={lib_name} lib-ver={lib_ver} \
+         tot-net-in={bytes_in} tot-net-out={bytes_out} tot-cmds={commands}",
+        db = session.db,
+        sub = client.listens_to(Kind::Channel),
+        psub = client.listens_to(Kind::Pattern),
+        ssub = client.listens_to(Kind::ShardChannel),
+        watch = client.watched.len(),
+        redirect = redirect(client),
+        query = memory.query,
+        query_free = memory.query_free,
+        queued = memory.queued,
+        reply = memory.reply,
+        reply_used = memory.reply_used,
+        total = memory.total,
+        events = if memory.reply_used == 0 { "r" } else { "rw" },
+        command = figures.last_command,
+        lib_name = text(&session.lib_name),
+        lib_ver = text(&session.lib_ver),
+        bytes_in = figures.bytes_in,
+        bytes_out = figures.bytes_out,
+        commands = figures.commands,
+    )
+}
+
+/// The id of the client that is told of stale copies in its place: 0 if it is told itself, -1 if
+/// nobody is told.
+pub fn redirect(client: &Client) -> i64 {
+    let Some(tracker) = &client.tracker else { return -1 };
+    let id = tracker.redirect.map_or(0, |redirect| redirect.id);
+    i64::try_from(id).expect("ids count connections")
+}
+
+/// One letter for each thing that is special about a client, or `N`.
+pub fn flags(client: &Client) -> String {
+    let tracks = |is: fn(&Tracker) -> bool| client.tracker.as_deref().is_some_and(is);
+    let letters = [
+        (client.monitors, 'O'),
+        (client.subscriptions.is_some(), 'P'),
+        (client.multi.is_some(), 'x'),
+        (client.blocked.is_some(), 'b'),
+        (tracks(|_| true), 't'),
+        (tracks(|tracker| tracker.broken), 'R'),
+        (tracks(|tracker| matches!(tracker.mode, Mode::Broadcast(_))), 'B'),
+        (client.closing, 'c'),
+        (client.peer.is_none(), 'U'),
+        (client.session.no_evict, 'e'),
+        (client.session.no_touch, 'T'),
+    ];
+    let flags: String =
+        letters.into_iter().filter(|(is, _)| *is).map(|(_, letter)| letter).collect();
+    if flags.is_empty() { "N".to_owned() } else { flags }
+}
+
+/// One letter for each thing that a client says it is capable of.
+pub fn capa(client: &Client) -> &'static str {
+    if client.session.capa_redirect { "r" } else { "" }
+}
+
+/// Bytes that a client takes.
+struct Memory {
+    query: usize,
+    query_free: usize,
+    queued: usize,
+    reply: usize,
+    reply_used: usize,
+    total: usize,
+}
+
+impl Memory {
+    fn of(client: &Client) -> Self {
+        let query = client.query.len();
+        let query_free = client.query.capacity() - query;
+        let queued = client.multi.as_ref().map_or(0, |multi| queued(multi));
+        let reply = client.out.capacity() + client.sending;
+        let total = size_of::<Client>() + query + query_free + queued + reply;
+        Self { query, query_free, queued, reply, reply_used: client.unsent(), total }
+    }
+}
+
+fn queued(multi: &Multi) -> usize {
+    multi.input.capacity()
+        + multi.ranges.capacity() * size_of::<Range>()
+        + multi.requests.capacity() * size_of::<Parsed>()
+}
+
+fn signed(n: usize) -> i64 {
+    i64::try_from(n).expect("a memory holds fewer commands")
+}

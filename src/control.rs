@@ -1,0 +1,7 @@
+//! The control thread: the only writer of what the whole node shares.
+
+pub mod control;
+pub mod ctx;
+pub mod ending;
+pub mod loading;
+pub mod saving;

@@ -1,0 +1,376 @@
+//! The control thread's state: the only writer of what the whole node shares.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use shards::commands::spec::Flag;
+use shards::resp::error::Error;
+use shards::resp::reply::Replies;
+
+use crate::batches::batch::{Batch, Parsed, with_args};
+use crate::clients::line;
+use crate::config::table::Config;
+use crate::control::ctx::{Awaited, ControlCtx, Outcome, Then};
+use crate::control::ending::End;
+use crate::control::loading::Loading;
+use crate::control::saving::{Kept, Saving, Wish};
+use crate::log;
+use crate::mail::letter::Letter;
+use crate::mail::mailbox::Mailbox;
+use crate::mail::query::{Answer, Query, SlowEntry};
+use crate::process::Process;
+use crate::reactor::allocator::used_memory;
+use crate::reactor::clock::{self, Monotonic, ticks};
+use crate::reactor::crash::at_work;
+use crate::reactor::heap;
+use crate::reactor::system;
+use crate::routing::call::{Call, Run};
+use crate::routing::node::Node;
+use crate::shutdown::Event;
+use crate::stats::command_log::{CommandLogs, Ended, request_bytes, shown};
+use crate::stats::counters::Counters;
+use crate::stats::latency_events::{self, Spike, Spikes};
+use crate::transactions::transaction::Kind;
+
+/// Node-wide state, and commands that wait for the shards' answers.
+#[derive(Debug)]
+pub struct Control {
+    /// Its mail.
+    pub mailbox: Mailbox<Letter>,
+    /// What it knows of the node; shards have copies.
+    pub node: Node,
+    /// The process: its files and its end.
+    pub process: &'static Process,
+    /// What it counts of the commands that run here.
+    pub counters: Counters,
+    /// The command logs.
+    pub logs: CommandLogs,
+    /// What took long.
+    pub spikes: Spikes,
+    /// CLIENT PAUSE, while it lasts.
+    pub pause: Option<Paused>,
+    /// Bytes in use when the process had started.
+    pub memory_at_start: u64,
+    /// The most bytes that were in use, as far as was noticed.
+    pub memory_peak: u64,
+    /// A name for this run of the process, 40 hexadecimal digits.
+    pub run_id: String,
+    /// A name for the history of the dataset, 40 hexadecimal digits.
+    pub replid: String,
+    /// When the process started, in seconds since the epoch.
+    pub started_at: u64,
+    /// Snapshots that are written.
+    pub saving: Saving,
+    /// The snapshot that is being read, while one is.
+    pub loading: Option<Loading>,
+    /// Keys of the last snapshot that was read, and of those the ones whose time had passed.
+    pub load_keys: u64,
+    /// See `load_keys`.
+    pub load_expired: u64,
+    /// The end of the process.
+    pub end: End,
+    /// The order that ends loading, while shards are still to hear of it.
+    pub(crate) end_loading: Option<u64>,
+    questions: HashMap<u64, Question>,
+    next_question: u64,
+    /// Figures that nobody has fetched yet.
+    figures: Vec<(u64, Vec<Answer>)>,
+}
+
+/// Requests are held back.
+#[derive(Clone, Copy, Debug)]
+pub struct Paused {
+    /// Until this many milliseconds after `since`.
+    pub millis: u64,
+    /// From when on.
+    pub since: Monotonic,
+    /// All requests, not just those that may write.
+    pub all: bool,
+}
+
+impl Paused {
+    /// Milliseconds it still lasts.
+    pub fn left(&self, now: Monotonic) -> u64 {
+        self.millis.saturating_sub(now.millis_since(self.since))
+    }
+}
+
+#[derive(Debug)]
+struct Question {
+    asker: Asker,
+    answers: Vec<Option<Answer>>,
+}
+
+/// Who gets the answers to a question.
+#[derive(Debug)]
+enum Asker {
+    /// Nobody: it is an order.
+    Nobody,
+    /// A request, which goes on so; it began when the time-stamp counter stood there.
+    Request(Kept, Then),
+    /// Whoever fetches them by [`Control::take_figures`].
+    Metrics,
+}
+
+impl Control {
+    /// The control thread's state.
+    pub fn new(mailbox: Mailbox<Letter>, node: Node, process: &'static Process) -> Self {
+        let counters = Counters::new(node.table.ids, node.config.latency_tracking);
+        let shards = mailbox.peers() - 1;
+        Self {
+            mailbox,
+            node,
+            process,
+            counters,
+            logs: CommandLogs::default(),
+            spikes: Spikes::default(),
+            pause: None,
+            memory_at_start: used_memory(),
+            memory_peak: 0,
+            run_id: system::random_name(),
+            replid: system::random_name(),
+            started_at: clock::wall().seconds(),
+            saving: Saving::default(),
+            loading: None,
+            load_keys: 0,
+            load_expired: 0,
+            end: End::new(shards),
+            end_loading: None,
+            questions: HashMap::new(),
+            next_question: 0,
+            figures: Vec::new(),
+        }
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.mailbox.peers() - 1
+    }
+
+    /// Reads mail and acts on it. True if there was any.
+    pub fn read_mail(&mut self) -> bool {
+        let mut any = false;
+        for peer in 0..self.mailbox.peers() {
+            while let Some(letter) = self.mailbox.receive(peer) {
+                any = true;
+                match letter {
+                    Letter::Batch(batch) => self.take(batch),
+                    Letter::Loaded(report) => self.chunk_loaded(*report),
+                    Letter::Answer(number, answer) => self.answered(peer, number, answer),
+                    Letter::Leaving(report) => self.happens(Event::Reported(peer, report)),
+                    Letter::Logged(entry) => self.logs.add(*entry, &self.node.config),
+                    Letter::Spike(spike) => self.spikes.add(spike),
+                    Letter::Release(_)
+                    | Letter::Unwatch(_)
+                    | Letter::Connection(_)
+                    | Letter::Wait(_)
+                    | Letter::PubSub(_)
+                    | Letter::Disk(_)
+                    | Letter::End(_)
+                    | Letter::Query(..) => unreachable!("such letters go to shards"),
+                }
+            }
+        }
+        any
+    }
+
+    /// What is due some times a second.
+    pub fn tick(&mut self) {
+        self.memory_peak = self.memory_peak.max(used_memory());
+        let now = self.node.now;
+        self.save_if_due();
+        self.pause = self.pause.filter(|pause| 0 < pause.left(now));
+    }
+
+    /// Puts a new configuration in force here; the returned order does so on the shards.
+    pub fn configure(&mut self, config: Config) -> Query {
+        log::configure(&config);
+        heap::decay_in_background(config.jemalloc_bg_thread);
+        self.counters.tracks_latency = config.latency_tracking;
+        let config = Arc::new(config);
+        self.node.config = Arc::clone(&config);
+        Query::Configure(config)
+    }
+
+    /// Gives every shard an order whose outcome nobody waits for.
+    pub fn order(&mut self, query: &Query) {
+        self.ask(query, Asker::Nobody);
+    }
+
+    /// Asks every shard what it has and has done; [`Self::take_figures`] gives what they answer.
+    /// The question's number.
+    pub fn ask_figures(&mut self) -> u64 {
+        self.ask(&Query::Figures, Asker::Metrics);
+        self.last_question()
+    }
+
+    /// The answers that are complete since the last call, by the number of their question.
+    pub fn take_figures(&mut self) -> Vec<(u64, Vec<Answer>)> {
+        std::mem::take(&mut self.figures)
+    }
+
+    /// The number of the last question or order.
+    pub(crate) fn last_question(&self) -> u64 {
+        self.next_question - 1
+    }
+
+    fn ask(&mut self, query: &Query, asker: Asker) {
+        let number = self.next_question;
+        self.next_question += 1;
+        let answers = (0..self.shards()).map(|_| None).collect();
+        self.questions.insert(number, Question { asker, answers });
+        for shard in 0..self.shards() {
+            self.mailbox.send(shard, Letter::Query(number, query.clone()));
+        }
+    }
+
+    fn answered(&mut self, shard: usize, number: u64, answer: Answer) {
+        let question = self.questions.get_mut(&number).expect("answers follow questions");
+        question.answers[shard] = Some(answer);
+        if question.answers.iter().any(Option::is_none) {
+            return;
+        }
+        let question = self.questions.remove(&number).expect("it was just there");
+        let answers = question.answers.into_iter().flatten().collect();
+        if self.end_loading.take_if(|order| *order == number).is_some() {
+            self.process.tell_ready();
+        }
+        match question.asker {
+            Asker::Nobody => {}
+            Asker::Request(Kept { batch, started }, then) => {
+                self.step(batch, started, |ctx| then(ctx, answers).map(|()| Outcome::Done));
+            }
+            Asker::Metrics => self.figures.push((number, answers)),
+        }
+    }
+
+    /// Takes a batch: with a request, or after one, or without any.
+    fn take(&mut self, mut batch: Box<Batch>) {
+        if batch.flushed {
+            return self.after_flush(batch);
+        }
+        match batch.transaction.take_if(|transaction| transaction.kind == Kind::Barrier) {
+            Some(transaction) => self.barrier_stands(*transaction),
+            None => self.run(batch),
+        }
+    }
+
+    /// Keeps a request until something has happened.
+    fn keep(&mut self, kept: Kept, awaited: Awaited) {
+        match awaited {
+            Awaited::Background => self.wish(Wish::Background(Some(kept))),
+            Awaited::Save => self.wish(Wish::Foreground(kept)),
+            Awaited::Cancelled => self.cancel_save(kept),
+            Awaited::Reload(reload) => self.wish(Wish::Reload(kept, reload)),
+            Awaited::End(options) => self.end_by_command(options, kept),
+        }
+    }
+
+    /// Runs the request of a batch that is for control.
+    fn run(&mut self, batch: Box<Batch>) {
+        let (_, parsed) = current(&batch);
+        let Some(Run::Control(run)) = parsed.call.map(|call| call.run) else {
+            unreachable!("only control's commands come here")
+        };
+        self.step(batch, ticks(), run);
+    }
+
+    /// Does one step of a batch's request, and sends the batch home if that was the last.
+    pub(crate) fn step(
+        &mut self,
+        mut batch: Box<Batch>,
+        started: u64,
+        run: impl FnOnce(&mut ControlCtx<'_>) -> Result<Outcome, Error>,
+    ) {
+        let mut replies = std::mem::take(&mut batch.replies);
+        let written = replies.len();
+        let (source, parsed) = current(&batch);
+        let call = parsed.call.expect("only known commands come here");
+        let outcome = with_args(source.0, source.1, parsed, |args| {
+            let _work = at_work(call.spec.name, args);
+            run(&mut ControlCtx {
+                args,
+                client: batch.client,
+                local: batch.passport.local,
+                in_exec: batch.exec.is_some(),
+                replies: Replies { out: &mut replies, protocol: batch.passport.protocol },
+                control: self,
+            })
+        });
+        let failed = match outcome {
+            Ok(Outcome::Ask(query, then)) => {
+                batch.replies = replies;
+                return self.ask(&query, Asker::Request(Kept { batch, started }, then));
+            }
+            Ok(Outcome::Wait(awaited)) => {
+                batch.replies = replies;
+                return self.keep(Kept { batch, started }, awaited);
+            }
+            Ok(Outcome::Done) => false,
+            Err(error) => {
+                replies.truncate(written);
+                self.counters.erred(&error);
+                error.write(&mut replies);
+                true
+            }
+        };
+        let took = ticks().wrapping_sub(started);
+        self.counters.ran(call.id, took, failed);
+        let reply_bytes = replies.len() - written;
+        batch.replies = replies;
+        self.note_time(latency_events::Event::of_command(call), self.node.tick_rate.micros(took));
+        self.log_command(&batch, call, took, reply_bytes);
+        self.send_home(batch);
+    }
+
+    /// Reports a command that took long or was large. The entry goes by the client's home, which
+    /// knows the client's name.
+    fn log_command(&mut self, batch: &Batch, call: &Call, took: u64, reply_bytes: usize) {
+        let ((input, ranges), parsed) = current(batch);
+        with_args(input, ranges, parsed, |args| {
+            let request_bytes = request_bytes(args);
+            let micros = self.node.tick_rate.micros(took);
+            let ended = Ended { micros, request_bytes, reply_bytes };
+            if call.spec.flags.has(Flag::SkipCommandLog) {
+                return;
+            }
+            for (kind, amount) in ended.logs(&self.node.config) {
+                let entry = Box::new(SlowEntry {
+                    kind,
+                    time: clock::wall().seconds(),
+                    amount,
+                    args: shown(call.spec, args),
+                    client: (batch.home, batch.token),
+                    addr: line::address(batch.peer, &self.node.config),
+                    name: Vec::new(),
+                });
+                self.mailbox.send(batch.home, Letter::Logged(entry));
+            }
+        });
+    }
+
+    /// Notes that something took so many microseconds, if that is long.
+    pub(crate) fn note_time(&mut self, event: latency_events::Event, micros: u64) {
+        let spike = Spike::of(event, clock::wall().seconds(), micros, &self.node.config);
+        spike.into_iter().for_each(|spike| self.spikes.add(spike));
+    }
+
+    fn send_home(&mut self, mut batch: Box<Batch>) {
+        match &mut batch.exec {
+            Some(exec) => exec.next += 1,
+            None => batch.next += 1,
+        }
+        self.mailbox.send(batch.home, Letter::Batch(batch));
+    }
+}
+
+/// The request of a batch that is next, in an EXEC or not, and where its arguments lie.
+fn current(batch: &Batch) -> ((&[u8], &[shards::resp::parser::Range]), &Parsed) {
+    match &batch.exec {
+        Some(exec) => {
+            let multi = &exec.multi;
+            ((&multi.input, &multi.ranges), &multi.requests[exec.next])
+        }
+        None => ((&batch.input, &batch.ranges), &batch.requests[batch.next]),
+    }
+}

@@ -1,0 +1,56 @@
+//! What a command works with that runs on the control thread.
+
+use shards::resp::error::Error;
+use shards::resp::reply::Replies;
+
+use crate::control::control::Control;
+use crate::control::ending::Options;
+use crate::control::saving::Reload;
+use crate::mail::query::{Answer, Query};
+
+/// A control command's world.
+#[derive(Debug)]
+pub struct ControlCtx<'a> {
+    /// The request: the command's name first.
+    pub args: &'a [&'a [u8]],
+    /// The id of the client that asks.
+    pub client: u64,
+    /// Whether it is connected from this machine: by a unix socket or the loopback interface.
+    pub local: bool,
+    /// Whether it is one of the commands of an EXEC.
+    pub in_exec: bool,
+    /// Where replies are written.
+    pub replies: Replies<'a>,
+    /// Node-wide state, and the way to the shards.
+    pub control: &'a mut Control,
+}
+
+/// What became of a control command.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is answered.
+    Done,
+    /// Every shard is asked; with their answers, in the order of their numbers, the command goes
+    /// on with this function.
+    Ask(Query, Then),
+    /// It is answered when this has happened.
+    Wait(Awaited),
+}
+
+/// What a command may wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// The beginning of a snapshot by a child.
+    Background,
+    /// A snapshot.
+    Save,
+    /// The end of the child that writes a snapshot.
+    Cancelled,
+    /// DEBUG RELOAD.
+    Reload(Reload),
+    /// The end of the process, or that there is none.
+    End(Options),
+}
+
+/// How a command goes on that has asked the shards.
+pub type Then = fn(&mut ControlCtx<'_>, Vec<Answer>) -> Result<(), Error>;

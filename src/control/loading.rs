@@ -1,0 +1,350 @@
+//! Reading a snapshot: control reads the file in short steps between letters, and the shards make
+//! values of what they are sent.
+
+use std::path::Path;
+
+use shards::base::slot::Slot;
+use shards::keyspace::db::Db;
+use shards::keyspace::evict;
+use shards::rdb::error::{Error as RdbError, Problem};
+use shards::rdb::reader::Reader;
+use shards::rdb::value::{self, Rules};
+use shards::resp::error::Error;
+
+use crate::control::control::Control;
+use crate::control::saving::{Kept, Reload};
+use crate::log;
+use crate::mail::letter::{DiskWord, Letter};
+use crate::mail::query::Query;
+use crate::persistence::loader::{Chunk, Loaded, Loader, Step};
+use crate::persistence::snapshot::{self, Others};
+use crate::reactor::clock::{self, Monotonic};
+use crate::shard::core::Core;
+use crate::transactions::transaction::Transaction;
+
+/// Chunks that a shard may have before it, on the average.
+const CHUNKS_PER_SHARD: usize = 8;
+/// How long control reads before it looks for letters.
+const STEP_MICROS: u64 = 1000;
+/// How often the log says how far it is.
+const REPORT_MILLIS: u64 = 5000;
+const RELOAD_FAILED: Error =
+    Error::Text("ERR Error trying to load the RDB dump, check server logs.");
+
+/// What becomes of a key that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubles {
+    /// The file is wrong.
+    Refused,
+    /// The file is right.
+    Replaced,
+}
+
+/// What a shard made of a chunk.
+#[derive(Clone, Debug, Default)]
+pub struct LoadReport {
+    /// Keys taken in.
+    pub keys: u64,
+    /// Keys whose time has passed.
+    pub expired: u64,
+    /// Keys that had nothing in them.
+    pub empty: u64,
+    /// What was wrong with the first that was not taken in.
+    pub error: Option<RdbError>,
+}
+
+/// A file that is being loaded.
+#[derive(Debug)]
+pub struct Loading {
+    loader: Loader,
+    doubles: Doubles,
+    /// Chunks that shards were sent and have not reported on.
+    outstanding: usize,
+    has_read_all: bool,
+    /// When it began.
+    pub began: Monotonic,
+    /// The same, in seconds since the epoch.
+    pub began_at: u64,
+    last_report: Monotonic,
+    sum: LoadReport,
+    /// DEBUG RELOAD, and what claims the shards for it.
+    reload: Option<(Kept, Transaction)>,
+}
+
+/// How far loading is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadProgress {
+    /// When it began, in seconds since the epoch.
+    pub began_at: u64,
+    /// Bytes of the file.
+    pub total: u64,
+    /// Bytes read.
+    pub read: u64,
+    /// Memory that the dataset took where the file was written.
+    pub used_memory: u64,
+    /// Seconds that are left, as far as can be told.
+    pub eta_seconds: u64,
+}
+
+impl Loading {
+    /// Of this file, now.
+    pub fn new(loader: Loader, now: Monotonic) -> Self {
+        Self {
+            loader,
+            doubles: Doubles::Refused,
+            outstanding: 0,
+            has_read_all: false,
+            began: now,
+            began_at: clock::wall().seconds(),
+            last_report: now,
+            sum: LoadReport::default(),
+            reload: None,
+        }
+    }
+
+    /// How far it is.
+    pub fn progress(&self, now: Monotonic) -> LoadProgress {
+        let (total, read) = (self.loader.total, self.loader.offset());
+        let millis = now.millis_since(self.began);
+        let left = total.saturating_sub(read);
+        let eta = millis.saturating_mul(left).checked_div(read).unwrap_or(0) / 1000;
+        LoadProgress {
+            began_at: self.began_at,
+            total,
+            read,
+            used_memory: self.loader.used_memory,
+            eta_seconds: if read == 0 { 1 } else { eta },
+        }
+    }
+}
+
+impl Control {
+    /// Whether the keys of the last run are still being read, so that nobody may use any.
+    pub fn is_loading(&self) -> bool {
+        self.loading.as_ref().is_some_and(|loading| loading.reload.is_none())
+    }
+
+    /// Reads on, if there is something to read and shards have room for it. True if there is more
+    /// to do at once.
+    pub fn load_on(&mut self) -> bool {
+        let Some(mut loading) = self.loading.take() else { return false };
+        let since = Monotonic::now();
+        let chunks_max = CHUNKS_PER_SHARD * self.shards();
+        let slots = self.node.slots.clone();
+        let owner = |key: &[u8]| usize::from(slots.owner_of(Slot::of(key)));
+        let mut failed = None;
+        while !loading.has_read_all
+            && loading.outstanding < chunks_max
+            && Monotonic::now().micros_since(since) < STEP_MICROS
+        {
+            match loading.loader.step(owner) {
+                Ok(Step::Chunk(shard, chunk)) => {
+                    loading.outstanding += 1;
+                    let word = DiskWord::Load(Box::new(chunk), loading.doubles);
+                    self.mailbox.send(shard, Letter::Disk(word));
+                }
+                Ok(Step::More) => {}
+                Ok(Step::End) => loading.has_read_all = true,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        if let Some(error) = failed.or_else(|| loading.sum.error.clone()) {
+            self.load_failed(loading, &error);
+            return false;
+        }
+        if REPORT_MILLIS <= since.millis_since(loading.last_report) {
+            loading.last_report = since;
+            report(&loading.progress(since), &loading.sum);
+        }
+        if loading.has_read_all && loading.outstanding == 0 {
+            self.load_done(loading);
+            return false;
+        }
+        let more = !loading.has_read_all && loading.outstanding < chunks_max;
+        self.loading = Some(loading);
+        more
+    }
+
+    /// A shard has taken a chunk in.
+    pub(crate) fn chunk_loaded(&mut self, report: LoadReport) {
+        let Some(loading) = &mut self.loading else { return };
+        loading.outstanding -= 1;
+        loading.sum.keys += report.keys;
+        loading.sum.expired += report.expired;
+        loading.sum.empty += report.empty;
+        loading.sum.error = loading.sum.error.take().or(report.error);
+    }
+
+    fn load_done(&mut self, loading: Loading) {
+        let LoadReport { keys, expired, empty, .. } = loading.sum;
+        log::notice(&format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
+        if 0 < empty {
+            log::notice(&format!("Keys without elements in the RDB that were passed: {empty}."));
+        }
+        let functions = loading.loader.functions;
+        if !functions.is_empty() {
+            log::warning(&format!(
+                "Libraries of functions in the RDB: {}. They can't be called here, but are kept \
+                 and written into every snapshot.",
+                functions.len()
+            ));
+        }
+        self.saving.functions = functions;
+        self.load_expired = expired;
+        self.load_keys = keys;
+        if let Some((kept, transaction)) = loading.reload {
+            log::warning("DB reloaded by DEBUG RELOAD");
+            self.release_barrier(transaction);
+            self.answer_kept(kept, Ok("OK"));
+            return;
+        }
+        let seconds = Monotonic::now().micros_since(loading.began) as f64 / 1e6;
+        log::notice(&format!("DB loaded from disk: {seconds:.3} seconds"));
+        self.begin_serving();
+    }
+
+    /// The dataset is complete: clients are let at it.
+    fn begin_serving(&mut self) {
+        self.node.loading = false;
+        self.order(&Query::EndLoading);
+        self.end_loading = Some(self.last_question());
+    }
+
+    fn load_failed(&mut self, loading: Loading, error: &RdbError) {
+        let why = loading.loader.told(error);
+        let Some((kept, transaction)) = loading.reload else {
+            self.process.fail(&format!(
+                "{why}. The server does not start with a part of the keys, and has changed \
+                 nothing: put a whole file in its place, or move it away to start empty."
+            ))
+        };
+        log::warning(&why);
+        self.release_barrier(transaction);
+        self.answer_kept(kept, Err(RELOAD_FAILED));
+    }
+
+    /// DEBUG RELOAD, when all shards are claimed.
+    pub(crate) fn reload(&mut self, kept: Kept, reload: Reload, transaction: Transaction) {
+        let plan = self.plan();
+        let saved = self.while_all_stand(|control, shards| {
+            if reload.saves {
+                let written = plan.write(shards, Others::Stand, |_| {});
+                let changes = shards.iter().map(|shard| shard.effects.dirty).sum();
+                control.note_written(&plan, written.map(|_| changes))?;
+            }
+            Ok(())
+        });
+        let opened = saved.and_then(|()| self.open(&plan.file));
+        let Ok(loader) = opened else {
+            self.release_barrier(transaction);
+            return self.answer_kept(kept, Err(RELOAD_FAILED));
+        };
+        if reload.flushes {
+            self.while_all_stand(|_, shards| {
+                for keyspace in shards.iter_mut().map(|shard| &mut shard.keyspace) {
+                    let empty = keyspace.dbs.iter().map(|_| Db::new(keyspace.seed)).collect();
+                    keyspace.dbs = empty;
+                }
+            });
+        }
+        let mut loading = Loading::new(loader, Monotonic::now());
+        loading.doubles = if reload.merges { Doubles::Replaced } else { Doubles::Refused };
+        loading.reload = Some((kept, transaction));
+        self.loading = Some(loading);
+    }
+
+    fn open(&self, file: &Path) -> Result<Loader, ()> {
+        let missing = || format!("Can't load {}: there is no such file", file.display());
+        let opened = Loader::open(file, self.shards(), &self.node.config);
+        let opened = opened.and_then(|loader| loader.ok_or_else(missing));
+        opened.map_err(|why| log::warning(&why))
+    }
+
+    /// Begins to load the file of the configuration, if there is one. All but the keys is there.
+    ///
+    /// # Errors
+    /// Why it cannot be loaded.
+    pub fn begin_loading(&mut self) -> Result<(), String> {
+        let config = &self.node.config;
+        let file = snapshot::file_of(config);
+        let loader = Loader::open(&file, self.shards(), config)?;
+        self.loading = loader.map(|loader| Loading::new(loader, Monotonic::now()));
+        Ok(())
+    }
+}
+
+fn report(progress: &LoadProgress, sum: &LoadReport) {
+    let percent = 100.0 * progress.read as f64 / progress.total.max(1) as f64;
+    log::notice(&format!(
+        "Loading: {percent:.0} % of {} MB, {} keys, {} seconds to go",
+        progress.total >> 20,
+        sum.keys,
+        progress.eta_seconds
+    ));
+}
+
+impl Core {
+    /// What control has to say about snapshots.
+    pub(crate) fn hear_of_disk(&mut self, word: DiskWord) {
+        match word {
+            DiskWord::Stand(gate) => {
+                let me = self.me();
+                gate.stop(me, &mut self.shard);
+            }
+            DiskWord::Load(chunk, doubles) => {
+                let report = self.load(&chunk, doubles);
+                let control = self.control();
+                self.mailbox.send(control, Letter::Loaded(Box::new(report)));
+            }
+        }
+    }
+
+    fn load(&mut self, chunk: &Chunk, doubles: Doubles) -> LoadReport {
+        let mut report = LoadReport::default();
+        for key in chunk.keys() {
+            if key.expire.is_some_and(|at| at < self.shard.keyspace.now) {
+                report.expired += 1;
+                continue;
+            }
+            match self.load_key(key, doubles) {
+                Ok(()) => report.keys += 1,
+                Err(RdbError { problem: Problem::Empty, .. }) => report.empty += 1,
+                Err(error) => {
+                    report.error = Some(error);
+                    break;
+                }
+            }
+        }
+        report
+    }
+
+    fn load_key(&mut self, key: Loaded<'_>, doubles: Doubles) -> Result<(), RdbError> {
+        let keyspace = &mut self.shard.keyspace;
+        let rules = Rules { limits: keyspace.settings.limits, seed: keyspace.seed };
+        let read = value::read(&mut Reader::new(key.value), key.kind, &rules);
+        let in_file = |error: RdbError| RdbError { offset: error.offset + key.offset, ..error };
+        let mut entry = read.map_err(in_file)?.into_entry(key.name);
+        entry.set_expire(key.expire);
+        let access = match key.usage {
+            Some(usage) => evict::imported(&keyspace.settings, keyspace.now, usage),
+            None => evict::fresh(&keyspace.settings, keyspace.now),
+        };
+        entry.set_access(access);
+        let hash = keyspace.seed.key_hash(key.name);
+        let db = &mut keyspace.dbs[key.db];
+        if db.find(hash, key.name).is_some() {
+            match doubles {
+                Doubles::Refused => {
+                    let problem = Problem::Duplicate("key");
+                    return Err(RdbError { offset: key.offset, problem });
+                }
+                Doubles::Replaced => drop(db.remove(hash, key.name)),
+            }
+        }
+        db.insert(hash, entry);
+        Ok(())
+    }
+}

@@ -1,0 +1,494 @@
+//! Snapshots, as the control thread sees to them: when one is due, that all shards stand still for
+//! it, what becomes of it.
+//!
+//! ```text
+//! wish --> barrier: a transaction claims every shard, one after the other (control waits for it)
+//!      --> all threads stop at a gate --> fork, or write right here --> gate opens, claims end
+//!      --> the child works; it ends, or is killed --> whoever waited for that goes on
+//! ```
+//! Claims of whole shards put a snapshot into one order with all transactions: it has all of each,
+//! or nothing. That the threads stop besides makes sure that none of them is at work in memory.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, RawFd};
+
+use shards::resp::error::Error;
+use shards::shard::Shard;
+
+use crate::batches::batch::Batch;
+use crate::config::lists::SavePoint;
+use crate::control::control::Control;
+use crate::control::ctx::Outcome;
+use crate::log;
+use crate::mail::letter::{DiskWord, Letter, Release};
+use crate::mail::query::Query;
+use crate::persistence::child::{self, SavingChild, failure};
+use crate::persistence::repair::Repair;
+use crate::persistence::snapshot::{Failed, Others, Plan};
+use crate::reactor::allocator::used_memory;
+use crate::reactor::clock::{self, Monotonic};
+use crate::reactor::gate::Gate;
+use crate::stats::latency_events::Event;
+use crate::transactions::locks::{Claims, Mode};
+use crate::transactions::transaction::{Kind, Transaction, Visit};
+
+/// After a snapshot failed, the next that nobody asked for waits this long.
+const RETRY_MILLIS: u64 = 5000;
+
+/// A request that control keeps until something has happened.
+#[derive(Debug)]
+pub struct Kept {
+    /// Its batch.
+    pub batch: Box<Batch>,
+    /// The time-stamp counter when it began.
+    pub started: u64,
+}
+
+/// What all shards are to stand still for.
+#[derive(Debug)]
+pub enum Wish {
+    /// A snapshot by a child; whoever asked is told that it has begun.
+    Background(Option<Kept>),
+    /// A snapshot after FLUSHALL: its batch goes on when that has ended.
+    AfterFlush(Box<Batch>),
+    /// A snapshot right now, while everybody waits.
+    Foreground(Kept),
+    /// The last snapshot, before the process ends.
+    Final,
+    /// DEBUG RELOAD.
+    Reload(Kept, Reload),
+}
+
+/// What DEBUG RELOAD is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Write a snapshot first.
+    pub saves: bool,
+    /// Remove all keys before it is read.
+    pub flushes: bool,
+    /// Keys that are there may be in the file too.
+    pub merges: bool,
+}
+
+/// Who goes on when there is no child any more.
+#[derive(Debug)]
+enum Waiter {
+    /// A batch whose request is done.
+    Batch(Box<Batch>),
+    /// BGSAVE CANCEL.
+    Cancel(Kept),
+    /// FLUSHALL, after which the empty dataset is to be saved.
+    Flush(Box<Batch>),
+}
+
+/// What is known of snapshots.
+#[derive(Debug)]
+pub struct Saving {
+    /// The child, while there is one.
+    pub child: Option<SavingChild>,
+    /// What the last one left behind, while that is being put right.
+    pub repair: Option<Repair>,
+    /// A snapshot is to be made as soon as possible.
+    pub scheduled: bool,
+    /// What the shards are brought to a stand for.
+    wish: Option<Wish>,
+    wishes: VecDeque<Wish>,
+    waiters: Vec<Waiter>,
+    /// Libraries of functions that came with the keys: kept for whoever can call them.
+    pub functions: Vec<Vec<u8>>,
+    /// When a snapshot last succeeded, in seconds since the epoch.
+    pub last_save: u64,
+    last_try: Option<Monotonic>,
+    /// Whether the last one by a child succeeded.
+    pub last_ok: bool,
+    /// Whole seconds it took.
+    pub last_seconds: Option<u64>,
+    /// Snapshots that succeeded.
+    pub saves: u64,
+    /// Memory that the last child had for itself.
+    pub last_cow_bytes: u64,
+    /// Keys there were when the child began.
+    pub keys_total: u64,
+    /// Changes up to the last snapshot that succeeded, and up to the one that is being made.
+    pub changes_saved: u64,
+    changes_at_fork: u64,
+    /// Microseconds the last fork took.
+    pub fork_micros: u64,
+    /// Gigabytes in use for each second of that.
+    pub fork_rate: f64,
+    /// Microseconds for which all shards stood still for it.
+    pub stand_micros: u64,
+    /// Forks so far.
+    pub forks: u64,
+}
+
+impl Default for Saving {
+    fn default() -> Self {
+        Self {
+            child: None,
+            repair: None,
+            scheduled: false,
+            wish: None,
+            wishes: VecDeque::new(),
+            waiters: Vec::new(),
+            functions: Vec::new(),
+            last_save: clock::wall().seconds(),
+            last_try: None,
+            last_ok: true,
+            last_seconds: None,
+            saves: 0,
+            last_cow_bytes: 0,
+            keys_total: 0,
+            changes_saved: 0,
+            changes_at_fork: 0,
+            fork_micros: 0,
+            fork_rate: 0.0,
+            stand_micros: 0,
+            forks: 0,
+        }
+    }
+}
+
+impl Saving {
+    /// Whether a child is at work, or about to be.
+    pub fn is_saving(&self) -> bool {
+        let saves = |wish: &Wish| matches!(wish, Wish::Background(_) | Wish::AfterFlush(_));
+        self.child.is_some() || self.wish.iter().chain(&self.wishes).any(saves)
+    }
+
+    /// What can be read when there is news.
+    pub fn news(&self) -> Option<RawFd> {
+        self.child.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    /// Whether anything is under way that the end of the process must wait for.
+    pub fn is_busy(&self) -> bool {
+        self.child.is_some() || self.wish.is_some() || !self.wishes.is_empty()
+    }
+
+    fn may_retry(&self, now: Monotonic) -> bool {
+        self.last_ok || self.last_try.is_none_or(|at| RETRY_MILLIS <= now.millis_since(at))
+    }
+}
+
+impl Control {
+    /// Brings all shards to a stand for this, after whatever they stand still for before.
+    pub fn wish(&mut self, wish: Wish) {
+        self.saving.wishes.push_back(wish);
+        self.next_wish();
+    }
+
+    pub(crate) fn next_wish(&mut self) {
+        if self.end.has_claims() {
+            // All shards stay claimed for the last snapshot.
+            return;
+        }
+        // One snapshot at a time: whoever wants another waits for the end of the first.
+        let may_begin = |wish: &Wish, child: bool| {
+            !child || matches!(wish, Wish::Reload(_, reload) if !reload.saves)
+        };
+        let has_child = self.saving.child.is_some();
+        if self.saving.wish.is_some()
+            || !self.saving.wishes.front().is_some_and(|wish| may_begin(wish, has_child))
+        {
+            return;
+        }
+        self.saving.wish = self.saving.wishes.pop_front();
+        let mode = match self.saving.wish {
+            Some(Wish::Reload(..)) => Mode::Exclusive,
+            _ => Mode::Shared,
+        };
+        let visit = |shard| Visit {
+            shard,
+            claims: Claims::Whole(mode),
+            ticket: None,
+            places: Vec::new(),
+            watched: Vec::new(),
+        };
+        let transaction = Transaction::new(Kind::Barrier, (0..self.shards()).map(visit).collect());
+        let mut batch = Box::new(Batch::default());
+        batch.home = self.mailbox.me();
+        batch.transaction = Some(Box::new(transaction));
+        self.mailbox.send(0, Letter::Batch(batch));
+    }
+
+    /// The barrier has claimed all shards: what it was for happens now.
+    pub(crate) fn barrier_stands(&mut self, transaction: Transaction) {
+        let wish = self.saving.wish.take().expect("a barrier stands for something");
+        match wish {
+            Wish::Background(kept) => {
+                let failure = self.fork();
+                if let Some(kept) = kept {
+                    self.answer_kept(
+                        kept,
+                        match failure {
+                            None => Ok("Background saving started"),
+                            Some(why) => Err(Error::Owned(format!("ERR {why}"))),
+                        },
+                    );
+                }
+            }
+            Wish::AfterFlush(batch) => match self.fork() {
+                None => self.saving.waiters.push(Waiter::Batch(batch)),
+                Some(_) => self.go_home(batch),
+            },
+            Wish::Foreground(kept) => {
+                let saved = self.save_now();
+                let error = || Error::Owned("ERR".to_owned());
+                self.answer_kept(kept, saved.map(|()| "OK").map_err(|()| error()));
+            }
+            Wish::Final => return self.save_last(transaction),
+            Wish::Reload(kept, reload) => return self.reload(kept, reload, transaction),
+        }
+        self.release_barrier(transaction);
+        self.next_wish();
+    }
+
+    /// Ends the claims of a barrier.
+    pub(crate) fn release_barrier(&mut self, transaction: Transaction) {
+        for visit in transaction.visits {
+            let release = Release { ticket: visit.ticket, ..Release::default() };
+            self.mailbox.send(visit.shard, Letter::Release(Box::new(release)));
+        }
+        self.mailbox.flush();
+    }
+
+    /// Does `work` while all shards stand still; they have been claimed.
+    pub(crate) fn while_all_stand<R>(
+        &mut self,
+        work: impl FnOnce(&mut Self, &mut [&mut Shard]) -> R,
+    ) -> R {
+        let began = Monotonic::now();
+        let gate = Gate::new(self.shards());
+        for shard in 0..self.shards() {
+            self.mailbox.send(shard, Letter::Disk(DiskWord::Stand(gate.clone())));
+        }
+        while self.mailbox.flush() {
+            // Shards still take letters: they have not seen this one.
+            std::thread::yield_now();
+        }
+        let done = gate.hold(|shards| work(self, shards));
+        self.saving.stand_micros = Monotonic::now().micros_since(began);
+        done
+    }
+
+    /// How a snapshot would be written now.
+    pub(crate) fn plan(&self) -> Plan {
+        Plan::new(&self.node.config, self.saving.functions.clone())
+    }
+
+    /// Makes the child. Why there is none, if there is none.
+    pub(crate) fn fork(&mut self) -> Option<String> {
+        let plan = self.plan();
+        // What is split now would be split again.
+        self.saving.repair = None;
+        let began = self.while_all_stand(|control, shards| {
+            let before = Monotonic::now();
+            let child = SavingChild::start(plan, shards, before);
+            let micros = Monotonic::now().micros_since(before);
+            let saving = &mut control.saving;
+            saving.changes_at_fork = shards.iter().map(|shard| shard.effects.dirty).sum();
+            saving.keys_total = shards.iter().map(|shard| shard.keyspace.len() as u64).sum();
+            saving.fork_micros = micros;
+            child
+        });
+        self.note_time(Event::Fork, self.saving.fork_micros);
+        let saving = &mut self.saving;
+        saving.last_try = Some(Monotonic::now());
+        saving.scheduled = false;
+        let seconds = saving.fork_micros.max(1) as f64 / 1e6;
+        saving.fork_rate = used_memory() as f64 / f64::from(1 << 30) / seconds;
+        match began {
+            Ok(child) => {
+                log::notice(&format!("Background saving started by pid {}", child.pid()));
+                saving.forks += 1;
+                saving.child = Some(child);
+                None
+            }
+            Err(error) => {
+                let why =
+                    format!("Can't save in background: fork: {}", crate::process::plain(&error));
+                log::warning(&why);
+                self.note_outcome(false);
+                Some(why)
+            }
+        }
+    }
+
+    /// Writes a snapshot while all shards stand still.
+    pub(crate) fn save_now(&mut self) -> Result<(), ()> {
+        let plan = self.plan();
+        self.while_all_stand(|control, shards| {
+            let written = plan.write(shards, Others::Stand, |_| {});
+            let changes = shards.iter().map(|shard| shard.effects.dirty).sum();
+            control.note_written(&plan, written.map(|_| changes))
+        })
+    }
+
+    /// Notes how a snapshot that was written right here went: it has all of so many changes.
+    pub(crate) fn note_written(
+        &mut self,
+        plan: &Plan,
+        written: Result<u64, Failed>,
+    ) -> Result<(), ()> {
+        match written {
+            Ok(changes) => {
+                log::notice("DB saved on disk");
+                self.note_saved(changes);
+                Ok(())
+            }
+            Err(Failed { step, error }) => {
+                log::warning(&format!("Snapshot failed: {}", failure(plan, step, &error)));
+                Err(())
+            }
+        }
+    }
+
+    fn note_saved(&mut self, changes: u64) {
+        let saving = &mut self.saving;
+        saving.changes_saved = changes;
+        saving.last_save = clock::wall().seconds();
+        saving.saves += 1;
+        self.note_outcome(true);
+    }
+
+    /// Looks after the child and after what is due.
+    pub fn see_to_snapshots(&mut self) {
+        let now = self.node.now;
+        if let Some(child) = &mut self.saving.child
+            && let Some(outcome) = child.poll(now)
+        {
+            self.child_has_ended(outcome);
+        }
+        self.saving.repair.take_if(|repair| !repair.go_on());
+    }
+
+    /// What is due some times a second: snapshots that the configuration asks for.
+    pub(crate) fn save_if_due(&mut self) {
+        let now = self.node.now;
+        if self.saving.is_saving() || self.is_loading() || self.end.shutdown.is_under_way() {
+            return;
+        }
+        if self.saving.scheduled && self.saving.may_retry(now) {
+            self.saving.scheduled = false;
+            return self.wish(Wish::Background(None));
+        }
+        let changes = self.changes_since_save();
+        let age = clock::wall().seconds().saturating_sub(self.saving.last_save);
+        let is_due =
+            |point: &&SavePoint| u64::from(point.changes) <= changes && point.seconds < age;
+        let config = &self.node.config;
+        let due = config.save.iter().find(is_due).copied();
+        if let Some(SavePoint { seconds, changes }) = due
+            && 0 < self.changes_since_save()
+            && self.saving.may_retry(now)
+        {
+            log::notice(&format!("{changes} changes in {seconds} seconds. Saving..."));
+            self.wish(Wish::Background(None));
+        }
+    }
+
+    /// Changes that no snapshot has, as far as shards have told.
+    fn changes_since_save(&self) -> u64 {
+        let all: u64 = (0..self.shards()).map(|shard| self.mailbox.changes(shard)).sum();
+        all.saturating_sub(self.saving.changes_saved)
+    }
+
+    fn child_has_ended(&mut self, outcome: child::Outcome) {
+        let child = self.saving.child.take().expect("the caller has seen it");
+        let now = Monotonic::now();
+        let (is_last, saved) = (self.end.has_claims(), outcome == child::Outcome::Saved);
+        self.saving.last_cow_bytes = child.private_bytes_max;
+        self.saving.repair = Repair::new(now).filter(|_| !is_last);
+        if let Some(micros) = child.unlink_micros {
+            self.note_time(Event::RdbUnlinkTempFile, micros);
+        }
+        match outcome {
+            child::Outcome::Saved => {
+                let megabytes = child.private_bytes_max >> 20;
+                log::notice(&format!("Fork CoW for RDB: {megabytes} MB at most"));
+                log::notice(if is_last {
+                    "DB saved on disk"
+                } else {
+                    "Background saving terminated with success"
+                });
+                self.saving.last_seconds = Some(now.millis_since(child.began) / 1000);
+                self.note_saved(self.saving.changes_at_fork);
+            }
+            child::Outcome::Killed => {
+                // It was not its fault: nothing was lost that was not to be.
+                log::warning("Background saving terminated by signal 10");
+            }
+            child::Outcome::Failed(why) => {
+                log::warning(&format!("Background saving error: {why}"));
+                self.saving.last_seconds = Some(now.millis_since(child.began) / 1000);
+                if !is_last {
+                    self.note_outcome(false);
+                }
+            }
+        }
+        for waiter in std::mem::take(&mut self.saving.waiters) {
+            match waiter {
+                Waiter::Batch(batch) => self.go_home(batch),
+                Waiter::Cancel(kept) => self.answer_kept(kept, Ok("Background saving cancelled")),
+                Waiter::Flush(batch) => self.wish(Wish::AfterFlush(batch)),
+            }
+        }
+        if is_last {
+            self.last_save_ended(saved);
+        }
+        self.next_wish();
+    }
+
+    /// Ends the child, if there is one, for this reason; `keep` is told when it is gone.
+    pub fn cancel_save(&mut self, kept: Kept) {
+        log::notice("Background saving will be aborted due to user request");
+        self.kill_child("BGSAVE CANCEL");
+        self.saving.waiters.push(Waiter::Cancel(kept));
+    }
+
+    /// Asks the child to end, for this reason.
+    pub(crate) fn kill_child(&mut self, by: &'static str) {
+        let now = Monotonic::now();
+        if let Some(child) = &mut self.saving.child {
+            child.kill(by, now);
+        }
+    }
+
+    /// All keys are gone: a child would only bring them back. The batch goes on when it is gone,
+    /// and, where snapshots are asked for, one of the empty dataset is written.
+    pub(crate) fn after_flush(&mut self, mut batch: Box<Batch>) {
+        batch.flushed = false;
+        let saves = !self.node.config.save.is_empty();
+        match (self.saving.child.is_some(), saves) {
+            (false, false) => self.go_home(batch),
+            (false, true) => self.wish(Wish::AfterFlush(batch)),
+            (true, _) => {
+                self.kill_child("FLUSHALL");
+                let waiter = if saves { Waiter::Flush(batch) } else { Waiter::Batch(batch) };
+                self.saving.waiters.push(waiter);
+            }
+        }
+    }
+
+    fn go_home(&mut self, batch: Box<Batch>) {
+        self.mailbox.send(batch.home, Letter::Batch(batch));
+    }
+
+    /// Answers a request that was kept.
+    pub(crate) fn answer_kept(&mut self, kept: Kept, answer: Result<&'static str, Error>) {
+        let Kept { batch, started } = kept;
+        self.step(batch, started, |ctx| {
+            ctx.replies.simple(answer?);
+            Ok(Outcome::Done)
+        });
+    }
+
+    /// Notes whether the last snapshot was written, and tells the shards if that is news.
+    fn note_outcome(&mut self, ok: bool) {
+        if std::mem::replace(&mut self.saving.last_ok, ok) != ok {
+            self.node.save_failed = !ok;
+            self.order(&Query::SaveFailed(!ok));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What control asks shards, and what they answer.
+
+use std::sync::Arc;
+
+use shards::base::slot::Slot;
+use shards::keyspace::db::Stats;
+
+use crate::clients::filter::ClientFilter;
+use crate::config::table::Config;
+use crate::mail::mailbox::Peer;
+use crate::pubsub::kind::KINDS;
+use crate::reactor::ring::Token;
+use crate::shard::journeys::blocking::Ending;
+use crate::stats::counters::Counters;
+use crate::stats::hot_keys::HotKey;
+use crate::stats::samples::Rates;
+use crate::stats::slot_stats::SlotCounters;
+
+/// A question, or an order, to every shard.
+#[derive(Clone, Debug)]
+pub enum Query {
+    /// The configuration in force from now on: `Done`.
+    Configure(Arc<Config>),
+    /// What it has and has done: `Figures`.
+    Figures,
+    /// The same with the counters of slots: `Figures`.
+    FiguresWithSlots,
+    /// Begin to count anew: `Done`.
+    ResetStats,
+    /// A line for each client that matches: `Clients`.
+    ListClients(Arc<ClientFilter>),
+    /// Close the clients that match: `Count`.
+    KillClients(Arc<ClientFilter>),
+    /// Hold requests back until this many milliseconds from now, all or those that may write:
+    /// `Done`.
+    Pause {
+        /// Milliseconds from now.
+        millis: u64,
+        /// All requests, not just those that may write.
+        all: bool,
+    },
+    /// End the wait of the client of this id, so: `Count`.
+    Unblock(u64, Ending),
+    /// All keys of the last run have been read: `Done`.
+    EndLoading,
+    /// Whether the last snapshot could not be written: `Done`.
+    SaveFailed(bool),
+    /// End of the pause: `Done`.
+    Unpause,
+    /// DEBUG SET-ACTIVE-EXPIRE: `Done`.
+    ActiveExpire(bool),
+    /// DEBUG SLEEP: do nothing else for so many microseconds: `Done`.
+    Stall(u64),
+}
+
+/// A shard's answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// So many.
+    Count(u64),
+    /// What a shard has and has done.
+    Figures(Box<Figures>),
+    /// (id, line) of clients.
+    Clients(Vec<(u64, String)>),
+}
+
+/// What a shard has and has done.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Its number.
+    pub shard: usize,
+    /// What it counted.
+    pub counters: Counters,
+    /// What its keyspace counted.
+    pub stats: Stats,
+    /// Changes to keys.
+    pub dirty: u64,
+    /// By database: keys, keys that expire, the sum of milliseconds they have left in a sample of
+    /// them, and how many were in that sample.
+    pub dbs: Vec<DbFigures>,
+    /// Clients it serves.
+    pub clients: usize,
+    /// Bytes in query buffers and reply buffers of clients.
+    pub client_bytes: (u64, u64),
+    /// The longest query and reply buffers.
+    pub client_bytes_max: (u64, u64),
+    /// Clients that are told of stale copies.
+    pub trackers: u64,
+    /// Keys that somebody may have copies of, and how many may have them.
+    pub tracked: (u64, u64),
+    /// Clients that listen to something.
+    pub listening: u64,
+    /// Channels, patterns, shard channels and prefixes that somebody listens to, on any shard.
+    pub names: [u64; KINDS],
+    /// Clients that watch keys, and keys they watch.
+    pub watching: (u64, u64),
+    /// Who waits here.
+    pub waiting: Waiting,
+    /// Letters waiting for it.
+    pub mailbox_depth: usize,
+    /// Keys that were looked at, and the hottest of them.
+    pub hot_keys: (u64, Vec<HotKey>),
+    /// Counters of slots, if they were asked for.
+    pub slots: Vec<(Slot, SlotCounters)>,
+    /// Rates of the last moments.
+    pub rates: Rates,
+    /// Entries of flushed databases that are still to be freed.
+    pub garbage: u64,
+    /// Nanoseconds of processor time that its thread has had.
+    pub cpu_nanos: u64,
+    /// The allocator's arena that its thread allocates from, if that is known.
+    pub arena: Option<u32>,
+}
+
+/// Waits of one shard.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Waiting {
+    /// Requests that wait and are kept here.
+    pub clients: u64,
+    /// Those of them that end at some time.
+    pub with_end: u64,
+    /// Keys here that are waited for.
+    pub keys: u64,
+    /// Those of them whose end is waited for, too.
+    pub keys_or_none: u64,
+}
+
+/// One database of one shard.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DbFigures {
+    /// Keys.
+    pub keys: u64,
+    /// Keys that expire.
+    pub expires: u64,
+    /// Milliseconds that sampled keys have left, added up.
+    pub ttl_sum: u64,
+    /// Keys in the sample.
+    pub ttl_samples: u64,
+    /// Bytes of its table, entries not counted.
+    pub table_bytes: u64,
+    /// Bytes of its index of expiry times.
+    pub due_bytes: u64,
+}
+
+/// A command for the command logs.
+#[derive(Clone, Debug)]
+pub struct SlowEntry {
+    /// Which log.
+    pub kind: LogKind,
+    /// When, in seconds since the epoch.
+    pub time: u64,
+    /// Microseconds it took, or bytes it had.
+    pub amount: u64,
+    /// Its arguments, shortened as Valkey does.
+    pub args: Vec<Vec<u8>>,
+    /// The home of the client, and the client.
+    pub client: (Peer, Token),
+    /// The other end of the client's connection, as CLIENT LIST shows it.
+    pub addr: String,
+    /// The name of the client, filled in at its home.
+    pub name: Vec<u8>,
+}
+
+/// The logs of COMMANDLOG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogKind {
+    /// Commands that took long.
+    Slow,
+    /// Large requests.
+    LargeRequest,
+    /// Large replies.
+    LargeReply,
+}

@@ -1,0 +1,213 @@
+//! What a shard answers control: figures, client lists, orders carried out.
+
+use std::sync::Arc;
+
+use shards::base::trigonometry::Trigonometry;
+use shards::keyspace::settings::{Policy, Settings};
+use shards::types::limits::{
+    HashLimits, Limits, ListLimits, SetLimits, SortedSetLimits, StreamLimits,
+};
+
+use crate::clients::client::Client;
+use crate::clients::filter::ClientFilter;
+use crate::config::choices::MaxmemoryPolicy;
+use crate::config::table::Config;
+use crate::mail::query::{Answer, DbFigures, Figures, Query, Waiting};
+use crate::pubsub::kind::Kind;
+use crate::reactor::clock::{self, Monotonic};
+use crate::reactor::heap;
+use crate::shard::core::Core;
+use crate::shard::pausing::Holds;
+
+/// Keys looked at for the average time to live of a database.
+const TTL_SAMPLES: usize = 100;
+
+impl Core {
+    /// Answers a question or carries out an order.
+    pub(crate) fn answer(&mut self, query: Query) -> Answer {
+        match query {
+            Query::Configure(config) => self.configure(config),
+            Query::Figures => return Answer::Figures(Box::new(self.figures())),
+            Query::FiguresWithSlots => {
+                let slots = self.slot_stats.used().collect();
+                return Answer::Figures(Box::new(Figures { slots, ..self.figures() }));
+            }
+            Query::ResetStats => {
+                self.counters.reset();
+                self.slot_stats.reset();
+                self.hot_keys.reset();
+                self.shard.keyspace.stats = Default::default();
+            }
+            Query::ListClients(filter) => return Answer::Clients(self.list_clients(&filter)),
+            Query::KillClients(filter) => return Answer::Count(self.kill_clients(&filter)),
+            Query::Pause { millis, all } => {
+                self.begin_pause(millis, if all { Holds::All } else { Holds::Writes });
+            }
+            Query::Unblock(client, ending) => {
+                return Answer::Count(u64::from(self.unblock(client, ending)));
+            }
+            Query::EndLoading => self.node.loading = false,
+            Query::SaveFailed(failed) => self.node.save_failed = failed,
+            Query::Unpause => self.end_pause(),
+            Query::ActiveExpire(on) => self.shard.keyspace.settings.active_expire = on,
+            Query::Stall(micros) => {
+                let start = Monotonic::now();
+                while Monotonic::now().micros_since(start) < micros {
+                    std::hint::spin_loop();
+                }
+            }
+        }
+        Answer::Done
+    }
+
+    /// Puts a configuration in force.
+    pub(crate) fn configure(&mut self, config: Arc<Config>) {
+        let settings = &mut self.shard.keyspace.settings;
+        *settings = Settings { active_expire: settings.active_expire, ..engine_settings(&config) };
+        self.publish_events(None);
+        self.counters.tracks_latency = config.latency_tracking;
+        self.node.config = config;
+        self.choose_events();
+        self.choose_notable();
+    }
+
+    fn figures(&self) -> Figures {
+        let keyspace = &self.shard.keyspace;
+        let clients = || self.clients.iter().flatten();
+        let query = |client: &Client| client.query.capacity() as u64;
+        let out = |client: &Client| (client.out.capacity() + client.sending) as u64;
+        let db = |db: &shards::keyspace::db::Db| {
+            let due = db.due().iter().take(TTL_SAMPLES);
+            let left: Vec<u64> = due.map(|due| due.0.0.saturating_sub(keyspace.now.0)).collect();
+            DbFigures {
+                keys: db.len() as u64,
+                expires: db.volatile_len() as u64,
+                ttl_sum: left.iter().sum(),
+                ttl_samples: left.len() as u64,
+                table_bytes: db.table().memory() as u64,
+                due_bytes: (db.memory() - db.table().memory()) as u64,
+            }
+        };
+        Figures {
+            shard: self.me(),
+            counters: self.counters.clone(),
+            stats: keyspace.stats,
+            dirty: self.shard.effects.dirty,
+            dbs: keyspace.dbs.iter().map(db).collect(),
+            clients: clients().count(),
+            client_bytes: (clients().map(|c| query(c)).sum(), clients().map(|c| out(c)).sum()),
+            client_bytes_max: (
+                clients().map(|c| query(c)).max().unwrap_or(0),
+                clients().map(|c| out(c)).max().unwrap_or(0),
+            ),
+            trackers: self.copies.trackers as u64,
+            tracked: (self.copies.table.len() as u64, self.copies.table.readers() as u64),
+            listening: clients().filter(|client| client.subscriptions.is_some()).count() as u64,
+            names: Kind::ALL.map(|kind| self.pubsub.interest.len(kind) as u64),
+            watching: (
+                clients().filter(|client| !client.watched.is_empty()).count() as u64,
+                clients().map(|client| client.watched.len() as u64).sum(),
+            ),
+            waiting: Waiting {
+                clients: self.waits.len().0 as u64,
+                with_end: self.waits.len().1 as u64,
+                keys: keyspace.waiters.keys().0 as u64,
+                keys_or_none: keyspace.waiters.keys().1 as u64,
+            },
+            mailbox_depth: self.mailbox.depth(),
+            hot_keys: self.hot_keys.list(),
+            slots: Vec::new(),
+            rates: self.samples.rates(),
+            garbage: keyspace.garbage.iter().map(|it| it.len() as u64).sum(),
+            cpu_nanos: clock::thread_cpu_nanos(),
+            arena: heap::arena(),
+        }
+    }
+
+    fn list_clients(&self, filter: &ClientFilter) -> Vec<(u64, String)> {
+        let clients = self.clients.iter().flatten();
+        let matching = clients.filter(|client| filter.matches(client, &self.node));
+        matching.map(|client| (client.id, crate::clients::line::line(client, &self.node))).collect()
+    }
+
+    fn kill_clients(&mut self, filter: &ClientFilter) -> u64 {
+        let clients = self.clients.iter().flatten();
+        let matching = clients.filter(|client| filter.matches(client, &self.node));
+        let tokens: Vec<_> = matching
+            .map(|client| (client.token, client.away && client.blocked.is_none()))
+            .collect();
+        for &(token, away) in &tokens {
+            // One whose batch is under way may be the one that asks: it is given its reply first.
+            match self.client(token) {
+                Some(client) if away => client.closing = true,
+                _ => self.remove_client(token),
+            }
+        }
+        tokens.len() as u64
+    }
+}
+
+/// What of the configuration the engine needs.
+fn engine_settings(config: &Config) -> Settings {
+    let policy = match config.maxmemory_policy {
+        MaxmemoryPolicy::NoEviction => Policy::NoEviction,
+        MaxmemoryPolicy::AllKeysLru => Policy::AllKeysLru,
+        MaxmemoryPolicy::AllKeysLfu => Policy::AllKeysLfu,
+        MaxmemoryPolicy::AllKeysRandom => Policy::AllKeysRandom,
+        MaxmemoryPolicy::VolatileLru => Policy::VolatileLru,
+        MaxmemoryPolicy::VolatileLfu => Policy::VolatileLfu,
+        MaxmemoryPolicy::VolatileRandom => Policy::VolatileRandom,
+        MaxmemoryPolicy::VolatileTtl => Policy::VolatileTtl,
+    };
+    let wide = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    Settings {
+        policy,
+        samples: wide(config.maxmemory_samples),
+        lfu_log_factor: config.lfu_log_factor,
+        lfu_decay_minutes: config.lfu_decay_time,
+        string_bytes_max: usize::try_from(config.proto_max_bulk_len).unwrap_or(usize::MAX),
+        active_expire: true,
+        lazy_user_flush: config.lazyfree_lazy_user_flush,
+        lazy_user_del: config.lazyfree_lazy_user_del,
+        lazy_expire: config.lazyfree_lazy_expire,
+        lazy_eviction: config.lazyfree_lazy_eviction,
+        lazy_server_del: config.lazyfree_lazy_server_del,
+        limits: type_limits(config),
+        // Those that Valkey computes with on this machine.
+        trigonometry: Trigonometry {
+            sin: f64::sin,
+            cos: f64::cos,
+            asin: f64::asin,
+            atan2: f64::atan2,
+        },
+    }
+}
+
+/// Up to what size collections keep their compact encodings.
+fn type_limits(config: &Config) -> Limits {
+    let wide = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Limits {
+        hash: HashLimits {
+            listpack_entries: wide(config.hash_max_listpack_entries),
+            listpack_value: wide(config.hash_max_listpack_value),
+        },
+        list: ListLimits {
+            listpack_size: config.list_max_listpack_size,
+            compress_depth: config.list_compress_depth,
+        },
+        set: SetLimits {
+            intset_entries: wide(config.set_max_intset_entries),
+            listpack_entries: wide(config.set_max_listpack_entries),
+            listpack_value: wide(config.set_max_listpack_value),
+        },
+        sorted_set: SortedSetLimits {
+            listpack_entries: wide(config.zset_max_listpack_entries),
+            listpack_value: wide(config.zset_max_listpack_value),
+        },
+        stream: StreamLimits {
+            node_bytes: wide(config.stream_node_max_bytes),
+            node_entries: wide(config.stream_node_max_entries),
+        },
+        hll_sparse_bytes: wide(config.hll_sparse_max_bytes),
+    }
+}

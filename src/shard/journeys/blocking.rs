@@ -1,0 +1,497 @@
+//! Requests that wait for keys (BLPOP and its kin): how a wait begins, how it is served, and how
+//! else it may end.
+//!
+//! ```text
+//! attempt finds nothing --> registered at its keys' shards, under the attempt's claims
+//!                           the batch is kept: where all keys are, or at home
+//! key changes           --> its shard looks who waits, the first one first
+//!    the batch is here      it runs at once, as part of what changed the key
+//!    it is elsewhere        the key is claimed for it and offered to who keeps the batch
+//!                           accepted: the batch comes and runs; declined: the next one's turn
+//! ```
+//! Who keeps the batch decides alone whether the wait is over, so it ends once. The key's shard
+//! lets nobody have a key between its change and the turns of those who wait for it. Nothing here
+//! looks again without cause.
+
+use shards::effects::Wait;
+use shards::keyspace::waiters::{Place, WaitId};
+use shards::resp::error::Error;
+use shards::resp::reply::Replies;
+
+use crate::batches::batch::{Batch, Route, with_args};
+use crate::blocking::waits::{Kept, Registration, Waiting};
+use crate::clients::client::{Client, ReplyMode};
+use crate::mail::letter::{Letter, Release};
+use crate::mail::mailbox::Peer;
+use crate::reactor::clock::Monotonic;
+use crate::reactor::ring::Token;
+use crate::shard::core::Core;
+use crate::shard::observing::Serving;
+use crate::transactions::locks::Ticket;
+use crate::transactions::transaction::{Footprint, Kind};
+
+const UNBLOCKED: Error = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+
+/// What shards write each other about waits.
+#[derive(Debug)]
+pub enum WaitWord {
+    /// To the home: a batch of its client waits at the sender's. What was answered before.
+    Begun(Token, WaitId, Vec<u8>),
+    /// To the home: it waits no more.
+    Over(Box<Batch>),
+    /// To the keeper: the client is gone.
+    Gone(WaitId),
+    /// To the keeper: a key is ready and claimed for this wait.
+    Offer(WaitId, Ticket),
+    /// To the offerer: the wait is over already.
+    Declined(WaitId, Ticket),
+    /// To the shard of a key: the wait is over.
+    Forget(WaitId),
+}
+
+/// How a wait ends that is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// In vain: its time is up, or somebody says so.
+    InVain,
+    /// With an error, because somebody says so.
+    Refused,
+    /// Its client is gone.
+    Gone,
+}
+
+/// What became of somebody's turn.
+enum Turn {
+    /// It is served.
+    Served,
+    /// What it found is not what it waits for.
+    InVain,
+    /// It is under way.
+    Begun,
+    /// It cannot begin: a key is claimed that it needs.
+    NotNow,
+}
+
+impl Core {
+    /// Lets a batch wait whose next request found nothing on this shard, which has all its keys.
+    pub(crate) fn wait_here(&mut self, mut batch: Box<Batch>) {
+        let wait = self.shard.effects.wait.take().expect("the request waits");
+        if batch.home == self.me() && !self.stays(batch.token) {
+            return self.recycle(batch);
+        }
+        let id = self.begin_wait(&mut batch, &wait);
+        let db = batch.passport.db;
+        let others = self.others(&batch, &wait);
+        for (hash, awaited) in wait.keys {
+            self.shard.keyspace.waiters.add(id, (db, hash), awaited);
+        }
+        self.keep(Kept { batch, shards: vec![self.me()], others });
+    }
+
+    /// Lets a batch wait at home whose next request found nothing on several shards. What is
+    /// returned must reach their shards with the end of the claims. `None` if nobody waits.
+    pub(crate) fn wait_at_home(
+        &mut self,
+        mut batch: Box<Batch>,
+        wait: Wait,
+    ) -> Option<Vec<(Peer, Registration)>> {
+        if !self.stays(batch.token) {
+            self.recycle(batch);
+            return None;
+        }
+        let id = self.begin_wait(&mut batch, &wait);
+        let db = batch.passport.db;
+        let others = self.others(&batch, &wait);
+        let registration = |(hash, awaited)| {
+            let owner = usize::from(self.node.slots.owner(hash));
+            (owner, Registration { id, place: (db, hash), awaited })
+        };
+        let registrations: Vec<_> = wait.keys.into_iter().map(registration).collect();
+        let mut shards: Vec<Peer> = registrations.iter().map(|it| it.0).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        self.keep(Kept { batch, shards, others });
+        Some(registrations)
+    }
+
+    /// Whether a client of this shard is there to wait. One that was to be closed as soon as its
+    /// batch is home is closed now.
+    fn stays(&mut self, token: Token) -> bool {
+        match self.client(token).map(|client| client.closing) {
+            Some(false) => true,
+            Some(true) => {
+                self.remove_client(token);
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Gives a batch's wait its number and its end, unless it has them: then its turn was in vain.
+    fn begin_wait(&mut self, batch: &mut Batch, wait: &Wait) -> WaitId {
+        if let Some(waiting) = &batch.waiting {
+            return waiting.id;
+        }
+        let until = (wait.timeout_millis != 0).then(|| {
+            // The end is a time that can be written down; beyond the clock's it never comes.
+            self.node.now.after_millis(wait.timeout_millis)
+        });
+        let id = WaitId { place: self.shard_number(), number: self.waits.number() };
+        let rewritten = wait.rewritten.clone();
+        batch.waiting = Some(Box::new(Waiting { id, until: until.flatten(), rewritten }));
+        id
+    }
+
+    /// The keys that a request needs besides those it waits for.
+    fn others(&self, batch: &Batch, wait: &Wait) -> Vec<(Peer, u64)> {
+        let footprint = self.next_footprint(batch);
+        let awaited = |hash: u64| wait.keys.iter().any(|key| key.0 == hash);
+        footprint.keys().filter(|(_, hash)| !awaited(*hash)).collect()
+    }
+
+    fn next_footprint(&self, batch: &Batch) -> Footprint {
+        let parsed = batch.request().expect("a request waits");
+        let call = parsed.call.expect("only known commands wait");
+        with_args(&batch.input, &batch.ranges, parsed, |args| self.footprint_of(call, args))
+    }
+
+    /// Keeps a batch until its wait is over. Its client is given what it was answered before.
+    fn keep(&mut self, mut kept: Kept) {
+        let Batch { home, token, replies, waiting, .. } = &mut *kept.batch;
+        let (home, token, replies) = (*home, *token, std::mem::take(replies));
+        let id = waiting.as_ref().expect("its wait has begun").id;
+        self.waits.keep(kept);
+        if home == self.me() {
+            self.wait_begun(token, id, replies);
+        } else {
+            self.mailbox.send(home, Letter::Wait(WaitWord::Begun(token, id, replies)));
+        }
+    }
+
+    /// Acts on what another shard says.
+    pub(crate) fn hear_of_wait(&mut self, from: Peer, word: WaitWord) {
+        match word {
+            WaitWord::Begun(token, id, replies) => self.wait_begun(token, id, replies),
+            WaitWord::Over(batch) => self.wait_over(batch),
+            WaitWord::Gone(id) => drop(self.end_wait(id.number, Ending::Gone)),
+            WaitWord::Offer(id, ticket) => self.consider(from, id, ticket),
+            WaitWord::Declined(id, ticket) => self.declined(id, ticket),
+            WaitWord::Forget(id) => self.forget_wait(id),
+        }
+    }
+
+    /// A client's batch waits from now on.
+    fn wait_begun(&mut self, token: Token, id: WaitId, replies: Vec<u8>) {
+        if !self.stays(token) {
+            return self.give_up_wait(id);
+        }
+        if let Some(client) = self.client(token) {
+            client.blocked = Some(id);
+        }
+        self.hand_over(token, replies);
+    }
+
+    /// Gives a client whose batch is kept what was answered before.
+    pub(crate) fn hand_over(&mut self, token: Token, mut replies: Vec<u8>) {
+        let Some(mut client) = self.take_client(token) else { return };
+        if client.session.reply == ReplyMode::On {
+            client.out.append(&mut replies);
+        }
+        let Client { out, held, stale, stale_told, .. } = &mut *client;
+        out.append(held);
+        out.extend(stale.drain(..).skip(std::mem::take(stale_told)));
+        self.mark_dirty(&mut client);
+        self.put_client(client);
+    }
+
+    /// A client's batch is on its way again.
+    fn wait_over(&mut self, mut batch: Box<Batch>) {
+        if self.pause.is_some() {
+            // What follows was routed when nothing was held back.
+            let next = batch.next;
+            batch.requests[next..].iter_mut().for_each(|parsed| parsed.route = Route::Home);
+        }
+        if let Some(client) = self.client(batch.token) {
+            client.blocked = None;
+        }
+        self.resumed.push_back(batch);
+    }
+
+    /// Lets a batch go on whose wait is over.
+    fn go_on(&mut self, mut batch: Box<Batch>) {
+        batch.waiting = None;
+        batch.next += 1;
+        if batch.home == self.me() {
+            self.wait_over(batch);
+        } else {
+            // By way of its home, which thereby knows.
+            let home = batch.home;
+            self.mailbox.send(home, Letter::Wait(WaitWord::Over(batch)));
+        }
+    }
+
+    /// Ends the wait of a client that is gone.
+    pub(crate) fn give_up_wait(&mut self, id: WaitId) {
+        if id.place == self.shard_number() {
+            self.end_wait(id.number, Ending::Gone);
+        } else {
+            self.mailbox.send(id.place.into(), Letter::Wait(WaitWord::Gone(id)));
+        }
+    }
+
+    /// Ends a wait that is kept here. False if it is over already.
+    fn end_wait(&mut self, number: u64, ending: Ending) -> bool {
+        let Some(Kept { mut batch, shards, .. }) = self.waits.take(number) else { return false };
+        let id = batch.waiting.as_ref().expect("it waited").id;
+        self.forget_at(&shards, id);
+        let call = batch.request().and_then(|parsed| parsed.call).expect("a known command waited");
+        let protocol = batch.passport.protocol;
+        match ending {
+            Ending::Gone => {
+                self.recycle(batch);
+                return true;
+            }
+            Ending::InVain => Replies { out: &mut batch.replies, protocol }.null_array(),
+            Ending::Refused => {
+                self.refuse(&UNBLOCKED, &mut batch.replies);
+                self.counters.rejected(call.id);
+            }
+        }
+        self.counters.ran(call.id, 0, false);
+        self.go_on(batch);
+        true
+    }
+
+    /// Ends the wait of a client, if it is kept here. True if it was.
+    pub(crate) fn unblock(&mut self, client: u64, ending: Ending) -> bool {
+        let number = self.waits.of_client(client);
+        number.is_some_and(|number| self.end_wait(number, ending))
+    }
+
+    /// Ends waits whose time is up.
+    pub fn end_late_waits(&mut self) {
+        let now = self.node.now;
+        while let Some((until, number)) = self.waits.first_end()
+            && until <= now
+        {
+            self.end_wait(number, Ending::InVain);
+        }
+    }
+
+    /// When the time of a wait is up.
+    #[inline]
+    pub fn next_late(&self) -> Option<Monotonic> {
+        self.waits.first_end().map(|(until, _)| until)
+    }
+
+    fn forget_at(&mut self, shards: &[Peer], id: WaitId) {
+        for &shard in shards {
+            if shard == self.me() {
+                self.forget_wait(id);
+            } else {
+                self.mailbox.send(shard, Letter::Wait(WaitWord::Forget(id)));
+            }
+        }
+    }
+
+    /// Nobody waits for keys of this shard by this number any more.
+    fn forget_wait(&mut self, id: WaitId) {
+        self.shard.keyspace.waiters.forget(id);
+        self.end_turn(None);
+    }
+
+    /// What was done with the keys that `held` claims, or that nobody claims, is done: those who
+    /// wait for them have their turns, and then the claims end.
+    #[inline]
+    pub(crate) fn end_turn(&mut self, held: Option<Ticket>) {
+        if self.shard.keyspace.waiters.has_ready() {
+            self.serve_ready(held);
+        }
+        if let Some(ticket) = held {
+            self.leave(ticket);
+        }
+    }
+
+    #[cold]
+    fn serve_ready(&mut self, held: Option<Ticket>) {
+        let mut later = Vec::new();
+        while self.shard.keyspace.waiters.has_ready() {
+            for place in self.shard.keyspace.waiters.take_ready() {
+                if !self.locks.lets(held, place.1) || !self.serve_key(place, held) {
+                    later.push(place);
+                }
+            }
+        }
+        // Whoever claims them looks again when it is done.
+        self.shard.keyspace.waiters.put_back(later);
+    }
+
+    /// Gives those who wait for a key their turns, in their order. False if somebody must wait for
+    /// other claims, and all behind it with it.
+    fn serve_key(&mut self, place: Place, held: Option<Ticket>) -> bool {
+        let mut at = 0;
+        while let Some(waiter) = self.shard.keyspace.waiters.at(place, at) {
+            if waiter.tries {
+                return true;
+            }
+            let id = waiter.id;
+            if !self.shard.keyspace.has_awaited(place, &waiter.awaited) {
+                let keyspace = &self.shard.keyspace;
+                if !keyspace.is_there(place) && !keyspace.waiters.awaits_absence(place) {
+                    return true;
+                }
+                at += 1;
+                continue;
+            }
+            match self.give_turn(id, place, held) {
+                Turn::Served => {}
+                Turn::InVain => at += 1,
+                Turn::Begun => return true,
+                Turn::NotNow => return false,
+            }
+        }
+        true
+    }
+
+    /// Lets somebody have what it waits for, or offers it.
+    fn give_turn(&mut self, id: WaitId, (_, hash): Place, held: Option<Ticket>) -> Turn {
+        let me = self.me();
+        if usize::from(id.place) == me {
+            let kept = self.waits.get(id.number).expect("who waits here is kept here");
+            let (here, elsewhere): (Vec<_>, Vec<_>) =
+                kept.others.iter().partition(|(owner, _)| *owner == me);
+            if here.iter().any(|&&(_, other)| !self.locks.lets(held, other)) {
+                return Turn::NotNow;
+            }
+            if elsewhere.is_empty() {
+                return self.serve_here(id, held);
+            }
+        }
+        let ticket = self.locks.enter_behind(held, hash);
+        self.offers.insert(ticket);
+        self.shard.keyspace.waiters.give_turn(id);
+        if usize::from(id.place) == me {
+            self.consider(me, id, ticket);
+        } else {
+            let letter = Letter::Wait(WaitWord::Offer(id, ticket));
+            self.mailbox.send(id.place.into(), letter);
+        }
+        Turn::Begun
+    }
+
+    /// Runs a request that waits and is kept here.
+    fn serve_here(&mut self, id: WaitId, held: Option<Ticket>) -> Turn {
+        if !self.sees_its_groups(id, held) {
+            return Turn::NotNow;
+        }
+        let Kept { mut batch, shards, others } =
+            self.waits.take(id.number).expect("who waits here is kept here");
+        let before = (self.serving, self.reading, self.shard.effects.author);
+        self.serve(Serving::of_batch(&batch), batch.client, batch.passport.reads);
+        self.run_turn(&mut batch, id, held);
+        (self.serving, self.reading, self.shard.effects.author) = before;
+        self.visitors.effects.author = before.2;
+        if self.shard.effects.wait.take().is_some() {
+            self.waits.keep(Kept { batch, shards, others });
+            return Turn::InVain;
+        }
+        self.forget_at_all(&shards, id);
+        self.go_on(batch);
+        Turn::Served
+    }
+
+    /// Whether none of the groups that somebody waits for is with others for now: one that is not
+    /// there would be an error.
+    pub(crate) fn sees_its_groups(&self, id: WaitId, held: Option<Ticket>) -> bool {
+        let waiters = &self.shard.keyspace.waiters;
+        let is_seen = |place: &Place| {
+            self.locks.lets(held, place.1) || !waiters.up_to(*place, id).0.ends_without_key()
+        };
+        waiters.places_of(id).iter().all(is_seen)
+    }
+
+    /// Runs the next request of a batch that has its turn. It takes nothing from keys that others
+    /// claim, or that others have been waiting for longer.
+    pub(crate) fn run_turn(&mut self, batch: &mut Batch, id: WaitId, held: Option<Ticket>) {
+        let keyspace = &mut self.shard.keyspace;
+        let mut hidden = Vec::new();
+        if let places @ [_, _, ..] = keyspace.waiters.places_of(id) {
+            for place in places {
+                let (awaited, mut before) = keyspace.waiters.up_to(*place, id);
+                let is_for_others = !self.locks.lets(held, place.1)
+                    || before.any(|it| it.tries || keyspace.has_awaited(*place, &it.awaited));
+                if awaited.is_taken() && is_for_others {
+                    hidden.push(*place);
+                }
+            }
+        }
+        let entries: Vec<_> = hidden
+            .into_iter()
+            .filter_map(|(db, hash)| Some((db, hash, keyspace.dbs[db].take_hash(hash)?)))
+            .collect();
+        self.shard.effects.sees_own_slots = true;
+        self.resumes = true;
+        self.run_next(batch);
+        self.resumes = false;
+        self.shard.effects.sees_own_slots = false;
+        for (db, hash, entry) in entries {
+            self.shard.keyspace.dbs[db].insert(hash, entry);
+        }
+    }
+
+    /// Like [`Self::forget_at`], while turns are given here.
+    fn forget_at_all(&mut self, shards: &[Peer], id: WaitId) {
+        let me = self.me();
+        self.shard.keyspace.waiters.forget(id);
+        for &shard in shards.iter().filter(|shard| **shard != me) {
+            self.mailbox.send(shard, Letter::Wait(WaitWord::Forget(id)));
+        }
+    }
+
+    /// A key is ready for a wait: its batch goes there, if it is still kept.
+    fn consider(&mut self, from: Peer, id: WaitId, ticket: Ticket) {
+        let Some(Kept { mut batch, mut shards, others }) = self.waits.take(id.number) else {
+            if from == self.me() {
+                return self.declined(id, ticket);
+            }
+            return self.mailbox.send(from, Letter::Wait(WaitWord::Declined(id, ticket)));
+        };
+        if let Some(client) = self.client(batch.token) {
+            client.blocked = None;
+        }
+        shards.retain(|shard| *shard != from);
+        self.forget_at(&shards, id);
+        if others.is_empty() {
+            let (next, from) = (batch.next, u16::try_from(from).expect("shards are few"));
+            batch.requests[next].route = Route::Shard(from);
+            batch.ticket = Some(ticket);
+        } else {
+            let footprint = self.next_footprint(&batch);
+            let mut transaction = footprint.transaction(&self.node.slots, Kind::Gather, &[]);
+            let mut visits = transaction.visits.iter_mut();
+            let visit = visits.find(|visit| visit.shard == from).expect("the key is one of its");
+            visit.ticket = Some(ticket);
+            batch.transaction = Some(Box::new(transaction));
+        }
+        self.resumed.push_back(batch);
+    }
+
+    /// Whoever a key was claimed for has no use for it.
+    fn declined(&mut self, id: WaitId, ticket: Ticket) {
+        self.shard.keyspace.waiters.forget(id);
+        self.end_turn(Some(ticket));
+    }
+
+    /// Gives claims back that a batch has on shards to come, before it waits here: nobody waits
+    /// holding what those before it in the order of shards may wait for. Its place among those who
+    /// wait for the key is kept.
+    pub(crate) fn hand_back_offers(&mut self, batch: &mut Batch) {
+        let Some(transaction) = &mut batch.transaction else { return };
+        for visit in transaction.visits.iter_mut().skip(transaction.at + 1) {
+            if visit.ticket.is_some() {
+                let release = Release { ticket: visit.ticket.take(), ..Release::default() };
+                self.mailbox.send(visit.shard, Letter::Release(Box::new(release)));
+            }
+        }
+    }
+}

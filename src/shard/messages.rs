@@ -1,0 +1,8 @@
+//! What clients are sent unasked: messages, stale copies, lines of MONITOR.
+
+pub mod monitoring;
+pub mod notifications;
+pub mod publishing;
+pub mod subscribing;
+pub mod tracking;
+pub mod tracking_command;

@@ -1,0 +1,187 @@
+//! Who wants to know of a command that ended, besides those who count it: the command logs,
+//! LATENCY, monitors, and the counters of slots and of hot keys.
+//!
+//! All of it hangs on the comparisons of [`Core::observe`], which say as a rule that nobody does.
+//! Whoever wants to know of every command sets the limit of its time to nothing; what is told then
+//! looks again at what it wants.
+
+use std::net::SocketAddr;
+
+use shards::base::slot::Slot;
+
+use crate::batches::batch::Batch;
+use crate::clients::client::Client;
+use crate::mail::letter::Letter;
+use crate::mail::mailbox::Peer;
+use crate::pubsub::kind::Kind;
+use crate::reactor::clock::ticks;
+use crate::reactor::ring::Token;
+use crate::routing::call::{Call, KeyShape};
+use crate::routing::router::key_places;
+use crate::shard::core::Core;
+use crate::stats::command_log::request_bytes;
+use crate::stats::latency_events::{Event, Spike};
+use crate::stats::slot_stats::SlotCounters;
+
+/// Bytes that the protocol adds to an argument, at most.
+const ARG_OVERHEAD: usize = 32;
+
+/// The client for whom commands run, as those see it who are told of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Serving {
+    /// Its home.
+    pub home: Peer,
+    /// What its home knows it by.
+    pub token: Token,
+    /// The other end of its connection; `None` on a unix socket.
+    pub peer: Option<SocketAddr>,
+    /// The database it has selected.
+    pub db: usize,
+}
+
+impl Serving {
+    /// The client of a batch.
+    #[inline]
+    pub fn of_batch(batch: &Batch) -> Self {
+        let Batch { home, token, peer, passport, .. } = batch;
+        Self { home: *home, token: *token, peer: *peer, db: passport.db }
+    }
+
+    /// A client that is at home, which is shard `home`.
+    #[inline]
+    pub fn of_client(client: &Client, home: Peer) -> Self {
+        Self { home, token: client.token, peer: client.peer, db: client.session.db }
+    }
+}
+
+/// From which size on somebody wants to know of a command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Notable {
+    ticks: u64,
+    request_bytes: usize,
+    reply_bytes: usize,
+}
+
+impl Default for Notable {
+    fn default() -> Self {
+        Self { ticks: u64::MAX, request_bytes: usize::MAX, reply_bytes: usize::MAX }
+    }
+}
+
+impl Notable {
+    /// Whether somebody wants to know of a command with these arguments.
+    #[inline]
+    fn is_met(&self, args: &[&[u8]], took: u64, reply_bytes: usize) -> bool {
+        // What the protocol adds is only estimated here, and not too low.
+        let large = self.request_bytes != usize::MAX
+            && self.request_bytes <= args.iter().map(|arg| arg.len() + ARG_OVERHEAD).sum::<usize>();
+        self.ticks <= took || large || self.reply_bytes <= reply_bytes
+    }
+}
+
+impl Core {
+    /// Tells of a command that is done, if somebody wants to know.
+    #[inline]
+    pub(crate) fn observe(&mut self, call: &Call, args: &[&[u8]], took: u64, reply_bytes: usize) {
+        if self.notable.is_met(args, took, reply_bytes) {
+            self.tell_observers(call, args, took, reply_bytes);
+        }
+    }
+
+    #[cold]
+    fn tell_observers(&mut self, call: &Call, args: &[&[u8]], took: u64, reply_bytes: usize) {
+        if !self.resumes {
+            self.show(call, args);
+        }
+        if self.slot_stats.is_on() || self.hot_keys.is_on() {
+            self.note_keys(call, args, took, reply_bytes);
+        }
+        if self.loggable.is_met(args, took, reply_bytes) {
+            self.log_command(call, args, took, reply_bytes);
+            self.note_time(Event::of_command(call), took);
+        }
+    }
+
+    /// Notes which keys a command has used, and what their slot costs. Commands with keys of
+    /// several slots are no slot's.
+    fn note_keys(&mut self, call: &Call, args: &[&[u8]], took: u64, reply_bytes: usize) {
+        let looks = self.hot_keys.is_due();
+        if !looks && !self.slot_stats.is_on() {
+            return;
+        }
+        let (one, several);
+        let places = match call.keys {
+            KeyShape::None => return,
+            KeyShape::One(at) => {
+                one = [at];
+                &one[..]
+            }
+            KeyShape::Several => {
+                several = key_places(call.spec.keys, args);
+                &several
+            }
+        };
+        let keys = || places.iter().filter_map(|&place| args.get(place));
+        if looks {
+            keys().for_each(|key| self.hot_keys.look(self.serving.db, key));
+        }
+        let slot = keys().next().map(|first| Slot::of(first));
+        if let Some(slot) = slot.filter(|slot| keys().all(|key| Slot::of(key) == *slot)) {
+            let (bytes_in, bytes_out) = (request_bytes(args) as u64, reply_bytes as u64);
+            self.slot_stats.count(slot, SlotCounters { ticks: took, bytes_in, bytes_out });
+        }
+    }
+
+    /// Notes that something took so many ticks, if that is long.
+    pub(crate) fn note_time(&mut self, event: Event, ticks: u64) {
+        let micros = self.node.tick_rate.micros(ticks);
+        let time = self.shard.keyspace.now.seconds();
+        if let Some(spike) = Spike::of(event, time, micros, &self.node.config) {
+            let control = self.control();
+            self.mailbox.send(control, Letter::Spike(spike));
+        }
+    }
+
+    /// Runs something and notes how long it took, if somebody wants to know.
+    pub(crate) fn timed<R>(&mut self, event: Event, work: impl FnOnce(&mut Self) -> R) -> R {
+        if self.node.config.latency_monitor_threshold == 0 {
+            return work(self);
+        }
+        let before = ticks();
+        let result = work(self);
+        self.note_time(event, ticks().wrapping_sub(before));
+        result
+    }
+
+    /// Tells of a command that begins to wait: monitors see it now and not when it ends.
+    #[cold]
+    pub(crate) fn observe_wait(&mut self, call: &Call, args: &[&[u8]]) {
+        if !self.resumes {
+            self.show(call, args);
+        }
+    }
+
+    /// Chooses anew of which commands somebody wants to know.
+    pub(crate) fn choose_notable(&mut self) {
+        let config = &self.node.config;
+        let ticks = |micros: i64| match u64::try_from(micros) {
+            Ok(micros) => self.node.tick_rate.ticks(micros),
+            Err(_) => u64::MAX,
+        };
+        let bytes = |bytes: i64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.monitors.wanted = 0 < self.pubsub.interest.len(Kind::Monitor);
+        let threshold = config.latency_monitor_threshold.saturating_mul(1000);
+        let spikes = if threshold == 0 { -1 } else { i64::try_from(threshold).unwrap_or(i64::MAX) };
+        let long = ticks(config.commandlog_execution_slower_than).min(ticks(spikes));
+        let hot_keys_max = usize::try_from(config.hotkeys_max).unwrap_or(usize::MAX);
+        self.hot_keys.configure(config.hotkeys_sample_rate, hot_keys_max);
+        self.slot_stats.switch(config.cluster_slot_stats_enabled);
+        let all = self.monitors.wanted || self.slot_stats.is_on() || self.hot_keys.is_on();
+        self.loggable = Notable {
+            ticks: long,
+            request_bytes: bytes(config.commandlog_request_larger_than),
+            reply_bytes: bytes(config.commandlog_reply_larger_than),
+        };
+        self.notable = Notable { ticks: if all { 0 } else { long }, ..self.loggable };
+    }
+}

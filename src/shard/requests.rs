@@ -1,0 +1,4 @@
+//! Input to requests to replies, at a client's home.
+
+pub mod home;
+pub mod pipeline;

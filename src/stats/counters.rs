@@ -1,0 +1,200 @@
+//! What one thread counts. Plain numbers: gathered by mail, never shared.
+
+use shards::resp::error::Error;
+
+use crate::stats::histogram::Histogram;
+
+/// Kinds of errors that are told apart.
+const ERROR_CODES_MAX: usize = 128;
+
+/// Counters of one command.
+#[derive(Clone, Debug, Default)]
+pub struct CallCounters {
+    /// Times it ran.
+    pub calls: u64,
+    /// Ticks it took in all.
+    pub ticks: u64,
+    /// Those of them that are not in `latency`.
+    pub untracked_ticks: u64,
+    /// Times it was refused before it ran.
+    pub rejected: u64,
+    /// Times it ran and failed.
+    pub failed: u64,
+    /// How long it took, from its first run on while that is wanted.
+    pub latency: Option<Histogram>,
+}
+
+/// Everything a thread counts.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    /// By the command's number.
+    pub calls: Vec<CallCounters>,
+    /// Whether times of commands go into histograms (`latency-tracking`).
+    pub tracks_latency: bool,
+    /// Error replies by their first word.
+    pub errors: Vec<(String, u64)>,
+    /// Error replies.
+    pub error_replies: u64,
+    /// Connections taken over.
+    pub clients_opened: u64,
+    /// Connections closed.
+    pub clients_closed: u64,
+    /// Connections refused.
+    pub clients_refused: u64,
+    /// Clients cut because their request outgrew its buffer.
+    pub query_limit_cuts: u64,
+    /// Clients cut because they did not read their replies.
+    pub output_limit_cuts: u64,
+    /// Bytes received from clients.
+    pub bytes_in: u64,
+    /// Bytes sent to clients.
+    pub bytes_out: u64,
+    /// Times something was received.
+    pub reads: u64,
+    /// Times something was sent.
+    pub writes: u64,
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Batches passed on to other shards.
+    pub hops: u64,
+    /// Requests that failed because a password was wrong.
+    pub auth_denied: u64,
+}
+
+impl Counters {
+    /// Counters for commands numbered below `ids`.
+    pub fn new(ids: usize, tracks_latency: bool) -> Self {
+        Self {
+            calls: vec![CallCounters::default(); ids],
+            tracks_latency,
+            errors: Vec::new(),
+            error_replies: 0,
+            clients_opened: 0,
+            clients_closed: 0,
+            clients_refused: 0,
+            query_limit_cuts: 0,
+            output_limit_cuts: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            reads: 0,
+            writes: 0,
+            turns: 0,
+            hops: 0,
+            auth_denied: 0,
+        }
+    }
+
+    /// Begins anew, but for what is needed to know how many clients there are.
+    pub fn reset(&mut self) {
+        let clients_closed = self.clients_closed;
+        *self = Self { clients_closed, ..Self::new(self.calls.len(), self.tracks_latency) };
+    }
+
+    /// A command ran for `ticks`.
+    #[inline]
+    pub fn ran(&mut self, id: usize, ticks: u64, failed: bool) {
+        let counters = &mut self.calls[id];
+        counters.calls += 1;
+        counters.ticks += ticks;
+        counters.failed += u64::from(failed);
+        if self.tracks_latency {
+            match &mut counters.latency {
+                Some(latency) => latency.record(ticks),
+                none => none.insert(Histogram::default()).record(ticks),
+            }
+        } else {
+            counters.untracked_ticks += ticks;
+        }
+    }
+
+    /// A command was refused.
+    pub fn rejected(&mut self, id: usize) {
+        self.calls[id].rejected += 1;
+    }
+
+    /// An error was answered.
+    #[cold]
+    pub fn erred(&mut self, error: &Error) {
+        self.auth_denied += u64::from(*error == Error::WrongPass);
+        self.erred_code(error.code());
+    }
+
+    /// An error was answered whose first word is this.
+    #[cold]
+    pub fn erred_code(&mut self, code: &str) {
+        self.error_replies += 1;
+        let has_room = self.errors.len() < ERROR_CODES_MAX;
+        match self.errors.iter_mut().find(|(known, _)| known == code) {
+            Some((_, count)) => *count += 1,
+            None if has_room => self.errors.push((code.to_owned(), 1)),
+            None => {}
+        }
+    }
+
+    /// Commands that ran.
+    pub fn commands(&self) -> u64 {
+        self.calls.iter().map(|call| call.calls).sum()
+    }
+
+    /// Adds what another thread counted.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.calls.iter_mut().zip(&other.calls) {
+            mine.calls += theirs.calls;
+            mine.ticks = mine.ticks.wrapping_add(theirs.ticks);
+            mine.untracked_ticks = mine.untracked_ticks.wrapping_add(theirs.untracked_ticks);
+            mine.rejected += theirs.rejected;
+            mine.failed += theirs.failed;
+            if let Some(latency) = &theirs.latency {
+                mine.latency.get_or_insert_default().add(latency);
+            }
+        }
+        for (code, count) in &other.errors {
+            match self.errors.iter_mut().find(|(known, _)| known == code) {
+                Some((_, mine)) => *mine += count,
+                None => self.errors.push((code.clone(), *count)),
+            }
+        }
+        self.error_replies += other.error_replies;
+        self.clients_opened += other.clients_opened;
+        self.clients_closed += other.clients_closed;
+        self.clients_refused += other.clients_refused;
+        self.query_limit_cuts += other.query_limit_cuts;
+        self.output_limit_cuts += other.output_limit_cuts;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.reads += other.reads;
+        self.writes += other.writes;
+        self.turns += other.turns;
+        self.hops += other.hops;
+        self.auth_denied += other.auth_denied;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_counted_by_their_first_word() {
+        let mut counters = Counters::new(1, false);
+        counters.erred(&Error::Syntax);
+        counters.erred(&Error::WrongPass);
+        counters.erred(&Error::NotInteger);
+        let mut both = counters.clone();
+        both.add(&counters);
+        assert_eq!(both.errors, [("ERR".to_owned(), 4), ("WRONGPASS".to_owned(), 2)]);
+        assert_eq!((both.error_replies, both.auth_denied), (6, 2));
+    }
+
+    #[test]
+    fn a_reset_keeps_the_balance_of_connections() {
+        let mut counters = Counters::new(1, true);
+        counters.ran(0, 5, true);
+        (counters.clients_opened, counters.clients_closed) = (7, 3);
+        assert!(counters.calls[0].latency.is_some());
+        counters.reset();
+        assert_eq!((counters.commands(), counters.clients_opened), (0, 0));
+        assert!(counters.calls[0].latency.is_none() && counters.tracks_latency);
+        assert_eq!(counters.clients_closed, 3);
+    }
+}

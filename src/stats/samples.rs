@@ -1,0 +1,80 @@
+//! Rates of the last one and a half seconds, for INFO's `instantaneous_...`.
+
+use crate::reactor::clock::Monotonic;
+use crate::stats::counters::Counters;
+
+/// Intervals that are remembered.
+const INTERVALS: usize = 16;
+
+/// Rates per second.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rates {
+    /// Commands.
+    pub commands: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Turns of the loop.
+    pub turns: u64,
+}
+
+/// What was counted at the ends of the last intervals.
+#[derive(Debug)]
+pub struct Samples {
+    last: Counts,
+    since: Monotonic,
+    intervals: [Rates; INTERVALS],
+    next: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    commands: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    turns: u64,
+}
+
+impl Samples {
+    /// Begins now.
+    pub fn new(now: Monotonic) -> Self {
+        let intervals = [Rates::default(); INTERVALS];
+        Self { last: Counts::default(), since: now, intervals, next: 0 }
+    }
+
+    /// Ends an interval.
+    pub fn take(&mut self, counters: &Counters, now: Monotonic) {
+        let counts = Counts {
+            commands: counters.commands(),
+            bytes_in: counters.bytes_in,
+            bytes_out: counters.bytes_out,
+            turns: counters.turns,
+        };
+        let micros = now.micros_since(self.since).max(1);
+        // Counters may have been reset meanwhile: then nothing is known of this interval.
+        let rate =
+            |now: u64, before: u64| now.saturating_sub(before).saturating_mul(1_000_000) / micros;
+        self.intervals[self.next] = Rates {
+            commands: rate(counts.commands, self.last.commands),
+            bytes_in: rate(counts.bytes_in, self.last.bytes_in),
+            bytes_out: rate(counts.bytes_out, self.last.bytes_out),
+            turns: rate(counts.turns, self.last.turns),
+        };
+        self.next = (self.next + 1) % INTERVALS;
+        (self.last, self.since) = (counts, now);
+    }
+
+    /// The mean of the intervals.
+    pub fn rates(&self) -> Rates {
+        let mean = |field: fn(&Rates) -> u64| {
+            self.intervals.iter().map(field).sum::<u64>() / INTERVALS as u64
+        };
+        Rates {
+            commands: mean(|rates| rates.commands),
+            bytes_in: mean(|rates| rates.bytes_in),
+            bytes_out: mean(|rates| rates.bytes_out),
+            turns: mean(|rates| rates.turns),
+        }
+    }
+}
