@@ -1,3 +1,5 @@
 //! Requests of one client on their way from core to core.
 
 pub mod batch;
+pub mod round;
+pub mod waiting;

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod connection;
 mod help;
+pub mod own;
 pub mod pubsub;
 pub mod server;
 pub mod transactions;

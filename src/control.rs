@@ -1,6 +1,6 @@
 //! The control thread: the only writer of what the whole node shares.
 
-pub mod control;
+pub mod core;
 pub mod ctx;
 pub mod ending;
 pub mod loading;

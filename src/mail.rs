@@ -1,5 +1,12 @@
 //! Letters between threads: what they say, and the boxes they go by.
 
-pub mod letter;
+pub mod connection;
+pub mod disk;
+pub mod end;
 pub mod mailbox;
+pub mod messages;
 pub mod query;
+pub mod release;
+pub mod to_control;
+pub mod to_shard;
+pub mod waits;

@@ -1,6 +1,8 @@
 //! Which command a request calls, which keys it has, where these live.
 
 pub mod call;
+pub mod keys;
 pub mod listening;
 pub mod node;
-pub mod router;
+pub mod request;
+pub mod slots;

@@ -7,6 +7,8 @@ pub mod background;
 pub mod core;
 pub mod journeys;
 pub mod leaving;
+pub mod loading;
+pub mod logging;
 pub mod messages;
 pub mod observing;
 pub mod pausing;

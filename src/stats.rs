@@ -5,5 +5,6 @@ pub mod counters;
 pub mod histogram;
 pub mod hot_keys;
 pub mod latency_events;
+pub mod notable;
 pub mod samples;
 pub mod slot_stats;

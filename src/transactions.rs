@@ -1,4 +1,5 @@
-//! Several shards as one: what is claimed, what is visited.
+//! Several shards as one: what is claimed, what is visited, what is queued for EXEC.
 
 pub mod locks;
+pub mod multi;
 pub mod transaction;

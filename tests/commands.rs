@@ -12,14 +12,14 @@ use std::{env, fs, io};
 use client::Reply;
 use keylane::clients::client::Client;
 use keylane::clients::ctx::ClientCtx;
-use keylane::commands::table::build;
+use keylane::commands::table::{Commands, build};
 use keylane::config::table::Config;
 use keylane::pubsub::interest::Interest;
 use keylane::reactor::clock::{Monotonic, TickRate};
 use keylane::reactor::ring::Token;
-use keylane::routing::call::Run;
+use keylane::routing::call::Table;
 use keylane::routing::node::Node;
-use keylane::routing::router::SlotMap;
+use keylane::routing::slots::SlotMap;
 use serde_json::{Map, Value, json};
 use shards::base::hash::HashSeed;
 use shards::resp::reply::{Protocol, Replies};
@@ -114,11 +114,13 @@ fn ours() -> Map<String, Value> {
 
 /// What a client command answers, in RESP3.
 fn call(args: &[&str]) -> Value {
-    let node = node();
+    let commands = build(&[]).expect("nothing is renamed");
+    let commands: &'static Commands = Box::leak(Box::new(commands));
+    let node = node(&commands.table);
     let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
     let mut client = Client::new(1, Token::default(), 0, node.now);
     let call = node.table.find(&args).expect("there is such a command");
-    let Run::Client(run) = call.run else { panic!("{} is no client command", call.spec.name) };
+    let run = commands.of_clients.of(call);
     let mut out = Vec::new();
     let replies = Replies { out: &mut out, protocol: Protocol::Resp3 };
     let interest = &Interest::default();
@@ -130,11 +132,10 @@ fn call(args: &[&str]) -> Value {
     value(reply)
 }
 
-fn node() -> Node {
-    let table = build(&[]).expect("nothing is renamed");
+fn node(table: &'static Table) -> Node {
     Node {
         config: Arc::new(Config::default()),
-        table: Box::leak(Box::new(table)),
+        table,
         slots: SlotMap::even(1),
         seed: HashSeed(1),
         tick_rate: TickRate::measure(),

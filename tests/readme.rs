@@ -56,7 +56,7 @@ fn with_table(text: &str, name: &str, table: &str) -> String {
 
 /// The table of commands, by group and name.
 fn commands() -> String {
-    let table = table::build(&[]).expect("no renames, no errors");
+    let table = table::build(&[]).expect("no renames, no errors").table;
     let mut calls: Vec<&Call> = table
         .calls
         .iter()

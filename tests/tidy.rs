@@ -3,6 +3,8 @@
 //! Every complaint says what to do. Exceptions are a list with a reason each, and a test refuses
 //! an exception that nothing needs any more, so the list can only shrink.
 
+#[path = "tidy/layering.rs"]
+mod layering;
 #[path = "tidy/source.rs"]
 mod source;
 
@@ -10,106 +12,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 
+use layering::{OTHER_PACKAGES, PACKAGE_USES, PACKAGES, Package, Uses};
 use source::{Source, is_word, line_of, numbered, places, read, root, sources};
-
-/// A package and its modules in building order.
-struct Package {
-    name: &'static str,
-    source: &'static str,
-    /// What every module of the package may use.
-    everywhere: &'static [&'static str],
-    floors: &'static [Floor],
-}
-
-/// A top-level module.
-struct Floor {
-    module: &'static str,
-    uses: Uses,
-}
-
-enum Uses {
-    Only(&'static [&'static str]),
-    AllAbove,
-}
-
-const fn floor(module: &'static str, uses: &'static [&'static str]) -> Floor {
-    Floor { module, uses: Uses::Only(uses) }
-}
-
-const fn top(module: &'static str) -> Floor {
-    Floor { module, uses: Uses::AllAbove }
-}
-
-/// Who may use whom: the one place that says so. ARCHITECTURE.md shows it.
-const PACKAGES: &[Package] = &[
-    Package {
-        name: "shards",
-        source: "shards/src",
-        everywhere: &["base"],
-        floors: &[
-            floor("base", &[]),
-            floor("resp", &[]),
-            floor("encodings", &[]),
-            floor("types", &["encodings"]),
-            floor("effects", &["resp"]),
-            floor("rdb", &["encodings", "types"]),
-            floor("keyspace", &["encodings", "types", "effects"]),
-            top("commands"),
-            top("shard"),
-        ],
-    },
-    Package {
-        name: "keylane",
-        source: "src",
-        everywhere: &["config", "shards"],
-        floors: &[
-            floor("shards", &[]),
-            floor("version", &[]),
-            floor("config", &[]),
-            floor("shutdown", &[]),
-            floor("pubsub", &[]),
-            floor("reactor", &[]),
-            floor("log", &["reactor"]),
-            floor("process", &["reactor", "log"]),
-            floor("persistence", &["reactor", "log", "process"]),
-            top("routing"),
-            top("transactions"),
-            top("batches"),
-            top("blocking"),
-            top("stats"),
-            top("clients"),
-            top("mail"),
-            top("shard"),
-            top("control"),
-            top("commands"),
-            top("metrics"),
-            top("start"),
-            top("main"),
-        ],
-    },
-    Package {
-        name: "bench",
-        source: "bench/src",
-        everywhere: &["shards", "runner"],
-        floors: &[
-            floor("shards", &[]),
-            floor("keylane", &[]),
-            floor("runner", &[]),
-            floor("parser", &[]),
-            floor("table", &[]),
-            floor("engine", &["parser"]),
-            floor("rdb", &[]),
-            floor("hop", &["keylane"]),
-        ],
-    },
-];
-
-/// Floors of the tables above that are whole packages.
-const OTHER_PACKAGES: &[&str] = &["shards", "keylane"];
-
-/// Packages that may depend on packages of ours: whoever is not here may not.
-const PACKAGE_USES: &[(&str, &[&str])] =
-    &[(".", &["shards"]), ("bench", &["keylane", "shards"]), ("tests/fuzz", &["shards"])];
 
 /// What may break a rule: (rule, file, reason).
 const EXCEPTIONS: &[(Rule, &str, &str)] = &[

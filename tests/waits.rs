@@ -3,23 +3,24 @@
 //!
 //! `SEED=n` runs one seed only, `SEEDS=n` so many.
 
+use keylane::mail::to_control::ToControl;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::sync::Arc;
 
+use keylane::blocking::waits::Ending;
 use keylane::clients::client::Client;
 use keylane::commands::table::build;
 use keylane::config::table::Config;
-use keylane::mail::letter::Letter;
 use keylane::mail::mailbox::{Mailbox, connect};
 use keylane::mail::query::{Answer, Query};
+use keylane::mail::to_shard::ToShard;
 use keylane::reactor::buffers::Buffers;
 use keylane::reactor::clock::{Monotonic, TickRate};
 use keylane::reactor::ring::Token;
 use keylane::routing::node::Node;
-use keylane::routing::router::SlotMap;
+use keylane::routing::slots::SlotMap;
 use keylane::shard::core::Core;
-use keylane::shard::journeys::blocking::Ending;
 use keylane::shard::requests::pipeline::Pipeline;
 use shards::base::hash::HashSeed;
 use shards::base::random::Random;
@@ -43,7 +44,7 @@ struct Person {
 
 struct World {
     cores: Vec<(Core, Pipeline, Buffers)>,
-    control: Mailbox<Letter>,
+    control: Mailbox<ToControl>,
     people: Vec<Person>,
     start: Monotonic,
     millis: u64,
@@ -54,9 +55,10 @@ impl World {
     fn new(seed: u64) -> Self {
         let shards = u16::try_from(SHARDS).expect("a few");
         let start = Monotonic::now();
+        let commands = Box::leak(Box::new(build(&[]).expect("nothing is renamed")));
         let node = Node {
             config: Arc::new(Config::default()),
-            table: Box::leak(Box::new(build(&[]).expect("nothing is renamed"))),
+            table: &commands.table,
             slots: SlotMap::even(shards),
             seed: HashSeed(seed),
             tick_rate: TickRate::measure(),
@@ -65,10 +67,9 @@ impl World {
             started: start,
             now: start,
         };
-        let mut mailboxes = connect(SHARDS + 1).expect("there are descriptors");
-        let control = mailboxes.pop().expect("there are some");
+        let (mailboxes, control) = connect(SHARDS).expect("there are descriptors");
         let core = |mailbox| {
-            let core = Core::new(mailbox, node.clone(), Random::new(seed));
+            let core = Core::new(mailbox, node.clone(), &commands.of_clients, Random::new(seed));
             (core, Pipeline::default(), Buffers::new().expect("there is memory"))
         };
         let cores = mailboxes.into_iter().map(core).collect();
@@ -153,14 +154,14 @@ impl World {
     /// Asks all shards; what each answers.
     fn ask(&mut self, query: &Query) -> Vec<Answer> {
         for shard in 0..SHARDS {
-            self.control.send(shard, Letter::Query(0, query.clone()));
+            self.control.send(shard, ToShard::Query(0, query.clone()));
         }
         self.control.flush();
         self.settle();
         let mut answers = Vec::new();
         for shard in 0..SHARDS {
             while let Some(letter) = self.control.receive(shard) {
-                if let Letter::Answer(_, answer) = letter {
+                if let ToControl::Answer(_, answer) = letter {
                     answers.push(answer);
                 }
             }
@@ -183,7 +184,7 @@ impl World {
     fn unblock(&mut self, person: usize) {
         let query = Query::Unblock(self.people[person].id, Ending::InVain);
         for shard in 0..SHARDS {
-            self.control.send(shard, Letter::Query(0, query.clone()));
+            self.control.send(shard, ToShard::Query(0, query.clone()));
         }
         self.control.flush();
     }

@@ -4,12 +4,14 @@ use std::hint::{black_box, spin_loop};
 use std::thread;
 use std::time::Duration;
 
+use keylane::batches::batch::Batch;
 use keylane::mail::mailbox::{Mailbox, connect};
+use keylane::mail::to_shard::ToShard;
 
 use crate::runner::Runner;
 
-/// A letter of the size of the server's: the thing itself lies behind a pointer.
-type Letter = Box<u64>;
+/// A letter as most are: a batch, here without requests. Its field `next` is its number.
+type Letter = ToShard;
 
 /// Letters in one pass.
 const LETTERS: u64 = 16 * 1024;
@@ -18,7 +20,7 @@ const TRIPS: u64 = 2_000;
 /// Looks into an empty mailbox before its thread gives its core away: the two may share one.
 const LOOKS: u32 = 1_000;
 /// Ends the thread that answers.
-const STOP: u64 = u64::MAX;
+const STOP: usize = usize::MAX;
 
 /// The names of the measurements, in their order.
 const NAMES: [&str; 4] = [
@@ -44,51 +46,59 @@ pub fn run(runner: &mut Runner) {
         let [mut near, mut far] = pair();
         thread::scope(|scope| {
             scope.spawn(move || answer(&mut far, next));
+            let mut there = Some(letter(0));
             runner.measure(name, trips, || {
-                for number in 0..trips {
-                    near.send(1, Box::new(number));
+                for _ in 0..trips {
+                    near.send(1, there.take().expect("the letter came back"));
                     near.flush();
-                    assert_eq!(*next(&mut near, 1), number, "the answer is what was sent");
+                    there = Some(next(&mut near, 1));
                 }
             });
-            near.send(1, Box::new(STOP));
+            near.send(1, letter(STOP));
             near.flush();
         });
     }
 }
 
 /// Waits for the next letter from a peer.
-type Next = fn(&mut Mailbox<Letter>, usize) -> Letter;
+type Next = fn(&mut Mailbox<ToShard>, usize) -> Letter;
 
-fn pair() -> [Mailbox<Letter>; 2] {
-    let ends = connect(2).expect("two eventfds can be had");
-    ends.try_into().expect("as many ends as peers")
+fn pair() -> [Mailbox<ToShard>; 2] {
+    let (ends, _) = connect(2).expect("three eventfds can be had");
+    ends.try_into().expect("as many ends as shards")
+}
+
+/// A batch of this number.
+fn letter(number: usize) -> Letter {
+    let mut batch = Box::new(Batch::default());
+    batch.next = number;
+    ToShard::Batch(batch)
 }
 
 /// Both ends in one thread: what the letters cost when their cache lines need not travel.
 fn send_in_batches(
-    near: &mut Mailbox<Letter>,
-    far: &mut Mailbox<Letter>,
+    near: &mut Mailbox<ToShard>,
+    far: &mut Mailbox<ToShard>,
     letters: u64,
     batch: u64,
 ) {
-    let mut sent = 0;
+    let (mut sent, mut spare) = (0, Vec::new());
     while sent < letters {
-        for number in sent..letters.min(sent + batch) {
-            near.send(1, Box::new(number));
+        for _ in sent..letters.min(sent + batch) {
+            near.send(1, spare.pop().unwrap_or_else(|| letter(0)));
         }
         near.flush();
         while let Some(letter) = far.receive(0) {
-            black_box(letter);
+            spare.push(black_box(letter));
             sent += 1;
         }
     }
 }
 
-fn answer(far: &mut Mailbox<Letter>, next: Next) {
+fn answer(far: &mut Mailbox<ToShard>, next: Next) {
     loop {
         let letter = next(far, 0);
-        if *letter == STOP {
+        if matches!(&letter, ToShard::Batch(batch) if batch.next == STOP) {
             return;
         }
         far.send(0, letter);
@@ -96,7 +106,7 @@ fn answer(far: &mut Mailbox<Letter>, next: Next) {
     }
 }
 
-fn next_awake(mailbox: &mut Mailbox<Letter>, from: usize) -> Letter {
+fn next_awake(mailbox: &mut Mailbox<ToShard>, from: usize) -> Letter {
     loop {
         for _ in 0..LOOKS {
             if let Some(letter) = mailbox.receive(from) {
@@ -108,7 +118,7 @@ fn next_awake(mailbox: &mut Mailbox<Letter>, from: usize) -> Letter {
     }
 }
 
-fn next_woken(mailbox: &mut Mailbox<Letter>, from: usize) -> Letter {
+fn next_woken(mailbox: &mut Mailbox<ToShard>, from: usize) -> Letter {
     loop {
         if let Some(letter) = mailbox.receive(from) {
             return letter;

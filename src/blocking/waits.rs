@@ -10,18 +10,18 @@ use shards::effects::Awaited;
 use shards::keyspace::waiters::{Place, WaitId};
 
 use crate::batches::batch::Batch;
-use crate::mail::mailbox::Peer;
 use crate::reactor::clock::Monotonic;
+use crate::routing::slots::Peer;
 
-/// What a batch knows of the wait of its next request, from its first attempt to its last.
-#[derive(Debug)]
-pub struct Waiting {
-    /// The wait.
-    pub id: WaitId,
-    /// Until when; `None` is for ever.
-    pub until: Option<Monotonic>,
-    /// Arguments that mean something else from now on: their places, and what they became.
-    pub rewritten: Vec<(usize, Vec<u8>)>,
+/// How a wait ends that is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// In vain: its time is up, or somebody says so.
+    InVain,
+    /// With an error, because somebody says so.
+    Refused,
+    /// Its client is gone.
+    Gone,
 }
 
 /// A batch whose next request waits.

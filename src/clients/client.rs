@@ -1,20 +1,21 @@
 //! The state of one client at its home shard.
 
+use crate::transactions::multi::Multi;
+use crate::transactions::multi::Watch;
 use std::net::SocketAddr;
 
 use shards::keyspace::waiters::WaitId;
-use shards::resp::parser::{Parser, Range};
+use shards::resp::parser::Parser;
 use shards::resp::reply::Protocol;
 
-use crate::batches::batch::{Parsed, Passport};
+use crate::batches::batch::Passport;
+use crate::clients::tracker::Found;
 use crate::clients::tracker::{Caching, Tracker};
 use crate::config::output_limits::{OutputLimit, OutputLimits};
 use crate::pubsub::kind::Kind;
 use crate::pubsub::subscriptions::Subscriptions;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::ring::Token;
-use crate::shard::messages::subscribing::Changes;
-use crate::shard::messages::tracking_command::Found;
 
 /// What a client's connection asked for and is.
 #[derive(Debug)]
@@ -145,47 +146,6 @@ pub struct Figures {
     pub commands: u64,
     /// The name of its last command.
     pub last_command: &'static str,
-}
-
-/// A key a client watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watch {
-    /// The database.
-    pub db: usize,
-    /// The key's hash.
-    pub hash: u64,
-    /// What the key's version was.
-    pub version: u64,
-}
-
-/// Commands queued after MULTI.
-#[derive(Debug, Default)]
-pub struct Multi {
-    /// Their bytes.
-    pub input: Vec<u8>,
-    /// Their arguments.
-    pub ranges: Vec<Range>,
-    /// The commands.
-    pub requests: Vec<Parsed>,
-    /// One of them was refused, so EXEC will be.
-    pub refused: bool,
-}
-
-/// A transaction that EXEC began.
-#[derive(Debug)]
-pub struct Exec {
-    /// The queued commands.
-    pub multi: Box<Multi>,
-    /// The command that is next.
-    pub next: usize,
-    /// Keys that must be unchanged.
-    pub watched: Vec<Watch>,
-    /// The shard that has all it touches, if its commands need nothing but that shard.
-    pub place: Option<u16>,
-    /// A watched key has changed.
-    pub aborted: bool,
-    /// What has become of the client's subscriptions, if a command was about them.
-    pub changes: Option<Changes>,
 }
 
 impl Client {

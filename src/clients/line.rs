@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use shards::resp::parser::Range;
 use shards::resp::reply::Protocol;
 
-use crate::batches::batch::Parsed;
-use crate::clients::client::{Client, Multi};
+use crate::clients::client::Client;
 use crate::clients::tracker::Tracker;
 use crate::config::table::Config;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::tracking::options::Mode;
 use crate::routing::node::Node;
+use crate::routing::request::Parsed;
+use crate::transactions::multi::Multi;
 
 /// An end of a connection as text: that of a unix socket is its path and `:0`.
 pub fn address(address: Option<SocketAddr>, config: &Config) -> String {

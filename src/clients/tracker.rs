@@ -1,10 +1,19 @@
 //! What a client has asked for with CLIENT TRACKING.
 
 use crate::clients::client::Client;
-use crate::mail::mailbox::Peer;
 use crate::pubsub::tracking::options::Mode;
 use crate::reactor::ring::Token;
 use crate::routing::call::Call;
+use crate::routing::slots::Peer;
+
+/// A client that was looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// The id that was looked for.
+    pub id: i64,
+    /// The client, if there is one.
+    pub client: Option<Redirect>,
+}
 
 /// A client that is told of stale copies.
 #[derive(Debug)]
@@ -56,7 +65,7 @@ impl Tracker {
 }
 
 /// CLIENT CACHING is over after one command, or one transaction.
-pub(crate) fn note_caching(client: &mut Client, call: Option<&Call>) {
+pub fn note_caching(client: &mut Client, call: Option<&Call>) {
     let Some(tracker) = &mut client.tracker else { return };
     if tracker.caching == Caching::Now && client.multi.is_none() {
         tracker.caching = Caching::Not;

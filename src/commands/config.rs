@@ -8,8 +8,7 @@ mod set;
 
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 /// The container.
 pub const CONFIG: Own = Own {
@@ -23,7 +22,7 @@ pub const CONFIG: Own = Own {
         subcommands: &[&get::GET.spec],
         ..Spec::EMPTY
     },
-    run: Run::Container,
+    run: OwnRun::Container,
 };
 
 /// Its subcommands.

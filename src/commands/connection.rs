@@ -10,7 +10,7 @@ mod select;
 
 use shards::commands::spec::{Flag, Flags, Group, Spec};
 
-use crate::commands::table::Own;
+use crate::commands::own::Own;
 
 /// Every connection command of the server, but for CLIENT.
 pub const COMMANDS: &[Own] = &[auth::AUTH, hello::HELLO, quit::QUIT, reset::RESET, select::SELECT];

@@ -7,7 +7,7 @@ mod unsubscribe;
 
 use shards::commands::spec::{Flag, Flags, Group, Spec};
 
-use crate::commands::table::Own;
+use crate::commands::own::Own;
 
 pub use container::{PUBSUB, SUBCOMMANDS};
 

@@ -14,7 +14,7 @@ mod shutdown;
 pub mod slowlog;
 mod time;
 
-use crate::commands::table::Own;
+use crate::commands::own::Own;
 
 /// Every server command of the server without subcommands.
 pub const COMMANDS: &[Own] = &[

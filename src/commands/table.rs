@@ -1,24 +1,21 @@
 //! Every command this process knows.
 
+use std::iter;
+
+use hashbrown::HashMap;
 use shards::commands::server::{DEBUG_SUBCOMMANDS, MEMORY_SUBCOMMANDS};
-use shards::commands::spec::{Command, Spec};
+use shards::commands::spec::Command;
 use shards::commands::table::{CONTAINERS as ENGINE_CONTAINERS, GROUPS as ENGINE_GROUPS};
 
+use crate::clients::ctx::ClientCommands;
 use crate::commands::config;
 use crate::commands::connection::{self, client};
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::pubsub;
 use crate::commands::server::{self, command, commandlog, debug, latency, memory, slowlog};
 use crate::commands::transactions;
+use crate::control::ctx::ControlCommands;
 use crate::routing::call::{Listed, Run, Table};
-
-/// A command of the server: specified like one of the engine, but it runs elsewhere.
-#[derive(Debug)]
-pub struct Own {
-    /// What the world may know.
-    pub spec: Spec,
-    /// Where and how it runs.
-    pub run: Run,
-}
 
 /// Commands of the server without subcommands.
 const GROUPS: &[&[Own]] =
@@ -58,11 +55,39 @@ const CONTAINERS: &[Container] = &[
     Container { own: &slowlog::SLOWLOG, of_engine: &[], of_server: &[slowlog::SUBCOMMANDS] },
 ];
 
-/// All commands under the names in force.
+/// All commands under the names in force, and what those of the server do.
+#[derive(Debug)]
+pub struct Commands {
+    /// Every command.
+    pub table: Table,
+    /// What commands about their own clients do.
+    pub of_clients: ClientCommands,
+    /// What commands of control do.
+    pub of_control: ControlCommands,
+}
+
+/// Makes the table of all commands.
 ///
 /// # Errors
 /// Says which `rename-command` makes no sense.
-pub fn build(renames: &[(String, String)]) -> Result<Table, String> {
+pub fn build(renames: &[(String, String)]) -> Result<Commands, String> {
+    let table = Table::new(listed(), renames)?;
+    let mut of_clients = vec![None; table.ids];
+    let mut of_control = vec![None; table.ids];
+    let runs: HashMap<&str, OwnRun> = owns().map(|own| (own.spec.name, own.run)).collect();
+    for call in table.calls.iter().flat_map(|call| iter::once(call).chain(&call.subcommands)) {
+        match runs.get(call.spec.name) {
+            Some(OwnRun::Client(run)) => of_clients[call.id] = Some(*run),
+            Some(OwnRun::Control(run)) => of_control[call.id] = Some(*run),
+            Some(OwnRun::Transaction(_) | OwnRun::PubSub(_) | OwnRun::Container) | None => {}
+        }
+    }
+    let (of_clients, of_control) = (ClientCommands(of_clients), ControlCommands(of_control));
+    Ok(Commands { table, of_clients, of_control })
+}
+
+/// Every command, the engine's too, in the order in which they are shown.
+fn listed() -> Vec<Listed> {
     let mut listed: Vec<Listed> = Vec::new();
     listed.extend(ENGINE_GROUPS.iter().copied().flatten().map(engine));
     listed.extend(ENGINE_CONTAINERS.iter().map(|(spec, subcommands)| Listed {
@@ -70,21 +95,44 @@ pub fn build(renames: &[(String, String)]) -> Result<Table, String> {
         run: Run::Container,
         subcommands: subcommands.iter().map(engine).collect(),
     }));
-    listed.extend(GROUPS.iter().copied().flatten().map(own));
+    listed.extend(GROUPS.iter().copied().flatten().map(server));
     listed.extend(CONTAINERS.iter().map(|container| {
-        let of_server = container.of_server.iter().copied().flatten().map(own);
+        let of_server = container.of_server.iter().copied().flatten().map(server);
         Listed {
             subcommands: container.of_engine.iter().map(engine).chain(of_server).collect(),
-            ..own(container.own)
+            ..server(container.own)
         }
     }));
-    Table::new(listed, renames)
+    listed
+}
+
+/// Every command of the server.
+fn owns() -> impl Iterator<Item = &'static Own> {
+    let in_containers = CONTAINERS.iter().flat_map(|container| {
+        iter::once(container.own).chain(container.of_server.iter().copied().flatten())
+    });
+    GROUPS.iter().copied().flatten().chain(in_containers)
 }
 
 fn engine(command: &'static Command) -> Listed {
     Listed { spec: &command.spec, run: Run::Engine(command), subcommands: Vec::new() }
 }
 
-fn own(command: &'static Own) -> Listed {
-    Listed { spec: &command.spec, run: command.run, subcommands: Vec::new() }
+fn server(own: &'static Own) -> Listed {
+    Listed { spec: &own.spec, run: own.run.run(), subcommands: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_of_the_server_is_found_by_its_number() {
+        let Commands { table, of_clients, of_control } = build(&[]).expect("no renames");
+        for call in table.calls.iter().flat_map(|call| iter::once(call).chain(&call.subcommands)) {
+            let (client, control) = (of_clients.0[call.id], of_control.0[call.id]);
+            assert_eq!(client.is_some(), matches!(call.run, Run::Client), "{}", call.spec.name);
+            assert_eq!(control.is_some(), matches!(call.run, Run::Control), "{}", call.spec.name);
+        }
+    }
 }

@@ -2,8 +2,8 @@
 
 use shards::commands::spec::{Arity, Flag, Flags, Group, KeySpec, Spec};
 
-use crate::commands::table::Own;
-use crate::routing::call::{Run, Step};
+use crate::commands::own::{Own, OwnRun};
+use crate::routing::call::Step;
 
 /// Every command about transactions.
 pub const COMMANDS: &[Own] = &[MULTI, EXEC, DISCARD, WATCH, UNWATCH];
@@ -24,7 +24,7 @@ const MULTI: Own = Own {
         ]),
         ..EACH
     },
-    run: Run::Transaction(Step::Multi),
+    run: OwnRun::Transaction(Step::Multi),
 };
 
 const EXEC: Own = Own {
@@ -37,7 +37,7 @@ const EXEC: Own = Own {
         flags: Flags::of(&[Flag::NoScript, Flag::Loading, Flag::Stale, Flag::SkipCommandLog]),
         ..EACH
     },
-    run: Run::Transaction(Step::Exec),
+    run: OwnRun::Transaction(Step::Exec),
 };
 
 const DISCARD: Own = Own {
@@ -50,7 +50,7 @@ const DISCARD: Own = Own {
         flags: ENDS,
         ..EACH
     },
-    run: Run::Transaction(Step::Discard),
+    run: OwnRun::Transaction(Step::Discard),
 };
 
 const WATCH: Own = Own {
@@ -72,7 +72,7 @@ const WATCH: Own = Own {
         keys: &[KeySpec::from(1, 1, &["RO"])],
         ..EACH
     },
-    run: Run::Transaction(Step::Watch),
+    run: OwnRun::Transaction(Step::Watch),
 };
 
 const UNWATCH: Own = Own {
@@ -85,7 +85,7 @@ const UNWATCH: Own = Own {
         flags: ENDS,
         ..EACH
     },
-    run: Run::Transaction(Step::Unwatch),
+    run: OwnRun::Transaction(Step::Unwatch),
 };
 
 const EACH: Spec = Spec { group: Group::Transactions, ..Spec::EMPTY };

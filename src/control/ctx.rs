@@ -3,10 +3,11 @@
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
-use crate::control::control::Control;
+use crate::control::core::Control;
 use crate::control::ending::Options;
 use crate::control::saving::Reload;
 use crate::mail::query::{Answer, Query};
+use crate::routing::call::Call;
 
 /// A control command's world.
 #[derive(Debug)]
@@ -54,3 +55,17 @@ pub enum Awaited {
 
 /// How a command goes on that has asked the shards.
 pub type Then = fn(&mut ControlCtx<'_>, Vec<Answer>) -> Result<(), Error>;
+
+/// What a command of control does.
+pub type ControlCommand = fn(&mut ControlCtx<'_>) -> Result<Outcome, Error>;
+
+/// The commands of control, by their numbers in the table of all commands.
+#[derive(Debug)]
+pub struct ControlCommands(pub Vec<Option<ControlCommand>>);
+
+impl ControlCommands {
+    /// What a call does that runs on the control thread.
+    pub fn of(&self, call: &Call) -> ControlCommand {
+        self.0[call.id].expect("the table of commands and this list are made of one list")
+    }
+}

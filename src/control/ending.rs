@@ -8,13 +8,13 @@
 use shards::resp::error::Error;
 
 use crate::config::table::Config;
-use crate::control::control::Control;
+use crate::control::core::Control;
 use crate::control::saving::{Kept, Wish};
 use crate::log;
-use crate::mail::letter::Letter;
+use crate::mail::end::EndWord;
+use crate::mail::to_shard::ToShard;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::signals::Signal;
-use crate::shard::leaving::EndWord;
 use crate::shutdown::report::{Edge, Line, Outcome, Reason};
 use crate::shutdown::resources::Resource;
 use crate::shutdown::stage::Stage;
@@ -98,7 +98,7 @@ impl Control {
         self.ask_end(Reason::Command, options);
         let replies = std::mem::take(&mut kept.batch.replies);
         let word = EndWord::Kept(kept.batch.token, replies);
-        self.mailbox.send(kept.batch.home, Letter::End(word));
+        self.mailbox.send(kept.batch.home, ToShard::End(word));
         self.end.kept.push(kept);
     }
 
@@ -236,7 +236,7 @@ impl Control {
 
     fn tell_shards_of_end(&mut self, word: &EndWord) {
         for shard in 0..self.shards() {
-            self.mailbox.send(shard, Letter::End(word.clone()));
+            self.mailbox.send(shard, ToShard::End(word.clone()));
         }
     }
 

@@ -1,25 +1,24 @@
 //! Reading a snapshot: control reads the file in short steps between letters, and the shards make
 //! values of what they are sent.
 
+use crate::mail::disk::Doubles;
+use crate::mail::disk::LoadReport;
 use std::path::Path;
 
 use shards::base::slot::Slot;
 use shards::keyspace::db::Db;
-use shards::keyspace::evict;
-use shards::rdb::error::{Error as RdbError, Problem};
-use shards::rdb::reader::Reader;
-use shards::rdb::value::{self, Rules};
+use shards::rdb::error::Error as RdbError;
 use shards::resp::error::Error;
 
-use crate::control::control::Control;
+use crate::control::core::Control;
 use crate::control::saving::{Kept, Reload};
 use crate::log;
-use crate::mail::letter::{DiskWord, Letter};
+use crate::mail::disk::DiskWord;
 use crate::mail::query::Query;
-use crate::persistence::loader::{Chunk, Loaded, Loader, Step};
+use crate::mail::to_shard::ToShard;
+use crate::persistence::loader::{Loader, Step};
 use crate::persistence::snapshot::{self, Others};
 use crate::reactor::clock::{self, Monotonic};
-use crate::shard::core::Core;
 use crate::transactions::transaction::Transaction;
 
 /// Chunks that a shard may have before it, on the average.
@@ -30,28 +29,6 @@ const STEP_MICROS: u64 = 1000;
 const REPORT_MILLIS: u64 = 5000;
 const RELOAD_FAILED: Error =
     Error::Text("ERR Error trying to load the RDB dump, check server logs.");
-
-/// What becomes of a key that is there already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubles {
-    /// The file is wrong.
-    Refused,
-    /// The file is right.
-    Replaced,
-}
-
-/// What a shard made of a chunk.
-#[derive(Clone, Debug, Default)]
-pub struct LoadReport {
-    /// Keys taken in.
-    pub keys: u64,
-    /// Keys whose time has passed.
-    pub expired: u64,
-    /// Keys that had nothing in them.
-    pub empty: u64,
-    /// What was wrong with the first that was not taken in.
-    pub error: Option<RdbError>,
-}
 
 /// A file that is being loaded.
 #[derive(Debug)]
@@ -141,7 +118,7 @@ impl Control {
                 Ok(Step::Chunk(shard, chunk)) => {
                     loading.outstanding += 1;
                     let word = DiskWord::Load(Box::new(chunk), loading.doubles);
-                    self.mailbox.send(shard, Letter::Disk(word));
+                    self.mailbox.send(shard, ToShard::Disk(word));
                 }
                 Ok(Step::More) => {}
                 Ok(Step::End) => loading.has_read_all = true,
@@ -284,67 +261,4 @@ fn report(progress: &LoadProgress, sum: &LoadReport) {
         sum.keys,
         progress.eta_seconds
     ));
-}
-
-impl Core {
-    /// What control has to say about snapshots.
-    pub(crate) fn hear_of_disk(&mut self, word: DiskWord) {
-        match word {
-            DiskWord::Stand(gate) => {
-                let me = self.me();
-                gate.stop(me, &mut self.shard);
-            }
-            DiskWord::Load(chunk, doubles) => {
-                let report = self.load(&chunk, doubles);
-                let control = self.control();
-                self.mailbox.send(control, Letter::Loaded(Box::new(report)));
-            }
-        }
-    }
-
-    fn load(&mut self, chunk: &Chunk, doubles: Doubles) -> LoadReport {
-        let mut report = LoadReport::default();
-        for key in chunk.keys() {
-            if key.expire.is_some_and(|at| at < self.shard.keyspace.now) {
-                report.expired += 1;
-                continue;
-            }
-            match self.load_key(key, doubles) {
-                Ok(()) => report.keys += 1,
-                Err(RdbError { problem: Problem::Empty, .. }) => report.empty += 1,
-                Err(error) => {
-                    report.error = Some(error);
-                    break;
-                }
-            }
-        }
-        report
-    }
-
-    fn load_key(&mut self, key: Loaded<'_>, doubles: Doubles) -> Result<(), RdbError> {
-        let keyspace = &mut self.shard.keyspace;
-        let rules = Rules { limits: keyspace.settings.limits, seed: keyspace.seed };
-        let read = value::read(&mut Reader::new(key.value), key.kind, &rules);
-        let in_file = |error: RdbError| RdbError { offset: error.offset + key.offset, ..error };
-        let mut entry = read.map_err(in_file)?.into_entry(key.name);
-        entry.set_expire(key.expire);
-        let access = match key.usage {
-            Some(usage) => evict::imported(&keyspace.settings, keyspace.now, usage),
-            None => evict::fresh(&keyspace.settings, keyspace.now),
-        };
-        entry.set_access(access);
-        let hash = keyspace.seed.key_hash(key.name);
-        let db = &mut keyspace.dbs[key.db];
-        if db.find(hash, key.name).is_some() {
-            match doubles {
-                Doubles::Refused => {
-                    let problem = Problem::Duplicate("key");
-                    return Err(RdbError { offset: key.offset, problem });
-                }
-                Doubles::Replaced => drop(db.remove(hash, key.name)),
-            }
-        }
-        db.insert(hash, entry);
-        Ok(())
-    }
 }

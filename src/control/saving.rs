@@ -17,11 +17,13 @@ use shards::shard::Shard;
 
 use crate::batches::batch::Batch;
 use crate::config::lists::SavePoint;
-use crate::control::control::Control;
+use crate::control::core::Control;
 use crate::control::ctx::Outcome;
 use crate::log;
-use crate::mail::letter::{DiskWord, Letter, Release};
+use crate::mail::disk::DiskWord;
 use crate::mail::query::Query;
+use crate::mail::release::Release;
+use crate::mail::to_shard::ToShard;
 use crate::persistence::child::{self, SavingChild, failure};
 use crate::persistence::repair::Repair;
 use crate::persistence::snapshot::{Failed, Others, Plan};
@@ -209,7 +211,7 @@ impl Control {
         let mut batch = Box::new(Batch::default());
         batch.home = self.mailbox.me();
         batch.transaction = Some(Box::new(transaction));
-        self.mailbox.send(0, Letter::Batch(batch));
+        self.mailbox.send(0, ToShard::Batch(batch));
     }
 
     /// The barrier has claimed all shards: what it was for happens now.
@@ -248,7 +250,7 @@ impl Control {
     pub(crate) fn release_barrier(&mut self, transaction: Transaction) {
         for visit in transaction.visits {
             let release = Release { ticket: visit.ticket, ..Release::default() };
-            self.mailbox.send(visit.shard, Letter::Release(Box::new(release)));
+            self.mailbox.send(visit.shard, ToShard::Release(Box::new(release)));
         }
         self.mailbox.flush();
     }
@@ -261,7 +263,7 @@ impl Control {
         let began = Monotonic::now();
         let gate = Gate::new(self.shards());
         for shard in 0..self.shards() {
-            self.mailbox.send(shard, Letter::Disk(DiskWord::Stand(gate.clone())));
+            self.mailbox.send(shard, ToShard::Disk(DiskWord::Stand(gate.clone())));
         }
         while self.mailbox.flush() {
             // Shards still take letters: they have not seen this one.
@@ -472,7 +474,7 @@ impl Control {
     }
 
     fn go_home(&mut self, batch: Box<Batch>) {
-        self.mailbox.send(batch.home, Letter::Batch(batch));
+        self.mailbox.send(batch.home, ToShard::Batch(batch));
     }
 
     /// Answers a request that was kept.

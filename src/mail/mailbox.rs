@@ -10,16 +10,17 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
+use crate::batches::batch::Batch;
+use crate::mail::to_control::ToControl;
+use crate::mail::to_shard::ToShard;
 use crate::reactor::queue::{Receiver, Sender, queue};
 use crate::reactor::wake::Wake;
+use crate::routing::slots::Peer;
 
 /// Letters a queue holds before the overflow is used.
 const QUEUE_LETTERS: usize = 1024;
 /// Letters in an overflow from which on those wait who can.
 const OVERFLOW_CROWDED: usize = 256;
-
-/// A thread that can get mail: shards first, then the control thread.
-pub type Peer = usize;
 
 /// What all threads know of each other.
 type Bells = Arc<[Bell]>;
@@ -35,63 +36,124 @@ struct Bell {
     changes: AtomicU64,
 }
 
-/// One thread's end of the post.
+/// Letters on their way to one thread.
 #[derive(Debug)]
-pub struct Mailbox<L> {
+struct Outbox<L> {
+    queue: Sender<L>,
+    /// What the queue cannot take, in order.
+    overflow: VecDeque<L>,
+    /// A letter came since the last flush, or is left of it.
+    written: bool,
+}
+
+impl<L> Outbox<L> {
+    fn new(queue: Sender<L>) -> Self {
+        Self { queue, overflow: VecDeque::new(), written: false }
+    }
+
+    #[inline]
+    fn put(&mut self, letter: L) {
+        self.written = true;
+        if !self.overflow.is_empty() {
+            self.overflow.push_back(letter);
+        } else if let Err(letter) = self.queue.push(letter) {
+            self.overflow.push_back(letter);
+        }
+    }
+
+    /// Shows the letters to their receiver, and wakes it if it sleeps. True if letters are left.
+    fn flush(&mut self, receiver: &Bell) -> bool {
+        while let Some(letter) = self.overflow.pop_front() {
+            if let Err(letter) = self.queue.push(letter) {
+                self.overflow.push_front(letter);
+                break;
+            }
+        }
+        self.queue.publish();
+        self.written = !self.overflow.is_empty();
+        // Pairs with the fence in `sleep`: either the peer sees the letter before it sleeps, or
+        // the sender sees that it sleeps.
+        fence(Ordering::SeqCst);
+        if receiver.sleeping.load(Ordering::Relaxed)
+            && receiver.sleeping.swap(false, Ordering::AcqRel)
+        {
+            receiver.wake.ring();
+        }
+        self.written
+    }
+}
+
+/// One thread's end of the post: it receives letters of type `R`.
+#[derive(Debug)]
+pub struct Mailbox<R> {
     bells: Bells,
     me: Peer,
-    inboxes: Vec<Receiver<L>>,
-    outboxes: Vec<Sender<L>>,
-    overflow: Vec<VecDeque<L>>,
-    /// Peers that got a letter since the last flush.
-    written: Vec<bool>,
+    inboxes: Vec<Receiver<R>>,
+    to_shards: Vec<Outbox<ToShard>>,
+    to_control: Outbox<ToControl>,
     /// A letter came or went since it was last asked.
     stirred: bool,
 }
 
-/// The ends for `peers` threads, in order.
+/// The ends for so many shards, in their order, and for control.
 ///
 /// # Errors
 /// The system's, if it has no eventfds left.
-pub fn connect<L>(peers: usize) -> io::Result<Vec<Mailbox<L>>> {
+pub fn connect(shards: usize) -> io::Result<(Vec<Mailbox<ToShard>>, Mailbox<ToControl>)> {
     let bell = |_| {
         let (sleeping, closed) = (AtomicBool::new(false), AtomicU64::new(0));
         Ok(Bell { sleeping, wake: Wake::new()?, closed, changes: AtomicU64::new(0) })
     };
-    let bells: Bells = (0..peers).map(bell).collect::<io::Result<Vec<_>>>()?.into();
-    // By sender, then by receiver.
-    let mut ends: Vec<Vec<_>> =
-        (0..peers).map(|_| (0..peers).map(|_| queue(QUEUE_LETTERS)).collect()).collect();
-    let mut inboxes: Vec<Vec<Receiver<L>>> = (0..peers).map(|_| Vec::new()).collect();
-    let mut outboxes: Vec<Vec<Sender<L>>> = Vec::new();
-    for from in ends.drain(..) {
-        let (senders, receivers): (Vec<_>, Vec<_>) = from.into_iter().unzip();
-        outboxes.push(senders);
-        for (to, receiver) in receivers.into_iter().enumerate() {
-            inboxes[to].push(receiver);
-        }
+    let bells: Bells = (0..=shards).map(bell).collect::<io::Result<Vec<_>>>()?.into();
+    let mut to_shards: Vec<Vec<Outbox<ToShard>>> = (0..=shards).map(|_| Vec::new()).collect();
+    let mut inboxes: Vec<Vec<Receiver<ToShard>>> = Vec::new();
+    for _ in 0..shards {
+        let (senders, receivers) = ends(shards + 1);
+        to_shards.iter_mut().zip(senders).for_each(|(outboxes, sender)| outboxes.push(sender));
+        inboxes.push(receivers);
     }
-    let mailbox = |(me, (inboxes, outboxes))| Mailbox {
-        bells: Arc::clone(&bells),
-        me,
-        inboxes,
-        outboxes,
-        overflow: (0..peers).map(|_| VecDeque::new()).collect(),
-        written: vec![false; peers],
-        stirred: false,
-    };
-    Ok(inboxes.into_iter().zip(outboxes).enumerate().map(mailbox).collect())
+    let (to_control, control_inboxes) = ends(shards + 1);
+    let mut outboxes = to_shards.into_iter().zip(to_control).enumerate();
+    let mailboxes = inboxes.into_iter().zip(outboxes.by_ref());
+    let mailboxes = mailboxes.map(|(inboxes, (me, (to_shards, to_control)))| {
+        let bells = Arc::clone(&bells);
+        Mailbox { bells, me, inboxes, to_shards, to_control, stirred: false }
+    });
+    let mailboxes = mailboxes.collect();
+    let (me, (to_shards, to_control)) = outboxes.next().expect("one set more than shards");
+    let inboxes = control_inboxes;
+    Ok((mailboxes, Mailbox { bells, me, inboxes, to_shards, to_control, stirred: false }))
 }
 
-impl<L> Mailbox<L> {
+/// Queues from so many threads to one.
+fn ends<L>(senders: usize) -> (Vec<Outbox<L>>, Vec<Receiver<L>>) {
+    let queues = (0..senders).map(|_| queue(QUEUE_LETTERS));
+    queues.map(|(sender, receiver)| (Outbox::new(sender), receiver)).unzip()
+}
+
+impl<R> Mailbox<R> {
     /// This thread's number.
+    #[inline]
     pub fn me(&self) -> Peer {
         self.me
     }
 
-    /// How many threads there are.
-    pub fn peers(&self) -> usize {
-        self.written.len()
+    /// How many shards there are.
+    #[inline]
+    pub fn shards(&self) -> usize {
+        self.to_shards.len()
+    }
+
+    /// The control thread's number: the one behind the shards'.
+    #[inline]
+    pub fn control(&self) -> Peer {
+        self.to_shards.len()
+    }
+
+    /// All threads, this one too.
+    #[inline]
+    pub fn peers(&self) -> std::ops::RangeInclusive<Peer> {
+        0..=self.to_shards.len()
     }
 
     /// The eventfd that wakes this thread.
@@ -99,57 +161,54 @@ impl<L> Mailbox<L> {
         &self.bells[self.me].wake
     }
 
-    /// Sends a letter; it lies here until the next [`Self::flush`].
+    /// Sends a letter to a shard; it lies here until the next [`Self::flush`].
     #[inline]
-    pub fn send(&mut self, to: Peer, letter: L) {
-        self.written[to] = true;
+    pub fn send(&mut self, shard: Peer, letter: ToShard) {
         self.stirred = true;
-        let overflow = &mut self.overflow[to];
-        if !overflow.is_empty() {
-            overflow.push_back(letter);
-        } else if let Err(letter) = self.outboxes[to].push(letter) {
-            overflow.push_back(letter);
+        self.to_shards[shard].put(letter);
+    }
+
+    /// Sends a letter to control; it lies here until the next [`Self::flush`].
+    #[inline]
+    pub fn tell_control(&mut self, letter: ToControl) {
+        self.stirred = true;
+        self.to_control.put(letter);
+    }
+
+    /// Sends a batch to a thread, shard or control.
+    #[inline]
+    pub fn pass_on(&mut self, to: Peer, batch: Box<Batch>) {
+        if to == self.control() {
+            self.tell_control(ToControl::Batch(batch));
+        } else {
+            self.send(to, ToShard::Batch(batch));
         }
     }
 
-    /// Whether some peer has so much mail waiting that more should wait elsewhere.
+    /// Whether some shard has so much mail waiting that more should wait elsewhere.
     pub fn crowded(&self) -> bool {
-        self.overflow.iter().any(|letters| OVERFLOW_CROWDED < letters.len())
+        self.to_shards.iter().any(|outbox| OVERFLOW_CROWDED < outbox.overflow.len())
     }
 
     /// Shows all letters to their receivers, moves overflow into queues and wakes every peer that
     /// has mail and sleeps. True if letters are left that did not fit.
     pub fn flush(&mut self) -> bool {
+        let Self { bells, to_shards, to_control, .. } = self;
         let mut left = false;
-        for to in 0..self.written.len() {
-            if !self.written[to] {
-                continue;
+        for (outbox, bell) in to_shards.iter_mut().zip(&**bells) {
+            if outbox.written {
+                left |= outbox.flush(bell);
             }
-            let queue = &mut self.outboxes[to];
-            while let Some(letter) = self.overflow[to].pop_front() {
-                if let Err(letter) = queue.push(letter) {
-                    self.overflow[to].push_front(letter);
-                    break;
-                }
-            }
-            queue.publish();
-            self.written[to] = !self.overflow[to].is_empty();
-            left |= self.written[to];
-            // Pairs with the fence in `sleep`: either the peer sees the letter before it sleeps,
-            // or we see that it sleeps.
-            fence(Ordering::SeqCst);
-            let bell = &self.bells[to];
-            if bell.sleeping.load(Ordering::Relaxed) && bell.sleeping.swap(false, Ordering::AcqRel)
-            {
-                bell.wake.ring();
-            }
+        }
+        if to_control.written {
+            left |= to_control.flush(&bells[to_shards.len()]);
         }
         left
     }
 
-    /// The next letter, if there is one: peers take turns in the order of their numbers.
+    /// The next letter of a peer, if there is one.
     #[inline]
-    pub fn receive(&mut self, from: Peer) -> Option<L> {
+    pub fn receive(&mut self, from: Peer) -> Option<R> {
         let letter = self.inboxes[from].pop();
         self.stirred |= letter.is_some();
         letter
@@ -215,35 +274,55 @@ impl<L> Mailbox<L> {
 mod tests {
     use super::*;
 
+    /// A letter that carries a number.
+    fn letter(number: usize) -> ToShard {
+        ToShard::Unwatch(vec![(number, 0)])
+    }
+
+    fn number(letter: ToShard) -> usize {
+        match letter {
+            ToShard::Unwatch(keys) => keys[0].0,
+            other => panic!("nobody sent {other:?}"),
+        }
+    }
+
     #[test]
     fn keeps_order_beyond_the_queue() {
-        let mut ends = connect::<usize>(2).expect("eventfds");
+        let (mut ends, _control) = connect(2).expect("eventfds");
         let mut right = ends.pop().expect("two ends");
         let mut left = ends.pop().expect("two ends");
         let total = QUEUE_LETTERS * 3;
-        (0..total).for_each(|n| left.send(1, n));
+        (0..total).for_each(|n| left.send(1, letter(n)));
         let mut got = Vec::new();
         while got.len() < total {
             left.flush();
-            while let Some(n) = right.receive(0) {
-                got.push(n);
-            }
+            got.extend(std::iter::from_fn(|| right.receive(0)).map(number));
         }
         assert!(got.iter().copied().eq(0..total));
         assert!(!left.flush());
     }
 
     #[test]
-    fn nobody_sleeps_on_mail() {
-        let mut ends = connect::<u8>(2).expect("eventfds");
+    fn no_thread_sleeps_on_mail() {
+        let (mut ends, mut control) = connect(2).expect("eventfds");
         let mut right = ends.pop().expect("two ends");
-        let mut left = ends.pop().expect("two ends");
         assert!(right.sleep());
         right.awake();
-        left.send(1, 7);
-        left.flush();
+        control.send(1, letter(7));
+        control.flush();
         assert!(!right.sleep());
-        assert_eq!(right.receive(0), Some(7));
+        assert_eq!(right.receive(control.me()).map(number), Some(7));
         assert!(right.sleep());
+    }
+
+    #[test]
+    fn a_batch_goes_to_shards_and_to_control() {
+        let (mut ends, mut control) = connect(1).expect("eventfds");
+        let mut shard = ends.pop().expect("one end");
+        shard.pass_on(shard.control(), Box::default());
+        shard.pass_on(0, Box::default());
+        shard.flush();
+        assert!(matches!(control.receive(0), Some(ToControl::Batch(_))));
+        assert!(matches!(shard.receive(0), Some(ToShard::Batch(_))));
     }
 }

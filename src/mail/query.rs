@@ -5,12 +5,10 @@ use std::sync::Arc;
 use shards::base::slot::Slot;
 use shards::keyspace::db::Stats;
 
+use crate::blocking::waits::Ending;
 use crate::clients::filter::ClientFilter;
 use crate::config::table::Config;
-use crate::mail::mailbox::Peer;
 use crate::pubsub::kind::KINDS;
-use crate::reactor::ring::Token;
-use crate::shard::journeys::blocking::Ending;
 use crate::stats::counters::Counters;
 use crate::stats::hot_keys::HotKey;
 use crate::stats::samples::Rates;
@@ -142,34 +140,4 @@ pub struct DbFigures {
     pub table_bytes: u64,
     /// Bytes of its index of expiry times.
     pub due_bytes: u64,
-}
-
-/// A command for the command logs.
-#[derive(Clone, Debug)]
-pub struct SlowEntry {
-    /// Which log.
-    pub kind: LogKind,
-    /// When, in seconds since the epoch.
-    pub time: u64,
-    /// Microseconds it took, or bytes it had.
-    pub amount: u64,
-    /// Its arguments, shortened as Valkey does.
-    pub args: Vec<Vec<u8>>,
-    /// The home of the client, and the client.
-    pub client: (Peer, Token),
-    /// The other end of the client's connection, as CLIENT LIST shows it.
-    pub addr: String,
-    /// The name of the client, filled in at its home.
-    pub name: Vec<u8>,
-}
-
-/// The logs of COMMANDLOG.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogKind {
-    /// Commands that took long.
-    Slow,
-    /// Large requests.
-    LargeRequest,
-    /// Large replies.
-    LargeReply,
 }

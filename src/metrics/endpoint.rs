@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::commands::server::gathered::Gathered;
-use crate::control::control::Control;
+use crate::control::core::Control;
 use crate::mail::query::Answer;
 use crate::metrics::http::{self, Heard, Request, Resource, Status};
 use crate::metrics::page;

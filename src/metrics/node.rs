@@ -3,12 +3,12 @@
 
 use crate::commands::server::gathered::{Gathered, Memory, difference, ratio};
 use crate::config::choices::MaxmemoryPolicy;
-use crate::mail::query::LogKind;
 use crate::metrics::page::{Name, Page};
 use crate::metrics::readiness;
 use crate::pubsub::kind::Kind;
 use crate::reactor::clock;
 use crate::reactor::system::{self, CpuTime};
+use crate::stats::command_log::LogKind;
 use crate::version::{REDIS_VERSION, VALKEY_VERSION, VERSION};
 
 /// Where figures are read.

@@ -1,6 +1,6 @@
 //! Whether clients are served, and if not, why; how far the end of the process has come.
 
-use crate::control::control::Control;
+use crate::control::core::Control;
 use crate::shutdown::stage::Stage;
 
 /// What the stage is called before anybody asks for the end.

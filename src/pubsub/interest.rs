@@ -6,6 +6,9 @@ use shards::base::glob::matches;
 
 use crate::pubsub::kind::{KINDS, Kind};
 
+/// Subscriptions whose numbers have changed here: kind, and channel or pattern.
+pub type Changes = Vec<(Kind, Box<[u8]>)>;
+
 /// How many subscribers one shard has.
 #[derive(Clone, Copy, Debug)]
 struct Share {

@@ -3,10 +3,7 @@
 
 use hashbrown::HashMap;
 use shards::commands::spec::{Begin, Command, Find, KeySpec, Spec};
-use shards::resp::error::Error;
 
-use crate::clients::ctx::ClientCtx;
-use crate::control::ctx::{ControlCtx, Outcome};
 use crate::pubsub::kind::Kind;
 
 /// A command that can be called.
@@ -30,9 +27,9 @@ pub enum Run {
     /// On the shards that own its keys.
     Engine(&'static Command),
     /// At home, on the client's own state.
-    Client(fn(&mut ClientCtx<'_>) -> Result<(), Error>),
+    Client,
     /// On the control thread.
-    Control(fn(&mut ControlCtx<'_>) -> Result<Outcome, Error>),
+    Control,
     /// One of the commands that are made of coordination.
     Transaction(Step),
     /// One of the commands about channels, at home.

@@ -13,8 +13,8 @@ pub(crate) fn serves_listeners(call: &Call) -> bool {
         Run::Engine(_) => call.spec.name == "ping",
         Run::PubSub(PubSubStep::Publish(_) | PubSubStep::Track | PubSubStep::Monitor)
         | Run::Transaction(_)
-        | Run::Client(_)
-        | Run::Control(_)
+        | Run::Client
+        | Run::Control
         | Run::Container => false,
     }
 }

@@ -7,7 +7,7 @@ use shards::base::hash::HashSeed;
 use crate::config::table::Config;
 use crate::reactor::clock::{Monotonic, TickRate};
 use crate::routing::call::Table;
-use crate::routing::router::SlotMap;
+use crate::routing::slots::SlotMap;
 
 /// What every thread knows of the node.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! One shard thread's everything, but for its ring: what runs when input or mail comes.
 
+use crate::mail::to_control::ToControl;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -10,26 +11,32 @@ use shards::effects::Reader;
 use shards::resp::error::Error;
 use shards::shard::{Request, Shard};
 
-use crate::batches::batch::{Batch, Parsed, Passport, Route};
+use crate::batches::batch::{Batch, Passport};
 use crate::blocking::waits::Waits;
 use crate::clients::client::Client;
-use crate::mail::letter::{Connection, Letter};
-use crate::mail::mailbox::{Mailbox, Peer};
-use crate::mail::query::SlowEntry;
+use crate::clients::ctx::ClientCommands;
+use crate::mail::connection::Connection;
+use crate::mail::mailbox::Mailbox;
+use crate::mail::to_shard::ToShard;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{Monotonic, ticks};
 use crate::reactor::crash::at_work;
 use crate::reactor::ring::Token;
 use crate::routing::call::Call;
 use crate::routing::node::Node;
+use crate::routing::request::Parsed;
+use crate::routing::request::Route;
+use crate::routing::slots::Peer;
 use crate::shard::leaving::Leaving;
 use crate::shard::messages::monitoring::Monitors;
 use crate::shard::messages::publishing::PubSub;
 use crate::shard::messages::tracking::{Copies, note_reads};
-use crate::shard::observing::{Notable, Serving};
 use crate::shard::pausing::Pause;
+use crate::stats::command_log::SlowEntry;
 use crate::stats::counters::Counters;
 use crate::stats::hot_keys::HotKeys;
+use crate::stats::notable::Notable;
+use crate::stats::notable::Serving;
 use crate::stats::samples::Samples;
 use crate::stats::slot_stats::SlotStats;
 use crate::transactions::locks::{Locks, Ticket};
@@ -65,11 +72,13 @@ pub struct Core {
     /// Its clients, by the index of their sockets.
     pub clients: Vec<Option<Box<Client>>>,
     /// Its mail.
-    pub mailbox: Mailbox<Letter>,
+    pub mailbox: Mailbox<ToShard>,
     /// Claims on its keys.
     pub locks: Locks,
     /// What it knows of the node.
     pub node: Node,
+    /// What commands about their own clients do.
+    pub client_commands: &'static ClientCommands,
     /// What it counted.
     pub counters: Counters,
     /// Clients with replies to send.
@@ -135,7 +144,12 @@ pub struct Core {
 
 impl Core {
     /// The core of the shard whose mailbox this is.
-    pub fn new(mailbox: Mailbox<Letter>, node: Node, mut random: Random) -> Self {
+    pub fn new(
+        mailbox: Mailbox<ToShard>,
+        node: Node,
+        client_commands: &'static ClientCommands,
+        mut random: Random,
+    ) -> Self {
         let databases = usize::try_from(node.config.databases).expect("a 32-bit number");
         let mut shard = Shard::new(databases, node.seed, Random::new(random.bits()));
         let number = u16::try_from(mailbox.me()).expect("shards are few");
@@ -154,6 +168,7 @@ impl Core {
             mailbox,
             locks: Locks::default(),
             node,
+            client_commands,
             counters,
             dirty: Vec::new(),
             listed: VecDeque::new(),
@@ -206,7 +221,7 @@ impl Core {
     /// The control thread's number: the last one.
     #[inline]
     pub fn control(&self) -> Peer {
-        self.mailbox.peers() - 1
+        self.mailbox.control()
     }
 
     /// Begins a turn: everything in it happens at this time.
@@ -368,11 +383,11 @@ impl Core {
     pub fn read_mail(&mut self) {
         let mut arrived = std::mem::take(&mut self.arrived);
         let mut words = Vec::new();
-        for peer in 0..self.mailbox.peers() {
+        for peer in self.mailbox.peers() {
             for _ in 0..LETTERS_PER_PEER {
                 let Some(letter) = self.mailbox.receive(peer) else { break };
                 match letter {
-                    Letter::Batch(mut batch) => {
+                    ToShard::Batch(mut batch) => {
                         let first = batch.prefetched_at(self.me());
                         if first {
                             let ours = self.ours(&batch);
@@ -380,28 +395,21 @@ impl Core {
                         }
                         arrived.push((batch, first));
                     }
-                    Letter::Release(release) => self.release(*release),
-                    Letter::Unwatch(keys) => self.unwatch(&keys),
-                    Letter::Connection(connection) => {
+                    ToShard::Release(release) => self.release(*release),
+                    ToShard::Unwatch(keys) => self.unwatch(&keys),
+                    ToShard::Connection(connection) => {
                         self.socket_requests.push(SocketRequest::Add(connection));
                     }
-                    Letter::Query(number, query) => {
+                    ToShard::Query(number, query) => {
                         let answer = self.answer(query);
-                        let control = self.control();
-                        self.mailbox.send(control, Letter::Answer(number, answer));
+                        self.mailbox.tell_control(ToControl::Answer(number, answer));
                     }
-                    Letter::Logged(entry) => self.sign(entry),
-                    Letter::Wait(word) => self.hear_of_wait(peer, word),
-                    Letter::Disk(word) => self.hear_of_disk(word),
-                    Letter::End(word) => self.hear_of_end(word),
+                    ToShard::Logged(entry) => self.sign(entry),
+                    ToShard::Wait(word) => self.hear_of_wait(peer, word),
+                    ToShard::Disk(word) => self.hear_of_disk(word),
+                    ToShard::End(word) => self.hear_of_end(word),
                     // A message follows the replies to what caused it.
-                    Letter::PubSub(word) => words.push((peer, word)),
-                    Letter::Answer(..)
-                    | Letter::Loaded(_)
-                    | Letter::Leaving(_)
-                    | Letter::Spike(_) => {
-                        unreachable!("these go to control")
-                    }
+                    ToShard::PubSub(word) => words.push((peer, word)),
                 }
             }
         }
@@ -459,7 +467,7 @@ impl Core {
             if usize::from(owner) == self.me() {
                 self.unwatch(&keys);
             } else {
-                self.mailbox.send(owner.into(), Letter::Unwatch(keys));
+                self.mailbox.send(owner.into(), ToShard::Unwatch(keys));
             }
         }
     }

@@ -5,10 +5,11 @@
 //! waits for something that may never come: a key (BLPOP), the end of a pause, the end of the
 //! process. It has been given everything it was answered before that request.
 
+use crate::mail::end::EndWord;
+use crate::mail::to_control::ToControl;
 use hashbrown::HashSet;
 
 use crate::clients::client::{Client, Finishing};
-use crate::mail::letter::Letter;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::ring::Token;
 use crate::reactor::ring::closing::Unfinished;
@@ -21,19 +22,6 @@ use crate::shutdown::stage::Stage;
 const LOOK_MICROS: u64 = 1000;
 /// How often it reports that although nothing is done.
 const REPORT_MILLIS: u64 = 100;
-
-/// What control says to shards about the end.
-#[derive(Clone, Debug)]
-pub enum EndWord {
-    /// This stage of this attempt to end begins.
-    Begin(u64, Stage),
-    /// No more connections are accepted.
-    CloseListeners,
-    /// There is no end.
-    Resume,
-    /// The request of this client waits for the end. What it was answered before.
-    Kept(Token, Vec<u8>),
-}
 
 /// The end, as far as one shard has come.
 #[derive(Debug)]
@@ -188,8 +176,7 @@ impl Core {
     }
 
     fn report_end(&mut self, report: Report) {
-        let control = self.control();
-        self.mailbox.send(control, Letter::Leaving(report));
+        self.mailbox.tell_control(ToControl::Leaving(report));
     }
 
     /// Clients whose requests are held back.

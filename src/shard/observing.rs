@@ -5,79 +5,19 @@
 //! Whoever wants to know of every command sets the limit of its time to nothing; what is told then
 //! looks again at what it wants.
 
-use std::net::SocketAddr;
+use crate::mail::to_control::ToControl;
+use crate::stats::notable::Notable;
 
 use shards::base::slot::Slot;
 
-use crate::batches::batch::Batch;
-use crate::clients::client::Client;
-use crate::mail::letter::Letter;
-use crate::mail::mailbox::Peer;
 use crate::pubsub::kind::Kind;
 use crate::reactor::clock::ticks;
-use crate::reactor::ring::Token;
 use crate::routing::call::{Call, KeyShape};
-use crate::routing::router::key_places;
+use crate::routing::keys::key_places;
 use crate::shard::core::Core;
 use crate::stats::command_log::request_bytes;
 use crate::stats::latency_events::{Event, Spike};
 use crate::stats::slot_stats::SlotCounters;
-
-/// Bytes that the protocol adds to an argument, at most.
-const ARG_OVERHEAD: usize = 32;
-
-/// The client for whom commands run, as those see it who are told of them.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Serving {
-    /// Its home.
-    pub home: Peer,
-    /// What its home knows it by.
-    pub token: Token,
-    /// The other end of its connection; `None` on a unix socket.
-    pub peer: Option<SocketAddr>,
-    /// The database it has selected.
-    pub db: usize,
-}
-
-impl Serving {
-    /// The client of a batch.
-    #[inline]
-    pub fn of_batch(batch: &Batch) -> Self {
-        let Batch { home, token, peer, passport, .. } = batch;
-        Self { home: *home, token: *token, peer: *peer, db: passport.db }
-    }
-
-    /// A client that is at home, which is shard `home`.
-    #[inline]
-    pub fn of_client(client: &Client, home: Peer) -> Self {
-        Self { home, token: client.token, peer: client.peer, db: client.session.db }
-    }
-}
-
-/// From which size on somebody wants to know of a command.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Notable {
-    ticks: u64,
-    request_bytes: usize,
-    reply_bytes: usize,
-}
-
-impl Default for Notable {
-    fn default() -> Self {
-        Self { ticks: u64::MAX, request_bytes: usize::MAX, reply_bytes: usize::MAX }
-    }
-}
-
-impl Notable {
-    /// Whether somebody wants to know of a command with these arguments.
-    #[inline]
-    fn is_met(&self, args: &[&[u8]], took: u64, reply_bytes: usize) -> bool {
-        // What the protocol adds is only estimated here, and not too low.
-        let large = self.request_bytes != usize::MAX
-            && self.request_bytes <= args.iter().map(|arg| arg.len() + ARG_OVERHEAD).sum::<usize>();
-        self.ticks <= took || large || self.reply_bytes <= reply_bytes
-    }
-}
 
 impl Core {
     /// Tells of a command that is done, if somebody wants to know.
@@ -137,8 +77,7 @@ impl Core {
         let micros = self.node.tick_rate.micros(ticks);
         let time = self.shard.keyspace.now.seconds();
         if let Some(spike) = Spike::of(event, time, micros, &self.node.config) {
-            let control = self.control();
-            self.mailbox.send(control, Letter::Spike(spike));
+            self.mailbox.tell_control(ToControl::Spike(spike));
         }
     }
 

@@ -10,10 +10,12 @@ use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use shards::base::random::Random;
 
 use crate::clients::client::Client;
+use crate::clients::ctx::ClientCommands;
 use crate::config::table::Config;
 use crate::log;
-use crate::mail::letter::{Connection, Letter};
+use crate::mail::connection::Connection;
 use crate::mail::mailbox::Mailbox;
+use crate::mail::to_shard::ToShard;
 use crate::process::Process;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::crash;
@@ -44,9 +46,11 @@ const BACKGROUND_INTERVAL_MICROS: u64 = 1000;
 /// What a shard thread is started with.
 pub struct Start {
     /// Its mail.
-    pub mailbox: Mailbox<Letter>,
+    pub mailbox: Mailbox<ToShard>,
     /// What it knows of the node.
     pub node: Node,
+    /// What commands about their own clients do.
+    pub client_commands: &'static ClientCommands,
     /// Sockets it accepts on: the first shard's only.
     pub listeners: Vec<OwnedFd>,
     /// Its chance.
@@ -87,8 +91,8 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
         looks: LOOKS_ALONE_MAX,
         refused: Vec::new(),
         listeners: start.listeners,
-        assigned: vec![0; start.mailbox.peers() - 1],
-        core: Core::new(start.mailbox, start.node, start.random),
+        assigned: vec![0; start.mailbox.shards()],
+        core: Core::new(start.mailbox, start.node, start.client_commands, start.random),
         pipeline: Pipeline::default(),
         accepted: 0,
         urgent: false,
@@ -302,7 +306,7 @@ impl Served {
         if to == core.me() {
             core.socket_requests.push(SocketRequest::Add(connection));
         } else {
-            core.mailbox.send(to, Letter::Connection(connection));
+            core.mailbox.send(to, ToShard::Connection(connection));
         }
     }
 

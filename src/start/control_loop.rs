@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
-use crate::control::control::Control;
+use crate::control::core::Control;
 use crate::metrics::endpoint::Endpoint;
 use crate::process::Process;
 use crate::reactor::clock::Monotonic;

@@ -9,16 +9,16 @@ use std::sync::mpsc;
 use shards::base::hash::HashSeed;
 use shards::base::random::Random;
 
-use crate::commands::table;
+use crate::commands::table::{self, Commands};
 use crate::config::table::Config;
-use crate::control::control::Control;
+use crate::control::core::Control;
 use crate::log;
 use crate::mail::mailbox;
 use crate::metrics::endpoint::Endpoint;
 use crate::process::Process;
 use crate::reactor::clock::{Monotonic, TickRate};
 use crate::routing::node::Node;
-use crate::routing::router::SlotMap;
+use crate::routing::slots::SlotMap;
 use crate::shard::turns::{Start, start_shard};
 use crate::start::control_loop::start_control;
 use crate::start::{Failure, plain};
@@ -51,12 +51,13 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let renames = config.rename_command.iter();
     let renames: Vec<_> = renames.map(|rename| (text(&rename.command), text(&rename.to))).collect();
-    let table = table::build(&renames).map_err(|why| Failure::of_config(&why))?;
+    let commands = table::build(&renames).map_err(|why| Failure::of_config(&why))?;
+    // They live as long as the process.
+    let commands: &'static Commands = Box::leak(Box::new(commands));
     let mut random = Random::new(chance().map_err(|error| fail("/dev/urandom", &error))?);
     let mut node = Node {
         config: Arc::new(config),
-        // The table lives as long as the process.
-        table: Box::leak(Box::new(table)),
+        table: &commands.table,
         slots: SlotMap::even(shards),
         seed: HashSeed(random.bits()),
         tick_rate: TickRate::measure(),
@@ -65,10 +66,9 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
         started: Monotonic::now(),
         now: Monotonic::now(),
     };
-    let mut boxes =
-        mailbox::connect(usize::from(shards) + 1).map_err(|error| fail("an eventfd", &error))?;
-    let control = boxes.pop().expect("there is one mailbox more than shards");
-    let mut control = Control::new(control, node.clone(), process);
+    let (boxes, control) =
+        mailbox::connect(usize::from(shards)).map_err(|error| fail("an eventfd", &error))?;
+    let mut control = Control::new(control, node.clone(), &commands.of_control, process);
     control.begin_loading().map_err(Failure::Log)?;
     node.loading = control.loading.is_some();
     control.node.loading = node.loading;
@@ -79,6 +79,7 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
         let start = Start {
             mailbox,
             node: node.clone(),
+            client_commands: &commands.of_clients,
             listeners: std::mem::take(&mut listeners),
             random: Random::new(random.bits()),
             process,

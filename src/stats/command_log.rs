@@ -3,18 +3,44 @@
 //! A shard that runs a slow or large command makes an entry. The entry goes by the client's home,
 //! where it gets the client's name, to control, which keeps it.
 
+use crate::reactor::ring::Token;
+use crate::routing::slots::Peer;
 use std::collections::VecDeque;
 
-use shards::commands::spec::{Flag, Spec};
+use shards::commands::spec::Spec;
 
-use crate::clients::line;
 use crate::config::live::is_secret;
 use crate::config::table::Config;
-use crate::mail::letter::Letter;
-use crate::mail::query::{LogKind, SlowEntry};
-use crate::routing::call::Call;
-use crate::shard::core::Core;
-use crate::shard::observing::Serving;
+
+/// A command for the command logs.
+#[derive(Clone, Debug)]
+pub struct SlowEntry {
+    /// Which log.
+    pub kind: LogKind,
+    /// When, in seconds since the epoch.
+    pub time: u64,
+    /// Microseconds it took, or bytes it had.
+    pub amount: u64,
+    /// Its arguments, shortened as Valkey does.
+    pub args: Vec<Vec<u8>>,
+    /// The home of the client, and the client.
+    pub client: (Peer, Token),
+    /// The other end of the client's connection, as CLIENT LIST shows it.
+    pub addr: String,
+    /// The name of the client, filled in at its home.
+    pub name: Vec<u8>,
+}
+
+/// The logs of COMMANDLOG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogKind {
+    /// Commands that took long.
+    Slow,
+    /// Large requests.
+    LargeRequest,
+    /// Large replies.
+    LargeReply,
+}
 
 /// Arguments, and bytes of one, that are kept.
 const ARGS_MAX: usize = 32;
@@ -45,65 +71,6 @@ impl Ended {
             u64::try_from(limit).is_ok_and(|limit| limit <= figure).then_some((kind, figure))
         };
         logs.into_iter().filter_map(wants)
-    }
-}
-
-impl Core {
-    /// Reports a command that took long or was large.
-    #[cold]
-    pub(crate) fn log_command(
-        &mut self,
-        call: &Call,
-        args: &[&[u8]],
-        ticks: u64,
-        reply_bytes: usize,
-    ) {
-        if call.spec.flags.has(Flag::SkipCommandLog) {
-            return;
-        }
-        let micros = self.node.tick_rate.micros(ticks);
-        let request_bytes = request_bytes(args);
-        let ended = Ended { micros, request_bytes, reply_bytes };
-        let time = self.shard.keyspace.now.seconds();
-        let Serving { home, token, peer, .. } = self.serving;
-        for (kind, amount) in ended.logs(&self.node.config) {
-            let entry = Box::new(SlowEntry {
-                kind,
-                time,
-                amount,
-                args: shown(call.spec, args),
-                client: (home, token),
-                addr: line::address(peer, &self.node.config),
-                name: Vec::new(),
-            });
-            if home != self.me() {
-                self.mailbox.send(home, Letter::Logged(entry));
-            } else if self.client(entry.client.1).is_some() {
-                self.sign(entry);
-            } else {
-                self.unsigned.push(entry);
-            }
-        }
-    }
-
-    /// Puts the client's name into an entry and passes it on to control. A client that is gone
-    /// leaves none.
-    pub(crate) fn sign(&mut self, mut entry: Box<SlowEntry>) {
-        let token = entry.client.1;
-        let place = self.clients.get(token.index as usize).and_then(Option::as_deref);
-        if let Some(client) = place.filter(|client| client.token == token) {
-            entry.name.clone_from(&client.session.name);
-        }
-        let control = self.control();
-        self.mailbox.send(control, Letter::Logged(entry));
-    }
-
-    /// Signs entries of a client that was being worked on and is in its place again.
-    #[inline]
-    pub(crate) fn sign_waiting(&mut self) {
-        while let Some(entry) = self.unsigned.pop() {
-            self.sign(entry);
-        }
     }
 }
 

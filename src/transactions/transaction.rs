@@ -12,12 +12,14 @@ use shards::commands::server::debug_digest::{self, Digest};
 use shards::commands::spec::{Flag, Merge, Spread};
 use shards::keyspace::db::{Db, Entry};
 
-use crate::batches::batch::Parsed;
-use crate::clients::client::Watch;
-use crate::mail::mailbox::Peer;
 use crate::routing::call::{Call, KeyShape, Run};
-use crate::routing::router::{SlotMap, key_places, reaches};
+use crate::routing::keys::key_places;
+use crate::routing::keys::reaches;
+use crate::routing::request::Parsed;
+use crate::routing::slots::Peer;
+use crate::routing::slots::SlotMap;
 use crate::transactions::locks::{Claims, Mode, Ticket};
+use crate::transactions::multi::Watch;
 
 /// A command at work on several shards.
 #[derive(Debug)]

@@ -5,9 +5,8 @@ use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
 use crate::commands::config::EACH;
-use crate::commands::table::Own;
+use crate::commands::own::{Own, OwnRun};
 use crate::control::ctx::{ControlCtx, Outcome};
-use crate::routing::call::Run;
 
 pub(super) const GET: Own = Own {
     spec: Spec {
@@ -18,7 +17,7 @@ pub(super) const GET: Own = Own {
         arity: Arity::AtLeast(3),
         ..EACH
     },
-    run: Run::Control(get),
+    run: OwnRun::Control(get),
 };
 
 fn get(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

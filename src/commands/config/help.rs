@@ -5,11 +5,10 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::help;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 pub(super) const HELP: Own =
-    Own { spec: Spec { name: "config|help", ..help::HELP }, run: Run::Client(run) };
+    Own { spec: Spec { name: "config|help", ..help::HELP }, run: OwnRun::Client(run) };
 
 const LINES: &[&str] = &[
     "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",

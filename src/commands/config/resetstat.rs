@@ -4,10 +4,9 @@ use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
 use crate::commands::config::{EACH, ON_ALL_NODES};
-use crate::commands::table::Own;
+use crate::commands::own::{Own, OwnRun};
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::mail::query::Query;
-use crate::routing::call::Run;
 
 pub(super) const RESETSTAT: Own = Own {
     spec: Spec {
@@ -17,7 +16,7 @@ pub(super) const RESETSTAT: Own = Own {
         tips: ON_ALL_NODES,
         ..EACH
     },
-    run: Run::Control(resetstat),
+    run: OwnRun::Control(resetstat),
 };
 
 fn resetstat(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

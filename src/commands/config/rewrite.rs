@@ -9,11 +9,10 @@ use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
 use crate::commands::config::{EACH, ON_ALL_NODES};
-use crate::commands::table::Own;
+use crate::commands::own::{Own, OwnRun};
 use crate::config::rewrite;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::log;
-use crate::routing::call::Run;
 
 pub(super) const REWRITE: Own = Own {
     spec: Spec {
@@ -24,7 +23,7 @@ pub(super) const REWRITE: Own = Own {
         tips: ON_ALL_NODES,
         ..EACH
     },
-    run: Run::Control(run),
+    run: OwnRun::Control(run),
 };
 
 const NO_FILE: Error = Error::Text("ERR The server is running without a config file");

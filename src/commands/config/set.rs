@@ -6,7 +6,7 @@ use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
 use crate::commands::config::{EACH, ON_ALL_NODES};
-use crate::commands::table::Own;
+use crate::commands::own::{Own, OwnRun};
 use crate::config::choices::Caller;
 use crate::config::live::{Applied, ConfigError};
 use crate::config::table::Config;
@@ -15,7 +15,6 @@ use crate::log;
 use crate::process::plain;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::limits;
-use crate::routing::call::Run;
 
 pub(super) const SET: Own = Own {
     spec: Spec {
@@ -27,7 +26,7 @@ pub(super) const SET: Own = Own {
         tips: ON_ALL_NODES,
         ..EACH
     },
-    run: Run::Control(set),
+    run: OwnRun::Control(set),
 };
 
 /// Settings that Valkey changes by opening sockets anew. Listeners belong to the start here.

@@ -5,8 +5,7 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::{BEFORE_AUTH, credentials};
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 pub(super) const AUTH: Own = Own {
     spec: Spec {
@@ -17,7 +16,7 @@ pub(super) const AUTH: Own = Own {
         arity: Arity::AtLeast(2),
         ..BEFORE_AUTH
     },
-    run: Run::Client(auth),
+    run: OwnRun::Client(auth),
 };
 
 const NO_PASSWORD: Error = Error::Text(

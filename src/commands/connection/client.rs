@@ -19,8 +19,7 @@ mod unblock;
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 /// The container.
 pub const CLIENT: Own = Own {
@@ -34,7 +33,7 @@ pub const CLIENT: Own = Own {
         subcommands: &[&help::HELP.spec],
         ..Spec::EMPTY
     },
-    run: Run::Container,
+    run: OwnRun::Container,
 };
 
 /// Its subcommands.

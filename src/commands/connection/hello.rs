@@ -8,8 +8,7 @@ use shards::resp::reply::Protocol;
 use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::client::name;
 use crate::commands::connection::{BEFORE_AUTH, credentials};
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 use crate::version::VALKEY_VERSION;
 
 pub(super) const HELLO: Own = Own {
@@ -21,7 +20,7 @@ pub(super) const HELLO: Own = Own {
         arity: Arity::AtLeast(1),
         ..BEFORE_AUTH
     },
-    run: Run::Client(hello),
+    run: OwnRun::Client(hello),
 };
 
 const PROTOVER: Error = Error::Text("ERR Protocol version is not an integer or out of range");

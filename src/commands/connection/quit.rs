@@ -3,8 +3,8 @@
 use shards::commands::spec::{Arity, Spec};
 
 use crate::commands::connection::BEFORE_AUTH;
-use crate::commands::table::Own;
-use crate::routing::call::{Run, Step};
+use crate::commands::own::{Own, OwnRun};
+use crate::routing::call::Step;
 
 pub(super) const QUIT: Own = Own {
     spec: Spec {
@@ -13,5 +13,5 @@ pub(super) const QUIT: Own = Own {
         arity: Arity::AtLeast(1),
         ..BEFORE_AUTH
     },
-    run: Run::Transaction(Step::Quit),
+    run: OwnRun::Transaction(Step::Quit),
 };

@@ -3,8 +3,8 @@
 use shards::commands::spec::{Arity, Spec};
 
 use crate::commands::connection::BEFORE_AUTH;
-use crate::commands::table::Own;
-use crate::routing::call::{Run, Step};
+use crate::commands::own::{Own, OwnRun};
+use crate::routing::call::Step;
 
 pub(super) const RESET: Own = Own {
     spec: Spec {
@@ -14,5 +14,5 @@ pub(super) const RESET: Own = Own {
         arity: Arity::Exactly(1),
         ..BEFORE_AUTH
     },
-    run: Run::Transaction(Step::Reset),
+    run: OwnRun::Transaction(Step::Reset),
 };

@@ -5,8 +5,7 @@ use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 pub(super) const SELECT: Own = Own {
     spec: Spec {
@@ -18,7 +17,7 @@ pub(super) const SELECT: Own = Own {
         flags: Flags::of(&[Flag::Loading, Flag::Stale, Flag::Fast, Flag::AllowBusy]),
         ..Spec::EMPTY
     },
-    run: Run::Client(select),
+    run: OwnRun::Client(select),
 };
 
 fn select(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {

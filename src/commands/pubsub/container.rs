@@ -7,9 +7,8 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::help;
-use crate::commands::table::Own;
+use crate::commands::own::{Own, OwnRun};
 use crate::pubsub::kind::Kind;
-use crate::routing::call::Run;
 
 /// The container.
 pub const PUBSUB: Own = Own {
@@ -23,7 +22,7 @@ pub const PUBSUB: Own = Own {
         subcommands: &[&HELP.spec],
         ..Spec::EMPTY
     },
-    run: Run::Container,
+    run: OwnRun::Container,
 };
 
 /// Its subcommands.
@@ -45,7 +44,7 @@ const CHANNELS: Own = Own {
         arity: Arity::AtLeast(2),
         ..EACH
     },
-    run: Run::Client(|ctx| channels(ctx, Kind::Channel)),
+    run: OwnRun::Client(|ctx| channels(ctx, Kind::Channel)),
 };
 
 const SHARDCHANNELS: Own = Own {
@@ -58,7 +57,7 @@ const SHARDCHANNELS: Own = Own {
         arity: Arity::AtLeast(2),
         ..EACH
     },
-    run: Run::Client(|ctx| channels(ctx, Kind::ShardChannel)),
+    run: OwnRun::Client(|ctx| channels(ctx, Kind::ShardChannel)),
 };
 
 const NUMSUB: Own = Own {
@@ -70,7 +69,7 @@ const NUMSUB: Own = Own {
         arity: Arity::AtLeast(2),
         ..EACH
     },
-    run: Run::Client(|ctx| numsub(ctx, Kind::Channel)),
+    run: OwnRun::Client(|ctx| numsub(ctx, Kind::Channel)),
 };
 
 const SHARDNUMSUB: Own = Own {
@@ -83,7 +82,7 @@ const SHARDNUMSUB: Own = Own {
         arity: Arity::AtLeast(2),
         ..EACH
     },
-    run: Run::Client(|ctx| numsub(ctx, Kind::ShardChannel)),
+    run: OwnRun::Client(|ctx| numsub(ctx, Kind::ShardChannel)),
 };
 
 const NUMPAT: Own = Own {
@@ -93,12 +92,12 @@ const NUMPAT: Own = Own {
         arity: Arity::Exactly(2),
         ..EACH
     },
-    run: Run::Client(numpat),
+    run: OwnRun::Client(numpat),
 };
 
 const HELP: Own = Own {
     spec: Spec { name: "pubsub|help", group: Group::PubSub, since: "6.2.0", ..help::HELP },
-    run: Run::Client(|ctx| {
+    run: OwnRun::Client(|ctx| {
         help::write(&mut ctx.replies, LINES);
         Ok(())
     }),

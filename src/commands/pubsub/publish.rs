@@ -2,10 +2,10 @@
 
 use shards::commands::spec::{Arity, Flag, Flags, KeySpec, Spec};
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::pubsub::EACH;
-use crate::commands::table::Own;
 use crate::pubsub::kind::Kind;
-use crate::routing::call::{PubSubStep, Run};
+use crate::routing::call::PubSubStep;
 
 pub(super) const PUBLISH: Own = Own {
     spec: Spec {
@@ -15,7 +15,7 @@ pub(super) const PUBLISH: Own = Own {
         syntax: "channel message",
         ..PUBLISHES
     },
-    run: Run::PubSub(PubSubStep::Publish(Kind::Channel)),
+    run: OwnRun::PubSub(PubSubStep::Publish(Kind::Channel)),
 };
 
 pub(super) const SPUBLISH: Own = Own {
@@ -28,7 +28,7 @@ pub(super) const SPUBLISH: Own = Own {
         keys: &[KeySpec::first(&["not_key"])],
         ..PUBLISHES
     },
-    run: Run::PubSub(PubSubStep::Publish(Kind::ShardChannel)),
+    run: OwnRun::PubSub(PubSubStep::Publish(Kind::ShardChannel)),
 };
 
 const PUBLISHES: Spec = Spec {

@@ -3,10 +3,10 @@
 
 use shards::commands::spec::{Arity, KeySpec, Spec};
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::pubsub::EACH;
-use crate::commands::table::Own;
 use crate::pubsub::kind::Kind;
-use crate::routing::call::{PubSubStep, Run};
+use crate::routing::call::PubSubStep;
 
 pub(super) const SUBSCRIBE: Own = Own {
     spec: Spec {
@@ -17,7 +17,7 @@ pub(super) const SUBSCRIBE: Own = Own {
         arity: Arity::AtLeast(2),
         ..EACH
     },
-    run: Run::PubSub(PubSubStep::Subscribe(Kind::Channel)),
+    run: OwnRun::PubSub(PubSubStep::Subscribe(Kind::Channel)),
 };
 
 pub(super) const PSUBSCRIBE: Own = Own {
@@ -29,7 +29,7 @@ pub(super) const PSUBSCRIBE: Own = Own {
         arity: Arity::AtLeast(2),
         ..EACH
     },
-    run: Run::PubSub(PubSubStep::Subscribe(Kind::Pattern)),
+    run: OwnRun::PubSub(PubSubStep::Subscribe(Kind::Pattern)),
 };
 
 pub(super) const SSUBSCRIBE: Own = Own {
@@ -43,5 +43,5 @@ pub(super) const SSUBSCRIBE: Own = Own {
         keys: &[KeySpec::from(1, 1, &["not_key"])],
         ..EACH
     },
-    run: Run::PubSub(PubSubStep::Subscribe(Kind::ShardChannel)),
+    run: OwnRun::PubSub(PubSubStep::Subscribe(Kind::ShardChannel)),
 };

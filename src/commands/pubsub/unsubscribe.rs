@@ -2,10 +2,10 @@
 
 use shards::commands::spec::{Arity, KeySpec, Spec};
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::pubsub::EACH;
-use crate::commands::table::Own;
 use crate::pubsub::kind::Kind;
-use crate::routing::call::{PubSubStep, Run};
+use crate::routing::call::PubSubStep;
 
 pub(super) const UNSUBSCRIBE: Own = Own {
     spec: Spec {
@@ -16,7 +16,7 @@ pub(super) const UNSUBSCRIBE: Own = Own {
         arity: Arity::AtLeast(1),
         ..EACH
     },
-    run: Run::PubSub(PubSubStep::Unsubscribe(Kind::Channel)),
+    run: OwnRun::PubSub(PubSubStep::Unsubscribe(Kind::Channel)),
 };
 
 pub(super) const PUNSUBSCRIBE: Own = Own {
@@ -28,7 +28,7 @@ pub(super) const PUNSUBSCRIBE: Own = Own {
         arity: Arity::AtLeast(1),
         ..EACH
     },
-    run: Run::PubSub(PubSubStep::Unsubscribe(Kind::Pattern)),
+    run: OwnRun::PubSub(PubSubStep::Unsubscribe(Kind::Pattern)),
 };
 
 pub(super) const SUNSUBSCRIBE: Own = Own {
@@ -42,5 +42,5 @@ pub(super) const SUNSUBSCRIBE: Own = Own {
         keys: &[KeySpec::from(1, 1, &["not_key"])],
         ..EACH
     },
-    run: Run::PubSub(PubSubStep::Unsubscribe(Kind::ShardChannel)),
+    run: OwnRun::PubSub(PubSubStep::Unsubscribe(Kind::ShardChannel)),
 };

@@ -10,8 +10,8 @@ use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
-use crate::commands::table::Own;
-use crate::routing::call::{Call, Run, Table};
+use crate::commands::own::{Own, OwnRun};
+use crate::routing::call::{Call, Table};
 
 /// The container, which is a command of its own as well: `COMMAND INFO` of all commands.
 pub const COMMAND: Own = Own {
@@ -25,7 +25,7 @@ pub const COMMAND: Own = Own {
         subcommands: &[&HELP.spec],
         ..EACH
     },
-    run: Run::Client(command),
+    run: OwnRun::Client(command),
 };
 
 /// Its subcommands.
@@ -48,7 +48,7 @@ const COUNT: Own = Own {
         arity: Arity::Exactly(2),
         ..EACH
     },
-    run: Run::Client(count),
+    run: OwnRun::Client(count),
 };
 
 const HELP: Own = Own {
@@ -59,7 +59,7 @@ const HELP: Own = Own {
         arity: Arity::Exactly(2),
         ..EACH
     },
-    run: Run::Client(help),
+    run: OwnRun::Client(help),
 };
 
 const HELP_LINES: &[&str] = &[

@@ -17,8 +17,7 @@ use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 /// The container.
 pub const DEBUG: Own = Own {
@@ -29,7 +28,7 @@ pub const DEBUG: Own = Own {
         subcommands: &[&DEBUG_SUBCOMMANDS[0].spec],
         ..EACH
     },
-    run: Run::Client(unknown),
+    run: OwnRun::Client(unknown),
 };
 
 /// Its subcommands that do not work on keys.

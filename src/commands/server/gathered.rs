@@ -2,7 +2,7 @@
 
 use shards::keyspace::db::Stats;
 
-use crate::control::control::Control;
+use crate::control::core::Control;
 use crate::mail::query::{Answer, DbFigures, Figures};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::heap::{self, Heap};

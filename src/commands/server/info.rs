@@ -16,12 +16,11 @@ use std::fmt::{Display, Write};
 use ::shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use ::shards::resp::error::Error;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::gathered::Gathered;
-use crate::commands::table::Own;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::mail::query::{Answer, Query};
 use crate::reactor::crash;
-use crate::routing::call::Run;
 
 pub(super) const INFO: Own = Own {
     spec: Spec {
@@ -35,7 +34,7 @@ pub(super) const INFO: Own = Own {
         tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
         ..Spec::EMPTY
     },
-    run: Run::Control(info),
+    run: OwnRun::Control(info),
 };
 
 /// One section.

@@ -10,8 +10,7 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::help;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 /// The container.
 pub const LATENCY: Own = Own {
@@ -25,7 +24,7 @@ pub const LATENCY: Own = Own {
         subcommands: &[&histogram::HISTOGRAM.spec],
         ..Spec::EMPTY
     },
-    run: Run::Container,
+    run: OwnRun::Container,
 };
 
 /// Its subcommands.
@@ -55,7 +54,7 @@ const EACH_EVENT: Spec = Spec {
 
 const HELP: Own = Own {
     spec: Spec { name: "latency|help", since: "2.8.13", ..help::HELP },
-    run: Run::Client(write_help),
+    run: OwnRun::Client(write_help),
 };
 
 const LINES: &[&str] = &[

@@ -5,8 +5,7 @@ use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 use crate::version::{VALKEY_VERSION, VERSION};
 
 pub(super) const LOLWUT: Own = Own {
@@ -20,7 +19,7 @@ pub(super) const LOLWUT: Own = Own {
         flags: Flags::of(&[Flag::ReadOnly, Flag::Fast]),
         ..Spec::EMPTY
     },
-    run: Run::Client(lolwut),
+    run: OwnRun::Client(lolwut),
 };
 
 /// Keys that cross a street of several lanes.

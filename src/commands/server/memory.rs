@@ -9,8 +9,7 @@ mod stats;
 use shards::commands::server::MEMORY_SUBCOMMANDS;
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 /// The container.
 pub const MEMORY: Own = Own {
@@ -24,7 +23,7 @@ pub const MEMORY: Own = Own {
         subcommands: &[&MEMORY_SUBCOMMANDS[0].spec],
         ..Spec::EMPTY
     },
-    run: Run::Container,
+    run: OwnRun::Container,
 };
 
 /// Its subcommands that do not work on keys.

@@ -2,8 +2,8 @@
 
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 
-use crate::commands::table::Own;
-use crate::routing::call::{PubSubStep, Run};
+use crate::commands::own::{Own, OwnRun};
+use crate::routing::call::PubSubStep;
 
 pub(super) const MONITOR: Own = Own {
     spec: Spec {
@@ -14,5 +14,5 @@ pub(super) const MONITOR: Own = Own {
         flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::Loading, Flag::Stale]),
         ..Spec::EMPTY
     },
-    run: Run::PubSub(PubSubStep::Monitor),
+    run: OwnRun::PubSub(PubSubStep::Monitor),
 };

@@ -3,9 +3,8 @@
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
-use crate::commands::table::Own;
+use crate::commands::own::{Own, OwnRun};
 use crate::control::ctx::{Awaited, ControlCtx, Outcome};
-use crate::routing::call::Run;
 
 pub(super) const SAVE: Own = Own {
     spec: Spec {
@@ -17,7 +16,7 @@ pub(super) const SAVE: Own = Own {
         flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::NoMulti, Flag::NoAsyncLoading]),
         ..Spec::EMPTY
     },
-    run: Run::Control(save),
+    run: OwnRun::Control(save),
 };
 
 pub(super) const BGSAVE: Own = Own {
@@ -30,7 +29,7 @@ pub(super) const BGSAVE: Own = Own {
         flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::NoAsyncLoading]),
         ..Spec::EMPTY
     },
-    run: Run::Control(bgsave),
+    run: OwnRun::Control(bgsave),
 };
 
 pub(super) const LASTSAVE: Own = Own {
@@ -44,7 +43,7 @@ pub(super) const LASTSAVE: Own = Own {
         tips: &["nondeterministic_output"],
         ..Spec::EMPTY
     },
-    run: Run::Control(lastsave),
+    run: OwnRun::Control(lastsave),
 };
 
 const IN_PROGRESS: Error = Error::Text("ERR Background save already in progress");

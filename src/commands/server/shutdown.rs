@@ -3,10 +3,9 @@
 use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
-use crate::commands::table::Own;
+use crate::commands::own::{Own, OwnRun};
 use crate::control::ctx::{Awaited, ControlCtx, Outcome};
 use crate::control::ending::{LastSave, Options};
-use crate::routing::call::Run;
 
 pub(super) const SHUTDOWN: Own = Own {
     spec: Spec {
@@ -25,7 +24,7 @@ pub(super) const SHUTDOWN: Own = Own {
         ]),
         ..Spec::EMPTY
     },
-    run: Run::Control(shutdown),
+    run: OwnRun::Control(shutdown),
 };
 
 const NO_FAILOVER: Error = Error::Text("ERR SHUTDOWN FAILOVER is only supported in cluster mode.");

@@ -5,11 +5,10 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::help;
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::commandlog;
-use crate::commands::table::Own;
 use crate::control::ctx::{ControlCtx, Outcome};
-use crate::mail::query::LogKind;
-use crate::routing::call::Run;
+use crate::stats::command_log::LogKind;
 
 /// The container.
 pub const SLOWLOG: Own = Own {
@@ -23,7 +22,7 @@ pub const SLOWLOG: Own = Own {
         subcommands: &[&GET.spec],
         ..Spec::EMPTY
     },
-    run: Run::Container,
+    run: OwnRun::Container,
 };
 
 /// Its subcommands.
@@ -47,7 +46,7 @@ const GET: Own = Own {
         tips: &["request_policy:all_nodes", "nondeterministic_output"],
         ..EACH
     },
-    run: Run::Control(get),
+    run: OwnRun::Control(get),
 };
 
 const LEN: Own = Own {
@@ -57,7 +56,7 @@ const LEN: Own = Own {
         tips: &["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"],
         ..EACH
     },
-    run: Run::Control(len),
+    run: OwnRun::Control(len),
 };
 
 const RESET: Own = Own {
@@ -68,12 +67,12 @@ const RESET: Own = Own {
         tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         ..EACH
     },
-    run: Run::Control(reset),
+    run: OwnRun::Control(reset),
 };
 
 const HELP: Own = Own {
     spec: Spec { name: "slowlog|help", since: "6.2.0", ..help::HELP },
-    run: Run::Client(write_help),
+    run: OwnRun::Client(write_help),
 };
 
 /// Entries that are returned if nothing else is said.

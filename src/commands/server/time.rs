@@ -4,9 +4,8 @@ use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
-use crate::commands::table::Own;
+use crate::commands::own::{Own, OwnRun};
 use crate::reactor::clock;
-use crate::routing::call::Run;
 
 pub(super) const TIME: Own = Own {
     spec: Spec {
@@ -19,7 +18,7 @@ pub(super) const TIME: Own = Own {
         tips: &["nondeterministic_output"],
         ..Spec::EMPTY
     },
-    run: Run::Client(time),
+    run: OwnRun::Client(time),
 };
 
 const MICROS_PER_SECOND: u64 = 1_000_000;

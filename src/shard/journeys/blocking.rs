@@ -13,52 +13,30 @@
 //! lets nobody have a key between its change and the turns of those who wait for it. Nothing here
 //! looks again without cause.
 
+use crate::blocking::waits::Ending;
+use crate::mail::waits::WaitWord;
 use shards::effects::Wait;
 use shards::keyspace::waiters::{Place, WaitId};
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
-use crate::batches::batch::{Batch, Route, with_args};
-use crate::blocking::waits::{Kept, Registration, Waiting};
+use crate::batches::batch::Batch;
+use crate::batches::waiting::Waiting;
+use crate::blocking::waits::{Kept, Registration};
 use crate::clients::client::{Client, ReplyMode};
-use crate::mail::letter::{Letter, Release};
-use crate::mail::mailbox::Peer;
+use crate::mail::release::Release;
+use crate::mail::to_shard::ToShard;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::ring::Token;
+use crate::routing::request::Route;
+use crate::routing::request::with_args;
+use crate::routing::slots::Peer;
 use crate::shard::core::Core;
-use crate::shard::observing::Serving;
+use crate::stats::notable::Serving;
 use crate::transactions::locks::Ticket;
 use crate::transactions::transaction::{Footprint, Kind};
 
 const UNBLOCKED: Error = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
-
-/// What shards write each other about waits.
-#[derive(Debug)]
-pub enum WaitWord {
-    /// To the home: a batch of its client waits at the sender's. What was answered before.
-    Begun(Token, WaitId, Vec<u8>),
-    /// To the home: it waits no more.
-    Over(Box<Batch>),
-    /// To the keeper: the client is gone.
-    Gone(WaitId),
-    /// To the keeper: a key is ready and claimed for this wait.
-    Offer(WaitId, Ticket),
-    /// To the offerer: the wait is over already.
-    Declined(WaitId, Ticket),
-    /// To the shard of a key: the wait is over.
-    Forget(WaitId),
-}
-
-/// How a wait ends that is not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// In vain: its time is up, or somebody says so.
-    InVain,
-    /// With an error, because somebody says so.
-    Refused,
-    /// Its client is gone.
-    Gone,
-}
 
 /// What became of somebody's turn.
 enum Turn {
@@ -164,7 +142,7 @@ impl Core {
         if home == self.me() {
             self.wait_begun(token, id, replies);
         } else {
-            self.mailbox.send(home, Letter::Wait(WaitWord::Begun(token, id, replies)));
+            self.mailbox.send(home, ToShard::Wait(WaitWord::Begun(token, id, replies)));
         }
     }
 
@@ -226,7 +204,7 @@ impl Core {
         } else {
             // By way of its home, which thereby knows.
             let home = batch.home;
-            self.mailbox.send(home, Letter::Wait(WaitWord::Over(batch)));
+            self.mailbox.send(home, ToShard::Wait(WaitWord::Over(batch)));
         }
     }
 
@@ -235,7 +213,7 @@ impl Core {
         if id.place == self.shard_number() {
             self.end_wait(id.number, Ending::Gone);
         } else {
-            self.mailbox.send(id.place.into(), Letter::Wait(WaitWord::Gone(id)));
+            self.mailbox.send(id.place.into(), ToShard::Wait(WaitWord::Gone(id)));
         }
     }
 
@@ -289,7 +267,7 @@ impl Core {
             if shard == self.me() {
                 self.forget_wait(id);
             } else {
-                self.mailbox.send(shard, Letter::Wait(WaitWord::Forget(id)));
+                self.mailbox.send(shard, ToShard::Wait(WaitWord::Forget(id)));
             }
         }
     }
@@ -373,7 +351,7 @@ impl Core {
         if usize::from(id.place) == me {
             self.consider(me, id, ticket);
         } else {
-            let letter = Letter::Wait(WaitWord::Offer(id, ticket));
+            let letter = ToShard::Wait(WaitWord::Offer(id, ticket));
             self.mailbox.send(id.place.into(), letter);
         }
         Turn::Begun
@@ -444,7 +422,7 @@ impl Core {
         let me = self.me();
         self.shard.keyspace.waiters.forget(id);
         for &shard in shards.iter().filter(|shard| **shard != me) {
-            self.mailbox.send(shard, Letter::Wait(WaitWord::Forget(id)));
+            self.mailbox.send(shard, ToShard::Wait(WaitWord::Forget(id)));
         }
     }
 
@@ -454,7 +432,7 @@ impl Core {
             if from == self.me() {
                 return self.declined(id, ticket);
             }
-            return self.mailbox.send(from, Letter::Wait(WaitWord::Declined(id, ticket)));
+            return self.mailbox.send(from, ToShard::Wait(WaitWord::Declined(id, ticket)));
         };
         if let Some(client) = self.client(batch.token) {
             client.blocked = None;
@@ -490,7 +468,7 @@ impl Core {
         for visit in transaction.visits.iter_mut().skip(transaction.at + 1) {
             if visit.ticket.is_some() {
                 let release = Release { ticket: visit.ticket.take(), ..Release::default() };
-                self.mailbox.send(visit.shard, Letter::Release(Box::new(release)));
+                self.mailbox.send(visit.shard, ToShard::Release(Box::new(release)));
             }
         }
     }

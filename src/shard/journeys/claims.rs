@@ -2,7 +2,7 @@
 
 use crate::batches::batch::Batch;
 use crate::blocking::waits::Registration;
-use crate::mail::letter::Release;
+use crate::mail::release::Release;
 use crate::shard::core::Core;
 use crate::transactions::locks::{Claims, Mode, Ticket};
 

@@ -11,22 +11,27 @@ use shards::keyspace::waiters::WaitId;
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
-use crate::batches::batch::{Batch, Parsed, Passport, Route, with_args};
-use crate::clients::client::{Exec, Multi, Watch};
-use crate::mail::letter::Release;
-use crate::mail::mailbox::Peer;
+use crate::batches::batch::{Batch, Passport};
+use crate::mail::release::Release;
+use crate::pubsub::interest::Changes;
 use crate::pubsub::kind::Kind;
 use crate::reactor::crash::at_work;
 use crate::routing::call::{Call, PubSubStep, Run};
+use crate::routing::keys::reaches;
 use crate::routing::listening::pong;
-use crate::routing::router::reaches;
+use crate::routing::request::Parsed;
+use crate::routing::request::Route;
+use crate::routing::request::with_args;
+use crate::routing::slots::Peer;
 use crate::shard::core::Core;
 use crate::shard::messages::monitoring;
 use crate::shard::messages::publishing::Author;
-use crate::shard::messages::subscribing::Changes;
 use crate::shard::messages::tracking::note_reads;
-use crate::shard::observing::Serving;
+use crate::stats::notable::Serving;
 use crate::transactions::locks::Claims;
+use crate::transactions::multi::Exec;
+use crate::transactions::multi::Multi;
+use crate::transactions::multi::Watch;
 use crate::transactions::transaction::{Footprint, Loan, Merged, Transaction};
 
 const NOT_IN_EXEC: Error = Error::Text("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
@@ -131,7 +136,7 @@ impl Core {
         self.visitors.effects.denies_waiting = true;
         while let Some(parsed) = exec.multi.requests.get(exec.next) {
             let call = parsed.call.expect("only known commands are queued");
-            if let Run::Control(_) = call.run {
+            if let Run::Control = call.run {
                 with_args(&exec.multi.input, &exec.multi.ranges, parsed, |args| {
                     self.show(call, args);
                 });
@@ -177,7 +182,7 @@ impl Core {
                     self.exec_on_wholes(transaction, call, args, batch.passport, replies);
                 }
             }
-            Run::Client(_) => {
+            Run::Client => {
                 // A client that is gone has nothing left to change.
                 if let Some(mut client) = self.take_client(batch.token) {
                     self.run_client(&mut client, call, args, &mut batch.replies);
@@ -190,7 +195,7 @@ impl Core {
                 let protocol = batch.passport.protocol;
                 Replies { out: &mut batch.replies, protocol }.ok();
             }
-            Run::Control(_) | Run::PubSub(_) | Run::Container => {
+            Run::Control | Run::PubSub(_) | Run::Container => {
                 unreachable!("dealt with by the caller")
             }
         }

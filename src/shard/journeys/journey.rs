@@ -7,17 +7,21 @@ use shards::keyspace::waiters::WaitId;
 use shards::resp::reply::Replies;
 use shards::shard::Request;
 
-use crate::batches::batch::{Batch, Parsed, Route, with_args, with_rewritten};
+use crate::batches::batch::{Batch, with_rewritten};
 use crate::blocking::waits::Registration;
-use crate::clients::client::Watch;
-use crate::mail::letter::{Letter, Release};
-use crate::mail::mailbox::Peer;
+use crate::mail::release::Release;
+use crate::mail::to_shard::ToShard;
 use crate::reactor::crash::at_work;
 use crate::routing::call::{Call, Run};
+use crate::routing::request::Parsed;
+use crate::routing::request::Route;
+use crate::routing::request::with_args;
+use crate::routing::slots::Peer;
 use crate::shard::core::Core;
 use crate::shard::messages::tracking::note_reads;
-use crate::shard::observing::Serving;
+use crate::stats::notable::Serving;
 use crate::transactions::locks::{Claims, Ticket};
+use crate::transactions::multi::Watch;
 use crate::transactions::transaction::{Footprint, Kind, Loan, Transaction, part};
 
 impl Core {
@@ -58,7 +62,7 @@ impl Core {
     /// Passes a batch on. Always `None`: it is no longer here.
     pub(crate) fn hop(&mut self, to: Peer, batch: Box<Batch>) -> Option<Box<Batch>> {
         self.counters.hops += 1;
-        self.mailbox.send(to, Letter::Batch(batch));
+        self.mailbox.pass_on(to, batch);
         None
     }
 
@@ -456,7 +460,7 @@ impl Core {
             if visit.shard == self.me() {
                 self.release(release);
             } else if release.ticket.is_some() {
-                self.mailbox.send(visit.shard, Letter::Release(Box::new(release)));
+                self.mailbox.send(visit.shard, ToShard::Release(Box::new(release)));
             }
         }
     }

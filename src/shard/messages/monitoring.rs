@@ -15,7 +15,9 @@ use crate::clients::client::{Client, ReplyMode};
 use crate::clients::line;
 use crate::config::table::Config;
 use crate::log;
-use crate::mail::letter::Letter;
+use crate::mail::messages::Word;
+use crate::mail::to_shard::ToShard;
+use crate::pubsub::interest::Changes;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::registry::Subscriber;
 use crate::reactor::clock;
@@ -23,10 +25,10 @@ use crate::reactor::ring::Token;
 use crate::routing::call::Call;
 use crate::shard::core::Core;
 use crate::shard::messages::publishing::mark_dirty;
-use crate::shard::messages::subscribing::{Announcement, Changes, Word};
-use crate::shard::observing::Serving;
+use crate::shard::messages::subscribing::Announcement;
 use crate::shard::requests::home::{AtHome, Departure};
 use crate::stats::command_log::is_password;
+use crate::stats::notable::Serving;
 
 /// What a client is told that asks for MONITOR in an EXEC.
 pub(crate) const NOT_IN_EXEC: Error =
@@ -118,7 +120,7 @@ impl Core {
                 self.receive_lines(&lines);
             } else {
                 let word = if is_lost { Word::LinesLost } else { Word::Lines(lines.clone()) };
-                self.mailbox.send(shard, Letter::PubSub(word));
+                self.mailbox.send(shard, ToShard::PubSub(word));
             }
         }
         lines.clear();

@@ -13,15 +13,16 @@ use shards::resp::reply::Protocol;
 
 use crate::batches::batch::Batch;
 use crate::clients::client::Client;
-use crate::mail::letter::Letter;
-use crate::mail::mailbox::Peer;
+use crate::mail::messages::Word;
+use crate::mail::to_shard::ToShard;
 use crate::pubsub::interest::Interest;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::messages::{Message, Messages, frame};
 use crate::pubsub::registry::{Registry, Subscriber};
 use crate::reactor::ring::Token;
+use crate::routing::slots::Peer;
 use crate::shard::core::Core;
-use crate::shard::messages::subscribing::{Announced, Word};
+use crate::shard::messages::subscribing::Announced;
 
 /// What a shard knows of subscriptions.
 #[derive(Debug, Default)]
@@ -121,7 +122,7 @@ impl Core {
         let messages = &mut self.pubsub.outgoing[shard];
         if !messages.is_empty() {
             let messages = Box::new(std::mem::take(messages));
-            self.mailbox.send(shard, Letter::PubSub(Word::Messages(messages)));
+            self.mailbox.send(shard, ToShard::PubSub(Word::Messages(messages)));
         }
     }
 

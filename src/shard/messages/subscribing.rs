@@ -9,27 +9,26 @@
 //! given out in front of it: a shard's letters arrive in order, its word that it has noted the
 //! change behind all that it sent before.
 
+use crate::mail::messages::News;
+use crate::mail::messages::Word;
+use crate::pubsub::interest::Changes;
 use shards::resp::reply::Replies;
 
 use crate::batches::batch::Batch;
 use crate::clients::client::Client;
+use crate::clients::tracker::Found;
 use crate::clients::tracker::Redirect;
-use crate::mail::letter::Letter;
-use crate::mail::mailbox::Peer;
+use crate::mail::to_shard::ToShard;
 use crate::pubsub::kind::Kind;
-use crate::pubsub::messages::{Messages, confirm};
+use crate::pubsub::messages::confirm;
 use crate::pubsub::registry::Subscriber;
 use crate::pubsub::subscriptions::Name;
 use crate::reactor::ring::Token;
 use crate::routing::call::{Call, PubSubStep};
+use crate::routing::slots::Peer;
 use crate::shard::core::Core;
 use crate::shard::messages::publishing::{Author, Pending, PubSub, Subscription};
-use crate::shard::messages::tracking::{Redirected, StaleKey};
-use crate::shard::messages::tracking_command::Found;
 use crate::shard::requests::home::{AtHome, Departure, give_back};
-
-/// Subscriptions whose numbers have changed here: kind, and channel or pattern.
-pub type Changes = Vec<(Kind, Box<[u8]>)>;
 
 /// What other shards are to know before a reply is given.
 #[derive(Debug, Default)]
@@ -38,38 +37,6 @@ pub(crate) struct Announcement {
     pub changes: Changes,
     /// The reply.
     pub reply: Vec<u8>,
-}
-
-/// What shards write each other about subscriptions. It is read in the order of writing.
-#[derive(Debug)]
-pub enum Word {
-    /// The sender's subscriptions have changed.
-    News(Box<News>),
-    /// The announcement of this number is noted, and this client found that was looked for.
-    Noted(u64, Option<Token>),
-    /// For subscribers.
-    Messages(Box<Messages>),
-    /// Copies that clients may have are stale.
-    Stale(Vec<StaleKey>),
-    /// The same for a client that is told in place of one of the sender's.
-    Redirected(Box<Redirected>),
-    /// Who was to be told in place of this client is gone.
-    RedirectionBroken(Token),
-    /// For monitors.
-    Lines(Vec<u8>),
-    /// Lines for monitors are lost.
-    LinesLost,
-}
-
-/// How many subscribers a shard has now.
-#[derive(Debug)]
-pub struct News {
-    /// The announcement's number at that shard.
-    pub number: u64,
-    /// Kind, channel or pattern, and subscribers.
-    pub counts: Vec<(Kind, Box<[u8]>, usize)>,
-    /// The id of a client that is looked for.
-    pub finds: Option<i64>,
 }
 
 /// An announcement that is under way.
@@ -304,7 +271,7 @@ impl Core {
         self.pubsub.announced.insert(number, announced);
         for shard in self.other_shards() {
             let news = Box::new(News { number, counts: counts.to_vec(), finds });
-            self.mailbox.send(shard, Letter::PubSub(Word::News(news)));
+            self.mailbox.send(shard, ToShard::PubSub(Word::News(news)));
         }
     }
 
@@ -335,7 +302,7 @@ impl Core {
         self.send_messages_to(from);
         let id = news.finds.and_then(|id| u64::try_from(id).ok());
         let found = id.and_then(|id| self.find_client(id));
-        self.mailbox.send(from, Letter::PubSub(Word::Noted(news.number, found)));
+        self.mailbox.send(from, ToShard::PubSub(Word::Noted(news.number, found)));
     }
 
     /// Another shard has noted an announcement of this one.

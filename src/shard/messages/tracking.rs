@@ -9,6 +9,8 @@
 //! home a push waits for the batch that is under way: it never overtakes the reply whose copy it
 //! is about.
 
+use crate::mail::messages::Redirected;
+use crate::mail::messages::StaleKey;
 use std::collections::BTreeMap;
 
 use shards::commands::spec::Flag;
@@ -16,8 +18,8 @@ use shards::effects::{Effects, Note, Reader};
 use shards::resp::reply::Protocol;
 
 use crate::clients::client::Client;
-use crate::mail::letter::Letter;
-use crate::mail::mailbox::Peer;
+use crate::mail::messages::Word;
+use crate::mail::to_shard::ToShard;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::registry::Subscriber;
 use crate::pubsub::tracking::frames::{redirection_broken, stale};
@@ -25,10 +27,10 @@ use crate::pubsub::tracking::options::Mode;
 use crate::pubsub::tracking::table::Table;
 use crate::reactor::ring::Token;
 use crate::routing::call::{Call, KeyShape};
-use crate::routing::router::key_places;
+use crate::routing::keys::key_places;
+use crate::routing::slots::Peer;
 use crate::shard::core::Core;
-use crate::shard::messages::subscribing::Word;
-use crate::shard::observing::Serving;
+use crate::stats::notable::Serving;
 
 /// After so long a batch under way may be waiting for something: milliseconds.
 const LONG_AWAY_MILLIS: u64 = 1000;
@@ -42,29 +44,6 @@ pub struct Copies {
     pub(crate) trackers: usize,
     /// Stale keys to tell other shards of, by shard.
     outgoing: Vec<Vec<StaleKey>>,
-}
-
-/// A key whose copies are stale, as one shard tells another.
-#[derive(Debug)]
-pub struct StaleKey {
-    key: Vec<u8>,
-    /// The id of the client that changed it; 0 if it changed by itself.
-    by: u64,
-    /// Clients of the other shard that have read it.
-    readers: Vec<u64>,
-    /// Clients of the other shard may have prefixes that it has.
-    broadcast: bool,
-}
-
-/// A client is told in place of another one.
-#[derive(Debug)]
-pub struct Redirected {
-    /// Who is told.
-    to: Token,
-    /// Who asked for it.
-    tracker: Token,
-    /// Stale keys; all if there is no list.
-    keys: Option<Vec<Vec<u8>>>,
 }
 
 /// Keys that changed, and the id of the client that did it last.
@@ -121,7 +100,7 @@ impl Core {
         for shard in 0..self.copies.outgoing.len() {
             let keys = std::mem::take(&mut self.copies.outgoing[shard]);
             if !keys.is_empty() {
-                self.mailbox.send(shard, Letter::PubSub(Word::Stale(keys)));
+                self.mailbox.send(shard, ToShard::PubSub(Word::Stale(keys)));
             }
         }
         self.choose_notes();
@@ -268,7 +247,7 @@ impl Core {
                 let keys = keys.map(|keys| keys.iter().map(|key| key.to_vec()).collect());
                 let redirected = Redirected { to: redirect.token, tracker: token, keys };
                 let word = Word::Redirected(Box::new(redirected));
-                self.mailbox.send(redirect.home, Letter::PubSub(word));
+                self.mailbox.send(redirect.home, ToShard::PubSub(word));
             }
         }
     }
@@ -291,7 +270,7 @@ impl Core {
         let keys: Option<Vec<&[u8]>> = keys.map(|keys| keys.iter().map(Vec::as_slice).collect());
         if !self.tell_in_place(redirected.to, keys.as_deref()) {
             let word = Word::RedirectionBroken(redirected.tracker);
-            self.mailbox.send(from, Letter::PubSub(word));
+            self.mailbox.send(from, ToShard::PubSub(word));
         }
     }
 
@@ -335,12 +314,6 @@ impl Core {
             client.dirty = true;
             self.dirty.push(token);
         }
-    }
-}
-
-impl StaleKey {
-    fn new(key: &[u8], by: u64, readers: &[u64], broadcast: bool) -> Self {
-        Self { key: key.to_vec(), by, readers: readers.to_vec(), broadcast }
     }
 }
 

@@ -5,25 +5,17 @@ use shards::resp::reply::Replies;
 
 use crate::clients::client::{Client, ReplyMode};
 use crate::clients::tracker::{Caching, Redirect, Tracker};
+use crate::pubsub::interest::Changes;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::registry::Subscriber;
 use crate::pubsub::tracking::options::{Mode, Wish, parse};
 use crate::reactor::ring::Token;
 use crate::routing::call::Call;
 use crate::shard::core::Core;
-use crate::shard::messages::subscribing::{Announcement, Changes};
+use crate::shard::messages::subscribing::Announcement;
 use crate::shard::requests::home::{AtHome, Departure};
 
 const NO_SUCH_CLIENT: Error = Error::Text("ERR The client ID you want redirect to does not exist");
-
-/// A client that was looked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Found {
-    /// The id that was looked for.
-    pub id: i64,
-    /// The client, if there is one.
-    pub client: Option<Redirect>,
-}
 
 impl Core {
     /// CLIENT TRACKING for a client that is at home, outside of EXEC.

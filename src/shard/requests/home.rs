@@ -8,17 +8,23 @@ use shards::resp::error::Error;
 use shards::resp::parser::Range;
 use shards::resp::reply::{Protocol, Replies};
 
-use crate::batches::batch::{Batch, Parsed, Route, with_args};
-use crate::clients::client::{Client, Exec, Multi, ReplyMode, Watch};
+use crate::batches::batch::Batch;
+use crate::clients::client::{Client, ReplyMode};
 use crate::clients::ctx::ClientCtx;
 use crate::clients::tracker::note_caching;
-use crate::mail::letter::Letter;
+use crate::mail::to_shard::ToShard;
 use crate::reactor::crash::at_work;
 use crate::routing::call::{Call, KeyShape, Run, Step};
 use crate::routing::listening::pong;
+use crate::routing::request::Parsed;
+use crate::routing::request::Route;
+use crate::routing::request::with_args;
 use crate::shard::core::Core;
 use crate::shard::messages::subscribing::Announcement;
 use crate::shard::refusals::exec_refused;
+use crate::transactions::multi::Exec;
+use crate::transactions::multi::Multi;
+use crate::transactions::multi::Watch;
 use crate::transactions::transaction::{Footprint, Kind, Transaction};
 
 const NESTED_MULTI: Error = Error::Text("ERR MULTI calls can not be nested");
@@ -279,11 +285,11 @@ impl Core {
                 AtHome::Done
             }
             Run::Engine(_) => AtHome::Travels(self.engine_departure(call, args)),
-            Run::Client(_) => {
+            Run::Client => {
                 self.run_client(client, call, args, out);
                 AtHome::Changed
             }
-            Run::Control(_) => {
+            Run::Control => {
                 self.show(call, args);
                 AtHome::Travels(Departure::Control)
             }
@@ -311,7 +317,7 @@ impl Core {
         args: &[&[u8]],
         out: &mut Vec<u8>,
     ) {
-        let Run::Client(run) = call.run else { unreachable!("the caller looked") };
+        let run = self.client_commands.of(call);
         let written = out.len();
         let protocol = client.session.protocol;
         let replies = Replies { out, protocol };
@@ -469,7 +475,7 @@ impl Core {
             if owner == self.me() {
                 self.shard.keyspace.watches.unwatch(watch.db, watch.hash);
             } else {
-                self.mailbox.send(owner, Letter::Unwatch(keys));
+                self.mailbox.send(owner, ToShard::Unwatch(keys));
             }
         }
     }

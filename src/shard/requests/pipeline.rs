@@ -10,14 +10,17 @@
 use shards::resp::error::ProtocolError;
 use shards::resp::parser::{Limits, Range, Step};
 
-use crate::batches::batch::{Batch, Parsed, Route, with_args};
+use crate::batches::batch::Batch;
 use crate::clients::client::{Client, Finishing};
 use crate::reactor::buffers::{BufferId, Buffers};
 use crate::reactor::ring::Token;
 use crate::routing::call::{Call, Run, Table};
+use crate::routing::request::Parsed;
+use crate::routing::request::Route;
+use crate::routing::request::with_args;
 use crate::shard::core::{Core, SocketRequest};
-use crate::shard::observing::Serving;
 use crate::shard::requests::home::{AtHome, Departure};
+use crate::stats::notable::Serving;
 
 /// Requests in one batch of three passes: enough to overlap misses, few enough that what is
 /// prefetched is still in the first-level cache when it is used.

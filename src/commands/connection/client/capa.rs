@@ -5,8 +5,7 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::client::EACH;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 pub(super) const CAPA: Own = Own {
     spec: Spec {
@@ -17,7 +16,7 @@ pub(super) const CAPA: Own = Own {
         arity: Arity::AtLeast(3),
         ..EACH
     },
-    run: Run::Client(capa),
+    run: OwnRun::Client(capa),
 };
 
 fn capa(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {

@@ -5,8 +5,7 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::client::EACH;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 pub(super) const HELP: Own = Own {
     spec: Spec {
@@ -17,7 +16,7 @@ pub(super) const HELP: Own = Own {
         flags: Flags::of(&[Flag::Loading, Flag::Stale]),
         ..EACH
     },
-    run: Run::Client(help),
+    run: OwnRun::Client(help),
 };
 
 const LINES: &[&str] = &[

@@ -5,8 +5,7 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::client::EACH;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 pub(super) const ID: Own = Own {
     spec: Spec {
@@ -16,7 +15,7 @@ pub(super) const ID: Own = Own {
         arity: Arity::Exactly(2),
         ..EACH
     },
-    run: Run::Client(id),
+    run: OwnRun::Client(id),
 };
 
 fn id(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {

@@ -6,8 +6,7 @@ use shards::resp::error::Error;
 use crate::clients::ctx::ClientCtx;
 use crate::clients::line::line;
 use crate::commands::connection::client::EACH;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 pub(super) const INFO: Own = Own {
     spec: Spec {
@@ -19,7 +18,7 @@ pub(super) const INFO: Own = Own {
         tips: &["nondeterministic_output"],
         ..EACH
     },
-    run: Run::Client(info),
+    run: OwnRun::Client(info),
 };
 
 fn info(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {

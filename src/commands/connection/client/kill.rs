@@ -7,10 +7,9 @@ use shards::resp::error::Error;
 
 use crate::clients::filter::{ClientFilter, Trait};
 use crate::commands::connection::client::{OF_OTHERS, filter};
-use crate::commands::table::Own;
+use crate::commands::own::{Own, OwnRun};
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::mail::query::{Answer, Query};
-use crate::routing::call::Run;
 
 pub(super) const KILL: Own = Own {
     spec: Spec {
@@ -31,7 +30,7 @@ pub(super) const KILL: Own = Own {
         arity: Arity::AtLeast(3),
         ..OF_OTHERS
     },
-    run: Run::Control(kill),
+    run: OwnRun::Control(kill),
 };
 
 const NO_SUCH_CLIENT: Error = Error::Text("ERR No such client");

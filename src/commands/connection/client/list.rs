@@ -6,10 +6,9 @@ use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
 use crate::commands::connection::client::{OF_OTHERS, filter};
-use crate::commands::table::Own;
+use crate::commands::own::{Own, OwnRun};
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::mail::query::{Answer, Query};
-use crate::routing::call::Run;
 
 pub(super) const LIST: Own = Own {
     spec: Spec {
@@ -30,7 +29,7 @@ pub(super) const LIST: Own = Own {
         tips: &["nondeterministic_output"],
         ..OF_OTHERS
     },
-    run: Run::Control(list),
+    run: OwnRun::Control(list),
 };
 
 fn list(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

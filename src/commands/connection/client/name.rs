@@ -5,8 +5,7 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::client::{EACH, is_showable};
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 pub(super) const GETNAME: Own = Own {
     spec: Spec {
@@ -16,7 +15,7 @@ pub(super) const GETNAME: Own = Own {
         arity: Arity::Exactly(2),
         ..EACH
     },
-    run: Run::Client(getname),
+    run: OwnRun::Client(getname),
 };
 
 pub(super) const SETNAME: Own = Own {
@@ -29,7 +28,7 @@ pub(super) const SETNAME: Own = Own {
         tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         ..EACH
     },
-    run: Run::Client(setname),
+    run: OwnRun::Client(setname),
 };
 
 /// A name that a connection may have.

@@ -5,8 +5,7 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::client::{EACH, on_or_off};
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 pub(super) const NO_EVICT: Own = Own {
     spec: Spec {
@@ -24,7 +23,7 @@ pub(super) const NO_EVICT: Own = Own {
         ]),
         ..EACH
     },
-    run: Run::Client(no_evict),
+    run: OwnRun::Client(no_evict),
 };
 
 fn no_evict(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {

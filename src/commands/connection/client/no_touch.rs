@@ -5,8 +5,7 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::client::{EACH, on_or_off};
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 pub(super) const NO_TOUCH: Own = Own {
     spec: Spec {
@@ -17,7 +16,7 @@ pub(super) const NO_TOUCH: Own = Own {
         arity: Arity::Exactly(3),
         ..EACH
     },
-    run: Run::Client(no_touch),
+    run: OwnRun::Client(no_touch),
 };
 
 fn no_touch(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {

@@ -5,12 +5,11 @@ use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
 use crate::commands::connection::client::OF_OTHERS;
-use crate::commands::table::Own;
-use crate::control::control::Paused;
+use crate::commands::own::{Own, OwnRun};
+use crate::control::core::Paused;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::mail::query::Query;
 use crate::reactor::clock;
-use crate::routing::call::Run;
 
 pub(super) const PAUSE: Own = Own {
     spec: Spec {
@@ -21,7 +20,7 @@ pub(super) const PAUSE: Own = Own {
         arity: Arity::AtLeast(3),
         ..OF_OTHERS
     },
-    run: Run::Control(pause),
+    run: OwnRun::Control(pause),
 };
 
 pub(super) const UNPAUSE: Own = Own {
@@ -33,7 +32,7 @@ pub(super) const UNPAUSE: Own = Own {
         arity: Arity::Exactly(2),
         ..OF_OTHERS
     },
-    run: Run::Control(unpause),
+    run: OwnRun::Control(unpause),
 };
 
 fn pause(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

@@ -6,8 +6,7 @@ use shards::resp::error::Error;
 use crate::clients::client::ReplyMode;
 use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::client::EACH;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 pub(super) const REPLY: Own = Own {
     spec: Spec {
@@ -25,7 +24,7 @@ pub(super) const REPLY: Own = Own {
         ]),
         ..EACH
     },
-    run: Run::Client(reply),
+    run: OwnRun::Client(reply),
 };
 
 fn reply(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {

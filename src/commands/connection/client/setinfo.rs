@@ -5,8 +5,7 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::client::{EACH, is_showable};
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
 pub(super) const SETINFO: Own = Own {
     spec: Spec {
@@ -18,7 +17,7 @@ pub(super) const SETINFO: Own = Own {
         tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         ..EACH
     },
-    run: Run::Client(setinfo),
+    run: OwnRun::Client(setinfo),
 };
 
 fn setinfo(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {

@@ -7,9 +7,9 @@ use crate::clients::ctx::ClientCtx;
 use crate::clients::line::redirect;
 use crate::clients::tracker::{Caching, Tracker};
 use crate::commands::connection::client::EACH;
-use crate::commands::table::Own;
+use crate::commands::own::{Own, OwnRun};
 use crate::pubsub::tracking::options::Mode;
-use crate::routing::call::{PubSubStep, Run};
+use crate::routing::call::PubSubStep;
 
 pub(super) const TRACKING: Own = Own {
     spec: Spec {
@@ -23,7 +23,7 @@ pub(super) const TRACKING: Own = Own {
         flags: Flags::of(&[Flag::NoScript, Flag::Loading, Flag::Stale]),
         ..EACH
     },
-    run: Run::PubSub(PubSubStep::Track),
+    run: OwnRun::PubSub(PubSubStep::Track),
 };
 
 pub(super) const CACHING: Own = Own {
@@ -35,7 +35,7 @@ pub(super) const CACHING: Own = Own {
         arity: Arity::Exactly(3),
         ..EACH
     },
-    run: Run::Client(caching),
+    run: OwnRun::Client(caching),
 };
 
 pub(super) const GETREDIR: Own = Own {
@@ -46,7 +46,7 @@ pub(super) const GETREDIR: Own = Own {
         arity: Arity::Exactly(2),
         ..EACH
     },
-    run: Run::Client(getredir),
+    run: OwnRun::Client(getredir),
 };
 
 pub(super) const TRACKINGINFO: Own = Own {
@@ -58,7 +58,7 @@ pub(super) const TRACKINGINFO: Own = Own {
         flags: Flags::of(&[Flag::NoScript, Flag::Loading, Flag::Stale]),
         ..EACH
     },
-    run: Run::Client(trackinginfo),
+    run: OwnRun::Client(trackinginfo),
 };
 
 const NOT_TRACKING: Error = Error::Text(

@@ -4,12 +4,11 @@ use shards::base::number::parse_i64;
 use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
+use crate::blocking::waits::Ending;
 use crate::commands::connection::client::OF_OTHERS;
-use crate::commands::table::Own;
+use crate::commands::own::{Own, OwnRun};
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::mail::query::{Answer, Query};
-use crate::routing::call::Run;
-use crate::shard::journeys::blocking::Ending;
 
 pub(super) const UNBLOCK: Own = Own {
     spec: Spec {
@@ -21,7 +20,7 @@ pub(super) const UNBLOCK: Own = Own {
         arity: Arity::AtLeast(3),
         ..OF_OTHERS
     },
-    run: Run::Control(unblock),
+    run: OwnRun::Control(unblock),
 };
 
 fn unblock(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

@@ -5,11 +5,11 @@ use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
 use crate::clients::ctx::ClientCtx;
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::command::info::write_flags;
 use crate::commands::server::command::syntax::{self, Argument};
 use crate::commands::server::command::{EACH, named};
-use crate::commands::table::Own;
-use crate::routing::call::{Call, Run};
+use crate::routing::call::Call;
 
 pub(super) const DOCS: Own = Own {
     spec: Spec {
@@ -22,7 +22,7 @@ pub(super) const DOCS: Own = Own {
         tips: &["nondeterministic_output_order"],
         ..EACH
     },
-    run: Run::Client(docs),
+    run: OwnRun::Client(docs),
 };
 
 fn docs(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {

@@ -7,11 +7,11 @@ use shards::commands::spec::{Arity, Begin, Find, Flag, KeySpec, Spec};
 use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::command::EACH;
 use crate::commands::server::command::info::{key_flags, write_flags};
-use crate::commands::table::Own;
-use crate::routing::call::{Call, Run, Table};
-use crate::routing::router::key_places;
+use crate::routing::call::{Call, Table};
+use crate::routing::keys::key_places;
 
 pub(super) const GETKEYS: Own = Own {
     spec: Spec {
@@ -20,7 +20,7 @@ pub(super) const GETKEYS: Own = Own {
         summary: "Returns the keys among the arguments of a command.",
         ..BOTH
     },
-    run: Run::Client(getkeys),
+    run: OwnRun::Client(getkeys),
 };
 
 pub(super) const GETKEYSANDFLAGS: Own = Own {
@@ -30,7 +30,7 @@ pub(super) const GETKEYSANDFLAGS: Own = Own {
         summary: "Returns the keys among the arguments of a command, and how each is used.",
         ..BOTH
     },
-    run: Run::Client(getkeysandflags),
+    run: OwnRun::Client(getkeysandflags),
 };
 
 const BOTH: Spec = Spec {

@@ -6,9 +6,9 @@ use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
 use crate::clients::ctx::ClientCtx;
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::command::{EACH, named};
-use crate::commands::table::Own;
-use crate::routing::call::{Call, Run};
+use crate::routing::call::Call;
 
 pub(super) const INFO: Own = Own {
     spec: Spec {
@@ -21,7 +21,7 @@ pub(super) const INFO: Own = Own {
         tips: &["nondeterministic_output_order"],
         ..EACH
     },
-    run: Run::Client(info),
+    run: OwnRun::Client(info),
 };
 
 fn info(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {

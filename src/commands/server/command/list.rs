@@ -6,9 +6,9 @@ use shards::commands::table::categories;
 use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::command::EACH;
-use crate::commands::table::Own;
-use crate::routing::call::{Call, Run};
+use crate::routing::call::Call;
 
 pub(super) const LIST: Own = Own {
     spec: Spec {
@@ -21,7 +21,7 @@ pub(super) const LIST: Own = Own {
         tips: &["nondeterministic_output_order"],
         ..EACH
     },
-    run: Run::Client(list),
+    run: OwnRun::Client(list),
 };
 
 /// Which names are wanted.

@@ -5,10 +5,9 @@ use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::debug::EACH;
-use crate::commands::table::Own;
 use crate::reactor::crash;
-use crate::routing::call::Run;
 
 pub(super) const SEGFAULT: Own = Own {
     spec: Spec {
@@ -16,7 +15,7 @@ pub(super) const SEGFAULT: Own = Own {
         summary: "Crashes the server by a wrong access to memory.",
         ..EACH
     },
-    run: Run::Client(|ctx| {
+    run: OwnRun::Client(|ctx| {
         alone(ctx)?;
         crash::fault();
         Ok(())
@@ -25,7 +24,7 @@ pub(super) const SEGFAULT: Own = Own {
 
 pub(super) const PANIC: Own = Own {
     spec: Spec { name: "debug|panic", summary: "Crashes the server by a panic.", ..EACH },
-    run: Run::Client(|ctx| {
+    run: OwnRun::Client(|ctx| {
         alone(ctx)?;
         panic!("DEBUG PANIC called")
     }),
@@ -37,7 +36,7 @@ pub(super) const ASSERT: Own = Own {
         summary: "Crashes the server by an assertion that does not hold.",
         ..EACH
     },
-    run: Run::Client(|ctx| {
+    run: OwnRun::Client(|ctx| {
         alone(ctx)?;
         assert!(ctx.args.is_empty(), "DEBUG ASSERT called");
         Ok(())

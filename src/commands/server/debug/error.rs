@@ -5,9 +5,8 @@ use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::debug::EACH;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
 
 pub(super) const ERROR: Own = Own {
     spec: Spec {
@@ -16,7 +15,7 @@ pub(super) const ERROR: Own = Own {
         syntax: "string",
         ..EACH
     },
-    run: Run::Client(error),
+    run: OwnRun::Client(error),
 };
 
 fn error(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {

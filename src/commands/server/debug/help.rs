@@ -6,13 +6,12 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::help;
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::debug::EACH;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
 
 pub(super) const HELP: Own = Own {
     spec: Spec { name: "debug|help", summary: "Tells about the subcommands.", ..EACH },
-    run: Run::Client(run),
+    run: OwnRun::Client(run),
 };
 
 const LINES: &[&str] = &[

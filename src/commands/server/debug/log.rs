@@ -4,11 +4,10 @@ use shards::commands::server::debug_object::usage_error;
 use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::debug::EACH;
-use crate::commands::table::Own;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::log;
-use crate::routing::call::Run;
 
 pub(super) const LOG: Own = Own {
     spec: Spec {
@@ -17,7 +16,7 @@ pub(super) const LOG: Own = Own {
         syntax: "message",
         ..EACH
     },
-    run: Run::Control(run),
+    run: OwnRun::Control(run),
 };
 
 fn run(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

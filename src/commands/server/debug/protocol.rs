@@ -6,9 +6,8 @@ use shards::resp::error::Error;
 use shards::resp::reply::Protocol;
 
 use crate::clients::ctx::ClientCtx;
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::debug::EACH;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
 
 pub(super) const PROTOCOL: Own = Own {
     spec: Spec {
@@ -17,7 +16,7 @@ pub(super) const PROTOCOL: Own = Own {
         syntax: "type",
         ..EACH
     },
-    run: Run::Client(protocol),
+    run: OwnRun::Client(protocol),
 };
 
 /// More than fits into 64 bits.

@@ -3,11 +3,10 @@
 use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::debug::EACH;
-use crate::commands::table::Own;
 use crate::control::ctx::{Awaited, ControlCtx, Outcome};
 use crate::control::saving::Reload;
-use crate::routing::call::Run;
 
 pub(super) const RELOAD: Own = Own {
     spec: Spec {
@@ -16,7 +15,7 @@ pub(super) const RELOAD: Own = Own {
         syntax: "[option ...]",
         ..EACH
     },
-    run: Run::Control(reload),
+    run: OwnRun::Control(reload),
 };
 
 const OPTIONS: Error =

@@ -4,11 +4,10 @@ use shards::commands::server::debug_object::usage_error;
 use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::debug::EACH;
-use crate::commands::table::Own;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::reactor::system;
-use crate::routing::call::Run;
 
 pub(super) const CHANGE_REPL_ID: Own = Own {
     spec: Spec {
@@ -16,7 +15,7 @@ pub(super) const CHANGE_REPL_ID: Own = Own {
         summary: "Gives the history of the dataset another name.",
         ..EACH
     },
-    run: Run::Control(change),
+    run: OwnRun::Control(change),
 };
 
 fn change(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

@@ -5,11 +5,10 @@ use shards::commands::server::debug_object::usage_error;
 use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::debug::EACH;
-use crate::commands::table::Own;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::mail::query::Query;
-use crate::routing::call::Run;
 
 pub(super) const SET_ACTIVE_EXPIRE: Own = Own {
     spec: Spec {
@@ -18,7 +17,7 @@ pub(super) const SET_ACTIVE_EXPIRE: Own = Own {
         syntax: "0 | 1",
         ..EACH
     },
-    run: Run::Control(set),
+    run: OwnRun::Control(set),
 };
 
 fn set(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

@@ -6,11 +6,10 @@ use shards::commands::server::debug_object::usage_error;
 use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::debug::EACH;
-use crate::commands::table::Own;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::mail::query::Query;
-use crate::routing::call::Run;
 
 pub(super) const SLEEP: Own = Own {
     spec: Spec {
@@ -19,7 +18,7 @@ pub(super) const SLEEP: Own = Own {
         syntax: "seconds",
         ..EACH
     },
-    run: Run::Control(sleep),
+    run: OwnRun::Control(sleep),
 };
 
 fn sleep(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

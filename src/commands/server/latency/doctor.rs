@@ -3,11 +3,10 @@
 use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::latency::EACH_EVENT;
-use crate::commands::table::Own;
 use crate::config::table::Config;
 use crate::control::ctx::{ControlCtx, Outcome};
-use crate::routing::call::Run;
 use crate::stats::latency_events::{Event, Series, Spikes};
 
 pub(super) const DOCTOR: Own = Own {
@@ -17,7 +16,7 @@ pub(super) const DOCTOR: Own = Own {
         arity: Arity::Exactly(2),
         ..EACH_EVENT
     },
-    run: Run::Control(doctor),
+    run: OwnRun::Control(doctor),
 };
 
 fn doctor(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

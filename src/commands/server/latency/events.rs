@@ -3,10 +3,9 @@
 use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::latency::{EACH, EACH_EVENT, signed};
-use crate::commands::table::Own;
 use crate::control::ctx::{ControlCtx, Outcome};
-use crate::routing::call::Run;
 use crate::stats::latency_events::Event;
 
 pub(super) const LATEST: Own = Own {
@@ -16,7 +15,7 @@ pub(super) const LATEST: Own = Own {
         arity: Arity::Exactly(2),
         ..EACH_EVENT
     },
-    run: Run::Control(latest),
+    run: OwnRun::Control(latest),
 };
 
 pub(super) const HISTORY: Own = Own {
@@ -27,7 +26,7 @@ pub(super) const HISTORY: Own = Own {
         arity: Arity::Exactly(3),
         ..EACH_EVENT
     },
-    run: Run::Control(history),
+    run: OwnRun::Control(history),
 };
 
 pub(super) const RESET: Own = Own {
@@ -39,7 +38,7 @@ pub(super) const RESET: Own = Own {
         tips: &["request_policy:all_nodes", "response_policy:agg_sum"],
         ..EACH
     },
-    run: Run::Control(reset),
+    run: OwnRun::Control(reset),
 };
 
 fn latest(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

@@ -5,11 +5,10 @@ use std::fmt::Write;
 use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::latency::EACH_EVENT;
-use crate::commands::table::Own;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::reactor::clock;
-use crate::routing::call::Run;
 use crate::stats::latency_events::{Event, Series};
 
 pub(super) const GRAPH: Own = Own {
@@ -20,7 +19,7 @@ pub(super) const GRAPH: Own = Own {
         arity: Arity::Exactly(3),
         ..EACH_EVENT
     },
-    run: Run::Control(graph),
+    run: OwnRun::Control(graph),
 };
 
 /// Columns and rows of the drawing.

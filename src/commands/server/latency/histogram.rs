@@ -3,13 +3,13 @@
 use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::gathered::Gathered;
 use crate::commands::server::latency::{EACH, signed};
-use crate::commands::table::Own;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::mail::query::{Answer, Query};
 use crate::reactor::clock::TickRate;
-use crate::routing::call::{Call, Run};
+use crate::routing::call::Call;
 use crate::stats::histogram::Histogram;
 
 pub(super) const HISTOGRAM: Own = Own {
@@ -22,7 +22,7 @@ pub(super) const HISTOGRAM: Own = Own {
         tips: &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"],
         ..EACH
     },
-    run: Run::Control(|_| Ok(Outcome::Ask(Query::Figures, write_histograms))),
+    run: OwnRun::Control(|_| Ok(Outcome::Ask(Query::Figures, write_histograms))),
 };
 
 fn write_histograms(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<(), Error> {

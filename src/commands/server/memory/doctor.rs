@@ -3,12 +3,11 @@
 use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::gathered::{Gathered, Memory, ratio};
 use crate::commands::server::memory::EACH;
-use crate::commands::table::Own;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::mail::query::{Answer, Query};
-use crate::routing::call::Run;
 
 pub(super) const DOCTOR: Own = Own {
     spec: Spec {
@@ -16,7 +15,7 @@ pub(super) const DOCTOR: Own = Own {
         summary: "Tells what is wrong with the use of memory, if anything.",
         ..EACH
     },
-    run: Run::Control(|_| Ok(Outcome::Ask(Query::Figures, doctor))),
+    run: OwnRun::Control(|_| Ok(Outcome::Ask(Query::Figures, doctor))),
 };
 
 /// Bytes below which nothing can be said: what the process needs for itself weighs too much.

@@ -5,11 +5,12 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::help;
-use crate::commands::table::Own;
-use crate::routing::call::Run;
+use crate::commands::own::{Own, OwnRun};
 
-pub(super) const HELP: Own =
-    Own { spec: Spec { name: "memory|help", since: "4.0.0", ..help::HELP }, run: Run::Client(run) };
+pub(super) const HELP: Own = Own {
+    spec: Spec { name: "memory|help", since: "4.0.0", ..help::HELP },
+    run: OwnRun::Client(run),
+};
 
 const LINES: &[&str] = &[
     "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",

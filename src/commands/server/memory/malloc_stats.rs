@@ -3,11 +3,10 @@
 use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::memory::OF_ALLOCATOR;
-use crate::commands::table::Own;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::reactor::heap;
-use crate::routing::call::Run;
 
 pub(super) const MALLOC_STATS: Own = Own {
     spec: Spec {
@@ -15,7 +14,7 @@ pub(super) const MALLOC_STATS: Own = Own {
         summary: "Returns what the allocator says of itself.",
         ..OF_ALLOCATOR
     },
-    run: Run::Control(malloc_stats),
+    run: OwnRun::Control(malloc_stats),
 };
 
 fn malloc_stats(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

@@ -3,11 +3,10 @@
 use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::memory::OF_ALLOCATOR;
-use crate::commands::table::Own;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::reactor::heap;
-use crate::routing::call::Run;
 
 pub(super) const PURGE: Own = Own {
     spec: Spec {
@@ -16,7 +15,7 @@ pub(super) const PURGE: Own = Own {
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         ..OF_ALLOCATOR
     },
-    run: Run::Control(purge),
+    run: OwnRun::Control(purge),
 };
 
 fn purge(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

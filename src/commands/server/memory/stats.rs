@@ -4,16 +4,15 @@ use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
+use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::gathered::{Gathered, difference, ratio};
 use crate::commands::server::memory::EACH;
-use crate::commands::table::Own;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::mail::query::{Answer, DbFigures, Query};
-use crate::routing::call::Run;
 
 pub(super) const STATS: Own = Own {
     spec: Spec { name: "memory|stats", summary: "Tells where the memory is.", ..EACH },
-    run: Run::Control(|_| Ok(Outcome::Ask(Query::Figures, stats))),
+    run: OwnRun::Control(|_| Ok(Outcome::Ask(Query::Figures, stats))),
 };
 
 /// One line of the reply.

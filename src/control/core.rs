@@ -1,5 +1,6 @@
 //! The control thread's state: the only writer of what the whole node shares.
 
+use crate::mail::to_control::ToControl;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -7,26 +8,29 @@ use shards::commands::spec::Flag;
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
-use crate::batches::batch::{Batch, Parsed, with_args};
+use crate::batches::batch::Batch;
 use crate::clients::line;
 use crate::config::table::Config;
-use crate::control::ctx::{Awaited, ControlCtx, Outcome, Then};
+use crate::control::ctx::{Awaited, ControlCommands, ControlCtx, Outcome, Then};
 use crate::control::ending::End;
 use crate::control::loading::Loading;
 use crate::control::saving::{Kept, Saving, Wish};
 use crate::log;
-use crate::mail::letter::Letter;
 use crate::mail::mailbox::Mailbox;
-use crate::mail::query::{Answer, Query, SlowEntry};
+use crate::mail::query::{Answer, Query};
+use crate::mail::to_shard::ToShard;
 use crate::process::Process;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic, ticks};
 use crate::reactor::crash::at_work;
 use crate::reactor::heap;
 use crate::reactor::system;
-use crate::routing::call::{Call, Run};
+use crate::routing::call::Call;
 use crate::routing::node::Node;
+use crate::routing::request::Parsed;
+use crate::routing::request::with_args;
 use crate::shutdown::Event;
+use crate::stats::command_log::SlowEntry;
 use crate::stats::command_log::{CommandLogs, Ended, request_bytes, shown};
 use crate::stats::counters::Counters;
 use crate::stats::latency_events::{self, Spike, Spikes};
@@ -36,9 +40,11 @@ use crate::transactions::transaction::Kind;
 #[derive(Debug)]
 pub struct Control {
     /// Its mail.
-    pub mailbox: Mailbox<Letter>,
+    pub mailbox: Mailbox<ToControl>,
     /// What it knows of the node; shards have copies.
     pub node: Node,
+    /// What its commands do.
+    pub commands: &'static ControlCommands,
     /// The process: its files and its end.
     pub process: &'static Process,
     /// What it counts of the commands that run here.
@@ -114,12 +120,18 @@ enum Asker {
 
 impl Control {
     /// The control thread's state.
-    pub fn new(mailbox: Mailbox<Letter>, node: Node, process: &'static Process) -> Self {
+    pub fn new(
+        mailbox: Mailbox<ToControl>,
+        node: Node,
+        commands: &'static ControlCommands,
+        process: &'static Process,
+    ) -> Self {
         let counters = Counters::new(node.table.ids, node.config.latency_tracking);
-        let shards = mailbox.peers() - 1;
+        let shards = mailbox.shards();
         Self {
             mailbox,
             node,
+            commands,
             process,
             counters,
             logs: CommandLogs::default(),
@@ -144,30 +156,22 @@ impl Control {
 
     /// How many shards there are.
     pub fn shards(&self) -> usize {
-        self.mailbox.peers() - 1
+        self.mailbox.shards()
     }
 
     /// Reads mail and acts on it. True if there was any.
     pub fn read_mail(&mut self) -> bool {
         let mut any = false;
-        for peer in 0..self.mailbox.peers() {
+        for peer in self.mailbox.peers() {
             while let Some(letter) = self.mailbox.receive(peer) {
                 any = true;
                 match letter {
-                    Letter::Batch(batch) => self.take(batch),
-                    Letter::Loaded(report) => self.chunk_loaded(*report),
-                    Letter::Answer(number, answer) => self.answered(peer, number, answer),
-                    Letter::Leaving(report) => self.happens(Event::Reported(peer, report)),
-                    Letter::Logged(entry) => self.logs.add(*entry, &self.node.config),
-                    Letter::Spike(spike) => self.spikes.add(spike),
-                    Letter::Release(_)
-                    | Letter::Unwatch(_)
-                    | Letter::Connection(_)
-                    | Letter::Wait(_)
-                    | Letter::PubSub(_)
-                    | Letter::Disk(_)
-                    | Letter::End(_)
-                    | Letter::Query(..) => unreachable!("such letters go to shards"),
+                    ToControl::Batch(batch) => self.take(batch),
+                    ToControl::Loaded(report) => self.chunk_loaded(*report),
+                    ToControl::Answer(number, answer) => self.answered(peer, number, answer),
+                    ToControl::Leaving(report) => self.happens(Event::Reported(peer, report)),
+                    ToControl::Logged(entry) => self.logs.add(*entry, &self.node.config),
+                    ToControl::Spike(spike) => self.spikes.add(spike),
                 }
             }
         }
@@ -220,7 +224,7 @@ impl Control {
         let answers = (0..self.shards()).map(|_| None).collect();
         self.questions.insert(number, Question { asker, answers });
         for shard in 0..self.shards() {
-            self.mailbox.send(shard, Letter::Query(number, query.clone()));
+            self.mailbox.send(shard, ToShard::Query(number, query.clone()));
         }
     }
 
@@ -269,9 +273,8 @@ impl Control {
     /// Runs the request of a batch that is for control.
     fn run(&mut self, batch: Box<Batch>) {
         let (_, parsed) = current(&batch);
-        let Some(Run::Control(run)) = parsed.call.map(|call| call.run) else {
-            unreachable!("only control's commands come here")
-        };
+        let call = parsed.call.expect("only known commands are routed");
+        let run = self.commands.of(call);
         self.step(batch, ticks(), run);
     }
 
@@ -344,7 +347,7 @@ impl Control {
                     addr: line::address(batch.peer, &self.node.config),
                     name: Vec::new(),
                 });
-                self.mailbox.send(batch.home, Letter::Logged(entry));
+                self.mailbox.send(batch.home, ToShard::Logged(entry));
             }
         });
     }
@@ -360,7 +363,7 @@ impl Control {
             Some(exec) => exec.next += 1,
             None => batch.next += 1,
         }
-        self.mailbox.send(batch.home, Letter::Batch(batch));
+        self.mailbox.send(batch.home, ToShard::Batch(batch));
     }
 }
 

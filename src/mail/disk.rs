@@ -1,0 +1,38 @@
+//! What control and shards write each other about snapshots.
+
+use shards::rdb::error::Error as RdbError;
+use shards::shard::Shard;
+
+use crate::persistence::loader::Chunk;
+use crate::reactor::gate::Gate;
+
+/// What control has to say to a shard about snapshots.
+#[derive(Debug)]
+pub enum DiskWord {
+    /// Stand still at this gate.
+    Stand(Gate<Shard>),
+    /// Take these keys in.
+    Load(Box<Chunk>, Doubles),
+}
+
+/// What becomes of a key that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubles {
+    /// The file is wrong.
+    Refused,
+    /// The file is right.
+    Replaced,
+}
+
+/// What a shard made of a chunk.
+#[derive(Clone, Debug, Default)]
+pub struct LoadReport {
+    /// Keys taken in.
+    pub keys: u64,
+    /// Keys whose time has passed.
+    pub expired: u64,
+    /// Keys that had nothing in them.
+    pub empty: u64,
+    /// What was wrong with the first that was not taken in.
+    pub error: Option<RdbError>,
+}

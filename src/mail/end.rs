@@ -1,0 +1,17 @@
+//! What control says to shards about the end of the process.
+
+use crate::reactor::ring::Token;
+use crate::shutdown::stage::Stage;
+
+/// What control says to shards about the end.
+#[derive(Clone, Debug)]
+pub enum EndWord {
+    /// This stage of this attempt to end begins.
+    Begin(u64, Stage),
+    /// No more connections are accepted.
+    CloseListeners,
+    /// There is no end.
+    Resume,
+    /// The request of this client waits for the end. What it was answered before.
+    Kept(Token, Vec<u8>),
+}

@@ -1,0 +1,33 @@
+//! The end of a transaction on one shard.
+
+use shards::effects::{Event, Note};
+use shards::keyspace::db::{Db, Entry};
+use shards::keyspace::waiters::WaitId;
+
+use crate::blocking::waits::Registration;
+use crate::transactions::locks::Ticket;
+
+/// The end of a transaction on one shard.
+#[derive(Debug, Default)]
+pub struct Release {
+    /// Its ticket.
+    pub ticket: Option<Ticket>,
+    /// Entries that live here now: database, hash, entry.
+    pub entries: Vec<(usize, u64, Entry)>,
+    /// The databases, if they were on loan whole.
+    pub dbs: Option<Vec<Db>>,
+    /// Keys (database, hash) that changed.
+    pub touched: Vec<(usize, u64)>,
+    /// Databases that were emptied or swapped as a whole.
+    pub replaced: Vec<usize>,
+    /// How many changes.
+    pub dirty: u64,
+    /// Events of its keys.
+    pub events: Vec<Event>,
+    /// What concerns those who keep copies of its keys.
+    pub notes: Vec<Note>,
+    /// Who waits for its keys from now on.
+    pub waits: Vec<Registration>,
+    /// Who has had its turn with one of its keys, and waits no more.
+    pub served: Option<WaitId>,
+}

@@ -1,0 +1,25 @@
+//! Letters to the control thread.
+
+use crate::batches::batch::Batch;
+use crate::mail::disk::LoadReport;
+use crate::mail::query::Answer;
+use crate::shutdown::report::Report;
+use crate::stats::command_log::SlowEntry;
+use crate::stats::latency_events::Spike;
+
+/// A letter from a shard to control.
+#[derive(Debug)]
+pub enum ToControl {
+    /// A client's requests on their journey: the next one is control's.
+    Batch(Box<Batch>),
+    /// The answer to the question of this number.
+    Answer(u64, Answer),
+    /// A command took long, or was long: for the command logs.
+    Logged(Box<SlowEntry>),
+    /// Something took long.
+    Spike(Spike),
+    /// A shard has taken in what it was sent of a snapshot.
+    Loaded(Box<LoadReport>),
+    /// How far a shard is with the end of the process.
+    Leaving(Report),
+}

@@ -1,0 +1,36 @@
+//! Letters to a shard.
+
+use crate::batches::batch::Batch;
+use crate::mail::connection::Connection;
+use crate::mail::disk::DiskWord;
+use crate::mail::end::EndWord;
+use crate::mail::messages::Word;
+use crate::mail::query::Query;
+use crate::mail::release::Release;
+use crate::mail::waits::WaitWord;
+use crate::stats::command_log::SlowEntry;
+
+/// A letter to a shard, from another one or from control.
+#[derive(Debug)]
+pub enum ToShard {
+    /// A client's requests on their journey.
+    Batch(Box<Batch>),
+    /// A transaction is over: what it borrowed comes back and its claims end.
+    Release(Box<Release>),
+    /// Keys (database, hash) are no longer watched by a client.
+    Unwatch(Vec<(usize, u64)>),
+    /// A connection for this shard.
+    Connection(Box<Connection>),
+    /// Control asks, with a number for the answer.
+    Query(u64, Query),
+    /// About subscriptions, or for subscribers.
+    PubSub(Word),
+    /// A command of a client here took long, or was long: its entry lacks the client's name.
+    Logged(Box<SlowEntry>),
+    /// About requests that wait for keys.
+    Wait(WaitWord),
+    /// About snapshots.
+    Disk(DiskWord),
+    /// About the end of the process.
+    End(EndWord),
+}

@@ -1,0 +1,24 @@
+//! What shards write each other about requests that wait for keys.
+
+use shards::keyspace::waiters::WaitId;
+
+use crate::batches::batch::Batch;
+use crate::reactor::ring::Token;
+use crate::transactions::locks::Ticket;
+
+/// What shards write each other about waits.
+#[derive(Debug)]
+pub enum WaitWord {
+    /// To the home: a batch of its client waits at the sender's. What was answered before.
+    Begun(Token, WaitId, Vec<u8>),
+    /// To the home: it waits no more.
+    Over(Box<Batch>),
+    /// To the keeper: the client is gone.
+    Gone(WaitId),
+    /// To the keeper: a key is ready and claimed for this wait.
+    Offer(WaitId, Ticket),
+    /// To the offerer: the wait is over already.
+    Declined(WaitId, Ticket),
+    /// To the shard of a key: the wait is over.
+    Forget(WaitId),
+}

@@ -1,0 +1,73 @@
+//! A shard's part in reading a snapshot: it makes values of what it is sent.
+
+use shards::keyspace::evict;
+use shards::rdb::error::{Error as RdbError, Problem};
+use shards::rdb::reader::Reader;
+use shards::rdb::value::{self, Rules};
+
+use crate::mail::disk::{DiskWord, Doubles, LoadReport};
+use crate::mail::to_control::ToControl;
+use crate::persistence::loader::{Chunk, Loaded};
+use crate::shard::core::Core;
+
+impl Core {
+    /// What control has to say about snapshots.
+    pub(crate) fn hear_of_disk(&mut self, word: DiskWord) {
+        match word {
+            DiskWord::Stand(gate) => {
+                let me = self.me();
+                gate.stop(me, &mut self.shard);
+            }
+            DiskWord::Load(chunk, doubles) => {
+                let report = self.load(&chunk, doubles);
+                self.mailbox.tell_control(ToControl::Loaded(Box::new(report)));
+            }
+        }
+    }
+
+    fn load(&mut self, chunk: &Chunk, doubles: Doubles) -> LoadReport {
+        let mut report = LoadReport::default();
+        for key in chunk.keys() {
+            if key.expire.is_some_and(|at| at < self.shard.keyspace.now) {
+                report.expired += 1;
+                continue;
+            }
+            match self.load_key(key, doubles) {
+                Ok(()) => report.keys += 1,
+                Err(RdbError { problem: Problem::Empty, .. }) => report.empty += 1,
+                Err(error) => {
+                    report.error = Some(error);
+                    break;
+                }
+            }
+        }
+        report
+    }
+
+    fn load_key(&mut self, key: Loaded<'_>, doubles: Doubles) -> Result<(), RdbError> {
+        let keyspace = &mut self.shard.keyspace;
+        let rules = Rules { limits: keyspace.settings.limits, seed: keyspace.seed };
+        let read = value::read(&mut Reader::new(key.value), key.kind, &rules);
+        let in_file = |error: RdbError| RdbError { offset: error.offset + key.offset, ..error };
+        let mut entry = read.map_err(in_file)?.into_entry(key.name);
+        entry.set_expire(key.expire);
+        let access = match key.usage {
+            Some(usage) => evict::imported(&keyspace.settings, keyspace.now, usage),
+            None => evict::fresh(&keyspace.settings, keyspace.now),
+        };
+        entry.set_access(access);
+        let hash = keyspace.seed.key_hash(key.name);
+        let db = &mut keyspace.dbs[key.db];
+        if db.find(hash, key.name).is_some() {
+            match doubles {
+                Doubles::Refused => {
+                    let problem = Problem::Duplicate("key");
+                    return Err(RdbError { offset: key.offset, problem });
+                }
+                Doubles::Replaced => drop(db.remove(hash, key.name)),
+            }
+        }
+        db.insert(hash, entry);
+        Ok(())
+    }
+}
