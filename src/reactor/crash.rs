@@ -11,6 +11,7 @@ use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::ffi::{CString, c_int, c_void};
 use std::fmt::{self, Write};
+use std::marker::PhantomData;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::PanicHookInfo;
 use std::path::Path;
@@ -56,22 +57,28 @@ struct Work {
     count: Cell<usize>,
 }
 
-/// A command runs on this thread for as long as this is there.
+/// A command runs on this thread for as long as this is there, and so are its arguments.
 #[derive(Debug)]
-pub struct AtWork(());
+#[must_use = "the command is over when this is dropped"]
+pub struct AtWork<'a>(PhantomData<&'a [&'a [u8]]>);
 
-/// Says which command runs on this thread from now on.
+/// Says which command runs on this thread from now on. Its arguments cannot go first:
+///
+/// ```compile_fail,E0716
+/// let work = keylane::reactor::crash::at_work("get", &[&Vec::from(b"get")]);
+/// drop(work);
+/// ```
 #[inline]
-pub fn at_work(name: &'static str, args: &[&[u8]]) -> AtWork {
+pub fn at_work<'a>(name: &'static str, args: &'a [&'a [u8]]) -> AtWork<'a> {
     WORK.with(|work| {
         work.name.set(name);
         work.args.set(args.as_ptr().cast());
         work.count.set(args.len());
     });
-    AtWork(())
+    AtWork(PhantomData)
 }
 
-impl Drop for AtWork {
+impl Drop for AtWork<'_> {
     #[inline]
     fn drop(&mut self) {
         WORK.with(|work| work.count.set(0));
@@ -274,8 +281,8 @@ fn write_work(out: &mut Out, hides: bool) -> fmt::Result {
     if count == 0 {
         return writeln!(out, "none");
     }
-    // SAFETY: whoever said that it works on these arguments has not said that it is done, and the
-    // thread that does is this one.
+    // SAFETY: what `at_work` answered borrows these arguments and was not dropped, on this thread;
+    // a caller that forgets it would break this, and none has a reason to.
     let args = unsafe { std::slice::from_raw_parts(args, count) };
     writeln!(out, "{name} ({count} arguments)")?;
     for (place, arg) in args.iter().take(ARGS_MAX).enumerate() {
