@@ -29,7 +29,7 @@ use crate::persistence::repair::Repair;
 use crate::persistence::snapshot::{Failed, Others, Plan};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic};
-use crate::reactor::gate::Gate;
+use crate::reactor::gate::gate;
 use crate::stats::latency_events::Event;
 use crate::transactions::locks::{Claims, Mode};
 use crate::transactions::transaction::{Kind, Transaction, Visit};
@@ -261,9 +261,9 @@ impl Control {
         work: impl FnOnce(&mut Self, &mut [&mut Shard]) -> R,
     ) -> R {
         let began = Monotonic::now();
-        let gate = Gate::new(self.shards());
-        for shard in 0..self.shards() {
-            self.mailbox.send(shard, ToShard::Disk(DiskWord::Stand(gate.clone())));
+        let (gate, places) = gate(self.shards());
+        for (shard, place) in places.into_iter().enumerate() {
+            self.mailbox.send(shard, ToShard::Disk(DiskWord::Stand(place)));
         }
         while self.mailbox.flush() {
             // Shards still take letters: they have not seen this one.

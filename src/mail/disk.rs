@@ -4,13 +4,13 @@ use shards::rdb::error::Error as RdbError;
 use shards::shard::Shard;
 
 use crate::persistence::loader::Chunk;
-use crate::reactor::gate::Gate;
+use crate::reactor::gate::Place;
 
 /// What control has to say to a shard about snapshots.
 #[derive(Debug)]
 pub enum DiskWord {
-    /// Stand still at this gate.
-    Stand(Gate<Shard>),
+    /// Stand still at this place of a gate.
+    Stand(Place<Shard>),
     /// Take these keys in.
     Load(Box<Chunk>, Doubles),
 }

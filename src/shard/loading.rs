@@ -14,10 +14,7 @@ impl Core {
     /// What control has to say about snapshots.
     pub(crate) fn hear_of_disk(&mut self, word: DiskWord) {
         match word {
-            DiskWord::Stand(gate) => {
-                let me = self.me();
-                gate.stop(me, &mut self.shard);
-            }
+            DiskWord::Stand(place) => place.stop(&mut self.shard),
             DiskWord::Load(chunk, doubles) => {
                 let report = self.load(&chunk, doubles);
                 self.mailbox.tell_control(ToControl::Loaded(Box::new(report)));
