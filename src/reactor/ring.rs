@@ -12,21 +12,23 @@
 //! socket that was closed meanwhile reaches nobody.
 
 pub mod closing;
+mod receiving;
+mod requests;
+mod sending;
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use io_uring::{IoUring, cqueue, opcode, types};
 
 use self::closing::Lingering;
-use crate::reactor::buffers::{BufferId, Buffers, GROUP};
+use self::requests::{Op, build, register_ring_fd, split_user_data, user_data};
+use crate::reactor::buffers::{BufferId, Buffers};
 use crate::reactor::wake::Wake;
 
 /// Requests the ring can hold before it must be entered.
 const SQ_ENTRIES: u32 = 1024;
-/// Completions for each of them: multishot requests give many for one.
-const CQ_PER_SQ: u32 = 8;
 /// Requests of a ring that is made only to see whether one can be.
 const PROBE_ENTRIES: u32 = 8;
 
@@ -89,42 +91,11 @@ struct Socket {
     lingering: Lingering,
 }
 
-/// What a request was for: the top byte of its user data.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Op {
-    Accept = 1,
-    Receive = 2,
-    Send = 3,
-    Wake = 4,
-    Cancel = 5,
-}
-
 /// Whether rings can be made here: the error is the kernel's.
 pub fn probe() -> io::Result<()> {
     let ring = build(PROBE_ENTRIES)?;
     drop(ring);
     Ok(())
-}
-
-/// A ring as this module wants it. Kernels before 6.6 do not know how to leave out the array
-/// between ring and requests; it costs a little and nothing else.
-fn build(entries: u32) -> io::Result<IoUring> {
-    let mut builder = IoUring::builder();
-    builder
-        .setup_single_issuer()
-        .setup_defer_taskrun()
-        .setup_coop_taskrun()
-        .setup_taskrun_flag()
-        .setup_submit_all()
-        .setup_clamp()
-        .setup_cqsize(entries * CQ_PER_SQ)
-        .dontfork();
-    let with_array = builder.clone();
-    match builder.setup_no_sqarray().build(entries) {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => with_array.build(entries),
-        built => built,
-    }
 }
 
 /// One shard's ring. Lives on the thread that made it (`SINGLE_ISSUER`).
@@ -221,39 +192,6 @@ impl DataRing {
         Token { index, generation }
     }
 
-    /// Stops reading from a socket, so that its peer is held back.
-    pub fn pause(&mut self, token: Token) {
-        let Some(socket) = self.live(token) else { return };
-        if socket.paused {
-            return;
-        }
-        socket.paused = true;
-        if socket.receiving {
-            self.cancel_receive(token);
-        }
-    }
-
-    /// Reads from a paused socket again.
-    pub fn resume(&mut self, token: Token) {
-        let Some(socket) = self.live(token) else { return };
-        if !socket.paused {
-            return;
-        }
-        socket.paused = false;
-        // If the cancelled request has not ended yet, its end arms the next one.
-        self.arm_receive(token.index);
-    }
-
-    /// Sends all of `bytes`; at most one send per socket at a time.
-    pub fn send(&mut self, token: Token, bytes: Vec<u8>) {
-        let Some(socket) = self.live(token) else { return };
-        assert!(socket.sending.is_none(), "one send at a time keeps bytes in order");
-        socket.sending = Some((bytes, 0));
-        socket.silent = true;
-        self.tried.push(token.index);
-        self.arm_send(token.index);
-    }
-
     /// Closes a socket. No completion of it is delivered any more.
     pub fn close(&mut self, token: Token) {
         let Some(socket) = self.live(token) else { return };
@@ -315,27 +253,6 @@ impl DataRing {
         waits || !self.ring.completion().is_empty()
     }
 
-    /// Silent sends of which nothing was heard are done: a send that does not wait is over when
-    /// the kernel has seen it, and it says so only if it did not take all.
-    ///
-    /// Most replies fit into the socket's buffer, so this spares a completion for each, and lets
-    /// one call both send and wait (measured: 8 % less CPU per request at 16 in a pipeline).
-    fn settle_silent(&mut self, done: &mut Vec<Completion>) {
-        for index in std::mem::take(&mut self.tried) {
-            let Some(socket) = self.sockets[index as usize].as_mut() else { continue };
-            if !std::mem::take(&mut socket.silent) {
-                continue;
-            }
-            let (bytes, _) = socket.sending.take().expect("a send was in flight");
-            if socket.closing {
-                self.release_if_idle(index);
-            } else {
-                let token = Token { index, generation: socket.generation };
-                done.push(Completion::Sent(token, bytes));
-            }
-        }
-    }
-
     fn collect(&mut self, done: &mut Vec<Completion>) {
         loop {
             let Some(completion) = self.ring.completion().next() else { return };
@@ -370,69 +287,6 @@ impl DataRing {
         }
     }
 
-    fn received(
-        &mut self,
-        index: u32,
-        generation: u32,
-        result: i32,
-        flags: u32,
-        done: &mut Vec<Completion>,
-    ) {
-        let buffer = cqueue::buffer_select(flags).map(Buffers::filled);
-        let socket = self.sockets[index as usize].as_mut();
-        let socket = socket.expect("a slot stays while the kernel has a request of it");
-        assert!(socket.generation == generation, "a slot is not reused before its requests end");
-        let ended = !cqueue::more(flags);
-        if ended {
-            socket.receiving = false;
-        }
-        let token = Token { index, generation };
-        if socket.closing {
-            if let Some(buffer) = buffer {
-                self.buffers.recycle(buffer);
-            }
-            return self.received_closing(index, result, ended);
-        }
-        if 0 < result {
-            let buffer = buffer.expect("received bytes lie in a buffer");
-            let len = usize::try_from(result).expect("positive");
-            done.push(Completion::Received(token, buffer, len));
-            if ended {
-                self.arm_receive(index);
-            }
-            return;
-        }
-        match -result {
-            libc::ENOBUFS => self.starved.push(index),
-            // Paused, or resumed before the cancellation came through, or interrupted.
-            libc::ECANCELED | libc::EINTR | libc::EAGAIN => self.arm_receive(index),
-            _ => done.push(Completion::Ended(token)),
-        }
-    }
-
-    fn sent(&mut self, index: u32, result: i32, done: &mut Vec<Completion>) {
-        let socket = self.sockets[index as usize].as_mut();
-        let socket = socket.expect("a slot stays while the kernel has a request of it");
-        let token = Token { index, generation: socket.generation };
-        socket.silent = false;
-        let (bytes, mut taken) = socket.sending.take().expect("a send was in flight");
-        if socket.closing {
-            self.release_if_idle(index);
-            return;
-        }
-        if result < 0 && ![libc::EINTR, libc::EAGAIN].contains(&-result) {
-            done.push(Completion::SendFailed(token));
-            return;
-        }
-        taken += usize::try_from(result).unwrap_or(0);
-        if taken < bytes.len() {
-            socket.sending = Some((bytes, taken));
-            self.arm_send(index);
-        } else {
-            done.push(Completion::Sent(token, bytes));
-        }
-    }
-
     fn live(&mut self, token: Token) -> Option<&mut Socket> {
         let socket = self.sockets.get_mut(token.index as usize)?.as_mut()?;
         (socket.generation == token.generation && !socket.closing).then_some(socket)
@@ -448,143 +302,12 @@ impl DataRing {
             self.free.push(index);
         }
     }
-
-    /// Asks for what comes in, unless nobody wants it, or it was asked for already: a socket that
-    /// waits for a buffer may have been paused and resumed meanwhile.
-    fn arm_receive(&mut self, index: u32) {
-        let Some(socket) = self.sockets[index as usize].as_mut() else { return };
-        let closed = socket.closing && socket.lingering == Lingering::No;
-        if socket.receiving || socket.paused || closed {
-            return;
-        }
-        socket.receiving = true;
-        let entry = opcode::RecvMulti::new(types::Fd(socket.fd.as_raw_fd()), GROUP).build();
-        let entry = entry.user_data(user_data(Op::Receive, socket.generation, index));
-        self.push(entry);
-    }
-
-    fn cancel_receive(&mut self, token: Token) {
-        let target = user_data(Op::Receive, token.generation, token.index);
-        let entry = opcode::AsyncCancel::new(target).build();
-        self.push(entry.user_data(user_data(Op::Cancel, 0, 0)));
-    }
-
-    fn arm_send(&mut self, index: u32) {
-        let socket = self.sockets[index as usize].as_ref().expect("the caller has the socket");
-        let (bytes, taken) = socket.sending.as_ref().expect("the caller set what to send");
-        let rest = &bytes[*taken..];
-        let len = u32::try_from(rest.len()).unwrap_or(u32::MAX);
-        let dont_wait = if socket.silent { libc::MSG_DONTWAIT } else { 0 };
-        let entry = opcode::Send::new(types::Fd(socket.fd.as_raw_fd()), rest.as_ptr(), len)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL | dont_wait)
-            .build();
-        let quiet =
-            if socket.silent { squeue::Flags::SKIP_SUCCESS } else { squeue::Flags::empty() };
-        let entry = entry.user_data(user_data(Op::Send, socket.generation, index));
-        self.push(entry.flags(quiet));
-    }
-
-    fn arm_wake(&mut self) {
-        let target = (&raw mut *self.wake_count).cast();
-        let entry = opcode::Read::new(types::Fd(self.wake_fd), target, 8).build();
-        self.push(entry.user_data(user_data(Op::Wake, 0, 0)));
-    }
-
-    fn push(&mut self, entry: squeue::Entry) {
-        // SAFETY: every pointer in an entry is to memory the ring owns until the request has
-        // completed: `Socket::sending` (whose heap block does not move), `wake_count`, `buffers`.
-        while unsafe { self.ring.submission().push(&entry) }.is_err() {
-            let queued = self.ring.submission().len();
-            self.enter(queued, None).expect("a full queue can be submitted");
-        }
-    }
-
-    /// io_uring_enter, always with GETEVENTS: without it a DEFER_TASKRUN ring completes nothing.
-    fn enter(&self, to_submit: usize, wait: Option<Duration>) -> io::Result<()> {
-        const GETEVENTS: u32 = 1;
-        const EXT_ARG: u32 = 1 << 3;
-        const REGISTERED_RING: u32 = 1 << 4;
-        #[repr(C)]
-        struct Argument {
-            sigmask: u64,
-            sigmask_bytes: u32,
-            min_wait_usec: u32,
-            timeout: u64,
-        }
-        let timeout =
-            wait.map(|wait| types::Timespec::new().sec(wait.as_secs()).nsec(wait.subsec_nanos()));
-        let timeout_at = timeout.as_ref().map_or(0, |timeout| std::ptr::from_ref(timeout) as u64);
-        let argument =
-            Argument { sigmask: 0, sigmask_bytes: 8, min_wait_usec: 0, timeout: timeout_at };
-        let to_submit = libc::c_uint::try_from(to_submit).expect("the queue is small");
-        // SAFETY: the descriptor is the registered ring; `argument` and the timeout it points to
-        // live until the call returns; entries obey the promise in `push`.
-        let result = unsafe {
-            libc::syscall(
-                libc::SYS_io_uring_enter,
-                self.enter_fd,
-                to_submit,
-                libc::c_uint::from(wait.is_some()),
-                GETEVENTS | EXT_ARG | REGISTERED_RING,
-                &raw const argument,
-                size_of::<Argument>(),
-            )
-        };
-        if 0 <= result {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            // Time is over; a signal (also SIGCONT after SIGSTOP); completions must be collected
-            // first; memory is short for a moment: all are answered by the next turn.
-            Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
-            _ => Err(error),
-        }
-    }
 }
 
 impl std::fmt::Debug for DataRing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DataRing").field("sockets_open", &self.sockets_open()).finish()
     }
-}
-
-/// Operation in 8 bits, generation in 24, index in 32.
-const fn user_data(op: Op, generation: u32, index: u32) -> u64 {
-    (op as u64) << 56 | (generation as u64 & 0xFF_FFFF) << 32 | index as u64
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "takes a word apart")]
-const fn split_user_data(data: u64) -> (u8, u32, u32) {
-    ((data >> 56) as u8, (data >> 32) as u32 & 0xFF_FFFF, data as u32)
-}
-
-/// Registers the ring's own descriptor with the calling thread, which spares the kernel a look-up
-/// with a shared counter at each enter. Returns the index to use instead.
-fn register_ring_fd(ring_fd: RawFd) -> io::Result<RawFd> {
-    const REGISTER_RING_FDS: libc::c_uint = 20;
-    #[repr(C)]
-    struct Update {
-        offset: u32,
-        reserved: u32,
-        data: u64,
-    }
-    let ring_fd_bits = u64::try_from(ring_fd).expect("a descriptor is not negative");
-    let mut update = Update { offset: u32::MAX, reserved: 0, data: ring_fd_bits };
-    // SAFETY: `update` is one valid io_uring_rsrc_update, read and written during the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_io_uring_register,
-            ring_fd,
-            REGISTER_RING_FDS,
-            &raw mut update,
-            1 as libc::c_uint,
-        )
-    };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(RawFd::try_from(update.offset).expect("a thread registers few rings"))
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use std::os::fd::RawFd;
 
 use io_uring::opcode;
 
-use super::{DataRing, Op, Token, user_data};
+use super::requests::{Op, user_data};
+use super::{DataRing, Token};
 use crate::reactor::sockets;
 
 /// How a socket is being closed.

@@ -1,0 +1,142 @@
+//! The queues that the ring shares with the kernel: what a request is named, and how the kernel is
+//! entered.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use io_uring::{IoUring, opcode, squeue, types};
+
+use super::DataRing;
+
+/// Completions for each request that the ring can hold: multishot requests give many for one.
+const CQ_PER_SQ: u32 = 8;
+
+/// What a request was for: the top byte of its user data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Op {
+    Accept = 1,
+    Receive = 2,
+    Send = 3,
+    Wake = 4,
+    Cancel = 5,
+}
+
+/// A ring as this module wants it. Kernels before 6.6 do not know how to leave out the array
+/// between ring and requests; it costs a little and nothing else.
+pub(super) fn build(entries: u32) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_coop_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .setup_clamp()
+        .setup_cqsize(entries * CQ_PER_SQ)
+        .dontfork();
+    let with_array = builder.clone();
+    match builder.setup_no_sqarray().build(entries) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => with_array.build(entries),
+        built => built,
+    }
+}
+
+impl DataRing {
+    pub(super) fn arm_wake(&mut self) {
+        let target = (&raw mut *self.wake_count).cast();
+        let entry = opcode::Read::new(types::Fd(self.wake_fd), target, 8).build();
+        self.push(entry.user_data(user_data(Op::Wake, 0, 0)));
+    }
+
+    pub(super) fn push(&mut self, entry: squeue::Entry) {
+        // SAFETY: every pointer in an entry is to memory the ring owns until the request has
+        // completed: `Socket::sending` (whose heap block does not move), `wake_count`, `buffers`.
+        while unsafe { self.ring.submission().push(&entry) }.is_err() {
+            let queued = self.ring.submission().len();
+            self.enter(queued, None).expect("a full queue can be submitted");
+        }
+    }
+
+    /// io_uring_enter, always with GETEVENTS: without it a DEFER_TASKRUN ring completes nothing.
+    pub(super) fn enter(&self, to_submit: usize, wait: Option<Duration>) -> io::Result<()> {
+        const GETEVENTS: u32 = 1;
+        const EXT_ARG: u32 = 1 << 3;
+        const REGISTERED_RING: u32 = 1 << 4;
+        #[repr(C)]
+        struct Argument {
+            sigmask: u64,
+            sigmask_bytes: u32,
+            min_wait_usec: u32,
+            timeout: u64,
+        }
+        let timeout =
+            wait.map(|wait| types::Timespec::new().sec(wait.as_secs()).nsec(wait.subsec_nanos()));
+        let timeout_at = timeout.as_ref().map_or(0, |timeout| std::ptr::from_ref(timeout) as u64);
+        let argument =
+            Argument { sigmask: 0, sigmask_bytes: 8, min_wait_usec: 0, timeout: timeout_at };
+        let to_submit = libc::c_uint::try_from(to_submit).expect("the queue is small");
+        // SAFETY: the descriptor is the registered ring; `argument` and the timeout it points to
+        // live until the call returns; entries obey the promise in `push`.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_enter,
+                self.enter_fd,
+                to_submit,
+                libc::c_uint::from(wait.is_some()),
+                GETEVENTS | EXT_ARG | REGISTERED_RING,
+                &raw const argument,
+                size_of::<Argument>(),
+            )
+        };
+        if 0 <= result {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            // Time is over; a signal (also SIGCONT after SIGSTOP); completions must be collected
+            // first; memory is short for a moment: all are answered by the next turn.
+            Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+            _ => Err(error),
+        }
+    }
+}
+
+/// Operation in 8 bits, generation in 24, index in 32.
+pub(super) const fn user_data(op: Op, generation: u32, index: u32) -> u64 {
+    (op as u64) << 56 | (generation as u64 & 0xFF_FFFF) << 32 | index as u64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "takes a word apart")]
+pub(super) const fn split_user_data(data: u64) -> (u8, u32, u32) {
+    ((data >> 56) as u8, (data >> 32) as u32 & 0xFF_FFFF, data as u32)
+}
+
+/// Registers the ring's own descriptor with the calling thread, which spares the kernel a look-up
+/// with a shared counter at each enter. Returns the index to use instead.
+pub(super) fn register_ring_fd(ring_fd: RawFd) -> io::Result<RawFd> {
+    const REGISTER_RING_FDS: libc::c_uint = 20;
+    #[repr(C)]
+    struct Update {
+        offset: u32,
+        reserved: u32,
+        data: u64,
+    }
+    let ring_fd_bits = u64::try_from(ring_fd).expect("a descriptor is not negative");
+    let mut update = Update { offset: u32::MAX, reserved: 0, data: ring_fd_bits };
+    // SAFETY: `update` is one valid io_uring_rsrc_update, read and written during the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_register,
+            ring_fd,
+            REGISTER_RING_FDS,
+            &raw mut update,
+            1 as libc::c_uint,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(RawFd::try_from(update.offset).expect("a thread registers few rings"))
+}
