@@ -1,12 +1,17 @@
 //! The data ring: all client sockets of one shard on one io_uring.
 //!
 //! ```text
-//! add --> receiving --(data)--> Received ... --(EOF, error)--> Ended
-//!            |  ^
-//!      pause |  | resume            send --> Sent | SendFailed     (one at a time per socket)
-//!            v  |
-//!          paused            close: shut down, wait for what is in flight, close the descriptor
+//! add --> receiving --(data)--> Received ...  --(the peer says no more)--> InputEnded
+//!            |  ^                              --(an error)--------------> Failed
+//!      pause |  | resume
+//!            v  |                   send --> Sent | SendFailed     (one at a time per socket)
+//!          paused --(the peer hangs up)--> HungUp, once
+//!                            close: shut down, wait for what is in flight, close the descriptor
 //! ```
+//! The end of the input is not the end of the socket: what came before it can be answered. Whether
+//! the peer still listens shows only when something is sent to it: one that has closed and one that
+//! has only shut its half say the same.
+//!
 //! The ring owns sockets, receive buffers and the bytes being sent, so nothing the kernel still
 //! uses can be freed from above. A socket is named by index and generation: a completion of a
 //! socket that was closed meanwhile reaches nobody.
@@ -23,6 +28,7 @@ use std::time::Duration;
 use io_uring::{IoUring, cqueue, opcode, types};
 
 use self::closing::Lingering;
+use self::receiving::Input;
 use self::requests::{Op, build, register_ring_fd, split_user_data, user_data};
 use crate::reactor::buffers::{BufferId, Buffers};
 use crate::reactor::wake::Wake;
@@ -63,8 +69,14 @@ pub enum Completion {
     AcceptFailed(u16, io::Error),
     /// Bytes came in: `DataRing::buffers` has them until the id is recycled.
     Received(Token, BufferId, usize),
-    /// Nothing more will come in.
-    Ended(Token),
+    /// The peer has sent all that it ever will. It may still take what is sent to it.
+    InputEnded(Token),
+    /// Nothing more comes in, for this reason: the peer is gone as a rule.
+    Failed(Token, io::Error),
+    /// The peer of a paused socket has sent all that it ever will, or is gone. What it sent before
+    /// and was not received comes when the socket is resumed, and then one of the two above. Said
+    /// once for each socket.
+    HungUp(Token),
     /// All bytes were taken by the kernel; the buffer comes back, its content unchanged.
     Sent(Token, Vec<u8>),
     /// The peer takes no more.
@@ -79,8 +91,11 @@ struct Socket {
     generation: u32,
     /// A receive request is in the kernel.
     receiving: bool,
+    /// A request to hear of the peer's end is in the kernel.
+    watching: bool,
     /// The user wants no data for now.
     paused: bool,
+    input: Input,
     /// What is being sent, and how much of it the kernel has taken.
     sending: Option<(Vec<u8>, usize)>,
     /// The send was tried without waiting, and the kernel speaks up only if that fails.
@@ -89,6 +104,14 @@ struct Socket {
     closing: bool,
     /// And before that for its peer.
     lingering: Lingering,
+}
+
+impl Socket {
+    /// Whether it is closed and nobody has anything to do with it.
+    fn is_idle(&self) -> bool {
+        let asked = self.receiving || self.watching || self.sending.is_some();
+        self.closing && self.lingering == Lingering::No && !asked
+    }
 }
 
 /// Whether rings can be made here: the error is the kernel's.
@@ -182,7 +205,9 @@ impl DataRing {
             fd,
             generation,
             receiving: false,
+            watching: false,
             paused: false,
+            input: Input::Open,
             sending: None,
             silent: false,
             closing: false,
@@ -200,9 +225,7 @@ impl DataRing {
         // forked child still holds the descriptor.
         // SAFETY: no pointers; the descriptor is ours.
         unsafe { libc::shutdown(socket.fd.as_raw_fd(), libc::SHUT_RDWR) };
-        if socket.receiving {
-            self.cancel_receive(token);
-        }
+        self.cancel_input(token);
         self.release_if_idle(token.index);
     }
 
@@ -257,13 +280,16 @@ impl DataRing {
         loop {
             let Some(completion) = self.ring.completion().next() else { return };
             let (op, generation, index) = split_user_data(completion.user_data());
+            let token = Token { index, generation };
             let (result, flags) = (completion.result(), completion.flags());
             if op == Op::Accept as u8 {
                 self.accepted(index, result, flags, done);
             } else if op == Op::Receive as u8 {
-                self.received(index, generation, result, flags, done);
+                self.received(token, result, flags, done);
             } else if op == Op::Send as u8 {
-                self.sent(index, result, done);
+                self.sent(token, result, done);
+            } else if op == Op::Watch as u8 {
+                self.watched(token, result, done);
             } else if op == Op::Wake as u8 {
                 self.arm_wake();
                 done.push(Completion::Woken);
@@ -292,10 +318,21 @@ impl DataRing {
         (socket.generation == token.generation && !socket.closing).then_some(socket)
     }
 
+    /// The socket of a request that has come back: a slot is not used anew before all have.
+    fn asked(&mut self, token: Token) -> &mut Socket {
+        let socket = self.sockets[token.index as usize].as_mut();
+        let socket = socket.expect("a slot stays while the kernel has a request of it");
+        assert!(
+            socket.generation == token.generation,
+            "a slot is not reused before its requests end"
+        );
+        socket
+    }
+
+    /// Lets go of a closed socket of which the kernel has no request any more.
     fn release_if_idle(&mut self, index: u32) {
         let at = index as usize;
-        let idle = self.sockets[at].as_ref().is_some_and(|s| !s.receiving && s.sending.is_none());
-        if idle {
+        if self.sockets[at].as_ref().is_some_and(Socket::is_idle) {
             self.starved.retain(|&starved| starved != index);
             self.sockets[at] = None;
             self.generations[at] = (self.generations[at] + 1) & 0xFF_FFFF;

@@ -257,13 +257,16 @@ impl Served {
                 }
                 core.keep_buffer(buffer);
             }
-            Completion::Ended(token) | Completion::SendFailed(token) => core.remove_client(token),
+            Completion::InputEnded(token)
+            | Completion::Failed(token, _)
+            | Completion::SendFailed(token) => core.remove_client(token),
             Completion::Accepted(_, fd) => self.accept(fd),
             Completion::AcceptFailed(listener, error) => {
                 log::warning(&format!("Accepting client connection: {error}"));
                 self.refused.push(listener);
             }
-            Completion::Woken => {}
+            // What it sent before is to be done first; the end comes again when it is read.
+            Completion::HungUp(_) | Completion::Woken => {}
         }
     }
 

@@ -53,9 +53,11 @@ impl DataRing {
         let Some(socket) = self.live(token) else { return };
         assert!(socket.sending.is_none(), "everything was sent before");
         socket.closing = true;
-        socket.paused = false;
         socket.lingering = Lingering::Quiet;
         sockets::shut_sending(&socket.fd);
+        if socket.watching {
+            self.cancel(Op::Watch, token);
+        }
         self.finishing.push(token.index);
         self.arm_receive(token.index);
     }
@@ -76,9 +78,7 @@ impl DataRing {
             if unacknowledged == 0 {
                 socket.lingering = Lingering::No;
                 let token = Token { index, generation: socket.generation };
-                if socket.receiving {
-                    self.cancel_receive(token);
-                }
+                self.cancel_input(token);
                 self.release_if_idle(index);
             } else {
                 left.sockets += 1;

@@ -1,13 +1,43 @@
-//! What comes in: receiving from sockets, and holding their peers back.
+//! What comes in: receiving from sockets, holding their peers back, and hearing of their end.
+//!
+//! A socket that is read tells of its peer's end by what is received. One that is paused is watched
+//! instead: else a client that is gone would keep what it waits for, and what it was given, for as
+//! long as nobody reads. Each of both requests is asked for when it is wanted and not in the kernel,
+//! and cancelled when it is in the kernel and not wanted; its end looks again at what is wanted.
 
+use std::io;
 use std::os::fd::AsRawFd;
 
 use io_uring::{cqueue, opcode, types};
 
 use super::closing::Lingering;
 use super::requests::{Op, user_data};
-use super::{Completion, DataRing, Token};
+use super::{Completion, DataRing, Socket, Token};
 use crate::reactor::buffers::{Buffers, GROUP};
+
+/// What is known of the end of what a peer sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// More may come.
+    Open,
+    /// There is an end, behind what was not received yet; the user knows.
+    HungUp,
+    /// Nothing comes any more; the user knows.
+    Over,
+}
+
+impl Socket {
+    /// Whether there should be a receive request.
+    fn is_read(&self) -> bool {
+        let wanted = !self.closing && !self.paused && self.input != Input::Over;
+        wanted || self.lingering != Lingering::No
+    }
+
+    /// Whether there should be a request to hear of the peer's end.
+    fn is_watched(&self) -> bool {
+        !self.closing && self.paused && self.input == Input::Open
+    }
+}
 
 impl DataRing {
     /// Stops reading from a socket, so that its peer is held back.
@@ -18,8 +48,9 @@ impl DataRing {
         }
         socket.paused = true;
         if socket.receiving {
-            self.cancel_receive(token);
+            self.cancel(Op::Receive, token);
         }
+        self.arm_watch(token.index);
     }
 
     /// Reads from a paused socket again.
@@ -29,31 +60,27 @@ impl DataRing {
             return;
         }
         socket.paused = false;
+        if socket.watching {
+            self.cancel(Op::Watch, token);
+        }
         // If the cancelled request has not ended yet, its end arms the next one.
         self.arm_receive(token.index);
     }
 
     pub(super) fn received(
         &mut self,
-        index: u32,
-        generation: u32,
+        token: Token,
         result: i32,
         flags: u32,
         done: &mut Vec<Completion>,
     ) {
+        let index = token.index;
         let buffer = cqueue::buffer_select(flags).map(Buffers::filled);
-        let socket = self.sockets[index as usize].as_mut();
-        let socket = socket.expect("a slot stays while the kernel has a request of it");
-        assert!(socket.generation == generation, "a slot is not reused before its requests end");
         let ended = !cqueue::more(flags);
-        if ended {
-            socket.receiving = false;
-        }
-        let token = Token { index, generation };
+        let socket = self.asked(token);
+        socket.receiving &= !ended;
         if socket.closing {
-            if let Some(buffer) = buffer {
-                self.buffers.recycle(buffer);
-            }
+            buffer.into_iter().for_each(|buffer| self.buffers.recycle(buffer));
             return self.received_closing(index, result, ended);
         }
         if 0 < result {
@@ -66,10 +93,33 @@ impl DataRing {
             return;
         }
         match -result {
+            0 => {
+                socket.input = Input::Over;
+                done.push(Completion::InputEnded(token));
+            }
             libc::ENOBUFS => self.starved.push(index),
             // Paused, or resumed before the cancellation came through, or interrupted.
             libc::ECANCELED | libc::EINTR | libc::EAGAIN => self.arm_receive(index),
-            _ => done.push(Completion::Ended(token)),
+            error => {
+                socket.input = Input::Over;
+                done.push(Completion::Failed(token, io::Error::from_raw_os_error(error)));
+            }
+        }
+    }
+
+    /// The watch over a paused socket has ended: its peer has hung up, or it was cancelled.
+    pub(super) fn watched(&mut self, token: Token, result: i32, done: &mut Vec<Completion>) {
+        let socket = self.asked(token);
+        socket.watching = false;
+        if socket.closing {
+            return self.release_if_idle(token.index);
+        }
+        if 0 < result && socket.is_watched() {
+            socket.input = Input::HungUp;
+            done.push(Completion::HungUp(token));
+        } else if result == -libc::ECANCELED {
+            // It may be paused again by now.
+            self.arm_watch(token.index);
         }
     }
 
@@ -77,8 +127,7 @@ impl DataRing {
     /// waits for a buffer may have been paused and resumed meanwhile.
     pub(super) fn arm_receive(&mut self, index: u32) {
         let Some(socket) = self.sockets[index as usize].as_mut() else { return };
-        let closed = socket.closing && socket.lingering == Lingering::No;
-        if socket.receiving || socket.paused || closed {
+        if socket.receiving || !socket.is_read() {
             return;
         }
         socket.receiving = true;
@@ -87,8 +136,30 @@ impl DataRing {
         self.push(entry);
     }
 
-    pub(super) fn cancel_receive(&mut self, token: Token) {
-        let target = user_data(Op::Receive, token.generation, token.index);
+    /// Asks to hear of the peer's end. That it is gone altogether is told unasked.
+    fn arm_watch(&mut self, index: u32) {
+        const RDHUP: u32 = libc::POLLRDHUP.cast_unsigned() as u32;
+        let Some(socket) = self.sockets[index as usize].as_mut() else { return };
+        if socket.watching || !socket.is_watched() {
+            return;
+        }
+        socket.watching = true;
+        let entry = opcode::PollAdd::new(types::Fd(socket.fd.as_raw_fd()), RDHUP).build();
+        let entry = entry.user_data(user_data(Op::Watch, socket.generation, index));
+        self.push(entry);
+    }
+
+    /// Takes back what was asked of a socket's input.
+    pub(super) fn cancel_input(&mut self, token: Token) {
+        let socket = self.sockets[token.index as usize].as_ref().expect("the caller has it");
+        let asked = [(Op::Receive, socket.receiving), (Op::Watch, socket.watching)];
+        for (op, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
+            self.cancel(op, token);
+        }
+    }
+
+    pub(super) fn cancel(&mut self, op: Op, token: Token) {
+        let target = user_data(op, token.generation, token.index);
         let entry = opcode::AsyncCancel::new(target).build();
         self.push(entry.user_data(user_data(Op::Cancel, 0, 0)));
     }

@@ -21,6 +21,7 @@ pub(super) enum Op {
     Send = 3,
     Wake = 4,
     Cancel = 5,
+    Watch = 6,
 }
 
 /// A ring as this module wants it. Kernels before 6.6 do not know how to leave out the array

@@ -39,10 +39,9 @@ impl DataRing {
         }
     }
 
-    pub(super) fn sent(&mut self, index: u32, result: i32, done: &mut Vec<Completion>) {
-        let socket = self.sockets[index as usize].as_mut();
-        let socket = socket.expect("a slot stays while the kernel has a request of it");
-        let token = Token { index, generation: socket.generation };
+    pub(super) fn sent(&mut self, token: Token, result: i32, done: &mut Vec<Completion>) {
+        let index = token.index;
+        let socket = self.asked(token);
         socket.silent = false;
         let (bytes, mut taken) = socket.sending.take().expect("a send was in flight");
         if socket.closing {
