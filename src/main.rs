@@ -64,5 +64,5 @@ fn run(args: &[Vec<u8>]) -> Result<(), Failure> {
     let listeners = tcp.into_iter().chain(unix).collect();
     let all = Threads { config, process, shards, cpus, listeners, metrics };
     threads::start(all).inspect_err(|_| process.remove_files())?;
-    wait::for_signals(signals, process)
+    wait::for_signals(&signals, process)
 }

@@ -10,7 +10,7 @@
 //! or nothing. That the threads stop besides makes sure that none of them is at work in memory.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use shards::resp::error::Error;
 use shards::shard::Shard;
@@ -159,8 +159,8 @@ impl Saving {
     }
 
     /// What can be read when there is news.
-    pub fn news(&self) -> Option<RawFd> {
-        self.child.as_ref().map(AsRawFd::as_raw_fd)
+    pub fn news(&self) -> Option<BorrowedFd<'_>> {
+        self.child.as_ref().map(AsFd::as_fd)
     }
 
     /// Whether anything is under way that the end of the process must wait for.

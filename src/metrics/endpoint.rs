@@ -8,7 +8,7 @@
 //! back what it has sent.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use crate::commands::server::gathered::Gathered;
 use crate::control::core::Control;
@@ -100,12 +100,12 @@ impl Endpoint {
     }
 
     /// What is to be waited for.
-    pub fn awaited(&self) -> impl Iterator<Item = Awaited> {
+    pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
         let accepts = self.retry_at.is_none() && self.connections.len() < CONNECTIONS_MAX;
         let listeners = self.listeners.iter().filter(move |_| accepts);
-        let listeners = listeners.map(|listener| Awaited::Readable(listener.as_raw_fd()));
+        let listeners = listeners.map(|listener| Awaited::Readable(listener.as_fd()));
         let connections = self.connections.iter().filter_map(|connection| {
-            let fd = connection.stream.as_raw_fd();
+            let fd = connection.stream.as_fd();
             match connection.state {
                 State::Hearing(_) | State::Leaving => Some(Awaited::Readable(fd)),
                 State::Telling(..) => Some(Awaited::Writable(fd)),

@@ -11,8 +11,9 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use nix::sys::signal::Signal;
 use shards::shard::Shard;
 
 use crate::log;
@@ -162,12 +163,16 @@ impl SavingChild {
                 ));
                 Outcome::Killed
             }
-            (Ending::Killed(libc::SIGUSR1), ..) => Outcome::Killed,
-            (Ending::Killed(libc::SIGKILL), ..) => Outcome::Failed(
+            (Ending::Killed(Signal::SIGUSR1), ..) => Outcome::Killed,
+            (Ending::Killed(Signal::SIGKILL), ..) => Outcome::Failed(
                 "its process was killed (signal 9): by hand, or because memory ran out".into(),
             ),
             (Ending::Killed(signal), ..) => {
+                let signal = signal as i32;
                 Outcome::Failed(format!("its process was terminated by signal {signal}"))
+            }
+            (Ending::Unseen, ..) => {
+                Outcome::Failed("its process is gone, and the system does not say how".into())
             }
             (Ending::Exited(status), ..) => {
                 Outcome::Failed(format!("its process exited with status {status}"))
@@ -191,10 +196,10 @@ pub fn failure(plan: &Plan, step: Step, error: &io::Error) -> String {
     }
 }
 
-impl AsRawFd for SavingChild {
+impl AsFd for SavingChild {
     /// Becomes readable when it ends.
-    fn as_raw_fd(&self) -> RawFd {
-        self.child.as_raw_fd()
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.child.as_fd()
     }
 }
 

@@ -1,7 +1,9 @@
 //! The one place that reads a clock.
 
+use std::mem::MaybeUninit;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use nix::time::{ClockId, clock_gettime};
 use shards::base::time::UnixMs;
 
 /// The wall clock, in milliseconds.
@@ -42,11 +44,13 @@ impl LocalTime {
     /// What the clock on the wall shows at `time`.
     pub fn of(time: UnixMs) -> Self {
         let seconds = libc::time_t::try_from(time.0 / 1000).unwrap_or(libc::time_t::MAX);
-        // SAFETY: all zeroes are a valid `tm`: numbers, and a null name of the time zone.
-        let mut parts: libc::tm = unsafe { std::mem::zeroed() };
-        // SAFETY: both point to local variables. What the call answers is one of them, or null
-        // for a year beyond 2^31, and then the zeroes stay.
-        unsafe { libc::localtime_r(&seconds, &mut parts) };
+        let mut parts = MaybeUninit::<libc::tm>::zeroed();
+        // SAFETY: both point to local variables. All zeroes are a valid `tm`, numbers and a null
+        // name of the time zone: they stay if the year is beyond 2^31.
+        let parts = unsafe {
+            libc::localtime_r(&raw const seconds, parts.as_mut_ptr());
+            parts.assume_init()
+        };
         Self {
             year: parts.tm_year.saturating_add(1900),
             month: parts.tm_mon + 1,
@@ -106,11 +110,13 @@ impl Monotonic {
 
 /// Nanoseconds of processor time that this thread has had; 0 if the system does not say.
 pub fn thread_cpu_nanos() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid timespec to write to.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    nanos_of(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn nanos_of(clock: ClockId) -> u64 {
+    let Ok(time) = clock_gettime(clock) else { return 0 };
     let part = |part: i64| u64::try_from(part).unwrap_or(0);
-    part(time.tv_sec).saturating_mul(1_000_000_000).saturating_add(part(time.tv_nsec))
+    part(time.tv_sec()).saturating_mul(1_000_000_000).saturating_add(part(time.tv_nsec()))
 }
 
 /// The processor's time-stamp counter: a few nanoseconds to read, so each command can be timed.
@@ -124,10 +130,7 @@ pub fn ticks() -> u64 {
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` is a valid timespec to write to.
-        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
-        (time.tv_sec as u64) * 1_000_000_000 + time.tv_nsec as u64
+        nanos_of(ClockId::CLOCK_MONOTONIC)
     }
 }
 

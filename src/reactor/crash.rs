@@ -15,8 +15,10 @@ use std::marker::PhantomData;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::PanicHookInfo;
 use std::path::Path;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use nix::unistd::{alarm, gettid, pause};
 
 use crate::reactor::crash::out::Out;
 
@@ -41,8 +43,8 @@ static REPORTER: AtomicI32 = AtomicI32::new(0);
 static FILE: OnceLock<CString> = OnceLock::new();
 /// What is known of the process from its start on.
 static FACTS: OnceLock<String> = OnceLock::new();
-/// The last answer to INFO, or null.
-static INFO: AtomicPtr<String> = AtomicPtr::new(std::ptr::null_mut());
+/// The last answer to INFO.
+static INFO: Mutex<String> = Mutex::new(String::new());
 
 thread_local! {
     static WORK: Work = const {
@@ -119,16 +121,12 @@ pub fn configure(enabled: bool, hides_args: bool) {
     HIDES_ARGS.store(hides_args, Ordering::Relaxed);
 }
 
-/// Keeps an answer to INFO for a report to come. Only one thread may call this.
+/// Keeps an answer to INFO for a report to come.
 pub fn keep_info(text: &str) {
-    let new = Box::into_raw(Box::new(text.to_owned()));
-    let old = INFO.swap(new, Ordering::SeqCst);
-    let reported = REPORTER.load(Ordering::SeqCst) != 0;
-    if !old.is_null() && !reported {
-        // SAFETY: it came from a box here, and nobody else has it: whoever reports says so before
-        // it looks, and the process then ends.
-        drop(unsafe { Box::from_raw(old) });
-    }
+    let text = text.to_owned();
+    let old = std::mem::replace(&mut *INFO.lock().unwrap_or_else(PoisonError::into_inner), text);
+    // Not while others wait for it.
+    drop(old);
 }
 
 /// Gives this thread a stack for the handlers of its faults, for as long as the process lives.
@@ -173,23 +171,21 @@ fn begins_report() -> bool {
     if !ENABLED.load(Ordering::Relaxed) {
         return false;
     }
-    REPORTER.compare_exchange(0, thread_id(), Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    REPORTER.compare_exchange(0, thread_id(), Ordering::AcqRel, Ordering::Acquire).is_ok()
 }
 
 extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     if begins_report() {
-        // SAFETY: no pointers.
-        unsafe { libc::alarm(PATIENCE_SECONDS) };
+        alarm::set(PATIENCE_SECONDS);
         let mut out = Out::open(FILE.get());
         // SAFETY: the system gives both to a handler with SA_SIGINFO, valid while it runs.
         let (info, context) = unsafe { (&*info, &*context.cast::<libc::ucontext_t>()) };
         let _ = write_fault(&mut out, signal, info, context);
         out.flush();
-    } else if ![0, thread_id()].contains(&REPORTER.load(Ordering::SeqCst)) {
+    } else if ![0, thread_id()].contains(&REPORTER.load(Ordering::Acquire)) {
         // Another thread reports, and then ends the process.
         loop {
-            // SAFETY: no pointers.
-            unsafe { libc::pause() };
+            pause();
         }
     }
     // SAFETY: no pointers. The signal comes again when the handler returns, and ends the process.
@@ -262,10 +258,11 @@ fn write_rest(out: &mut Out) -> fmt::Result {
     let memory = crate::reactor::allocator::used_memory();
     writeln!(out, "used_memory:{memory}")?;
     write!(out, "\n------ INFO OUTPUT (as it was asked for last) ------\n")?;
-    // SAFETY: it is null or of a box that is not dropped while somebody reports.
-    match unsafe { INFO.load(Ordering::SeqCst).as_ref() } {
-        Some(info) => out.bytes(info.as_bytes()),
-        None => writeln!(out, "Nobody has asked for INFO.")?,
+    // The thread that is just replacing it may be the one that crashed: nothing waits here.
+    match INFO.try_lock() {
+        Ok(info) if info.is_empty() => writeln!(out, "INFO was not asked for.")?,
+        Ok(info) => out.bytes(info.as_bytes()),
+        Err(_) => writeln!(out, "It was just being replaced.")?,
     }
     write!(
         out,
@@ -304,8 +301,7 @@ fn stack_trace(frames: &mut [*mut c_void]) -> c_int {
 }
 
 fn thread_id() -> i32 {
-    // SAFETY: no pointers.
-    unsafe { libc::gettid() }
+    gettid().as_raw()
 }
 
 #[cfg(test)]

@@ -3,9 +3,16 @@
 use std::fs;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{self, ForkResult, Pid, pipe2};
 
 /// The exit status of a copy that panicked.
 const PANICKED: i32 = 101;
@@ -27,7 +34,9 @@ pub enum Ending {
     /// With this exit status.
     Exited(i32),
     /// By this signal.
-    Killed(i32),
+    Killed(Signal),
+    /// In a way that the system does not tell, or has no name for.
+    Unseen,
 }
 
 /// Copies this process. The copy keeps the files of `keep`, standard output and error output, does
@@ -43,35 +52,35 @@ pub fn fork(keep: &[RawFd], work: impl FnOnce() -> i32) -> io::Result<Child> {
     let parent = process::id();
     // SAFETY: the child runs `child`, which keeps to what a process with one thread may do of
     // several, and never returns here.
-    let pid = unsafe { libc::fork() };
-    match pid {
-        0 => child(parent, keep, work),
-        1.. => {
-            // SAFETY: no pointers.
-            let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-            let Ok(fd @ 0..) = RawFd::try_from(fd) else {
-                let error = io::Error::last_os_error();
-                // SAFETY: `pid` is a child that was not waited for, so the number is still its.
-                unsafe {
-                    libc::kill(pid, libc::SIGKILL);
-                    libc::waitpid(pid, std::ptr::null_mut(), 0);
-                }
-                return Err(error);
-            };
-            // SAFETY: a fresh descriptor that nobody else owns.
-            let pidfd = unsafe { OwnedFd::from_raw_fd(fd) };
-            Ok(Child { pid: pid.unsigned_abs(), pidfd, has_ended: false })
-        }
+    match unsafe { unistd::fork() }? {
+        ForkResult::Child => child(parent, keep, work),
+        ForkResult::Parent { child } => match pidfd(child) {
+            Ok(pidfd) => Ok(Child { pid: child.as_raw().unsigned_abs(), pidfd, has_ended: false }),
+            Err(error) => {
+                // It was not waited for, so the number is still its.
+                let _ = kill(child, Signal::SIGKILL);
+                let _ = waitpid(child, None);
+                Err(error)
+            }
+        },
+    }
+}
+
+/// A descriptor that stands for a child.
+fn pidfd(child: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0) };
+    match RawFd::try_from(fd) {
+        // SAFETY: a fresh descriptor that nobody else owns.
+        Ok(fd @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
 fn child(parent: u32, keep: &[RawFd], work: impl FnOnce() -> i32) -> ! {
-    // SAFETY: no pointers but a C string.
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::prctl(libc::PR_SET_NAME, c"snapshot".as_ptr());
-    }
+    // Neither fails: there are such a signal and such a name.
+    let _ = prctl::set_pdeathsig(Signal::SIGKILL);
+    let _ = prctl::set_name(c"snapshot");
     if std::os::unix::process::parent_id() != parent {
         // It ended before it could be noticed.
         exit(PANICKED);
@@ -96,78 +105,77 @@ fn close_all_but(keep: &[RawFd]) {
     let mut first: libc::c_uint = 3;
     for fd in keep.iter().filter_map(|&fd| libc::c_uint::try_from(fd).ok()) {
         if first < fd {
-            // SAFETY: no pointers; nothing of this process uses these files any more.
-            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
+            close_range(first, fd - 1);
         }
         first = first.max(fd + 1);
     }
-    // SAFETY: as above.
-    unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
+    close_range(first, libc::c_uint::MAX);
+}
+
+/// Closes the files with these numbers, both included.
+fn close_range(first: libc::c_uint, last: libc::c_uint) {
+    // SAFETY: no pointers; nothing of this process uses these files any more.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
 }
 
 impl Child {
     /// Asks it to end: SIGUSR1, on which it has no opinion of its own.
     pub fn ask_to_end(&self) {
-        self.signal(libc::SIGUSR1);
+        self.signal(Signal::SIGUSR1);
     }
 
     /// Ends it.
     pub fn kill(&self) {
-        self.signal(libc::SIGKILL);
+        self.signal(Signal::SIGKILL);
     }
 
-    fn signal(&self, signal: i32) {
-        let none = std::ptr::null::<libc::siginfo_t>();
-        // SAFETY: no signal information is given; a child that is gone already is no trouble.
-        unsafe {
-            libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), signal, none, 0);
+    fn signal(&self, signal: Signal) {
+        // Its number is its own until its end was seen. One that is gone by now is no trouble.
+        if !self.has_ended {
+            let _ = kill(Pid::from_raw(self.pid.cast_signed()), signal);
         }
     }
 
-    /// How it ended, if it has.
+    /// How it ended, if it has since the last call.
     pub fn try_wait(&mut self) -> Option<Ending> {
-        self.wait_with(libc::WNOHANG)
+        self.wait_with(WaitPidFlag::WNOHANG)
     }
 
-    /// Waits for its end.
+    /// Waits for its end. How that was, if it was not seen before.
     pub fn wait(&mut self) -> Option<Ending> {
-        self.wait_with(0)
+        self.wait_with(WaitPidFlag::empty())
     }
 
-    fn wait_with(&mut self, options: i32) -> Option<Ending> {
-        let id =
-            libc::id_t::try_from(self.pidfd.as_raw_fd()).expect("descriptors are not negative");
-        // SAFETY: an all-zero siginfo_t is valid; the call fills it.
-        let (failed, info) = unsafe {
-            let mut info: libc::siginfo_t = std::mem::zeroed();
-            (libc::waitid(libc::P_PIDFD, id, &mut info, libc::WEXITED | options), info)
-        };
-        // SAFETY: for a child's end these fields are what the kernel filled in.
-        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-        if failed != 0 || pid == 0 {
+    fn wait_with(&mut self, options: WaitPidFlag) -> Option<Ending> {
+        if self.has_ended {
             return None;
         }
+        let ending = loop {
+            match waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED | options) {
+                Ok(WaitStatus::Exited(_, status)) => break Ending::Exited(status),
+                Ok(WaitStatus::Signaled(_, signal, _)) => break Ending::Killed(signal),
+                Ok(_) => return None,
+                Err(Errno::EINTR) => {}
+                // It is no child of ours any more, or the signal that ended it has no name.
+                Err(_) => break Ending::Unseen,
+            }
+        };
         self.has_ended = true;
-        Some(match info.si_code {
-            libc::CLD_EXITED => Ending::Exited(status),
-            _ => Ending::Killed(status),
-        })
+        Some(ending)
     }
 }
 
-impl AsRawFd for Child {
+impl AsFd for Child {
     /// Becomes readable when the child ends.
-    fn as_raw_fd(&self) -> RawFd {
-        self.pidfd.as_raw_fd()
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if !self.has_ended {
-            self.kill();
-            self.wait();
-        }
+        self.kill();
+        self.wait();
     }
 }
 
@@ -177,13 +185,8 @@ impl Drop for Child {
 /// # Errors
 /// The system's.
 pub fn pipe() -> io::Result<(File, File)> {
-    let mut fds = [0; 2];
-    // SAFETY: room for two descriptors.
-    if unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: fresh descriptors that nobody else owns.
-    Ok(unsafe { (File::from_raw_fd(fds[0]), File::from_raw_fd(fds[1])) })
+    let (from, to) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+    Ok((from.into(), to.into()))
 }
 
 /// Asks the system to begin writing a part of a file to the disk.
@@ -242,10 +245,16 @@ mod tests {
         let mut asked = fork(&[], forever).unwrap();
         assert_eq!(asked.try_wait(), None);
         asked.ask_to_end();
-        assert_eq!(asked.wait(), Some(Ending::Killed(libc::SIGUSR1)));
+        assert_eq!(asked.wait(), Some(Ending::Killed(Signal::SIGUSR1)));
+        assert_eq!((asked.try_wait(), asked.wait()), (None, None), "it is told once");
         let mut killed = fork(&[], forever).unwrap();
         killed.kill();
-        assert_eq!(killed.wait(), Some(Ending::Killed(libc::SIGKILL)));
+        assert_eq!(killed.wait(), Some(Ending::Killed(Signal::SIGKILL)));
+        // A signal without a name.
+        let mut nameless = fork(&[], forever).unwrap();
+        // SAFETY: no pointers; the child is there.
+        unsafe { libc::kill(nameless.pid.cast_signed(), libc::SIGRTMIN()) };
+        assert_eq!(nameless.wait(), Some(Ending::Unseen));
         let pid = fork(&[], forever).unwrap().pid;
         assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
     }

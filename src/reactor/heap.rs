@@ -47,12 +47,7 @@ pub fn heap() -> Heap {
 /// The number of the arena that this thread allocates from; `None` if the allocator does not say.
 pub fn arena() -> Option<u32> {
     let mut arena = 0u32;
-    let mut bytes = size_of::<u32>();
-    let null = std::ptr::null_mut::<c_void>();
-    let to = (&raw mut arena).cast::<c_void>();
-    // SAFETY: `arena` has room for the `bytes` bytes that jemalloc is told of.
-    let failed = unsafe { jemalloc::mallctl(c"thread.arena".as_ptr(), to, &mut bytes, null, 0) };
-    (failed == 0 && bytes == size_of::<u32>()).then_some(arena)
+    control(c"thread.arena", Some(&mut arena), NOTHING).then_some(arena)
 }
 
 /// Bytes of an arena that are in use, as of the last call of [`heap`]. Blocks of eight megabytes
@@ -83,11 +78,9 @@ pub fn decay_in_background(wanted: bool) -> bool {
 
 fn command(verb: &str) -> bool {
     let name = format!("arena.{ALL_ARENAS}.{verb}\0");
-    let null = std::ptr::null_mut::<c_void>();
-    // SAFETY: the name ends in 0, and these commands neither read nor write a value.
-    let failed =
-        unsafe { jemalloc::mallctl(name.as_ptr().cast(), null, std::ptr::null_mut(), null, 0) };
-    failed == 0
+    // These commands neither read nor write a value.
+    CStr::from_bytes_with_nul(name.as_bytes())
+        .is_ok_and(|name| control(name, None::<&mut ()>, NOTHING))
 }
 
 /// The allocator's own report, for people.
@@ -109,24 +102,29 @@ pub fn report() -> String {
 /// A figure of type size_t.
 fn read(name: &CStr) -> Option<u64> {
     let mut value = 0usize;
-    let mut bytes = size_of::<usize>();
-    let null = std::ptr::null_mut::<c_void>();
-    let to = (&raw mut value).cast::<c_void>();
-    // SAFETY: `value` has room for the `bytes` bytes that jemalloc is told of.
-    let failed = unsafe { jemalloc::mallctl(name.as_ptr(), to, &mut bytes, null, 0) };
-    (failed == 0 && bytes == size_of::<usize>()).then_some(value as u64)
+    control(name, Some(&mut value), NOTHING).then_some(value as u64)
 }
 
 /// Writes a value of the type that the name has; false if the allocator does not take it.
 fn write<T: Copy>(name: &CStr, value: T) -> bool {
-    let mut value = value;
-    let null = std::ptr::null_mut::<c_void>();
-    let from = (&raw mut value).cast::<c_void>();
-    // SAFETY: `value` is read as the bytes it has, and refused if they are too many or too few.
-    let failed = unsafe {
-        jemalloc::mallctl(name.as_ptr(), null, std::ptr::null_mut(), from, size_of::<T>())
-    };
-    failed == 0
+    control(name, None::<&mut ()>, Some(&value))
+}
+
+/// No new value.
+const NOTHING: Option<&()> = None;
+
+/// Reads or writes the number that a name has, or does what it says. False if the allocator does
+/// not, or the number has another length.
+fn control<Old: Copy, New: Copy>(name: &CStr, old: Option<&mut Old>, new: Option<&New>) -> bool {
+    let mut bytes = size_of::<Old>();
+    let old_bytes = if old.is_some() { &raw mut bytes } else { std::ptr::null_mut() };
+    let old = old.map_or(std::ptr::null_mut(), std::ptr::from_mut).cast::<c_void>();
+    let new_bytes = if new.is_some() { size_of::<New>() } else { 0 };
+    let new = new.map_or(std::ptr::null(), std::ptr::from_ref).cast_mut().cast::<c_void>();
+    // SAFETY: both are null or of numbers, and jemalloc is told how many bytes it may write and
+    // read: it refuses if there are more or fewer. No name here frees what is in use.
+    let failed = unsafe { jemalloc::mallctl(name.as_ptr(), old, old_bytes, new, new_bytes) };
+    failed == 0 && bytes == size_of::<Old>()
 }
 
 #[cfg(test)]

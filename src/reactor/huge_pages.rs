@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 
+use nix::sys::prctl;
+
 /// Bytes of a huge page.
 const HUGE_PAGE: usize = 2 << 20;
 
@@ -12,11 +14,7 @@ const HUGE_PAGE: usize = 2 << 20;
 /// # Errors
 /// The system's.
 pub fn disable() -> io::Result<()> {
-    // SAFETY: no pointers.
-    match unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    Ok(prctl::set_thp_disable(true)?)
 }
 
 /// A way through all memory that was asked for in huge pages.

@@ -2,8 +2,7 @@
 
 use std::io;
 
-/// What the kernel and the C library call a limit's kind.
-type Resource = libc::__rlimit_resource_t;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Descriptors that are no clients: files, listeners, what the process was started with.
 const FILES_RESERVED: u64 = 32;
@@ -21,22 +20,22 @@ pub struct Limit {
 
 /// How many files and sockets may be open.
 pub fn open_files() -> io::Result<Limit> {
-    get(libc::RLIMIT_NOFILE)
+    get(Resource::RLIMIT_NOFILE)
 }
 
 /// Sets how many files and sockets may be open.
 pub fn set_open_files(limit: Limit) -> io::Result<()> {
-    set(libc::RLIMIT_NOFILE, limit)
+    set(Resource::RLIMIT_NOFILE, limit)
 }
 
 /// How many bytes may be kept from being swapped.
 pub fn locked_memory() -> io::Result<Limit> {
-    get(libc::RLIMIT_MEMLOCK)
+    get(Resource::RLIMIT_MEMLOCK)
 }
 
 /// Sets how many bytes may be kept from being swapped.
 pub fn set_locked_memory(limit: Limit) -> io::Result<()> {
-    set(libc::RLIMIT_MEMLOCK, limit)
+    set(Resource::RLIMIT_MEMLOCK, limit)
 }
 
 /// How many files are open besides the sockets of clients.
@@ -63,19 +62,12 @@ pub fn allow_clients(clients: u32, shards: usize) -> u32 {
 }
 
 fn get(resource: Resource) -> io::Result<Limit> {
-    let mut raw = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `raw` is valid for the call to fill.
-    if unsafe { libc::getrlimit(resource, &mut raw) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(Limit { soft: raw.rlim_cur, hard: raw.rlim_max })
+    let (soft, hard) = getrlimit(resource)?;
+    Ok(Limit { soft, hard })
 }
 
 fn set(resource: Resource, limit: Limit) -> io::Result<()> {
-    let raw = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
-    // SAFETY: `raw` is valid for the call to read.
-    let result = unsafe { libc::setrlimit(resource, &raw) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    Ok(setrlimit(resource, limit.soft, limit.hard)?)
 }
 
 #[cfg(test)]

@@ -23,22 +23,14 @@ impl Mapping {
     pub fn new(len: usize) -> io::Result<Self> {
         // SAFETY: a fresh anonymous mapping; nothing else is at that address.
         let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                len,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
+            let (protection, flags) =
+                (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+            let start = libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0);
+            if start == libc::MAP_FAILED || libc::madvise(start, len, libc::MADV_DONTFORK) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            start
         };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the mapping was just made with this length.
-        if unsafe { libc::madvise(start, len, libc::MADV_DONTFORK) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
         let start = NonNull::new(start.cast()).expect("mmap does not return null");
         Ok(Self { start, len })
     }

@@ -31,6 +31,7 @@ use self::closing::Lingering;
 use self::receiving::Input;
 use self::requests::{Op, build, register_ring_fd, split_user_data, user_data};
 use crate::reactor::buffers::{BufferId, Buffers};
+use crate::reactor::sockets;
 use crate::reactor::wake::Wake;
 
 /// Requests the ring can hold before it must be entered.
@@ -223,8 +224,7 @@ impl DataRing {
         socket.closing = true;
         // Ends both directions: pending requests complete, and the peer hears of it even if a
         // forked child still holds the descriptor.
-        // SAFETY: no pointers; the descriptor is ours.
-        unsafe { libc::shutdown(socket.fd.as_raw_fd(), libc::SHUT_RDWR) };
+        sockets::shut(&socket.fd);
         self.cancel_input(token);
         self.release_if_idle(token.index);
     }

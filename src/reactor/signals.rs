@@ -1,39 +1,63 @@
 //! Signals, taken in order by one thread instead of by handlers.
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-/// Blocks SIGTERM, SIGINT and SIGHUP for this thread and all it starts, and returns a descriptor to
-/// read signals from. Ignores SIGPIPE and SIGXFSZ: the call that was to write tells of it. Call
-/// before any thread is started.
-pub fn take() -> io::Result<OwnedFd> {
-    // SAFETY: an all-zero sigset_t is then made a valid empty set; all pointers are to it.
+use nix::errno::Errno;
+use nix::sys::signal::{self, SigHandler, SigSet, raise};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// Where signals are read from.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+/// Blocks SIGTERM, SIGINT and SIGHUP for this thread and all it starts: they are read instead.
+/// Ignores SIGPIPE and SIGXFSZ: the call that was to write tells of it. Does not ignore SIGCHLD,
+/// whatever this process was started with: else children could not be waited for. Call before any
+/// thread is started.
+///
+/// # Errors
+/// The system's.
+pub fn take() -> io::Result<Signals> {
+    let mut set = SigSet::empty();
+    [Signal::Term, Signal::Int, Signal::Hup].into_iter().for_each(|taken| set.add(taken.raw()));
+    set.thread_block()?;
+    // SAFETY: no handler is installed, only the system's ways of dealing with a signal.
     unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut set);
-        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
-            libc::sigaddset(&mut set, signal);
+        signal::signal(signal::SIGPIPE, SigHandler::SigIgn)?;
+        signal::signal(signal::SIGXFSZ, SigHandler::SigIgn)?;
+        signal::signal(signal::SIGCHLD, SigHandler::SigDfl)?;
+    }
+    Ok(Signals(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?))
+}
+
+impl Signals {
+    /// Waits for the next one.
+    ///
+    /// # Errors
+    /// The system's, if none can be read any more.
+    pub fn next(&self) -> io::Result<Signal> {
+        loop {
+            match self.0.read_signal() {
+                Ok(Some(record)) => {
+                    let number = i32::try_from(record.ssi_signo).unwrap_or(0);
+                    if let Some(signal) = Signal::of(number) {
+                        return Ok(signal);
+                    }
+                }
+                // SIGSTOP and SIGCONT interrupt it, for one.
+                Ok(None) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        let failed = libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
-        if failed != 0 {
-            return Err(io::Error::from_raw_os_error(failed));
-        }
-        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
-        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-        let fd = libc::signalfd(-1, &set, libc::SFD_CLOEXEC);
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(OwnedFd::from_raw_fd(fd))
     }
 }
 
-/// Stops this process until somebody continues it: how Upstart is told of readiness.
+/// Stops this process until it is continued: how Upstart is told of readiness.
 pub fn stop_self() {
-    // SAFETY: no pointers.
-    unsafe { libc::raise(libc::SIGSTOP) };
+    // A process may always stop itself.
+    let _ = raise(signal::SIGSTOP);
 }
 
 /// The last signal that asks for the end of the process, from the thread that takes signals to
@@ -73,7 +97,7 @@ impl Request {
     }
 }
 
-/// A signal that the descriptor can give.
+/// A signal that is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGTERM: end the process.
@@ -85,26 +109,21 @@ pub enum Signal {
 }
 
 impl Signal {
-    fn number(self) -> i32 {
+    fn raw(self) -> signal::Signal {
         match self {
-            Self::Term => libc::SIGTERM,
-            Self::Int => libc::SIGINT,
-            Self::Hup => libc::SIGHUP,
+            Self::Term => signal::SIGTERM,
+            Self::Int => signal::SIGINT,
+            Self::Hup => signal::SIGHUP,
         }
+    }
+
+    fn number(self) -> i32 {
+        self.raw() as i32
     }
 
     fn of(number: i32) -> Option<Self> {
         [Self::Term, Self::Int, Self::Hup].into_iter().find(|signal| signal.number() == number)
     }
-}
-
-/// Bytes of one record read from the descriptor.
-pub const RECORD_BYTES: usize = size_of::<libc::signalfd_siginfo>();
-
-/// The signal in a record read from the descriptor.
-pub fn signal(record: &[u8]) -> Option<Signal> {
-    let number = u32::from_ne_bytes(*record.first_chunk::<4>()?);
-    Signal::of(i32::try_from(number).ok()?)
 }
 
 #[cfg(test)]
@@ -122,13 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn a_record_begins_with_the_signals_number() {
-        let record = |number: i32| [&number.to_ne_bytes()[..], &[0; 124]].concat();
-        assert_eq!(record(0).len(), RECORD_BYTES);
-        assert_eq!(signal(&record(libc::SIGTERM)), Some(Signal::Term));
-        assert_eq!(signal(&record(libc::SIGINT)), Some(Signal::Int));
-        assert_eq!(signal(&record(libc::SIGHUP)), Some(Signal::Hup));
-        assert_eq!(signal(&record(libc::SIGUSR1)), None);
-        assert_eq!(signal(b"abc"), None);
+    fn signals_that_are_taken_are_read_in_turn() {
+        // On a thread of its own: what is blocked stays blocked.
+        let taken = || {
+            let signals = take()?;
+            raise(signal::SIGHUP)?;
+            let first = signals.next()?;
+            raise(signal::SIGTERM)?;
+            io::Result::Ok((first, signals.next()?))
+        };
+        let taken = std::thread::scope(|scope| scope.spawn(taken).join());
+        assert_eq!(taken.unwrap().unwrap(), (Signal::Hup, Signal::Term));
     }
 }

@@ -3,6 +3,10 @@
 use std::fs::{self, File};
 use std::io::Read;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+use nix::unistd::{SysconfVar, sysconf};
+
 /// Processor time in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTime {
@@ -14,34 +18,28 @@ pub struct CpuTime {
 
 /// Processor time of all threads of this process.
 pub fn cpu_time() -> CpuTime {
-    usage(libc::RUSAGE_SELF)
+    usage(UsageWho::RUSAGE_SELF)
 }
 
 /// Processor time of the processes that this one started and waited for.
 pub fn cpu_time_of_children() -> CpuTime {
-    usage(libc::RUSAGE_CHILDREN)
+    usage(UsageWho::RUSAGE_CHILDREN)
 }
 
-fn usage(who: libc::c_int) -> CpuTime {
-    // SAFETY: an all-zero rusage is a valid value.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: `usage` is valid for the call to fill.
-    if unsafe { libc::getrusage(who, &mut usage) } != 0 {
-        return CpuTime::default();
-    }
-    let micros = |time: libc::timeval| {
-        let micros = time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_usec);
+fn usage(who: UsageWho) -> CpuTime {
+    let Ok(usage) = getrusage(who) else { return CpuTime::default() };
+    let micros = |time: TimeVal| {
+        let micros = time.tv_sec().saturating_mul(1_000_000).saturating_add(time.tv_usec());
         u64::try_from(micros).unwrap_or(0)
     };
-    CpuTime { system: micros(usage.ru_stime), user: micros(usage.ru_utime) }
+    CpuTime { system: micros(usage.system_time()), user: micros(usage.user_time()) }
 }
 
 /// Bytes of memory that the process has in RAM; 0 if the system does not say.
 pub fn resident_bytes() -> u64 {
     let pages = fs::read_to_string("/proc/self/statm").ok();
     let pages = pages.as_deref().and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
-    // SAFETY: no pointers.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(0);
     pages.unwrap_or(0) * u64::try_from(page).unwrap_or(0)
 }
 

@@ -5,6 +5,8 @@ use std::env;
 use std::fs;
 use std::io;
 
+use nix::errno::Errno;
+
 use crate::config::table::Config;
 use crate::log;
 use crate::reactor::limits::{self, Limit};
@@ -26,7 +28,7 @@ struct System {
     /// The sysctl kernel.io_uring_disabled, where there is one.
     uring_disabled: Option<u32>,
     /// The error of making a ring.
-    ring_error: Option<i32>,
+    ring_error: Option<Errno>,
     locked_bytes: u64,
 }
 
@@ -41,7 +43,7 @@ pub fn system(shards: u16) -> Result<(), Failure> {
     let system = System {
         release: read("/proc/sys/kernel/osrelease"),
         uring_disabled: read("/proc/sys/kernel/io_uring_disabled").parse().ok(),
-        ring_error: ring::probe().err().and_then(|error| error.raw_os_error()),
+        ring_error: ring::probe().err().and_then(|error| error.raw_os_error()).map(Errno::from_raw),
         locked_bytes,
     };
     complaint(&system).map_or(Ok(()), |text| Err(Failure::Log(text)))
@@ -79,31 +81,31 @@ fn complaint(system: &System) -> Option<String> {
     }
     let error = (*ring_error)?;
     Some(match (error, uring_disabled) {
-        (libc::EPERM | libc::EACCES, Some(disabled @ 1..)) => format!(
+        (Errno::EPERM | Errno::EACCES, Some(disabled @ 1..)) => format!(
             "io_uring is switched off on this machine (kernel.io_uring_disabled is {disabled}): \
              run 'sysctl kernel.io_uring_disabled=0'."
         ),
-        (libc::EPERM | libc::EACCES, _) => {
+        (Errno::EPERM | Errno::EACCES, _) => {
             "io_uring is not allowed to this process: let the seccomp profile of its container or \
              service allow io_uring_setup, io_uring_enter and io_uring_register (Docker: \
              --security-opt seccomp=unconfined)."
                 .into()
         }
-        (libc::ENOSYS, _) => format!(
+        (Errno::ENOSYS, _) => format!(
             "io_uring is missing in this kernel or hidden by a sandbox: use Linux {major}.{minor} \
              or later with CONFIG_IO_URING, outside of the sandbox."
         ),
-        (libc::ENOMEM, _) => format!(
+        (Errno::ENOMEM, _) => format!(
             "No memory may be locked for io_uring ({} KB are allowed, and all processes of this \
              user share them): allow more by 'ulimit -l' or systemd's LimitMEMLOCK.",
             locked_bytes >> 10
         ),
-        (libc::EMFILE | libc::ENFILE, _) => {
+        (Errno::EMFILE | Errno::ENFILE, _) => {
             "No more files can be opened: raise 'ulimit -n' or systemd's LimitNOFILE.".into()
         }
         (error, _) => format!(
             "io_uring cannot be used: {}; Linux {major}.{minor} or later is needed.",
-            plain(&io::Error::from_raw_os_error(error))
+            plain(&io::Error::from(error))
         ),
     })
 }
@@ -211,13 +213,13 @@ mod tests {
         check(|system| system.release = "5.15.0-91".into(), Some("Linux 5.15.0-91 is too old"));
         check(|system| system.release = "6.0.19".into(), Some("Linux 6.0.19 is too old"));
         check(|system| system.locked_bytes = 64 << 10, Some("Only 64 KB of memory may be locked"));
-        check(|system| system.ring_error = Some(libc::ENOSYS), Some("io_uring is missing"));
-        check(|system| system.ring_error = Some(libc::EPERM), Some("io_uring is not allowed"));
-        check(|system| system.ring_error = Some(libc::ENOMEM), Some("No memory may be locked"));
-        check(|system| system.ring_error = Some(libc::EINVAL), Some("io_uring cannot be used: I"));
+        check(|system| system.ring_error = Some(Errno::ENOSYS), Some("io_uring is missing"));
+        check(|system| system.ring_error = Some(Errno::EPERM), Some("io_uring is not allowed"));
+        check(|system| system.ring_error = Some(Errno::ENOMEM), Some("No memory may be locked"));
+        check(|system| system.ring_error = Some(Errno::EINVAL), Some("io_uring cannot be used: I"));
         check(
             |system| {
-                (system.ring_error, system.uring_disabled) = (Some(libc::EPERM), Some(2));
+                (system.ring_error, system.uring_disabled) = (Some(Errno::EPERM), Some(2));
             },
             Some("io_uring is switched off on this machine (kernel.io_uring_disabled is 2)"),
         );

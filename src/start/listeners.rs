@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 use crate::config::table::Config;
 use crate::log;
 use crate::reactor::clock::Monotonic;
@@ -108,7 +110,7 @@ fn retry_in_use(mut listen: impl FnMut() -> io::Result<OwnedFd>) -> io::Result<O
     loop {
         match listen() {
             Err(error)
-                if error.raw_os_error() == Some(libc::EADDRINUSE)
+                if errno(&error) == Errno::EADDRINUSE
                     && Monotonic::now().millis_since(start) < IN_USE_MILLIS =>
             {
                 std::thread::sleep(IN_USE_PAUSE);
@@ -134,24 +136,27 @@ fn addresses(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 /// Whether the machine has no such address or no such network at all.
 fn is_missing(error: &io::Error) -> bool {
     matches!(
-        error.raw_os_error(),
-        Some(
-            libc::EADDRNOTAVAIL
-                | libc::EAFNOSUPPORT
-                | libc::EPFNOSUPPORT
-                | libc::ENOPROTOOPT
-                | libc::EPROTONOSUPPORT
-                | libc::ESOCKTNOSUPPORT
-        )
+        errno(error),
+        Errno::EADDRNOTAVAIL
+            | Errno::EAFNOSUPPORT
+            | Errno::EPFNOSUPPORT
+            | Errno::ENOPROTOOPT
+            | Errno::EPROTONOSUPPORT
+            | Errno::ESOCKTNOSUPPORT
     )
 }
 
 fn advice(error: &io::Error) -> &'static str {
-    match error.raw_os_error() {
-        Some(libc::EADDRINUSE) => "End the process that uses the port, or choose another `port`.",
-        Some(libc::EACCES) => "Choose a `port` above 1023, or allow the process to take this one.",
+    match errno(error) {
+        Errno::EADDRINUSE => "End the process that uses the port, or choose another `port`.",
+        Errno::EACCES => "Choose a `port` above 1023, or allow the process to take this one.",
         _ => "Name addresses of this machine in `bind`, with `-` before one that may be missing.",
     }
+}
+
+/// The system's error, if it is one of the system's.
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
 }
 
 fn warn_of_small_backlog(backlog: u32) {

@@ -106,6 +106,22 @@ fn on_small_disk(folder: &Folder) -> (Running, Client, PathBuf) {
     (running, client, seen)
 }
 
+#[test]
+fn a_child_is_seen_to_end_although_the_server_was_started_with_sigchld_ignored() {
+    let folder = Folder::new();
+    let (port, dir) = (free_port(), folder.path(""));
+    let mut command = Command::new("env");
+    command.args(["--ignore-signal=CHLD", env!("CARGO_BIN_EXE_keylane"), "--dir", &dir]);
+    let mut running = Running::start(command.args(["--port", &port.to_string(), "--save", ""]));
+    running.wait_for("Ready to accept connections");
+    let mut client = running.client(port);
+    ok(&mut client, "SET k 1");
+    ok(&mut client, "BGSAVE");
+    running.wait_for("Background saving terminated with success");
+    comes_to(&mut client, "rdb_bgsave_in_progress", "0");
+    assert_eq!(integers(&folder.0.join("dump.rdb")), [(b"k".to_vec(), 1)]);
+}
+
 /// Snapshots fail for this reason; `repair` puts an end to that.
 fn check_failing(
     running: &mut Running,

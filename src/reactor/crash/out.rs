@@ -1,9 +1,11 @@
 //! Text to a descriptor, without the allocator: for a process whose memory may be torn.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fmt;
+use std::os::fd::IntoRawFd;
 
-use std::ffi::CString;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 
 /// Bytes that are written at once.
 const BUFFER_BYTES: usize = 1024;
@@ -18,15 +20,11 @@ pub(super) struct Out {
 impl Out {
     /// To the end of `file`; to standard output if there is none or it cannot be opened.
     pub fn open(file: Option<&CString>) -> Self {
-        let open = |file: &CStr| {
-            let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_CLOEXEC;
-            // SAFETY: a C string that ends in zero.
-            unsafe { libc::open(file.as_ptr(), flags, 0o644) }
-        };
-        match file.map(|file| open(file)) {
-            Some(fd @ 0..) => Self::to(fd),
-            Some(_) | None => Self::to(libc::STDOUT_FILENO),
-        }
+        let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_CLOEXEC;
+        let mode = Mode::from_bits_truncate(0o644);
+        let opened = file.and_then(|file: &CString| open::<CStr>(file, flags, mode).ok());
+        // It stays open: the process ends.
+        Self::to(opened.map_or(libc::STDOUT_FILENO, IntoRawFd::into_raw_fd))
     }
 
     /// To a descriptor.

@@ -1,9 +1,9 @@
 //! What comes in: receiving from sockets, holding their peers back, and hearing of their end.
 //!
-//! A socket that is read tells of its peer's end by what is received. One that is paused is watched
-//! instead: else a client that is gone would keep what it waits for, and what it was given, for as
-//! long as nobody reads. Each of both requests is asked for when it is wanted and not in the kernel,
-//! and cancelled when it is in the kernel and not wanted; its end looks again at what is wanted.
+//! A socket that is read tells of its peer's end by what is received. One that is paused is
+//! watched instead: else a client that is gone would keep what it waits for, and what it was given.
+//! Each of both requests is asked for when it is wanted and not in the kernel, and cancelled when
+//! it is in the kernel and not wanted; its end looks again at what is wanted.
 
 use std::io;
 use std::os::fd::AsRawFd;
