@@ -2,6 +2,7 @@
 
 pub mod collections;
 pub mod db;
+pub mod due;
 pub mod evict;
 pub mod expire;
 pub mod garbage;

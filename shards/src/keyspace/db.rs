@@ -10,6 +10,7 @@ use crate::base::slot::{SLOTS, Slot};
 use crate::base::time::UnixMs;
 use crate::encodings;
 use crate::encodings::table::{Position, Table};
+use crate::keyspace::due::{Due, Time};
 use crate::keyspace::evict::Pool;
 use crate::keyspace::garbage::Garbage;
 use crate::keyspace::settings::Settings;
@@ -129,22 +130,16 @@ pub struct Db {
     table: Table<Entry>,
     /// (when, hash) of every entry that expires: exact, in the order in which they are due. Two
     /// keys with the same hash and time share an element; the second then expires when looked up.
-    due: BTreeSet<(UnixMs, u64)>,
-    /// No entry is due before this. Kept beside the index because every lookup asks for it.
-    next_due: UnixMs,
+    due: Due,
     /// (when, hash) of every hash with fields that expire: not after the first of them is due. An
     /// element may be earlier than that, when that field was set anew or removed.
-    fields_due: BTreeSet<(UnixMs, u64)>,
+    fields_due: Due,
 }
-
-/// Later than every expiry time that is ever due.
-const NEVER: UnixMs = UnixMs(u64::MAX);
 
 impl Db {
     /// An empty database; allocates nothing.
     pub const fn new(seed: HashSeed) -> Self {
-        let table = Table::new(seed);
-        Self { table, due: BTreeSet::new(), next_due: NEVER, fields_due: BTreeSet::new() }
+        Self { table: Table::new(seed), due: Due::new(), fields_due: Due::new() }
     }
 
     /// Keys, expired ones that are still there included.
@@ -195,7 +190,7 @@ impl Db {
     #[inline]
     pub fn insert(&mut self, hash: u64, mut entry: Entry) {
         if let Some(at) = entry.expire() {
-            self.note_due(at, hash);
+            self.due.insert((at, hash));
         }
         if let Some(fields) = fields_of(&mut entry) {
             fields.filed = None;
@@ -233,12 +228,12 @@ impl Db {
     #[inline]
     fn forget(&mut self, hash: u64, mut entry: Entry) -> Entry {
         if let Some(at) = entry.expire() {
-            self.forget_due((at, hash));
+            self.due.remove((at, hash));
         }
         if let Some(fields) = fields_of(&mut entry)
             && let Some(filed) = fields.filed.take()
         {
-            self.fields_due.remove(&(filed, hash));
+            self.fields_due.remove((filed, hash));
         }
         entry
     }
@@ -252,13 +247,13 @@ impl Db {
     }
 
     /// Hashes with fields that expire, by the time at which to look at them.
-    pub fn fields_due(&self) -> &BTreeSet<(UnixMs, u64)> {
-        &self.fields_due
+    pub fn fields_due(&self) -> &BTreeSet<Time> {
+        self.fields_due.times()
     }
 
     /// Drops an element of `fields_due` that no hash stands behind.
-    pub fn forget_fields_due(&mut self, due: (UnixMs, u64)) {
-        self.fields_due.remove(&due);
+    pub fn forget_fields_due(&mut self, due: Time) {
+        self.fields_due.remove(due);
     }
 
     /// Sets or clears when `key` expires; false if there is no such key.
@@ -270,51 +265,35 @@ impl Db {
         }
         entry.set_expire(at);
         if let Some(before) = before {
-            self.forget_due((before, hash));
+            self.due.remove((before, hash));
         }
         if let Some(at) = at {
-            self.note_due(at, hash);
+            self.due.insert((at, hash));
         }
         true
-    }
-
-    /// The first (time, hash) that is due not after `now`.
-    #[inline]
-    pub fn first_due(&self, now: UnixMs) -> Option<(UnixMs, u64)> {
-        self.due.first().copied().filter(|due| due.0 <= now)
     }
 
     /// The earliest expiry time; later than any clock if nothing expires.
     #[inline]
     pub fn next_due(&self) -> UnixMs {
-        self.next_due
+        self.due.next()
     }
 
     /// Expiry times in order, for volatile-ttl, averages and sampling.
-    pub fn due(&self) -> &BTreeSet<(UnixMs, u64)> {
-        &self.due
+    pub fn due(&self) -> &BTreeSet<Time> {
+        self.due.times()
     }
 
     /// Drops an element of the index that no entry stands behind (see `due`).
-    pub fn forget_due(&mut self, due: (UnixMs, u64)) {
-        self.due.remove(&due);
-        if due.0 == self.next_due {
-            self.next_due = self.due.first().map_or(NEVER, |first| first.0);
-        }
-    }
-
-    fn note_due(&mut self, at: UnixMs, hash: u64) {
-        self.due.insert((at, hash));
-        self.next_due = self.next_due.min(at);
+    pub fn forget_due(&mut self, due: Time) {
+        self.due.remove(due);
     }
 
     /// Frees about `budget` entries and elements of a database that nobody uses any more, so that
     /// no slice takes long; true when nothing is left.
     pub fn free_slice(&mut self, budget: usize) -> bool {
         let mut index_left = budget;
-        while 0 < index_left
-            && (self.due.pop_first().is_some() || self.fields_due.pop_first().is_some())
-        {
+        while 0 < index_left && (self.due.pop() || self.fields_due.pop()) {
             index_left -= 1;
         }
         let mut left = budget;
@@ -336,8 +315,7 @@ impl Db {
 
     /// Bytes of the tables, entries not counted.
     pub fn memory(&self) -> usize {
-        // A B-tree of 16-byte elements takes about 25 bytes each at its usual fill.
-        self.table.memory() + (self.due.len() + self.fields_due.len()) * 25
+        self.table.memory() + self.due.memory() + self.fields_due.memory()
     }
 }
 
@@ -351,13 +329,13 @@ fn fields_of(entry: &mut Entry) -> Option<&mut Fields> {
 }
 
 /// Sees to it that a hash is in the index not after its first field is due.
-fn file_fields(index: &mut BTreeSet<(UnixMs, u64)>, hash: u64, fields: &mut Fields) {
+fn file_fields(index: &mut Due, hash: u64, fields: &mut Fields) {
     let next = fields.next_due();
     if fields.filed == next {
         return;
     }
     if let Some(filed) = fields.filed {
-        index.remove(&(filed, hash));
+        index.remove((filed, hash));
     }
     if let Some(next) = next {
         index.insert((next, hash));
