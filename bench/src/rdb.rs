@@ -76,7 +76,7 @@ fn read_all(bytes: &[u8], kind: Kind, values: u64) {
 
 fn hash(fields: u64) -> Entry<Object> {
     let now = shards::base::time::UnixMs(0);
-    let rules = HashRules { limits: RULES.limits.hash, seed: RULES.seed, now };
+    let rules = HashRules { limits: RULES.limits.hash, seed: RULES.seed, due_by: now };
     let mut hash = Hash::default();
     for number in 0..fields {
         let name = format!("field{number}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shards::base::trigonometry::Trigonometry;
-use shards::keyspace::settings::{Policy, Settings};
+use shards::keyspace::settings::{OnExpiry, Policy, Settings};
 use shards::types::limits::{
     HashLimits, Limits, ListLimits, SetLimits, SortedSetLimits, StreamLimits,
 };
@@ -63,7 +63,8 @@ impl Core {
     /// Puts a configuration in force.
     pub(crate) fn configure(&mut self, config: Arc<Config>) {
         let settings = &mut self.shard.keyspace.settings;
-        *settings = Settings { active_expire: settings.active_expire, ..engine_settings(&config) };
+        let Settings { active_expire, expiry, .. } = *settings;
+        *settings = Settings { active_expire, expiry, ..engine_settings(&config) };
         self.publish_events(None);
         self.counters.tracks_latency = config.latency_tracking;
         self.node.config = config;
@@ -166,6 +167,7 @@ fn engine_settings(config: &Config) -> Settings {
         lfu_log_factor: config.lfu_log_factor,
         lfu_decay_minutes: config.lfu_decay_time,
         string_bytes_max: usize::try_from(config.proto_max_bulk_len).unwrap_or(usize::MAX),
+        expiry: OnExpiry::Removes,
         active_expire: true,
         lazy_user_flush: config.lazyfree_lazy_user_flush,
         lazy_user_del: config.lazyfree_lazy_user_del,

@@ -1,5 +1,8 @@
 //! Expiry as arguments say it: EX, PX, EXAT, PXAT, KEEPTTL, PERSIST.
 
+#[cfg(test)]
+mod modes;
+
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMs;
 use crate::effects::Class;

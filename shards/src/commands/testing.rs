@@ -1,5 +1,7 @@
 //! A keyspace for tests of commands: runs a line, and tells what came of it.
 
+pub mod calls;
+
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
@@ -17,7 +19,7 @@ use crate::keyspace::db::Keyspace;
 use crate::keyspace::selected::Selected;
 use crate::resp::reply::{Protocol, Replies};
 
-/// A keyspace of one database at a time that stands still: 1,000,000 ms after the epoch at first.
+/// A keyspace of two databases at a time that stands still: 1,000,000 ms after the epoch at first.
 pub struct Harness {
     /// The keys, with clock and settings.
     pub keyspace: Keyspace,
@@ -27,10 +29,20 @@ pub struct Harness {
 impl Harness {
     /// Empty; collects all events, and what would be logged.
     pub fn new() -> Self {
-        let mut keyspace = Keyspace::new(1, HashSeed(1), Random::new(1));
+        let mut keyspace = Keyspace::new(2, HashSeed(1), Random::new(1));
         keyspace.now = UnixMs(1_000_000);
         let effects = Effects { keeps_log: true, classes: u32::MAX, ..Effects::default() };
         Self { keyspace, effects }
+    }
+
+    /// One in which these lines have run.
+    pub fn with(lines: &[&str]) -> Self {
+        let mut harness = Self::new();
+        for line in lines {
+            let reply = harness.run(line);
+            assert!(!reply.starts_with('-'), "{line}: {reply}");
+        }
+        harness
     }
 
     /// Runs a command of words that are separated by single spaces, and returns its reply with
@@ -103,7 +115,7 @@ impl Harness {
 }
 
 /// The command, or subcommand, that a line calls.
-fn find(line: &str) -> &'static Command {
+pub fn find(line: &str) -> &'static Command {
     let mut words = line.split(' ').map(str::to_lowercase);
     let name = words.next().unwrap();
     let subcommand = format!("{name}|{}", words.next().unwrap_or_default());
@@ -111,4 +123,10 @@ fn find(line: &str) -> &'static Command {
     let contained = CONTAINERS.iter().map(|(_, subcommands)| *subcommands).chain(parts);
     let mut all = GROUPS.iter().copied().chain(contained).flatten();
     all.find(|command| command.spec.name == name || command.spec.name == subcommand).unwrap()
+}
+
+/// One of several by chance.
+pub fn one_of<T: Copy>(all: &[T], chance: &mut Random) -> T {
+    let at = chance.below(all.len() as u64);
+    all[usize::try_from(at).expect("it is below a usize")]
 }

@@ -1,5 +1,7 @@
 //! Access to collections by type: what is there of another type is [`WrongType`].
 
+use alloc::vec::Vec;
+
 use crate::effects::Class;
 use crate::keyspace::db::{Entry, Keyspace};
 use crate::keyspace::evict;
@@ -38,8 +40,8 @@ impl Selected<'_> {
     /// By what hashes are changed.
     #[inline]
     pub fn hash_rules(&self) -> Rules {
-        let Keyspace { settings, seed, now, .. } = &*self.keyspace;
-        Rules { limits: settings.limits.hash, seed: *seed, now: *now }
+        let Keyspace { settings, seed, .. } = &*self.keyspace;
+        Rules { limits: settings.limits.hash, seed: *seed, due_by: self.due_by() }
     }
 
     /// The list at `key`, to read.
@@ -140,7 +142,7 @@ impl Selected<'_> {
     /// puts nothing in removes it again with [`Self::remove_if_empty`].
     #[inline]
     pub fn as_or_new<C: Collection>(&mut self, key: Key<'_>) -> Result<&mut C, WrongType> {
-        self.expire_if_due(key);
+        self.clear_if_due(key);
         let Keyspace { dbs, settings, now, random, .. } = &mut *self.keyspace;
         let make = || Entry::object(key.bytes, C::default().into_object());
         let (entry, is_new) = dbs[self.index].find_or_insert(key.hash, key.bytes, make);
@@ -182,14 +184,44 @@ impl Selected<'_> {
         is_empty
     }
 
+    /// What a command asks before it sets `fields` of `key`: those whose time has come are removed,
+    /// unless such times are ignored, so that the log tells of it before it tells of the command.
+    #[inline]
+    pub fn clear_due_fields<'f>(
+        &mut self,
+        key: Key<'_>,
+        mut fields: impl Iterator<Item = &'f [u8]>,
+    ) {
+        if self.db().next_field_due() <= self.due_by() {
+            self.expire_fields(key, &mut fields);
+        }
+    }
+
+    #[cold]
+    fn expire_fields(&mut self, key: Key<'_>, fields: &mut dyn Iterator<Item = &[u8]>) {
+        let due_by = self.due_by();
+        let Ok(Some(Hash::Table(table))) = self.write_hash(key) else { return };
+        let is_due = |field: &&[u8]| table.find(field).is_some_and(|found| found.is_due(due_by));
+        let due: Vec<&[u8]> = fields.filter(is_due).collect();
+        let due: Vec<&[u8]> = due.into_iter().filter(|it| table.remove(it).is_some()).collect();
+        if !due.is_empty() {
+            self.refile_fields(key);
+            self.note_fields_expired(key, &due);
+        }
+    }
+
     /// Says that fields of `key`, which are removed already, went because their time had come, and
     /// removes the hash if they were its last ones.
     pub fn fields_expired(&mut self, key: Key<'_>, fields: &[&[u8]]) {
+        self.note_fields_expired(key, fields);
+        self.remove_if_empty(key);
+    }
+
+    fn note_fields_expired(&mut self, key: Key<'_>, fields: &[&[u8]]) {
         self.keyspace.stats.expired_fields += fields.len() as u64;
         self.touch_unasked(self.index, key);
         self.effects.log_fields_deleted(self.index, key.bytes, fields);
         self.event(key, Class::Hash, "hexpired");
-        self.remove_if_empty(key);
     }
 
     /// Files `key` anew in the index of hashes whose fields expire, after fields of it were given

@@ -13,7 +13,7 @@ use crate::encodings::table::{Position, Table};
 use crate::keyspace::due::{Due, Time};
 use crate::keyspace::evict::Pool;
 use crate::keyspace::garbage::Garbage;
-use crate::keyspace::settings::Settings;
+use crate::keyspace::settings::{OnExpiry, Settings};
 use crate::keyspace::waiters::Waiters;
 use crate::keyspace::watch::Watches;
 use crate::types::hash::Hash;
@@ -98,6 +98,22 @@ impl Keyspace {
             eviction: Pool::default(),
             elsewhere: Vec::new(),
         }
+    }
+
+    /// By when what expires is due: at this time or before.
+    #[inline]
+    pub fn due_by(&self) -> UnixMs {
+        match self.settings.expiry {
+            OnExpiry::Removes | OnExpiry::Hides => self.now,
+            // No command stores a time of 0: so early, it removes at once.
+            OnExpiry::Ignores => UnixMs(0),
+        }
+    }
+
+    /// Whether commands see an entry that is in a table: not if it is due.
+    #[inline]
+    pub fn shows(&self, entry: &Entry) -> bool {
+        entry.expire().is_none_or(|at| self.due_by() < at)
     }
 
     /// Says that a key changed, to those who watch it or wait for it.
@@ -236,6 +252,12 @@ impl Db {
             self.fields_due.remove((filed, hash));
         }
         entry
+    }
+
+    /// Before this, no field of any hash is due.
+    #[inline]
+    pub fn next_field_due(&self) -> UnixMs {
+        self.fields_due.next()
     }
 
     /// Files `key` anew in the index of hashes with fields that expire.

@@ -16,7 +16,7 @@ use crate::effects::{Class, Effects};
 use crate::keyspace::db::{Db, Entry, Keyspace};
 use crate::keyspace::garbage::Removal;
 use crate::keyspace::selected::{Key, Selected};
-use crate::keyspace::settings::{Policy, Settings};
+use crate::keyspace::settings::{OnExpiry, Policy, Settings};
 
 /// The LFU counter of a new key: it should not be the first to go before it had a chance.
 const LFU_START: u8 = 5;
@@ -117,12 +117,15 @@ pub fn frequency(entry: &Entry, settings: &Settings, now: UnixMs) -> u8 {
 }
 
 /// Evicts one key as the policy says; returns about how many bytes that freed, `None` if there is
-/// nothing that may go.
+/// nothing that may go: nothing at all where keys that are due have to stay, too.
 pub fn evict_one(
     keyspace: &mut Keyspace,
     effects: &mut Effects,
     locked: Locked<'_>,
 ) -> Option<usize> {
+    if keyspace.settings.expiry != OnExpiry::Removes {
+        return None;
+    }
     let mut pool = core::mem::take(&mut keyspace.eviction);
     let chosen = match keyspace.settings.policy {
         Policy::NoEviction => None,
@@ -367,6 +370,16 @@ mod tests {
             assert_eq!(evicted.len(), expected, "{policy:?}");
             let only_volatile = evicted.iter().all(|number| number % 2 == 1);
             assert_eq!(only_volatile, expected <= 100, "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_evicted_where_what_is_due_stays() {
+        for expiry in [OnExpiry::Hides, OnExpiry::Ignores] {
+            let mut keyspace = keyspace(Policy::AllKeysRandom, 5);
+            keyspace.settings.expiry = expiry;
+            assert_eq!(evict_one(&mut keyspace, &mut effects(), FREE), None);
+            assert_eq!(keyspace.len(), 5);
         }
     }
 

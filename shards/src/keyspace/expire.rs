@@ -8,6 +8,7 @@ use crate::encodings::field::Field;
 use crate::keyspace::db::{Entry, Keyspace};
 use crate::keyspace::evict::Locked;
 use crate::keyspace::selected::{Key, Selected};
+use crate::keyspace::settings::{OnExpiry, Settings};
 use crate::types::hash::Hash;
 use crate::types::object::Collection;
 
@@ -19,7 +20,8 @@ pub fn slice(
     budget: usize,
     locked: Locked<'_>,
 ) -> bool {
-    if !keyspace.settings.active_expire {
+    let Settings { active_expire, expiry, .. } = keyspace.settings;
+    if !active_expire || expiry != OnExpiry::Removes {
         return false;
     }
     let mut due = first_due(keyspace, budget.saturating_add(1), locked);
@@ -182,12 +184,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_expires_while_it_is_switched_off() {
-        let mut keyspace = keyspace(4);
-        keyspace.now = UnixMs(100);
-        keyspace.settings.active_expire = false;
-        assert!(!slice(&mut keyspace, &mut effects(), 5, &|_, _| false));
-        assert_eq!(keyspace.len(), 6);
+    fn nothing_expires_while_it_is_switched_off_or_has_to_stay() {
+        for (active_expire, expiry) in
+            [(false, OnExpiry::Removes), (true, OnExpiry::Hides), (true, OnExpiry::Ignores)]
+        {
+            let mut keyspace = keyspace(4);
+            keyspace.now = UnixMs(100);
+            keyspace.settings.active_expire = active_expire;
+            keyspace.settings.expiry = expiry;
+            assert!(!slice(&mut keyspace, &mut effects(), 5, &|_, _| false));
+            assert_eq!(keyspace.len(), 6);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::effects::{Class, Effects, Note};
 use crate::keyspace::db::{Db, Entry, Keyspace};
 use crate::keyspace::evict::{self, Usage};
 use crate::keyspace::garbage::Removal;
+use crate::keyspace::settings::OnExpiry;
 
 /// A key with its hash.
 #[derive(Clone, Copy, Debug)]
@@ -77,10 +78,16 @@ impl Selected<'_> {
         Key { bytes, hash: self.keyspace.seed.key_hash(bytes) }
     }
 
-    /// The time by which expiry is judged.
+    /// The time.
     #[inline]
     pub fn now(&self) -> UnixMs {
         self.keyspace.now
+    }
+
+    /// By when what expires is due: see [`Keyspace::due_by`].
+    #[inline]
+    pub fn due_by(&self) -> UnixMs {
+        self.keyspace.due_by()
     }
 
     /// The selected database.
@@ -98,17 +105,17 @@ impl Selected<'_> {
     /// As [`Self::read`], for commands that read a value and change something beside it.
     #[inline]
     pub fn read_mut(&mut self, key: Key<'_>) -> Option<&mut Entry> {
-        self.expire_if_due(key);
+        let hidden = self.expire_if_due(key);
         let Keyspace { dbs, stats, settings, now, random, .. } = &mut *self.keyspace;
         match dbs[self.index].find_mut(key.hash, key.bytes) {
-            Some(entry) => {
+            Some(entry) if !hidden => {
                 stats.hits += 1;
                 if !self.no_touch {
                     evict::mark_used(entry, settings, *now, random);
                 }
                 Some(entry)
             }
-            None => {
+            Some(_) | None => {
                 stats.misses += 1;
                 self.effects.event(Class::KeyMiss, "keymiss", self.index, key.bytes);
                 None
@@ -119,9 +126,9 @@ impl Selected<'_> {
     /// Looks `key` up for reading, but does not mark it as used (EXISTS, TTL, TYPE).
     #[inline]
     pub fn look(&mut self, key: Key<'_>) -> Option<&Entry> {
-        self.expire_if_due(key);
+        let hidden = self.expire_if_due(key);
         let Keyspace { dbs, stats, .. } = &mut *self.keyspace;
-        let entry = dbs[self.index].find(key.hash, key.bytes);
+        let entry = dbs[self.index].find(key.hash, key.bytes).filter(|_| !hidden);
         match entry {
             Some(_) => stats.hits += 1,
             None => {
@@ -135,14 +142,22 @@ impl Selected<'_> {
     /// Looks `key` up without a trace: neither counted nor marked.
     #[inline]
     pub fn peek(&mut self, key: Key<'_>) -> Option<&Entry> {
-        self.expire_if_due(key);
-        self.keyspace.dbs[self.index].find(key.hash, key.bytes)
+        let hidden = self.expire_if_due(key);
+        self.keyspace.dbs[self.index].find(key.hash, key.bytes).filter(|_| !hidden)
+    }
+
+    /// Looks up once more what this command has read or looked up before, to borrow several values
+    /// at a time.
+    #[inline]
+    pub fn find(&self, key: Key<'_>) -> Option<&Entry> {
+        let entry = self.keyspace.dbs[self.index].find(key.hash, key.bytes);
+        entry.filter(|entry| self.keyspace.shows(entry))
     }
 
     /// Looks `key` up to change its value (not its expiry: see [`Self::set_expire`]).
     #[inline]
     pub fn write(&mut self, key: Key<'_>) -> Option<&mut Entry> {
-        self.expire_if_due(key);
+        self.clear_if_due(key);
         let Keyspace { dbs, settings, now, random, .. } = &mut *self.keyspace;
         let entry = dbs[self.index].find_mut(key.hash, key.bytes)?;
         if !self.no_touch {
@@ -151,8 +166,9 @@ impl Selected<'_> {
         Some(entry)
     }
 
-    /// Adds `entry`, whose key is not there.
+    /// Adds `entry`, whose key is not there (or is hidden because it is due).
     pub fn insert(&mut self, key: Key<'_>, mut entry: Entry) {
+        self.clear_if_due(key);
         let Keyspace { dbs, settings, now, .. } = &mut *self.keyspace;
         entry.set_access(evict::fresh(settings, *now));
         dbs[self.index].insert(key.hash, entry);
@@ -200,7 +216,7 @@ impl Selected<'_> {
 
     /// Takes `key` out; `None` if it was not there (or had expired).
     pub fn remove(&mut self, key: Key<'_>) -> Option<Entry> {
-        self.expire_if_due(key);
+        self.clear_if_due(key);
         self.db().remove(key.hash, key.bytes)
     }
 
@@ -278,26 +294,42 @@ impl Selected<'_> {
         }
     }
 
-    /// Removes `key` if its time has come.
+    /// What a lookup to read asks first. If the time of `key` has come it is removed or, where it
+    /// has to stay, the answer is that the lookup must not see it.
     #[inline]
-    pub fn expire_if_due(&mut self, key: Key<'_>) {
-        let Keyspace { dbs, now, .. } = &mut *self.keyspace;
-        let db = &mut dbs[self.index];
+    fn expire_if_due(&mut self, key: Key<'_>) -> bool {
         // Background expiry keeps up, so that as a rule nothing is due and no lookup is needed.
-        if *now < db.next_due() {
-            return;
+        if self.keyspace.now < self.keyspace.dbs[self.index].next_due() {
+            return false;
         }
-        self.expire_if_found_due(key);
+        self.expire_or_hide(key)
+    }
+
+    /// What every access to write asks first: a key whose time has come makes way, unless such
+    /// times are ignored.
+    #[inline]
+    pub(super) fn clear_if_due(&mut self, key: Key<'_>) {
+        if self.keyspace.dbs[self.index].next_due() <= self.keyspace.now && self.is_due(key) {
+            self.expire(key);
+        }
     }
 
     #[cold]
-    fn expire_if_found_due(&mut self, key: Key<'_>) {
-        let Keyspace { dbs, now, .. } = &mut *self.keyspace;
-        let db = &mut dbs[self.index];
-        let due = db.find(key.hash, key.bytes).and_then(Entry::expire).is_some_and(|at| at <= *now);
-        if due {
-            self.expire(key);
+    fn expire_or_hide(&mut self, key: Key<'_>) -> bool {
+        match self.keyspace.settings.expiry {
+            OnExpiry::Removes => {
+                self.clear_if_due(key);
+                false
+            }
+            OnExpiry::Hides => self.is_due(key),
+            OnExpiry::Ignores => false,
         }
+    }
+
+    #[cold]
+    fn is_due(&self, key: Key<'_>) -> bool {
+        let entry = self.keyspace.dbs[self.index].find(key.hash, key.bytes);
+        entry.is_some_and(|entry| !self.keyspace.shows(entry))
     }
 
     /// Removes `key` because its time has come, and says so.

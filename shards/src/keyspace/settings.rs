@@ -16,6 +16,8 @@ pub struct Settings {
     pub lfu_decay_minutes: u32,
     /// `proto-max-bulk-len`: bytes a string may have.
     pub string_bytes_max: usize,
+    /// What becomes of keys and fields whose time has come.
+    pub expiry: OnExpiry,
     /// Whether background expiry runs (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: bool,
     /// Whether databases are freed in the background by FLUSHALL and FLUSHDB without an option.
@@ -42,6 +44,7 @@ impl Default for Settings {
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
             string_bytes_max: 512 << 20,
+            expiry: OnExpiry::Removes,
             active_expire: true,
             lazy_user_flush: true,
             lazy_user_del: true,
@@ -52,6 +55,20 @@ impl Default for Settings {
             trigonometry: Trigonometry::default(),
         }
     }
+}
+
+/// What becomes of keys and fields whose time has come. Keys are evicted only where they are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExpiry {
+    /// They are removed when a command looks them up or when their turn comes: on a primary.
+    Removes,
+    /// They stay, but no command sees them: for clients of a replica, whose primary says what goes,
+    /// and on a primary whose writes are paused. A command that writes all the same (a replica may
+    /// be writable) removes what is in its way, as Valkey has it.
+    Hides,
+    /// They stay, and commands see them as if they had no time: what a replication link applies
+    /// was true when its primary did it, and was judged by the primary's clock.
+    Ignores,
 }
 
 /// `maxmemory-policy`: which keys may go, and which go first.

@@ -195,7 +195,7 @@ impl Keyspace {
     /// Whether a key is there.
     pub fn is_there(&self, (db, hash): Place) -> bool {
         let entry = self.dbs[db].table().find_hash(hash);
-        entry.is_some_and(|entry| entry.expire().is_none_or(|at| self.now < at))
+        entry.is_some_and(|entry| self.shows(entry))
     }
 
     /// Whether a key has what is awaited of it.
@@ -220,6 +220,11 @@ impl Keyspace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::hash::HashSeed;
+    use crate::base::random::Random;
+    use crate::base::time::UnixMs;
+    use crate::encodings::quicklist::End;
+    use crate::keyspace::settings::OnExpiry;
 
     const KEY: Place = (0, 7);
 
@@ -274,6 +279,29 @@ mod tests {
         waiters.give_turn(id(2));
         waiters.forget(id(2));
         assert_eq!(waiters.take_ready(), [KEY]);
+    }
+
+    #[test]
+    fn what_is_due_is_awaited_in_vain_unless_times_are_ignored() {
+        let seed = HashSeed(1);
+        let mut keyspace = Keyspace::new(1, seed, Random::new(1));
+        let mut list = List::default();
+        list.push(End::Right, b"a");
+        let mut entry = Entry::object(b"k", list.into_object());
+        entry.set_expire(Some(UnixMs(5)));
+        let place = (0, seed.key_hash(b"k"));
+        keyspace.dbs[0].insert(place.1, entry);
+        for (now, expiry, expected) in [
+            (4, OnExpiry::Removes, true),
+            (5, OnExpiry::Removes, false),
+            (5, OnExpiry::Hides, false),
+            (5, OnExpiry::Ignores, true),
+        ] {
+            keyspace.now = UnixMs(now);
+            keyspace.settings.expiry = expiry;
+            assert_eq!(keyspace.is_there(place), expected, "{now} {expiry:?}");
+            assert_eq!(keyspace.has_awaited(place, &Awaited::List), expected, "{now} {expiry:?}");
+        }
     }
 
     #[test]

@@ -196,5 +196,5 @@ fn unix_ms<S: Source>(reader: &Reader<S>, at: i64) -> Result<UnixMs, Error> {
 
 fn hash_rules(rules: &Rules) -> HashRules {
     // Fields that were just read are not due, whatever the time is.
-    HashRules { limits: rules.limits.hash, seed: rules.seed, now: UnixMs(0) }
+    HashRules { limits: rules.limits.hash, seed: rules.seed, due_by: UnixMs(0) }
 }

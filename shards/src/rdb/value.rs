@@ -378,7 +378,7 @@ mod tests {
             _ => {
                 let mut hash = Hash::default();
                 let now = UnixMs(0);
-                let rules = hash::Rules { limits: LIMITS.hash, seed: HashSeed(1), now };
+                let rules = hash::Rules { limits: LIMITS.hash, seed: HashSeed(1), due_by: now };
                 for (at, text) in texts.iter().enumerate() {
                     let expiry = match at {
                         1 | 3 if which == 5 => hash::FieldExpiry::At(UnixMs(at as u64)),

@@ -22,8 +22,8 @@ pub struct Rules {
     pub limits: HashLimits,
     /// The secret of a table's hash.
     pub seed: HashSeed,
-    /// The time by which fields are due.
-    pub now: UnixMs,
+    /// Fields that expire at this time or before are due.
+    pub due_by: UnixMs,
 }
 
 /// What becomes of a field's expiry when its value is set.
@@ -169,7 +169,7 @@ impl Hash {
                 true
             }
             Self::Table(fields) => {
-                let found = fields.find(field).filter(|found| !found.is_due(rules.now));
+                let found = fields.find(field).filter(|found| !found.is_due(rules.due_by));
                 let is_new = found.is_none();
                 let expire = match expiry {
                     FieldExpiry::Clear => None,
@@ -292,7 +292,7 @@ mod tests {
     const SEED: HashSeed = HashSeed(1);
     const NOW: UnixMs = UnixMs(100);
     const LIMITS: HashLimits = HashLimits { listpack_entries: 4, listpack_value: 8 };
-    const RULES: Rules = Rules { limits: LIMITS, seed: SEED, now: NOW };
+    const RULES: Rules = Rules { limits: LIMITS, seed: SEED, due_by: NOW };
 
     fn set(hash: &mut Hash, field: &[u8], value: &[u8]) -> bool {
         hash.set(field, value, FieldExpiry::Clear, &RULES)

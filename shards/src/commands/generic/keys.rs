@@ -28,13 +28,13 @@ pub(super) const KEYS: Command = Command {
 
 fn keys(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let pattern = ctx.args[1];
-    let now = ctx.db.now();
-    let found: Vec<&[u8]> = ctx.db.keyspace.dbs[ctx.db.index]
+    let keyspace = &*ctx.db.keyspace;
+    let found: Vec<&[u8]> = keyspace.dbs[ctx.db.index]
         .table()
         .iter()
         // Keys that are due stay until they are looked up or their turn comes: nobody waits here
         // for their removal.
-        .filter(|entry| entry.expire().is_none_or(|at| now < at))
+        .filter(|entry| keyspace.shows(entry))
         .map(Record::key)
         .filter(|key| pattern == b"*" || glob::matches(pattern, key))
         .collect();

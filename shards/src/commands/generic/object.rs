@@ -2,7 +2,7 @@
 
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec, Spread};
-use crate::keyspace::db::{Entry, Keyspace};
+use crate::keyspace::db::Entry;
 use crate::keyspace::evict;
 use crate::resp::error::Error;
 
@@ -165,11 +165,11 @@ fn help(ctx: &mut Ctx<'_>) -> Result<(), Error> {
 fn look<'a>(ctx: &'a mut Ctx<'_>) -> Option<&'a Entry> {
     let key = ctx.key(2);
     let found = ctx.db.peek(key).is_some();
-    let Keyspace { dbs, stats, .. } = &mut *ctx.db.keyspace;
+    let stats = &mut ctx.db.keyspace.stats;
     if found {
         stats.hits += 1;
     } else {
         stats.misses += 1;
     }
-    dbs[ctx.db.index].find(key.hash, key.bytes)
+    ctx.db.find(key)
 }

@@ -8,6 +8,7 @@ use crate::commands::scanning::{self, BUCKETS_PER_ELEMENT, Options, parse_cursor
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, Spec, Spread};
 use crate::keyspace::db::Entry;
 use crate::keyspace::scan::{self, Next};
+use crate::keyspace::settings::OnExpiry;
 use crate::resp::error::Error;
 
 pub(super) const SCAN: Command = Command {
@@ -69,7 +70,8 @@ fn type_named(given: &[u8]) -> Result<&'static str, Error> {
 fn run(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let mut at = parse_cursor(ctx.args[1])?;
     let wanted = Wanted::parse(&ctx.args[2..])?;
-    let (now, count) = (ctx.db.now(), wanted.options.count);
+    let (due_by, count) = (ctx.db.due_by(), wanted.options.count);
+    let removes = ctx.db.keyspace.settings.expiry == OnExpiry::Removes;
     let mut expired: Vec<Vec<u8>> = Vec::new();
     let Ctx { replies, db, .. } = &mut *ctx;
     scanning::reply(replies, |replies| {
@@ -80,11 +82,11 @@ fn run(ctx: &mut Ctx<'_>) -> Result<(), Error> {
                 if !wanted.has(entry) {
                     return;
                 }
-                if entry.expire().is_some_and(|at| at <= now) {
-                    expired.push(entry.key().to_vec());
-                } else {
+                if entry.expire().is_none_or(|at| due_by < at) {
                     replies.bulk(entry.key());
                     found += 1;
+                } else if removes {
+                    expired.push(entry.key().to_vec());
                 }
             });
             buckets_left -= 1;

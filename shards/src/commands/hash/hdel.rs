@@ -22,11 +22,11 @@ pub(super) const HDEL: Command = Command {
 };
 
 fn hdel(ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    let (key, now) = (ctx.key(1), ctx.db.now());
+    let (key, due_by) = (ctx.key(1), ctx.db.due_by());
     let mut removed = 0u32;
     if let Some(hash) = ctx.db.write_hash(key)? {
         for field in &ctx.args[2..] {
-            removed += u32::from(hash.remove(field, now));
+            removed += u32::from(hash.remove(field, due_by));
         }
     }
     if 0 < removed {

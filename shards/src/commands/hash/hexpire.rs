@@ -70,7 +70,7 @@ fn expire(ctx: &mut Ctx<'_>, name: &'static str, form: TimeForm) -> Result<(), E
     let condition = Condition::parse(options)?;
     let fields = fields::counted(counted, 1)?;
     let rules = ctx.db.hash_rules();
-    let at = fields::deadline(form, ctx.args[2], rules.now, name)?;
+    let at = fields::deadline(form, ctx.args[2], ctx.db.now(), name)?;
     let key = ctx.key(1);
     let hash = ctx.db.write_hash(key)?;
     ctx.replies.array(fields.len());
@@ -81,16 +81,16 @@ fn expire(ctx: &mut Ctx<'_>, name: &'static str, form: TimeForm) -> Result<(), E
     let signed = i64::try_from(at.0).unwrap_or(i64::MAX);
     let mut changed: Vec<&[u8]> = Vec::new();
     for field in fields {
-        let answer = match hash.expiry(field, rules.now) {
+        let answer = match hash.expiry(field, rules.due_by) {
             None => NO_FIELD,
             Some(current) if !condition.holds(current, signed) => NOT_NOW,
             Some(_) => {
                 changed.push(field);
-                if rules.now < at {
+                if rules.due_by < at {
                     hash.set_expiry(field, Some(at), rules.seed);
                     SET
                 } else {
-                    hash.remove(field, rules.now);
+                    hash.remove(field, rules.due_by);
                     GONE
                 }
             }

@@ -74,32 +74,32 @@ pub(super) const HLEN: Command = Command {
 };
 
 fn hget(ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    let (key, now) = (ctx.key(1), ctx.db.now());
-    let value = ctx.db.read_hash(key)?.and_then(|hash| hash.get(ctx.args[2], now));
+    let (key, due_by) = (ctx.key(1), ctx.db.due_by());
+    let value = ctx.db.read_hash(key)?.and_then(|hash| hash.get(ctx.args[2], due_by));
     write(&mut ctx.replies, value);
     Ok(())
 }
 
 fn hmget(ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    let (key, now) = (ctx.key(1), ctx.db.now());
+    let (key, due_by) = (ctx.key(1), ctx.db.due_by());
     let hash = ctx.db.read_hash(key)?;
     ctx.replies.array(ctx.args.len() - 2);
     for field in &ctx.args[2..] {
-        write(&mut ctx.replies, hash.and_then(|hash| hash.get(field, now)));
+        write(&mut ctx.replies, hash.and_then(|hash| hash.get(field, due_by)));
     }
     Ok(())
 }
 
 fn hexists(ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    let (key, now) = (ctx.key(1), ctx.db.now());
-    let value = ctx.db.read_hash(key)?.and_then(|hash| hash.get(ctx.args[2], now));
+    let (key, due_by) = (ctx.key(1), ctx.db.due_by());
+    let value = ctx.db.read_hash(key)?.and_then(|hash| hash.get(ctx.args[2], due_by));
     ctx.replies.integer(value.is_some().into());
     Ok(())
 }
 
 fn hstrlen(ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    let (key, now) = (ctx.key(1), ctx.db.now());
-    let value = ctx.db.read_hash(key)?.and_then(|hash| hash.get(ctx.args[2], now));
+    let (key, due_by) = (ctx.key(1), ctx.db.due_by());
+    let value = ctx.db.read_hash(key)?.and_then(|hash| hash.get(ctx.args[2], due_by));
     let length = value.map_or(0, Element::len);
     ctx.replies.integer(i64::try_from(length).expect("it lies in memory"));
     Ok(())

@@ -41,16 +41,16 @@ enum Part {
 }
 
 fn all(ctx: &mut Ctx<'_>, part: Part) -> Result<(), Error> {
-    let (key, now) = (ctx.key(1), ctx.db.now());
+    let (key, due_by) = (ctx.key(1), ctx.db.due_by());
     let hash = ctx.db.read_hash(key)?;
-    let count = hash.map_or(0, |hash| hash.visible_len(now));
+    let count = hash.map_or(0, |hash| hash.visible_len(due_by));
     match part {
         Part::Pairs => ctx.replies.map(count),
         Part::Fields | Part::Values => ctx.replies.array(count),
     }
     let Some(hash) = hash else { return Ok(()) };
     let mut scratch = [0; DIGITS_MAX];
-    for (field, value) in hash.iter(now) {
+    for (field, value) in hash.iter(due_by) {
         if part != Part::Values {
             ctx.replies.bulk(field.bytes(&mut scratch));
         }

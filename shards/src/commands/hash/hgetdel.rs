@@ -26,13 +26,13 @@ pub(super) const HGETDEL: Command = Command {
 
 fn hgetdel(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let fields = fields::only(&ctx.args[2..], None)?;
-    let (key, now) = (ctx.key(1), ctx.db.now());
+    let (key, due_by) = (ctx.key(1), ctx.db.due_by());
     let mut hash = ctx.db.write_hash(key)?;
     ctx.replies.array(fields.len());
     let mut removed: Vec<&[u8]> = Vec::new();
     for field in fields {
-        hget::write(&mut ctx.replies, hash.as_ref().and_then(|hash| hash.get(field, now)));
-        if hash.as_mut().is_some_and(|hash| hash.remove(field, now)) {
+        hget::write(&mut ctx.replies, hash.as_ref().and_then(|hash| hash.get(field, due_by)));
+        if hash.as_mut().is_some_and(|hash| hash.remove(field, due_by)) {
             removed.push(field);
         }
     }

@@ -37,29 +37,29 @@ fn hgetex(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         options = &options[taken..];
     }
     let fields = fields::counted(counted, 1)?;
-    let (key, rules) = (ctx.key(1), ctx.db.hash_rules());
+    let (key, rules, now) = (ctx.key(1), ctx.db.hash_rules(), ctx.db.now());
     // Looked up to read first: that counts as a hit or a miss, and a miss is an event.
     let is_there = ctx.db.read_hash(key)?.is_some();
     let mut hash = if is_there { ctx.db.write_hash(key)? } else { None };
     let deadline = match wish {
-        Wish::Time(form, text) => Some(fields::deadline(form, text, rules.now, "hgetex")?),
+        Wish::Time(form, text) => Some(fields::deadline(form, text, now, "hgetex")?),
         Wish::Unsaid | Wish::Keep | Wish::Persist => None,
     };
     ctx.replies.array(fields.len());
     let mut changed: Vec<&[u8]> = Vec::new();
     for field in fields {
-        let value = hash.as_ref().and_then(|hash| hash.get(field, rules.now));
+        let value = hash.as_ref().and_then(|hash| hash.get(field, rules.due_by));
         let is_there = value.is_some();
         hget::write(&mut ctx.replies, value);
         let Some(hash) = hash.as_mut().filter(|_| is_there) else { continue };
         let is_changed = match deadline {
-            Some(at) if at <= rules.now => hash.remove(field, rules.now),
+            Some(at) if at <= rules.due_by => hash.remove(field, rules.due_by),
             Some(at) => {
                 hash.set_expiry(field, Some(at), rules.seed);
                 true
             }
             None => {
-                let expires = hash.expiry(field, rules.now).flatten().is_some();
+                let expires = hash.expiry(field, rules.due_by).flatten().is_some();
                 if wish == Wish::Persist && expires {
                     hash.set_expiry(field, None, rules.seed);
                 }

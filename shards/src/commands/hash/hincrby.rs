@@ -25,9 +25,10 @@ pub(super) const HINCRBY: Command = Command {
 fn hincrby(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, field, rules) = (ctx.key(1), ctx.args[2], ctx.db.hash_rules());
     let increment = parse_i64(ctx.args[3]).ok_or(Error::NotInteger)?;
-    // Nothing fails in a hash that was just made, so none is left behind empty.
+    ctx.db.clear_due_fields(key, [field].into_iter());
+    // Nothing fails in a hash that was just made or emptied, so none is left behind empty.
     let hash = ctx.db.hash_or_new(key)?;
-    let before = match hash.get(field, rules.now) {
+    let before = match hash.get(field, rules.due_by) {
         Some(value) => value.int().ok_or(Error::Text("ERR hash value is not an integer"))?,
         None => 0,
     };

@@ -32,10 +32,11 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     if !increment.is_finite() {
         return Err(Error::Text("ERR value is NaN or Infinity"));
     }
-    // Nothing fails in a hash that was just made, so none is left behind empty.
+    ctx.db.clear_due_fields(key, [field].into_iter());
+    // Nothing fails in a hash that was just made or emptied, so none is left behind empty.
     let hash = ctx.db.hash_or_new(key)?;
     let mut scratch = [0; DIGITS_MAX];
-    let before = match hash.get(field, rules.now) {
+    let before = match hash.get(field, rules.due_by) {
         Some(value) => value.bytes(&mut scratch),
         None => b"0",
     };
@@ -47,7 +48,7 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let mut text = Vec::new();
     sum.write(&mut text);
     hash.set(field, &text, FieldExpiry::Keep, &rules);
-    let expiry = hash.expiry(field, rules.now).flatten();
+    let expiry = hash.expiry(field, rules.due_by).flatten();
     ctx.db.changed(key, Class::Hash, "hincrbyfloat");
     // A replica that computes differently would drift away.
     match expiry {

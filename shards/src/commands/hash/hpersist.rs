@@ -35,7 +35,7 @@ fn hpersist(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     ctx.replies.array(fields.len());
     let mut changed: Vec<&[u8]> = Vec::new();
     for field in fields {
-        let answer = match hash.as_mut().map(|hash| (hash.expiry(field, rules.now), hash)) {
+        let answer = match hash.as_mut().map(|hash| (hash.expiry(field, rules.due_by), hash)) {
             None | Some((None, _)) => NO_FIELD,
             Some((Some(None), _)) => NO_EXPIRY,
             Some((Some(Some(_)), hash)) => {

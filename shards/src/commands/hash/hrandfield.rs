@@ -26,13 +26,13 @@ pub(super) const HRANDFIELD: Command = Command {
 };
 
 fn hrandfield(ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    let (key, now) = (ctx.key(1), ctx.db.now());
+    let (key, due_by) = (ctx.key(1), ctx.db.due_by());
     let mut chance = Random::new(ctx.db.keyspace.random.bits());
     let mut scratch = [0; DIGITS_MAX];
     let (wanted, with_values) = match &ctx.args[2..] {
         [] => {
             let hash = ctx.db.read_hash(key)?;
-            let picked = hash.map(|hash| hash.pick(Wanted::Distinct(1), now, &mut chance));
+            let picked = hash.map(|hash| hash.pick(Wanted::Distinct(1), due_by, &mut chance));
             match picked.as_ref().and_then(|picked| picked.first()) {
                 Some((field, _)) => ctx.replies.bulk(field.bytes(&mut scratch)),
                 None => ctx.replies.null(),
@@ -42,7 +42,7 @@ fn hrandfield(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         [count, options @ ..] => wanted(count, options)?,
     };
     let hash = ctx.db.read_hash(key)?;
-    let picked = hash.map(|hash| hash.pick(wanted, now, &mut chance)).unwrap_or_default();
+    let picked = hash.map(|hash| hash.pick(wanted, due_by, &mut chance)).unwrap_or_default();
     let nested = with_values && ctx.replies.protocol == Protocol::Resp3;
     ctx.replies.array(picked.len() * if with_values && !nested { 2 } else { 1 });
     for (field, value) in picked {

@@ -27,7 +27,7 @@ pub(super) const HSCAN: Command = Command {
 };
 
 fn hscan(ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    let (key, cursor, now) = (ctx.key(1), parse_cursor(ctx.args[2])?, ctx.db.now());
+    let (key, cursor, due_by) = (ctx.key(1), parse_cursor(ctx.args[2])?, ctx.db.due_by());
     let Some(hash) = ctx.db.read_hash(key)? else {
         // What options say does not matter then, not even whether there are such.
         scanning::reply(&mut ctx.replies, |_| (Position::default(), 0));
@@ -51,13 +51,13 @@ fn hscan(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         let next = match hash {
             // All at once: that takes no longer than a bucket or two.
             Hash::Listpack(_) => {
-                hash.iter(now).for_each(|(field, value)| {
+                hash.iter(due_by).for_each(|(field, value)| {
                     show(field, value);
                 });
                 Position::default()
             }
             Hash::Table(fields) => options.walk(fields.table(), cursor, |field| {
-                !field.is_due(now)
+                !field.is_due(due_by)
                     && show(Element::Bytes(field.name()), Element::Bytes(field.value()))
             }),
         };

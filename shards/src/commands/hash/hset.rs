@@ -69,6 +69,7 @@ fn set(ctx: &mut Ctx<'_>, name: &str) -> Result<i64, Error> {
         return Err(Error::WrongArity(name.to_string()));
     }
     let (key, rules) = (ctx.key(1), ctx.db.hash_rules());
+    ctx.db.clear_due_fields(key, pairs.iter().step_by(2).copied());
     let hash = ctx.db.hash_or_new(key)?;
     if 2 < pairs.len() {
         hash.prepare(pairs, &rules);
@@ -85,8 +86,9 @@ fn set(ctx: &mut Ctx<'_>, name: &str) -> Result<i64, Error> {
 fn hsetnx(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, rules) = (ctx.key(1), ctx.db.hash_rules());
     let (field, value) = (ctx.args[2], ctx.args[3]);
+    ctx.db.clear_due_fields(key, [field].into_iter());
     let hash = ctx.db.hash_or_new(key)?;
-    if hash.get(field, rules.now).is_some() {
+    if hash.get(field, rules.due_by).is_some() {
         ctx.replies.integer(0);
         return Ok(());
     }

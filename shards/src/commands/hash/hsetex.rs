@@ -105,26 +105,25 @@ fn hsetex(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let (options, counted) = fields::split(&ctx.args[2..])?;
     let options = Options::parse(options)?;
     let pairs = fields::counted(counted, 2)?;
-    let (key, rules) = (ctx.key(1), ctx.db.hash_rules());
+    let (key, rules, now) = (ctx.key(1), ctx.db.hash_rules(), ctx.db.now());
     let hash = ctx.db.write_hash(key)?;
     if !options.key.holds(hash.is_some()) {
         ctx.replies.integer(0);
         return Ok(());
     }
     let expiry = match options.expiry {
-        Wish::Time(form, text) => {
-            FieldExpiry::At(fields::deadline(form, text, rules.now, "hsetex")?)
-        }
+        Wish::Time(form, text) => FieldExpiry::At(fields::deadline(form, text, now, "hsetex")?),
         Wish::Keep => FieldExpiry::Keep,
         Wish::Unsaid | Wish::Persist => FieldExpiry::Clear,
     };
-    let there = |field: &[u8]| hash.as_ref().is_some_and(|it| it.get(field, rules.now).is_some());
+    let there =
+        |field: &[u8]| hash.as_ref().is_some_and(|it| it.get(field, rules.due_by).is_some());
     if !pairs.iter().step_by(2).all(|field| options.fields.holds(there(field))) {
         ctx.replies.integer(0);
         return Ok(());
     }
     match expiry {
-        FieldExpiry::At(at) if at <= rules.now => set_expired(ctx, key, pairs)?,
+        FieldExpiry::At(at) if at <= rules.due_by => set_expired(ctx, key, pairs)?,
         FieldExpiry::At(_) | FieldExpiry::Keep | FieldExpiry::Clear => {
             set(ctx, key, pairs, expiry)?;
         }
@@ -135,6 +134,7 @@ fn hsetex(ctx: &mut Ctx<'_>) -> Result<(), Error> {
 
 fn set(ctx: &mut Ctx<'_>, key: Key<'_>, pairs: &[&[u8]], expiry: FieldExpiry) -> Result<(), Error> {
     let rules = ctx.db.hash_rules();
+    ctx.db.clear_due_fields(key, pairs.iter().step_by(2).copied());
     let hash = ctx.db.hash_or_new(key)?;
     hash.prepare(pairs, &rules);
     for pair in pairs.chunks_exact(2) {
@@ -156,10 +156,10 @@ fn set(ctx: &mut Ctx<'_>, key: Key<'_>, pairs: &[&[u8]], expiry: FieldExpiry) ->
 /// Sets fields to expire at a time that is past: they are removed, those included that were not
 /// there, so that all the world sees is events.
 fn set_expired(ctx: &mut Ctx<'_>, key: Key<'_>, pairs: &[&[u8]]) -> Result<(), Error> {
-    let rules = ctx.db.hash_rules();
     let hash = ctx.db.hash_or_new(key)?;
     let fields = pairs.iter().step_by(2).copied();
-    let removed: Vec<&[u8]> = fields.filter(|field| hash.remove(field, rules.now)).collect();
+    // Fields that are due already go as well: nothing is due by a time of 0.
+    let removed: Vec<&[u8]> = fields.filter(|field| hash.remove(field, UnixMs(0))).collect();
     ctx.db.keyspace.stats.expired_fields += pairs.len() as u64 / 2;
     ctx.db.effects.dirty += removed.len() as u64;
     if !removed.is_empty() {

@@ -56,11 +56,11 @@ const NO_EXPIRY: i64 = -1;
 
 fn reply(ctx: &mut Ctx<'_>, number: fn(UnixMs, UnixMs) -> u64) -> Result<(), Error> {
     let fields = fields::only(&ctx.args[2..], Some(Error::Syntax))?;
-    let (key, now) = (ctx.key(1), ctx.db.now());
+    let (key, now, due_by) = (ctx.key(1), ctx.db.now(), ctx.db.due_by());
     let hash = ctx.db.read_hash(key)?;
     ctx.replies.array(fields.len());
     for field in fields {
-        ctx.replies.integer(match hash.and_then(|hash| hash.expiry(field, now)) {
+        ctx.replies.integer(match hash.and_then(|hash| hash.expiry(field, due_by)) {
             None => NO_FIELD,
             Some(None) => NO_EXPIRY,
             Some(Some(at)) => i64::try_from(number(at, now)).unwrap_or(i64::MAX),

@@ -26,10 +26,8 @@ pub(super) fn read_sets<'d>(
     for key in keys {
         db.read_set(*key)?;
     }
-    // Nothing expires during a command, so all of them are still there.
-    let all = &db.keyspace.dbs[db.index];
-    let set =
-        |key: &Key<'_>| all.find(key.hash, key.bytes).and_then(Entry::as_object).and_then(Set::of);
+    let db = &*db;
+    let set = |key: &Key<'_>| db.find(*key).and_then(Entry::as_object).and_then(Set::of);
     Ok(keys.iter().map(set).collect())
 }
 

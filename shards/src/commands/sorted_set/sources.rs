@@ -39,9 +39,9 @@ impl<'a> Source<'a> {
             let key = ctx.key(at);
             Source::of(ctx.db.read(key))?;
         }
+        let ctx = &*ctx;
         let keys = (first..first + count).map(|at| ctx.key(at));
-        let db = &ctx.db.keyspace.dbs[ctx.db.index];
-        keys.map(|key| Self::of(db.find(key.hash, key.bytes))).collect()
+        keys.map(|key| Self::of(ctx.db.find(key))).collect()
     }
 
     pub(super) fn len(self) -> usize {

@@ -59,12 +59,12 @@ impl<'a> Pattern<'a> {
         [prefix, element, postfix].iter().for_each(|part| name.extend_from_slice(part));
         let key = db.key(name);
         db.with_part_of(key, |db| {
-            let (now, mut scratch) = (db.now(), [0; DIGITS_MAX]);
+            let (due_by, mut scratch) = (db.due_by(), [0; DIGITS_MAX]);
             let entry = db.read(key);
             see(match (field, entry.map(|entry| (entry, entry.as_object()))) {
                 (None, Some((entry, _))) => Entry::bytes(entry, &mut scratch),
                 (Some(field), Some((_, Some(Object::Hash(hash))))) => {
-                    hash.get(field, now).map(|value| value.bytes(&mut scratch))
+                    hash.get(field, due_by).map(|value| value.bytes(&mut scratch))
                 }
                 (Some(_), Some(_)) | (_, None) => None,
             });
