@@ -1,9 +1,11 @@
-//! Micro-benchmarks: the parser, the table, both together, snapshots, and letters between threads.
+//! Micro-benchmarks: the parser, the table, both together, expiry, snapshots, and letters between
+//! threads.
 //!
 //! `cargo bench -p bench` measures, `cargo bench -p bench -- table` only what has that in its
 //! name. Under `cargo test` each runs once on little, so that none rots.
 
 pub mod engine;
+pub mod expiry;
 pub mod hop;
 pub mod parser;
 pub mod rdb;
@@ -17,6 +19,7 @@ pub const ALL: &[Topic] = &[
     Topic { name: "parser", run: parser::run },
     Topic { name: "table", run: table::run },
     Topic { name: "engine", run: engine::run },
+    Topic { name: "expiry", run: expiry::run },
     Topic { name: "rdb", run: rdb::run },
     Topic { name: "hop", run: hop::run },
 ];

@@ -8,7 +8,9 @@ use crate::base::random::Random;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Command, Flag};
 use crate::effects::{Effects, LogEntry, Logged};
+use crate::keyspace::chores::{Chore, Progress};
 use crate::keyspace::db::Keyspace;
+use crate::keyspace::evict::Locked;
 use crate::keyspace::selected::Selected;
 use crate::keyspace::{evict, expire};
 use crate::resp::error::Error;
@@ -59,19 +61,19 @@ impl Shard {
         run(&mut self.keyspace, &mut self.effects, command, request, out)
     }
 
-    /// Removes up to `budget` keys whose time has come; true if more are due. Keys for which
-    /// `locked` says yes are left alone.
-    pub fn expire(&mut self, budget: usize, locked: &dyn Fn(usize, u64) -> bool) -> bool {
-        expire::slice(&mut self.keyspace, &mut self.effects, budget, locked)
-    }
-
-    /// Frees up to `budget` values or elements of what was removed; true if more is left.
-    pub fn free_garbage(&mut self, budget: usize) -> bool {
-        self.keyspace.free_garbage(budget)
+    /// Does some work of one kind until `budget` is used up. Keys for which `locked` says yes are
+    /// left alone. How much there is to do, [`Keyspace::backlog`] says.
+    pub fn work(&mut self, chore: Chore, budget: usize, locked: Locked<'_>) -> Progress {
+        let Self { keyspace, effects } = self;
+        match chore {
+            Chore::ExpireKeys => expire::expire_keys(keyspace, effects, budget, locked),
+            Chore::ExpireFields => expire::expire_fields(keyspace, effects, budget, locked),
+            Chore::FreeGarbage => keyspace.free_garbage(budget),
+        }
     }
 
     /// Evicts one key by the policy; false if there is none to evict.
-    pub fn evict(&mut self, locked: &dyn Fn(usize, u64) -> bool) -> bool {
+    pub fn evict(&mut self, locked: Locked<'_>) -> bool {
         evict::evict_one(&mut self.keyspace, &mut self.effects, locked).is_some()
     }
 }

@@ -119,7 +119,7 @@ impl Core {
             hot_keys: self.hot_keys.list(),
             slots: Vec::new(),
             rates: self.samples.rates(),
-            garbage: keyspace.garbage.iter().map(|it| it.len() as u64).sum(),
+            garbage: keyspace.garbage.len() as u64,
             cpu_nanos: clock::thread_cpu_nanos(),
             arena: heap::arena(),
         }

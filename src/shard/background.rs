@@ -1,5 +1,7 @@
 //! What a shard does besides requests: expiry, eviction, freeing, timeouts.
 
+use shards::keyspace::chores::{Chore, Left};
+
 use crate::clients::client::Client;
 use crate::clients::line::line_for_log;
 use crate::log;
@@ -32,10 +34,16 @@ impl Core {
         if self.shard.keyspace.settings.active_expire {
             more |= self.timed(Event::ExpireCycle, |core| {
                 let Self { shard, locks, .. } = core;
-                shard.expire(SLICE_KEYS, &|_, hash| !locks.idle() && locks.claimed(hash))
+                let locked = |_: usize, hash: u64| !locks.idle() && locks.claimed(hash);
+                let keys = shard.work(Chore::ExpireKeys, SLICE_KEYS, &locked).left;
+                let fields = shard.work(Chore::ExpireFields, SLICE_KEYS, &locked).left;
+                let is_cut = keys == Left::More || fields == Left::More;
+                shard.keyspace.stats.expire_slices_cut += u64::from(is_cut);
+                is_cut
             });
         }
-        more |= self.shard.free_garbage(SLICE_ENTRIES);
+        let freed = self.shard.work(Chore::FreeGarbage, SLICE_ENTRIES, &|_, _| false);
+        more |= freed.left == Left::More;
         let limit = self.node.config.maxmemory;
         if limit != 0 && limit < used_memory() {
             more |= self.evict(limit, SLICE_KEYS) == SLICE_KEYS;

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::hint::black_box;
 use core::ops::Range;
 
 use crate::base::hash::HashSeed;
@@ -9,8 +10,9 @@ use crate::base::random::Random;
 use crate::base::slot::{SLOTS, Slot};
 use crate::base::time::UnixMs;
 use crate::encodings;
+use crate::encodings::field::Field;
 use crate::encodings::table::{Position, Table};
-use crate::keyspace::due::{Due, Time};
+use crate::keyspace::due::{Due, Look, Time};
 use crate::keyspace::evict::Pool;
 use crate::keyspace::garbage::Garbage;
 use crate::keyspace::settings::{OnExpiry, Settings};
@@ -45,7 +47,7 @@ pub struct Keyspace {
     /// The slots whose keys live here: where a SCAN of this shard begins and ends.
     pub slots: Range<u16>,
     /// What was removed and is still to be freed, slice by slice, between commands.
-    pub garbage: Vec<Garbage>,
+    pub garbage: Garbage,
     /// Candidates for eviction.
     pub eviction: Pool,
     /// The databases of other slots, while a command runs that may look at any key.
@@ -65,7 +67,9 @@ pub struct Stats {
     pub expired_fields: u64,
     /// Keys evicted.
     pub evicted: u64,
-    /// Slices of background expiry that ran out of time.
+    /// Values freed after the commands that had removed them.
+    pub lazyfreed: u64,
+    /// Pieces of background expiry that ran out of time.
     pub expire_slices_cut: u64,
 }
 
@@ -77,6 +81,7 @@ impl Stats {
         self.expired += other.expired;
         self.expired_fields += other.expired_fields;
         self.evicted += other.evicted;
+        self.lazyfreed += other.lazyfreed;
         self.expire_slices_cut += other.expire_slices_cut;
     }
 }
@@ -94,7 +99,7 @@ impl Keyspace {
             waiters: Waiters::default(),
             random,
             slots: 0..SLOTS,
-            garbage: Vec::new(),
+            garbage: Garbage::default(),
             eviction: Pool::default(),
             elsewhere: Vec::new(),
         }
@@ -242,10 +247,14 @@ impl Db {
 
     /// Takes an entry that is no longer in the table out of the indexes.
     #[inline]
-    fn forget(&mut self, hash: u64, mut entry: Entry) -> Entry {
+    fn forget(&mut self, hash: u64, entry: Entry) -> Entry {
         if let Some(at) = entry.expire() {
             self.due.remove((at, hash));
         }
+        self.forget_fields(hash, entry)
+    }
+
+    fn forget_fields(&mut self, hash: u64, mut entry: Entry) -> Entry {
         if let Some(fields) = fields_of(&mut entry)
             && let Some(filed) = fields.filed.take()
         {
@@ -271,11 +280,6 @@ impl Db {
     /// Hashes with fields that expire, by the time at which to look at them.
     pub fn fields_due(&self) -> &BTreeSet<Time> {
         self.fields_due.times()
-    }
-
-    /// Drops an element of `fields_due` that no hash stands behind.
-    pub fn forget_fields_due(&mut self, due: Time) {
-        self.fields_due.remove(due);
     }
 
     /// Sets or clears when `key` expires; false if there is no such key.
@@ -306,14 +310,88 @@ impl Db {
         self.due.times()
     }
 
-    /// Drops an element of the index that no entry stands behind (see `due`).
-    pub fn forget_due(&mut self, due: Time) {
-        self.due.remove(due);
+    /// Moves up to `most` entries that are due and whose keys nobody claims to `taken`, with their
+    /// hashes, the earliest first; what is to be found then.
+    pub fn take_due(
+        &mut self,
+        by: UnixMs,
+        claimed: &dyn Fn(u64) -> bool,
+        most: usize,
+        taken: &mut Vec<(u64, Entry)>,
+    ) -> Look {
+        let mut hashes = Vec::with_capacity(most);
+        let look = self.due.take(by, claimed, most, &mut hashes);
+        // Few of them are in the processor's caches: together they are waited for once.
+        hashes.iter().for_each(|hash| self.table.prefetch_bucket(*hash));
+        hashes.iter().for_each(|hash| self.table.prefetch_record(*hash));
+        for hash in hashes {
+            match self.table.remove_hash(hash) {
+                Some(entry) if entry.expire().is_some_and(|at| at <= by) => {
+                    taken.push((hash, self.forget_fields(hash, entry)));
+                }
+                // Another key of the same hash hides it: it expires when it is looked up.
+                Some(other) => {
+                    self.table.insert(hash, other);
+                }
+                None => {}
+            }
+        }
+        look
+    }
+
+    /// The hash with the earliest fields that are due and whose key nobody claims.
+    pub fn look_for_fields(&mut self, by: UnixMs, claimed: &dyn Fn(u64) -> bool) -> Look {
+        self.fields_due.look(by, claimed)
+    }
+
+    /// Loads the first `count` hashes with fields that expire into the processor's caches, where
+    /// they are waited for together: 1.3 microseconds instead of 1.6 for a hash of one field.
+    pub fn load_due_fields(&self, count: usize) {
+        let coming = || self.fields_due.coming().take(count).map(|time| time.1);
+        coming().for_each(|hash| self.table.prefetch_bucket(hash));
+        coming().for_each(|hash| self.table.prefetch_record(hash));
+        for entry in coming().filter_map(|hash| self.table.find_hash(hash)) {
+            if let Some(Object::Hash(hash)) = entry.as_object() {
+                black_box(hash.next_due());
+            }
+        }
+    }
+
+    /// Takes up to `most` fields that are due out of the hash that is filed under `time`, and files
+    /// it anew; its key goes to `key`.
+    pub fn take_due_fields(
+        &mut self,
+        time: Time,
+        by: UnixMs,
+        most: usize,
+        key: &mut Vec<u8>,
+    ) -> Vec<Field> {
+        key.clear();
+        let Self { table, fields_due, .. } = self;
+        let entry = table.find_hash(time.1).map(Entry::key);
+        entry.into_iter().for_each(|bytes| key.extend_from_slice(bytes));
+        let fields = table.find_mut(time.1, key).and_then(fields_of);
+        let taken = fields.map(|fields| {
+            let taken = fields.take_due(by, most);
+            file_fields(fields_due, time.1, fields);
+            taken
+        });
+        let taken = taken.unwrap_or_default();
+        if taken.is_empty() {
+            // The index was early, or another key of the same hash hides this one.
+            fields_due.remove(time);
+        }
+        taken
+    }
+
+    /// How many milliseconds ago keys, and fields, began to be due that nobody has removed yet.
+    pub fn late_ms(&self, now: UnixMs) -> (u64, u64) {
+        (self.due.late_ms(now), self.fields_due.late_ms(now))
     }
 
     /// Frees about `budget` entries and elements of a database that nobody uses any more, so that
-    /// no slice takes long; true when nothing is left.
-    pub fn free_slice(&mut self, budget: usize) -> bool {
+    /// no slice takes long; what effort that took, and whether nothing is left.
+    pub fn free_slice(&mut self, budget: usize) -> (usize, bool) {
         let mut index_left = budget;
         while 0 < index_left && (self.due.pop() || self.fields_due.pop()) {
             index_left -= 1;
@@ -325,6 +403,7 @@ impl Db {
             let effort = entry.free_effort();
             if left < effort && !entry.free_slice(left) {
                 self.table.insert(hash, entry);
+                left = 0;
                 break;
             }
             left = left.saturating_sub(effort);
@@ -332,7 +411,9 @@ impl Db {
                 break;
             }
         }
-        self.table.is_empty() && self.due.is_empty() && self.fields_due.is_empty()
+        let is_over = self.table.is_empty() && self.due.is_empty() && self.fields_due.is_empty();
+        // What is left of the index is worth a slice of its own, though a cheap one.
+        ((budget - left).max(1), is_over)
     }
 
     /// Bytes of the tables, entries not counted.
@@ -399,7 +480,7 @@ mod tests {
         }
         let mut slices = 0;
         let mut left = db.len();
-        while !db.free_slice(1_000) {
+        while !db.free_slice(1_000).1 {
             slices += 1;
             assert!(db.len() < left && left - db.len() < 1_100, "a slice frees about as asked");
             left = db.len();
@@ -421,7 +502,7 @@ mod tests {
             db.insert(seed.key_hash(&[name[0], 1]), Entry::string(&[name[0], 1], b"small"));
         }
         assert_eq!(db.fields_due().len(), 3);
-        let slices = (1..).find(|_| db.free_slice(1000)).unwrap();
+        let slices = (1..).find(|_| db.free_slice(1000).1).unwrap();
         assert!((15..=25).contains(&slices), "{slices}");
     }
 

@@ -32,6 +32,9 @@ const VOLATILE_TRIES: usize = 8;
 /// How often sampling starts anew when it found nothing to evict.
 const ROUNDS: usize = 4;
 
+/// Locked keys that are passed over on the way to the soonest to expire.
+const LOCKED_MAX: usize = 256;
+
 /// Which keys may be touched now, by (database, hash): a transaction may hold some.
 pub type Locked<'a> = &'a dyn Fn(usize, u64) -> bool;
 
@@ -251,7 +254,7 @@ impl Pool {
 /// The key that expires first.
 fn soonest(keyspace: &Keyspace, locked: Locked<'_>) -> Option<(usize, u64)> {
     let first = |(index, db): (usize, &Db)| {
-        let mut due = db.due().iter().filter(|due| {
+        let mut due = db.due().iter().take(LOCKED_MAX).filter(|due| {
             let entry = db.table().find_hash(due.1);
             !locked(index, due.1) && entry.is_some_and(|entry| in_scope(entry, Scope::Volatile))
         });

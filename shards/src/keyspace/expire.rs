@@ -1,122 +1,115 @@
-//! Background expiry: removes keys whose time has come, the earliest first, some at a time.
+//! Background expiry: removes keys and fields of hashes whose time has come, some at a time.
 
 use alloc::vec::Vec;
 
 use crate::base::time::UnixMs;
 use crate::effects::Effects;
 use crate::encodings::field::Field;
-use crate::keyspace::db::{Entry, Keyspace};
+use crate::keyspace::chores::{Left, Progress};
+use crate::keyspace::db::{Db, Keyspace};
+use crate::keyspace::due::Look;
 use crate::keyspace::evict::Locked;
+use crate::keyspace::garbage::Removal;
 use crate::keyspace::selected::{Key, Selected};
 use crate::keyspace::settings::{OnExpiry, Settings};
-use crate::types::hash::Hash;
-use crate::types::object::Collection;
 
-/// Removes up to `budget` keys that are due, of all databases, in the order in which they are
-/// due; returns whether more are left that could be removed now. Locked keys are left for later.
-pub fn slice(
+/// Keys that are waited for at a time while they come from memory to the processor.
+pub(super) const BATCH: usize = 32;
+
+/// Whether anything expires without being looked up.
+pub fn is_active(settings: &Settings) -> bool {
+    settings.active_expire && settings.expiry == OnExpiry::Removes
+}
+
+/// Removes keys that are due, those of each database in the order in which they are due, until
+/// `budget` is used up. Locked keys are left for later.
+pub fn expire_keys(
     keyspace: &mut Keyspace,
     effects: &mut Effects,
     budget: usize,
     locked: Locked<'_>,
-) -> bool {
-    let Settings { active_expire, expiry, .. } = keyspace.settings;
-    if !active_expire || expiry != OnExpiry::Removes {
-        return false;
-    }
-    let mut due = first_due(keyspace, budget.saturating_add(1), locked);
-    let more = budget < due.len();
-    due.truncate(budget);
-    let mut bytes = Vec::new();
-    for (at, index, hash) in due {
-        let db = &mut keyspace.dbs[index];
-        match db.table().find_hash(hash) {
-            Some(entry) if entry.expire().is_some_and(|at| at <= keyspace.now) => {
-                bytes.clear();
-                bytes.extend_from_slice(entry.key());
-                let mut selected =
-                    Selected { keyspace, index, effects: &mut *effects, no_touch: true };
-                selected.expire(Key { bytes: &bytes, hash });
-            }
-            // Another key of the same hash hides it: it expires when it is looked up.
-            Some(_) | None => db.forget_due((at, hash)),
+) -> Progress {
+    let mut taken = Vec::new();
+    in_overdue(keyspace, Db::next_due, budget, |keyspace, index, budget| {
+        let (db, now) = (&mut keyspace.dbs[index], keyspace.now);
+        let most = BATCH.min(budget);
+        let look = db.take_due(now, &|hash| locked(index, hash), most, &mut taken);
+        let mut effort = 0;
+        for (hash, entry) in taken.drain(..) {
+            let mut selected = Selected { keyspace, index, effects: &mut *effects, no_touch: true };
+            selected.note_expired(Key { bytes: entry.key(), hash });
+            effort += keyspace.discard(entry, Removal::Expired);
         }
-    }
-    let more = fields_slice(keyspace, effects, budget, locked) || more;
-    if more {
-        keyspace.stats.expire_slices_cut += 1;
-    }
-    more
+        (effort, look)
+    })
 }
 
-/// Removes up to `budget` fields of hashes that are due, of all databases; returns whether more
-/// are left.
-fn fields_slice(
+/// Removes fields of hashes that are due, and hashes that have none but these, until `budget` is
+/// used up. Hashes whose keys are locked are left for later.
+pub fn expire_fields(
     keyspace: &mut Keyspace,
     effects: &mut Effects,
     budget: usize,
     locked: Locked<'_>,
-) -> bool {
-    let mut left = budget;
-    for index in 0..keyspace.dbs.len() {
-        let due = keyspace.dbs[index].fields_due().iter();
-        let due = due.take_while(|due| due.0 <= keyspace.now && 0 < left);
-        let due: Vec<_> = due.filter(|due| !locked(index, due.1)).take(left).copied().collect();
-        for due in due {
-            left -= expire_fields(keyspace, effects, (index, due), left);
-            if left == 0 {
-                return true;
+) -> Progress {
+    let (mut bytes, mut loaded) = (Vec::new(), 0);
+    in_overdue(keyspace, Db::next_field_due, budget, |keyspace, index, budget| {
+        let (db, now) = (&mut keyspace.dbs[index], keyspace.now);
+        if loaded == 0 {
+            loaded = BATCH.min(budget);
+            db.load_due_fields(loaded);
+        }
+        loaded -= 1;
+        let claimed = |hash| locked(index, hash);
+        let time = match db.look_for_fields(now, &claimed) {
+            Look::Free(time) => time,
+            look @ (Look::Nothing | Look::Claimed) => return (0, look),
+        };
+        let fields = db.take_due_fields(time, now, budget, &mut bytes);
+        if !fields.is_empty() {
+            let names: Vec<&[u8]> = fields.iter().map(Field::name).collect();
+            let mut selected = Selected { keyspace, index, effects: &mut *effects, no_touch: true };
+            selected.fields_expired(Key { bytes: &bytes, hash: time.1 }, &names);
+        }
+        (fields.len().max(1), keyspace.dbs[index].look_for_fields(now, &claimed))
+    })
+}
+
+/// Has `step` work on each database in which something is due, by what `next` says, until nothing
+/// is to be found there or `budget` is used up; that which has waited the longest is the first.
+/// `step` is told its database and what is left of the budget; it says what effort it took, and
+/// what there is to do next.
+fn in_overdue(
+    keyspace: &mut Keyspace,
+    next: impl Fn(&Db) -> UnixMs,
+    budget: usize,
+    mut step: impl FnMut(&mut Keyspace, usize, usize) -> (usize, Look),
+) -> Progress {
+    let mut progress = Progress::default();
+    if !is_active(&keyspace.settings) {
+        return progress;
+    }
+    let dbs = keyspace.dbs.iter().enumerate().map(|(index, db)| (next(db), index));
+    let mut overdue: Vec<_> = dbs.filter(|(next, _)| *next <= keyspace.now).collect();
+    overdue.sort_unstable();
+    for (_, index) in overdue {
+        loop {
+            if budget <= progress.effort {
+                return Progress { left: Left::More, ..progress };
+            }
+            let (effort, look) = step(keyspace, index, budget - progress.effort);
+            progress.effort += effort;
+            match look {
+                Look::Free(_) => {}
+                Look::Nothing => break,
+                Look::Claimed => {
+                    progress.left = Left::Claimed;
+                    break;
+                }
             }
         }
     }
-    false
-}
-
-/// Removes up to `budget` fields that are due of the hash that is filed under `due`, and the hash
-/// if that leaves nothing of it; returns how many.
-fn expire_fields(
-    keyspace: &mut Keyspace,
-    effects: &mut Effects,
-    (index, due): (usize, (UnixMs, u64)),
-    budget: usize,
-) -> usize {
-    let now = keyspace.now;
-    let Some(entry) = keyspace.dbs[index].table().find_hash(due.1) else {
-        keyspace.dbs[index].forget_fields_due(due);
-        return 0;
-    };
-    let bytes = entry.key().to_vec();
-    let mut selected = Selected { keyspace, index, effects, no_touch: true };
-    let key = Key { bytes: &bytes, hash: due.1 };
-    let hash = selected.db().find_mut(key.hash, key.bytes).and_then(Entry::object_mut);
-    let fields = hash.and_then(Hash::of_mut).map_or(Vec::new(), |hash| hash.take_due(now, budget));
-    selected.refile_fields(key);
-    if fields.is_empty() {
-        // The index was early, or another key of the same hash hides this one.
-        selected.db().forget_fields_due(due);
-    } else {
-        let names: Vec<&[u8]> = fields.iter().map(Field::name).collect();
-        selected.fields_expired(key, &names);
-    }
-    fields.len()
-}
-
-/// The first `count` keys due in all databases: when, which database, which hash.
-fn first_due(keyspace: &Keyspace, count: usize, locked: Locked<'_>) -> Vec<(UnixMs, usize, u64)> {
-    let mut first = Vec::new();
-    let mut databases = 0;
-    for (index, db) in keyspace.dbs.iter().enumerate() {
-        let due = db.due().iter().take_while(|due| due.0 <= keyspace.now);
-        let free = due.filter(|due| !locked(index, due.1)).take(count);
-        let before = first.len();
-        first.extend(free.map(|due| (due.0, index, due.1)));
-        databases += usize::from(before < first.len());
-    }
-    if 1 < databases {
-        first.sort_unstable();
-        first.truncate(count);
-    }
-    first
+    progress
 }
 
 #[cfg(test)]
@@ -125,6 +118,10 @@ mod tests {
     use crate::base::hash::HashSeed;
     use crate::base::random::Random;
     use crate::effects::Class;
+    use crate::keyspace::chores::Backlog;
+    use crate::keyspace::db::Entry;
+    use crate::types::hash::Hash;
+    use crate::types::object::Collection;
     use alloc::format;
     use alloc::string::String;
 
@@ -154,20 +151,24 @@ mod tests {
         Effects { keeps_log: true, classes: Class::Expired as u32, ..Effects::default() }
     }
 
+    const FREE: Locked<'static> = &|_, _| false;
+
     #[test]
-    fn keys_go_in_the_order_in_which_they_are_due() {
+    fn keys_of_a_database_go_in_the_order_in_which_they_are_due() {
         let mut keyspace = keyspace(10);
         let mut effects = effects();
         keyspace.now = UnixMs(6);
-        assert!(slice(&mut keyspace, &mut effects, 4, &|_, _| false));
-        assert_eq!(expired(&effects), ["0", "1", "2", "3"]);
-        assert!(!slice(&mut keyspace, &mut effects, 4, &|_, _| false));
-        assert_eq!(expired(&effects), ["0", "1", "2", "3", "4", "5", "6"]);
+        let progress = expire_keys(&mut keyspace, &mut effects, 5, FREE);
+        assert_eq!((progress.effort, progress.left), (5, Left::More));
+        assert_eq!(expired(&effects), ["0", "2", "4", "6", "1"]);
+        let progress = expire_keys(&mut keyspace, &mut effects, 2, FREE);
+        assert_eq!((progress.effort, progress.left), (2, Left::Nothing));
+        assert_eq!(expired(&effects), ["0", "2", "4", "6", "1", "3", "5"]);
+        assert_eq!(expire_keys(&mut keyspace, &mut effects, 2, FREE), Progress::default());
         assert_eq!((keyspace.len(), keyspace.stats.expired), (5, 7));
-        assert_eq!(keyspace.stats.expire_slices_cut, 1);
         assert_eq!(effects.log.len(), 7);
-        assert_eq!(effects.log[1].args, [b"DEL".to_vec(), b"1".to_vec()]);
-        assert_eq!(effects.log[1].db, 1);
+        assert_eq!(effects.log[4].args, [b"DEL".to_vec(), b"1".to_vec()]);
+        assert_eq!(effects.log[4].db, 1);
     }
 
     #[test]
@@ -176,9 +177,12 @@ mod tests {
         let mut effects = effects();
         keyspace.now = UnixMs(100);
         let held = SEED.key_hash(b"0");
-        assert!(!slice(&mut keyspace, &mut effects, 5, &|db, hash| (db, hash) == (0, held)));
-        assert_eq!(expired(&effects), ["1", "2", "3", "4", "5"]);
-        assert!(!slice(&mut keyspace, &mut effects, 5, &|_, _| false));
+        let locked: Locked<'_> = &|db, hash| (db, hash) == (0, held);
+        let progress = expire_keys(&mut keyspace, &mut effects, 50, locked);
+        assert_eq!((progress.effort, progress.left), (5, Left::Claimed));
+        assert_eq!(expired(&effects), ["2", "4", "1", "3", "5"]);
+        let progress = expire_keys(&mut keyspace, &mut effects, 5, FREE);
+        assert_eq!((progress.effort, progress.left), (1, Left::Nothing));
         assert_eq!(expired(&effects).last(), Some(&String::from("0")));
         assert_eq!(keyspace.dbs[0].volatile_len() + keyspace.dbs[1].volatile_len(), 0);
     }
@@ -190,10 +194,31 @@ mod tests {
         {
             let mut keyspace = keyspace(4);
             keyspace.now = UnixMs(100);
+            assert_eq!(keyspace.backlog().keys_late_ms, 100);
             keyspace.settings.active_expire = active_expire;
             keyspace.settings.expiry = expiry;
-            assert!(!slice(&mut keyspace, &mut effects(), 5, &|_, _| false));
-            assert_eq!(keyspace.len(), 6);
+            assert_eq!(keyspace.backlog(), Backlog::default());
+            let progress = expire_keys(&mut keyspace, &mut effects(), 5, FREE);
+            assert_eq!((progress, keyspace.len()), (Progress::default(), 6));
+        }
+    }
+
+    #[test]
+    fn a_large_value_that_is_freed_at_once_uses_the_budget_up() {
+        for (lazy, effort) in [(false, 1000), (true, 3)] {
+            let mut keyspace = keyspace(2);
+            let mut hash = Hash::default();
+            (0..1000u32).for_each(|number| {
+                hash.become_table(SEED).set(&number.to_be_bytes(), b"value", None);
+            });
+            let mut entry = Entry::object(b"h", hash.into_object());
+            entry.set_expire(Some(UnixMs(0)));
+            keyspace.dbs[0].insert(SEED.key_hash(b"h"), entry);
+            keyspace.now = UnixMs(100);
+            keyspace.settings.lazy_expire = lazy;
+            let progress = expire_keys(&mut keyspace, &mut effects(), 100, FREE);
+            assert!((effort..effort + 3).contains(&progress.effort), "{progress:?}");
+            assert_eq!(keyspace.garbage.len(), usize::from(lazy));
         }
     }
 
@@ -208,21 +233,22 @@ mod tests {
         keyspace.dbs[1].insert(hash_of_key, Entry::object(b"h", hash.into_object()));
         let wanted = Class::Hash as u32 | Class::Generic as u32;
         let mut effects = Effects { classes: wanted, ..effects() };
-        let mut step = |now, budget| {
+        let mut step = |now, budget, locked| {
             keyspace.now = UnixMs(now);
-            let more = slice(&mut keyspace, &mut effects, budget, &|_, _| false);
+            let left = expire_fields(&mut keyspace, &mut effects, budget, locked).left;
             let events = effects.events.drain(..).map(|event| event.name).collect::<Vec<_>>();
             let log = effects.log.drain(..).map(|entry| entry.args.concat()).collect::<Vec<_>>();
-            (more, events.join(" "), String::from_utf8(log.concat()).unwrap())
+            (left, events.join(" "), String::from_utf8(log.concat()).unwrap())
         };
-        assert_eq!(step(4, 5), (false, String::new(), String::new()));
-        let (more, events, log) = step(6, 1);
-        assert_eq!((more, &*events, log.len()), (true, "hexpired", 6));
-        let (more, events, log) = step(6, 5);
-        assert_eq!((more, &*events, log.len()), (false, "hexpired", 6));
-        assert_eq!(step(6, 5), (false, String::new(), String::new()));
-        let (more, events, log) = step(8, 5);
-        assert_eq!((more, &*events, log.len()), (false, "hexpired del", 7));
+        assert_eq!(step(4, 5, FREE), (Left::Nothing, String::new(), String::new()));
+        assert_eq!(step(6, 5, &|_, _| true), (Left::Claimed, String::new(), String::new()));
+        let (left, events, log) = step(6, 1, FREE);
+        assert_eq!((left, &*events, log.len()), (Left::More, "hexpired", 6));
+        let (left, events, log) = step(6, 1, FREE);
+        assert_eq!((left, &*events, log.len()), (Left::Nothing, "hexpired", 6));
+        assert_eq!(step(6, 5, FREE), (Left::Nothing, String::new(), String::new()));
+        let (left, events, log) = step(8, 5, FREE);
+        assert_eq!((left, &*events, log.len()), (Left::Nothing, "hexpired del", 7));
         assert_eq!((keyspace.len(), keyspace.stats.expired_fields), (2, 4));
         assert!(keyspace.dbs[1].fields_due().is_empty());
     }
@@ -238,8 +264,9 @@ mod tests {
         entry.set_expire(Some(UnixMs(500)));
         keyspace.now = UnixMs(100);
         let mut effects = effects();
-        assert!(!slice(&mut keyspace, &mut effects, 5, &|_, _| false));
-        assert_eq!(keyspace.dbs[0].volatile_len(), 0);
+        let progress = expire_keys(&mut keyspace, &mut effects, 5, FREE);
+        assert_eq!((progress.left, keyspace.dbs[0].volatile_len()), (Left::Nothing, 0));
+        assert!(keyspace.dbs[0].find(hash, key).is_some());
         assert!(expired(&effects).is_empty());
     }
 }

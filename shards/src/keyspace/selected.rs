@@ -223,10 +223,9 @@ impl Selected<'_> {
     /// Removes `key` and frees its value, perhaps later; false if it was not there (or had
     /// expired).
     pub fn discard(&mut self, key: Key<'_>, removal: Removal) -> bool {
-        let entry = self.remove(key);
-        let was_there = entry.is_some();
-        entry.into_iter().for_each(|entry| self.keyspace.discard(entry, removal));
-        was_there
+        let Some(entry) = self.remove(key) else { return false };
+        self.keyspace.discard(entry, removal);
+        true
     }
 
     /// Sets or clears when an existing `key` expires.
@@ -338,6 +337,11 @@ impl Selected<'_> {
         if let Some(entry) = self.db().remove(key.hash, key.bytes) {
             self.keyspace.discard(entry, Removal::Expired);
         }
+        self.note_expired(key);
+    }
+
+    /// Says that `key` was removed because its time had come.
+    pub(super) fn note_expired(&mut self, key: Key<'_>) {
         self.keyspace.stats.expired += 1;
         self.touch_unasked(self.index, key);
         self.effects.log_deleted(self.index, key.bytes);

@@ -7,7 +7,6 @@ use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, Merge, Spec, Spread};
 use crate::effects::Note;
 use crate::keyspace::db::Db;
-use crate::keyspace::garbage::Garbage;
 use crate::resp::error::Error;
 
 const EACH: Spec = Spec {
@@ -66,8 +65,8 @@ fn flush(ctx: &mut Ctx<'_>, dbs: Range<usize>) -> Result<(), Error> {
         let keyspace = &mut *ctx.db.keyspace;
         let removed = mem::replace(&mut keyspace.dbs[index], Db::new(keyspace.seed));
         ctx.db.effects.dirty += removed.len() as u64;
-        if freed == Freed::Later && !removed.is_empty() {
-            keyspace.garbage.push(Garbage::Db(removed));
+        if freed == Freed::Later {
+            keyspace.garbage.add_db(removed);
         }
     }
     ctx.replies.ok();

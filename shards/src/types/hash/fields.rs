@@ -11,6 +11,9 @@ use crate::encodings::table::{Record, Table};
 /// Bytes that a B-tree of 16-byte elements takes for each, at its usual fill.
 const DUE_BYTES: usize = 25;
 
+/// Fields that are waited for at a time while they come from memory to the processor.
+const BATCH: usize = 32;
+
 /// Fields with values, found by name, and those that expire in the order in which they are due.
 #[derive(Clone, Debug)]
 pub struct Fields {
@@ -93,15 +96,27 @@ impl Fields {
 
     /// Takes out up to `budget` fields that are due, the earliest first.
     pub fn take_due(&mut self, now: UnixMs, budget: usize) -> Vec<Field> {
-        let mut taken = Vec::new();
-        while taken.len() < budget
-            && let Some((at, hash)) = self.due.first().copied().filter(|due| due.0 <= now)
-        {
-            self.due.remove(&(at, hash));
-            let is_due = self.table.find_hash(hash).is_some_and(|field| field.is_due(now));
-            if is_due && let Some(field) = self.table.remove_hash(hash) {
-                self.bytes -= field.memory();
-                taken.push(field);
+        let (mut taken, mut hashes) = (Vec::new(), Vec::new());
+        while taken.len() < budget && self.due.first().is_some_and(|due| due.0 <= now) {
+            let most = BATCH.min(budget - taken.len());
+            while hashes.len() < most && self.due.first().is_some_and(|due| due.0 <= now) {
+                hashes.extend(self.due.pop_first().map(|due| due.1));
+            }
+            // Of a large hash, few are in the processor's caches: they are waited for together.
+            hashes.iter().for_each(|hash| self.table.prefetch_bucket(*hash));
+            hashes.iter().for_each(|hash| self.table.prefetch_record(*hash));
+            for hash in hashes.drain(..) {
+                match self.table.remove_hash(hash) {
+                    Some(field) if field.is_due(now) => {
+                        self.bytes -= field.memory();
+                        taken.push(field);
+                    }
+                    // Another field of the same hash hides it.
+                    Some(other) => {
+                        self.table.insert(hash, other);
+                    }
+                    None => {}
+                }
             }
         }
         taken
