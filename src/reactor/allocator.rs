@@ -50,6 +50,13 @@ pub fn used_memory() -> u64 {
     u64::try_from(sum).unwrap_or(0)
 }
 
+/// Bytes that this thread has taken, less those that it has given back: it may have given back
+/// what others took.
+#[inline]
+pub fn thread_bytes() -> i64 {
+    COUNTERS.get(MINE.get()).map_or(0, |counter| counter.0.load(Ordering::Relaxed))
+}
+
 #[inline]
 fn count(delta: i64) {
     let index = MINE.get();

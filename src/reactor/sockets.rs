@@ -105,9 +105,12 @@ pub fn shut(socket: &OwnedFd) {
 /// acknowledged, of which the end of the stream is one. What is sent by a unix socket is the
 /// peer's at once.
 pub fn unacknowledged(socket: &OwnedFd) -> u64 {
-    if local(socket).is_none() {
-        return 0;
-    }
+    if local(socket).is_none() { 0 } else { untaken(socket) }
+}
+
+/// Bytes that were sent and that the peer has not taken: its system, or, from a unix socket, the
+/// peer itself.
+pub fn untaken(socket: &OwnedFd) -> u64 {
     let mut bytes: libc::c_int = 0;
     // SAFETY: the request writes one int, a local variable.
     unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };

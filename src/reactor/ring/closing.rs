@@ -89,6 +89,13 @@ impl DataRing {
         left
     }
 
+    /// Bytes of a socket that the kernel has taken and the peer has not; 0 if it is closed.
+    pub fn untaken(&self, token: Token) -> u64 {
+        let socket = self.sockets.get(token.index as usize).and_then(Option::as_ref);
+        let socket = socket.filter(|socket| socket.generation == token.generation);
+        socket.map_or(0, |socket| sockets::untaken(&socket.fd))
+    }
+
     /// Something came in for a socket that is being closed, or its receive request has ended.
     pub(super) fn received_closing(&mut self, index: u32, result: i32, ended: bool) {
         let socket = self.sockets[index as usize].as_mut().expect("the caller has seen it");

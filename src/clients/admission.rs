@@ -1,0 +1,118 @@
+//! May this client run this command now? The whole answer, for requests whose client and command
+//! have a guard in common (`routing::admission`), and for those that make no sense.
+
+use shards::commands::spec::Flag;
+use shards::resp::error::Error;
+
+use crate::clients::client::Client;
+use crate::config::choices::Caller;
+use crate::routing::admission::Guards;
+use crate::routing::call::{Call, Run, Step};
+use crate::routing::listening::{only_listens, serves_listeners};
+use crate::routing::node::Node;
+
+const DEBUG_REFUSED: Error = Error::Text(
+    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you \
+     can run it from a local connection, otherwise you need to set this option in the \
+     configuration file, and then restart the server.",
+);
+const ENDING: Error = Error::Text("ERR The server is shutting down: no new connections are served");
+/// What Valkey says to a client that monitors, which is half a replica there.
+const ONLY_MONITORS: Error = Error::Text("ERR Replica can't interact with the keyspace");
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It runs.
+    Runs(&'static Call),
+    /// It runs when a pause is over.
+    Waits,
+    /// It is refused.
+    Refused(Error),
+}
+
+/// Whether a client may run a request now.
+pub fn judge(
+    client: &Client,
+    node: &Node,
+    call: Option<&'static Call>,
+    args: &[&[u8]],
+) -> Verdict {
+    match check(client, node, call, args) {
+        Err(error) => Verdict::Refused(error),
+        Ok(call) if concerns(client, call).meets(client.guards.common(Guards::PAUSED)) => {
+            Verdict::Waits
+        }
+        Ok(call) => Verdict::Runs(call),
+    }
+}
+
+/// Why a request is refused, if it is.
+fn check(
+    client: &Client,
+    node: &Node,
+    call: Option<&'static Call>,
+    args: &[&[u8]],
+) -> Result<&'static Call, Error> {
+    let open = call.is_some_and(|call| call.spec.flags.has(Flag::NoAuth));
+    if client.guards.meets(Guards::UNAUTHENTICATED) && !open {
+        return Err(Error::NoAuth);
+    }
+    let Some(call) = call else { return Err(Error::unknown_command(args)) };
+    if let Run::Container = call.run
+        && 2 <= args.len()
+    {
+        return Err(Error::unknown_subcommand(&call.spec.name.to_ascii_uppercase(), args[1]));
+    }
+    if !call.spec.arity.accepts(args.len()) {
+        return Err(Error::WrongArity(call.spec.name.to_owned()));
+    }
+    if call.spec.flags.has(Flag::Protected) && !may_debug(client, node) {
+        return Err(DEBUG_REFUSED);
+    }
+    let stops = |guard: Guards| client.guards.common(guard).meets(concerns(client, call));
+    if stops(Guards::MULTI) && call.spec.flags.has(Flag::NoMulti) {
+        return Err(Error::NotInTransaction(call.spec.name));
+    }
+    if stops(Guards::MISCONF) {
+        return Err(Error::Misconf);
+    }
+    if stops(Guards::LISTENS) && !serves_listeners(call) {
+        return Err(only_listens(call));
+    }
+    if stops(Guards::LOADING) {
+        return Err(Error::Loading);
+    }
+    // A client that connects now may look at the end, or call it off.
+    if stops(Guards::LATE) {
+        return Err(ENDING);
+    }
+    if stops(Guards::MONITORS) {
+        return Err(ONLY_MONITORS);
+    }
+    Ok(call)
+}
+
+/// The guards that concern a request: for EXEC those of its commands, too, except that it may be
+/// called while a dataset loads.
+fn concerns(client: &Client, call: &Call) -> Guards {
+    match (&client.multi, call.run) {
+        (Some(multi), Run::Transaction(Step::Exec)) => call.guards.and(multi.guards),
+        _ => call.guards,
+    }
+}
+
+/// Whether this client may use DEBUG.
+fn may_debug(client: &Client, node: &Node) -> bool {
+    let caller = if client.from_here { Caller::Local } else { Caller::Remote };
+    node.config.enable_debug_command.permits(caller)
+}
+
+/// What a refused EXEC answers: the transaction is over.
+pub fn exec_refused(error: &Error) -> Error {
+    let mut line = Vec::new();
+    error.write(&mut line);
+    let text = String::from_utf8_lossy(&line[1..]);
+    let text = text.trim_end().trim_start_matches("ERR ");
+    Error::Owned(format!("EXECABORT Transaction discarded because of: {text}"))
+}
