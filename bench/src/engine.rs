@@ -106,6 +106,7 @@ impl Engine {
             db: 0,
             protocol: Protocol::Resp2,
             no_touch: false,
+            reply_max: usize::MAX,
             first_key: (1, hash),
         };
         let done = self.shard.execute(command, request, &mut self.replies);

@@ -18,7 +18,8 @@ const DUE: u64 = 300_000;
 const PIECE: usize = 64;
 const SEED: HashSeed = HashSeed(42);
 
-/// Measures the removal of keys, of fields, and of what is freed late; one operation is one of them.
+/// Measures the removal of keys, of fields, and of what is freed late: one operation is one of
+/// them.
 pub fn run(runner: &mut Runner) {
     let count = runner.size(DUE);
     for (name, chore, fill) in [
@@ -84,8 +85,14 @@ fn flushed(shard: &mut Shard, count: u64) {
 fn call(shard: &mut Shard, args: &[&[u8]]) {
     let name = String::from_utf8_lossy(args[0]).to_lowercase();
     let command = command(&name);
-    let first_key = (0, 0);
-    let request = Request { args, db: 0, protocol: Protocol::Resp2, no_touch: false, first_key };
+    let request = Request {
+        args,
+        db: 0,
+        protocol: Protocol::Resp2,
+        no_touch: false,
+        reply_max: usize::MAX,
+        first_key: (0, 0),
+    };
     let done = shard.execute(command, request, &mut Vec::new());
     assert!(done.is_ok(), "{name} does not fail");
 }

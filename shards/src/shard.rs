@@ -27,6 +27,8 @@ pub struct Request<'a> {
     pub protocol: Protocol,
     /// Whether lookups leave LRU and LFU as they are.
     pub no_touch: bool,
+    /// Bytes that the output may have, with what is in it already.
+    pub reply_max: usize,
     /// Which argument is the first key, 0 if there is none, and its hash.
     pub first_key: (usize, u64),
 }
@@ -94,7 +96,7 @@ pub fn run(
     let mut ctx = Ctx {
         args: request.args,
         db: Selected { keyspace, index: request.db, effects, no_touch: request.no_touch },
-        replies: Replies { out, protocol: request.protocol },
+        replies: Replies { out, protocol: request.protocol, max: request.reply_max },
         first_key: request.first_key.0,
         first_key_hash: request.first_key.1,
     };

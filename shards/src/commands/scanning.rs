@@ -104,7 +104,7 @@ impl<'a> Options<'a> {
 pub fn reply(replies: &mut Replies<'_>, write: impl FnOnce(&mut Replies<'_>) -> (Position, usize)) {
     // The array's length is known at the end only, so its elements are written aside.
     let mut elements = Vec::new();
-    let (next, count) = write(&mut Replies { out: &mut elements, protocol: replies.protocol });
+    let (next, count) = write(&mut Replies { out: &mut elements, ..*replies });
     replies.array(2);
     let mut text = [0; DIGITS_MAX];
     replies.bulk(number::format_u64(&mut text, next.0));

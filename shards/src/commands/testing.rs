@@ -60,7 +60,7 @@ impl Harness {
                 effects: &mut self.effects,
                 no_touch: false,
             },
-            replies: Replies { out: &mut out, protocol: Protocol::Resp2 },
+            replies: Replies::new(&mut out, Protocol::Resp2),
             first_key: 0,
             first_key_hash: 0,
         };

@@ -22,9 +22,18 @@ pub struct Replies<'a> {
     pub out: &'a mut Vec<u8>,
     /// In which protocol.
     pub protocol: Protocol,
+    /// Bytes that the output may have. A string that makes it longer is not written: the output
+    /// gets one byte too many instead, and no more strings.
+    pub max: usize,
 }
 
-impl Replies<'_> {
+impl<'a> Replies<'a> {
+    /// Replies of any length.
+    #[inline]
+    pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
+        Self { out, protocol, max: usize::MAX }
+    }
+
     /// `+OK`
     #[inline]
     pub fn ok(&mut self) {
@@ -57,6 +66,9 @@ impl Replies<'_> {
     /// `$n`
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        if self.max.saturating_sub(self.out.len()) < bytes.len() {
+            return self.break_off();
+        }
         self.out.reserve(bytes.len() + HEADER_BYTES_MAX + 2);
         self.header(b'$', bytes.len() as u64);
         self.out.extend_from_slice(bytes);
@@ -150,6 +162,9 @@ impl Replies<'_> {
             Protocol::Resp2 => self.bulk(bytes),
             Protocol::Resp3 => {
                 assert!(format.len() == 3, "a verbatim format is three letters");
+                if self.max.saturating_sub(self.out.len()) < bytes.len() {
+                    return self.break_off();
+                }
                 self.out.reserve(bytes.len() + HEADER_BYTES_MAX + 6);
                 self.header(b'=', bytes.len() as u64 + 4);
                 self.out.extend_from_slice(format.as_bytes());
@@ -157,6 +172,14 @@ impl Replies<'_> {
                 self.out.extend_from_slice(bytes);
                 self.out.extend_from_slice(b"\r\n");
             }
+        }
+    }
+
+    /// Makes the output longer than it may be, so that whoever looks at it knows.
+    #[cold]
+    fn break_off(&mut self) {
+        if self.out.len() <= self.max {
+            self.out.resize(self.max + 1, 0);
         }
     }
 
@@ -223,7 +246,7 @@ mod tests {
     fn check(write: impl Fn(&mut Replies<'_>), resp2: &str, resp3: &str) {
         for (protocol, expected) in [(Protocol::Resp2, resp2), (Protocol::Resp3, resp3)] {
             let mut out = b"+".to_vec();
-            write(&mut Replies { out: &mut out, protocol });
+            write(&mut Replies::new(&mut out, protocol));
             assert_eq!(core::str::from_utf8(&out[1..]).unwrap(), expected, "{protocol:?}");
         }
     }
