@@ -1,7 +1,11 @@
-//! One connection: its state, and how it is shown.
+//! One connection: its state, its limits, and how it is shown.
 
+pub mod admission;
+pub mod all;
 pub mod client;
 pub mod ctx;
 pub mod filter;
+pub mod limits;
 pub mod line;
+pub mod query;
 pub mod tracker;

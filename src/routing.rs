@@ -1,5 +1,6 @@
 //! Which command a request calls, which keys it has, where these live.
 
+pub mod admission;
 pub mod call;
 pub mod keys;
 pub mod listening;

@@ -2,16 +2,21 @@
 
 #![expect(clippy::vec_box, reason = "batches and letters are passed on, never copied")]
 
+pub mod accepting;
 pub mod answers;
-pub mod background;
+pub mod connections;
 pub mod core;
+pub mod ending;
+pub mod housekeeping;
 pub mod journeys;
-pub mod leaving;
+pub mod letters;
 pub mod loading;
 pub mod logging;
 pub mod messages;
 pub mod observing;
-pub mod pausing;
-pub mod refusals;
+pub mod quiesce;
 pub mod requests;
+pub mod room;
+pub mod running;
+pub mod spare;
 pub mod turns;

@@ -6,5 +6,6 @@ pub mod histogram;
 pub mod hot_keys;
 pub mod latency_events;
 pub mod notable;
+pub mod observers;
 pub mod samples;
 pub mod slot_stats;

@@ -18,7 +18,7 @@ use keylane::pubsub::interest::Interest;
 use keylane::reactor::clock::{Monotonic, TickRate};
 use keylane::reactor::ring::Token;
 use keylane::routing::call::Table;
-use keylane::routing::node::Node;
+use keylane::routing::node::{Condition, Node};
 use keylane::routing::slots::SlotMap;
 use serde_json::{Map, Value, json};
 use shards::base::hash::HashSeed;
@@ -122,7 +122,7 @@ fn call(args: &[&str]) -> Value {
     let call = node.table.find(&args).expect("there is such a command");
     let run = commands.of_clients.of(call);
     let mut out = Vec::new();
-    let replies = Replies { out: &mut out, protocol: Protocol::Resp3 };
+    let replies = Replies::new(&mut out, Protocol::Resp3);
     let interest = &Interest::default();
     run(&mut ClientCtx { args: &args, client: &mut client, replies, interest, node: &node })
         .expect("it succeeds");
@@ -139,8 +139,7 @@ fn node(table: &'static Table) -> Node {
         slots: SlotMap::even(1),
         seed: HashSeed(1),
         tick_rate: TickRate::measure(),
-        loading: false,
-        save_failed: false,
+        condition: Condition::default(),
         started: Monotonic::now(),
         now: Monotonic::now(),
     }

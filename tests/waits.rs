@@ -4,11 +4,13 @@
 //! `SEED=n` runs one seed only, `SEEDS=n` so many.
 
 use keylane::mail::to_control::ToControl;
+use keylane::routing::node::Condition;
+use keylane::shard::connections::Sending;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::sync::Arc;
 
-use keylane::blocking::waits::Ending;
+use keylane::blocking::waits::WaitEnd;
 use keylane::clients::client::Client;
 use keylane::commands::table::build;
 use keylane::config::table::Config;
@@ -62,8 +64,7 @@ impl World {
             slots: SlotMap::even(shards),
             seed: HashSeed(seed),
             tick_rate: TickRate::measure(),
-            loading: false,
-            save_failed: false,
+            condition: Condition::default(),
             started: start,
             now: start,
         };
@@ -101,11 +102,8 @@ impl World {
         let Person { home, token, .. } = self.people[person];
         let core = &mut self.cores[home].0;
         let Some(client) = core.client(token) else { return };
-        client.query.extend_from_slice(text.as_bytes());
-        if !client.away && !client.listed {
-            client.listed = true;
-            core.listed.push_back(token);
-        }
+        client.query.append(text.as_bytes(), 0);
+        core.clients.list_at(token);
     }
 
     fn hang_up(&mut self, person: usize) {
@@ -119,15 +117,14 @@ impl World {
         let now = self.start.after_millis(self.millis).expect("a short time");
         let (core, pipeline, buffers) = &mut self.cores[shard];
         core.begin_turn(now, UnixMs(1_000_000 + self.millis));
-        core.end_late_waits();
         core.read_mail();
         pipeline.run(core, buffers);
-        for token in std::mem::take(&mut core.dirty) {
-            let Some(client) = core.client(token) else { continue };
-            client.dirty = false;
-            let out = std::mem::take(&mut client.out);
-            let index = usize::try_from(client.id - 1).expect("a number of a client");
-            self.people[index].received.extend(out);
+        let mut sending = Vec::new();
+        core.look_after_clients(&mut sending);
+        for Sending { token, bytes } in sending {
+            let index = usize::try_from(token.bits()).expect("a number of a person");
+            self.people[index].received.extend_from_slice(&bytes);
+            core.sent(token, bytes);
         }
         core.socket_requests.clear();
         core.mailbox.flush();
@@ -138,7 +135,7 @@ impl World {
         loop {
             (0..SHARDS).for_each(|shard| self.turn(shard));
             let cores = self.cores.iter();
-            if cores.clone().all(|it| it.0.mailbox.depth() == 0 && it.0.listed.is_empty()) {
+            if cores.clone().all(|it| it.0.mailbox.depth() == 0 && it.0.clients.listed.is_empty()) {
                 return;
             }
         }
@@ -182,7 +179,7 @@ impl World {
 
     /// Tells somebody to stop waiting, and does not look what comes of it.
     fn unblock(&mut self, person: usize) {
-        let query = Query::Unblock(self.people[person].id, Ending::InVain);
+        let query = Query::Unblock(self.people[person].id, WaitEnd::InVain);
         for shard in 0..SHARDS {
             self.control.send(shard, ToShard::Query(0, query.clone()));
         }
@@ -255,7 +252,7 @@ fn run(seed: u64) {
     world.settle();
     assert_eq!(world.waiting(), 0, "seed {seed}");
     for (core, _, _) in &world.cores {
-        assert!(core.locks.idle(), "seed {seed}: claims are left");
+        assert!(core.is_at_rest(), "seed {seed}: claims or batches are left");
         assert!(core.shard.keyspace.waiters.is_empty(), "seed {seed}: somebody is remembered");
     }
     check_elements(&mut world, &waiters, pushed, gone, seed);

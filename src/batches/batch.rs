@@ -1,13 +1,17 @@
 //! A client's requests on their journey through the cores.
 
+use crate::routing::call::Call;
+use crate::routing::request::with_args;
 use std::net::SocketAddr;
 
 use shards::resp::parser::Range;
 use shards::resp::reply::Protocol;
 
+use crate::batches::epochs::Epoch;
 use crate::batches::round::Round;
 use crate::batches::waiting::Waiting;
 use crate::reactor::ring::Token;
+use crate::routing::admission::Guards;
 use crate::routing::request::Parsed;
 use crate::routing::slots::Peer;
 use crate::transactions::locks::Ticket;
@@ -15,7 +19,7 @@ use crate::transactions::multi::Exec;
 use crate::transactions::transaction::Transaction;
 
 /// What of a client's session commands need that run away from home.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Passport {
     /// The selected database.
     pub db: usize,
@@ -27,6 +31,27 @@ pub struct Passport {
     pub local: bool,
     /// Whether it is told when keys change that it reads.
     pub reads: bool,
+    /// The node's guards that do not concern it.
+    pub exempt: Guards,
+    /// Bytes of replies from which on no more requests run before these are delivered.
+    pub reply_pause: usize,
+    /// Bytes that its replies may have: one byte more stands for a reply that was broken off.
+    pub reply_max: usize,
+}
+
+impl Default for Passport {
+    fn default() -> Self {
+        Self {
+            db: 0,
+            protocol: Protocol::default(),
+            no_touch: false,
+            local: false,
+            reads: false,
+            exempt: Guards::NONE,
+            reply_pause: usize::MAX,
+            reply_max: usize::MAX,
+        }
+    }
 }
 
 /// Requests of one client that travel together. A client has at most one batch under way, so its
@@ -43,12 +68,10 @@ pub struct Batch {
     pub replies: Vec<u8>,
     /// On which shards its requests' entries were prefetched: a bit for each of the first 64.
     prefetched: u64,
-    /// The request that is next spans shards and is at work.
-    pub transaction: Option<Box<Transaction>>,
-    /// The request that is next is an EXEC whose commands run one by one.
-    pub exec: Option<Box<Exec>>,
-    /// The requests that are next are done shard by shard.
-    pub round: Round,
+    /// What it is at.
+    pub at: At,
+    /// The claims that its next request waited for on this shard, and holds.
+    pub ticket: Option<Ticket>,
     /// The shard of the client.
     pub home: Peer,
     /// The client.
@@ -57,6 +80,11 @@ pub struct Batch {
     pub client: u64,
     /// The other end of the client's connection; `None` on a unix socket.
     pub peer: Option<SocketAddr>,
+    /// When it set out, as its home counts. `None` while it rests: then it sets out again from
+    /// there.
+    pub epoch: Option<Epoch>,
+    /// Its client does not want the reply to its one request (CLIENT REPLY).
+    pub is_muted: bool,
     /// What it may see.
     pub passport: Passport,
     /// The requests' bytes.
@@ -65,12 +93,28 @@ pub struct Batch {
     pub ranges: Vec<Range>,
     /// The requests.
     pub requests: Vec<Parsed>,
-    /// The request that is next waited for its keys here and holds this ticket.
-    pub ticket: Option<Ticket>,
+    /// Of requests that are done shard by shard. Kept for its room when there are none.
+    pub round: Round,
     /// The request that is next has found nothing so far and waits, or has its turn.
     pub waiting: Option<Box<Waiting>>,
-    /// Its last request has removed all keys.
-    pub flushed: bool,
+}
+
+/// What a batch is at.
+#[derive(Debug, Default)]
+pub enum At {
+    /// Its next request.
+    #[default]
+    Request,
+    /// Some of its next requests, shard by shard.
+    Round,
+    /// Its next request, which spans shards.
+    Visits(Box<Transaction>),
+    /// An EXEC whose commands run in place.
+    Exec(Box<Exec>),
+    /// An EXEC whose commands run at home, on what is brought together there.
+    ExecVisits(Box<Exec>, Box<Transaction>),
+    /// An EXEC that goes home to be looked at anew: something stood in its way.
+    TurnedBack(Box<Exec>),
 }
 
 impl Batch {
@@ -81,14 +125,43 @@ impl Batch {
         self.requests.clear();
         self.replies.clear();
         self.next = 0;
-        self.transaction = None;
-        self.exec = None;
+        self.at = At::Request;
         self.round.clear();
         self.ticket = None;
+        self.epoch = None;
         self.waiting = None;
-        self.flushed = false;
         self.prefetched = 0;
         self.input.capacity() <= bytes_max && self.replies.capacity() <= bytes_max
+    }
+
+    /// Adds a request: its bytes, which began at `start` where it was parsed, the ranges of its
+    /// arguments there, and what is known of it.
+    pub fn append(&mut self, bytes: &[u8], start: u32, ranges: &[Range], parsed: Parsed) {
+        let small = |number: usize| u32::try_from(number).expect("a batch is below 4 GiB");
+        let (base, first) = (small(self.input.len()), small(self.ranges.len()));
+        self.input.extend_from_slice(bytes);
+        let moved = |range: &Range| Range { start: range.start - start + base, len: range.len };
+        self.ranges.extend(ranges.iter().map(moved));
+        self.requests.push(Parsed { first, end: small(self.input.len()), ..parsed });
+    }
+
+    /// Whether its replies are so long that no more requests run before they are delivered.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.passport.reply_pause < self.replies.len()
+    }
+
+    /// What its next request visits, if that spans shards.
+    pub fn transaction(&mut self) -> Option<&mut Transaction> {
+        match &mut self.at {
+            At::Visits(transaction) | At::ExecVisits(_, transaction) => Some(transaction),
+            At::Request | At::Round | At::Exec(_) | At::TurnedBack(_) => None,
+        }
+    }
+
+    /// Whether it is at an EXEC.
+    pub fn is_exec(&self) -> bool {
+        matches!(self.at, At::Exec(_) | At::ExecVisits(..) | At::TurnedBack(_))
     }
 
     /// Notes that what it needs of this shard's table is on its way to the cache. False if that
@@ -99,6 +172,16 @@ impl Batch {
         let first = self.prefetched & bit == 0;
         self.prefetched |= bit;
         first
+    }
+
+    /// Whether something holds for a request of it: its command and its arguments.
+    pub fn holds(
+        &self,
+        parsed: &Parsed,
+        holds: impl FnOnce(&'static Call, &[&[u8]]) -> bool,
+    ) -> bool {
+        let Some(call) = parsed.call else { return false };
+        with_args(&self.input, &self.ranges, parsed, |args| holds(call, args))
     }
 
     /// The request that is next.

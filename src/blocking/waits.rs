@@ -15,7 +15,7 @@ use crate::routing::slots::Peer;
 
 /// How a wait ends that is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum WaitEnd {
     /// In vain: its time is up, or somebody says so.
     InVain,
     /// With an error, because somebody says so.
@@ -26,7 +26,7 @@ pub enum Ending {
 
 /// A batch whose next request waits.
 #[derive(Debug)]
-pub struct Kept {
+pub struct KeptWait {
     /// The batch; it has its [`Waiting`].
     pub batch: Box<Batch>,
     /// The shards of the keys it waits for.
@@ -50,7 +50,7 @@ pub struct Registration {
 #[derive(Debug, Default)]
 pub struct Waits {
     next: u64,
-    kept: HashMap<u64, Kept>,
+    kept: HashMap<u64, KeptWait>,
     /// When waits end in vain.
     ends: BTreeSet<(Monotonic, u64)>,
 }
@@ -63,7 +63,7 @@ impl Waits {
     }
 
     /// Keeps a batch until its wait ends.
-    pub fn keep(&mut self, kept: Kept) {
+    pub fn keep(&mut self, kept: KeptWait) {
         let waiting = kept.batch.waiting.as_ref().expect("it waits");
         let number = waiting.id.number;
         self.ends.extend(waiting.until.map(|until| (until, number)));
@@ -72,7 +72,7 @@ impl Waits {
     }
 
     /// Ends a wait, unless it has ended.
-    pub fn take(&mut self, number: u64) -> Option<Kept> {
+    pub fn take(&mut self, number: u64) -> Option<KeptWait> {
         let kept = self.kept.remove(&number)?;
         if let Some(until) = kept.batch.waiting.as_ref().and_then(|waiting| waiting.until) {
             self.ends.remove(&(until, number));
@@ -81,7 +81,7 @@ impl Waits {
     }
 
     /// A wait that has not ended.
-    pub fn get(&self, number: u64) -> Option<&Kept> {
+    pub fn get(&self, number: u64) -> Option<&KeptWait> {
         self.kept.get(&number)
     }
 

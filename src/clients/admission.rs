@@ -32,12 +32,7 @@ pub enum Verdict {
 }
 
 /// Whether a client may run a request now.
-pub fn judge(
-    client: &Client,
-    node: &Node,
-    call: Option<&'static Call>,
-    args: &[&[u8]],
-) -> Verdict {
+pub fn judge(client: &Client, node: &Node, call: Option<&'static Call>, args: &[&[u8]]) -> Verdict {
     match check(client, node, call, args) {
         Err(error) => Verdict::Refused(error),
         Ok(call) if concerns(client, call).meets(client.guards.common(Guards::PAUSED)) => {

@@ -1,7 +1,5 @@
 //! The state of one client at its home shard.
 
-use crate::transactions::multi::Multi;
-use crate::transactions::multi::Watch;
 use std::net::SocketAddr;
 
 use shards::keyspace::waiters::WaitId;
@@ -9,13 +7,16 @@ use shards::resp::parser::Parser;
 use shards::resp::reply::Protocol;
 
 use crate::batches::batch::Passport;
+use crate::clients::query::Query;
 use crate::clients::tracker::Found;
 use crate::clients::tracker::{Caching, Tracker};
-use crate::config::output_limits::{OutputLimit, OutputLimits};
+use crate::config::table::Config;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::subscriptions::Subscriptions;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::ring::Token;
+use crate::routing::admission::Guards;
+use crate::transactions::multi::{Multi, Watch};
 
 /// What a client's connection asked for and is.
 #[derive(Debug)]
@@ -34,26 +35,28 @@ pub struct Client {
     pub from_here: bool,
     /// What it set for itself.
     pub session: Session,
-    /// Bytes that came in and are not consumed.
-    pub query: Vec<u8>,
+    /// What its requests are at.
+    pub state: State,
+    /// How long its connection lasts.
+    pub life: Life,
+    /// Why its requests are looked at more closely: [`Self::renew`] says so anew.
+    pub guards: Guards,
+    /// Bytes that came in and are not used up.
+    pub query: Query,
     /// The request at the start of `query`, as far as it is understood.
     pub parser: Parser,
+    /// Bytes that this request has at least; 0 if it may be complete.
+    pub awaited: usize,
+    /// Whether its socket is read.
+    pub is_read: bool,
     /// Replies that are not on their way.
     pub out: Vec<u8>,
     /// Bytes of replies on their way; 0 if the socket is free.
     pub sending: usize,
-    /// A batch of it is under way; nothing else of it may run.
-    pub away: bool,
-    /// That batch waits for keys: the wait.
-    pub blocked: Option<WaitId>,
-    /// It is in the list of clients with something to send.
+    /// It is in the list of clients to look after at the end of the turn.
     pub dirty: bool,
     /// It is in the list of clients with input to look at.
     pub listed: bool,
-    /// Its socket is not read for now.
-    pub paused: bool,
-    /// It gets what is written and then no more.
-    pub closing: bool,
     /// It connected while the process was about to end.
     pub late: bool,
     /// The process is about to end, and waits for it.
@@ -64,24 +67,61 @@ pub struct Client {
     pub watched: Vec<Watch>,
     /// What it listens to, unless that is nothing.
     pub subscriptions: Option<Box<Subscriptions>>,
-    /// Messages that wait for the batch that is under way, to follow its replies.
-    pub held: Vec<u8>,
-    /// All messages wait so: its subscriptions are not confirmed yet.
-    pub holds_pushes: bool,
+    /// What it is sent unasked and has not been given yet.
+    pub pushes: Pushes,
     /// How it is told of stale copies, if it is.
     pub tracker: Option<Box<Tracker>>,
-    /// What it is to be told of stale copies behind the replies of the batch that is under way.
-    pub stale: Vec<u8>,
-    /// How much of `stale` it has been told already, and will be again.
-    pub stale_told: usize,
     /// A client that was looked for, for the request that is next.
-    pub(crate) found: Option<Found>,
+    pub found: Option<Found>,
     /// It is shown every command that runs.
     pub monitors: bool,
     /// Figures for CLIENT LIST.
     pub figures: Figures,
     /// Since when its replies exceed the soft limit.
     pub over_soft_limit: Option<Monotonic>,
+}
+
+/// What a client's requests are at. A client has one batch under way at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No batch is under way: its input may be looked at.
+    Home,
+    /// A batch is under way, and nothing else of the client runs.
+    Away,
+    /// Its batch waits for keys.
+    Blocked(WaitId),
+    /// Its batch is held back here by a pause, under this number.
+    Held(u64),
+    /// Its batch is kept by control until something has happened.
+    Kept,
+}
+
+/// How long a client's connection lasts. It never comes to an earlier one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Life {
+    /// Until one side ends it.
+    Open,
+    /// Until what lies in its socket is read, done and answered: its peer sends no more.
+    HungUp,
+    /// Until what it sent is done and answered: it sends no more.
+    InputEnded,
+    /// Until what it sent is done: it takes no replies any more.
+    Lost,
+    /// Until it has what is written for it: nothing more of it is done.
+    Closing,
+}
+
+/// What a client is sent unasked, as long as it must not overtake a reply.
+#[derive(Debug, Default)]
+pub struct Pushes {
+    /// Messages that follow the replies of the batch that is under way.
+    pub held: Vec<u8>,
+    /// All messages wait so: its subscriptions are not confirmed yet.
+    pub wait: bool,
+    /// What it is to be told of stale copies behind the replies of the batch that is under way.
+    pub stale: Vec<u8>,
+    /// How much of `stale` it has been told already, and will be again.
+    pub stale_told: usize,
 }
 
 /// What a client set for itself.
@@ -159,26 +199,24 @@ impl Client {
             local: None,
             from_here: true,
             session: Session::default(),
-            query: Vec::new(),
+            state: State::Home,
+            life: Life::Open,
+            guards: Guards::ALWAYS,
+            query: Query::default(),
             parser: Parser::default(),
+            awaited: 0,
+            is_read: true,
             out: Vec::new(),
             sending: 0,
-            away: false,
-            blocked: None,
             dirty: false,
             listed: false,
-            paused: false,
-            closing: false,
             late: false,
             finishing: Finishing::No,
             multi: None,
             watched: Vec::new(),
             subscriptions: None,
-            held: Vec::new(),
-            holds_pushes: false,
+            pushes: Pushes::default(),
             tracker: None,
-            stale: Vec::new(),
-            stale_told: 0,
             found: None,
             monitors: false,
             figures: Figures {
@@ -193,24 +231,46 @@ impl Client {
         }
     }
 
-    /// What commands need that run away from home.
+    /// Says anew why its requests are looked at more closely, given the node's reasons. Called
+    /// whenever its session or the node's state has changed.
     #[inline]
-    pub fn passport(&self) -> Passport {
-        let Session { db, protocol, no_touch, .. } = self.session;
-        let reads = self.tracker.as_ref().is_some_and(|tracker| tracker.reads());
-        Passport { db, protocol, no_touch, local: self.from_here, reads }
+    pub fn renew(&mut self, of_node: Guards) {
+        let caching = self.tracker.as_ref().is_some_and(|it| it.caching != Caching::Not);
+        let own = [
+            Guards::ALWAYS,
+            Guards::UNAUTHENTICATED.when(!self.session.authenticated),
+            Guards::MULTI.when(self.multi.is_some()),
+            Guards::LISTENS.when(self.only_listens()),
+            Guards::MONITORS.when(self.monitors),
+            Guards::LATE.when(self.late),
+            Guards::MUTED.when(self.session.reply != ReplyMode::On),
+            Guards::CACHING.when(caching),
+        ];
+        let own = own.into_iter().fold(Guards::NONE, Guards::and);
+        self.guards = own.and(of_node.without(self.exempt_from()));
     }
 
-    /// Whether its requests are looked at one by one, because what one does decides what becomes
-    /// of the next.
+    /// The node's reasons that do not concern it: what it had sent before the process was to end
+    /// is done first.
+    pub fn exempt_from(&self) -> Guards {
+        Guards::PAUSED.when(self.finishing == Finishing::Accepted)
+    }
+
+    /// What commands need that run for it.
     #[inline]
-    pub fn one_by_one(&self) -> bool {
-        self.multi.is_some()
-            || self.session.reply != ReplyMode::On
-            || !self.session.authenticated
-            || self.only_listens()
-            || self.monitors
-            || self.tracker.as_ref().is_some_and(|tracker| tracker.caching != Caching::Not)
+    pub fn passport(&self, config: &Config) -> Passport {
+        let Session { db, protocol, no_touch, .. } = self.session;
+        let reads = self.tracker.as_ref().is_some_and(|tracker| tracker.reads());
+        Passport {
+            db,
+            protocol,
+            no_touch,
+            local: self.from_here,
+            reads,
+            exempt: self.exempt_from(),
+            reply_pause: self.out_pause(config, self.is_ahead()).saturating_sub(self.unsent()),
+            reply_max: self.reply_max(config),
+        }
     }
 
     /// Whether it may do little more than change its subscriptions: what it is sent could not be
@@ -220,34 +280,14 @@ impl Client {
         self.subscriptions.is_some() && self.session.protocol == Protocol::Resp2
     }
 
-    /// Whether it may have so many bytes of replies waiting; notes when it exceeds its soft limit.
-    pub fn within_output_limits(&mut self, limits: &OutputLimits, now: Monotonic) -> bool {
-        let limits = self.output_limit(limits);
-        let unsent = self.unsent() as u64;
-        if limits.hard != 0 && limits.hard < unsent {
-            return false;
-        }
-        if limits.soft != 0 && limits.soft < unsent {
-            self.over_soft_limit.get_or_insert(now);
-        } else {
-            self.over_soft_limit = None;
-        }
-        true
-    }
-
-    /// Bytes of replies it has not been given.
-    pub fn unsent(&self) -> usize {
-        self.out.len() + self.held.len() + self.stale.len() + self.sending
+    /// Whether its request waits: for a key, or for the end of a pause.
+    pub fn waits(&self) -> bool {
+        matches!(self.state, State::Blocked(_) | State::Held(_))
     }
 
     /// How many subscriptions of a kind it has.
     pub fn listens_to(&self, kind: Kind) -> usize {
         self.subscriptions.as_ref().map_or(0, |subscriptions| subscriptions.len(kind))
-    }
-
-    /// How much may wait for it.
-    pub fn output_limit(&self, limits: &OutputLimits) -> OutputLimit {
-        if self.subscriptions.is_some() { limits.pubsub } else { limits.normal }
     }
 }
 

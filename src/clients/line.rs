@@ -1,8 +1,8 @@
 //! A client as CLIENT LIST shows it.
 
+use crate::clients::client::Life;
 use std::net::SocketAddr;
 
-use shards::resp::parser::Range;
 use shards::resp::reply::Protocol;
 
 use crate::clients::client::Client;
@@ -11,8 +11,6 @@ use crate::config::table::Config;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::tracking::options::Mode;
 use crate::routing::node::Node;
-use crate::routing::request::Parsed;
-use crate::transactions::multi::Multi;
 
 /// An end of a connection as text: that of a unix socket is its path and `:0`.
 pub fn address(address: Option<SocketAddr>, config: &Config) -> String {
@@ -46,7 +44,7 @@ fn line_with(client: &Client, node: &Node, name: &str, user: &str) -> String {
     let flags = flags(client);
     let (age, idle) = (seconds(figures.connected), seconds(figures.active));
     let capa = capa(client);
-    let multi = client.multi.as_ref().map_or(-1, |multi| signed(multi.requests.len()));
+    let multi = client.multi.as_ref().map_or(-1, |multi| signed(multi.len()));
     let resp = match session.protocol {
         Protocol::Resp2 => 2,
         Protocol::Resp3 => 3,
@@ -97,11 +95,11 @@ pub fn flags(client: &Client) -> String {
         (client.monitors, 'O'),
         (client.subscriptions.is_some(), 'P'),
         (client.multi.is_some(), 'x'),
-        (client.blocked.is_some(), 'b'),
+        (client.waits(), 'b'),
         (tracks(|_| true), 't'),
         (tracks(|tracker| tracker.broken), 'R'),
         (tracks(|tracker| matches!(tracker.mode, Mode::Broadcast(_))), 'B'),
-        (client.closing, 'c'),
+        (client.life == Life::Closing, 'c'),
         (client.peer.is_none(), 'U'),
         (client.session.no_evict, 'e'),
         (client.session.no_touch, 'T'),
@@ -130,17 +128,11 @@ impl Memory {
     fn of(client: &Client) -> Self {
         let query = client.query.len();
         let query_free = client.query.capacity() - query;
-        let queued = client.multi.as_ref().map_or(0, |multi| queued(multi));
+        let queued = client.multi.as_ref().map_or(0, |multi| multi.bytes());
         let reply = client.out.capacity() + client.sending;
         let total = size_of::<Client>() + query + query_free + queued + reply;
         Self { query, query_free, queued, reply, reply_used: client.unsent(), total }
     }
-}
-
-fn queued(multi: &Multi) -> usize {
-    multi.input.capacity()
-        + multi.ranges.capacity() * size_of::<Range>()
-        + multi.requests.capacity() * size_of::<Parsed>()
 }
 
 fn signed(n: usize) -> i64 {

@@ -1,6 +1,9 @@
 //! The control thread's state: the only writer of what the whole node shares.
 
+use crate::batches::batch::At;
+use crate::mail::kept::Kept;
 use crate::mail::to_control::ToControl;
+use crate::routing::node::Holds;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -14,7 +17,7 @@ use crate::config::table::Config;
 use crate::control::ctx::{Awaited, ControlCommands, ControlCtx, Outcome, Then};
 use crate::control::ending::End;
 use crate::control::loading::Loading;
-use crate::control::saving::{Kept, Saving, Wish};
+use crate::control::saving::{KeptRequest, Saving, Wish};
 use crate::log;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::query::{Answer, Query};
@@ -34,7 +37,6 @@ use crate::stats::command_log::SlowEntry;
 use crate::stats::command_log::{CommandLogs, Ended, request_bytes, shown};
 use crate::stats::counters::Counters;
 use crate::stats::latency_events::{self, Spike, Spikes};
-use crate::transactions::transaction::Kind;
 
 /// Node-wide state, and commands that wait for the shards' answers.
 #[derive(Debug)]
@@ -90,8 +92,8 @@ pub struct Paused {
     pub millis: u64,
     /// From when on.
     pub since: Monotonic,
-    /// All requests, not just those that may write.
-    pub all: bool,
+    /// Which ones.
+    pub holds: Holds,
 }
 
 impl Paused {
@@ -113,7 +115,7 @@ enum Asker {
     /// Nobody: it is an order.
     Nobody,
     /// A request, which goes on so; it began when the time-stamp counter stood there.
-    Request(Kept, Then),
+    Request(KeptRequest, Then),
     /// Whoever fetches them by [`Control::take_figures`].
     Metrics,
 }
@@ -166,7 +168,9 @@ impl Control {
             while let Some(letter) = self.mailbox.receive(peer) {
                 any = true;
                 match letter {
-                    ToControl::Batch(batch) => self.take(batch),
+                    ToControl::Batch(batch) => self.run(batch),
+                    ToControl::Flushed(batch) => self.after_flush(batch),
+                    ToControl::Stands(transaction) => self.barrier_stands(*transaction),
                     ToControl::Loaded(report) => self.chunk_loaded(*report),
                     ToControl::Answer(number, answer) => self.answered(peer, number, answer),
                     ToControl::Leaving(report) => self.happens(Event::Reported(peer, report)),
@@ -241,26 +245,24 @@ impl Control {
         }
         match question.asker {
             Asker::Nobody => {}
-            Asker::Request(Kept { batch, started }, then) => {
+            Asker::Request(KeptRequest { batch, started }, then) => {
                 self.step(batch, started, |ctx| then(ctx, answers).map(|()| Outcome::Done));
             }
             Asker::Metrics => self.figures.push((number, answers)),
         }
     }
 
-    /// Takes a batch: with a request, or after one, or without any.
-    fn take(&mut self, mut batch: Box<Batch>) {
-        if batch.flushed {
-            return self.after_flush(batch);
-        }
-        match batch.transaction.take_if(|transaction| transaction.kind == Kind::Barrier) {
-            Some(transaction) => self.barrier_stands(*transaction),
-            None => self.run(batch),
-        }
+    /// What the request of a batch waits for may take its time: nothing waits for the batch, and
+    /// its client is given what it was answered before.
+    fn let_rest(&mut self, batch: &mut Batch) {
+        let Some(epoch) = batch.epoch.take() else { return };
+        let replies = std::mem::take(&mut batch.replies);
+        let kept = Kept { token: batch.token, epoch, replies };
+        self.mailbox.send(batch.home, ToShard::Kept(Box::new(kept)));
     }
 
     /// Keeps a request until something has happened.
-    fn keep(&mut self, kept: Kept, awaited: Awaited) {
+    fn keep(&mut self, kept: KeptRequest, awaited: Awaited) {
         match awaited {
             Awaited::Background => self.wish(Wish::Background(Some(kept))),
             Awaited::Save => self.wish(Wish::Foreground(kept)),
@@ -272,9 +274,8 @@ impl Control {
 
     /// Runs the request of a batch that is for control.
     fn run(&mut self, batch: Box<Batch>) {
-        let (_, parsed) = current(&batch);
-        let call = parsed.call.expect("only known commands are routed");
-        let run = self.commands.of(call);
+        let call = with_current(&batch, |parsed, _| parsed.call);
+        let run = self.commands.of(call.expect("only known commands are routed"));
         self.step(batch, ticks(), run);
     }
 
@@ -287,27 +288,31 @@ impl Control {
     ) {
         let mut replies = std::mem::take(&mut batch.replies);
         let written = replies.len();
-        let (source, parsed) = current(&batch);
-        let call = parsed.call.expect("only known commands come here");
-        let outcome = with_args(source.0, source.1, parsed, |args| {
+        let (call, outcome) = with_current(&batch, |parsed, args| {
+            let call = parsed.call.expect("only known commands come here");
             let _work = at_work(call.spec.name, args);
-            run(&mut ControlCtx {
+            let outcome = run(&mut ControlCtx {
                 args,
                 client: batch.client,
                 local: batch.passport.local,
-                in_exec: batch.exec.is_some(),
-                replies: Replies { out: &mut replies, protocol: batch.passport.protocol },
+                in_exec: batch.is_exec(),
+                replies: Replies::new(&mut replies, batch.passport.protocol),
                 control: self,
-            })
+            });
+            (call, outcome)
         });
         let failed = match outcome {
             Ok(Outcome::Ask(query, then)) => {
                 batch.replies = replies;
-                return self.ask(&query, Asker::Request(Kept { batch, started }, then));
+                if let Query::Pause { .. } = query {
+                    self.let_rest(&mut batch);
+                }
+                return self.ask(&query, Asker::Request(KeptRequest { batch, started }, then));
             }
             Ok(Outcome::Wait(awaited)) => {
                 batch.replies = replies;
-                return self.keep(Kept { batch, started }, awaited);
+                self.let_rest(&mut batch);
+                return self.keep(KeptRequest { batch, started }, awaited);
             }
             Ok(Outcome::Done) => false,
             Err(error) => {
@@ -329,8 +334,7 @@ impl Control {
     /// Reports a command that took long or was large. The entry goes by the client's home, which
     /// knows the client's name.
     fn log_command(&mut self, batch: &Batch, call: &Call, took: u64, reply_bytes: usize) {
-        let ((input, ranges), parsed) = current(batch);
-        with_args(input, ranges, parsed, |args| {
+        with_current(batch, |_, args| {
             let request_bytes = request_bytes(args);
             let micros = self.node.tick_rate.micros(took);
             let ended = Ended { micros, request_bytes, reply_bytes };
@@ -359,21 +363,21 @@ impl Control {
     }
 
     fn send_home(&mut self, mut batch: Box<Batch>) {
-        match &mut batch.exec {
-            Some(exec) => exec.next += 1,
-            None => batch.next += 1,
+        match &mut batch.at {
+            At::Exec(exec) | At::ExecVisits(exec, _) => exec.next += 1,
+            At::Request | At::Round | At::Visits(_) | At::TurnedBack(_) => batch.next += 1,
         }
         self.mailbox.send(batch.home, ToShard::Batch(batch));
     }
 }
 
-/// The request of a batch that is next, in an EXEC or not, and where its arguments lie.
-fn current(batch: &Batch) -> ((&[u8], &[shards::resp::parser::Range]), &Parsed) {
-    match &batch.exec {
-        Some(exec) => {
-            let multi = &exec.multi;
-            ((&multi.input, &multi.ranges), &multi.requests[exec.next])
+/// Does something with the request of a batch that is next, in an EXEC or not.
+fn with_current<R>(batch: &Batch, run: impl FnOnce(&Parsed, &[&[u8]]) -> R) -> R {
+    match &batch.at {
+        At::Exec(exec) | At::ExecVisits(exec, _) => exec.multi.with(exec.next, run),
+        At::Request | At::Round | At::Visits(_) | At::TurnedBack(_) => {
+            let parsed = batch.request().expect("a batch comes here with a request");
+            with_args(&batch.input, &batch.ranges, parsed, |args| run(parsed, args))
         }
-        None => ((&batch.input, &batch.ranges), &batch.requests[batch.next]),
     }
 }

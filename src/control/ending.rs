@@ -9,7 +9,7 @@ use shards::resp::error::Error;
 
 use crate::config::table::Config;
 use crate::control::core::Control;
-use crate::control::saving::{Kept, Wish};
+use crate::control::saving::{KeptRequest, Wish};
 use crate::log;
 use crate::mail::end::EndWord;
 use crate::mail::to_shard::ToShard;
@@ -55,7 +55,7 @@ pub struct End {
     /// What decides.
     pub shutdown: Shutdown,
     /// Whoever asked for it by SHUTDOWN.
-    kept: Vec<Kept>,
+    kept: Vec<KeptRequest>,
     /// What claims all shards for the last snapshot, while that is written and after.
     claims: Option<Transaction>,
     is_over: bool,
@@ -94,11 +94,8 @@ impl Control {
     }
 
     /// Begins to end the process because of SHUTDOWN.
-    pub(crate) fn end_by_command(&mut self, options: Options, mut kept: Kept) {
+    pub(crate) fn end_by_command(&mut self, options: Options, kept: KeptRequest) {
         self.ask_end(Reason::Command, options);
-        let replies = std::mem::take(&mut kept.batch.replies);
-        let word = EndWord::Kept(kept.batch.token, replies);
-        self.mailbox.send(kept.batch.home, ToShard::End(word));
         self.end.kept.push(kept);
     }
 

@@ -11,7 +11,7 @@ use shards::rdb::error::Error as RdbError;
 use shards::resp::error::Error;
 
 use crate::control::core::Control;
-use crate::control::saving::{Kept, Reload};
+use crate::control::saving::{KeptRequest, Reload};
 use crate::log;
 use crate::mail::disk::DiskWord;
 use crate::mail::query::Query;
@@ -45,7 +45,7 @@ pub struct Loading {
     last_report: Monotonic,
     sum: LoadReport,
     /// DEBUG RELOAD, and what claims the shards for it.
-    reload: Option<(Kept, Transaction)>,
+    reload: Option<(KeptRequest, Transaction)>,
 }
 
 /// How far loading is.
@@ -185,7 +185,7 @@ impl Control {
 
     /// The dataset is complete: clients are let at it.
     fn begin_serving(&mut self) {
-        self.node.loading = false;
+        self.node.condition.loading = false;
         self.order(&Query::EndLoading);
         self.end_loading = Some(self.last_question());
     }
@@ -204,7 +204,7 @@ impl Control {
     }
 
     /// DEBUG RELOAD, when all shards are claimed.
-    pub(crate) fn reload(&mut self, kept: Kept, reload: Reload, transaction: Transaction) {
+    pub(crate) fn reload(&mut self, kept: KeptRequest, reload: Reload, transaction: Transaction) {
         let plan = self.plan();
         let saved = self.while_all_stand(|control, shards| {
             if reload.saves {

@@ -9,6 +9,7 @@
 //! Claims of whole shards put a snapshot into one order with all transactions: it has all of each,
 //! or nothing. That the threads stop besides makes sure that none of them is at work in memory.
 
+use crate::batches::batch::At;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -39,7 +40,7 @@ const RETRY_MILLIS: u64 = 5000;
 
 /// A request that control keeps until something has happened.
 #[derive(Debug)]
-pub struct Kept {
+pub struct KeptRequest {
     /// Its batch.
     pub batch: Box<Batch>,
     /// The time-stamp counter when it began.
@@ -50,15 +51,15 @@ pub struct Kept {
 #[derive(Debug)]
 pub enum Wish {
     /// A snapshot by a child; whoever asked is told that it has begun.
-    Background(Option<Kept>),
+    Background(Option<KeptRequest>),
     /// A snapshot after FLUSHALL: its batch goes on when that has ended.
     AfterFlush(Box<Batch>),
     /// A snapshot right now, while everybody waits.
-    Foreground(Kept),
+    Foreground(KeptRequest),
     /// The last snapshot, before the process ends.
     Final,
     /// DEBUG RELOAD.
-    Reload(Kept, Reload),
+    Reload(KeptRequest, Reload),
 }
 
 /// What DEBUG RELOAD is to do.
@@ -78,7 +79,7 @@ enum Waiter {
     /// A batch whose request is done.
     Batch(Box<Batch>),
     /// BGSAVE CANCEL.
-    Cancel(Kept),
+    Cancel(KeptRequest),
     /// FLUSHALL, after which the empty dataset is to be saved.
     Flush(Box<Batch>),
 }
@@ -200,17 +201,12 @@ impl Control {
             Some(Wish::Reload(..)) => Mode::Exclusive,
             _ => Mode::Shared,
         };
-        let visit = |shard| Visit {
-            shard,
-            claims: Claims::Whole(mode),
-            ticket: None,
-            places: Vec::new(),
-            watched: Vec::new(),
-        };
+        let visit =
+            |shard| Visit { shard, claims: Claims::Whole(mode), ticket: None, watched: Vec::new() };
         let transaction = Transaction::new(Kind::Barrier, (0..self.shards()).map(visit).collect());
         let mut batch = Box::new(Batch::default());
         batch.home = self.mailbox.me();
-        batch.transaction = Some(Box::new(transaction));
+        batch.at = At::Visits(Box::new(transaction));
         self.mailbox.send(0, ToShard::Batch(batch));
     }
 
@@ -392,7 +388,8 @@ impl Control {
 
     /// Changes that no snapshot has, as far as shards have told.
     fn changes_since_save(&self) -> u64 {
-        let all: u64 = (0..self.shards()).map(|shard| self.mailbox.changes(shard)).sum();
+        let all: u64 =
+            (0..self.shards()).map(|shard| self.mailbox.board(shard).changes.get()).sum();
         all.saturating_sub(self.saving.changes_saved)
     }
 
@@ -443,7 +440,7 @@ impl Control {
     }
 
     /// Ends the child, if there is one, for this reason; `keep` is told when it is gone.
-    pub fn cancel_save(&mut self, kept: Kept) {
+    pub fn cancel_save(&mut self, kept: KeptRequest) {
         log::notice("Background saving will be aborted due to user request");
         self.kill_child("BGSAVE CANCEL");
         self.saving.waiters.push(Waiter::Cancel(kept));
@@ -459,8 +456,7 @@ impl Control {
 
     /// All keys are gone: a child would only bring them back. The batch goes on when it is gone,
     /// and, where snapshots are asked for, one of the empty dataset is written.
-    pub(crate) fn after_flush(&mut self, mut batch: Box<Batch>) {
-        batch.flushed = false;
+    pub(crate) fn after_flush(&mut self, batch: Box<Batch>) {
         let saves = !self.node.config.save.is_empty();
         match (self.saving.child.is_some(), saves) {
             (false, false) => self.go_home(batch),
@@ -478,8 +474,8 @@ impl Control {
     }
 
     /// Answers a request that was kept.
-    pub(crate) fn answer_kept(&mut self, kept: Kept, answer: Result<&'static str, Error>) {
-        let Kept { batch, started } = kept;
+    pub(crate) fn answer_kept(&mut self, kept: KeptRequest, answer: Result<&'static str, Error>) {
+        let KeptRequest { batch, started } = kept;
         self.step(batch, started, |ctx| {
             ctx.replies.simple(answer?);
             Ok(Outcome::Done)
@@ -489,7 +485,7 @@ impl Control {
     /// Notes whether the last snapshot was written, and tells the shards if that is news.
     fn note_outcome(&mut self, ok: bool) {
         if std::mem::replace(&mut self.saving.last_ok, ok) != ok {
-            self.node.save_failed = !ok;
+            self.node.condition.save_failed = !ok;
             self.order(&Query::SaveFailed(!ok));
         }
     }

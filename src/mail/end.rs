@@ -1,6 +1,5 @@
 //! What control says to shards about the end of the process.
 
-use crate::reactor::ring::Token;
 use crate::shutdown::stage::Stage;
 
 /// What control says to shards about the end.
@@ -12,6 +11,4 @@ pub enum EndWord {
     CloseListeners,
     /// There is no end.
     Resume,
-    /// The request of this client waits for the end. What it was answered before.
-    Kept(Token, Vec<u8>),
 }

@@ -8,9 +8,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use crate::batches::batch::Batch;
+use crate::mail::board::Board;
 use crate::mail::to_control::ToControl;
 use crate::mail::to_shard::ToShard;
 use crate::reactor::queue::{Receiver, Sender, queue};
@@ -30,10 +31,7 @@ type Bells = Arc<[Bell]>;
 struct Bell {
     sleeping: AtomicBool,
     wake: Wake,
-    /// How many connections the thread has closed: with how many it was given, its load.
-    closed: AtomicU64,
-    /// How many changes it has made to keys.
-    changes: AtomicU64,
+    board: Board,
 }
 
 /// Letters on their way to one thread.
@@ -101,8 +99,8 @@ pub struct Mailbox<R> {
 /// The system's, if it has no eventfds left.
 pub fn connect(shards: usize) -> io::Result<(Vec<Mailbox<ToShard>>, Mailbox<ToControl>)> {
     let bell = |_| {
-        let (sleeping, closed) = (AtomicBool::new(false), AtomicU64::new(0));
-        Ok(Bell { sleeping, wake: Wake::new()?, closed, changes: AtomicU64::new(0) })
+        let (sleeping, board) = (AtomicBool::new(false), Board::default());
+        Ok(Bell { sleeping, wake: Wake::new()?, board })
     };
     let bells: Bells = (0..=shards).map(bell).collect::<io::Result<Vec<_>>>()?.into();
     let mut to_shards: Vec<Vec<Outbox<ToShard>>> = (0..=shards).map(|_| Vec::new()).collect();
@@ -244,24 +242,16 @@ impl<R> Mailbox<R> {
         self.bells[self.me].sleeping.store(false, Ordering::Relaxed);
     }
 
-    /// Tells the accepting thread how many connections this one has closed so far.
-    pub fn publish_closed(&self, closed: u64) {
-        self.bells[self.me].closed.store(closed, Ordering::Relaxed);
+    /// What a thread shows of itself.
+    #[inline]
+    pub fn board(&self, peer: Peer) -> &Board {
+        &self.bells[peer].board
     }
 
-    /// How many connections a thread has closed so far.
-    pub fn closed(&self, peer: Peer) -> u64 {
-        self.bells[peer].closed.load(Ordering::Relaxed)
-    }
-
-    /// Tells control how many changes this thread has made to keys so far.
-    pub fn publish_changes(&self, changes: u64) {
-        self.bells[self.me].changes.store(changes, Ordering::Relaxed);
-    }
-
-    /// How many changes a thread has made to keys so far.
-    pub fn changes(&self, peer: Peer) -> u64 {
-        self.bells[peer].changes.load(Ordering::Relaxed)
+    /// What this thread shows of itself.
+    #[inline]
+    pub fn own_board(&self) -> &Board {
+        &self.bells[self.me].board
     }
 
     /// Letters waiting for this thread.

@@ -1,11 +1,12 @@
 //! What control asks shards, and what they answer.
 
+use crate::routing::node::Holds;
 use std::sync::Arc;
 
 use shards::base::slot::Slot;
 use shards::keyspace::db::Stats;
 
-use crate::blocking::waits::Ending;
+use crate::blocking::waits::WaitEnd;
 use crate::clients::filter::ClientFilter;
 use crate::config::table::Config;
 use crate::pubsub::kind::KINDS;
@@ -29,16 +30,16 @@ pub enum Query {
     ListClients(Arc<ClientFilter>),
     /// Close the clients that match: `Count`.
     KillClients(Arc<ClientFilter>),
-    /// Hold requests back until this many milliseconds from now, all or those that may write:
-    /// `Done`.
+    /// Hold requests back until this many milliseconds from now: `Done` when everything that was
+    /// under way has seen it.
     Pause {
         /// Milliseconds from now.
         millis: u64,
-        /// All requests, not just those that may write.
-        all: bool,
+        /// Which requests.
+        holds: Holds,
     },
     /// End the wait of the client of this id, so: `Count`.
-    Unblock(u64, Ending),
+    Unblock(u64, WaitEnd),
     /// All keys of the last run have been read: `Done`.
     EndLoading,
     /// Whether the last snapshot could not be written: `Done`.

@@ -6,12 +6,17 @@ use crate::mail::query::Answer;
 use crate::shutdown::report::Report;
 use crate::stats::command_log::SlowEntry;
 use crate::stats::latency_events::Spike;
+use crate::transactions::transaction::Transaction;
 
 /// A letter from a shard to control.
 #[derive(Debug)]
 pub enum ToControl {
     /// A client's requests on their journey: the next one is control's.
     Batch(Box<Batch>),
+    /// Likewise, but its last request has removed all keys.
+    Flushed(Box<Batch>),
+    /// A barrier of control has claimed all shards.
+    Stands(Box<Transaction>),
     /// The answer to the question of this number.
     Answer(u64, Answer),
     /// A command took long, or was long: for the command logs.

@@ -4,11 +4,14 @@ use crate::batches::batch::Batch;
 use crate::mail::connection::Connection;
 use crate::mail::disk::DiskWord;
 use crate::mail::end::EndWord;
+use crate::mail::kept::Kept;
 use crate::mail::messages::Word;
 use crate::mail::query::Query;
 use crate::mail::release::Release;
+use crate::mail::room::RoomWord;
 use crate::mail::waits::WaitWord;
 use crate::stats::command_log::SlowEntry;
+use crate::transactions::locks::Ticket;
 
 /// A letter to a shard, from another one or from control.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub enum ToShard {
     Batch(Box<Batch>),
     /// A transaction is over: what it borrowed comes back and its claims end.
     Release(Box<Release>),
+    /// Claims end, and nothing else.
+    Unclaim(Ticket),
     /// Keys (database, hash) are no longer watched by a client.
     Unwatch(Vec<(usize, u64)>),
     /// A connection for this shard.
@@ -27,8 +32,12 @@ pub enum ToShard {
     PubSub(Word),
     /// A command of a client here took long, or was long: its entry lacks the client's name.
     Logged(Box<SlowEntry>),
+    /// Control keeps a batch of a client here.
+    Kept(Box<Kept>),
     /// About requests that wait for keys.
     Wait(WaitWord),
+    /// About memory.
+    Room(RoomWord),
     /// About snapshots.
     Disk(DiskWord),
     /// About the end of the process.

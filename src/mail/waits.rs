@@ -3,14 +3,15 @@
 use shards::keyspace::waiters::WaitId;
 
 use crate::batches::batch::Batch;
+use crate::batches::epochs::Epoch;
 use crate::reactor::ring::Token;
 use crate::transactions::locks::Ticket;
 
 /// What shards write each other about waits.
 #[derive(Debug)]
 pub enum WaitWord {
-    /// To the home: a batch of its client waits at the sender's. What was answered before.
-    Begun(Token, WaitId, Vec<u8>),
+    /// To the home: a batch of its client waits at the sender's.
+    Begun(Box<Begun>),
     /// To the home: it waits no more.
     Over(Box<Batch>),
     /// To the keeper: the client is gone.
@@ -21,4 +22,17 @@ pub enum WaitWord {
     Declined(WaitId, Ticket),
     /// To the shard of a key: the wait is over.
     Forget(WaitId),
+}
+
+/// A batch waits for a key from now on.
+#[derive(Debug)]
+pub struct Begun {
+    /// Its client.
+    pub token: Token,
+    /// The wait.
+    pub id: WaitId,
+    /// What the client was answered before.
+    pub replies: Vec<u8>,
+    /// When the batch set out, unless it rested before.
+    pub epoch: Option<Epoch>,
 }

@@ -50,7 +50,7 @@ impl Messages {
 pub fn frame(protocol: Protocol, message: Message<'_>, pattern: Option<&[u8]>) -> Vec<u8> {
     let (kind, channel, payload) = message;
     let mut out = Vec::with_capacity(64 + channel.len() + payload.len());
-    let mut replies = Replies { out: &mut out, protocol };
+    let mut replies = Replies::new(&mut out, protocol);
     match (kind, pattern) {
         (_, Some(pattern)) => {
             replies.push(4);

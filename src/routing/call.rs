@@ -2,9 +2,10 @@
 //! server's, under the names in force.
 
 use hashbrown::HashMap;
-use shards::commands::spec::{Begin, Command, Find, KeySpec, Spec};
+use shards::commands::spec::{Begin, Command, Find, Flag, KeySpec, Spec};
 
 use crate::pubsub::kind::Kind;
+use crate::routing::admission::Guards;
 
 /// A command that can be called.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Call {
     pub run: Run,
     /// Its keys, seen from afar.
     pub keys: KeyShape,
+    /// The reasons to look closer at it that concern it.
+    pub guards: Guards,
     /// Subcommands, if it is a container: then `run` answers for a name that is none of them.
     pub subcommands: Vec<Call>,
 }
@@ -173,6 +176,38 @@ impl Call {
         self.subcommands.iter().find(own)
     }
 
+    /// Whether a request with these arguments is well formed.
+    #[inline]
+    pub fn accepts(&self, args: &[&[u8]]) -> bool {
+        self.spec.arity.accepts(args.len())
+    }
+
+    /// Whether it is refused when memory is short.
+    #[inline]
+    pub fn denies_oom(&self) -> bool {
+        self.spec.flags.has(Flag::DenyOom)
+    }
+
+    /// Whether it is queued between MULTI and EXEC. The others act at once, or refuse.
+    pub fn is_queued(&self) -> bool {
+        match self.run {
+            Run::Transaction(step) => step == Step::Unwatch,
+            Run::Engine(_) | Run::Client | Run::Control | Run::PubSub(_) | Run::Container => true,
+        }
+    }
+
+    /// Whether what it answers has a few bytes, whatever its keys hold.
+    pub fn answers_shortly(&self, args: &[&[u8]]) -> bool {
+        let tells = |key: &KeySpec| key.flags.contains(&"ACCESS");
+        match self.spec.name {
+            // It tells what was there if it is asked to.
+            "set" => !args.iter().skip(3).any(|arg| arg.eq_ignore_ascii_case(b"get")),
+            "incr" | "incrby" | "incrbyfloat" | "decr" | "decrby" => true,
+            "hincrby" | "hincrbyfloat" | "zincrby" | "zadd" | "setbit" => true,
+            _ => !self.spec.keys.iter().any(tells),
+        }
+    }
+
     /// Whether it removes all keys of all databases.
     pub fn empties_all(&self) -> bool {
         self.spec.name == "flushall"
@@ -187,8 +222,9 @@ impl Call {
 fn number(listed: Listed, ids: &mut usize) -> Call {
     let id = *ids;
     *ids += 1;
-    let subcommands = listed.subcommands.into_iter().map(|sub| number(sub, ids)).collect();
-    Call { id, spec: listed.spec, run: listed.run, keys: shape(listed.spec.keys), subcommands }
+    let Listed { spec, run, subcommands } = listed;
+    let subcommands = subcommands.into_iter().map(|sub| number(sub, ids)).collect();
+    Call { id, spec, run, keys: shape(spec.keys), guards: Guards::of_command(spec), subcommands }
 }
 
 fn shape(keys: &'static [KeySpec]) -> KeyShape {

@@ -30,7 +30,7 @@ pub(crate) fn only_listens(call: &Call) -> Error {
 
 /// What PING answers to a client that listens in RESP2: something like a message.
 pub(crate) fn pong(args: &[&[u8]], out: &mut Vec<u8>) {
-    let mut replies = Replies { out, protocol: Protocol::Resp2 };
+    let mut replies = Replies::new(out, Protocol::Resp2);
     replies.array(2);
     replies.bulk(b"pong");
     replies.bulk(args.get(1).copied().unwrap_or_default());

@@ -6,6 +6,7 @@ use shards::base::hash::HashSeed;
 
 use crate::config::table::Config;
 use crate::reactor::clock::{Monotonic, TickRate};
+use crate::routing::admission::Guards;
 use crate::routing::call::Table;
 use crate::routing::slots::SlotMap;
 
@@ -22,20 +23,54 @@ pub struct Node {
     pub seed: HashSeed,
     /// How ticks relate to time.
     pub tick_rate: TickRate,
-    /// The keys of the last run are still being read.
-    pub loading: bool,
-    /// The last snapshot could not be written.
-    pub save_failed: bool,
+    /// What stands between requests and their run.
+    pub condition: Condition,
     /// When the process started.
     pub started: Monotonic,
     /// The time of this turn of the loop.
     pub now: Monotonic,
 }
 
+/// What stands between requests and their run, whichever client sends them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// The keys of the last run are still being read.
+    pub loading: bool,
+    /// The last snapshot could not be written.
+    pub save_failed: bool,
+    /// What is held back.
+    pub holds: Holds,
+}
+
+/// Which requests are held back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holds {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those that may change keys.
+    Writes,
+    /// All.
+    All,
+}
+
 impl Node {
+    /// The node's reasons to look closer at a request.
+    pub fn guards(&self) -> Guards {
+        let Condition { loading, holds, .. } = self.condition;
+        [
+            Guards::LOADING.when(loading),
+            Guards::MISCONF.when(self.refuses_writes()),
+            Guards::WRITES_PAUSED.when(holds == Holds::Writes),
+            Guards::ALL_PAUSED.when(holds == Holds::All),
+        ]
+        .into_iter()
+        .fold(Guards::NONE, Guards::and)
+    }
+
     /// Whether writes are refused, because what is written cannot be saved.
-    pub fn refuses_writes(&self) -> bool {
+    fn refuses_writes(&self) -> bool {
         let Config { stop_writes_on_bgsave_error, save, .. } = &*self.config;
-        self.save_failed && *stop_writes_on_bgsave_error && !save.is_empty()
+        self.condition.save_failed && *stop_writes_on_bgsave_error && !save.is_empty()
     }
 }

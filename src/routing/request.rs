@@ -16,6 +16,8 @@ pub enum Route {
     Home,
     /// On this shard: all its keys are there.
     Shard(u16),
+    /// On several shards: it falls apart by its keys.
+    Parts,
 }
 
 /// A request, parsed and routed. Its arguments are ranges of the input it was parsed from.

@@ -10,6 +10,7 @@ use shards::types::limits::{
 
 use crate::clients::client::Client;
 use crate::clients::filter::ClientFilter;
+use crate::clients::line::line;
 use crate::config::choices::MaxmemoryPolicy;
 use crate::config::table::Config;
 use crate::mail::query::{Answer, DbFigures, Figures, Query, Waiting};
@@ -17,37 +18,43 @@ use crate::pubsub::kind::Kind;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::heap;
 use crate::shard::core::Core;
-use crate::shard::pausing::Holds;
 
 /// Keys looked at for the average time to live of a database.
 const TTL_SAMPLES: usize = 100;
 
 impl Core {
-    /// Answers a question or carries out an order.
-    pub(crate) fn answer(&mut self, query: Query) -> Answer {
+    /// Answers a question or carries out an order. `None` if the answer follows later.
+    pub(crate) fn answer(&mut self, number: u64, query: Query) -> Option<Answer> {
         match query {
             Query::Configure(config) => self.configure(config),
-            Query::Figures => return Answer::Figures(Box::new(self.figures())),
+            Query::Figures => return Some(Answer::Figures(Box::new(self.figures()))),
             Query::FiguresWithSlots => {
-                let slots = self.slot_stats.used().collect();
-                return Answer::Figures(Box::new(Figures { slots, ..self.figures() }));
+                let slots = self.observers.slot_stats.used().collect();
+                return Some(Answer::Figures(Box::new(Figures { slots, ..self.figures() })));
             }
             Query::ResetStats => {
                 self.counters.reset();
-                self.slot_stats.reset();
-                self.hot_keys.reset();
+                self.observers.slot_stats.reset();
+                self.observers.hot_keys.reset();
                 self.shard.keyspace.stats = Default::default();
             }
-            Query::ListClients(filter) => return Answer::Clients(self.list_clients(&filter)),
-            Query::KillClients(filter) => return Answer::Count(self.kill_clients(&filter)),
-            Query::Pause { millis, all } => {
-                self.begin_pause(millis, if all { Holds::All } else { Holds::Writes });
+            Query::ListClients(filter) => return Some(Answer::Clients(self.list_clients(&filter))),
+            Query::KillClients(filter) => return Some(Answer::Count(self.kill_clients(&filter))),
+            Query::Pause { millis, holds } => {
+                self.begin_pause(number, millis, holds);
+                return None;
             }
             Query::Unblock(client, ending) => {
-                return Answer::Count(u64::from(self.unblock(client, ending)));
+                return Some(Answer::Count(u64::from(self.unblock(client, ending))));
             }
-            Query::EndLoading => self.node.loading = false,
-            Query::SaveFailed(failed) => self.node.save_failed = failed,
+            Query::EndLoading => {
+                self.node.condition.loading = false;
+                self.renew_guards();
+            }
+            Query::SaveFailed(failed) => {
+                self.node.condition.save_failed = failed;
+                self.renew_guards();
+            }
             Query::Unpause => self.end_pause(),
             Query::ActiveExpire(on) => self.shard.keyspace.settings.active_expire = on,
             Query::Stall(micros) => {
@@ -57,7 +64,7 @@ impl Core {
                 }
             }
         }
-        Answer::Done
+        Some(Answer::Done)
     }
 
     /// Puts a configuration in force.
@@ -70,11 +77,12 @@ impl Core {
         self.node.config = config;
         self.choose_events();
         self.choose_notable();
+        self.renew_guards();
     }
 
     fn figures(&self) -> Figures {
         let keyspace = &self.shard.keyspace;
-        let clients = || self.clients.iter().flatten();
+        let clients = || self.clients.iter();
         let query = |client: &Client| client.query.capacity() as u64;
         let out = |client: &Client| (client.out.capacity() + client.sending) as u64;
         let db = |db: &shards::keyspace::db::Db| {
@@ -110,13 +118,13 @@ impl Core {
                 clients().map(|client| client.watched.len() as u64).sum(),
             ),
             waiting: Waiting {
-                clients: self.waits.len().0 as u64,
+                clients: (self.waits.len().0 + self.quiesce.held()) as u64,
                 with_end: self.waits.len().1 as u64,
                 keys: keyspace.waiters.keys().0 as u64,
                 keys_or_none: keyspace.waiters.keys().1 as u64,
             },
             mailbox_depth: self.mailbox.depth(),
-            hot_keys: self.hot_keys.list(),
+            hot_keys: self.observers.hot_keys.list(),
             slots: Vec::new(),
             rates: self.samples.rates(),
             garbage: keyspace.garbage.len() as u64,
@@ -126,24 +134,14 @@ impl Core {
     }
 
     fn list_clients(&self, filter: &ClientFilter) -> Vec<(u64, String)> {
-        let clients = self.clients.iter().flatten();
+        let clients = self.clients.iter();
         let matching = clients.filter(|client| filter.matches(client, &self.node));
-        matching.map(|client| (client.id, crate::clients::line::line(client, &self.node))).collect()
+        matching.map(|client| (client.id, line(client, &self.node))).collect()
     }
 
     fn kill_clients(&mut self, filter: &ClientFilter) -> u64 {
-        let clients = self.clients.iter().flatten();
-        let matching = clients.filter(|client| filter.matches(client, &self.node));
-        let tokens: Vec<_> = matching
-            .map(|client| (client.token, client.away && client.blocked.is_none()))
-            .collect();
-        for &(token, away) in &tokens {
-            // One whose batch is under way may be the one that asks: it is given its reply first.
-            match self.client(token) {
-                Some(client) if away => client.closing = true,
-                _ => self.remove_client(token),
-            }
-        }
+        let tokens = self.clients.tokens(|client| filter.matches(client, &self.node));
+        tokens.iter().for_each(|token| self.close_soon(*token));
         tokens.len() as u64
     }
 }

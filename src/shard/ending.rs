@@ -5,16 +5,16 @@
 //! waits for something that may never come: a key (BLPOP), the end of a pause, the end of the
 //! process. It has been given everything it was answered before that request.
 
+use hashbrown::{HashMap, HashSet};
+
+use crate::clients::client::{Client, Finishing, State};
 use crate::mail::end::EndWord;
 use crate::mail::to_control::ToControl;
-use hashbrown::HashSet;
-
-use crate::clients::client::{Client, Finishing};
 use crate::reactor::clock::Monotonic;
 use crate::reactor::ring::Token;
 use crate::reactor::ring::closing::Unfinished;
+use crate::routing::node::Holds;
 use crate::shard::core::{Core, SocketRequest};
-use crate::shard::pausing::{Holds, Pause};
 use crate::shutdown::report::{Counts, Report};
 use crate::shutdown::stage::Stage;
 
@@ -22,27 +22,30 @@ use crate::shutdown::stage::Stage;
 const LOOK_MICROS: u64 = 1000;
 /// How often it reports that although nothing is done.
 const REPORT_MILLIS: u64 = 100;
+/// For how long a client that takes nothing of its replies is waited for.
+const STUCK_MILLIS: u64 = 500;
 
 /// The end, as far as one shard has come.
 #[derive(Debug)]
-pub struct Leaving {
+pub struct EndPart {
     attempt: u64,
     stage: Stage,
-    /// CLIENT PAUSE.
-    pub(crate) asked: Option<Pause>,
     /// Clients that the stage waits for.
     owing: HashSet<Token>,
-    /// Clients whose requests wait for the end.
-    askers: HashSet<Token>,
+    /// Clients with replies that they have not taken: what was left, and since when just that.
+    taking: HashMap<Token, (Untaken, Monotonic)>,
     looked: Monotonic,
     told: Option<(Report, Monotonic)>,
 }
 
+/// Bytes of its replies that a client has not taken: here, and in the kernel.
+type Untaken = (usize, u64);
+
 impl Core {
     /// The stage that is under way.
     #[inline]
-    pub fn leaving_stage(&self) -> Option<Stage> {
-        self.leaving.as_ref().map(|leaving| leaving.stage)
+    pub fn end_stage(&self) -> Option<Stage> {
+        self.end.as_ref().map(|end| end.stage)
     }
 
     /// What control says.
@@ -51,29 +54,22 @@ impl Core {
             EndWord::Begin(attempt, stage) => self.begin_stage(attempt, stage),
             EndWord::CloseListeners => self.socket_requests.push(SocketRequest::CloseListeners),
             EndWord::Resume => self.stay(),
-            EndWord::Kept(token, replies) => {
-                if let Some(leaving) = &mut self.leaving {
-                    leaving.askers.insert(token);
-                }
-                self.hand_over(token, replies);
-            }
         }
     }
 
     fn begin_stage(&mut self, attempt: u64, stage: Stage) {
         let now = self.node.now;
-        let mut leaving = self.leaving.take().unwrap_or_else(|| {
-            Box::new(Leaving {
+        let mut end = self.end.take().unwrap_or_else(|| {
+            Box::new(EndPart {
                 attempt,
                 stage,
-                asked: self.pause,
                 owing: HashSet::new(),
-                askers: HashSet::new(),
+                taking: HashMap::new(),
                 looked: now,
                 told: None,
             })
         });
-        (leaving.attempt, leaving.stage, leaving.told) = (attempt, stage, None);
+        (end.attempt, end.stage, end.told) = (attempt, stage, None);
         let (holds, finishing) = match stage {
             Stage::Intake => (Holds::Nothing, Finishing::No),
             Stage::Drain => (Holds::Writes, Finishing::Accepted),
@@ -82,72 +78,63 @@ impl Core {
             }
             Stage::Clients | Stage::Files | Stage::Shards => (Holds::All, Finishing::UnderWay),
         };
-        let holds = leaving.asked.map_or(holds, |pause| pause.holds.max(holds));
-        self.pause = Some(Pause { since: now, millis: u64::MAX, holds });
-        let held = self.held_tokens();
-        let Self { clients, socket_requests, .. } = self;
-        leaving.owing.clear();
-        for client in clients.iter_mut().flatten() {
+        end.owing.clear();
+        end.taking.clear();
+        let Self { clients, .. } = self;
+        let mut changed = Vec::new();
+        for client in clients.iter_mut() {
             let owes = match stage {
                 Stage::Intake => false,
-                Stage::Drain => !leaving.is_served(client, &held),
-                Stage::Pause | Stage::Replicas | Stage::Child | Stage::Save => {
-                    !leaving.is_at_rest(client, &held)
-                }
+                Stage::Drain => !is_served(client),
+                Stage::Pause | Stage::Replicas | Stage::Child | Stage::Save => !is_at_rest(client),
                 Stage::Clients | Stage::Files | Stage::Shards => true,
             };
+            // It may go on sending when it has been served: else it might never be.
             client.finishing = if owes { finishing } else { Finishing::No };
             if owes {
-                leaving.owing.insert(client.token);
+                end.owing.insert(client.token);
             }
-            // It may go on sending when it has been served: else it might never be.
-            if owes != client.paused {
-                client.paused = owes;
-                let request = if owes { SocketRequest::Pause } else { SocketRequest::Resume };
-                socket_requests.push(request(client.token));
-            }
+            changed.push(client.token);
         }
-        self.leaving = Some(leaving);
+        changed.into_iter().for_each(|token| self.clients.mark_dirty_at(token));
+        self.end = Some(end);
+        self.hold_for_end(holds);
     }
 
     /// There is no end: everything goes on as before.
     fn stay(&mut self) {
-        let Some(leaving) = self.leaving.take() else { return };
-        self.pause = leaving.asked;
-        for client in self.clients.iter_mut().flatten() {
-            (client.finishing, client.late) = (Finishing::No, false);
-            if std::mem::take(&mut client.paused) {
-                self.socket_requests.push(SocketRequest::Resume(client.token));
-            }
-        }
-        let now = self.node.now;
-        if self.pause.is_none_or(|pause| pause.is_over(now)) {
-            self.end_pause();
-        } else {
-            // Some of them may not be meant by that pause.
-            self.resumed.extend(self.held.drain(..));
-        }
-    }
-
-    /// Goes on with the stage, and reports. `unfinished` sockets have no clients any more.
-    pub fn go_on_leaving(&mut self, now: Monotonic, look: impl FnOnce() -> Unfinished) {
-        let Some(mut leaving) = self.leaving.take() else { return };
-        if now.micros_since(leaving.looked) < LOOK_MICROS && leaving.told.is_some() {
-            self.leaving = Some(leaving);
+        if self.end.take().is_none() {
             return;
         }
-        leaving.looked = now;
-        let held = self.flush_kept(&leaving);
-        if leaving.stage == Stage::Clients {
-            self.let_go(&leaving, &held);
-        } else {
-            self.see_who_rests(&mut leaving, &held);
+        let tokens = self.clients.tokens(|_| true);
+        for client in self.clients.iter_mut() {
+            (client.finishing, client.late) = (Finishing::No, false);
         }
-        let counts = self.end_counts(&leaving, &held, look());
-        let Leaving { attempt, stage, .. } = *leaving;
+        tokens.into_iter().for_each(|token| self.clients.mark_dirty_at(token));
+        self.hold_for_end(Holds::Nothing);
+    }
+
+    /// Goes on with the stage, and reports. `unfinished` sockets have no clients any more;
+    /// `untaken` tells how much of what the kernel was given a client has not taken.
+    pub fn go_on_ending(&mut self, unfinished: Unfinished, untaken: impl Fn(Token) -> u64) {
+        let now = self.node.now;
+        let Some(mut end) = self.end.take() else { return };
+        if now.micros_since(end.looked) < LOOK_MICROS && end.told.is_some() {
+            self.end = Some(end);
+            return;
+        }
+        end.looked = now;
+        self.see_who_takes(&mut end, untaken);
+        if end.stage == Stage::Clients {
+            self.let_go();
+        } else {
+            self.see_who_rests(&mut end);
+        }
+        let counts = self.end_counts(unfinished);
+        let EndPart { attempt, stage, .. } = *end;
         let done = match stage {
             Stage::Clients => counts.clients == 0,
-            // Whoever lets go of the ring says so itself.
+            // The shard says so itself when it has let go of the ring.
             Stage::Shards => false,
             Stage::Intake
             | Stage::Drain
@@ -155,121 +142,101 @@ impl Core {
             | Stage::Replicas
             | Stage::Child
             | Stage::Save
-            | Stage::Files => leaving.owing.is_empty(),
+            | Stage::Files => end.owing.is_empty(),
         };
         let report = Report { attempt, stage, done, counts };
-        let is_due = leaving.told.is_none_or(|(told, at)| {
+        let is_due = end.told.is_none_or(|(told, at)| {
             told.done != done || told != report && REPORT_MILLIS <= now.millis_since(at)
         });
         if is_due {
-            leaving.told = Some((report, now));
-            self.report_end(report);
+            end.told = Some((report, now));
+            self.mailbox.tell_control(ToControl::Leaving(report));
         }
-        self.leaving = Some(leaving);
+        self.end = Some(end);
     }
 
     /// Says that this shard has let go of everything.
     pub fn report_released(&mut self) {
-        let Some(leaving) = &self.leaving else { return };
-        let Leaving { attempt, stage, .. } = **leaving;
-        self.report_end(Report { attempt, stage, done: true, counts: Counts::default() });
-    }
-
-    fn report_end(&mut self, report: Report) {
+        let Some(end) = &self.end else { return };
+        let EndPart { attempt, stage, .. } = **end;
+        let report = Report { attempt, stage, done: true, counts: Counts::default() };
         self.mailbox.tell_control(ToControl::Leaving(report));
     }
 
-    /// Clients whose requests are held back.
-    fn held_tokens(&self) -> HashSet<Token> {
-        self.held.iter().map(|batch| batch.token).collect()
-    }
-
-    /// Gives clients whose requests are kept what they were answered before; those whose requests
-    /// are held back.
-    fn flush_kept(&mut self, leaving: &Leaving) -> HashSet<Token> {
-        let mut held = std::mem::take(&mut self.held);
-        for batch in &mut held {
-            if !batch.replies.is_empty() || self.has_pushes(batch.token) {
-                self.hand_over(batch.token, std::mem::take(&mut batch.replies));
+    /// Closes clients that the stage waits for and that take nothing of their replies.
+    fn see_who_takes(&mut self, end: &mut EndPart, mark: impl Fn(Token) -> u64) {
+        let now = self.node.now;
+        let mut stuck = Vec::new();
+        for client in self.clients.iter() {
+            let waits = end.owing.contains(&client.token) || end.stage == Stage::Clients;
+            if !waits || client.unsent() == 0 {
+                end.taking.remove(&client.token);
+                continue;
+            }
+            let left = (client.unsent(), mark(client.token));
+            let (before, since) = end.taking.entry(client.token).or_insert((left, now));
+            if left != *before {
+                (*before, *since) = (left, now);
+            } else if STUCK_MILLIS <= now.millis_since(*since) {
+                stuck.push(client.token);
             }
         }
-        self.held = held;
-        for &token in &leaving.askers {
-            if self.has_pushes(token) {
-                self.hand_over(token, Vec::new());
-            }
+        for token in stuck {
+            end.owing.remove(&token);
+            end.taking.remove(&token);
+            self.remove_client(token);
         }
-        self.held_tokens()
-    }
-
-    /// Whether messages for a client wait for its batch to be home.
-    fn has_pushes(&mut self, token: Token) -> bool {
-        let client = self.client(token);
-        client.is_some_and(|it| !it.held.is_empty() || it.stale_told < it.stale.len())
     }
 
     /// Takes those off the list that have come to rest.
-    fn see_who_rests(&mut self, leaving: &mut Leaving, held: &HashSet<Token>) {
-        let owing = std::mem::take(&mut leaving.owing);
-        for token in owing {
-            let stage = leaving.stage;
-            let Some(client) = self.client(token) else { continue };
+    fn see_who_rests(&mut self, end: &mut EndPart) {
+        let stage = end.stage;
+        let mut rested = Vec::new();
+        end.owing.retain(|&token| {
+            let Some(client) = self.clients.get(token) else { return false };
             let rests = match stage {
-                Stage::Drain => leaving.is_served(client, held),
-                _ => leaving.is_at_rest(client, held),
+                Stage::Drain => is_served(client),
+                _ => is_at_rest(client),
             };
-            if !rests {
-                leaving.owing.insert(token);
-                continue;
+            if rests {
+                client.finishing = Finishing::No;
+                rested.push(token);
             }
-            client.finishing = Finishing::No;
-            if std::mem::take(&mut client.paused) {
-                self.socket_requests.push(SocketRequest::Resume(token));
-            }
+            !rests
+        });
+        if !rested.is_empty() {
+            rested.into_iter().for_each(|token| self.clients.mark_dirty_at(token));
+            self.renew_guards();
         }
     }
 
     /// Closes the clients that have been served.
-    fn let_go(&mut self, leaving: &Leaving, held: &HashSet<Token>) {
+    fn let_go(&mut self) {
         // Replies may be among the letters.
         if self.mailbox.is_empty() {
-            let clients = self.clients.iter().flatten();
-            let served: Vec<Token> = clients
-                .filter(|client| leaving.is_served(client, held))
-                .map(|client| client.token)
-                .collect();
+            let served = self.clients.tokens(is_served);
             served.into_iter().for_each(|token| self.finish_client(token));
         }
     }
 
-    fn end_counts(
-        &self,
-        leaving: &Leaving,
-        held: &HashSet<Token>,
-        unfinished: Unfinished,
-    ) -> Counts {
+    fn end_counts(&self, unfinished: Unfinished) -> Counts {
         let mut counts =
             Counts { clients: unfinished.sockets, in_flight: 0, unsent_bytes: unfinished.bytes };
-        for client in self.clients.iter().flatten() {
+        for client in self.clients.iter() {
             counts.clients += 1;
-            counts.in_flight += u64::from(!leaving.is_at_rest(client, held));
+            counts.in_flight += u64::from(!is_at_rest(client));
             counts.unsent_bytes += client.unsent() as u64;
         }
         counts
     }
 }
 
-impl Leaving {
-    /// Whether nothing of a client is under way, or about to be.
-    fn is_at_rest(&self, client: &Client, held: &HashSet<Token>) -> bool {
-        let waits = client.blocked.is_some()
-            || held.contains(&client.token)
-            || self.askers.contains(&client.token);
-        !client.listed && (!client.away || waits)
-    }
+/// Whether nothing of a client is under way, or about to be.
+fn is_at_rest(client: &Client) -> bool {
+    !client.listed && client.state != State::Away
+}
 
-    /// Whether it has its replies as well.
-    fn is_served(&self, client: &Client, held: &HashSet<Token>) -> bool {
-        client.unsent() == 0 && self.is_at_rest(client, held)
-    }
+/// Whether all that it sent is done as well, and it has its replies.
+fn is_served(client: &Client) -> bool {
+    client.unsent() == 0 && is_at_rest(client) && !client.has_requests()
 }

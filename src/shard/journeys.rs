@@ -1,7 +1,11 @@
 //! Batches on their way: runs, visits, rounds, EXEC, claims and waits.
 
 pub mod blocking;
-pub mod claims;
+pub mod claiming;
 pub mod exec;
+pub mod gathered;
 pub mod journey;
 pub mod round;
+pub mod turned_back;
+pub mod visits;
+pub mod wholes;

@@ -44,7 +44,7 @@ impl Core {
             } else if self.client(entry.client.1).is_some() {
                 self.sign(entry);
             } else {
-                self.unsigned.push(entry);
+                self.observers.unsigned.push(entry);
             }
         }
     }
@@ -53,8 +53,7 @@ impl Core {
     /// leaves none.
     pub(crate) fn sign(&mut self, mut entry: Box<SlowEntry>) {
         let token = entry.client.1;
-        let place = self.clients.get(token.index as usize).and_then(Option::as_deref);
-        if let Some(client) = place.filter(|client| client.token == token) {
+        if let Some(client) = self.clients.peek(token) {
             entry.name.clone_from(&client.session.name);
         }
         self.mailbox.tell_control(ToControl::Logged(entry));
@@ -63,7 +62,7 @@ impl Core {
     /// Signs entries of a client that was being worked on and is in its place again.
     #[inline]
     pub(crate) fn sign_waiting(&mut self) {
-        while let Some(entry) = self.unsigned.pop() {
+        while let Some(entry) = self.observers.unsigned.pop() {
             self.sign(entry);
         }
     }

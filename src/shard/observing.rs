@@ -23,7 +23,7 @@ impl Core {
     /// Tells of a command that is done, if somebody wants to know.
     #[inline]
     pub(crate) fn observe(&mut self, call: &Call, args: &[&[u8]], took: u64, reply_bytes: usize) {
-        if self.notable.is_met(args, took, reply_bytes) {
+        if self.observers.notable.is_met(args, took, reply_bytes) {
             self.tell_observers(call, args, took, reply_bytes);
         }
     }
@@ -33,10 +33,10 @@ impl Core {
         if !self.resumes {
             self.show(call, args);
         }
-        if self.slot_stats.is_on() || self.hot_keys.is_on() {
+        if self.observers.slot_stats.is_on() || self.observers.hot_keys.is_on() {
             self.note_keys(call, args, took, reply_bytes);
         }
-        if self.loggable.is_met(args, took, reply_bytes) {
+        if self.observers.loggable.is_met(args, took, reply_bytes) {
             self.log_command(call, args, took, reply_bytes);
             self.note_time(Event::of_command(call), took);
         }
@@ -45,8 +45,8 @@ impl Core {
     /// Notes which keys a command has used, and what their slot costs. Commands with keys of
     /// several slots are no slot's.
     fn note_keys(&mut self, call: &Call, args: &[&[u8]], took: u64, reply_bytes: usize) {
-        let looks = self.hot_keys.is_due();
-        if !looks && !self.slot_stats.is_on() {
+        let looks = self.observers.hot_keys.is_due();
+        if !looks && !self.observers.slot_stats.is_on() {
             return;
         }
         let (one, several);
@@ -63,12 +63,14 @@ impl Core {
         };
         let keys = || places.iter().filter_map(|&place| args.get(place));
         if looks {
-            keys().for_each(|key| self.hot_keys.look(self.serving.db, key));
+            keys().for_each(|key| self.observers.hot_keys.look(self.serving.db, key));
         }
         let slot = keys().next().map(|first| Slot::of(first));
         if let Some(slot) = slot.filter(|slot| keys().all(|key| Slot::of(key) == *slot)) {
             let (bytes_in, bytes_out) = (request_bytes(args) as u64, reply_bytes as u64);
-            self.slot_stats.count(slot, SlotCounters { ticks: took, bytes_in, bytes_out });
+            self.observers
+                .slot_stats
+                .count(slot, SlotCounters { ticks: took, bytes_in, bytes_out });
         }
     }
 
@@ -113,14 +115,17 @@ impl Core {
         let spikes = if threshold == 0 { -1 } else { i64::try_from(threshold).unwrap_or(i64::MAX) };
         let long = ticks(config.commandlog_execution_slower_than).min(ticks(spikes));
         let hot_keys_max = usize::try_from(config.hotkeys_max).unwrap_or(usize::MAX);
-        self.hot_keys.configure(config.hotkeys_sample_rate, hot_keys_max);
-        self.slot_stats.switch(config.cluster_slot_stats_enabled);
-        let all = self.monitors.wanted || self.slot_stats.is_on() || self.hot_keys.is_on();
-        self.loggable = Notable {
+        self.observers.hot_keys.configure(config.hotkeys_sample_rate, hot_keys_max);
+        self.observers.slot_stats.switch(config.cluster_slot_stats_enabled);
+        let all = self.monitors.wanted
+            || self.observers.slot_stats.is_on()
+            || self.observers.hot_keys.is_on();
+        self.observers.loggable = Notable {
             ticks: long,
             request_bytes: bytes(config.commandlog_request_larger_than),
             reply_bytes: bytes(config.commandlog_reply_larger_than),
         };
-        self.notable = Notable { ticks: if all { 0 } else { long }, ..self.loggable };
+        self.observers.notable =
+            Notable { ticks: if all { 0 } else { long }, ..self.observers.loggable };
     }
 }

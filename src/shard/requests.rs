@@ -1,4 +1,5 @@
 //! Input to requests to replies, at a client's home.
 
+pub mod executing;
 pub mod home;
 pub mod pipeline;

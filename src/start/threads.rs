@@ -1,5 +1,6 @@
 //! Starts the shard threads and waits until all of them serve.
 
+use crate::routing::node::Condition;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -61,8 +62,7 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
         slots: SlotMap::even(shards),
         seed: HashSeed(random.bits()),
         tick_rate: TickRate::measure(),
-        loading: false,
-        save_failed: false,
+        condition: Condition::default(),
         started: Monotonic::now(),
         now: Monotonic::now(),
     };
@@ -70,8 +70,8 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
         mailbox::connect(usize::from(shards)).map_err(|error| fail("an eventfd", &error))?;
     let mut control = Control::new(control, node.clone(), &commands.of_control, process);
     control.begin_loading().map_err(Failure::Log)?;
-    node.loading = control.loading.is_some();
-    control.node.loading = node.loading;
+    node.condition.loading = control.loading.is_some();
+    control.node.condition = node.condition;
     let (ready, all_ready) = mpsc::channel();
     let mut handles = Vec::new();
     for mailbox in boxes {

@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
+use shards::commands::spec::{Flag, Flags};
 
 /// A key, by its hash: keys with the same hash, or the same key in several databases, share a
 /// lock.
@@ -22,6 +23,12 @@ pub enum Mode {
     Shared,
     /// Alone.
     Exclusive,
+}
+
+/// In which mode a command with these flags claims its keys.
+#[inline]
+pub fn mode_of(flags: Flags) -> Mode {
+    if flags.has(Flag::Write) { Mode::Exclusive } else { Mode::Shared }
 }
 
 /// A place in this shard's order: its number, and which it is of those that were put behind the
@@ -217,6 +224,14 @@ impl Locks {
 }
 
 impl Claims {
+    /// Claims on these keys, each of them once, in its strongest mode.
+    pub fn of_keys(mut keys: Vec<(LockId, Mode)>) -> Self {
+        // Exclusive first within a key, so that `dedup` keeps it.
+        keys.sort_unstable_by_key(|&(id, mode)| (id, mode == Mode::Shared));
+        keys.dedup_by_key(|key| key.0);
+        Self::Keys(keys)
+    }
+
     /// The strongest mode among the claims.
     fn mode(&self) -> Mode {
         match self {

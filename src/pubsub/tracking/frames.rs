@@ -8,7 +8,7 @@ const CHANNEL: &[u8] = b"__redis__:invalidate";
 /// That copies of these keys are stale, or of all keys if there is no list.
 pub fn stale(protocol: Protocol, keys: Option<&[&[u8]]>) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut replies = Replies { out: &mut out, protocol };
+    let mut replies = Replies::new(&mut out, protocol);
     match protocol {
         Protocol::Resp2 => {
             replies.array(3);
@@ -33,7 +33,7 @@ pub fn stale(protocol: Protocol, keys: Option<&[&[u8]]>) -> Vec<u8> {
 /// In RESP3: that the client is gone which was to be told in its place.
 pub fn redirection_broken(id: u64) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut replies = Replies { out: &mut out, protocol: Protocol::Resp3 };
+    let mut replies = Replies::new(&mut out, Protocol::Resp3);
     replies.push(2);
     replies.bulk(b"tracking-redir-broken");
     replies.integer(i64::try_from(id).expect("ids count connections"));

@@ -13,8 +13,13 @@
 //! lets nobody have a key between its change and the turns of those who wait for it. Nothing here
 //! looks again without cause.
 
-use crate::blocking::waits::Ending;
+use crate::batches::batch::At;
+use crate::blocking::waits::KeptWait;
+use crate::blocking::waits::WaitEnd;
+use crate::clients::client::State;
+use crate::mail::waits::Begun;
 use crate::mail::waits::WaitWord;
+use crate::routing::admission::Guards;
 use shards::effects::Wait;
 use shards::keyspace::waiters::{Place, WaitId};
 use shards::resp::error::Error;
@@ -22,12 +27,9 @@ use shards::resp::reply::Replies;
 
 use crate::batches::batch::Batch;
 use crate::batches::waiting::Waiting;
-use crate::blocking::waits::{Kept, Registration};
-use crate::clients::client::{Client, ReplyMode};
-use crate::mail::release::Release;
+use crate::blocking::waits::Registration;
 use crate::mail::to_shard::ToShard;
 use crate::reactor::clock::Monotonic;
-use crate::reactor::ring::Token;
 use crate::routing::request::Route;
 use crate::routing::request::with_args;
 use crate::routing::slots::Peer;
@@ -54,7 +56,7 @@ impl Core {
     /// Lets a batch wait whose next request found nothing on this shard, which has all its keys.
     pub(crate) fn wait_here(&mut self, mut batch: Box<Batch>) {
         let wait = self.shard.effects.wait.take().expect("the request waits");
-        if batch.home == self.me() && !self.stays(batch.token) {
+        if batch.home == self.me() && !self.may_wait(batch.token, &mut batch.replies) {
             return self.recycle(batch);
         }
         let id = self.begin_wait(&mut batch, &wait);
@@ -63,7 +65,7 @@ impl Core {
         for (hash, awaited) in wait.keys {
             self.shard.keyspace.waiters.add(id, (db, hash), awaited);
         }
-        self.keep(Kept { batch, shards: vec![self.me()], others });
+        self.keep(KeptWait { batch, shards: vec![self.me()], others });
     }
 
     /// Lets a batch wait at home whose next request found nothing on several shards. What is
@@ -73,7 +75,7 @@ impl Core {
         mut batch: Box<Batch>,
         wait: Wait,
     ) -> Option<Vec<(Peer, Registration)>> {
-        if !self.stays(batch.token) {
+        if !self.may_wait(batch.token, &mut batch.replies) {
             self.recycle(batch);
             return None;
         }
@@ -88,21 +90,8 @@ impl Core {
         let mut shards: Vec<Peer> = registrations.iter().map(|it| it.0).collect();
         shards.sort_unstable();
         shards.dedup();
-        self.keep(Kept { batch, shards, others });
+        self.keep(KeptWait { batch, shards, others });
         Some(registrations)
-    }
-
-    /// Whether a client of this shard is there to wait. One that was to be closed as soon as its
-    /// batch is home is closed now.
-    fn stays(&mut self, token: Token) -> bool {
-        match self.client(token).map(|client| client.closing) {
-            Some(false) => true,
-            Some(true) => {
-                self.remove_client(token);
-                false
-            }
-            None => false,
-        }
     }
 
     /// Gives a batch's wait its number and its end, unless it has them: then its turn was in vain.
@@ -134,64 +123,49 @@ impl Core {
     }
 
     /// Keeps a batch until its wait is over. Its client is given what it was answered before.
-    fn keep(&mut self, mut kept: Kept) {
-        let Batch { home, token, replies, waiting, .. } = &mut *kept.batch;
-        let (home, token, replies) = (*home, *token, std::mem::take(replies));
-        let id = waiting.as_ref().expect("its wait has begun").id;
+    fn keep(&mut self, mut kept: KeptWait) {
+        let batch = &mut *kept.batch;
+        let id = batch.waiting.as_ref().expect("its wait has begun").id;
+        let replies = std::mem::take(&mut batch.replies);
+        let begun = Begun { token: batch.token, id, replies, epoch: batch.epoch.take() };
+        let home = batch.home;
         self.waits.keep(kept);
         if home == self.me() {
-            self.wait_begun(token, id, replies);
+            self.wait_begun(begun);
         } else {
-            self.mailbox.send(home, ToShard::Wait(WaitWord::Begun(token, id, replies)));
+            self.mailbox.send(home, ToShard::Wait(WaitWord::Begun(Box::new(begun))));
         }
     }
 
     /// Acts on what another shard says.
     pub(crate) fn hear_of_wait(&mut self, from: Peer, word: WaitWord) {
         match word {
-            WaitWord::Begun(token, id, replies) => self.wait_begun(token, id, replies),
+            WaitWord::Begun(begun) => self.wait_begun(*begun),
             WaitWord::Over(batch) => self.wait_over(batch),
-            WaitWord::Gone(id) => drop(self.end_wait(id.number, Ending::Gone)),
+            WaitWord::Gone(id) => drop(self.end_wait(id.number, WaitEnd::Gone)),
             WaitWord::Offer(id, ticket) => self.consider(from, id, ticket),
             WaitWord::Declined(id, ticket) => self.declined(id, ticket),
             WaitWord::Forget(id) => self.forget_wait(id),
         }
     }
 
-    /// A client's batch waits from now on.
-    fn wait_begun(&mut self, token: Token, id: WaitId, replies: Vec<u8>) {
-        if !self.stays(token) {
+    /// A client's batch waits from now on, and rests.
+    fn wait_begun(&mut self, begun: Begun) {
+        let Begun { token, id, mut replies, epoch } = begun;
+        epoch.into_iter().for_each(|epoch| self.quiesce.epochs.end(epoch));
+        if !self.may_wait(token, &mut replies) {
             return self.give_up_wait(id);
         }
-        if let Some(client) = self.client(token) {
-            client.blocked = Some(id);
+        if let Some(mut client) = self.take_client(token) {
+            client.state = State::Blocked(id);
+            self.give_replies(&mut client, &mut replies);
+            self.put_client(client);
         }
-        self.hand_over(token, replies);
     }
 
-    /// Gives a client whose batch is kept what was answered before.
-    pub(crate) fn hand_over(&mut self, token: Token, mut replies: Vec<u8>) {
-        let Some(mut client) = self.take_client(token) else { return };
-        if client.session.reply == ReplyMode::On {
-            client.out.append(&mut replies);
-        }
-        let Client { out, held, stale, stale_told, .. } = &mut *client;
-        out.append(held);
-        out.extend(stale.drain(..).skip(std::mem::take(stale_told)));
-        self.mark_dirty(&mut client);
-        self.put_client(client);
-    }
-
-    /// A client's batch is on its way again.
+    /// A client's batch sets out again.
     fn wait_over(&mut self, mut batch: Box<Batch>) {
-        if self.pause.is_some() {
-            // What follows was routed when nothing was held back.
-            let next = batch.next;
-            batch.requests[next..].iter_mut().for_each(|parsed| parsed.route = Route::Home);
-        }
-        if let Some(client) = self.client(batch.token) {
-            client.blocked = None;
-        }
+        self.set_out(&mut batch);
         self.resumed.push_back(batch);
     }
 
@@ -211,26 +185,28 @@ impl Core {
     /// Ends the wait of a client that is gone.
     pub(crate) fn give_up_wait(&mut self, id: WaitId) {
         if id.place == self.shard_number() {
-            self.end_wait(id.number, Ending::Gone);
+            self.end_wait(id.number, WaitEnd::Gone);
         } else {
             self.mailbox.send(id.place.into(), ToShard::Wait(WaitWord::Gone(id)));
         }
     }
 
     /// Ends a wait that is kept here. False if it is over already.
-    fn end_wait(&mut self, number: u64, ending: Ending) -> bool {
-        let Some(Kept { mut batch, shards, .. }) = self.waits.take(number) else { return false };
+    fn end_wait(&mut self, number: u64, ending: WaitEnd) -> bool {
+        let Some(KeptWait { mut batch, shards, .. }) = self.waits.take(number) else {
+            return false;
+        };
         let id = batch.waiting.as_ref().expect("it waited").id;
         self.forget_at(&shards, id);
         let call = batch.request().and_then(|parsed| parsed.call).expect("a known command waited");
         let protocol = batch.passport.protocol;
         match ending {
-            Ending::Gone => {
+            WaitEnd::Gone => {
                 self.recycle(batch);
                 return true;
             }
-            Ending::InVain => Replies { out: &mut batch.replies, protocol }.null_array(),
-            Ending::Refused => {
+            WaitEnd::InVain => Replies::new(&mut batch.replies, protocol).null_array(),
+            WaitEnd::Refused => {
                 self.refuse(&UNBLOCKED, &mut batch.replies);
                 self.counters.rejected(call.id);
             }
@@ -241,7 +217,7 @@ impl Core {
     }
 
     /// Ends the wait of a client, if it is kept here. True if it was.
-    pub(crate) fn unblock(&mut self, client: u64, ending: Ending) -> bool {
+    pub(crate) fn unblock(&mut self, client: u64, ending: WaitEnd) -> bool {
         let number = self.waits.of_client(client);
         number.is_some_and(|number| self.end_wait(number, ending))
     }
@@ -252,7 +228,7 @@ impl Core {
         while let Some((until, number)) = self.waits.first_end()
             && until <= now
         {
-            self.end_wait(number, Ending::InVain);
+            self.end_wait(number, WaitEnd::InVain);
         }
     }
 
@@ -275,27 +251,15 @@ impl Core {
     /// Nobody waits for keys of this shard by this number any more.
     fn forget_wait(&mut self, id: WaitId) {
         self.shard.keyspace.waiters.forget(id);
-        self.end_turn(None);
-    }
-
-    /// What was done with the keys that `held` claims, or that nobody claims, is done: those who
-    /// wait for them have their turns, and then the claims end.
-    #[inline]
-    pub(crate) fn end_turn(&mut self, held: Option<Ticket>) {
-        if self.shard.keyspace.waiters.has_ready() {
-            self.serve_ready(held);
-        }
-        if let Some(ticket) = held {
-            self.leave(ticket);
-        }
+        self.end_claims(None);
     }
 
     #[cold]
-    fn serve_ready(&mut self, held: Option<Ticket>) {
+    pub(crate) fn serve_ready(&mut self, held: Option<Ticket>) {
         let mut later = Vec::new();
         while self.shard.keyspace.waiters.has_ready() {
             for place in self.shard.keyspace.waiters.take_ready() {
-                if !self.locks.lets(held, place.1) || !self.serve_key(place, held) {
+                if !self.claims.lets(held, place.1) || !self.serve_key(place, held) {
                     later.push(place);
                 }
             }
@@ -333,20 +297,23 @@ impl Core {
 
     /// Lets somebody have what it waits for, or offers it.
     fn give_turn(&mut self, id: WaitId, (_, hash): Place, held: Option<Ticket>) -> Turn {
+        // What takes elements away is a write: while writes are paused its turn does not come.
+        if self.node.guards().meets(Guards::PAUSED) {
+            return Turn::NotNow;
+        }
         let me = self.me();
         if usize::from(id.place) == me {
             let kept = self.waits.get(id.number).expect("who waits here is kept here");
             let (here, elsewhere): (Vec<_>, Vec<_>) =
                 kept.others.iter().partition(|(owner, _)| *owner == me);
-            if here.iter().any(|&&(_, other)| !self.locks.lets(held, other)) {
+            if here.iter().any(|&&(_, other)| !self.claims.lets(held, other)) {
                 return Turn::NotNow;
             }
             if elsewhere.is_empty() {
                 return self.serve_here(id, held);
             }
         }
-        let ticket = self.locks.enter_behind(held, hash);
-        self.offers.insert(ticket);
+        let ticket = self.claims.offer(held, hash);
         self.shard.keyspace.waiters.give_turn(id);
         if usize::from(id.place) == me {
             self.consider(me, id, ticket);
@@ -362,15 +329,15 @@ impl Core {
         if !self.sees_its_groups(id, held) {
             return Turn::NotNow;
         }
-        let Kept { mut batch, shards, others } =
+        let KeptWait { mut batch, shards, others } =
             self.waits.take(id.number).expect("who waits here is kept here");
         let before = (self.serving, self.reading, self.shard.effects.author);
-        self.serve(Serving::of_batch(&batch), batch.client, batch.passport.reads);
+        self.run_for(Serving::of_batch(&batch), batch.client, batch.passport.reads);
         self.run_turn(&mut batch, id, held);
         (self.serving, self.reading, self.shard.effects.author) = before;
         self.visitors.effects.author = before.2;
         if self.shard.effects.wait.take().is_some() {
-            self.waits.keep(Kept { batch, shards, others });
+            self.waits.keep(KeptWait { batch, shards, others });
             return Turn::InVain;
         }
         self.forget_at_all(&shards, id);
@@ -383,7 +350,7 @@ impl Core {
     pub(crate) fn sees_its_groups(&self, id: WaitId, held: Option<Ticket>) -> bool {
         let waiters = &self.shard.keyspace.waiters;
         let is_seen = |place: &Place| {
-            self.locks.lets(held, place.1) || !waiters.up_to(*place, id).0.ends_without_key()
+            self.claims.lets(held, place.1) || !waiters.up_to(*place, id).0.ends_without_key()
         };
         waiters.places_of(id).iter().all(is_seen)
     }
@@ -396,7 +363,7 @@ impl Core {
         if let places @ [_, _, ..] = keyspace.waiters.places_of(id) {
             for place in places {
                 let (awaited, mut before) = keyspace.waiters.up_to(*place, id);
-                let is_for_others = !self.locks.lets(held, place.1)
+                let is_for_others = !self.claims.lets(held, place.1)
                     || before.any(|it| it.tries || keyspace.has_awaited(*place, &it.awaited));
                 if awaited.is_taken() && is_for_others {
                     hidden.push(*place);
@@ -428,14 +395,16 @@ impl Core {
 
     /// A key is ready for a wait: its batch goes there, if it is still kept.
     fn consider(&mut self, from: Peer, id: WaitId, ticket: Ticket) {
-        let Some(Kept { mut batch, mut shards, others }) = self.waits.take(id.number) else {
+        let Some(KeptWait { mut batch, mut shards, others }) = self.waits.take(id.number) else {
             if from == self.me() {
                 return self.declined(id, ticket);
             }
             return self.mailbox.send(from, ToShard::Wait(WaitWord::Declined(id, ticket)));
         };
-        if let Some(client) = self.client(batch.token) {
-            client.blocked = None;
+        if let Some(client) = self.client(batch.token)
+            && client.state == State::Blocked(id)
+        {
+            client.state = State::Away;
         }
         shards.retain(|shard| *shard != from);
         self.forget_at(&shards, id);
@@ -449,7 +418,7 @@ impl Core {
             let mut visits = transaction.visits.iter_mut();
             let visit = visits.find(|visit| visit.shard == from).expect("the key is one of its");
             visit.ticket = Some(ticket);
-            batch.transaction = Some(Box::new(transaction));
+            batch.at = At::Visits(Box::new(transaction));
         }
         self.resumed.push_back(batch);
     }
@@ -457,19 +426,18 @@ impl Core {
     /// Whoever a key was claimed for has no use for it.
     fn declined(&mut self, id: WaitId, ticket: Ticket) {
         self.shard.keyspace.waiters.forget(id);
-        self.end_turn(Some(ticket));
+        self.end_claims(Some(ticket));
     }
 
     /// Gives claims back that a batch has on shards to come, before it waits here: nobody waits
     /// holding what those before it in the order of shards may wait for. Its place among those who
     /// wait for the key is kept.
     pub(crate) fn hand_back_offers(&mut self, batch: &mut Batch) {
-        let Some(transaction) = &mut batch.transaction else { return };
+        let Some(transaction) = batch.transaction() else { return };
+        let mut given_back = Vec::new();
         for visit in transaction.visits.iter_mut().skip(transaction.at + 1) {
-            if visit.ticket.is_some() {
-                let release = Release { ticket: visit.ticket.take(), ..Release::default() };
-                self.mailbox.send(visit.shard, ToShard::Release(Box::new(release)));
-            }
+            given_back.extend(visit.ticket.take().map(|ticket| (visit.shard, ticket)));
         }
+        given_back.into_iter().for_each(|(shard, ticket)| self.end_claims_at(shard, ticket));
     }
 }

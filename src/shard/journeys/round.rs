@@ -1,83 +1,161 @@
 //! How a round is made, and how it is carried on.
 
-use crate::batches::round::Round;
-use crate::batches::round::{Changes, Step};
-use shards::commands::spec::Flag;
+use shards::commands::spec::Flags;
+use shards::commands::spec::{Flag, Merge, Spread};
+use shards::resp::error::Error;
+use shards::shard::Request;
 
-use crate::batches::batch::Batch;
+use crate::batches::batch::{At, Batch};
+use crate::batches::round::{Changes, Key, Order, Piece, Round, Step};
 use crate::config::choices::PipelineOrder;
-use crate::routing::call::{KeyShape, Run};
-use crate::routing::request::Parsed;
-use crate::routing::request::Route;
-use crate::routing::request::with_args;
-use crate::routing::slots::Peer;
+use crate::routing::call::{Call, KeyShape, Run};
+use crate::routing::request::{Parsed, Route, with_args};
 use crate::shard::core::Core;
-use crate::transactions::locks::Claims;
-use crate::transactions::transaction::Footprint;
+use crate::shard::journeys::visits::spacing;
+use crate::shard::room::Memory;
+use crate::transactions::locks::mode_of;
+use crate::transactions::merging::part;
 
 impl Core {
     /// Makes a round of the requests that are next, if that is allowed and spares journeys. True
     /// if it did.
     pub(crate) fn plan_round(&self, batch: &mut Batch) -> bool {
-        let Batch { requests, next, round, passport, .. } = batch;
-        // A client that is told of changes is told of those after each of its reads, and monitors
-        // see what was sent as it was sent.
-        if *next < round.in_order_until || passport.reads || self.monitors.wanted {
+        if !self.may_go_round(batch) {
             return false;
         }
-        let confirms = self.node.config.pipeline_order == PipelineOrder::Strict;
-        let rest = requests[*next..].iter();
-        let shards = rest.map_while(|parsed| shard_of_one_key(parsed, confirms));
-        let (mut runs, mut before) = (0, None);
-        for shard in shards.clone() {
-            runs += usize::from(before != Some(shard));
-            before = Some(shard);
-            if !round.visits.iter().any(|visit| visit.0 == shard) {
-                round.visits.push((shard, Changes::default()));
+        let is_relaxed = self.node.config.pipeline_order == PipelineOrder::Relaxed;
+        let (end, order) = self.run_of_requests(batch, is_relaxed);
+        if end <= batch.next + 2 {
+            return false;
+        }
+        self.add_keys(batch, end, order);
+        let changes = batch.round.changes_of_shard();
+        self.begin_round(batch);
+        let visits = batch.round.visits.len();
+        let confirmed = if order == Order::Confirmed { visits - 1 } else { 0 };
+        let spares = visits + confirmed <= changes;
+        if !spares {
+            batch.round.clear();
+            batch.at = At::Request;
+        }
+        spares
+    }
+
+    /// Makes a round of the next request, which falls apart by its keys, and of those behind it.
+    pub(crate) fn plan_parts(&self, batch: &mut Batch) {
+        let (mut end, mut order) = (batch.next + 1, Order::Claimed);
+        if self.may_go_round(batch) {
+            let (run_end, run_order) = self.run_of_requests(batch, false);
+            if batch.next < run_end {
+                (end, order) = (run_end, run_order);
             }
         }
-        let confirmed = if confirms { round.visits.len().saturating_sub(1) } else { 0 };
-        if runs <= round.visits.len() + confirmed {
-            round.visits.clear();
-            return false;
+        self.add_keys(batch, end, order);
+        self.begin_round(batch);
+    }
+
+    /// Whether requests of a batch may be done shard by shard. A client that is told of changes is
+    /// told of those after each of its reads, and monitors see what was sent as it was sent.
+    fn may_go_round(&self, batch: &Batch) -> bool {
+        !batch.passport.reads && !self.monitors.wanted
+    }
+
+    /// Up to which request a round may go, and in which order. It goes as far as requests are of
+    /// one kind: reads, which can be forgotten again, or writes that are answered in a few bytes.
+    /// So replies of any length are never on their way behind what a client cannot take yet.
+    fn run_of_requests(&self, batch: &Batch, is_relaxed: bool) -> (usize, Order) {
+        let rest = &batch.requests[batch.next..];
+        let flags = |parsed: &Parsed| parsed.call.map_or(Flags::NONE, |call| call.spec.flags);
+        let is_read = |parsed: &Parsed| flags(parsed).has(Flag::ReadOnly);
+        let reads = rest.first().is_some_and(is_read);
+        let fits = |parsed: &&Parsed| {
+            falls_into_round(parsed, is_relaxed)
+                && reads == is_read(parsed)
+                && (reads || batch.holds(parsed, |call, args| call.answers_shortly(args)))
+        };
+        let count = rest.iter().take_while(fits).count();
+        let is_short = |parsed: &Parsed| flags(parsed).has(Flag::Fast);
+        let order = match reads && rest[..count].iter().all(is_short) {
+            _ if is_relaxed => Order::Free,
+            true => Order::Confirmed,
+            false => Order::Claimed,
+        };
+        (batch.next + count, order)
+    }
+
+    /// Notes the keys of the requests up to `end`, and the shards that own them.
+    fn add_keys(&self, batch: &mut Batch, end: usize, order: Order) {
+        let Batch { input, ranges, requests, next, round, .. } = batch;
+        round.end = end;
+        round.order = order;
+        for (at, parsed) in requests[*next..end].iter().enumerate() {
+            let call = parsed.call.expect("only known commands are routed");
+            let mode = mode_of(call.spec.flags);
+            if let (Route::Shard(shard), KeyShape::One(_)) = (parsed.route, call.keys) {
+                let (place, hash) = parsed.first_key;
+                round.keys.push(Key { request: at, place: place as usize, shard, hash, mode });
+                round.pieces.push(Piece::None);
+                continue;
+            }
+            round.pieces.push(Piece::Parts(Box::default()));
+            with_args(input, ranges, parsed, |args| {
+                let footprint = self.footprint_of(call, args);
+                for (place, shard, hash) in footprint.places() {
+                    round.keys.push(Key { request: at, place, shard, hash, mode });
+                }
+            });
         }
-        let me = self.me();
-        round.visits.sort_unstable_by_key(|visit| (visit.0 != me, visit.0));
-        round.confirms = confirms;
-        round.end = *next + shards.count();
-        round.pieces.resize(round.end - *next, (0, 0));
-        true
+    }
+
+    fn begin_round(&self, batch: &mut Batch) {
+        let first = (batch.round.order != Order::Claimed).then_some(self.me());
+        batch.round.begin(first);
+        batch.at = At::Round;
     }
 
     /// Carries a round on: to where the next step is to be done, or to its end.
     pub(crate) fn go_round(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
+        if self.is_round_turned_back(&mut batch) {
+            return Some(batch);
+        }
         match batch.round.step() {
             Step::Visit(_, shard) | Step::Confirm(_, shard) if shard != self.me() => {
                 return self.hop(shard, batch);
             }
-            Step::Visit(at, _) if batch.round.confirms => {
-                if !self.locks.idle() {
-                    give_up(&mut batch);
+            Step::Visit(at, _) => match batch.round.order {
+                Order::Confirmed if !self.claims.idle() => {
+                    batch.round.claim_instead();
                     return Some(batch);
                 }
-                self.run_round(&mut batch);
-                self.end_turn(None);
-                // A read may have found that a key had expired: that came before it.
-                batch.round.visits[at].1 = self.changes();
-            }
-            Step::Visit(..) => {
-                batch = self.wait_for_round(batch)?;
-                self.run_round(&mut batch);
-                self.end_turn(batch.ticket.take());
-            }
+                Order::Confirmed => {
+                    batch = self.run_round(batch, at)?;
+                    self.end_claims(None);
+                    // A read may have found that a key had expired: that came before it.
+                    batch.round.visits[at].noted = self.changes();
+                }
+                Order::Free => {
+                    batch = self.wait_for_round(batch, at)?;
+                    batch = self.run_round(batch, at)?;
+                    self.end_claims(batch.ticket.take());
+                }
+                Order::Claimed => {
+                    if batch.round.visits[at].ticket.is_none() {
+                        let claims = batch.round.claims(at);
+                        batch = self.claim(batch, claims, |batch, ticket| {
+                            batch.round.visits[at].ticket = Some(ticket);
+                        })?;
+                    }
+                    batch = self.run_round(batch, at)?;
+                }
+            },
             Step::Confirm(at, _) => {
-                if !self.locks.idle() || batch.round.visits[at].1 != self.changes() {
-                    give_up(&mut batch);
+                if !self.claims.idle() || batch.round.visits[at].noted != self.changes() {
+                    batch.round.claim_instead();
                     return Some(batch);
                 }
             }
             Step::End => {
-                hand_over(&mut batch);
+                self.end_round(&mut batch);
                 return Some(batch);
             }
         }
@@ -86,75 +164,151 @@ impl Core {
     }
 
     /// The batch, unless others have claimed keys of its round here: then it waits for them.
-    fn wait_for_round(&mut self, batch: Box<Batch>) -> Option<Box<Batch>> {
-        if batch.ticket.is_some() || self.locks.idle() {
+    fn wait_for_round(&mut self, batch: Box<Batch>, at: usize) -> Option<Box<Batch>> {
+        if batch.ticket.is_some() || self.claims.idle() {
             return Some(batch);
         }
-        let here = Route::Shard(self.shard_number());
-        let Batch { input, ranges, requests, next, round, .. } = &*batch;
-        let mut footprint = Footprint::default();
-        for parsed in requests[*next..round.end].iter().filter(|parsed| parsed.route == here) {
-            with_args(input, ranges, parsed, |args| {
-                let hash = |key: &[u8]| self.node.seed.key_hash(key);
-                footprint.add(&self.node.slots, parsed, args, hash);
-            });
-        }
-        let claims: Claims = footprint.claims(self.shard_number(), false);
-        match self.must_wait(|| claims) {
+        let claims = batch.round.claims(at);
+        match self.claims.in_the_way(|| claims) {
             Some(claims) => self.claim(batch, claims, |batch, ticket| batch.ticket = Some(ticket)),
             None => Some(batch),
         }
     }
 
-    /// Runs all requests of the round whose keys are here.
-    fn run_round(&mut self, batch: &mut Batch) {
-        let Batch { input, ranges, requests, next, round, passport, .. } = batch;
-        let here = Route::Shard(self.shard_number());
-        let Round { end, replies, pieces, .. } = round;
-        let requests = requests[*next..*end].iter().zip(pieces);
-        for (parsed, piece) in requests.filter(|(parsed, _)| parsed.route == here) {
-            let call = parsed.call.expect("only known commands are routed");
-            let Run::Engine(command) = call.run else { unreachable!("others run at home") };
-            let start = replies.len();
-            with_args(input, ranges, parsed, |args| {
-                let request = Self::engine_request(args, *passport, parsed.first_key);
-                self.run_engine(call, command, request, replies);
-            });
-            *piece = (start, replies.len());
+    /// Runs what of the round's requests has keys on the shard of this visit, up to the one with
+    /// which the replies are as many as the client may be given at once. `None` if that waits for
+    /// memory.
+    fn run_round(&mut self, mut batch: Box<Batch>, visit: usize) -> Option<Box<Batch>> {
+        let mut keys = batch.round.visits[visit].keys.clone();
+        keys.start = batch.round.next_key.take().unwrap_or(keys.start);
+        while let Some(first) = batch.round.keys[keys.clone()].first() {
+            let request = first.request;
+            if batch.round.end <= batch.next + request {
+                break;
+            }
+            let of_request = batch.round.keys[keys.clone()].iter();
+            let end = keys.start + of_request.take_while(|key| key.request == request).count();
+            let call = batch.requests[batch.next + request].call;
+            let call = call.expect("only known commands are routed");
+            let memory = if self.room.is_short() && call.denies_oom() {
+                self.find_room()
+            } else {
+                Memory::Enough
+            };
+            match memory {
+                Memory::Enough => self.run_piece(&mut batch, keys.start..end, call),
+                Memory::Refused => self.refuse_piece(&mut batch.round, request, call),
+                Memory::Coming => {
+                    batch.round.next_key = Some(keys.start);
+                    self.room.wait(batch);
+                    return None;
+                }
+            }
+            keys.start = end;
+            let Batch { passport, replies, round, next, .. } = &mut *batch;
+            if passport.reply_pause < replies.len() + round.bytes {
+                round.end = round.end.min(*next + request + 1);
+            }
         }
+        Some(batch)
+    }
+
+    #[cold]
+    fn refuse_piece(&mut self, round: &mut Round, request: usize, call: &Call) {
+        let start = round.replies.len();
+        self.reject(call, &Error::Oom, &mut round.replies);
+        match &mut round.pieces[request] {
+            Piece::Parts(parts) => parts.merged.fail(&round.replies[start..]),
+            piece @ (Piece::None | Piece::Reply(_)) => {
+                *piece = Piece::Reply(start..round.replies.len());
+            }
+        }
+    }
+
+    /// Runs a request, or its part here: that with these of the round's keys.
+    fn run_piece(&mut self, batch: &mut Batch, keys: std::ops::Range<usize>, call: &'static Call) {
+        let Batch { input, ranges, requests, next, round, passport, replies: before, .. } = batch;
+        let max = passport.reply_max.saturating_sub(before.len());
+        let request = round.keys[keys.start].request;
+        let parsed = &requests[*next + request];
+        let Run::Engine(command) = call.run else { unreachable!("others run at home") };
+        let start = round.replies.len();
+        let Round { keys: all, replies, pieces, bytes, .. } = round;
+        with_args(input, ranges, parsed, |args| {
+            let Piece::Parts(parts) = &mut pieces[request] else {
+                let reply_max = max.saturating_sub(*bytes).saturating_add(start);
+                let request =
+                    Request { reply_max, ..Self::engine_request(args, passport, parsed.first_key) };
+                self.run_engine(call, command, request, replies);
+                *bytes += replies.len() - start;
+                return;
+            };
+            let (first_key, step) = spacing(command.spec.keys);
+            let places: Vec<usize> = all[keys].iter().map(|key| key.place).collect();
+            let Spread::Split(merge) = call.spec.spread else { unreachable!("others are whole") };
+            let mut reply = self.spare_buffer();
+            let each = if merge == Merge::ByKey { 1 } else { places.len() };
+            for places in places.chunks(each) {
+                let args = part(args, first_key, places, step);
+                let room = max.saturating_sub(*bytes);
+                let request =
+                    Request { reply_max: room, ..Self::engine_request(&args, passport, (0, 0)) };
+                self.execute_part(call, command, request, &mut reply);
+                let all = room.saturating_add(parts.merged.bytes.len());
+                parts.merged.add_part(merge, places[0], &reply, all);
+                *bytes += reply.len();
+            }
+            self.keep_buffer(reply);
+            parts.ticks += self.lap();
+        });
+        if let piece @ (Piece::None | Piece::Reply(_)) = &mut pieces[request] {
+            *piece = Piece::Reply(start..replies.len());
+        }
+    }
+
+    /// All are done: claims end, and the replies go to the batch's, in the order of requests.
+    fn end_round(&mut self, batch: &mut Batch) {
+        let Batch { round, replies, next, input, ranges, requests, passport, .. } = batch;
+        for (parsed, piece) in requests[*next..round.end].iter().zip(round.pieces.drain(..)) {
+            match piece {
+                Piece::None => unreachable!("every request has a key somewhere"),
+                Piece::Reply(range) => replies.extend_from_slice(&round.replies[range]),
+                Piece::Parts(parts) => {
+                    let call = parsed.call.expect("only known commands are routed");
+                    let Spread::Split(merge) = call.spec.spread else { continue };
+                    let (written, ticks) = (replies.len(), parts.ticks);
+                    parts.merged.write(merge, replies, passport.reply_max);
+                    let failed = self.note_error_reply(&replies[written..]);
+                    self.counters.ran(call.id, ticks, failed);
+                    let reply_bytes = replies.len() - written;
+                    with_args(input, ranges, parsed, |args| {
+                        self.observe(call, args, ticks, reply_bytes);
+                    });
+                }
+            }
+        }
+        let tickets = round.visits.iter().filter_map(|visit| Some((visit.shard, visit.ticket?)));
+        tickets.for_each(|(shard, ticket)| self.end_claims_at(shard, ticket));
+        *next = round.end;
+        round.clear();
+        batch.at = At::Request;
     }
 
     fn changes(&self) -> Changes {
         let stats = &self.shard.keyspace.stats;
         let dirty = self.shard.effects.dirty;
-        Changes([dirty, self.releases, stats.expired, stats.expired_fields, stats.evicted])
+        Changes([dirty, self.claims.ended, stats.expired, stats.expired_fields, stats.evicted])
     }
 }
 
-/// The shard of a request on one key; only that of a short read if order matters.
-fn shard_of_one_key(parsed: &Parsed, order_matters: bool) -> Option<Peer> {
-    let call = parsed.call?;
-    let flags = call.spec.flags;
-    let fits = !order_matters || flags.has(Flag::ReadOnly) && flags.has(Flag::Fast);
+/// Whether a request can be part of a round: one on one key, or one that falls apart by its keys.
+fn falls_into_round(parsed: &Parsed, is_relaxed: bool) -> bool {
+    let Some(call) = parsed.call else { return false };
     match parsed.route {
-        Route::Shard(shard) if fits && matches!(call.keys, KeyShape::One(_)) => Some(shard.into()),
-        Route::Shard(_) | Route::Home | Route::Anywhere => None,
+        Route::Shard(_) => {
+            matches!(call.keys, KeyShape::One(_)) && !call.spec.flags.has(Flag::Blocking)
+        }
+        Route::Parts => !is_relaxed,
+        Route::Home | Route::Anywhere => false,
     }
-}
-
-/// All are done: their replies go to the others, in the order of requests.
-fn hand_over(batch: &mut Batch) {
-    let Batch { round, replies, next, .. } = batch;
-    for &(start, end) in &round.pieces {
-        replies.extend_from_slice(&round.replies[start..end]);
-    }
-    *next = round.end;
-    round.forget();
-}
-
-/// The reads do not hold at one moment: they are done in the order in which they were sent.
-#[cold]
-fn give_up(batch: &mut Batch) {
-    batch.round.in_order_until = batch.round.end;
-    batch.round.forget();
 }

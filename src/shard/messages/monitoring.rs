@@ -11,7 +11,7 @@ use shards::commands::spec::Flag;
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
-use crate::clients::client::{Client, ReplyMode};
+use crate::clients::client::{Client, Life, ReplyMode};
 use crate::clients::line;
 use crate::config::table::Config;
 use crate::log;
@@ -24,9 +24,8 @@ use crate::reactor::clock;
 use crate::reactor::ring::Token;
 use crate::routing::call::Call;
 use crate::shard::core::Core;
-use crate::shard::messages::publishing::mark_dirty;
 use crate::shard::messages::subscribing::Announcement;
-use crate::shard::requests::home::{AtHome, Departure};
+use crate::shard::requests::home::{AtHome, Needs};
 use crate::stats::command_log::is_password;
 use crate::stats::notable::Serving;
 
@@ -58,16 +57,16 @@ impl Core {
         let mut announcement = Announcement::default();
         if client.session.reply == ReplyMode::On {
             let reply = &mut announcement.reply;
-            Replies { out: reply, protocol: client.session.protocol }.ok();
+            Replies::new(reply, client.session.protocol).ok();
         }
         client.monitors = true;
         // What it is shown follows the reply.
-        client.holds_pushes = true;
+        client.pushes.wait = true;
         let subscriber = Subscriber(client.token.bits());
         self.pubsub.registry.add(Kind::Monitor, NAME.into(), subscriber);
         announcement.changes.push((Kind::Monitor, NAME.into()));
         self.note_own_interest(Kind::Monitor, NAME);
-        AtHome::Travels(Departure::Announced(announcement))
+        AtHome::Needs(Needs::Known(announcement))
     }
 
     /// Shows a client no commands any longer.
@@ -131,27 +130,26 @@ impl Core {
 
     /// Gives lines to all who monitor here.
     pub(crate) fn receive_lines(&mut self, lines: &[u8]) {
-        let Self { pubsub, clients, dirty, .. } = self;
+        let Self { pubsub, clients, .. } = self;
         pubsub.registry.receivers(Kind::Monitor, NAME, |_, subscribers| {
             for &Subscriber(bits) in subscribers {
                 let token = Token::from_bits(bits);
-                let client = clients[token.index as usize].as_deref_mut();
-                let client = client.expect("no client is being served now");
-                assert!(client.token == token, "who leaves monitors no more");
-                if client.session.reply != ReplyMode::On {
+                let client = clients.get(token).expect("no client is being served now");
+                // A client that has said QUIT gets its reply, and nothing behind it.
+                if client.session.reply != ReplyMode::On || client.life == Life::Closing {
                     continue;
                 }
-                let to = if client.holds_pushes { &mut client.held } else { &mut client.out };
+                let pushes = &mut client.pushes;
+                let to = if pushes.wait { &mut pushes.held } else { &mut client.out };
                 to.extend_from_slice(lines);
-                mark_dirty(client, dirty);
+                clients.mark_dirty_at(token);
             }
         });
     }
 
     /// Closes all who monitor here: there is something that they were not shown.
     pub(crate) fn close_monitors(&mut self) {
-        let monitors = self.clients.iter().flatten().filter(|client| client.monitors);
-        let tokens: Vec<Token> = monitors.map(|client| client.token).collect();
+        let tokens = self.clients.tokens(|client| client.monitors);
         for token in tokens {
             log::warning("A monitor is closed: commands come faster than they can be shown.");
             self.remove_client(token);

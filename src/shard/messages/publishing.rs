@@ -35,7 +35,7 @@ pub struct PubSub {
     pub(crate) joining: Vec<Pending>,
     /// Subscriptions that have ended, though not all shards know it: messages of those that do not
     /// still count them.
-    pub(crate) leaving: Vec<Pending>,
+    pub(crate) ended: Vec<Pending>,
     /// Announcements under way, by number.
     pub(crate) announced: HashMap<u64, Announced>,
     /// The number of the next announcement.
@@ -141,7 +141,7 @@ impl Core {
     /// Hands out messages of another shard.
     pub(crate) fn receive_messages(&mut self, from: Peer, messages: &Messages) {
         for message in messages.iter() {
-            self.hand_out_to_leaving(message, from);
+            self.hand_out_to_ended(message, from);
             self.hand_out(message, None, Some(from));
         }
     }
@@ -150,7 +150,7 @@ impl Core {
     /// that it comes from.
     fn hand_out(&mut self, message: Message<'_>, author: Option<Author>, from: Option<Peer>) {
         let (kind, channel, _) = message;
-        let Self { pubsub: PubSub { registry, joining, own, .. }, clients, dirty, .. } = self;
+        let Self { pubsub: PubSub { registry, joining, own, .. }, clients, .. } = self;
         let known = |token: Token, pattern: Option<&[u8]>| {
             let kind = if pattern.is_some() { Kind::Pattern } else { kind };
             let name = pattern.unwrap_or(channel);
@@ -169,16 +169,15 @@ impl Core {
                     continue;
                 }
                 let to_author = author.filter(|author| author.token == token);
-                match clients[token.index as usize].as_deref_mut() {
+                match clients.get(token) {
                     Some(client) => {
-                        assert!(client.token == token, "who leaves ends its subscriptions");
                         let frame = frames.of(client.session.protocol);
-                        if client.holds_pushes || to_author.is_some() {
-                            client.held.extend_from_slice(frame);
+                        if client.pushes.wait || to_author.is_some() {
+                            client.pushes.held.extend_from_slice(frame);
                         } else {
                             client.out.extend_from_slice(frame);
                         }
-                        mark_dirty(client, dirty);
+                        clients.mark_dirty_at(token);
                     }
                     None => {
                         let author = to_author.expect("only who is being served is not there");
@@ -191,24 +190,22 @@ impl Core {
 
     /// Gives a message that was counted elsewhere to those who have unsubscribed meanwhile. It
     /// stands in front of the reply that says so.
-    fn hand_out_to_leaving(&mut self, message: Message<'_>, from: Peer) {
+    fn hand_out_to_ended(&mut self, message: Message<'_>, from: Peer) {
         let (kind, channel, _) = message;
-        let Self { pubsub: PubSub { leaving, .. }, clients, dirty, .. } = self;
-        let pending = leaving.iter().filter(|pending| pending.unaware.contains(&from));
+        let Self { pubsub: PubSub { ended, .. }, clients, .. } = self;
+        let pending = ended.iter().filter(|pending| pending.unaware.contains(&from));
         for left in pending.map(|pending| &pending.subscription) {
             let pattern = (left.kind == Kind::Pattern).then_some(&*left.name);
             let hears = match pattern {
                 Some(pattern) => kind == Kind::Channel && matches(pattern, channel),
                 None => kind == left.kind && *left.name == *channel,
             };
-            let client = clients.get_mut(left.token.index as usize).and_then(Option::as_deref_mut);
-            if let Some(client) = client
-                && client.token == left.token
+            if let Some(client) = clients.get(left.token)
                 && hears
             {
                 let mut frames = Frames::new(message, pattern);
                 client.out.extend_from_slice(frames.of(client.session.protocol));
-                mark_dirty(client, dirty);
+                clients.mark_dirty_at(left.token);
             }
         }
     }
@@ -216,11 +213,11 @@ impl Core {
     /// Appends what the client that is being served has sent to itself.
     pub(crate) fn take_own_messages(&mut self, client: &mut Client, out: &mut Vec<u8>) {
         let own = &mut self.pubsub.own;
-        if client.held.is_empty() {
+        if client.pushes.held.is_empty() {
             out.append(own);
         } else {
             // Earlier ones wait for the batch to be home.
-            client.held.append(own);
+            client.pushes.held.append(own);
         }
     }
 }
@@ -245,13 +242,5 @@ impl<'a> Frames<'a> {
             Protocol::Resp3 => &mut self.resp3,
         };
         made.get_or_insert_with(|| frame(protocol, message, pattern))
-    }
-}
-
-/// Marks a client as having something to send.
-pub(crate) fn mark_dirty(client: &mut Client, dirty: &mut Vec<Token>) {
-    if !client.dirty {
-        client.dirty = true;
-        dirty.push(client.token);
     }
 }

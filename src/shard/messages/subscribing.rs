@@ -28,7 +28,7 @@ use crate::routing::call::{Call, PubSubStep};
 use crate::routing::slots::Peer;
 use crate::shard::core::Core;
 use crate::shard::messages::publishing::{Author, Pending, PubSub, Subscription};
-use crate::shard::requests::home::{AtHome, Departure, give_back};
+use crate::shard::requests::home::{AtHome, Needs, give_back};
 
 /// What other shards are to know before a reply is given.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ impl Core {
     ) -> AtHome {
         if let PubSubStep::Publish(kind) = step {
             if self.mailbox.crowded() {
-                return AtHome::Travels(Departure::Crowded);
+                return AtHome::Needs(Needs::Mailroom);
             }
             let author = Author { token: client.token, protocol: client.session.protocol };
             self.publish_command(call, kind, args, author, out);
@@ -80,7 +80,7 @@ impl Core {
         let mut announcement = Announcement::default();
         let Announcement { changes, reply } = &mut announcement;
         self.subscribe_command(client, call, step, args, changes, reply);
-        AtHome::Travels(Departure::Announced(announcement))
+        AtHome::Needs(Needs::Known(announcement))
     }
 
     /// PUBLISH channel message, SPUBLISH shardchannel message
@@ -95,7 +95,7 @@ impl Core {
         self.publish_events(Some(author));
         let receivers = self.publish(kind, args[1], args[2], Some(author));
         let written = out.len();
-        let mut replies = Replies { out, protocol: author.protocol };
+        let mut replies = Replies::new(out, author.protocol);
         replies.integer(i64::try_from(receivers).expect("clients are few"));
         let took = self.count(call, false);
         self.observe(call, args, took, out.len() - written);
@@ -122,7 +122,7 @@ impl Core {
                 for name in &args[1..] {
                     self.subscribe(client, kind, name, changes, reply);
                 }
-                client.holds_pushes = true;
+                client.pushes.wait = true;
             }
             PubSubStep::Unsubscribe(kind) => {
                 let names = &args[1..];
@@ -164,7 +164,7 @@ impl Core {
             self.pubsub.joining.push(Pending { subscription, unaware });
             self.note_own_interest(kind, name);
         }
-        let mut replies = Replies { out: reply, protocol: client.session.protocol };
+        let mut replies = Replies::new(reply, client.session.protocol);
         confirm(&mut replies, kind.subscribed(), Some(name), subscriptions.counted_with(kind));
     }
 
@@ -181,7 +181,7 @@ impl Core {
                 Some(at) => drop(joining.swap_remove(at)),
                 None => {
                     let unaware = self.other_shards().collect();
-                    self.pubsub.leaving.push(Pending { subscription, unaware });
+                    self.pubsub.ended.push(Pending { subscription, unaware });
                 }
             }
         }
@@ -219,8 +219,8 @@ impl Core {
 
     /// All shards know of a client's subscriptions, or it is gone.
     fn settle_subscriptions(&mut self, token: Token) {
-        let PubSub { joining, leaving, .. } = &mut self.pubsub;
-        leaving.retain(|pending| pending.subscription.token != token);
+        let PubSub { joining, ended, .. } = &mut self.pubsub;
+        ended.retain(|pending| pending.subscription.token != token);
         joining.retain(|pending| pending.subscription.token != token);
     }
 
@@ -231,11 +231,6 @@ impl Core {
         self.choose_events();
         self.choose_notes();
         self.choose_notable();
-    }
-
-    fn other_shards(&self) -> impl Iterator<Item = Peer> + use<> {
-        let me = self.me();
-        (0..usize::from(self.node.slots.shards())).filter(move |shard| *shard != me)
     }
 
     /// Tells the other shards of changed numbers. The batch goes on when all have noted them; a
@@ -301,7 +296,7 @@ impl Core {
         self.choose_notable();
         self.send_messages_to(from);
         let id = news.finds.and_then(|id| u64::try_from(id).ok());
-        let found = id.and_then(|id| self.find_client(id));
+        let found = id.and_then(|id| self.clients.find(id));
         self.mailbox.send(from, ToShard::PubSub(Word::Noted(news.number, found)));
     }
 
@@ -313,8 +308,8 @@ impl Core {
             *client = Some(Redirect { id: id.unsigned_abs(), home: from, token });
         }
         let (token, left) = (announced.token, announced.left);
-        let PubSub { joining, leaving, .. } = &mut self.pubsub;
-        let pending = joining.iter_mut().chain(leaving);
+        let PubSub { joining, ended, .. } = &mut self.pubsub;
+        let pending = joining.iter_mut().chain(ended);
         for pending in pending.filter(|pending| pending.subscription.token == token) {
             pending.unaware.retain(|shard| *shard != from);
         }
@@ -336,7 +331,7 @@ impl Core {
     /// batch is looked at anew, because the client's mode has changed.
     pub(crate) fn told(&mut self, mut batch: Box<Batch>) {
         self.settle_subscriptions(batch.token);
-        let Some(mut client) = self.take_client(batch.token) else { return };
+        let Some(mut client) = self.take_client(batch.token) else { return self.recycle(batch) };
         // Whatever CLIENT REPLY says: these replies are messages.
         client.out.append(&mut batch.replies);
         give_back(&mut batch, &mut client);
@@ -348,6 +343,6 @@ impl Core {
 /// The reply to the end of a subscription.
 fn confirm_end(client: &Client, kind: Kind, name: Option<&[u8]>, reply: &mut Vec<u8>) {
     let left = client.subscriptions.as_ref().map_or(0, |all| all.counted_with(kind));
-    let mut replies = Replies { out: reply, protocol: client.session.protocol };
+    let mut replies = Replies::new(reply, client.session.protocol);
     confirm(&mut replies, kind.unsubscribed(), name, left);
 }

@@ -17,7 +17,7 @@ use shards::commands::spec::Flag;
 use shards::effects::{Effects, Note, Reader};
 use shards::resp::reply::Protocol;
 
-use crate::clients::client::Client;
+use crate::clients::client::{Client, Pushes, State};
 use crate::mail::messages::Word;
 use crate::mail::to_shard::ToShard;
 use crate::pubsub::kind::Kind;
@@ -30,7 +30,6 @@ use crate::routing::call::{Call, KeyShape};
 use crate::routing::keys::key_places;
 use crate::routing::slots::Peer;
 use crate::shard::core::Core;
-use crate::stats::notable::Serving;
 
 /// After so long a batch under way may be waiting for something: milliseconds.
 const LONG_AWAY_MILLIS: u64 = 1000;
@@ -58,17 +57,6 @@ impl Copies {
 }
 
 impl Core {
-    /// From now on commands run for this client.
-    #[inline]
-    pub(crate) fn serve(&mut self, serving: Serving, id: u64, reads: bool) {
-        let Serving { home, token, .. } = serving;
-        self.serving = serving;
-        self.shard.effects.author = id;
-        self.visitors.effects.author = id;
-        let home = u16::try_from(home).expect("shards are few");
-        self.reading = reads.then(|| Reader { home, client: token.bits() });
-    }
-
     /// Says whether changes of keys are to be noted: if somebody may have a copy.
     pub(crate) fn choose_notes(&mut self) {
         let Copies { table, trackers, .. } = &self.copies;
@@ -191,8 +179,7 @@ impl Core {
         if self.copies.trackers == 0 {
             return;
         }
-        let trackers = self.clients.iter().flatten().filter(|client| client.tracker.is_some());
-        let tokens: Vec<Token> = trackers.map(|client| client.token).collect();
+        let tokens = self.clients.tokens(|client| client.tracker.is_some());
         tokens.into_iter().for_each(|token| self.tell(token, None));
     }
 
@@ -231,9 +218,9 @@ impl Core {
         match tracker.redirect {
             None if client.session.protocol == Protocol::Resp3 => {
                 let frame = stale(Protocol::Resp3, keys);
-                let waits = client.away && client.blocked.is_none();
-                if waits { &mut client.stale } else { &mut client.out }.extend(frame);
-                self.mark_dirty_at(token);
+                let waits = client.state == State::Away;
+                if waits { &mut client.pushes.stale } else { &mut client.out }.extend(frame);
+                self.clients.mark_dirty_at(token);
             }
             // Nothing can be told from replies that it gets unasked.
             None => {}
@@ -258,8 +245,9 @@ impl Core {
         let protocol = client.session.protocol;
         if protocol == Protocol::Resp3 || client.subscriptions.is_some() {
             let frame = stale(protocol, keys);
-            if client.holds_pushes { &mut client.held } else { &mut client.out }.extend(frame);
-            self.mark_dirty_at(token);
+            let pushes = &mut client.pushes;
+            if pushes.wait { &mut pushes.held } else { &mut client.out }.extend(frame);
+            self.clients.mark_dirty_at(token);
         }
         true
     }
@@ -282,7 +270,7 @@ impl Core {
         tracker.broken = true;
         if client.session.protocol == Protocol::Resp3 {
             client.out.extend(redirection_broken(redirect.id));
-            self.mark_dirty_at(token);
+            self.clients.mark_dirty_at(token);
         }
     }
 
@@ -294,26 +282,18 @@ impl Core {
             return;
         }
         let now = self.node.now;
-        let waits = |client: &&mut Box<Client>| {
-            client.stale_told < client.stale.len()
+        let waits = |client: &&mut Client| {
+            client.pushes.stale_told < client.pushes.stale.len()
                 && LONG_AWAY_MILLIS <= now.millis_since(client.figures.active)
         };
         let mut told = Vec::new();
-        for client in self.clients.iter_mut().flatten().filter(waits) {
-            client.out.extend_from_slice(&client.stale[client.stale_told..]);
-            client.stale_told = client.stale.len();
+        for client in self.clients.iter_mut().filter(waits) {
+            let Pushes { stale, stale_told, .. } = &mut client.pushes;
+            client.out.extend_from_slice(&stale[*stale_told..]);
+            *stale_told = stale.len();
             told.push(client.token);
         }
-        told.into_iter().for_each(|token| self.mark_dirty_at(token));
-    }
-
-    fn mark_dirty_at(&mut self, token: Token) {
-        if let Some(client) = self.clients[token.index as usize].as_deref_mut()
-            && !client.dirty
-        {
-            client.dirty = true;
-            self.dirty.push(token);
-        }
+        told.into_iter().for_each(|token| self.clients.mark_dirty_at(token));
     }
 }
 

@@ -9,11 +9,10 @@ use crate::pubsub::interest::Changes;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::registry::Subscriber;
 use crate::pubsub::tracking::options::{Mode, Wish, parse};
-use crate::reactor::ring::Token;
 use crate::routing::call::Call;
 use crate::shard::core::Core;
 use crate::shard::messages::subscribing::Announcement;
-use crate::shard::requests::home::{AtHome, Departure};
+use crate::shard::requests::home::{AtHome, Needs};
 
 const NO_SUCH_CLIENT: Error = Error::Text("ERR The client ID you want redirect to does not exist");
 
@@ -33,7 +32,7 @@ impl Core {
             && self.find_here(client, id).is_none()
             && self.node.slots.shards() != 1
         {
-            return AtHome::Travels(Departure::Finding(id));
+            return AtHome::Needs(Needs::Client(id));
         }
         let mut announcement = Announcement::default();
         let outcome = wish.and_then(|wish| {
@@ -50,9 +49,9 @@ impl Core {
             return AtHome::Done;
         }
         if client.session.reply == ReplyMode::On {
-            Replies { out: &mut announcement.reply, protocol: client.session.protocol }.ok();
+            Replies::new(&mut announcement.reply, client.session.protocol).ok();
         }
-        AtHome::Travels(Departure::Announced(announcement))
+        AtHome::Needs(Needs::Known(announcement))
     }
 
     /// CLIENT TRACKING in an EXEC, where no other shard can be asked: who is told in place of the
@@ -72,7 +71,7 @@ impl Core {
         let took = self.count(call, outcome.is_err());
         self.observe(call, args, took, 0);
         match outcome {
-            Ok(()) => Replies { out, protocol: client.session.protocol }.ok(),
+            Ok(()) => Replies::new(out, client.session.protocol).ok(),
             Err(error) => self.refuse(&error, out),
         }
     }
@@ -132,12 +131,7 @@ impl Core {
 
     fn find_here(&self, asks: &Client, id: i64) -> Option<Redirect> {
         let id = u64::try_from(id).ok()?;
-        let token = if id == asks.id { Some(asks.token) } else { self.find_client(id) };
+        let token = if id == asks.id { Some(asks.token) } else { self.clients.find(id) };
         token.map(|token| Redirect { id, home: self.me(), token })
-    }
-
-    /// A client of this shard by its id.
-    pub(crate) fn find_client(&self, id: u64) -> Option<Token> {
-        self.clients.iter().flatten().find(|client| client.id == id).map(|client| client.token)
     }
 }

@@ -1,30 +1,27 @@
-//! What happens to a request at its client's home: refusals, MULTI, WATCH, the client's own
-//! commands, and the start of journeys.
+//! What happens to a request at its client's home: where it runs, whether it may, MULTI, WATCH and
+//! the client's own commands.
 
+use crate::clients::client::State;
 use shards::base::number::parse_u64;
 use shards::commands::spec::{Begin, Find, Flag, KeySpec, Spec, Spread};
 use shards::encodings::table::Position;
 use shards::resp::error::Error;
-use shards::resp::parser::Range;
 use shards::resp::reply::{Protocol, Replies};
 
-use crate::batches::batch::Batch;
-use crate::clients::client::{Client, ReplyMode};
+use crate::batches::batch::{At, Batch};
+use crate::clients::admission::{Verdict, exec_refused, judge};
+use crate::clients::client::{Client, Life, ReplyMode, Session};
 use crate::clients::ctx::ClientCtx;
 use crate::clients::tracker::note_caching;
-use crate::mail::to_shard::ToShard;
+use crate::mail::to_control::ToControl;
 use crate::reactor::crash::at_work;
 use crate::routing::call::{Call, KeyShape, Run, Step};
 use crate::routing::listening::pong;
-use crate::routing::request::Parsed;
-use crate::routing::request::Route;
-use crate::routing::request::with_args;
+use crate::routing::request::{Route, with_args};
 use crate::shard::core::Core;
 use crate::shard::messages::subscribing::Announcement;
-use crate::shard::refusals::exec_refused;
-use crate::transactions::multi::Exec;
-use crate::transactions::multi::Multi;
-use crate::transactions::multi::Watch;
+use crate::shard::room::Memory;
+use crate::transactions::multi::{Exec, Watch};
 use crate::transactions::transaction::{Footprint, Kind, Transaction};
 
 const NESTED_MULTI: Error = Error::Text("ERR MULTI calls can not be nested");
@@ -37,31 +34,37 @@ pub(crate) enum AtHome {
     Done,
     /// It is answered, and what follows must be looked at anew: the client's mode has changed.
     Changed,
+    /// It may run there; its first key has this place and hash.
+    Runs(Route, (u32, u64)),
     /// It cannot be answered here and now.
-    Travels(Departure),
+    Needs(Needs),
 }
 
-/// How a request leaves home.
+/// What a request needs that cannot be answered at home and at once.
 #[derive(Debug)]
-pub(crate) enum Departure {
-    /// To the shard of its keys, which may be this one.
+pub(crate) enum Needs {
+    /// To run on the shard of its keys, which may be this one.
     Shard(u16),
-    /// To the control thread.
+    /// To run on the control thread.
     Control,
-    /// Nowhere, until CLIENT PAUSE is over.
-    Held,
-    /// Nowhere, until one of its keys, which are all here, has what it asks for.
-    Waits,
-    /// Nowhere, until other shards have room for its message.
-    Crowded,
-    /// Nowhere, until other shards were asked for a client of this id.
-    Finding(i64),
-    /// Nowhere, until all shards know of changed subscriptions.
-    Announced(Announcement),
-    /// Through several shards.
+    /// To run on several shards, on each with its part.
+    Parts,
+    /// To run on several shards.
     Shards(Box<Transaction>),
-    /// As an EXEC, gathered if there is a transaction.
+    /// To run as an EXEC, on what is gathered if there is a transaction.
     Exec(Box<Exec>, Option<Box<Transaction>>),
+    /// The end of a pause.
+    PauseOver,
+    /// One of its keys, which are all here, to have what it asks for.
+    Key,
+    /// Memory, which other shards are making.
+    Memory,
+    /// Other shards to have room for its message.
+    Mailroom,
+    /// Other shards to be asked for a client of this id.
+    Client(i64),
+    /// All shards to know of changed subscriptions.
+    Known(Announcement),
 }
 
 impl Core {
@@ -74,23 +77,17 @@ impl Core {
         call: Option<&Call>,
         args: &[&[u8]],
     ) -> (Route, (u32, u64)) {
-        const HOME: (Route, (u32, u64)) = (Route::Home, (0, 0));
-        let Some(call) = call else { return HOME };
-        if self.pause.is_some()
-            || self.node.loading
-            || self.node.save_failed
-            || client.one_by_one()
-            || !call.spec.arity.accepts(args.len())
-            || call.spec.flags.has(Flag::Protected)
-        {
-            return HOME;
+        match call {
+            Some(call) if !client.guards.meets(call.guards) && call.accepts(args) => {
+                self.engine_route(call, args)
+            }
+            Some(_) | None => (Route::Home, (0, 0)),
         }
-        self.engine_route(call, args)
     }
 
     /// Where a valid request runs if nothing about its client stands in the way.
     #[inline]
-    fn engine_route(&self, call: &Call, args: &[&[u8]]) -> (Route, (u32, u64)) {
+    pub(crate) fn engine_route(&self, call: &Call, args: &[&[u8]]) -> (Route, (u32, u64)) {
         const HOME: (Route, (u32, u64)) = (Route::Home, (0, 0));
         let Run::Engine(command) = call.run else { return HOME };
         match call.keys {
@@ -105,6 +102,7 @@ impl Core {
                 match *footprint.shards(&self.node.slots).as_slice() {
                     [only] => (Route::Shard(only), (0, 0)),
                     [] => (Route::Shard(0), (0, 0)),
+                    _ if falls_apart(call.spec, args) => (Route::Parts, (0, 0)),
                     _ => HOME,
                 }
             }
@@ -130,14 +128,18 @@ impl Core {
 
     /// Deals with the next request of a batch that is at home.
     pub(crate) fn at_home(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
-        let mut client = self.take_client(batch.token)?;
+        let Some(mut client) = self.take_client(batch.token) else {
+            // What the client had sent before it left is done as far as it needs no client.
+            self.recycle(batch);
+            return None;
+        };
         let Batch { input, ranges, requests, next, replies, .. } = &mut *batch;
         let parsed = &requests[*next];
         let outcome = with_args(input, ranges, parsed, |args| {
             self.home_request(&mut client, parsed.call, args, replies)
         });
-        batch.passport = client.passport();
-        if !matches!(outcome, AtHome::Travels(_)) {
+        batch.passport = client.passport(&self.node.config);
+        if matches!(outcome, AtHome::Done | AtHome::Changed) {
             batch.waiting = None;
         }
         let going_on = match outcome {
@@ -150,55 +152,65 @@ impl Core {
                 give_back(&mut batch, &mut client);
                 Some(batch)
             }
-            AtHome::Travels(departure) => self.depart(batch, departure),
+            AtHome::Runs(route, first_key) => {
+                let next = batch.next;
+                (batch.requests[next].route, batch.requests[next].first_key) = (route, first_key);
+                Some(batch)
+            }
+            AtHome::Needs(needs) => self.see_to(&mut client, batch, needs),
         };
         self.put_client(client);
         self.sign_waiting();
         going_on
     }
 
-    /// Sends the next request of a batch on its way. `None` if the batch has left.
-    pub(crate) fn depart(
+    /// Sees to it that the next request of a batch gets what it needs. `None` if the batch has
+    /// left, or waits.
+    pub(crate) fn see_to(
         &mut self,
+        client: &mut Client,
         mut batch: Box<Batch>,
-        departure: Departure,
+        needs: Needs,
     ) -> Option<Box<Batch>> {
-        match departure {
-            Departure::Shard(shard) => {
+        match needs {
+            Needs::Shard(shard) => {
                 let next = batch.next;
                 batch.requests[next].route = Route::Shard(shard);
             }
-            Departure::Control => {
-                let control = self.control();
-                return self.hop(control, batch);
+            Needs::Parts => {
+                let next = batch.next;
+                batch.requests[next].route = Route::Parts;
             }
-            Departure::Held => {
-                self.held.push(batch);
+            Needs::Shards(transaction) => batch.at = At::Visits(transaction),
+            Needs::Exec(exec, None) => batch.at = At::Exec(exec),
+            Needs::Exec(exec, Some(transaction)) => batch.at = At::ExecVisits(exec, transaction),
+            Needs::Control => {
+                self.counters.hops += 1;
+                self.mailbox.tell_control(ToControl::Batch(batch));
                 return None;
             }
-            Departure::Waits => {
-                self.wait_here(batch);
-                self.end_turn(None);
+            Needs::PauseOver => {
+                self.hold(client, batch);
                 return None;
             }
-            Departure::Crowded => {
+            Needs::Key => unreachable!("only a request that was run waits for a key"),
+            Needs::Memory => {
+                self.room.wait(batch);
+                return None;
+            }
+            Needs::Mailroom => {
                 self.pubsub.crowded.push(batch);
                 return None;
             }
-            Departure::Finding(id) => {
+            Needs::Client(id) => {
                 self.find(id, batch);
                 return None;
             }
-            Departure::Announced(Announcement { changes, reply }) => {
+            Needs::Known(Announcement { changes, reply }) => {
                 batch.replies.extend_from_slice(&reply);
                 batch.next += 1;
                 self.announce(changes, batch.token, Some(batch));
                 return None;
-            }
-            Departure::Shards(transaction) => batch.transaction = Some(transaction),
-            Departure::Exec(exec, transaction) => {
-                batch.exec = Some(exec);
-                batch.transaction = transaction;
             }
         }
         Some(batch)
@@ -215,32 +227,42 @@ impl Core {
     ) -> AtHome {
         let written = out.len();
         note_caching(client, call);
+        client.renew(self.node.guards());
         let skips = client.session.reply != ReplyMode::On;
-        let outcome = match self.check(client, call, args) {
-            Ok(call) => self.dispatch(client, call, args, out),
-            Err(error) => {
-                if let Some(call) = call {
-                    self.counters.rejected(call.id);
-                }
-                let is_exec =
-                    call.is_some_and(|call| matches!(call.run, Run::Transaction(Step::Exec)));
-                if is_exec {
-                    client.multi = None;
-                    self.forget_watches(client);
-                    exec_refused(&error).write(out);
-                    return AtHome::Changed;
-                }
-                if let Some(multi) = &mut client.multi {
-                    multi.refused = true;
-                }
-                self.refuse(&error, out);
-                AtHome::Done
-            }
+        let outcome = match judge(client, &self.node, call, args) {
+            Verdict::Runs(call) => self.dispatch(client, call, args, out),
+            Verdict::Waits => AtHome::Needs(Needs::PauseOver),
+            Verdict::Refused(error) => self.refuse_at_home(client, call, &error, out),
         };
-        if skips && !matches!(outcome, AtHome::Travels(_)) {
+        client.renew(self.node.guards());
+        if skips && matches!(outcome, AtHome::Done | AtHome::Changed) {
             mute(client, call, out, written);
         }
         outcome
+    }
+
+    #[cold]
+    fn refuse_at_home(
+        &mut self,
+        client: &mut Client,
+        call: Option<&'static Call>,
+        error: &Error,
+        out: &mut Vec<u8>,
+    ) -> AtHome {
+        if let Some(call) = call {
+            self.counters.rejected(call.id);
+            if let Run::Transaction(Step::Exec) = call.run {
+                client.multi = None;
+                self.forget_watches(client);
+                exec_refused(error).write(out);
+                return AtHome::Changed;
+            }
+        }
+        if let Some(multi) = &mut client.multi {
+            multi.refused = true;
+        }
+        self.refuse(error, out);
+        AtHome::Done
     }
 
     fn dispatch(
@@ -250,21 +272,17 @@ impl Core {
         args: &[&[u8]],
         out: &mut Vec<u8>,
     ) -> AtHome {
-        if self.holds_back(client, call) {
-            return AtHome::Travels(Departure::Held);
+        match self.memory_at_home(client, call) {
+            Memory::Enough => {}
+            Memory::Coming => return AtHome::Needs(Needs::Memory),
+            Memory::Refused => return self.refuse_at_home(client, Some(call), &Error::Oom, out),
         }
-        let queues = !matches!(
-            call.run,
-            Run::Transaction(
-                Step::Exec | Step::Discard | Step::Multi | Step::Watch | Step::Quit | Step::Reset
-            )
-        );
         if let Some(multi) = &mut client.multi
-            && queues
+            && call.is_queued()
         {
             let (route, first_key) = self.engine_route(call, args);
-            queue(multi, call, args, route, first_key);
-            Replies { out, protocol: client.session.protocol }.simple("QUEUED");
+            multi.push(call, args, route, first_key);
+            Replies::new(out, client.session.protocol).simple("QUEUED");
             return AtHome::Done;
         }
         match call.run {
@@ -275,23 +293,14 @@ impl Core {
                 self.observe(call, args, took, out.len() - written);
                 AtHome::Done
             }
-            Run::Engine(command)
-                if self.memory_short
-                    && command.spec.flags.has(Flag::DenyOom)
-                    && !self.make_room() =>
-            {
-                self.counters.rejected(call.id);
-                self.refuse(&Error::Oom, out);
-                AtHome::Done
-            }
-            Run::Engine(_) => AtHome::Travels(self.engine_departure(call, args)),
+            Run::Engine(_) => self.engine_request_at_home(call, args),
             Run::Client => {
                 self.run_client(client, call, args, out);
                 AtHome::Changed
             }
             Run::Control => {
                 self.show(call, args);
-                AtHome::Travels(Departure::Control)
+                AtHome::Needs(Needs::Control)
             }
             Run::PubSub(step) => self.pubsub_step(client, call, step, args, out),
             Run::Transaction(step) => {
@@ -300,13 +309,23 @@ impl Core {
                 let took = self.count(call, errors < self.counters.error_replies);
                 self.serving.db = client.session.db;
                 // An EXEC is told of behind the commands that it runs.
-                if !matches!(outcome, AtHome::Travels(Departure::Exec(..))) {
+                if !matches!(outcome, AtHome::Needs(Needs::Exec(..))) {
                     self.observe(call, args, took, out.len() - written);
                 }
                 outcome
             }
             Run::Container => unreachable!("refused before"),
         }
+    }
+
+    /// Whether there is memory for a request that may need some, here at home: for what is queued,
+    /// for EXEC, and for what several shards do together. All else is looked at where it runs.
+    fn memory_at_home(&mut self, client: &Client, call: &Call) -> Memory {
+        let needs = match (&client.multi, call.run) {
+            (Some(multi), Run::Transaction(Step::Exec)) => multi.denies_oom && !multi.refused,
+            _ => call.spec.flags.has(Flag::DenyOom),
+        };
+        if needs { self.find_room() } else { Memory::Enough }
     }
 
     /// Runs a command on its client's own state.
@@ -320,7 +339,7 @@ impl Core {
         let run = self.client_commands.of(call);
         let written = out.len();
         let protocol = client.session.protocol;
-        let replies = Replies { out, protocol };
+        let replies = Replies::new(out, protocol);
         let interest = &self.pubsub.interest;
         let work = at_work(call.spec.name, args);
         let result = run(&mut ClientCtx { args, client, replies, interest, node: &self.node });
@@ -334,24 +353,23 @@ impl Core {
         self.observe(call, args, took, out.len() - written);
     }
 
-    /// How a command on keys leaves home.
-    fn engine_departure(&self, call: &'static Call, args: &[&[u8]]) -> Departure {
-        let (route, _) = self.engine_route(call, args);
-        match route {
-            Route::Shard(shard) => Departure::Shard(shard),
-            Route::Anywhere => Departure::Shard(u16::try_from(self.me()).expect("few shards")),
-            // Refused by its handler, which must see it whole.
-            Route::Home if is_torn(call.spec, args) => {
-                Departure::Shard(u16::try_from(self.me()).expect("few shards"))
-            }
-            Route::Home => {
+    /// Where a command on keys runs that was looked at.
+    fn engine_request_at_home(&self, call: &'static Call, args: &[&[u8]]) -> AtHome {
+        match self.engine_route(call, args) {
+            (Route::Home, _) => {
                 let footprint = self.footprint_of(call, args);
                 let kind = match call.spec.spread {
-                    Spread::Split(merge) | Spread::Everywhere(merge) => Kind::Parts(merge),
+                    // Refused by its handler, which must see it whole.
+                    Spread::Split(_) => {
+                        return AtHome::Runs(Route::Shard(self.shard_number()), (0, 0));
+                    }
+                    Spread::Everywhere(merge) => Kind::Parts(merge),
                     Spread::Gather | Spread::Cursor | Spread::Anywhere => footprint.gathering(),
                 };
-                Departure::Shards(Box::new(footprint.transaction(&self.node.slots, kind, &[])))
+                let transaction = footprint.transaction(&self.node.slots, kind, &[]);
+                AtHome::Needs(Needs::Shards(Box::new(transaction)))
             }
+            (route, first_key) => AtHome::Runs(route, first_key),
         }
     }
 
@@ -362,7 +380,7 @@ impl Core {
         args: &[&[u8]],
         out: &mut Vec<u8>,
     ) -> AtHome {
-        let mut replies = Replies { out, protocol: client.session.protocol };
+        let mut replies = Replies::new(out, client.session.protocol);
         match step {
             Step::Multi if client.multi.is_some() => self.refuse(&NESTED_MULTI, replies.out),
             Step::Multi => {
@@ -384,32 +402,35 @@ impl Core {
                 self.forget_watches(client);
                 replies.ok();
             }
-            Step::Reset => {
-                client.multi = None;
-                self.forget_watches(client);
-                client.session = crate::clients::client::Session {
-                    authenticated: self.node.config.requirepass.is_empty(),
-                    ..Default::default()
-                };
-                let mut announcement = Announcement::default();
-                let Announcement { changes, reply } = &mut announcement;
-                self.end_subscriptions(client, changes);
-                Replies { out: reply, protocol: Protocol::Resp2 }.simple("RESET");
-                return AtHome::Travels(Departure::Announced(announcement));
-            }
+            Step::Reset => return self.reset(client),
             Step::Quit => {
-                client.closing = true;
+                client.life = Life::Closing;
                 if client.subscriptions.is_some() {
                     let mut announcement = Announcement::default();
                     let Announcement { changes, reply } = &mut announcement;
                     self.end_subscriptions(client, changes);
-                    Replies { out: reply, protocol: client.session.protocol }.ok();
-                    return AtHome::Travels(Departure::Announced(announcement));
+                    Replies::new(reply, client.session.protocol).ok();
+                    return AtHome::Needs(Needs::Known(announcement));
                 }
                 replies.ok();
             }
         }
         AtHome::Changed
+    }
+
+    /// RESET: the client is as it was when it connected, but for what it said of its library.
+    fn reset(&mut self, client: &mut Client) -> AtHome {
+        client.multi = None;
+        self.forget_watches(client);
+        let Session { lib_name, lib_ver, .. } = std::mem::take(&mut client.session);
+        client.session.lib_name = lib_name;
+        client.session.lib_ver = lib_ver;
+        client.session.authenticated = self.node.config.requirepass.is_empty();
+        let mut announcement = Announcement::default();
+        let Announcement { changes, reply } = &mut announcement;
+        self.end_subscriptions(client, changes);
+        Replies::new(reply, Protocol::Resp2).simple("RESET");
+        AtHome::Needs(Needs::Known(announcement))
     }
 
     fn begin_watch(&mut self, client: &Client, args: &[&[u8]]) -> AtHome {
@@ -423,7 +444,7 @@ impl Core {
         let mut footprint = Footprint::default();
         footprint.add_watched(&self.node.slots, &watched);
         let transaction = footprint.transaction(&self.node.slots, Kind::Watch, &watched);
-        AtHome::Travels(Departure::Shards(Box::new(transaction)))
+        AtHome::Needs(Needs::Shards(Box::new(transaction)))
     }
 
     fn begin_exec(&mut self, client: &mut Client, replies: Replies<'_>) -> AtHome {
@@ -439,92 +460,58 @@ impl Core {
         // The watches go on until EXEC is over: their keys are compared on the way.
         let watched = std::mem::take(&mut client.watched);
         let (exec, transaction) = self.plan_exec(multi, watched);
-        AtHome::Travels(Departure::Exec(Box::new(exec), transaction.map(Box::new)))
+        AtHome::Needs(Needs::Exec(Box::new(exec), transaction.map(Box::new)))
     }
 
     /// A batch is home for good: its replies go to its client.
-    pub(crate) fn deliver(&mut self, batch: Box<Batch>) {
-        let Some(mut client) = self.take_client(batch.token) else { return };
-        client.away = false;
-        if client.session.reply == ReplyMode::On {
-            client.out.extend_from_slice(&batch.replies);
-        } else {
-            let Client { session, .. } = &mut *client;
-            if session.reply == ReplyMode::Skip {
-                session.reply = ReplyMode::On;
+    pub(crate) fn deliver(&mut self, mut batch: Box<Batch>) {
+        if let Some(mut client) = self.take_client(batch.token) {
+            client.state = State::Home;
+            client.pushes.stale_told = 0;
+            if batch.is_muted {
+                batch.replies.clear();
+                if client.session.reply == ReplyMode::Skip {
+                    client.session.reply = ReplyMode::On;
+                }
             }
+            self.give_replies(&mut client, &mut batch.replies);
+            client.pushes.wait = false;
+            give_back(&mut batch, &mut client);
+            self.clients.list(&mut client);
+            self.put_client(client);
         }
-        client.holds_pushes = false;
-        client.stale_told = 0;
-        let Client { out, held, stale, .. } = &mut *client;
-        out.append(held);
-        out.append(stale);
-        self.mark_dirty(&mut client);
-        if !client.query.is_empty() {
-            self.list(&mut client);
-        }
-        self.put_client(client);
         self.recycle(batch);
-    }
-
-    /// Ends watches of a client that is gone.
-    pub(crate) fn forget_watch_list(&mut self, watched: Vec<Watch>) {
-        for watch in watched {
-            let owner = usize::from(self.node.slots.owner(watch.hash));
-            let keys = vec![(watch.db, watch.hash)];
-            if owner == self.me() {
-                self.shard.keyspace.watches.unwatch(watch.db, watch.hash);
-            } else {
-                self.mailbox.send(owner, ToShard::Unwatch(keys));
-            }
-        }
     }
 }
 
-/// Whether a command that is split by its keys has arguments left over (MSET a 1 b).
-fn is_torn(spec: &Spec, args: &[&[u8]]) -> bool {
+/// Whether a command is split by its keys, and has no arguments left over (MSET a 1 b).
+fn falls_apart(spec: &Spec, args: &[&[u8]]) -> bool {
     match (spec.spread, spec.keys) {
         (
             Spread::Split(_),
             [KeySpec { begin: Begin::Index(at), find: Find::Range { step, .. }, .. }],
-        ) => !(args.len() - at).is_multiple_of(*step),
+        ) => (args.len() - at).is_multiple_of(*step),
         _ => false,
     }
 }
 
 /// Puts the requests of a batch that have not run back in front of its client's input.
 pub(crate) fn give_back(batch: &mut Batch, client: &mut Client) {
-    let done = batch.requests[batch.next - 1].end as usize;
+    let done = match batch.next.checked_sub(1) {
+        Some(last) => batch.requests[last].end as usize,
+        None => 0,
+    };
     batch.requests.truncate(batch.next);
     if done < batch.input.len() {
-        let rest = batch.input[done..].iter().copied();
-        client.query.splice(0..0, rest);
+        client.query.put_back(&batch.input[done..]);
+        batch.input.truncate(done);
         client.parser = Default::default();
+        client.awaited = 0;
     }
-}
-
-/// Appends a command to those queued after MULTI.
-fn queue(
-    multi: &mut Multi,
-    call: &'static Call,
-    args: &[&[u8]],
-    route: Route,
-    first_key: (u32, u64),
-) {
-    let first = u32::try_from(multi.ranges.len()).expect("fewer than 2^32 arguments");
-    for arg in args {
-        let start = u32::try_from(multi.input.len()).expect("fewer than 2^32 bytes");
-        let len = u32::try_from(arg.len()).expect("an argument is shorter than 2^32");
-        multi.input.extend_from_slice(arg);
-        multi.ranges.push(Range { start, len });
-    }
-    let count = u32::try_from(args.len()).expect("fewer than 2^32 arguments");
-    let end = u32::try_from(multi.input.len()).expect("fewer than 2^32 bytes");
-    multi.requests.push(Parsed { call: Some(call), first, count, end, route, first_key });
 }
 
 /// Takes a reply away again that the client does not want (CLIENT REPLY).
-fn mute(client: &mut Client, call: Option<&Call>, out: &mut Vec<u8>, written: usize) {
+pub(crate) fn mute(client: &mut Client, call: Option<&Call>, out: &mut Vec<u8>, written: usize) {
     match client.session.reply {
         ReplyMode::On => {}
         ReplyMode::Off => out.truncate(written),

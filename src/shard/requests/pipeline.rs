@@ -6,71 +6,73 @@
 //!
 //! With keys that miss the caches the passes are worth more than everything else together
 //! (measured: 2 to 3 times): the misses of a batch overlap instead of following each other.
+//!
+//! Clients with more input than fits into a batch take turns, and a turn of the loop ends before
+//! all is done if that takes long: so one client's long pipeline holds up others only a little.
+
+use std::collections::VecDeque;
 
 use shards::resp::error::ProtocolError;
-use shards::resp::parser::{Limits, Range, Step};
+use shards::resp::parser::{Limits, Parser, Range, Step};
 
 use crate::batches::batch::Batch;
-use crate::clients::client::{Client, Finishing};
+use crate::clients::client::{Client, Life, State};
+use crate::clients::query::Query;
 use crate::reactor::buffers::{BufferId, Buffers};
+use crate::reactor::clock::ticks;
 use crate::reactor::ring::Token;
-use crate::routing::call::{Call, Run, Table};
-use crate::routing::request::Parsed;
-use crate::routing::request::Route;
-use crate::routing::request::with_args;
-use crate::shard::core::{Core, SocketRequest};
-use crate::shard::requests::home::{AtHome, Departure};
-use crate::stats::notable::Serving;
+use crate::routing::call::{Call, Table};
+use crate::routing::request::{Parsed, Route, with_args};
+use crate::shard::core::Core;
 
 /// Requests in one batch of three passes: enough to overlap misses, few enough that what is
 /// prefetched is still in the first-level cache when it is used.
-const BATCH: usize = 64;
-/// Bytes of input kept for a client that is away before its socket is paused.
-const QUERY_PAUSE: usize = 1 << 20;
+pub(super) const BATCH: usize = 64;
+/// Microseconds after which a turn takes no more input: others may have sent something meanwhile.
+const TURN_MICROS: u64 = 300;
 
-/// Input of one client.
+/// Input of one client that waits for its place in a batch.
 #[derive(Debug)]
-pub struct Input {
-    /// The client.
-    pub token: Token,
-    /// Where it lies.
-    pub source: Source,
+struct Input {
+    token: Token,
+    source: Source,
 }
 
 /// Where input lies.
 #[derive(Debug)]
-pub enum Source {
-    /// In a receive buffer: its id, the part that is not consumed.
+pub(super) enum Source {
+    /// In a receive buffer: its id, the part that is not used up.
     Lent(BufferId, std::ops::Range<usize>),
-    /// In the client's query buffer, taken out of it; the part before is consumed.
-    Own(Vec<u8>, usize),
+    /// In the client's query buffer, taken out of it while it is worked on.
+    Own(Query),
 }
 
 /// One client's share of a batch.
 #[derive(Debug)]
-struct Share {
-    input: Input,
+pub(super) struct Share {
+    pub token: Token,
+    pub source: Source,
     /// Its requests in the batch's list.
-    requests: std::ops::Range<usize>,
-    /// Bytes they take.
-    consumed: usize,
+    pub requests: std::ops::Range<usize>,
+    /// Bytes of the source that they take.
+    pub consumed: usize,
     /// What comes after them makes no sense.
-    failed: Option<ProtocolError>,
-    /// More requests may follow in the input.
-    more: bool,
-    /// An inline command to run after the requests, as a RESP array.
-    inline: Option<Vec<u8>>,
+    pub failed: Option<ProtocolError>,
+    /// More requests may follow in the source.
+    pub more: bool,
+    /// The one request of the share came inline: here it is as a RESP array.
+    pub inline: Option<Vec<u8>>,
 }
 
 /// What a batch needs while it is parsed and run; kept from turn to turn for its room.
 #[derive(Debug, Default)]
 pub struct Pipeline {
-    ranges: Vec<Range>,
-    requests: Vec<Parsed>,
+    pub(super) ranges: Vec<Range>,
+    pub(super) requests: Vec<Parsed>,
     shares: Vec<Share>,
     recent: Recent,
     /// Input waiting for a place in a batch.
-    pub waiting: std::collections::VecDeque<Input>,
+    waiting: VecDeque<Input>,
 }
 
 /// The command that was looked up last: the next request is likely to name it again, in the
@@ -114,51 +116,41 @@ impl Pipeline {
         len: usize,
     ) {
         let now = core.node.now;
-        let limit = core.node.config.client_query_buffer_limit;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         core.counters.bytes_in += len as u64;
         core.counters.reads += 1;
-        let Some(client) = core.client(token) else { return buffers.recycle(id) };
+        let Some(mut client) = core.take_client(token) else { return buffers.recycle(id) };
         client.figures.bytes_in += len as u64;
         client.figures.active = now;
-        if client.query.is_empty() && !client.away && !client.listed && !client.closing {
+        if client.life == Life::Closing {
+            buffers.recycle(id);
+        } else if client.query.is_empty() && client.state == State::Home && !client.listed {
             client.listed = true;
-            let source = Source::Lent(id, 0..len);
-            return self.waiting.push_back(Input { token, source });
+            self.waiting.push_back(Input { token, source: Source::Lent(id, 0..len) });
+        } else {
+            client.query.append(buffers.bytes(&id, len), client.awaited);
+            buffers.recycle(id);
+            if client.state == State::Home {
+                core.clients.list(&mut client);
+            }
+            // Its socket may have to be left alone now.
+            core.clients.mark_dirty(&mut client);
         }
-        if client.closing {
-            return buffers.recycle(id);
-        }
-        client.query.extend_from_slice(buffers.bytes(&id, len));
-        buffers.recycle(id);
-        if limit < client.query.len() {
-            core.counters.query_limit_cuts += 1;
-            core.note_query_cut(token);
-            core.remove_client(token);
-            return;
-        }
-        let list = !client.away && !client.listed;
-        client.listed |= list;
-        let pause = QUERY_PAUSE < client.query.len() && client.away && !client.paused;
-        client.paused |= pause;
-        if list {
-            core.listed.push_back(token);
-        }
-        if pause {
-            core.socket_requests.push(SocketRequest::Pause(token));
-        }
+        core.clients.put(client);
     }
 
-    /// Runs everything that waits, and what becomes runnable by it.
-    pub fn run(&mut self, core: &mut Core, buffers: &mut Buffers) {
+    /// Runs what waits, and what becomes runnable by it. True if something is left for the next
+    /// turn.
+    pub fn run(&mut self, core: &mut Core, buffers: &mut Buffers) -> bool {
+        let patience = core.node.tick_rate.ticks(TURN_MICROS);
+        let since = core.lap_start;
         loop {
             self.take_listed(core);
             if self.waiting.is_empty() {
-                return;
+                return false;
             }
             self.parse(core, buffers);
             for share in &self.shares {
-                let db = core.client(share.input.token).map_or(0, |client| client.session.db);
+                let db = core.client(share.token).map_or(0, |client| client.session.db);
                 for parsed in &self.requests[share.requests.clone()] {
                     if parsed.route == Route::Shard(core.shard_number()) {
                         core.prefetch_record(db, parsed);
@@ -173,44 +165,43 @@ impl Pipeline {
             self.requests.clear();
             self.ranges.clear();
             core.settle();
+            if patience < ticks().wrapping_sub(since) {
+                return !self.waiting.is_empty() || !core.clients.listed.is_empty();
+            }
         }
     }
 
     fn take_listed(&mut self, core: &mut Core) {
-        while let Some(token) = core.listed.pop_front() {
-            let out_pause = core.out_pause();
-            let Some(client) = core.client(token) else { continue };
-            let must_wait = client.away || out_pause < client.unsent();
-            if must_wait || client.closing || client.query.is_empty() {
+        while let Some(token) = core.clients.listed.pop_front() {
+            let config = &core.node.config;
+            let Some(client) = core.clients.get(token) else { continue };
+            if client.may_run(config) && !client.query.is_empty() {
+                let source = Source::Own(std::mem::take(&mut client.query));
+                self.waiting.push_back(Input { token, source });
+            } else {
                 client.listed = false; // Listed again when its batch is home or its replies gone.
-                continue;
             }
-            let source = Source::Own(std::mem::take(&mut client.query), 0);
-            if client.finishing == Finishing::No && std::mem::take(&mut client.paused) {
-                core.socket_requests.push(SocketRequest::Resume(token));
-            }
-            self.waiting.push_back(Input { token, source });
         }
     }
 
     /// Pass 1 over waiting input, up to a batch.
     fn parse(&mut self, core: &mut Core, buffers: &Buffers) {
         while self.requests.len() < BATCH
-            && let Some(input) = self.waiting.pop_front()
+            && let Some(Input { token, source }) = self.waiting.pop_front()
         {
             let first = self.requests.len();
             let mut share = Share {
-                input,
+                token,
+                source,
                 requests: first..first,
                 consumed: 0,
                 failed: None,
                 more: false,
                 inline: None,
             };
-            if let Some(mut client) = core.take_client(share.input.token) {
-                let limit = if client.one_by_one() { 1 } else { BATCH - first };
-                self.parse_share(core, &mut client, &mut share, buffers, limit);
-                core.put_client(client);
+            if let Some(mut client) = core.take_client(token) {
+                self.parse_share(core, &mut client, &mut share, buffers, BATCH - first);
+                core.clients.put(client);
             }
             self.shares.push(share);
         }
@@ -224,13 +215,11 @@ impl Pipeline {
         buffers: &Buffers,
         limit: usize,
     ) {
-        let input = share.input.source.bytes(buffers);
-        let limits = Limits {
-            bulk_bytes_max: core.node.config.proto_max_bulk_len,
-            authenticated: client.session.authenticated,
-        };
+        let input = share.source.bytes(buffers);
+        let limits = limits_of(core, client);
         let first = self.requests.len();
         let mut at = 0;
+        client.awaited = 0;
         while at < input.len() {
             if limit <= self.requests.len() - first {
                 share.more = true;
@@ -243,9 +232,19 @@ impl Pipeline {
                     at += consumed;
                 }
                 Ok(Step::Nothing { consumed }) => at += consumed,
-                Ok(Step::More { .. }) => break,
+                Ok(Step::More { at_least }) => {
+                    client.awaited = at_least;
+                    break;
+                }
+                // It has a share of its own: its arguments do not lie in the input.
+                Ok(Step::Inline { .. }) if first < self.requests.len() => {
+                    share.more = true;
+                    break;
+                }
                 Ok(Step::Inline { consumed, request }) => {
                     at += consumed;
+                    share.more = true;
+                    self.parse_inline(core, client, &request);
                     share.inline = Some(request);
                     break;
                 }
@@ -257,6 +256,16 @@ impl Pipeline {
         }
         share.consumed = at;
         share.requests = first..self.requests.len();
+    }
+
+    /// Parses an inline request in its usual form.
+    fn parse_inline(&mut self, core: &Core, client: &Client, request: &[u8]) {
+        let first_range = self.ranges.len();
+        let limits = Limits { authenticated: true, ..limits_of(core, client) };
+        let step = Parser::default().step(request, &mut self.ranges, &limits);
+        if let Ok(Step::Request { consumed }) = step {
+            self.take_request(core, client, request, first_range, 0, consumed);
+        }
     }
 
     /// Routes a request that was just parsed, and starts loading its key's bucket.
@@ -294,214 +303,103 @@ impl Pipeline {
         self.requests.push(parsed);
     }
 
-    /// Pass 3 for one client.
-    fn execute(&mut self, core: &mut Core, buffers: &mut Buffers, mut share: Share) {
-        let Some(mut client) = core.take_client(share.input.token) else {
-            share.input.source.give_back(buffers);
-            return;
-        };
-        let mut out = std::mem::take(&mut client.out);
-        if out.capacity() == 0 {
-            out = core.spare_buffer();
-        }
-        let stop = self.run_requests(core, buffers, &mut client, &share, &mut out);
-        client.out = out;
-        if let Some(last) = share.requests.clone().last()
-            && let Some(call) = self.requests[last].call
-        {
-            client.figures.last_command = call.spec.name;
-        }
-        let departs = match stop {
-            Stop::End => {
-                if let Some(error) = share.failed.take() {
-                    core.counters.erred_code("ERR");
-                    error.write(&mut client.out);
-                    client.closing = true;
-                }
-                None
-            }
-            Stop::At(consumed) => {
-                share.consumed = consumed;
-                share.more = true;
-                share.inline = None;
-                client.parser = Default::default();
-                None
-            }
-            Stop::Departs(at, departure) => {
-                let batch = self.pack(core, buffers, &client, &share, at);
-                Some((batch, departure))
-            }
-        };
-        if departs.is_some() && share.failed.is_some() {
-            // Found again, and answered, when the batch is home.
-            client.parser = Default::default();
-        }
-        client.away = departs.is_some();
-        self.keep_rest(core, buffers, &mut client, share);
-        core.mark_dirty(&mut client);
-        core.put_client(client);
-        core.sign_waiting();
-        if let Some((batch, departure)) = departs
-            && let Some(batch) = core.depart(batch, departure)
-        {
-            core.advance(batch);
-        }
-    }
-
-    fn run_requests(
-        &self,
-        core: &mut Core,
-        buffers: &Buffers,
+    /// Takes more requests of a client into a batch that leaves, up to a number: what follows goes
+    /// along.
+    pub(super) fn extend(
+        &mut self,
+        core: &Core,
         client: &mut Client,
-        share: &Share,
-        out: &mut Vec<u8>,
-    ) -> Stop {
-        let input = share.input.source.bytes(buffers);
-        let here = Route::Shard(core.shard_number());
-        let passport = client.passport();
-        core.serve(Serving::of_client(client, core.me()), client.id, passport.reads);
-        let pause = core.out_pause();
-        for at in share.requests.clone() {
-            let parsed = &self.requests[at];
-            client.figures.commands += 1;
-            let stop = with_args(input, &self.ranges, parsed, |args| match parsed.route {
-                Route::Shard(owner) if parsed.route != here => {
-                    Some(Stop::Departs(at, Departure::Shard(owner)))
+        rest: &[u8],
+        batch: &mut Batch,
+        (requests_max, bytes_max): (usize, usize),
+    ) -> usize {
+        let limits = limits_of(core, client);
+        let mut at = 0;
+        while batch.requests.len() < requests_max && at < rest.len().min(bytes_max) {
+            let first = self.ranges.len();
+            let step = client.parser.step(&rest[at..], &mut self.ranges, &limits);
+            let Ok(Step::Request { consumed }) = step else {
+                if let Ok(Step::More { at_least }) = step {
+                    client.awaited = at_least;
+                } else {
+                    // It is found again, and dealt with, when the batch is home.
+                    client.parser = Parser::default();
+                    self.ranges.truncate(first);
                 }
-                Route::Shard(owner)
-                    if !core.locks.idle() && core.blocking_claims(parsed, args).is_some() =>
-                {
-                    Some(Stop::Departs(at, Departure::Shard(owner)))
-                }
-                Route::Shard(_) | Route::Anywhere => {
-                    let call = parsed.call.expect("only known commands are routed");
-                    let Run::Engine(command) = call.run else { unreachable!("others stay home") };
-                    let request = Core::engine_request(args, passport, parsed.first_key);
-                    core.run_engine(call, command, request, out);
-                    if core.shard.effects.wait.is_some() {
-                        return Some(Stop::Departs(at, Departure::Waits));
-                    }
-                    core.end_turn(None);
-                    None
-                }
-                Route::Home => match core.home_request(client, parsed.call, args, out) {
-                    AtHome::Done => None,
-                    AtHome::Changed => Some(Stop::At(parsed.end as usize)),
-                    AtHome::Travels(departure) => Some(Stop::Departs(at, departure)),
-                },
-            });
-            if let Some(stop) = stop {
-                return stop;
-            }
-            if client.closing || pause < out.len() + client.sending {
-                return Stop::At(parsed.end as usize);
-            }
+                break;
+            };
+            self.take_request(core, client, rest, first, at, at + consumed);
+            let parsed = self.requests.pop().expect("it was just taken");
+            let start = u32::try_from(at).expect("input is shorter than 4 GiB");
+            batch.append(&rest[at..at + consumed], start, &self.ranges[first..], parsed);
+            self.ranges.truncate(first);
+            at += consumed;
         }
-        Stop::End
+        at
     }
 
-    /// The requests of a share from number `at` on, as a batch that can travel.
-    fn pack(
-        &self,
-        core: &mut Core,
-        buffers: &Buffers,
-        client: &Client,
-        share: &Share,
-        at: usize,
-    ) -> Box<Batch> {
-        let start = match at.checked_sub(1) {
-            Some(before) if share.requests.start <= before => self.requests[before].end,
-            _ => 0,
-        };
-        let first_range = self.requests[at].first;
-        let requests = &self.requests[at..share.requests.end];
-        let last = &requests[requests.len() - 1];
-        let ranges = first_range as usize..(last.first + last.count) as usize;
-        let mut batch = core.new_batch(client);
-        let input = share.input.source.bytes(buffers);
-        batch.prefetched_at(core.me());
-        batch.input.extend_from_slice(&input[start as usize..last.end as usize]);
-        let moved = |range: &Range| Range { start: range.start - start, len: range.len };
-        batch.ranges.extend(self.ranges[ranges].iter().map(moved));
-        batch.requests.extend(requests.iter().map(|parsed| Parsed {
-            first: parsed.first - first_range,
-            end: parsed.end - start,
-            ..*parsed
-        }));
-        batch
-    }
-
-    /// Puts what a share has not consumed where it is found again.
-    fn keep_rest(
+    /// Puts what a share has not used up where it is found again.
+    pub(super) fn keep_rest(
         &mut self,
         core: &mut Core,
         buffers: &mut Buffers,
         client: &mut Client,
         share: Share,
     ) {
-        let Share { input: Input { token, mut source }, consumed, more, inline, .. } = share;
+        let Share { token, mut source, consumed, more, .. } = share;
         client.listed = false;
-        if client.closing {
+        if client.life == Life::Closing {
             return source.give_back(buffers);
         }
         source.consume(consumed);
-        let more = more || inline.is_some();
-        if let Some(mut request) = inline {
-            // The inline command, now in the usual form, stands in front of what follows it.
-            request.extend_from_slice(source.bytes(buffers));
-            source.give_back(buffers);
-            source = Source::Own(request, 0);
-        }
-        let waits = client.away || core.out_pause() < client.unsent();
-        if more && !waits && !source.bytes(buffers).is_empty() {
-            client.listed = true;
-            return self.waiting.push_back(Input { token, source });
-        }
-        let more_came = !client.query.is_empty();
+        let goes_on = more && client.may_run(&core.node.config);
         match source {
-            // The usual way of a long request that is still coming in: nothing is copied.
-            Source::Own(mut bytes, start) if !more_came => {
-                bytes.drain(..start);
-                client.query = bytes;
+            Source::Lent(id, part) if goes_on && client.query.is_empty() && !part.is_empty() => {
+                client.listed = true;
+                self.waiting.push_back(Input { token, source: Source::Lent(id, part) });
+                return;
             }
-            source => {
-                client.query.splice(0..0, source.bytes(buffers).iter().copied());
-                source.give_back(buffers);
+            Source::Lent(id, part) => {
+                if !part.is_empty() {
+                    client.query.put_back(&buffers.bytes(&id, part.end)[part.start..]);
+                }
+                buffers.recycle(id);
+            }
+            Source::Own(mut query) => {
+                query.append(client.query.unused(), client.awaited);
+                client.query = query;
             }
         }
-        if more_came && !waits {
-            core.list(client);
+        // What came meanwhile may be what was lacking.
+        if goes_on || (client.state == State::Home && client.awaited <= client.query.len()) {
+            core.clients.list(client);
         }
     }
 }
 
-/// Where running a share's requests ended.
-#[derive(Debug)]
-enum Stop {
-    /// All ran.
-    End,
-    /// The input from this byte on is to be looked at anew.
-    At(usize),
-    /// The request with this number leaves, and those behind it with it.
-    Departs(usize, Departure),
+fn limits_of(core: &Core, client: &Client) -> Limits {
+    Limits {
+        bulk_bytes_max: core.node.config.proto_max_bulk_len,
+        authenticated: client.session.authenticated,
+    }
 }
 
 impl Source {
-    fn bytes<'a>(&'a self, buffers: &'a Buffers) -> &'a [u8] {
+    pub fn bytes<'a>(&'a self, buffers: &'a Buffers) -> &'a [u8] {
         match self {
             Self::Lent(id, part) => &buffers.bytes(id, part.end)[part.start..],
-            Self::Own(bytes, start) => &bytes[*start..],
+            Self::Own(query) => query.unused(),
         }
     }
 
     fn consume(&mut self, bytes: usize) {
         match self {
             Self::Lent(_, part) => part.start += bytes,
-            Self::Own(_, start) => *start += bytes,
+            Self::Own(query) => query.consume(bytes),
         }
     }
 
-    fn give_back(self, buffers: &mut Buffers) {
+    pub fn give_back(self, buffers: &mut Buffers) {
         if let Self::Lent(id, _) = self {
             buffers.recycle(id);
         }

@@ -1,5 +1,6 @@
 //! CLIENT PAUSE timeout [WRITE | ALL], CLIENT UNPAUSE
 
+use crate::routing::node::Holds;
 use shards::base::number::parse_i64;
 use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
@@ -36,11 +37,11 @@ pub(super) const UNPAUSE: Own = Own {
 };
 
 fn pause(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
-    let wants_all = match &ctx.args[3..] {
-        [] => true,
+    let wanted_holds = match &ctx.args[3..] {
+        [] => Holds::All,
         // What follows the mode is not looked at.
-        [mode, ..] if mode.eq_ignore_ascii_case(b"ALL") => true,
-        [mode, ..] if mode.eq_ignore_ascii_case(b"WRITE") => false,
+        [mode, ..] if mode.eq_ignore_ascii_case(b"ALL") => Holds::All,
+        [mode, ..] if mode.eq_ignore_ascii_case(b"WRITE") => Holds::Writes,
         _ => return Err(Error::Text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
     };
     let wanted = parse_i64(ctx.args[2]).ok_or(Error::TimeoutNotInteger)?;
@@ -53,9 +54,17 @@ fn pause(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let now = ctx.control.node.now;
     let before = ctx.control.pause;
     let millis = wanted.max(before.map_or(0, |pause| pause.left(now)));
-    let all = wants_all || before.is_some_and(|pause| pause.all && 0 < pause.left(now));
-    ctx.control.pause = Some(Paused { millis, since: now, all });
-    Ok(Outcome::Ask(Query::Pause { millis, all }, |ctx, _| {
+    let before = before.filter(|pause| 0 < pause.left(now));
+    let holds = wanted_holds.max(before.map_or(Holds::Nothing, |pause| pause.holds));
+    ctx.control.pause = Some(Paused { millis, since: now, holds });
+    let query = Query::Pause { millis, holds };
+    if ctx.in_exec {
+        // What is under way may wait for what the transaction has claimed.
+        ctx.control.order(&query);
+        ctx.replies.ok();
+        return Ok(Outcome::Done);
+    }
+    Ok(Outcome::Ask(query, |ctx, _| {
         ctx.replies.ok();
         Ok(())
     }))

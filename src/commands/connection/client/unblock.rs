@@ -4,7 +4,7 @@ use shards::base::number::parse_i64;
 use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
-use crate::blocking::waits::Ending;
+use crate::blocking::waits::WaitEnd;
 use crate::commands::connection::client::OF_OTHERS;
 use crate::commands::own::{Own, OwnRun};
 use crate::control::ctx::{ControlCtx, Outcome};
@@ -25,9 +25,9 @@ pub(super) const UNBLOCK: Own = Own {
 
 fn unblock(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let ending = match ctx.args.get(3) {
-        None => Ending::InVain,
-        Some(reason) if reason.eq_ignore_ascii_case(b"TIMEOUT") => Ending::InVain,
-        Some(reason) if reason.eq_ignore_ascii_case(b"ERROR") => Ending::Refused,
+        None => WaitEnd::InVain,
+        Some(reason) if reason.eq_ignore_ascii_case(b"TIMEOUT") => WaitEnd::InVain,
+        Some(reason) if reason.eq_ignore_ascii_case(b"ERROR") => WaitEnd::Refused,
         Some(_) => {
             return Err(Error::Text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
         }

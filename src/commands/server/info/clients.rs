@@ -2,6 +2,7 @@
 
 use crate::commands::server::gathered::Gathered;
 use crate::commands::server::info::Fields;
+use crate::routing::node::Holds;
 use crate::shutdown::stage::Stage;
 
 pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
@@ -26,7 +27,7 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     let ending = control.end.shutdown.stage().is_some_and(|stage| Stage::Drain <= stage);
     let (reason, actions) = match control.pause {
         _ if ending => ("shutdown_in_progress", "write"),
-        Some(pause) if 0 < left && pause.all => ("client_pause", "all"),
+        Some(pause) if 0 < left && pause.holds == Holds::All => ("client_pause", "all"),
         Some(_) if 0 < left => ("client_pause", "write"),
         _ => ("none", "none"),
     };

@@ -1,0 +1,106 @@
+//! All clients of a shard, and the lists of those that something is to be done for.
+
+use std::collections::VecDeque;
+
+use crate::clients::client::Client;
+use crate::reactor::ring::Token;
+
+/// The clients of a shard, by the index of their sockets.
+#[derive(Debug, Default)]
+pub struct Clients {
+    places: Vec<Option<Box<Client>>>,
+    /// To be looked after at the end of the turn: something of theirs has changed.
+    pub dirty: Vec<Token>,
+    /// With input to look at.
+    pub listed: VecDeque<Token>,
+}
+
+impl Clients {
+    /// The client behind a token. `None` if it is gone, or being worked on.
+    #[inline]
+    pub fn get(&mut self, token: Token) -> Option<&mut Client> {
+        let client = self.places.get_mut(token.index as usize)?.as_deref_mut()?;
+        (client.token == token).then_some(client)
+    }
+
+    /// The same, to read.
+    pub fn peek(&self, token: Token) -> Option<&Client> {
+        let client = self.places.get(token.index as usize)?.as_deref()?;
+        (client.token == token).then_some(client)
+    }
+
+    /// Takes a client out while it is worked on; [`Self::put`] brings it back.
+    #[inline]
+    pub fn take(&mut self, token: Token) -> Option<Box<Client>> {
+        let place = self.places.get_mut(token.index as usize)?;
+        if place.as_ref().is_some_and(|client| client.token == token) { place.take() } else { None }
+    }
+
+    /// Puts a client into its place.
+    #[inline]
+    pub fn put(&mut self, client: Box<Client>) {
+        let index = client.token.index as usize;
+        if self.places.len() <= index {
+            self.places.resize_with(index + 1, || None);
+        }
+        self.places[index] = Some(client);
+    }
+
+    /// All that are not being worked on.
+    pub fn iter(&self) -> impl Iterator<Item = &Client> {
+        self.places.iter().flatten().map(|client| &**client)
+    }
+
+    /// The same, to change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Client> {
+        self.places.iter_mut().flatten().map(|client| &mut **client)
+    }
+
+    /// The tokens of those for which something holds.
+    pub fn tokens(&self, holds: impl Fn(&Client) -> bool) -> Vec<Token> {
+        self.iter().filter(|client| holds(client)).map(|client| client.token).collect()
+    }
+
+    /// A client by its id.
+    pub fn find(&self, id: u64) -> Option<Token> {
+        self.iter().find(|client| client.id == id).map(|client| client.token)
+    }
+
+    /// Has a client looked after at the end of the turn.
+    #[inline]
+    pub fn mark_dirty(&mut self, client: &mut Client) {
+        if !client.dirty {
+            client.dirty = true;
+            self.dirty.push(client.token);
+        }
+    }
+
+    /// The same by its token, if it is in its place.
+    #[inline]
+    pub fn mark_dirty_at(&mut self, token: Token) {
+        let place = self.places.get_mut(token.index as usize).and_then(Option::as_deref_mut);
+        if let Some(client) = place
+            && client.token == token
+            && !client.dirty
+        {
+            client.dirty = true;
+            self.dirty.push(token);
+        }
+    }
+
+    /// Has the input of a client looked at, unless it has none.
+    #[inline]
+    pub fn list(&mut self, client: &mut Client) {
+        if !client.listed && !client.query.is_empty() {
+            client.listed = true;
+            self.listed.push_back(client.token);
+        }
+    }
+
+    /// The same by its token, if it is in its place.
+    pub fn list_at(&mut self, token: Token) {
+        let Some(mut client) = self.take(token) else { return };
+        self.list(&mut client);
+        self.put(client);
+    }
+}

@@ -1,0 +1,145 @@
+//! How much may come from a client and how much may wait for it: when its socket is read, when its
+//! requests run, when it is cut, and when it is through.
+
+use crate::clients::client::{Client, Finishing, Life, State};
+use crate::config::output_limits::OutputLimit;
+use crate::config::table::Config;
+use crate::reactor::clock::Monotonic;
+
+/// Bytes that a client may send ahead of what runs before its socket is read no longer.
+const AHEAD_BYTES_MAX: usize = 1 << 20;
+/// Bytes that may come from a client that has not authenticated, all its requests together.
+const UNAUTHENTICATED_QUERY_BYTES_MAX: usize = 16 << 10;
+/// Bytes of replies that wait for a client before no more of its requests run.
+const OUT_PAUSE: u64 = 1 << 20;
+/// The same for a client that goes on sending all the same: it may be one that writes all its
+/// requests before it reads the first reply.
+const OUT_PAUSE_AHEAD: u64 = 256 << 20;
+/// The same for a client that has not authenticated.
+const UNAUTHENTICATED_OUT_PAUSE: usize = 1 << 10;
+/// Positions in a request are 32 bits wide, so no setting lets a client send more ahead.
+const QUERY_BYTES_MAX: usize = u32::MAX as usize - (1 << 20);
+
+impl Client {
+    /// Whether its socket is to be read: the one function that says so.
+    pub fn wants_input(&self, config: &Config) -> bool {
+        match self.life {
+            // What it still sends is thrown away: a socket that is closed unread is reset, and
+            // its replies are lost.
+            Life::Closing | Life::InputEnded | Life::Lost => true,
+            Life::Open | Life::HungUp => {
+                // A request that is not complete cannot run before the rest is read.
+                let needs_more = self.state == State::Home && self.awaited != 0;
+                self.finishing == Finishing::No
+                    && self.unsent() <= self.out_pause(config, true)
+                    && (needs_more || !self.is_ahead())
+            }
+        }
+    }
+
+    /// Whether its requests may run, should there be some.
+    #[inline]
+    pub fn may_run(&self, config: &Config) -> bool {
+        self.state == State::Home
+            && self.life != Life::Closing
+            && self.unsent() <= self.out_pause(config, self.is_ahead())
+    }
+
+    /// Whether it has sent more than its socket is read for while nothing runs.
+    pub fn is_ahead(&self) -> bool {
+        AHEAD_BYTES_MAX < self.query.len()
+    }
+
+    /// Whether it has sent requests that are neither done nor under way.
+    pub fn has_requests(&self) -> bool {
+        self.state == State::Home && !self.query.is_empty() && self.awaited == 0
+    }
+
+    /// Whether something of it can go on only when its replies are gone.
+    pub fn waits_for_replies(&self) -> bool {
+        let has_more = self.has_requests();
+        self.sending != 0 && (self.life != Life::Open || has_more || !self.is_read)
+    }
+
+    /// Whether nothing is left to do for it, and its connection is to be closed.
+    pub fn is_through(&self) -> bool {
+        match self.life {
+            Life::Open | Life::HungUp => false,
+            Life::InputEnded | Life::Lost => {
+                self.state == State::Home && !self.listed && self.unsent() == 0
+            }
+            Life::Closing => self.state == State::Home && self.out.is_empty() && self.sending == 0,
+        }
+    }
+
+    /// Whether it may wait for a key, or for the end of a pause: what comes of it could not be
+    /// told to a client that is gone, and would be lost with it.
+    pub fn may_wait(&self) -> bool {
+        self.life == Life::Open
+    }
+
+    /// Whether it has sent more than it may.
+    pub fn exceeds_query_limit(&self, config: &Config) -> bool {
+        if !self.session.authenticated && UNAUTHENTICATED_QUERY_BYTES_MAX < self.query.len() {
+            return true;
+        }
+        let limit = usize::try_from(config.client_query_buffer_limit).unwrap_or(usize::MAX);
+        let queued = self.multi.as_ref().map_or(0, |multi| multi.bytes());
+        limit.min(QUERY_BYTES_MAX) < self.query.len().saturating_add(queued)
+    }
+
+    /// How many bytes of replies may wait for it before no more of its requests run: as many as
+    /// its limits let it have, if there are any, so that it reaches them and is cut.
+    pub fn out_pause(&self, config: &Config, is_ahead: bool) -> usize {
+        if !self.session.authenticated {
+            return UNAUTHENTICATED_OUT_PAUSE;
+        }
+        let limits = self.output_limit(config);
+        let pause = match limits.hard.max(limits.soft) {
+            0 if is_ahead => OUT_PAUSE_AHEAD,
+            limit => limit.max(OUT_PAUSE),
+        };
+        usize::try_from(pause).unwrap_or(usize::MAX)
+    }
+
+    /// How long its next replies may be before it is cut for them in any case.
+    pub fn reply_max(&self, config: &Config) -> usize {
+        match self.output_limit(config).hard {
+            0 => usize::MAX,
+            hard => usize::try_from(hard).unwrap_or(usize::MAX).saturating_sub(self.unsent()),
+        }
+    }
+
+    /// Whether it may have so many bytes of replies waiting; notes when it exceeds its soft limit.
+    pub fn within_output_limits(&mut self, config: &Config, now: Monotonic) -> bool {
+        let limits = self.output_limit(config);
+        let unsent = self.unsent() as u64;
+        if limits.hard != 0 && limits.hard < unsent {
+            return false;
+        }
+        if limits.soft != 0 && limits.soft < unsent {
+            let since = *self.over_soft_limit.get_or_insert(now);
+            return now.millis_since(since) / 1000 <= u64::from(limits.soft_seconds);
+        }
+        self.over_soft_limit = None;
+        true
+    }
+
+    /// Drops what it has not been given: it will never take it.
+    pub fn drop_output(&mut self) {
+        self.out.clear();
+        (self.pushes.held, self.pushes.stale) = (Vec::new(), Vec::new());
+        self.sending = 0;
+    }
+
+    /// Bytes of replies it has not been given.
+    pub fn unsent(&self) -> usize {
+        self.out.len() + self.pushes.held.len() + self.pushes.stale.len() + self.sending
+    }
+
+    /// How much may wait for it.
+    fn output_limit(&self, config: &Config) -> OutputLimit {
+        let limits = &config.client_output_buffer_limit;
+        if self.subscriptions.is_some() { limits.pubsub } else { limits.normal }
+    }
+}

@@ -1,0 +1,36 @@
+//! What each thread shows of itself to all others, without letters: figures that may be a little
+//! old when they are read.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The figures of one thread. Only the thread itself writes them.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Board {
+    /// Connections that the thread has closed: with how many it was given, its load.
+    pub closed: Figure,
+    /// Changes that it has made to keys.
+    pub changes: Figure,
+    /// Keys that it may evict.
+    pub evictable: Figure,
+    /// Values that it has still to free.
+    pub garbage: Figure,
+}
+
+/// A number that one thread writes and all read.
+#[derive(Debug, Default)]
+pub struct Figure(AtomicU64);
+
+impl Figure {
+    /// Shows a number.
+    #[inline]
+    pub fn set(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    /// The number as it was shown last.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

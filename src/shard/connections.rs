@@ -1,0 +1,240 @@
+//! Clients come and go, and are looked after at the end of a turn: what is sent, what is read, and
+//! whether the connection is through.
+
+use hashbrown::HashMap;
+
+use crate::clients::client::{Client, Life, State};
+use crate::clients::line::line_for_log;
+use crate::log;
+use crate::mail::to_shard::ToShard;
+use crate::reactor::ring::Token;
+use crate::shard::core::{Core, SocketRequest};
+use crate::transactions::multi::Watch;
+
+/// What the loop is to send.
+#[derive(Debug)]
+pub struct Sending {
+    /// To which client.
+    pub token: Token,
+    /// What.
+    pub bytes: Vec<u8>,
+}
+
+impl Core {
+    /// Takes a client in.
+    pub fn add_client(&mut self, client: Box<Client>) {
+        self.counters.clients_opened += 1;
+        self.put_client(client);
+    }
+
+    /// Removes a client; its socket is closed by the loop. A batch of it that is under way is done
+    /// and then dropped.
+    pub fn remove_client(&mut self, token: Token) {
+        self.dismiss_client(token, SocketRequest::Close(token));
+    }
+
+    /// Likewise, but its socket is closed when it has all that was sent to it.
+    pub(crate) fn finish_client(&mut self, token: Token) {
+        self.dismiss_client(token, SocketRequest::Finish(token));
+    }
+
+    fn dismiss_client(&mut self, token: Token, request: SocketRequest) {
+        let Some(mut client) = self.take_client(token) else { return };
+        self.abandon(&mut client);
+        self.forget_watches(&mut client);
+        let mut changes = Vec::new();
+        self.end_subscriptions(&mut client, &mut changes);
+        self.announce(changes, token, None);
+        self.counters.clients_closed += 1;
+        self.mailbox.own_board().closed.set(self.counters.clients_closed);
+        self.socket_requests.push(request);
+    }
+
+    /// The peer of a client sends no more.
+    pub fn input_ended(&mut self, token: Token) {
+        self.set_life(token, Life::InputEnded);
+    }
+
+    /// The peer of a client whose socket is not read sends no more than what lies there.
+    pub fn hung_up(&mut self, token: Token) {
+        self.set_life(token, Life::HungUp);
+    }
+
+    /// A client can be given nothing any more. What it had sent before is done all the same.
+    pub fn lost(&mut self, token: Token) {
+        let Some(client) = self.clients.get(token) else { return };
+        match (client.life, client.state) {
+            (Life::Closing, _) | (_, State::Blocked(_) | State::Held(_) | State::Kept) => {
+                self.remove_client(token);
+            }
+            (_, State::Home | State::Away) => self.set_life(token, Life::Lost),
+        }
+    }
+
+    fn set_life(&mut self, token: Token, life: Life) {
+        let Some(mut client) = self.take_client(token) else { return };
+        if client.life < life {
+            client.life = life;
+            if matches!(client.state, State::Blocked(_) | State::Held(_)) {
+                self.abandon(&mut client);
+                client.life = Life::Closing;
+            }
+        }
+        self.clients.mark_dirty(&mut client);
+        self.put_client(client);
+    }
+
+    /// Ends what a client waits for: it will not take it any more.
+    fn abandon(&mut self, client: &mut Client) {
+        match client.state {
+            State::Home | State::Away | State::Kept => return,
+            State::Blocked(id) => self.give_up_wait(id),
+            State::Held(number) => self.drop_held(number),
+        }
+        client.state = State::Home;
+    }
+
+    /// Whether a client of this shard may wait from now on. One that may not is given what it was
+    /// answered before, and closed.
+    pub(crate) fn may_wait(&mut self, token: Token, replies: &mut Vec<u8>) -> bool {
+        let Some(mut client) = self.take_client(token) else { return false };
+        let may_wait = client.may_wait();
+        if !may_wait {
+            client.state = State::Home;
+            client.life = Life::Closing;
+            self.give_replies(&mut client, replies);
+        }
+        self.put_client(client);
+        may_wait
+    }
+
+    /// Closes the client as soon as it has what is written for it, and what is under way is done.
+    pub(crate) fn close_soon(&mut self, token: Token) {
+        let Some(client) = self.clients.get(token) else { return };
+        match client.state {
+            State::Home | State::Blocked(_) | State::Held(_) => self.remove_client(token),
+            // It may be the one that asks for this: it is given its reply first.
+            State::Away | State::Kept => client.life = Life::Closing,
+        }
+    }
+
+    /// Gives a client replies of its batch, and the messages that waited behind them.
+    pub(crate) fn give_replies(&mut self, client: &mut Client, replies: &mut Vec<u8>) {
+        client.out.append(replies);
+        let Client { out, pushes, .. } = &mut *client;
+        out.append(&mut pushes.held);
+        out.extend(pushes.stale.drain(..).skip(std::mem::take(&mut pushes.stale_told)));
+        self.clients.mark_dirty(client);
+    }
+
+    /// All bytes of a client's last replies are its system's.
+    pub fn sent(&mut self, token: Token, buffer: Vec<u8>) {
+        self.counters.bytes_out += buffer.len() as u64;
+        self.counters.writes += 1;
+        if let Some(client) = self.clients.get(token) {
+            client.figures.bytes_out += buffer.len() as u64;
+            client.sending = 0;
+            self.clients.mark_dirty_at(token);
+        }
+        self.keep_buffer(buffer);
+    }
+
+    /// Looks after every client of which something has changed in this turn. True if there is
+    /// something to do at once.
+    pub fn look_after_clients(&mut self, send: &mut Vec<Sending>) -> bool {
+        let mut urgent = false;
+        let mut at = 0;
+        while let Some(&token) = self.clients.dirty.get(at) {
+            at += 1;
+            urgent |= self.look_after(token, send);
+        }
+        self.clients.dirty.clear();
+        urgent
+    }
+
+    /// Looks after one client: cuts it, sends to it, reads from it, or lets it go.
+    fn look_after(&mut self, token: Token, send: &mut Vec<Sending>) -> bool {
+        let now = self.node.now;
+        let config = &self.node.config;
+        let Some(client) = self.clients.get(token) else { return false };
+        client.dirty = false;
+        if client.life == Life::Lost {
+            client.drop_output();
+        }
+        if client.life != Life::Closing && client.exceeds_query_limit(config) {
+            self.counters.query_limit_cuts += 1;
+            let line = self.line_of(token);
+            log::warning(&format!("Closing client that reached max query buffer length: {line}"));
+            self.remove_client(token);
+            return false;
+        }
+        if !client.within_output_limits(config, now) {
+            self.cut_for_output(token);
+            return false;
+        }
+        if client.sending == 0 && !client.out.is_empty() {
+            let bytes = std::mem::take(&mut client.out);
+            client.sending = bytes.len();
+            send.push(Sending { token, bytes });
+        }
+        let may_run = client.may_run(config) && !client.listed && !client.query.is_empty();
+        if may_run && client.awaited == 0 {
+            self.clients.list_at(token);
+            return true;
+        }
+        if client.is_through() {
+            self.remove_client(token);
+            return false;
+        }
+        let wants_input = client.wants_input(config);
+        if std::mem::replace(&mut client.is_read, wants_input) != wants_input {
+            let request = if wants_input { SocketRequest::Resume } else { SocketRequest::Pause };
+            self.socket_requests.push(request(token));
+        }
+        // What waits for these replies to be gone must not wait for a next event.
+        self.clients.get(token).is_some_and(|client| client.waits_for_replies())
+    }
+
+    /// Cuts a client for which too much waits.
+    #[cold]
+    pub(crate) fn cut_for_output(&mut self, token: Token) {
+        self.counters.output_limit_cuts += 1;
+        let line = self.line_of(token);
+        log::warning(&format!(
+            "Client {line} scheduled to be closed ASAP for overcoming of output buffer limits."
+        ));
+        self.remove_client(token);
+    }
+
+    pub(crate) fn line_of(&self, token: Token) -> String {
+        self.clients.peek(token).map_or_else(String::new, |client| line_for_log(client, &self.node))
+    }
+
+    /// Ends a client's watches, wherever their keys live.
+    pub(crate) fn forget_watches(&mut self, client: &mut Client) {
+        let watched = std::mem::take(&mut client.watched);
+        self.forget_watch_list(watched);
+    }
+
+    /// Ends watches.
+    pub(crate) fn forget_watch_list(&mut self, watched: Vec<Watch>) {
+        let mut by_owner: HashMap<u16, Vec<(usize, u64)>> = HashMap::new();
+        for watch in watched {
+            let owner = self.node.slots.owner(watch.hash);
+            by_owner.entry(owner).or_default().push((watch.db, watch.hash));
+        }
+        for (owner, keys) in by_owner {
+            if owner == self.shard_number() {
+                self.unwatch(&keys);
+            } else {
+                self.mailbox.send(owner.into(), ToShard::Unwatch(keys));
+            }
+        }
+    }
+
+    pub(crate) fn unwatch(&mut self, keys: &[(usize, u64)]) {
+        for &(db, hash) in keys {
+            self.shard.keyspace.watches.unwatch(db, hash);
+        }
+    }
+}

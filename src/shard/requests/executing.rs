@@ -1,0 +1,245 @@
+//! Pass 3: the requests of one client run, as far as they can here and now; the others set out.
+
+use shards::resp::error::Error;
+
+use crate::batches::batch::{Batch, Passport};
+use crate::clients::client::{Client, Life, State};
+use crate::reactor::buffers::Buffers;
+use crate::routing::call::Run;
+use crate::routing::request::{Parsed, Route, with_args};
+use crate::shard::core::Core;
+use crate::shard::requests::home::{AtHome, Needs, mute};
+use crate::shard::requests::pipeline::{Pipeline, Share};
+use crate::shard::room::Memory;
+use crate::stats::notable::Serving;
+
+/// Requests, and bytes of them, that set out together: enough to pay for the way, not so many that
+/// the first reply waits for long.
+const SETS_OUT_MAX: (usize, usize) = (512, 64 << 10);
+
+/// Where running a share's requests ended.
+#[derive(Debug)]
+enum Stop {
+    /// All ran.
+    End,
+    /// The input behind this request is to be looked at anew.
+    Behind(usize),
+    /// The request with this number sets out, and those behind it with it.
+    SetsOut(usize, Needs),
+}
+
+/// What became of a request in its turn.
+enum Turn {
+    /// It is answered.
+    Done,
+    /// It is answered, and what follows is to be looked at anew.
+    Changed,
+    /// It cannot be answered here and now.
+    Needs(Needs),
+}
+
+impl Pipeline {
+    /// Pass 3 for one client.
+    pub(super) fn execute(&mut self, core: &mut Core, buffers: &mut Buffers, mut share: Share) {
+        let Some(mut client) = core.take_client(share.token) else {
+            return share.source.give_back(buffers);
+        };
+        let mut out = std::mem::take(&mut client.out);
+        if out.capacity() == 0 {
+            out = core.spare_buffer();
+        }
+        let stop = self.run_requests(core, buffers, &mut client, &share, &mut out);
+        client.out = out;
+        if let Some(last) = share.requests.clone().last()
+            && let Some(call) = self.requests[last].call
+        {
+            client.figures.last_command = call.spec.name;
+        }
+        let sets_out = match stop {
+            Stop::End => {
+                if let Some(error) = share.failed.take() {
+                    core.counters.erred_code("ERR");
+                    error.write(&mut client.out);
+                    client.life = Life::Closing;
+                }
+                None
+            }
+            Stop::Behind(at) => {
+                if share.inline.is_none() {
+                    share.consumed = self.requests[at].end as usize;
+                    client.parser = Default::default();
+                    client.awaited = 0;
+                }
+                share.more = true;
+                None
+            }
+            Stop::SetsOut(at, needs) => {
+                Some((self.pack(core, buffers, &mut client, &mut share, at, &needs), needs))
+            }
+        };
+        self.keep_rest(core, buffers, &mut client, share);
+        core.clients.mark_dirty(&mut client);
+        let going_on = match sets_out {
+            None => None,
+            Some((batch, Needs::Key)) => {
+                core.put_client(client);
+                core.wait_here(batch);
+                return core.end_claims(None);
+            }
+            Some((batch, needs)) => core.see_to(&mut client, batch, needs),
+        };
+        core.put_client(client);
+        core.sign_waiting();
+        going_on.into_iter().for_each(|batch| core.advance(batch));
+    }
+
+    fn run_requests(
+        &self,
+        core: &mut Core,
+        buffers: &Buffers,
+        client: &mut Client,
+        share: &Share,
+        out: &mut Vec<u8>,
+    ) -> Stop {
+        let input = share.bytes(buffers);
+        let passport = client.passport(&core.node.config);
+        core.run_for(Serving::of_client(client, core.me()), client.id, passport.reads);
+        for at in share.requests.clone() {
+            let parsed = &self.requests[at];
+            client.figures.commands += 1;
+            let turn = with_args(input, &self.ranges, parsed, |args| match parsed.route {
+                Route::Home => request_at_home(core, client, parsed, args, out),
+                route => request_here(core, &passport, parsed, route, args, out),
+            });
+            match turn {
+                Turn::Done if client.life != Life::Closing && out.len() <= passport.reply_pause => {
+                }
+                Turn::Done | Turn::Changed => return Stop::Behind(at),
+                Turn::Needs(needs) => return Stop::SetsOut(at, needs),
+            }
+        }
+        Stop::End
+    }
+
+    /// The requests of a share from number `at` on, as a batch that sets out. If it travels, more
+    /// of what the client has sent goes along. Where replies are not wanted, each goes alone.
+    fn pack(
+        &mut self,
+        core: &mut Core,
+        buffers: &Buffers,
+        client: &mut Client,
+        share: &mut Share,
+        at: usize,
+        needs: &Needs,
+    ) -> Box<Batch> {
+        client.state = State::Away;
+        let mut batch = core.new_batch(client);
+        batch.prefetched_at(core.me());
+        let input = share.bytes(buffers);
+        let mut start = match at.checked_sub(1) {
+            Some(before) if share.requests.start <= before => self.requests[before].end,
+            _ => 0,
+        };
+        let end = if batch.is_muted { at + 1 } else { share.requests.end };
+        for parsed in &self.requests[at..end] {
+            let bytes = &input[start as usize..parsed.end as usize];
+            let ranges = &self.ranges[parsed.first as usize..][..parsed.count as usize];
+            batch.append(bytes, start, ranges, *parsed);
+            start = parsed.end;
+        }
+        if batch.is_muted && share.inline.is_none() {
+            share.consumed = start as usize;
+            client.parser = Default::default();
+            client.awaited = 0;
+            return batch;
+        }
+        let is_whole = !batch.is_muted && share.failed.is_none() && client.awaited == 0;
+        if matches!(needs, Needs::Shard(_) | Needs::Parts) && is_whole {
+            let rest = &share.source.bytes(buffers)[share.consumed..];
+            share.consumed += self.extend(core, client, rest, &mut batch, SETS_OUT_MAX);
+        }
+        if share.failed.is_some() {
+            // Found again, and answered, when the batch is home.
+            client.parser = Default::default();
+        }
+        batch
+    }
+}
+
+impl Share {
+    /// Where its requests lie.
+    fn bytes<'a>(&'a self, buffers: &'a Buffers) -> &'a [u8] {
+        match &self.inline {
+            Some(request) => request,
+            None => self.source.bytes(buffers),
+        }
+    }
+}
+
+/// A request that is looked at with all that is known of its client.
+fn request_at_home(
+    core: &mut Core,
+    client: &mut Client,
+    parsed: &Parsed,
+    args: &[&[u8]],
+    out: &mut Vec<u8>,
+) -> Turn {
+    match core.home_request(client, parsed.call, args, out) {
+        AtHome::Done => Turn::Done,
+        AtHome::Changed => Turn::Changed,
+        AtHome::Needs(needs) => Turn::Needs(needs),
+        AtHome::Runs(route, first_key) => {
+            // What is asked for may have changed since the share began.
+            let passport = client.passport(&core.node.config);
+            core.run_for(Serving::of_client(client, core.me()), client.id, passport.reads);
+            let written = out.len();
+            let parsed = Parsed { first_key, ..*parsed };
+            let turn = request_here(core, &passport, &parsed, route, args, out);
+            if matches!(turn, Turn::Done) {
+                mute(client, parsed.call, out, written);
+            }
+            turn
+        }
+    }
+}
+
+/// A request that may run: here, if all its keys are here and unclaimed.
+#[inline]
+fn request_here(
+    core: &mut Core,
+    passport: &Passport,
+    parsed: &Parsed,
+    route: Route,
+    args: &[&[u8]],
+    out: &mut Vec<u8>,
+) -> Turn {
+    match route {
+        Route::Shard(owner) if owner != core.shard_number() => {
+            return Turn::Needs(Needs::Shard(owner));
+        }
+        Route::Shard(owner) if core.is_claimed(parsed, args) => {
+            return Turn::Needs(Needs::Shard(owner));
+        }
+        Route::Parts => return Turn::Needs(Needs::Parts),
+        Route::Shard(_) | Route::Anywhere | Route::Home => {}
+    }
+    let call = parsed.call.expect("only known commands are routed");
+    let Run::Engine(command) = call.run else { unreachable!("others are answered at home") };
+    if core.room.is_short() && call.denies_oom() {
+        match core.find_room() {
+            Memory::Enough => {}
+            Memory::Coming => return Turn::Needs(Needs::Memory),
+            Memory::Refused => {
+                core.reject(call, &Error::Oom, out);
+                return Turn::Done;
+            }
+        }
+    }
+    let request = Core::engine_request(args, passport, parsed.first_key);
+    core.run_engine(call, command, request, out);
+    if core.shard.effects.wait.is_some() {
+        return Turn::Needs(Needs::Key);
+    }
+    core.end_claims(None);
+    Turn::Done
+}
