@@ -18,8 +18,7 @@ const DUE: u64 = 300_000;
 const PIECE: usize = 64;
 const SEED: HashSeed = HashSeed(42);
 
-/// Measures the removal of keys, of fields, and of what is freed late: one operation is one of
-/// them.
+/// Measures the removal of keys, of fields, and of what is freed late; an operation is one of them.
 pub fn run(runner: &mut Runner) {
     let count = runner.size(DUE);
     for (name, chore, fill) in [

@@ -8,11 +8,11 @@ use crate::base::random::Random;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Command, Flag};
 use crate::effects::{Effects, LogEntry, Logged};
-use crate::keyspace::chores::{Chore, Progress};
+use crate::keyspace::chores::{self, Chore, Progress};
 use crate::keyspace::db::Keyspace;
+use crate::keyspace::evict;
 use crate::keyspace::evict::Locked;
 use crate::keyspace::selected::Selected;
-use crate::keyspace::{evict, expire};
 use crate::resp::error::Error;
 use crate::resp::reply::{Protocol, Replies};
 
@@ -66,12 +66,7 @@ impl Shard {
     /// Does some work of one kind until `budget` is used up. Keys for which `locked` says yes are
     /// left alone. How much there is to do, [`Keyspace::backlog`] says.
     pub fn work(&mut self, chore: Chore, budget: usize, locked: Locked<'_>) -> Progress {
-        let Self { keyspace, effects } = self;
-        match chore {
-            Chore::ExpireKeys => expire::expire_keys(keyspace, effects, budget, locked),
-            Chore::ExpireFields => expire::expire_fields(keyspace, effects, budget, locked),
-            Chore::FreeGarbage => keyspace.free_garbage(budget),
-        }
+        chores::work(&mut self.keyspace, &mut self.effects, (chore, budget), locked)
     }
 
     /// Evicts one key by the policy; false if there is none to evict.

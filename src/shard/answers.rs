@@ -104,10 +104,10 @@ impl Core {
             dirty: self.shard.effects.dirty,
             dbs: keyspace.dbs.iter().map(db).collect(),
             clients: clients().count(),
-            client_bytes: (clients().map(|c| query(c)).sum(), clients().map(|c| out(c)).sum()),
+            client_bytes: (clients().map(query).sum(), clients().map(out).sum()),
             client_bytes_max: (
-                clients().map(|c| query(c)).max().unwrap_or(0),
-                clients().map(|c| out(c)).max().unwrap_or(0),
+                clients().map(query).max().unwrap_or(0),
+                clients().map(out).max().unwrap_or(0),
             ),
             trackers: self.copies.trackers as u64,
             tracked: (self.copies.table.len() as u64, self.copies.table.readers() as u64),

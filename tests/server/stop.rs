@@ -73,6 +73,7 @@ struct Slow {
 }
 
 impl Slow {
+    #[expect(clippy::disallowed_methods, reason = "a client of a test")]
     fn new(running: &Running, port: u16) -> Self {
         const BYTES: usize = 64 << 10;
         const PAUSE: Duration = Duration::from_millis(20);

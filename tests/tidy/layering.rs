@@ -169,6 +169,7 @@ pub const PACKAGES: &[Package] = &[
             floor("parser", &[]),
             floor("table", &[]),
             floor("engine", &["parser"]),
+            floor("expiry", &[]),
             floor("rdb", &[]),
             floor("hop", &["keylane"]),
         ],

@@ -1,7 +1,9 @@
 //! What a shard does between commands, some at a time. The engine has no clock: the floor above
 //! says how much effort a piece may take, looks at its clock, and comes again.
 
+use crate::effects::Effects;
 use crate::keyspace::db::Keyspace;
+use crate::keyspace::evict::Locked;
 use crate::keyspace::expire;
 
 /// A kind of work.
@@ -55,6 +57,20 @@ pub struct Backlog {
     pub garbage: usize,
 }
 
+/// Does work of one kind until its budget is used up. Locked keys are left alone.
+pub fn work(
+    keyspace: &mut Keyspace,
+    effects: &mut Effects,
+    (chore, budget): (Chore, usize),
+    locked: Locked<'_>,
+) -> Progress {
+    match chore {
+        Chore::ExpireKeys => expire::expire_keys(keyspace, effects, budget, locked),
+        Chore::ExpireFields => expire::expire_fields(keyspace, effects, budget, locked),
+        Chore::FreeGarbage => keyspace.free_garbage(budget),
+    }
+}
+
 impl Keyspace {
     /// How far it is behind; what is due does not count where it has to stay. It takes a few
     /// instructions for each database.
@@ -79,7 +95,6 @@ mod tests {
     use crate::base::time::UnixMs;
     use crate::keyspace::db::Entry;
     use crate::keyspace::expire::BATCH;
-    use crate::shard::Shard;
     use crate::types::hash::Hash;
     use crate::types::object::{Collection, FREE_EFFORT_MAX};
 
@@ -87,8 +102,8 @@ mod tests {
 
     /// Keys of three databases: strings and hashes of up to 200 fields, of which some expire, some
     /// have fields that do, and some neither.
-    fn shard(random: &mut Random) -> Shard {
-        let mut shard = Shard::new(3, SEED, Random::new(1));
+    fn keyspace(random: &mut Random) -> Keyspace {
+        let mut keyspace = Keyspace::new(3, SEED, Random::new(1));
         for number in 0..600u32 {
             let key = number.to_be_bytes();
             let mut hash = Hash::default();
@@ -102,16 +117,16 @@ mod tests {
             };
             entry.set_expire((random.below(2) == 0).then(|| UnixMs(random.below(200))));
             let db = usize::try_from(random.below(3)).unwrap();
-            shard.keyspace.dbs[db].insert(SEED.key_hash(&key), entry);
+            keyspace.dbs[db].insert(SEED.key_hash(&key), entry);
         }
-        shard
+        keyspace
     }
 
     /// What commands could see.
-    fn visible(shard: &Shard) -> usize {
-        let Keyspace { dbs, now, .. } = &shard.keyspace;
+    fn visible(keyspace: &Keyspace) -> usize {
+        let Keyspace { dbs, now, .. } = keyspace;
         let entries = dbs.iter().flat_map(|db| db.table().iter());
-        let entries = entries.filter(|entry| shard.keyspace.shows(entry));
+        let entries = entries.filter(|entry| keyspace.shows(entry));
         let fields = |entry: &Entry| {
             let hash = entry.as_object().and_then(Hash::of);
             hash.map_or(1, |hash| hash.visible_len(*now))
@@ -123,14 +138,15 @@ mod tests {
     fn pieces_of_any_size_do_the_whole_work_and_take_what_they_may() {
         for seed in 0..20 {
             let mut random = Random::new(seed);
-            let mut shard = shard(&mut random);
-            shard.keyspace.now = UnixMs(100);
-            let (before, locked_hash) = (visible(&shard), SEED.key_hash(&7u32.to_be_bytes()));
-            let mut pieces = 0;
+            let mut keyspace = keyspace(&mut random);
+            keyspace.now = UnixMs(100);
+            let (before, locked_hash) = (visible(&keyspace), SEED.key_hash(&7u32.to_be_bytes()));
+            let (mut pieces, mut effects) = (0, Effects::default());
             while Chore::ALL.iter().any(|chore| {
                 let budget = 1 + usize::try_from(random.below(300)).unwrap();
                 let claims = random.below(2) == 0;
-                let progress = shard.work(*chore, budget, &|_, hash| claims && hash == locked_hash);
+                let locked: Locked<'_> = &|_, hash| claims && hash == locked_hash;
+                let progress = work(&mut keyspace, &mut effects, (*chore, budget), locked);
                 let most = budget + BATCH * FREE_EFFORT_MAX;
                 assert!(progress.effort < most, "seed {seed} {progress:?}");
                 progress.left != Left::Nothing
@@ -138,9 +154,9 @@ mod tests {
                 pieces += 1;
                 assert!(pieces < 100_000, "seed {seed} comes to no end");
             }
-            assert_eq!(visible(&shard), before, "seed {seed}");
-            assert_eq!(shard.keyspace.backlog(), Backlog::default(), "seed {seed}");
-            let dbs = &shard.keyspace.dbs;
+            assert_eq!(visible(&keyspace), before, "seed {seed}");
+            assert_eq!(keyspace.backlog(), Backlog::default(), "seed {seed}");
+            let dbs = &keyspace.dbs;
             assert!(dbs.iter().all(|db| UnixMs(100) < db.next_due().min(db.next_field_due())));
         }
     }
@@ -148,18 +164,20 @@ mod tests {
     #[test]
     fn the_longest_overdue_of_all_databases_says_how_late_it_is() {
         let mut random = Random::new(1);
-        let mut shard = shard(&mut random);
-        let backlog = |shard: &mut Shard, now| {
-            shard.keyspace.now = UnixMs(now);
-            let Backlog { keys_late_ms, fields_late_ms, garbage } = shard.keyspace.backlog();
+        let mut keyspace = keyspace(&mut random);
+        let backlog = |keyspace: &mut Keyspace, now| {
+            keyspace.now = UnixMs(now);
+            let Backlog { keys_late_ms, fields_late_ms, garbage } = keyspace.backlog();
             (keys_late_ms, fields_late_ms, garbage)
         };
-        assert_eq!(backlog(&mut shard, 0), (0, 0, 0));
-        let (keys, fields, garbage) = backlog(&mut shard, 50);
+        assert_eq!(backlog(&mut keyspace, 0), (0, 0, 0));
+        let (keys, fields, garbage) = backlog(&mut keyspace, 50);
         assert!((45..=50).contains(&keys) && fields == 50 && garbage == 0, "{keys} {fields}");
-        shard.keyspace.now = UnixMs(20);
-        while shard.work(Chore::ExpireKeys, 10, &|_, _| false).left == Left::More {}
-        let (keys, fields, garbage) = backlog(&mut shard, 50);
+        keyspace.now = UnixMs(20);
+        let piece = (Chore::ExpireKeys, 10);
+        let mut effects = Effects::default();
+        while work(&mut keyspace, &mut effects, piece, &|_, _| false).left == Left::More {}
+        let (keys, fields, garbage) = backlog(&mut keyspace, 50);
         assert!((20..30).contains(&keys) && fields == 50 && 0 < garbage, "{keys} {fields}");
     }
 }

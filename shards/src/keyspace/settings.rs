@@ -57,8 +57,8 @@ impl Default for Settings {
     }
 }
 
-/// What becomes of keys and fields whose time has come. Keys are evicted only where they are
-/// removed.
+/// What becomes of keys and fields whose time has come. Only where they are removed are keys
+/// evicted, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnExpiry {
     /// They are removed when a command looks them up or when their turn comes: on a primary.
