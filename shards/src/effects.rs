@@ -141,6 +141,28 @@ impl Awaited {
     }
 }
 
+/// Something that happened to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// The database.
+    pub db: usize,
+    /// The key's hash.
+    pub hash: u64,
+    /// What happened.
+    pub change: Change,
+}
+
+/// What can happen to a key, as those see it who watch it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was made, removed, or given another value or expiry.
+    Changed,
+    /// It was removed because its time had come.
+    Expired,
+    /// It came, with a database that changed places, and its time had come already.
+    CameExpired,
+}
+
 /// What one command, or one slice of background work, did.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -164,8 +186,8 @@ pub struct Effects {
     pub notes: Vec<Note>,
     /// Whether `touched` is wanted: the keyspace is on loan and its watchers are elsewhere.
     pub keeps_touched: bool,
-    /// Keys changed, as (database, key hash), when `keeps_touched`.
-    pub touched: Vec<(usize, u64)>,
+    /// What happened to keys, when `keeps_touched`.
+    pub touched: Vec<Touched>,
     /// The command that ran found nothing and waits. What it answered is for those who do not.
     pub wait: Option<Box<Wait>>,
     /// Whether commands answer at once in any case, as within MULTI.

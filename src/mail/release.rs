@@ -1,5 +1,6 @@
 //! The end of a transaction on one shard.
 
+use shards::effects::Touched;
 use shards::effects::{Event, Note};
 use shards::keyspace::db::{Db, Entry};
 use shards::keyspace::waiters::WaitId;
@@ -16,8 +17,8 @@ pub struct Release {
     pub entries: Vec<(usize, u64, Entry)>,
     /// The databases, if they were on loan whole.
     pub dbs: Option<Vec<Db>>,
-    /// Keys (database, hash) that changed.
-    pub touched: Vec<(usize, u64)>,
+    /// What happened to keys.
+    pub touched: Vec<Touched>,
     /// Databases that were emptied or swapped as a whole.
     pub replaced: Vec<usize>,
     /// How many changes.

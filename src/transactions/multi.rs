@@ -1,6 +1,7 @@
 //! Commands between MULTI and EXEC, and what EXEC makes of them.
 
 use shards::commands::spec::Flag;
+use shards::keyspace::watch::Seen;
 use shards::resp::parser::Range;
 
 use crate::pubsub::interest::Changes;
@@ -60,8 +61,8 @@ pub struct Watch {
     pub db: usize,
     /// The key's hash.
     pub hash: u64,
-    /// What the key's version was.
-    pub version: u64,
+    /// What was to be seen of the key.
+    pub seen: Seen,
 }
 
 impl Multi {

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::effects::Class;
+use crate::effects::{Change, Class};
 use crate::keyspace::db::{Entry, Keyspace};
 use crate::keyspace::evict;
 use crate::keyspace::garbage::Removal;
@@ -219,7 +219,7 @@ impl Selected<'_> {
 
     fn note_fields_expired(&mut self, key: Key<'_>, fields: &[&[u8]]) {
         self.keyspace.stats.expired_fields += fields.len() as u64;
-        self.touch_unasked(self.index, key);
+        self.touch_unasked(key, Change::Changed);
         self.effects.log_fields_deleted(self.index, key.bytes, fields);
         self.event(key, Class::Hash, "hexpired");
     }

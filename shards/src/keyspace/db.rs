@@ -9,6 +9,7 @@ use crate::base::hash::HashSeed;
 use crate::base::random::Random;
 use crate::base::slot::{SLOTS, Slot};
 use crate::base::time::UnixMs;
+use crate::effects::{Change, Touched};
 use crate::encodings;
 use crate::encodings::field::Field;
 use crate::encodings::table::{Position, Table};
@@ -124,7 +125,13 @@ impl Keyspace {
     /// Says that a key changed, to those who watch it or wait for it.
     #[inline]
     pub fn touch(&mut self, db: usize, hash: u64) {
-        self.watches.touch(db, hash);
+        self.touched(Touched { db, hash, change: Change::Changed });
+    }
+
+    /// Says what happened to a key, to those who watch it or wait for it.
+    #[inline]
+    pub fn touched(&mut self, Touched { db, hash, change }: Touched) {
+        self.watches.touch(db, hash, change);
         self.waiters.touch(db, hash);
     }
 

@@ -12,7 +12,7 @@ use core::ops::Bound;
 
 use crate::base::random::Random;
 use crate::base::time::UnixMs;
-use crate::effects::{Class, Effects};
+use crate::effects::{Change, Class, Effects};
 use crate::keyspace::db::{Db, Entry, Keyspace};
 use crate::keyspace::garbage::Removal;
 use crate::keyspace::selected::{Key, Selected};
@@ -144,7 +144,7 @@ pub fn evict_one(
     let entry = keyspace.dbs[db].remove(hash, &key)?;
     keyspace.stats.evicted += 1;
     let mut selected = Selected { keyspace, index: db, effects, no_touch: true };
-    selected.touch_unasked(db, Key { bytes: &key, hash });
+    selected.touch_unasked(Key { bytes: &key, hash }, Change::Changed);
     effects.log_deleted(db, &key);
     effects.event(Class::Evicted, "evicted", db, &key);
     let freed = entry.whole_memory();
@@ -344,10 +344,10 @@ mod tests {
     fn an_eviction_is_counted_logged_and_told() {
         let mut keyspace = keyspace(Policy::AllKeysRandom, 1);
         let hash = SEED.key_hash(b"0");
-        let version = keyspace.watches.watch(1, hash);
+        let seen = keyspace.watch(1, hash);
         let mut effects = effects();
         assert_eq!(evict_one(&mut keyspace, &mut effects, FREE), Some(32));
-        assert!(!keyspace.watches.unchanged(1, hash, version));
+        assert!(!keyspace.is_as_seen(1, hash, seen));
         assert_eq!(keyspace.stats.evicted, 1);
         assert_eq!(effects.log[0].args, [b"DEL".to_vec(), b"0".to_vec()]);
         assert_eq!((effects.events[0].name, effects.events[0].db), ("evicted", 1));

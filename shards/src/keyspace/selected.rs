@@ -5,7 +5,7 @@ use core::mem;
 
 use crate::base::hash::slot_of_hash;
 use crate::base::time::UnixMs;
-use crate::effects::{Class, Effects, Note};
+use crate::effects::{Change, Class, Effects, Note, Touched};
 use crate::keyspace::db::{Db, Entry, Keyspace};
 use crate::keyspace::evict::{self, Usage};
 use crate::keyspace::garbage::Removal;
@@ -252,16 +252,16 @@ impl Selected<'_> {
     /// a copy of.
     #[inline]
     pub fn touch(&mut self, db: usize, key: Key<'_>) {
-        self.touch_hash(db, key.hash);
+        self.touch_hash(db, key.hash, Change::Changed);
         if self.effects.keeps_notes {
             let by = self.effects.author;
             self.effects.notes.push(Note::Changed { by, key: key.bytes.to_vec() });
         }
     }
 
-    /// The same for a key that changed by itself, whoever is at work.
-    pub fn touch_unasked(&mut self, db: usize, key: Key<'_>) {
-        self.touch_hash(db, key.hash);
+    /// The same for a key to which something happened by itself, whatever command is at work.
+    pub fn touch_unasked(&mut self, key: Key<'_>, change: Change) {
+        self.touch_hash(self.index, key.hash, change);
         if self.effects.keeps_notes {
             self.effects.notes.push(Note::Changed { by: 0, key: key.bytes.to_vec() });
         }
@@ -274,22 +274,31 @@ impl Selected<'_> {
     }
 
     #[inline]
-    fn touch_hash(&mut self, db: usize, hash: u64) {
-        self.keyspace.touch(db, hash);
+    fn touch_hash(&mut self, db: usize, hash: u64, change: Change) {
+        let touched = Touched { db, hash, change };
+        self.keyspace.touched(touched);
         if self.effects.keeps_touched {
-            self.effects.touched.push((db, hash));
+            self.effects.touched.push(touched);
         }
     }
 
-    /// Says that database `db` is emptied or gives way to database `other`: for those who watch or
-    /// wait for a key of `db` that is in either of them, it changed.
-    pub fn touch_watched(&mut self, db: usize, other: usize) {
+    /// Says that database `db` is emptied or gives way to database `coming`, to those who watch or
+    /// wait for keys of it.
+    pub fn touch_watched(&mut self, db: usize, coming: Option<usize>) {
         let keyspace = &*self.keyspace;
-        let there = |db: usize, hash| keyspace.dbs[db].table().find_hash(hash).is_some();
-        let changed: Vec<u64> =
-            keyspace.heeded(db).filter(|hash| there(db, *hash) || there(other, *hash)).collect();
-        for hash in changed {
-            self.touch_hash(db, hash);
+        let change = |hash: u64| {
+            let before = keyspace.has_expired(db, hash);
+            let after = coming.and_then(|coming| keyspace.has_expired(coming, hash));
+            match (before, after) {
+                (Some(false), _) | (_, Some(false)) => Some((hash, Change::Changed)),
+                (Some(true), None | Some(true)) => Some((hash, Change::Expired)),
+                (None, Some(true)) => Some((hash, Change::CameExpired)),
+                (None, None) => None,
+            }
+        };
+        let changes: Vec<(u64, Change)> = keyspace.heeded(db).filter_map(change).collect();
+        for (hash, change) in changes {
+            self.touch_hash(db, hash, change);
         }
     }
 
@@ -343,7 +352,7 @@ impl Selected<'_> {
     /// Says that `key` was removed because its time had come.
     pub(super) fn note_expired(&mut self, key: Key<'_>) {
         self.keyspace.stats.expired += 1;
-        self.touch_unasked(self.index, key);
+        self.touch_unasked(key, Change::Expired);
         self.effects.log_deleted(self.index, key.bytes);
         self.effects.event(Class::Expired, "expired", self.index, key.bytes);
     }

@@ -68,8 +68,8 @@ impl Core {
         for (db, hash, entry) in entries {
             self.shard.keyspace.dbs[db].insert(hash, entry);
         }
-        for (db, hash) in touched {
-            self.shard.keyspace.touch(db, hash);
+        for touched in touched {
+            self.shard.keyspace.touched(touched);
         }
         let waiters = &mut self.shard.keyspace.waiters;
         served.into_iter().for_each(|id| waiters.forget(id));

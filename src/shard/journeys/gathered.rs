@@ -158,9 +158,9 @@ impl Core {
         } = &mut visitors.effects;
         let of_hash = |hash: u64| at(usize::from(node.slots.owner(hash)));
         shard.effects.dirty += std::mem::take(dirty);
-        for (db, hash) in touched.drain(..) {
-            let at = of_hash(hash).expect("only claimed keys change");
-            releases[at].touched.push((db, hash));
+        for touched in touched.drain(..) {
+            let at = of_hash(touched.hash).expect("only claimed keys change");
+            releases[at].touched.push(touched);
         }
         for event in events.drain(..) {
             match of_hash(seed.key_hash(&event.key)) {

@@ -222,16 +222,13 @@ impl Core {
     fn begin_watches(&mut self, watched: &mut [Watch]) {
         let keyspace = &mut self.shard.keyspace;
         for watch in watched {
-            watch.version = keyspace.watches.watch(watch.db, watch.hash);
+            watch.seen = keyspace.watch(watch.db, watch.hash);
         }
     }
 
     /// Whether a watched key is as it was: neither changed, nor expired since.
     pub(crate) fn unchanged(&self, watch: &Watch) -> bool {
-        let keyspace = &self.shard.keyspace;
-        let entry = keyspace.dbs[watch.db].table().find_hash(watch.hash);
-        let expired = entry.and_then(|e| e.expire()).is_some_and(|at| at <= keyspace.now);
-        !expired && keyspace.watches.unchanged(watch.db, watch.hash, watch.version)
+        self.shard.keyspace.is_as_seen(watch.db, watch.hash, watch.seen)
     }
 
     fn end_watch(&mut self, batch: &mut Batch) {

@@ -5,6 +5,7 @@ use crate::clients::client::State;
 use shards::base::number::parse_u64;
 use shards::commands::spec::{Begin, Find, Flag, KeySpec, Spec, Spread};
 use shards::encodings::table::Position;
+use shards::keyspace::watch::Seen;
 use shards::resp::error::Error;
 use shards::resp::reply::{Protocol, Replies};
 
@@ -435,7 +436,8 @@ impl Core {
 
     fn begin_watch(&mut self, client: &Client, args: &[&[u8]]) -> AtHome {
         let db = client.session.db;
-        let watch = |key: &&[u8]| Watch { db, hash: self.node.seed.key_hash(key), version: 0 };
+        let watch =
+            |key: &&[u8]| Watch { db, hash: self.node.seed.key_hash(key), seen: Seen::default() };
         let known =
             |watch: &Watch| client.watched.iter().any(|w| (w.db, w.hash) == (watch.db, watch.hash));
         let mut watched: Vec<Watch> = args[1..].iter().map(watch).filter(|w| !known(w)).collect();

@@ -61,7 +61,7 @@ fn flush(ctx: &mut Ctx<'_>, dbs: Range<usize>) -> Result<(), Error> {
         ctx.db.effects.notes.push(Note::Emptied);
     }
     for index in dbs {
-        ctx.db.touch_watched(index, index);
+        ctx.db.touch_watched(index, None);
         let keyspace = &mut *ctx.db.keyspace;
         let removed = mem::replace(&mut keyspace.dbs[index], Db::new(keyspace.seed));
         ctx.db.effects.dirty += removed.len() as u64;

@@ -31,8 +31,8 @@ fn swapdb(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let (first, second) =
         (known(first).ok_or(Error::DbIndex)?, known(second).ok_or(Error::DbIndex)?);
     if first != second {
-        ctx.db.touch_watched(first, second);
-        ctx.db.touch_watched(second, first);
+        ctx.db.touch_watched(first, Some(second));
+        ctx.db.touch_watched(second, Some(first));
         ctx.db.keyspace.dbs.swap(first, second);
         ctx.db.effects.dirty += 1;
     }
