@@ -52,8 +52,18 @@ pub const COMMANDS: &[Command] = &[
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+    use alloc::string::String;
+
+    use crate::base::random::Random;
     use crate::base::time::UnixMs;
-    use crate::commands::testing::Harness;
+    use crate::commands::testing::{Harness, one_of};
+    use crate::effects::Effects;
+    use crate::keyspace::expire;
+    use crate::types::hash::Hash;
+    use crate::types::object::Collection;
+
+    const FIELDS: &[&str] = &["a", "b", "c", "d"];
 
     /// Valkey's events and what it propagates, as observed, but that fields which were not changed
     /// are left out. A replica needs no clock.
@@ -163,6 +173,45 @@ mod tests {
             assert_eq!(harness.run(line), reply, "{line}");
             let sees = harness.run("HPTTL h FIELDS 1 a");
             assert!(sees.contains("-1") || sees.contains("-2"), "{line}: {sees}");
+        }
+    }
+
+    /// Random commands on a few hashes: whether one has fields that expire is known at all times.
+    #[test]
+    fn hashes_with_fields_that_expire_are_counted() {
+        for seed in 0..40 {
+            let mut chance = Random::new(seed);
+            let mut harness = Harness::new();
+            for step in 0..300 {
+                let key = one_of(&["h", "i", "j"], &mut chance);
+                let (one, two) = (one_of(FIELDS, &mut chance), one_of(FIELDS, &mut chance));
+                let at = harness.keyspace.now.0 + chance.below(40);
+                let line = match chance.below(16) {
+                    0..4 => format!("HSETEX {key} PXAT {at} FIELDS 2 {one} 1 {two} 2"),
+                    4 => format!("HSETEX {key} FIELDS 1 {one} 1"),
+                    5 => format!("HSETEX {key} KEEPTTL FIELDS 1 {one} 1"),
+                    6 => format!("HSET {key} {one} 1"),
+                    7 => format!("HDEL {key} {one} {two}"),
+                    8 => format!("HPEXPIREAT {key} {at} FIELDS 2 {one} {two}"),
+                    9 => format!("HPERSIST {key} FIELDS 2 {one} {two}"),
+                    10 => format!("HGETDEL {key} FIELDS 1 {one}"),
+                    11 => format!("HGETEX {key} PXAT {at} FIELDS 1 {one}"),
+                    12 => format!("HINCRBY {key} {one} 1"),
+                    13 => format!("COPY {key} {} REPLACE", one_of(&["h", "i"], &mut chance)),
+                    14 => format!("RENAME {key} {}", one_of(&["h", "i"], &mut chance)),
+                    _ => String::from("PING"),
+                };
+                harness.run(&line);
+                harness.keyspace.now = UnixMs(harness.keyspace.now.0 + chance.below(5));
+                if step % 7 == 0 {
+                    let mut effects = Effects::default();
+                    expire::expire_fields(&mut harness.keyspace, &mut effects, 3, &|_, _| false);
+                }
+                let db = &harness.keyspace.dbs[0];
+                let hashes = db.table().iter().filter_map(|it| it.as_object().and_then(Hash::of));
+                let expected = hashes.filter(|hash| hash.next_due().is_some()).count();
+                assert_eq!(db.keys_with_volatile_items(), expected, "seed {seed} {step} {line}");
+            }
         }
     }
 }

@@ -172,10 +172,15 @@ impl Selected<'_> {
         self.keyspace.discard(Entry::object(key.bytes, collection.into_object()), removal);
     }
 
-    /// Removes `key` if it holds a collection with nothing in it, and says so; true if it did.
+    /// What a command asks after it took something out of a collection: removes `key` if there is
+    /// nothing left in it, and says so; true if it did.
     pub fn remove_if_empty(&mut self, key: Key<'_>) -> bool {
         let entry = self.keyspace.dbs[self.index].find(key.hash, key.bytes);
-        let is_empty = entry.and_then(Entry::as_object).is_some_and(Object::is_empty);
+        let object = entry.and_then(Entry::as_object);
+        let is_empty = object.is_some_and(Object::is_empty);
+        if object.and_then(Hash::of).is_some_and(Hash::is_filed_in_vain) {
+            self.refile_fields(key);
+        }
         if is_empty {
             // Its allocations are few, now that it is empty.
             self.db().remove(key.hash, key.bytes);

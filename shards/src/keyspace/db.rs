@@ -284,6 +284,11 @@ impl Db {
         }
     }
 
+    /// Hashes with fields that expire: what INFO calls `keys_with_volatile_items`.
+    pub fn keys_with_volatile_items(&self) -> usize {
+        self.fields_due.len()
+    }
+
     /// Hashes with fields that expire, by the time at which to look at them.
     pub fn fields_due(&self) -> &BTreeSet<Time> {
         self.fields_due.times()

@@ -248,6 +248,16 @@ impl Hash {
         }
     }
 
+    /// Whether an index of hashes with fields that expire has it, and none of its fields does any
+    /// more.
+    #[inline]
+    pub fn is_filed_in_vain(&self) -> bool {
+        match self {
+            Self::Listpack(_) => false,
+            Self::Table(fields) => fields.filed.is_some() && fields.volatile_len() == 0,
+        }
+    }
+
     /// Takes out up to `budget` fields that are due, the earliest first.
     pub fn take_due(&mut self, now: UnixMs, budget: usize) -> Vec<Field> {
         match self {

@@ -78,6 +78,9 @@ fn set(ctx: &mut Ctx<'_>, name: &str) -> Result<i64, Error> {
     for pair in pairs.chunks_exact(2) {
         added += i64::from(hash.set(pair[0], pair[1], FieldExpiry::Clear, &rules));
     }
+    if hash.is_filed_in_vain() {
+        ctx.db.refile_fields(key);
+    }
     ctx.db.changed(key, Class::Hash, "hset");
     ctx.db.effects.dirty += pairs.len() as u64 / 2 - 1;
     Ok(added)

@@ -140,6 +140,9 @@ fn set(ctx: &mut Ctx<'_>, key: Key<'_>, pairs: &[&[u8]], expiry: FieldExpiry) ->
     for pair in pairs.chunks_exact(2) {
         hash.set(pair[0], pair[1], expiry, &rules);
     }
+    if hash.is_filed_in_vain() {
+        ctx.db.refile_fields(key);
+    }
     ctx.db.changed(key, Class::Hash, "hset");
     ctx.db.effects.dirty += pairs.len() as u64 / 2 - 1;
     if let FieldExpiry::At(UnixMs(at)) = expiry {
