@@ -42,6 +42,7 @@ fn begin(begin: Begin, args: &[&[u8]]) -> Option<usize> {
     match begin {
         Begin::Index(at) => (at < args.len()).then_some(at),
         Begin::Unknown => Some(0),
+        Begin::Option(_, _, place) => place(args).filter(|&at| at < args.len()),
         Begin::Keyword(word, from) => {
             let is_word = |at: &usize| args[*at].eq_ignore_ascii_case(word.as_bytes());
             let found = match usize::try_from(from) {

@@ -291,6 +291,9 @@ pub enum Begin {
     Index(usize),
     /// After this keyword, looked for from this argument on (from the end if negative).
     Keyword(&'static str, i64),
+    /// After this keyword, as COMMAND says; but as an option may come several times, and its name
+    /// be an argument of another one, this tells where exactly, be the request valid or not.
+    Option(&'static str, i64, fn(&[&[u8]]) -> Option<usize>),
     /// COMMAND cannot say it; how to go on says more.
     Unknown,
 }

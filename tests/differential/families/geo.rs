@@ -13,7 +13,7 @@ const LINES: &[Line] = &[
     exact("GEOPOS key member..."),
     exact(
         "GEORADIUS key longitude latitude radius unit {[WITHCOORD] [WITHDIST] [WITHHASH] \
-         [COUNT count|COUNT count ANY] [ASC|DESC] [STORE key|STOREDIST@8.0 key]}",
+         [COUNT count|COUNT count ANY] [ASC|DESC] [STORE key|STOREDIST@8.0 key] [STORE key]}",
     ),
     exact(
         "GEORADIUSBYMEMBER key member radius unit {[WITHCOORD] [WITHDIST] [WITHHASH] \

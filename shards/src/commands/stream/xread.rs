@@ -44,10 +44,28 @@ const EACH: Spec = Spec {
 /// Behind STREAMS, half of the arguments.
 const fn keys_from(argument: i64) -> KeySpec {
     KeySpec {
-        begin: Begin::Keyword("STREAMS", argument),
+        begin: Begin::Option("STREAMS", argument, streams_place),
         find: Find::Range { last: -1, step: 1, limit: 2 },
         flags: &["RO", "ACCESS"],
     }
+}
+
+/// Where the keys begin: a group may be called STREAMS.
+fn streams_place(args: &[&[u8]]) -> Option<usize> {
+    let mut at = 1;
+    while let Some(option) = args.get(at) {
+        let is = |name: &str| option.eq_ignore_ascii_case(name.as_bytes());
+        at += 1;
+        if is("STREAMS") {
+            return Some(at);
+        }
+        if is("GROUP") {
+            at += 2;
+        } else if is("BLOCK") || is("COUNT") {
+            at += 1;
+        }
+    }
+    None
 }
 
 fn xread(ctx: &mut Ctx<'_>) -> Result<(), Error> {

@@ -108,7 +108,7 @@ fn write_keys(keys: &KeySpec, replies: &mut Replies<'_>) {
             write_kind("index", 1, replies);
             write_number("index", number(index), replies);
         }
-        Begin::Keyword(keyword, start) => {
+        Begin::Keyword(keyword, start) | Begin::Option(keyword, start, _) => {
             write_kind("keyword", 2, replies);
             replies.bulk(b"keyword");
             replies.bulk(keyword.as_bytes());
