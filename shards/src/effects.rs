@@ -141,6 +141,15 @@ impl Awaited {
     }
 }
 
+/// How a SCAN goes on that came to the end of its shard's slots before its COUNT was used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScanRest {
+    /// Its cursor: where the next shard's slots begin.
+    pub cursor: u64,
+    /// What is left of COUNT.
+    pub count: u64,
+}
+
 /// Something that happened to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Touched {
@@ -188,6 +197,8 @@ pub struct Effects {
     pub keeps_touched: bool,
     /// What happened to keys, when `keeps_touched`.
     pub touched: Vec<Touched>,
+    /// The SCAN that ran last can go on in the shard of the next slots.
+    pub scan_rest: Option<ScanRest>,
     /// The command that ran found nothing and waits. What it answered is for those who do not.
     pub wait: Option<Box<Wait>>,
     /// Whether commands answer at once in any case, as within MULTI.

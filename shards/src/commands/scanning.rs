@@ -1,12 +1,14 @@
 //! What SCAN, HSCAN, SSCAN and ZSCAN have in common: cursors, options, walking a table.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::base::glob;
 use crate::base::number::{self, DIGITS_MAX};
+use crate::effects::ScanRest;
 use crate::encodings::table::{Position, Record, Table};
 use crate::resp::error::Error;
-use crate::resp::reply::Replies;
+use crate::resp::reply::{Protocol, Replies};
 
 /// Elements returned per call unless COUNT says otherwise.
 const COUNT: u64 = 10;
@@ -110,6 +112,52 @@ pub fn reply(replies: &mut Replies<'_>, write: impl FnOnce(&mut Replies<'_>) -> 
     replies.bulk(number::format_u64(&mut text, next.0));
     replies.array(count);
     replies.out.extend_from_slice(&elements);
+}
+
+/// The arguments by which a SCAN goes on in the shard of the next slots.
+pub fn rest_args(args: &[&[u8]], rest: ScanRest) -> Vec<Vec<u8>> {
+    let mut goes_on: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
+    let number = |number| number::format_u64(&mut [0; DIGITS_MAX], number).to_vec();
+    goes_on[1] = number(rest.cursor);
+    // Of several COUNT, the last one counts.
+    goes_on.extend([b"COUNT".to_vec(), number(rest.count)]);
+    goes_on
+}
+
+/// Makes one reply of two, which stand behind each other: that of a SCAN, which begins at `first`,
+/// and that by which it went on, which begins at `second`.
+pub fn join(replies: &mut Vec<u8>, first: usize, second: usize) {
+    let before = Head::of(&replies[first..second]);
+    let after = Head::of(&replies[second..]);
+    let mut head = Vec::new();
+    let mut joined = Replies { out: &mut head, protocol: Protocol::Resp2 };
+    joined.array(2);
+    joined.bulk(&replies[second..][after.cursor]);
+    joined.array(before.count + after.count);
+    replies.drain(second..second + after.bytes);
+    replies.splice(first..first + before.bytes, head);
+}
+
+/// What stands before the elements in the reply of a scan.
+struct Head {
+    /// Where the cursor lies.
+    cursor: Range<usize>,
+    /// Elements behind the head.
+    count: usize,
+    /// Its length.
+    bytes: usize,
+}
+
+impl Head {
+    fn of(reply: &[u8]) -> Self {
+        let mut ends = memchr::memchr_iter(b'\n', reply).map(|end| end + 1);
+        let mut end = || ends.next().expect("a scan answers with a cursor and an array");
+        let (_pair, length, cursor, array) = (end(), end(), end(), end());
+        let count = number::parse_u64(&reply[cursor + 1..array - 2]);
+        let count = count.and_then(|count| usize::try_from(count).ok());
+        let count = count.expect("an array says how many elements it has");
+        Self { cursor: length..cursor - 2, count, bytes: array }
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::commands::ctx::Ctx;
 use crate::commands::server;
 use crate::commands::spec::Command;
 use crate::commands::table::{CONTAINERS, GROUPS};
-use crate::effects::{Effects, Logged};
+use crate::effects::{Effects, Logged, ScanRest};
 use crate::keyspace::db::Keyspace;
 use crate::keyspace::selected::Selected;
 use crate::resp::reply::{Protocol, Replies};
@@ -49,11 +49,17 @@ impl Harness {
     /// escapes for what is no printable ASCII.
     pub fn run(&mut self, line: &str) -> String {
         let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-        let command = find(line);
-        assert!(command.spec.arity.accepts(args.len()), "{line}");
+        format!("{}", self.call(&args).escape_ascii())
+    }
+
+    /// Runs a command of any arguments, and returns its reply.
+    pub fn call(&mut self, args: &[&[u8]]) -> Vec<u8> {
+        let words: Vec<_> = args.iter().take(2).map(|arg| String::from_utf8_lossy(arg)).collect();
+        let command = find(&words.join(" "));
+        assert!(command.spec.arity.accepts(args.len()), "{words:?}");
         let mut out = Vec::new();
         let mut ctx = Ctx {
-            args: &args,
+            args,
             db: Selected {
                 keyspace: &mut self.keyspace,
                 index: 0,
@@ -68,7 +74,12 @@ impl Harness {
             out.clear();
             error.write(&mut out);
         }
-        format!("{}", out.escape_ascii())
+        out
+    }
+
+    /// How the last SCAN goes on in another shard.
+    pub fn scan_rest(&mut self) -> Option<ScanRest> {
+        self.effects.scan_rest.take()
     }
 
     /// What the last command wants in the log instead of itself.
@@ -129,4 +140,31 @@ pub fn find(line: &str) -> &'static Command {
 pub fn one_of<T: Copy>(all: &[T], chance: &mut Random) -> T {
     let at = chance.below(all.len() as u64);
     all[usize::try_from(at).expect("it is below a usize")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::calls::{CALLS, FIXTURE};
+    use super::*;
+
+    #[test]
+    fn there_is_a_call_of_every_command() {
+        let parts = [server::DEBUG_SUBCOMMANDS, server::MEMORY_SUBCOMMANDS];
+        let contained = CONTAINERS.iter().map(|(_, subcommands)| *subcommands).chain(parts);
+        let all = GROUPS.iter().copied().chain(contained).flatten();
+        for name in all.map(|command| command.spec.name) {
+            let mut lines = CALLS.iter().copied().flatten();
+            assert!(lines.any(|line| find(line).spec.name == name), "{name} has none");
+        }
+    }
+
+    #[test]
+    fn only_what_is_damaged_or_not_counted_is_an_error() {
+        for line in CALLS.iter().copied().flatten() {
+            let mut harness = Harness::with(FIXTURE);
+            let reply = harness.run(line);
+            let fails = ["RESTORE", "OBJECT FREQ"].iter().any(|name| line.starts_with(name));
+            assert_eq!(reply.starts_with('-'), fails, "{line}: {reply}");
+        }
+    }
 }

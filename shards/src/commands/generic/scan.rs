@@ -6,6 +6,7 @@ use super::r#type::TYPES;
 use crate::commands::ctx::Ctx;
 use crate::commands::scanning::{self, BUCKETS_PER_ELEMENT, Options, parse_cursor};
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, Spec, Spread};
+use crate::effects::ScanRest;
 use crate::keyspace::db::Entry;
 use crate::keyspace::scan::{self, Next};
 use crate::keyspace::settings::OnExpiry;
@@ -73,6 +74,7 @@ fn run(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let (due_by, count) = (ctx.db.due_by(), wanted.options.count);
     let removes = ctx.db.keyspace.settings.expiry == OnExpiry::Removes;
     let mut expired: Vec<Vec<u8>> = Vec::new();
+    let mut rest = None;
     let Ctx { replies, db, .. } = &mut *ctx;
     scanning::reply(replies, |replies| {
         let mut found = 0usize;
@@ -92,10 +94,18 @@ fn run(ctx: &mut Ctx<'_>) -> Result<(), Error> {
             buckets_left -= 1;
             match next {
                 Next::Here(next) if (found as u64) < count && 0 < buckets_left => at = next,
-                Next::Here(next) | Next::Elsewhere(next) => return (next, found),
+                Next::Here(next) => return (next, found),
+                Next::Elsewhere(next) => {
+                    let unfound = count.saturating_sub(found as u64);
+                    let left = unfound.min(buckets_left.div_ceil(BUCKETS_PER_ELEMENT));
+                    let goes_on = next != scan::START && 0 < left;
+                    rest = goes_on.then_some(ScanRest { cursor: next.0, count: left });
+                    return (next, found);
+                }
             }
         }
     });
+    ctx.db.effects.scan_rest = rest;
     for bytes in &expired {
         let key = ctx.db.key(bytes);
         ctx.db.expire(key);
@@ -114,18 +124,38 @@ mod tests {
     use crate::base::slot::SLOTS;
     use crate::commands::testing::Harness;
 
-    /// Walks over all shards, each time asking the one that owns the cursor's slot.
-    fn walk(shards: &mut [Harness], options: &str, keys: &mut Vec<String>) {
-        let mut cursor = "0".to_string();
+    fn owner<'s>(shards: &'s mut [Harness], cursor: &[u8]) -> &'s mut Harness {
+        let slot = parse_cursor(cursor).unwrap().slot().number();
+        shards.iter_mut().find(|shard| shard.keyspace.slots.contains(&slot)).unwrap()
+    }
+
+    /// Asks the shard that owns the cursor's slot, and goes on in others as long as COUNT lasts.
+    fn scan(shards: &mut [Harness], line: &str) -> String {
+        let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let mut shard = owner(shards, args[1]);
+        let mut reply = shard.call(&args);
+        while let Some(rest) = shard.scan_rest() {
+            let args = scanning::rest_args(&args, rest);
+            let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+            shard = owner(shards, args[1]);
+            let second = reply.len();
+            reply.extend(shard.call(&args));
+            scanning::join(&mut reply, 0, second);
+        }
+        format!("{}", reply.escape_ascii())
+    }
+
+    /// Walks over all shards; returns how many requests that took.
+    fn walk(shards: &mut [Harness], options: &str, keys: &mut Vec<String>) -> usize {
+        let (mut cursor, mut requests) = ("0".to_string(), 0);
         loop {
-            let slot = parse_cursor(cursor.as_bytes()).unwrap().slot().number();
-            let owner = shards.iter_mut().find(|shard| shard.keyspace.slots.contains(&slot));
-            let reply = owner.unwrap().run(&format!("SCAN {cursor} {options}"));
+            let reply = scan(shards, &format!("SCAN {cursor} {options}"));
+            requests += 1;
             let lines: Vec<&str> = reply.split("\\r\\n").collect();
             keys.extend(lines[4..].iter().skip(1).step_by(2).map(|key| key.to_string()));
             cursor = lines[2].to_string();
             if cursor == "0" {
-                return;
+                return requests;
             }
         }
     }
@@ -158,6 +188,27 @@ mod tests {
             walk(&mut shards, options, &mut found);
             let distinct: BTreeSet<&String> = found.iter().collect();
             assert_eq!((found.len(), distinct.len()), (keys, keys), "{bounds:?} {options}");
+        }
+    }
+
+    #[test]
+    fn a_request_goes_on_over_shards_until_its_count_is_used_up() {
+        let bounds: Vec<u16> = (0..=16).map(|at| at * (SLOTS / 16)).collect();
+        // keys, options, how many requests at least and at most
+        for (keys, options, least, most) in [
+            (0, "COUNT 1000", 1, 1),
+            (0, "COUNT 1", 1, 1),
+            (100, "COUNT 1000", 1, 1),
+            (100, "COUNT 1000 MATCH nothing", 1, 1),
+            (5_000, "COUNT 100", 40, 60),
+            (5_000, "COUNT 2000", 2, 4),
+            (5_000, "COUNT 100 MATCH nothing", 1, 8),
+        ] {
+            let mut found = Vec::new();
+            let requests = walk(&mut shards(&bounds, keys), options, &mut found);
+            assert!((least..=most).contains(&requests), "{requests} for {keys} {options}");
+            let expected = if options.contains("nothing") { 0 } else { keys };
+            assert_eq!(found.len(), expected, "{keys} {options}");
         }
     }
 

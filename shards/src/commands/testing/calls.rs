@@ -1,5 +1,5 @@
 //! Calls for tests that go over all commands: keys of every type, and for each command some lines
-//! that find what it is about.
+//! that find what it is about. `shards/tests` read this file, too.
 
 /// Makes one key of each type and two of most. `t` is text, `b` bits.
 pub const FIXTURE: &[&str] = &[
@@ -311,32 +311,3 @@ const SERVER: &[&str] = &[
     "MEMORY USAGE s SAMPLES 5",
     "SWAPDB 0 1",
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::commands::server;
-    use crate::commands::table::{CONTAINERS, GROUPS};
-    use crate::commands::testing::{Harness, find};
-
-    #[test]
-    fn there_is_a_call_of_every_command() {
-        let parts = [server::DEBUG_SUBCOMMANDS, server::MEMORY_SUBCOMMANDS];
-        let contained = CONTAINERS.iter().map(|(_, subcommands)| *subcommands).chain(parts);
-        let all = GROUPS.iter().copied().chain(contained).flatten();
-        for name in all.map(|command| command.spec.name) {
-            let mut lines = CALLS.iter().copied().flatten();
-            assert!(lines.any(|line| find(line).spec.name == name), "{name} has none");
-        }
-    }
-
-    #[test]
-    fn only_what_is_damaged_or_not_counted_is_an_error() {
-        for line in CALLS.iter().copied().flatten() {
-            let mut harness = Harness::with(FIXTURE);
-            let reply = harness.run(line);
-            let fails = ["RESTORE", "OBJECT FREQ"].iter().any(|name| line.starts_with(name));
-            assert_eq!(reply.starts_with('-'), fails, "{line}: {reply}");
-        }
-    }
-}
