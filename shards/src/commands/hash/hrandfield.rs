@@ -3,6 +3,7 @@
 use crate::base::number::{DIGITS_MAX, parse_i64};
 use crate::base::random::Random;
 use crate::commands::ctx::Ctx;
+use crate::commands::growth::check_repeated;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::resp::error::Error;
 use crate::resp::reply::Protocol;
@@ -32,20 +33,26 @@ fn hrandfield(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let (wanted, with_values) = match &ctx.args[2..] {
         [] => {
             let hash = ctx.db.read_hash(key)?;
-            let picked = hash.map(|hash| hash.pick(Wanted::Distinct(1), due_by, &mut chance));
-            match picked.as_ref().and_then(|picked| picked.first()) {
-                Some((field, _)) => ctx.replies.bulk(field.bytes(&mut scratch)),
+            let picks = hash.map(|hash| hash.pick(Wanted::Distinct(1), due_by, &mut chance));
+            match picks.filter(|picks| !picks.is_empty()) {
+                Some(picks) => picks.for_each(&mut chance, |(field, _)| {
+                    ctx.replies.bulk(field.bytes(&mut scratch));
+                }),
                 None => ctx.replies.null(),
             }
             return Ok(());
         }
         [count, options @ ..] => wanted(count, options)?,
     };
+    let bytes_max = ctx.db.keyspace.settings.string_bytes_max;
     let hash = ctx.db.read_hash(key)?;
-    let picked = hash.map(|hash| hash.pick(wanted, due_by, &mut chance)).unwrap_or_default();
+    let picks = hash.map(|hash| hash.pick(wanted, due_by, &mut chance)).unwrap_or_default();
+    if let Wanted::Repeated(_) = wanted {
+        check_repeated(picks.len().saturating_mul(1 + usize::from(with_values)), bytes_max)?;
+    }
     let nested = with_values && ctx.replies.protocol == Protocol::Resp3;
-    ctx.replies.array(picked.len() * if with_values && !nested { 2 } else { 1 });
-    for (field, value) in picked {
+    ctx.replies.array(picks.len() * if with_values && !nested { 2 } else { 1 });
+    picks.for_each(&mut chance, |(field, value)| {
         if nested {
             ctx.replies.array(2);
         }
@@ -53,7 +60,7 @@ fn hrandfield(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         if with_values {
             ctx.replies.bulk(value.bytes(&mut scratch));
         }
-    }
+    });
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use crate::base::number::{DIGITS_MAX, parse_i64};
 use crate::base::random::Random;
 use crate::commands::ctx::Ctx;
+use crate::commands::growth::check_repeated;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::encodings::listpack::Element;
 use crate::resp::error::Error;
@@ -25,9 +26,6 @@ pub(super) const SRANDMEMBER: Command = Command {
     run: srandmember,
 };
 
-/// Bytes of the shortest member in a reply.
-const REPLY_BYTES_MIN: usize = b"$0\r\n\r\n".len();
-
 fn srandmember(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let (key, mut scratch) = (ctx.key(1), [0; DIGITS_MAX]);
     let mut chance = Random::new(ctx.db.keyspace.random.bits());
@@ -42,13 +40,14 @@ fn srandmember(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         [count] => parse_count(count)?,
         _ => return Err(Error::Syntax),
     };
+    let bytes_max = ctx.db.keyspace.settings.string_bytes_max;
     let set = ctx.db.read_set(key)?;
     let members = set.map_or(0, Set::len);
     let number = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     let shown = if 0 <= count || members == 0 { number.min(members) } else { number };
-    // A repeated member may be asked for as often as a client likes.
-    let bytes_min = shown.saturating_mul(REPLY_BYTES_MIN);
-    ctx.replies.out.try_reserve(bytes_min).map_err(|_| Error::Oom)?;
+    if count < 0 {
+        check_repeated(shown, bytes_max)?;
+    }
     ctx.replies.array(shown);
     let show = |member: Element<'_>| ctx.replies.bulk(member.bytes(&mut scratch));
     match set {

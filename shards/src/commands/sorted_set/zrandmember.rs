@@ -7,6 +7,7 @@ use super::shown;
 use crate::base::number::parse_i64;
 use crate::base::random::Random;
 use crate::commands::ctx::Ctx;
+use crate::commands::growth::check_repeated;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::encodings::listpack::Element;
 use crate::resp::error::Error;
@@ -40,6 +41,7 @@ fn zrandmember(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         return Ok(());
     };
     let (count, with_scores) = parse(count, options)?;
+    let bytes_max = ctx.db.keyspace.settings.string_bytes_max;
     let Some(set) = ctx.db.read_sorted_set(key)? else {
         ctx.replies.array(0);
         return Ok(());
@@ -47,6 +49,7 @@ fn zrandmember(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let (len, wanted) = (set.len(), usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX));
     let replies = &mut ctx.replies;
     if count < 0 {
+        check_repeated(wanted.saturating_mul(1 + usize::from(with_scores)), bytes_max)?;
         let small: Vec<_> = match set {
             SortedSet::Listpack(_) => set.iter(0..len, false).collect(),
             SortedSet::Skiplist(_) => Vec::new(),

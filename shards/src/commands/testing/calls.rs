@@ -1,5 +1,5 @@
 //! Calls for tests that go over all commands: keys of every type, and for each command some lines
-//! that find what it is about. `shards/tests` read this file, too.
+//! that find what it is about. `tests/numbers.rs` reads this file, too.
 
 /// Makes one key of each type and two of most. `t` is text, `b` bits.
 pub const FIXTURE: &[&str] = &[

@@ -13,22 +13,57 @@ use crate::encodings::listpack::Element;
 /// A field with its value.
 type Pair<'a> = (Element<'a>, Element<'a>);
 
+/// Fields that were picked.
+#[derive(Debug, Default)]
+pub struct Picks<'a> {
+    pairs: Vec<Pair<'a>>,
+    /// If so, `pairs` are all there are, of which so many are still to be picked.
+    repeated: Option<usize>,
+}
+
+impl<'a> Picks<'a> {
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        match self.repeated {
+            Some(count) if !self.pairs.is_empty() => count,
+            Some(_) | None => self.pairs.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Shows `see` each of them.
+    pub fn for_each(&self, chance: &mut Random, mut see: impl FnMut(Pair<'a>)) {
+        match self.repeated {
+            None => self.pairs.iter().copied().for_each(see),
+            Some(count) => {
+                let places = (0..count).map_while(|_| below(chance, self.pairs.len()));
+                places.for_each(|at| see(self.pairs[at]));
+            }
+        }
+    }
+}
+
 /// As many picks of fields that are due in a row mean that most are: then the others are listed.
 const PICKS_MAX: usize = 50;
 
 impl Hash {
     /// Fields picked by chance, each as likely as any other.
-    pub fn pick(&self, wanted: Wanted, now: UnixMs, chance: &mut Random) -> Vec<Pair<'_>> {
+    pub fn pick(&self, wanted: Wanted, now: UnixMs, chance: &mut Random) -> Picks<'_> {
         if let (Self::Table(fields), Some(few)) = (self, self.few(wanted))
-            && let Some(picked) = pick_few(fields, few, now, chance)
+            && let Some(pairs) = pick_few(fields, few, now, chance)
         {
-            return picked;
+            return Picks { pairs, repeated: None };
         }
         match (self, wanted) {
             (Self::Listpack(pairs), Wanted::Distinct(1) | Wanted::Repeated(1)) => {
                 let index = below(chance, pairs.len() / 2);
                 let found = index.and_then(|index| pairs.seek(2 * index.cast_signed()));
-                found.into_iter().flat_map(|at| Pairs(pairs.iter_from(at)).next()).collect()
+                let pair = found.into_iter().flat_map(|at| Pairs(pairs.iter_from(at)).next());
+                Picks { pairs: pair.collect(), repeated: None }
             }
             (_, Wanted::Distinct(count)) => {
                 let mut all: Vec<Pair<'_>> = self.iter(now).collect();
@@ -39,11 +74,10 @@ impl Hash {
                     }
                     all.truncate(count);
                 }
-                all
+                Picks { pairs: all, repeated: None }
             }
             (_, Wanted::Repeated(count)) => {
-                let all: Vec<Pair<'_>> = self.iter(now).collect();
-                (0..count).map_while(|_| Some(all[below(chance, all.len())?])).collect()
+                Picks { pairs: self.iter(now).collect(), repeated: Some(count) }
             }
         }
     }
@@ -109,18 +143,25 @@ mod tests {
         hash
     }
 
+    fn pick<'h>(hash: &'h Hash, wanted: Wanted, chance: &mut Random) -> Vec<Pair<'h>> {
+        let (picks, mut pairs) = (hash.pick(wanted, NOW, chance), Vec::new());
+        picks.for_each(chance, |pair| pairs.push(pair));
+        assert_eq!(picks.len(), pairs.len());
+        pairs
+    }
+
     #[test]
     fn picks_are_as_many_as_wanted_and_distinct_if_so_wanted() {
         let mut chance = Random::new(1);
         for (fields, due) in [(0, 0), (0, 9), (1, 0), (10, 0), (10, 3), (1000, 1000), (3, 3000)] {
             let hash = hash(fields, due);
             for wanted in [0, 1, 2, 9, 200, 5000] {
-                let picked = hash.pick(Wanted::Distinct(wanted), NOW, &mut chance);
+                let picked = pick(&hash, Wanted::Distinct(wanted), &mut chance);
                 let names: BTreeSet<_> = picked.iter().map(|pair| pair.0.to_vec()).collect();
                 assert_eq!(picked.len(), wanted.min(fields as usize), "{fields} {due} {wanted}");
                 assert_eq!(names.len(), picked.len());
                 assert!(names.iter().all(|name| name.len() == 4), "one that is due was picked");
-                let picked = hash.pick(Wanted::Repeated(wanted), NOW, &mut chance);
+                let picked = pick(&hash, Wanted::Repeated(wanted), &mut chance);
                 let expected = if fields == 0 { 0 } else { wanted };
                 assert_eq!(picked.len(), expected, "{fields} {due} {wanted}");
             }
@@ -135,7 +176,7 @@ mod tests {
         let mut chance = Random::new(1);
         let mut seen = [0; 10];
         for _ in 0..1000 {
-            let picked = hash.pick(Wanted::Repeated(1), NOW, &mut chance);
+            let picked = pick(&hash, Wanted::Repeated(1), &mut chance);
             let [(field, value)] = picked[..] else { panic!("one was wanted") };
             let (field, value) = (field.int().unwrap(), value.int().unwrap());
             assert_eq!((field % 2, value), (0, field + 1));
