@@ -25,11 +25,11 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use io_uring::{IoUring, cqueue, opcode, types};
+use io_uring::{cqueue, opcode, types};
 
 use self::closing::Lingering;
 use self::receiving::Input;
-use self::requests::{Op, build, register_ring_fd, split_user_data, user_data};
+use self::requests::{Op, Queues, build, split_user_data, user_data};
 use crate::reactor::buffers::{BufferId, Buffers};
 use crate::reactor::sockets;
 use crate::reactor::wake::Wake;
@@ -122,14 +122,12 @@ pub fn probe() -> io::Result<()> {
     Ok(())
 }
 
-/// One shard's ring. Lives on the thread that made it (`SINGLE_ISSUER`).
+/// One shard's ring. Lives on the thread that made it (`SINGLE_ISSUER`). When it is dropped, the
+/// kernel has let go of all that it owns, and the peers of its sockets hear of their end.
 pub struct DataRing {
-    // Fields are dropped in this order: the ring lets go of the buffers before they are unmapped.
-    ring: IoUring,
+    queues: Queues,
     /// The receive buffers: read with `bytes`, give back with `recycle`.
     pub buffers: Buffers,
-    /// The ring's number for io_uring_enter: an index, registered with the kernel.
-    enter_fd: RawFd,
     sockets: Vec<Option<Socket>>,
     generations: Vec<u32>,
     free: Vec<u32>,
@@ -142,7 +140,11 @@ pub struct DataRing {
     accepts: bool,
     /// Sockets that are closed when their peers have everything.
     finishing: Vec<u32>,
-    wake_fd: RawFd,
+    wake: OwnedFd,
+    /// A request to hear of it is in the kernel.
+    waking: bool,
+    /// Nothing is asked for any more.
+    ending: bool,
     /// Where the kernel puts the wake eventfd's counter.
     wake_count: Box<u64>,
 }
@@ -150,14 +152,12 @@ pub struct DataRing {
 impl DataRing {
     /// A ring that `wake` wakes.
     pub fn new(wake: &Wake) -> io::Result<Self> {
-        let ring = build(SQ_ENTRIES)?;
+        let queues = Queues::new(SQ_ENTRIES)?;
         let buffers = Buffers::new()?;
-        buffers.register(&ring.submitter())?;
-        let enter_fd = register_ring_fd(ring.as_raw_fd())?;
+        buffers.register(&queues.ring.submitter())?;
         let mut ring = Self {
-            ring,
+            queues,
             buffers,
-            enter_fd,
             sockets: Vec::new(),
             generations: Vec::new(),
             free: Vec::new(),
@@ -166,7 +166,9 @@ impl DataRing {
             listeners: Vec::new(),
             accepts: true,
             finishing: Vec::new(),
-            wake_fd: wake.fd(),
+            wake: wake.fd().try_clone_to_owned()?,
+            waking: false,
+            ending: false,
             wake_count: Box::new(0),
         };
         ring.arm_wake();
@@ -229,11 +231,6 @@ impl DataRing {
         self.release_if_idle(token.index);
     }
 
-    /// The descriptor of a socket that is not closed.
-    pub fn fd(&mut self, token: Token) -> Option<RawFd> {
-        self.live(token).map(|socket| socket.fd.as_raw_fd())
-    }
-
     /// Sockets that are open, closing ones included.
     pub fn sockets_open(&self) -> usize {
         self.sockets.len() - self.free.len()
@@ -250,15 +247,15 @@ impl DataRing {
         }
         self.buffers.publish();
         let (to_submit, has_work) = {
-            let queue = self.ring.submission();
+            let queue = self.queues.ring.submission();
             (queue.len(), queue.taskrun() || queue.cq_overflow())
         };
-        let wait = wait.filter(|_| self.ring.completion().is_empty());
+        let wait = wait.filter(|_| self.queues.ring.completion().is_empty());
         if 0 < to_submit || has_work || wait.is_some() {
-            self.enter(to_submit, wait)?;
+            self.queues.enter(to_submit, wait)?;
         }
         // Before `collect`, which asks for more: has the kernel seen, and answered, everything?
-        let queue = self.ring.submission();
+        let queue = self.queues.ring.submission();
         let all_seen = queue.is_empty() && !queue.cq_overflow();
         drop(queue);
         self.collect(done);
@@ -270,15 +267,15 @@ impl DataRing {
 
     /// Whether a turn would find something done.
     pub fn has_work(&mut self) -> bool {
-        let queue = self.ring.submission();
+        let queue = self.queues.ring.submission();
         let waits = queue.taskrun() || queue.cq_overflow();
         drop(queue);
-        waits || !self.ring.completion().is_empty()
+        waits || !self.queues.ring.completion().is_empty()
     }
 
     fn collect(&mut self, done: &mut Vec<Completion>) {
         loop {
-            let Some(completion) = self.ring.completion().next() else { return };
+            let Some(completion) = self.queues.ring.completion().next() else { return };
             let (op, generation, index) = split_user_data(completion.user_data());
             let token = Token { index, generation };
             let (result, flags) = (completion.result(), completion.flags());
@@ -291,6 +288,7 @@ impl DataRing {
             } else if op == Op::Watch as u8 {
                 self.watched(token, result, done);
             } else if op == Op::Wake as u8 {
+                self.waking = false;
                 self.arm_wake();
                 done.push(Completion::Woken);
             }

@@ -1,7 +1,7 @@
 //! Eventfds: how one thread wakes another out of its ring.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -34,9 +34,9 @@ impl Wake {
         let _ = self.0.write(1);
     }
 
-    /// Its number.
-    pub fn fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
+    /// The descriptor that can be read when it was rung.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Waits until another thread has rung since the last wait, or something of `others` can be

@@ -130,7 +130,7 @@ pub fn join(replies: &mut Vec<u8>, first: usize, second: usize) {
     let before = Head::of(&replies[first..second]);
     let after = Head::of(&replies[second..]);
     let mut head = Vec::new();
-    let mut joined = Replies { out: &mut head, protocol: Protocol::Resp2 };
+    let mut joined = Replies::new(&mut head, Protocol::Resp2);
     joined.array(2);
     joined.bulk(&replies[second..][after.cursor]);
     joined.array(before.count + after.count);

@@ -9,12 +9,16 @@
 //! then is lost. So input is read to the last, and nobody closes before the peer has it all.
 
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use io_uring::opcode;
 
 use super::requests::{Op, user_data};
 use super::{DataRing, Token};
 use crate::reactor::sockets;
+
+/// How long a ring that is dropped sleeps at most before it looks again.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// How a socket is being closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +100,32 @@ impl DataRing {
         socket.map_or(0, |socket| sockets::untaken(&socket.fd))
     }
 
+    /// Takes back all that was asked for, and waits until the kernel has let go of it: it may write
+    /// to the buffers and read what is sent until then.
+    fn let_go(&mut self) {
+        self.ending = true;
+        self.stop_accepting();
+        for index in 0..self.sockets.len() {
+            let Some(socket) = &mut self.sockets[index] else { continue };
+            // A descriptor is an int, and so is a place.
+            let index = u32::try_from(index).expect("descriptors are fewer than 2^32");
+            let token = Token { index, generation: socket.generation };
+            if std::mem::replace(&mut socket.lingering, Lingering::No) == Lingering::No {
+                self.close(token);
+            } else {
+                self.cancel_input(token);
+                self.release_if_idle(index);
+            }
+        }
+        self.cancel(Op::Wake, Token::default());
+        let mut done = Vec::new();
+        while self.waking || 0 < self.sockets_open() {
+            // Cancelled requests come back at once, and so do those of sockets that are shut.
+            self.turn(Some(PATIENCE), &mut done).expect("a ring that was made can be entered");
+            done.clear();
+        }
+    }
+
     /// Something came in for a socket that is being closed, or its receive request has ended.
     pub(super) fn received_closing(&mut self, index: u32, result: i32, ended: bool) {
         let socket = self.sockets[index as usize].as_mut().expect("the caller has seen it");
@@ -118,5 +148,11 @@ impl DataRing {
     /// The descriptor of a listener that connections are accepted on, by its number.
     pub(super) fn listener(&self, number: u16) -> Option<RawFd> {
         self.listeners.get(usize::from(number)).copied().filter(|_| self.accepts)
+    }
+}
+
+impl Drop for DataRing {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }

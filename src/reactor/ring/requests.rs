@@ -2,7 +2,8 @@
 //! entered.
 
 use std::io;
-use std::os::fd::RawFd;
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use io_uring::{IoUring, opcode, squeue, types};
@@ -44,20 +45,22 @@ pub(super) fn build(entries: u32) -> io::Result<IoUring> {
     }
 }
 
-impl DataRing {
-    pub(super) fn arm_wake(&mut self) {
-        let target = (&raw mut *self.wake_count).cast();
-        let entry = opcode::Read::new(types::Fd(self.wake_fd), target, 8).build();
-        self.push(entry.user_data(user_data(Op::Wake, 0, 0)));
-    }
+/// The queues, and the number by which this thread enters the kernel for them. They stay on the
+/// thread that made them.
+pub(super) struct Queues {
+    pub(super) ring: IoUring,
+    /// An index into what the thread has registered, instead of a descriptor.
+    number: u32,
+    /// No other thread may enter by this number.
+    _thread: PhantomData<*const ()>,
+}
 
-    pub(super) fn push(&mut self, entry: squeue::Entry) {
-        // SAFETY: every pointer in an entry is to memory the ring owns until the request has
-        // completed: `Socket::sending` (whose heap block does not move), `wake_count`, `buffers`.
-        while unsafe { self.ring.submission().push(&entry) }.is_err() {
-            let queued = self.ring.submission().len();
-            self.enter(queued, None).expect("a full queue can be submitted");
-        }
+impl Queues {
+    /// Queues with room for so many requests.
+    pub(super) fn new(entries: u32) -> io::Result<Self> {
+        let ring = build(entries)?;
+        let number = register(ring.as_raw_fd())?;
+        Ok(Self { ring, number, _thread: PhantomData })
     }
 
     /// io_uring_enter, always with GETEVENTS: without it a DEFER_TASKRUN ring completes nothing.
@@ -78,12 +81,12 @@ impl DataRing {
         let argument =
             Argument { sigmask: 0, sigmask_bytes: 8, min_wait_usec: 0, timeout: timeout_at };
         let to_submit = libc::c_uint::try_from(to_submit).expect("the queue is small");
-        // SAFETY: the descriptor is the registered ring; `argument` and the timeout it points to
-        // live until the call returns; entries obey the promise in `push`.
+        // SAFETY: the number is that of our ring, on the thread that registered it; `argument` and
+        // the timeout it points to live until the call returns; entries obey the promise in `push`.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_io_uring_enter,
-                self.enter_fd,
+                self.number,
                 to_submit,
                 libc::c_uint::from(wait.is_some()),
                 GETEVENTS | EXT_ARG | REGISTERED_RING,
@@ -104,6 +107,37 @@ impl DataRing {
     }
 }
 
+impl Drop for Queues {
+    /// What a thread has registered it keeps open, until it ends.
+    fn drop(&mut self) {
+        let mut update = Update { offset: self.number, reserved: 0, data: 0 };
+        // A ring that is not registered is not kept either.
+        let _ = update_registered(self.ring.as_raw_fd(), UNREGISTER_RING_FDS, &mut update);
+    }
+}
+
+impl DataRing {
+    /// Asks to hear when another thread rings.
+    pub(super) fn arm_wake(&mut self) {
+        if self.ending {
+            return;
+        }
+        let target = (&raw mut *self.wake_count).cast();
+        let entry = opcode::Read::new(types::Fd(self.wake.as_raw_fd()), target, 8).build();
+        self.push(entry.user_data(user_data(Op::Wake, 0, 0)));
+        self.waking = true;
+    }
+
+    pub(super) fn push(&mut self, entry: squeue::Entry) {
+        // SAFETY: every pointer in an entry is to memory the ring owns until the request has
+        // completed: `Socket::sending` (whose heap block does not move), `wake_count`, `buffers`.
+        while unsafe { self.queues.ring.submission().push(&entry) }.is_err() {
+            let queued = self.queues.ring.submission().len();
+            self.queues.enter(queued, None).expect("a full queue can be submitted");
+        }
+    }
+}
+
 /// Operation in 8 bits, generation in 24, index in 32.
 pub(super) const fn user_data(op: Op, generation: u32, index: u32) -> u64 {
     (op as u64) << 56 | (generation as u64 & 0xFF_FFFF) << 32 | index as u64
@@ -114,30 +148,31 @@ pub(super) const fn split_user_data(data: u64) -> (u8, u32, u32) {
     ((data >> 56) as u8, (data >> 32) as u32 & 0xFF_FFFF, data as u32)
 }
 
+const REGISTER_RING_FDS: libc::c_uint = 20;
+const UNREGISTER_RING_FDS: libc::c_uint = 21;
+
+/// io_uring_rsrc_update: one entry of the list of what a thread has registered.
+#[repr(C)]
+struct Update {
+    offset: u32,
+    reserved: u32,
+    data: u64,
+}
+
 /// Registers the ring's own descriptor with the calling thread, which spares the kernel a look-up
 /// with a shared counter at each enter. Returns the index to use instead.
-pub(super) fn register_ring_fd(ring_fd: RawFd) -> io::Result<RawFd> {
-    const REGISTER_RING_FDS: libc::c_uint = 20;
-    #[repr(C)]
-    struct Update {
-        offset: u32,
-        reserved: u32,
-        data: u64,
-    }
+fn register(ring_fd: RawFd) -> io::Result<u32> {
     let ring_fd_bits = u64::try_from(ring_fd).expect("a descriptor is not negative");
     let mut update = Update { offset: u32::MAX, reserved: 0, data: ring_fd_bits };
+    update_registered(ring_fd, REGISTER_RING_FDS, &mut update)?;
+    Ok(update.offset)
+}
+
+fn update_registered(ring_fd: RawFd, how: libc::c_uint, update: &mut Update) -> io::Result<()> {
+    let one: libc::c_uint = 1;
     // SAFETY: `update` is one valid io_uring_rsrc_update, read and written during the call.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_io_uring_register,
-            ring_fd,
-            REGISTER_RING_FDS,
-            &raw mut update,
-            1 as libc::c_uint,
-        )
+        libc::syscall(libc::SYS_io_uring_register, ring_fd, how, std::ptr::from_mut(update), one)
     };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(RawFd::try_from(update.offset).expect("a thread registers few rings"))
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

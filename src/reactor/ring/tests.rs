@@ -230,6 +230,30 @@ fn a_socket_that_is_watched_can_be_closed_and_finished() {
 }
 
 #[test]
+fn a_ring_that_is_dropped_lets_go_of_everything_while_its_thread_goes_on() {
+    // More of them than one thread may register at a time.
+    for _ in 0..20 {
+        let (wake, mut ring) = new();
+        let mut all: Vec<_> =
+            (0..4).map(|_| tcp()).map(|(near, far)| (ring.add(near), far)).collect();
+        is_silent(&wake, &mut ring);
+        ring.pause(all[1].0);
+        // More than it takes, and one that is tried for the first time.
+        ring.send(all[2].0, vec![b'x'; 64 << 20]);
+        is_silent(&wake, &mut ring);
+        ring.finish(all[3].0);
+        ring.send(all[0].0, b"bye".to_vec());
+        wake.ring();
+        drop(ring);
+        for (_, far) in &mut all {
+            far.set_read_timeout(PATIENCE).expect("it is not zero");
+            let mut received = Vec::new();
+            far.read_to_end(&mut received).expect("it ends in order");
+        }
+    }
+}
+
+#[test]
 fn many_that_send_and_go_are_all_heard() {
     let (_wake, mut ring) = new();
     let mut seen: Vec<(Token, Seen)> = Vec::new();
