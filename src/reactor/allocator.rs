@@ -118,7 +118,7 @@ unsafe fn map_again(start: *mut u8, layout: Layout, size: usize) -> *mut u8 {
     };
     // SAFETY: both are there, apart, and at least so long; the old one is the caller's to give.
     unsafe {
-        ptr::copy_nonoverlapping(start.as_ptr(), moved.start.as_ptr(), size.min(layout.size()));
+        ptr::copy_nonoverlapping(start.as_ptr(), moved.start().as_ptr(), size.min(layout.size()));
         drop(Mapping::again(start, layout.size()));
     }
     moved.leave()

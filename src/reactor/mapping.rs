@@ -10,8 +10,7 @@ use std::ptr::NonNull;
 /// a single buffer: two of them took 6 ms.
 #[derive(Debug)]
 pub struct Mapping {
-    /// Its first byte.
-    pub start: NonNull<u8>,
+    start: NonNull<u8>,
     len: usize,
 }
 
@@ -35,6 +34,11 @@ impl Mapping {
         Ok(Self { start, len })
     }
 
+    /// Its first byte.
+    pub fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
     /// Leaves it where it is, for [`Self::again`].
     pub fn leave(self) -> *mut u8 {
         let start = self.start.as_ptr();
@@ -53,7 +57,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: made by `new` with this length; whoever borrowed from it is gone.
+        // SAFETY: made by `new` with this length; all that was borrowed from it is gone.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
     }
 }

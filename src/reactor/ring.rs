@@ -22,7 +22,7 @@ mod requests;
 mod sending;
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use io_uring::{cqueue, opcode, types};
@@ -68,7 +68,7 @@ pub enum Completion {
     Accepted(u16, OwnedFd),
     /// Accepting on this listener stopped with an error; [`DataRing::accept_again`] goes on.
     AcceptFailed(u16, io::Error),
-    /// Bytes came in: `DataRing::buffers` has them until the id is recycled.
+    /// Bytes came in: [`DataRing::buffers`] has them until the id is recycled.
     Received(Token, BufferId, usize),
     /// The peer has sent all that it ever will. It may still take what is sent to it.
     InputEnded(Token),
@@ -126,8 +126,7 @@ pub fn probe() -> io::Result<()> {
 /// kernel has let go of all that it owns, and the peers of its sockets hear of their end.
 pub struct DataRing {
     queues: Queues,
-    /// The receive buffers: read with `bytes`, give back with `recycle`.
-    pub buffers: Buffers,
+    buffers: Buffers,
     sockets: Vec<Option<Socket>>,
     generations: Vec<u32>,
     free: Vec<u32>,
@@ -229,6 +228,12 @@ impl DataRing {
         sockets::shut(&socket.fd);
         self.cancel_input(token);
         self.release_if_idle(token.index);
+    }
+
+    /// The receive buffers: what came in is read there, and then given back.
+    #[inline]
+    pub fn buffers(&self) -> &Buffers {
+        &self.buffers
     }
 
     /// Sockets that are open, closing ones included.

@@ -167,7 +167,7 @@ impl Loop {
         for completion in done.drain(..) {
             match completion {
                 Completion::Received(token, id, len) => {
-                    pipeline.received(core, &mut ring.buffers, token, id, len);
+                    pipeline.received(core, ring.buffers(), token, id, len);
                 }
                 Completion::InputEnded(token) => core.input_ended(token),
                 Completion::HungUp(token) => core.hung_up(token),
@@ -184,7 +184,7 @@ impl Loop {
             }
         }
         core.read_mail();
-        self.is_urgent = pipeline.run(core, &mut ring.buffers);
+        self.is_urgent = pipeline.run(core, ring.buffers());
         if core.end_stage().is_some() {
             let left = ring.look_after();
             core.go_on_ending(left, |token| ring.untaken(token));

@@ -13,7 +13,7 @@ use io_uring::{cqueue, opcode, types};
 use super::closing::Lingering;
 use super::requests::{Op, user_data};
 use super::{Completion, DataRing, Socket, Token};
-use crate::reactor::buffers::{Buffers, GROUP};
+use crate::reactor::buffers::GROUP;
 
 /// What is known of the end of what a peer sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl DataRing {
         done: &mut Vec<Completion>,
     ) {
         let index = token.index;
-        let buffer = cqueue::buffer_select(flags).map(Buffers::filled);
+        let buffer = cqueue::buffer_select(flags).map(|number| self.buffers.filled(number));
         let ended = !cqueue::more(flags);
         let socket = self.asked(token);
         socket.receiving &= !ended;

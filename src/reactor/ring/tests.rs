@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 #[expect(clippy::disallowed_types, reason = "these are the other side")]
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
 use super::*;
@@ -49,8 +50,8 @@ impl Seen {
         assert_eq!(self.end, None, "the end comes last: {completion:?}");
         match completion {
             Completion::Received(_, buffer, len) => {
-                self.bytes.extend_from_slice(ring.buffers.bytes(&buffer, len));
-                ring.buffers.recycle(buffer);
+                self.bytes.extend_from_slice(ring.buffers().bytes(&buffer, len));
+                ring.buffers().recycle(buffer);
             }
             Completion::HungUp(_) => self.hang_ups += 1,
             Completion::InputEnded(_) => self.end = Some(Ok(())),
@@ -308,11 +309,11 @@ fn a_socket_without_buffers_is_read_once_however_often_it_is_paused() {
         }
         let done = turn(&mut ring);
         if done.is_empty() {
-            held.drain(..).for_each(|buffer| ring.buffers.recycle(buffer));
+            held.drain(..).for_each(|buffer| ring.buffers().recycle(buffer));
         }
         for completion in done {
             let Completion::Received(_, buffer, len) = completion else { continue };
-            received.extend_from_slice(ring.buffers.bytes(&buffer, len));
+            received.extend_from_slice(ring.buffers().bytes(&buffer, len));
             held.push(buffer);
         }
         ring.pause(token);
@@ -369,7 +370,7 @@ fn a_peer_gets_everything_before_its_socket_is_closed() {
         ring.turn(None, &mut done).expect("the ring works");
         for completion in done {
             match completion {
-                Completion::Received(_, buffer, _) => ring.buffers.recycle(buffer),
+                Completion::Received(_, buffer, _) => ring.buffers().recycle(buffer),
                 Completion::Sent(..) => {
                     ring.finish(token);
                     finished = true;

@@ -40,7 +40,7 @@ enum Turn {
 
 impl Pipeline {
     /// Pass 3 for one client.
-    pub(super) fn execute(&mut self, core: &mut Core, buffers: &mut Buffers, mut share: Share) {
+    pub(super) fn execute(&mut self, core: &mut Core, buffers: &Buffers, mut share: Share) {
         let Some(mut client) = core.take_client(share.token) else {
             return share.source.give_back(buffers);
         };
@@ -221,6 +221,7 @@ fn request_here(
             return Turn::Needs(Needs::Shard(owner));
         }
         Route::Parts => return Turn::Needs(Needs::Parts),
+        Route::Scan => return Turn::Needs(Needs::Scan),
         Route::Shard(_) | Route::Anywhere | Route::Home => {}
     }
     let call = parsed.call.expect("only known commands are routed");

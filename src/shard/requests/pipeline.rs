@@ -110,7 +110,7 @@ impl Pipeline {
     pub fn received(
         &mut self,
         core: &mut Core,
-        buffers: &mut Buffers,
+        buffers: &Buffers,
         token: Token,
         id: BufferId,
         len: usize,
@@ -140,7 +140,7 @@ impl Pipeline {
 
     /// Runs what waits, and what becomes runnable by it. True if something is left for the next
     /// turn.
-    pub fn run(&mut self, core: &mut Core, buffers: &mut Buffers) -> bool {
+    pub fn run(&mut self, core: &mut Core, buffers: &Buffers) -> bool {
         let patience = core.node.tick_rate.ticks(TURN_MICROS);
         let since = core.lap_start;
         loop {
@@ -342,7 +342,7 @@ impl Pipeline {
     pub(super) fn keep_rest(
         &mut self,
         core: &mut Core,
-        buffers: &mut Buffers,
+        buffers: &Buffers,
         client: &mut Client,
         share: Share,
     ) {
@@ -399,7 +399,7 @@ impl Source {
         }
     }
 
-    pub fn give_back(self, buffers: &mut Buffers) {
+    pub fn give_back(self, buffers: &Buffers) {
         if let Self::Lent(id, _) = self {
             buffers.recycle(id);
         }
