@@ -2,6 +2,7 @@
 
 use crate::routing::call::Call;
 use crate::routing::request::with_args;
+use shards::effects::ScanRest;
 use std::net::SocketAddr;
 
 use shards::resp::parser::Range;
@@ -107,6 +108,8 @@ pub enum At {
     Request,
     /// Some of its next requests, shard by shard.
     Round,
+    /// A SCAN, which goes on in another shard.
+    Scan(Scan),
     /// Its next request, which spans shards.
     Visits(Box<Transaction>),
     /// An EXEC whose commands run in place.
@@ -115,6 +118,17 @@ pub enum At {
     ExecVisits(Box<Exec>, Box<Transaction>),
     /// An EXEC that goes home to be looked at anew: something stood in its way.
     TurnedBack(Box<Exec>),
+}
+
+/// A SCAN that came to the end of a shard's slots before its COUNT was used up.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan {
+    /// How it goes on.
+    pub rest: ScanRest,
+    /// Where its reply begins among those of the batch.
+    pub reply: usize,
+    /// Ticks that it took.
+    pub ticks: u64,
 }
 
 impl Batch {
@@ -155,7 +169,7 @@ impl Batch {
     pub fn transaction(&mut self) -> Option<&mut Transaction> {
         match &mut self.at {
             At::Visits(transaction) | At::ExecVisits(_, transaction) => Some(transaction),
-            At::Request | At::Round | At::Exec(_) | At::TurnedBack(_) => None,
+            At::Request | At::Round | At::Scan(_) | At::Exec(_) | At::TurnedBack(_) => None,
         }
     }
 

@@ -365,7 +365,9 @@ impl Control {
     fn send_home(&mut self, mut batch: Box<Batch>) {
         match &mut batch.at {
             At::Exec(exec) | At::ExecVisits(exec, _) => exec.next += 1,
-            At::Request | At::Round | At::Visits(_) | At::TurnedBack(_) => batch.next += 1,
+            At::Request | At::Round | At::Scan(_) | At::Visits(_) | At::TurnedBack(_) => {
+                batch.next += 1
+            }
         }
         self.mailbox.send(batch.home, ToShard::Batch(batch));
     }
@@ -375,7 +377,7 @@ impl Control {
 fn with_current<R>(batch: &Batch, run: impl FnOnce(&Parsed, &[&[u8]]) -> R) -> R {
     match &batch.at {
         At::Exec(exec) | At::ExecVisits(exec, _) => exec.multi.with(exec.next, run),
-        At::Request | At::Round | At::Visits(_) | At::TurnedBack(_) => {
+        At::Request | At::Round | At::Scan(_) | At::Visits(_) | At::TurnedBack(_) => {
             let parsed = batch.request().expect("a batch comes here with a request");
             with_args(&batch.input, &batch.ranges, parsed, |args| run(parsed, args))
         }

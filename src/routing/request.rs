@@ -18,6 +18,8 @@ pub enum Route {
     Shard(u16),
     /// On several shards: it falls apart by its keys.
     Parts,
+    /// On the shard of its cursor, and on those behind it for as long as its COUNT lasts.
+    Scan,
 }
 
 /// A request, parsed and routed. Its arguments are ranges of the input it was parsed from.

@@ -6,6 +6,7 @@ pub mod exec;
 pub mod gathered;
 pub mod journey;
 pub mod round;
+pub mod scanning;
 pub mod turned_back;
 pub mod visits;
 pub mod wholes;

@@ -35,7 +35,9 @@ impl Core {
         let run = |parsed: &Parsed| parsed.call.map(|call| call.run);
         let is_about_channels = |parsed: &Parsed| matches!(run(parsed), Some(Run::PubSub(_)));
         let in_place = |parsed: &Parsed| match run(parsed) {
-            Some(Run::Engine(_)) => !matches!(parsed.route, Route::Home | Route::Parts),
+            Some(Run::Engine(_)) => {
+                !matches!(parsed.route, Route::Home | Route::Parts | Route::Scan)
+            }
             _ => is_about_channels(parsed),
         };
         let all_in_place = multi.commands().all(in_place);

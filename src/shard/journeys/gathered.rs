@@ -155,6 +155,7 @@ impl Core {
             wait: _,
             denies_waiting: _,
             sees_own_slots: _,
+            scan_rest: _,
         } = &mut visitors.effects;
         let of_hash = |hash: u64| at(usize::from(node.slots.owner(hash)));
         shard.effects.dirty += std::mem::take(dirty);

@@ -25,6 +25,7 @@ impl Core {
                 At::Visits(_) | At::ExecVisits(..) => self.visit(batch),
                 At::Exec(_) => self.exec_in_place(batch),
                 At::Round => self.go_round(batch),
+                At::Scan(_) => self.scan(batch),
                 At::TurnedBack(_) if batch.home == me => {
                     if let At::TurnedBack(exec) = std::mem::take(&mut batch.at) {
                         self.undo_exec(&mut batch, *exec);
@@ -69,6 +70,7 @@ impl Core {
                 }
                 self.hop(owner.into(), batch)
             }
+            Route::Scan => self.scan(batch),
             Route::Parts => {
                 self.plan_parts(&mut batch);
                 Some(batch)
@@ -110,16 +112,8 @@ impl Core {
     }
 
     /// Runs the next request, whose keys are here, unless others have claimed them.
-    fn run_in_turn(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
-        if batch.ticket.is_none() && !self.claims.idle() {
-            let parsed = batch.request().expect("the caller looked");
-            let claims = with_args(&batch.input, &batch.ranges, parsed, |args| {
-                self.is_claimed(parsed, args).then(|| self.claims_of(parsed, args))
-            });
-            if let Some(claims) = claims {
-                batch = self.claim(batch, claims, |batch, ticket| batch.ticket = Some(ticket))?;
-            }
-        }
+    fn run_in_turn(&mut self, batch: Box<Batch>) -> Option<Box<Batch>> {
+        let mut batch = self.wait_for_others(batch)?;
         let ticket = batch.ticket.take();
         let going_on = match &batch.waiting {
             None => self.run_here(batch),
@@ -130,6 +124,21 @@ impl Core {
         };
         self.end_claims(ticket);
         going_on
+    }
+
+    /// The batch, unless others have claimed what its next request needs here: then it waits.
+    pub(crate) fn wait_for_others(&mut self, batch: Box<Batch>) -> Option<Box<Batch>> {
+        if batch.ticket.is_some() || self.claims.idle() {
+            return Some(batch);
+        }
+        let parsed = batch.request().expect("the caller looked");
+        let claims = with_args(&batch.input, &batch.ranges, parsed, |args| {
+            self.is_claimed(parsed, args).then(|| self.claims_of(parsed, args))
+        });
+        match claims {
+            None => Some(batch),
+            Some(claims) => self.claim(batch, claims, |batch, ticket| batch.ticket = Some(ticket)),
+        }
     }
 
     /// Runs the next request on this shard, now. `None` if it waits from now on.

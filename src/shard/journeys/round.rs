@@ -1,5 +1,6 @@
 //! How a round is made, and how it is carried on.
 
+use crate::shard::journeys::turned_back::concerns_of;
 use shards::commands::spec::Flags;
 use shards::commands::spec::{Flag, Merge, Spread};
 use shards::resp::error::Error;
@@ -70,6 +71,8 @@ impl Core {
         let reads = rest.first().is_some_and(is_read);
         let fits = |parsed: &&Parsed| {
             falls_into_round(parsed, is_relaxed)
+                // What cannot run here now is looked at anew.
+                && !self.stops(batch, concerns_of(Some(parsed)))
                 && reads == is_read(parsed)
                 && (reads || batch.holds(parsed, |call, args| call.answers_shortly(args)))
         };
@@ -309,6 +312,6 @@ fn falls_into_round(parsed: &Parsed, is_relaxed: bool) -> bool {
             matches!(call.keys, KeyShape::One(_)) && !call.spec.flags.has(Flag::Blocking)
         }
         Route::Parts => !is_relaxed,
-        Route::Home | Route::Anywhere => false,
+        Route::Home | Route::Anywhere | Route::Scan => false,
     }
 }

@@ -23,7 +23,9 @@ impl Core {
         let (transaction, concerns) = match &batch.at {
             At::ExecVisits(exec, transaction) => (transaction, exec.multi.guards),
             At::Visits(transaction) => (transaction, concerns_of(batch.request())),
-            At::Request | At::Round | At::Exec(_) | At::TurnedBack(_) => return false,
+            At::Request | At::Round | At::Scan(_) | At::Exec(_) | At::TurnedBack(_) => {
+                return false;
+            }
         };
         let is_first = transaction.at == 0 && batch.waiting.is_none();
         if !is_first || !self.stops(batch, concerns) {
@@ -38,7 +40,7 @@ impl Core {
                 self.give_up_claims(*transaction);
                 look_again(batch);
             }
-            At::Request | At::Round | At::Exec(_) | At::TurnedBack(_) => {}
+            At::Request | At::Round | At::Scan(_) | At::Exec(_) | At::TurnedBack(_) => {}
         }
         true
     }

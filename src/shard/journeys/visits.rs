@@ -58,7 +58,7 @@ impl Core {
         let (transaction, exec) = match at {
             At::Visits(transaction) => (&mut **transaction, None),
             At::ExecVisits(exec, transaction) => (&mut **transaction, Some(exec)),
-            At::Request | At::Round | At::Exec(_) | At::TurnedBack(_) => {
+            At::Request | At::Round | At::Scan(_) | At::Exec(_) | At::TurnedBack(_) => {
                 unreachable!("the caller looked")
             }
         };

@@ -1,8 +1,12 @@
 //! Commands that have the databases of every shard at hand.
 
+use crate::shard::journeys::scanning::with_rest;
 use shards::base::number::parse_u64;
+use shards::commands::scanning::join;
+use shards::commands::spec::Command;
 use shards::commands::spec::{Merge, Spread};
 use shards::effects::Note;
+use shards::effects::ScanRest;
 use shards::shard::Request;
 
 use crate::batches::batch::Passport;
@@ -30,38 +34,10 @@ impl Core {
         let work = at_work(call.spec.name, args);
         match command.spec.spread {
             Spread::Everywhere(merge) => {
-                let databases = self.visitors.keyspace.dbs.len();
-                let mut merged = Merged::default();
-                let mut reply = Vec::new();
-                let max = passport.reply_max.saturating_sub(out.len());
-                for at in 0..transaction.wholes.len() {
-                    reply.clear();
-                    let notes = self.visitors.effects.notes.len();
-                    self.with_whole(transaction, at, |core| {
-                        let request = Request {
-                            reply_max: merged.room(max),
-                            ..Self::engine_request(args, passport, (0, 0))
-                        };
-                        // The error is in the reply, and merged with it.
-                        let _ = core.visitors.execute(command, request, &mut reply);
-                    });
-                    if at != 0 {
-                        // That a database was emptied is said once.
-                        let notes = self.visitors.effects.notes.split_off(notes);
-                        let others = notes.into_iter().filter(|note| *note != Note::Emptied);
-                        self.visitors.effects.notes.extend(others);
-                    }
-                    transaction.replaced.extend(replaced(call, args, passport.db, databases));
-                    if merge == Merge::Pick {
-                        let random = &mut self.shard.keyspace.random;
-                        merged.add_pick(&reply, |limit| random.below(limit));
-                    } else {
-                        merged.add_part(merge, 0, &reply, max);
-                    }
-                }
-                merged.write(merge, out, passport.reply_max);
+                self.run_everywhere(transaction, merge, (call, command), args, passport, out);
             }
-            Spread::Cursor | Spread::Gather | Spread::Split(_) | Spread::Anywhere => {
+            Spread::Cursor => self.scan_wholes(transaction, command, args, passport, out),
+            Spread::Gather | Spread::Split(_) | Spread::Anywhere => {
                 let owners = self.owners(call, args);
                 let Some(&first) = owners.first() else {
                     let request = Self::engine_request(args, passport, (0, 0));
@@ -91,6 +67,86 @@ impl Core {
         let failed = self.note_error_reply(&out[written..]);
         let took = self.count(call, failed);
         self.observe(call, args, took, out.len() - written);
+    }
+
+    /// Runs a command on each shard's databases by themselves.
+    fn run_everywhere(
+        &mut self,
+        transaction: &mut Transaction,
+        merge: Merge,
+        (call, command): (&Call, &'static Command),
+        args: &[&[u8]],
+        passport: &Passport,
+        out: &mut Vec<u8>,
+    ) {
+        let databases = self.visitors.keyspace.dbs.len();
+        let mut merged = Merged::default();
+        let mut reply = Vec::new();
+        let max = passport.reply_max.saturating_sub(out.len());
+        for at in 0..transaction.wholes.len() {
+            reply.clear();
+            let notes = self.visitors.effects.notes.len();
+            self.with_whole(transaction, at, |core| {
+                let request = Request {
+                    reply_max: merged.room(max),
+                    ..Self::engine_request(args, passport, (0, 0))
+                };
+                // The error is in the reply, and merged with it.
+                let _ = core.visitors.execute(command, request, &mut reply);
+            });
+            if at != 0 {
+                // That a database was emptied is said once.
+                let notes = self.visitors.effects.notes.split_off(notes);
+                let others = notes.into_iter().filter(|note| *note != Note::Emptied);
+                self.visitors.effects.notes.extend(others);
+            }
+            transaction.replaced.extend(replaced(call, args, passport.db, databases));
+            if merge == Merge::Pick {
+                let random = &mut self.shard.keyspace.random;
+                merged.add_pick(&reply, |limit| random.below(limit));
+            } else {
+                merged.add_part(merge, 0, &reply, max);
+            }
+        }
+        merged.write(merge, out, passport.reply_max);
+    }
+
+    /// Runs SCAN on the databases of the shard of its cursor, and on those behind it.
+    fn scan_wholes(
+        &mut self,
+        transaction: &mut Transaction,
+        command: &'static Command,
+        args: &[&[u8]],
+        passport: &Passport,
+        out: &mut Vec<u8>,
+    ) {
+        let reply = out.len();
+        let mut rest = None;
+        loop {
+            let (before, part) = (rest.take(), out.len());
+            let owner = match before {
+                None => self.cursor_owner(args),
+                Some(ScanRest { cursor, .. }) => self.slot_owner(cursor),
+            };
+            let at = whole_of(transaction, owner.into());
+            self.with_whole(transaction, at, |core| {
+                with_rest(args, before, |args| {
+                    let request = Self::engine_request(args, passport, (0, 0));
+                    // The error is in the reply.
+                    let _ = core.visitors.execute(command, request, out);
+                });
+                rest = core.visitors.effects.scan_rest.take();
+            });
+            if passport.reply_max < out.len() {
+                return;
+            }
+            if before.is_some() {
+                join(out, reply, part);
+            }
+            if rest.is_none() {
+                return;
+            }
+        }
     }
 
     /// Puts the databases of all shards but `first` within reach of a command there.
@@ -125,11 +181,8 @@ impl Core {
         std::mem::swap(&mut self.visitors.keyspace.dbs, &mut transaction.wholes[at].1);
     }
 
-    /// The shards of a command's keys (or its cursor), ascending.
+    /// The shards of a command's keys, ascending.
     fn owners(&self, call: &Call, args: &[&[u8]]) -> Vec<Peer> {
-        if call.spec.spread == Spread::Cursor {
-            return vec![self.cursor_owner(args).into()];
-        }
         let footprint = self.footprint_of(call, args);
         footprint.shards(&self.node.slots).into_iter().map(usize::from).collect()
     }

@@ -50,6 +50,8 @@ pub(crate) enum Needs {
     Control,
     /// To run on several shards, on each with its part.
     Parts,
+    /// To run on one shard after the other.
+    Scan,
     /// To run on several shards.
     Shards(Box<Transaction>),
     /// To run as an EXEC, on what is gathered if there is a transaction.
@@ -109,7 +111,8 @@ impl Core {
             }
             KeyShape::None => match command.spec.spread {
                 Spread::Anywhere | Spread::Gather => (Route::Anywhere, (0, 0)),
-                Spread::Cursor => (Route::Shard(self.cursor_owner(args)), (0, 0)),
+                Spread::Cursor if 1 < self.node.slots.shards() => (Route::Scan, (0, 0)),
+                Spread::Cursor => (Route::Anywhere, (0, 0)),
                 Spread::Split(_) | Spread::Everywhere(_) => HOME,
             },
         }
@@ -123,7 +126,11 @@ impl Core {
 
     /// The shard that owns the slot in a SCAN cursor; any shard can refuse an invalid one.
     pub(crate) fn cursor_owner(&self, args: &[&[u8]]) -> u16 {
-        let cursor = args.get(1).and_then(|arg| parse_u64(arg)).unwrap_or(0);
+        self.slot_owner(args.get(1).and_then(|arg| parse_u64(arg)).unwrap_or(0))
+    }
+
+    /// The shard that owns the slot in a cursor.
+    pub(crate) fn slot_owner(&self, cursor: u64) -> u16 {
         self.node.slots.owner(u64::from(Position(cursor).slot().number()) << 50)
     }
 
@@ -181,6 +188,10 @@ impl Core {
             Needs::Parts => {
                 let next = batch.next;
                 batch.requests[next].route = Route::Parts;
+            }
+            Needs::Scan => {
+                let next = batch.next;
+                batch.requests[next].route = Route::Scan;
             }
             Needs::Shards(transaction) => batch.at = At::Visits(transaction),
             Needs::Exec(exec, None) => batch.at = At::Exec(exec),
