@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use keylane::coordination::router::{key_places, reaches};
+use keylane::routing::keys::{key_places, reaches};
 use shards::base::hash::HashSeed;
 use shards::base::random::Random;
 use shards::base::time::UnixMs;
@@ -158,7 +158,8 @@ fn find(args: &[String]) -> &'static Command {
 fn call(shard: &mut Shard, command: &Command, args: &[String], db: usize) -> String {
     let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
     let (protocol, first_key) = (Protocol::Resp2, (0, 0));
-    let request = Request { args: &args, db, protocol, no_touch: false, first_key };
+    let reply_max = usize::MAX;
+    let request = Request { args: &args, db, protocol, no_touch: false, reply_max, first_key };
     let mut out = Vec::new();
     // Errors are replies, too.
     let _ = shard.execute(command, request, &mut out);

@@ -16,20 +16,20 @@
 //! uses can be freed from above. A socket is named by index and generation: a completion of a
 //! socket that was closed meanwhile reaches nobody.
 
+mod accepting;
 pub mod closing;
 mod receiving;
 mod requests;
 mod sending;
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use io_uring::{cqueue, opcode, types};
-
+use self::accepting::Listener;
 use self::closing::Lingering;
 use self::receiving::Input;
-use self::requests::{Op, Queues, build, split_user_data, user_data};
+use self::requests::{Op, Queues, build, split_user_data};
 use crate::reactor::buffers::{BufferId, Buffers};
 use crate::reactor::sockets;
 use crate::reactor::wake::Wake;
@@ -134,9 +134,7 @@ pub struct DataRing {
     tried: Vec<u32>,
     /// Sockets whose receive request ended because no buffer was left.
     starved: Vec<u32>,
-    listeners: Vec<RawFd>,
-    /// Connections are accepted.
-    accepts: bool,
+    listeners: Vec<Listener>,
     /// Sockets that are closed when their peers have everything.
     finishing: Vec<u32>,
     wake: OwnedFd,
@@ -163,7 +161,6 @@ impl DataRing {
             tried: Vec::new(),
             starved: Vec::new(),
             listeners: Vec::new(),
-            accepts: true,
             finishing: Vec::new(),
             wake: wake.fd().try_clone_to_owned()?,
             waking: false,
@@ -172,26 +169,6 @@ impl DataRing {
         };
         ring.arm_wake();
         Ok(ring)
-    }
-
-    /// Accepts connections on `listener`, which must stay open; its number in completions is that
-    /// of the call (0, 1 ...).
-    pub fn accept(&mut self, listener: RawFd) {
-        let number = match self.listeners.iter().position(|&fd| fd == listener) {
-            Some(number) => number,
-            None => {
-                self.listeners.push(listener);
-                self.listeners.len() - 1
-            }
-        };
-        let number = u32::try_from(number).expect("a handful of listeners");
-        let entry = opcode::AcceptMulti::new(types::Fd(listener)).flags(libc::SOCK_CLOEXEC).build();
-        self.push(entry.user_data(user_data(Op::Accept, 0, number)));
-    }
-
-    /// Accepts on a listener again, by its number, after `AcceptFailed`.
-    pub fn accept_again(&mut self, number: u16) {
-        self.listener(number).into_iter().for_each(|listener| self.accept(listener));
     }
 
     /// Takes a connected socket over and begins to receive from it.
@@ -285,7 +262,7 @@ impl DataRing {
             let token = Token { index, generation };
             let (result, flags) = (completion.result(), completion.flags());
             if op == Op::Accept as u8 {
-                self.accepted(index, result, flags, done);
+                self.accept_waiting(index, result, done);
             } else if op == Op::Receive as u8 {
                 self.received(token, result, flags, done);
             } else if op == Op::Send as u8 {
@@ -297,22 +274,6 @@ impl DataRing {
                 self.arm_wake();
                 done.push(Completion::Woken);
             }
-        }
-    }
-
-    fn accepted(&mut self, number: u32, result: i32, flags: u32, done: &mut Vec<Completion>) {
-        let number = u16::try_from(number).expect("a handful of listeners");
-        if result < 0 {
-            let error = io::Error::from_raw_os_error(-result);
-            if -result != libc::ECANCELED {
-                done.push(Completion::AcceptFailed(number, error));
-            }
-            return;
-        }
-        // SAFETY: the kernel just made this descriptor for us.
-        done.push(Completion::Accepted(number, unsafe { OwnedFd::from_raw_fd(result) }));
-        if !cqueue::more(flags) {
-            self.accept_again(number);
         }
     }
 

@@ -17,9 +17,8 @@ loopback interface. To connect from other machines, either set a password ('requ
 'CONFIG SET requirepass' from this machine), or disable protected mode ('protected-mode no') if \
 no other machine can reach this port.\r\n";
 
-/// The listeners of the shard that accepts, and what it has accepted.
+/// What the shard that accepts has accepted.
 pub struct Accepting {
-    listeners: Vec<OwnedFd>,
     /// Listeners that could not accept, for want of descriptors as a rule: tried again at a tick.
     failed: Vec<u16>,
     /// Connections accepted so far; also the last client's id.
@@ -30,8 +29,8 @@ pub struct Accepting {
 
 impl Accepting {
     /// Nothing is accepted yet.
-    pub fn new(listeners: Vec<OwnedFd>, shards: usize) -> Self {
-        Self { listeners, failed: Vec::new(), accepted: 0, assigned: vec![0; shards] }
+    pub fn new(shards: usize) -> Self {
+        Self { failed: Vec::new(), accepted: 0, assigned: vec![0; shards] }
     }
 
     /// Takes a connection in: the shard with the fewest gets it.
@@ -71,11 +70,6 @@ impl Accepting {
     /// Tries again to accept where that failed.
     pub fn try_again(&mut self, ring: &mut DataRing) {
         self.failed.drain(..).for_each(|listener| ring.accept_again(listener));
-    }
-
-    /// Closes the listeners.
-    pub fn stop(&mut self) {
-        self.listeners.clear();
     }
 }
 

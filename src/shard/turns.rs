@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -83,15 +83,15 @@ pub fn start_shard(start: Start, cpu: Option<usize>) -> io::Result<ExecutorJoinH
 
 async fn run_shard(start: Start) -> io::Result<Infallible> {
     let mut ring = DataRing::new(start.mailbox.bell())?;
+    for listener in start.listeners {
+        ring.accept(listener)?;
+    }
     // No one waits for the word any more if another shard failed: then the process ends.
     let _ = start.ready.send(start.mailbox.me());
     drop(start.ready);
-    for listener in &start.listeners {
-        ring.accept(listener.as_raw_fd());
-    }
     let now = start.node.now;
     let mut loop_ = Loop {
-        accepting: Accepting::new(start.listeners, start.mailbox.shards()),
+        accepting: Accepting::new(start.mailbox.shards()),
         core: Core::new(start.mailbox, start.node, start.client_commands, start.random),
         pipeline: Pipeline::default(),
         sending: Vec::new(),
@@ -279,7 +279,6 @@ impl Loop {
     /// Lets go of sockets and ring, says so, and waits for the end of the process. Keys stay where
     /// they are: to free them one by one would take long, and nothing needs the room.
     fn release(mut self, ring: DataRing) -> ! {
-        self.accepting.stop();
         drop(ring);
         self.core.report_released();
         while self.core.mailbox.flush() {
@@ -298,10 +297,7 @@ impl Loop {
                 SocketRequest::Pause(token) => ring.pause(token),
                 SocketRequest::Resume(token) => ring.resume(token),
                 SocketRequest::Finish(token) => ring.finish(token),
-                SocketRequest::CloseListeners => {
-                    ring.stop_accepting();
-                    self.accepting.stop();
-                }
+                SocketRequest::CloseListeners => ring.stop_accepting(),
             }
         }
     }

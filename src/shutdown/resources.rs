@@ -54,7 +54,8 @@ pub const RESOURCES: &[Entry] = &[
         resource: Resource::Listeners,
         stage: Some(Stage::Clients),
         after: &[],
-        traces: &["listening socket"],
+        // Each is watched by an epoll instance.
+        traces: &["listening socket", "anon_inode:[eventpoll]"],
     },
     Entry {
         resource: Resource::Clients,

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -261,6 +263,22 @@ fn a_second_sigint_is_obeyed_at_once() {
     running.wait_for("You insist... exiting now.");
     running.end().check(1, &["Received SIGINT scheduling shutdown..."]);
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[test]
+fn a_process_that_was_killed_leaves_nobody_connected_to_its_port() {
+    for shards in ["1", "2"] {
+        let port = free_port();
+        let running = Running::ready(port, &["--shards", shards]);
+        let clients: Vec<_> = (0..20).map(|_| running.client(port)).collect();
+        running.signal("KILL");
+        running.end();
+        // What is left of its rings is taken apart later.
+        let connected = Client::connect(&format!("127.0.0.1:{port}")).map(drop);
+        assert_eq!(connected.map_err(|error| error.kind()), Err(ErrorKind::ConnectionRefused));
+        TcpListener::bind(("127.0.0.1", port)).expect("nobody has it");
+        drop(clients);
+    }
 }
 
 #[test]

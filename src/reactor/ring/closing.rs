@@ -1,5 +1,5 @@
-//! How the ring lets go of sockets: of listeners, and of those whose peers are to get everything
-//! that was sent to them.
+//! How the ring lets go of sockets whose peers are to get everything that was sent to them, and of
+//! all it has when it is dropped.
 //!
 //! ```text
 //! finish --> our end is shut; what comes in is thrown away --(all was acknowledged)--> closed
@@ -8,12 +8,9 @@
 //! A socket that is closed with input unread is reset, and what the peer's kernel has not taken by
 //! then is lost. So input is read to the last, and nobody closes before the peer has it all.
 
-use std::os::fd::RawFd;
 use std::time::Duration;
 
-use io_uring::opcode;
-
-use super::requests::{Op, user_data};
+use super::requests::Op;
 use super::{DataRing, Token};
 use crate::reactor::sockets;
 
@@ -41,16 +38,6 @@ pub struct Unfinished {
 }
 
 impl DataRing {
-    /// Stops accepting on all listeners. Their owner may close them.
-    pub fn stop_accepting(&mut self) {
-        self.accepts = false;
-        for number in 0..self.listeners.len() {
-            let number = u32::try_from(number).expect("a handful of listeners");
-            let entry = opcode::AsyncCancel::new(user_data(Op::Accept, 0, number)).build();
-            self.push(entry.user_data(user_data(Op::Cancel, 0, 0)));
-        }
-    }
-
     /// Closes a socket as soon as its peer has everything that was sent; [`Self::look_after`] goes
     /// on with it. No completion of it is delivered any more.
     pub fn finish(&mut self, token: Token) {
@@ -143,11 +130,6 @@ impl DataRing {
                 self.release_if_idle(index);
             }
         }
-    }
-
-    /// The descriptor of a listener that connections are accepted on, by its number.
-    pub(super) fn listener(&self, number: u16) -> Option<RawFd> {
-        self.listeners.get(usize::from(number)).copied().filter(|_| self.accepts)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 #[expect(clippy::disallowed_types, reason = "these are the other side")]
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
 use super::*;
@@ -231,6 +230,43 @@ fn a_socket_that_is_watched_can_be_closed_and_finished() {
 }
 
 #[test]
+#[expect(clippy::disallowed_types, reason = "these are the other side")]
+fn a_listener_takes_all_connections_until_it_is_closed() {
+    let (wake, mut ring) = new();
+    let listen = || sockets::listen_tcp(([127, 0, 0, 1], 0).into(), 511).expect("there is a port");
+    let listeners = [listen(), listen()];
+    let addresses = listeners.each_ref().map(|socket| sockets::local(socket).expect("it is bound"));
+    let numbers = listeners.map(|socket| ring.accept(socket).expect("there are descriptors"));
+    is_silent(&wake, &mut ring);
+    // More than are accepted in one go, then one by one.
+    for connections in [200, 1, 1] {
+        let far: Vec<_> = (0..connections)
+            .map(|number| TcpStream::connect(addresses[number % 2]).expect("it is listened on"))
+            .collect();
+        let mut accepted = [0, 0];
+        while accepted.iter().sum::<usize>() < connections {
+            for completion in turn(&mut ring) {
+                let Completion::Accepted(number, fd) = completion else { panic!("{completion:?}") };
+                let at = numbers.iter().position(|&known| known == number).expect("it is known");
+                assert_eq!(sockets::local(&fd), Some(addresses[at]));
+                accepted[at] += 1;
+            }
+        }
+        assert_eq!(accepted, [connections - connections / 2, connections / 2]);
+        drop(far);
+        is_silent(&wake, &mut ring);
+    }
+    ring.stop_accepting();
+    // Whatever the kernel still has to do for the ring.
+    for address in addresses {
+        let refused = TcpStream::connect(address).expect_err("nobody listens");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+    numbers.into_iter().for_each(|number| ring.accept_again(number));
+    is_silent(&wake, &mut ring);
+}
+
+#[test]
 fn a_ring_that_is_dropped_lets_go_of_everything_while_its_thread_goes_on() {
     // More of them than one thread may register at a time.
     for _ in 0..20 {
@@ -346,7 +382,7 @@ fn a_peer_gets_everything_before_its_socket_is_closed() {
     let (_wake, mut ring) = new();
     let listener = sockets::listen_tcp(([127, 0, 0, 1], 0).into(), 1).expect("there is a port");
     let address = sockets::local(&listener).expect("it is bound");
-    ring.accept(listener.as_raw_fd());
+    ring.accept(listener).expect("there are descriptors");
     #[expect(clippy::disallowed_types, reason = "this is the other side")]
     let mut far = TcpStream::connect(address).expect("it is listened on");
     let near = loop {
