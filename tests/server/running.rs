@@ -71,10 +71,20 @@ pub fn keylane() -> Command {
     Command::new(env!("CARGO_BIN_EXE_keylane"))
 }
 
-/// A port nobody uses now.
+/// A port nobody uses now. None of those that the system gives to whoever connects: another test's
+/// client could have it a moment later.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    listener.local_addr().expect("it is bound").port()
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 22_000;
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Tests of several processes begin at different ones.
+        let number = std::process::id() * 97 + ASKED.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(FIRST + number % PORTS).expect("it is below 2^16");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Running {
