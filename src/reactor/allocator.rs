@@ -77,22 +77,28 @@ fn claim() -> usize {
     index
 }
 
+/// Bytes of the largest small class, and of the smallest large one.
+const SMALL_MAX: usize = 14 << 10;
+const LARGE_MIN: usize = 16 << 10;
+/// Large ones above this are whole pages since jemalloc 5.3.1.
+const CLASSES_MAX: usize = 32 << 10;
+
 /// The size class jemalloc serves `layout` from.
 #[inline]
 fn rounded(layout: Layout) -> i64 {
-    let size = layout.size();
-    let align = layout.align();
-    let rounded = if 64 << 10 < size.max(align) {
-        // Large ones are whole pages since jemalloc 5.3.1.
-        (size.max(align) + 4095) & !4095
-    } else if size <= 128 && align <= 16 {
+    let (size, align) = (layout.size(), layout.align());
+    // Small ones fill up their alignment. Large ones can begin wherever a page does.
+    let aligned = (size + (align - 1)) & !(align - 1);
+    let is_small = aligned <= SMALL_MAX && align < PAGE;
+    let size = if is_small { aligned } else { size.max(LARGE_MIN) };
+    let rounded = if CLASSES_MAX < size {
+        (size + (PAGE - 1)) & !(PAGE - 1)
+    } else if size <= 128 {
         // Classes up to 128 are the multiples of 16 (and 8).
         if size <= 8 { 8 } else { (size + 15) & !15 }
     } else {
-        let size = size.max(align);
         // Four classes per doubling.
-        let step = (size - 1).ilog2().saturating_sub(2);
-        let step = 1usize << step;
+        let step = 1usize << ((size - 1).ilog2() - 2);
         (size + step - 1) & !(step - 1)
     };
     i64::try_from(rounded).unwrap_or(i64::MAX)
@@ -203,11 +209,19 @@ mod tests {
 
     #[test]
     fn rounding_is_the_allocators() {
-        for size in [1, 8, 9, 16, 17, 96, 97, 128, 129, 160, 161, 1000, 4097, 8192, 8193, 70000] {
-            let layout = Layout::from_size_align(size, 8).expect("a valid layout");
-            // SAFETY: no pointer is involved.
-            let real = unsafe { tikv_jemalloc_sys::nallocx(size, 0) };
-            assert_eq!(rounded(layout), i64::try_from(real).expect("small"), "{size}");
+        for align in [1, 8, 16, 32, 64, 128, 1024, 2 * PAGE, 16 * PAGE, 64 * PAGE] {
+            let small = 1..70_000_usize;
+            let large = (17..28).flat_map(|bit| [0, 1, 5000].map(|more| (1 << bit) + more));
+            for size in small.chain(large) {
+                let layout = Layout::from_size_align(size, align).expect("a valid layout");
+                // As jemalloc is asked: the alignment is named where a size does not bring it.
+                let named = if align <= 16 && align <= size { 0 } else { align.ilog2() };
+                let flags = libc::c_int::try_from(named).expect("it is below 64");
+                // SAFETY: no pointer is involved.
+                let real = unsafe { tikv_jemalloc_sys::nallocx(size, flags) };
+                let real = i64::try_from(real).expect("it is below 2^63");
+                assert_eq!(rounded(layout), real, "{size} bytes at {align}");
+            }
         }
     }
 }
