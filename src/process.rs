@@ -70,8 +70,8 @@ impl Process {
         self.supervisor.tell_ready();
     }
 
-    /// Ends the process, because somebody asked for it: exit status 0. All but what serves to the
-    /// very end was closed before.
+    /// Ends the process because a signal or SHUTDOWN asked: exit status 0. All but what serves to
+    /// the very end was closed before.
     pub fn stop(&self) -> ! {
         log::warning("Keylane is now ready to exit, bye bye...");
         self.supervisor.close();
@@ -80,8 +80,8 @@ impl Process {
         std::process::exit(0)
     }
 
-    /// Ends the process at once, because somebody does not want to wait for the end: exit status
-    /// 1. Only files are removed that would be in the way.
+    /// Ends the process at once, because a second SIGINT does not wait for the end: exit status 1.
+    /// Removes only files that would be in the way.
     pub fn give_up(&self) -> ! {
         log::warning("You insist... exiting now.");
         self.remove_files();
@@ -124,7 +124,7 @@ impl OwnFile {
     /// Removes it.
     pub fn close(&self) {
         log::notice(&format!("Removing the {} file.", self.name));
-        // Somebody may have removed it before.
+        // An administrator may have removed it before.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -132,7 +132,7 @@ impl OwnFile {
 /// Who started the process and wants to know when it is ready.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Supervisor {
-    /// Nobody.
+    /// No supervisor.
     #[default]
     None,
     /// Systemd, by datagrams to this socket; a name that begins with `@` is no file.

@@ -36,7 +36,7 @@ impl Failure {
         Self::Config(format!("\n{head}\n{why}\n"))
     }
 
-    /// Tells whoever started the process.
+    /// Tells the user who started the process.
     pub fn tell(&self) {
         match self {
             Self::Config(report) => eprint!("{report}"),

@@ -6,8 +6,8 @@
 //!    |                  ^
 //!    +-(kill)--> asked -+-(grace is over)--> killed --> gone
 //! ```
-//! Nothing here waits: whoever owns it asks [`SavingChild::poll`] again when its descriptor can be
-//! read, and some times a second.
+//! Nothing here waits: the owner asks [`SavingChild::poll`] again when the child's descriptor can
+//! be read, and some times a second.
 
 use std::fs::{self, File};
 use std::io;
@@ -205,7 +205,7 @@ impl AsFd for SavingChild {
 
 impl Drop for SavingChild {
     fn drop(&mut self) {
-        // The file of one that was not seen to end: nobody needs it.
+        // The file of a child that was not seen to end is of no use.
         self.child.kill();
         if self.child.wait().is_some() {
             let _ = fs::remove_file(&self.plan.temp);

@@ -68,8 +68,8 @@ impl LocalTime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Monotonic(Instant);
 
-/// Lets time pass. For a process of its own only, whose slowness somebody wants to see: no thread
-/// that serves ever sleeps.
+/// Lets time pass. Only a process that is to be slow, for a test of snapshots, calls this: threads
+/// that serve never sleep.
 #[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
 pub fn pause(micros: u64) {
     std::thread::sleep(Duration::from_micros(micros));

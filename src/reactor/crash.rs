@@ -131,7 +131,7 @@ pub fn keep_info(text: &str) {
 
 /// Gives this thread a stack for the handlers of its faults, for as long as the process lives.
 pub fn guard_thread() {
-    // SAFETY: a fresh mapping that nobody else knows of; it is never taken away.
+    // SAFETY: a fresh mapping, used for nothing else; it is never taken away.
     unsafe {
         let (protection, flags) =
             (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
@@ -204,7 +204,7 @@ fn write_fault(
     write_head(out)?;
     writeln!(out, "Keylane crashed by signal: {signal}, si_code: {}", info.si_code)?;
     if info.si_code <= 0 {
-        // SAFETY: a signal that somebody sent says who.
+        // SAFETY: a signal that a process sent has these fields.
         let (pid, user) = unsafe { (info.si_pid(), info.si_uid()) };
         writeln!(out, "Killed by PID: {pid}, UID: {user}")?;
     } else if signal == libc::SIGSEGV || signal == libc::SIGBUS {

@@ -71,7 +71,7 @@ fn pidfd(child: Pid) -> io::Result<OwnedFd> {
     // SAFETY: no pointers.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0) };
     match RawFd::try_from(fd) {
-        // SAFETY: a fresh descriptor that nobody else owns.
+        // SAFETY: a fresh descriptor, which has no other owner.
         Ok(fd @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }

@@ -9,7 +9,7 @@ use nix::sys::prctl;
 /// Bytes of a huge page.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// From now on this process gets no huge pages, whoever asks for them.
+/// Keeps this process from getting huge pages from now on, also where it asks for them.
 ///
 /// # Errors
 /// The system's.

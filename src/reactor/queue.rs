@@ -136,7 +136,7 @@ impl<T> Drop for Shared<T> {
         // and the sender published it when it was dropped.
         let (mut at, end) = (*self.taken.get_mut(), *self.published.get_mut());
         while at != end {
-            // SAFETY: letters between the counters are in their slots, and nobody else is left.
+            // SAFETY: letters between the counters are in their slots, and both ends are gone.
             unsafe { (*self.slot(at)).assume_init_drop() };
             at = at.wrapping_add(1);
         }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_nobody_took_are_dropped_once() {
+    fn letters_that_were_not_taken_are_dropped_once() {
         let letter = Arc::new(());
         let (mut sender, mut receiver) = queue(8);
         for _ in 0..5 {

@@ -8,13 +8,13 @@
 //!          paused --(the peer hangs up)--> HungUp, once
 //!                            close: shut down, wait for what is in flight, close the descriptor
 //! ```
-//! The end of the input is not the end of the socket: what came before it can be answered. Whether
-//! the peer still listens shows only when something is sent to it: one that has closed and one that
-//! has only shut its half say the same.
+//! The end of the input is not the end of the socket: replies can still be sent. A peer that closes
+//! and a peer that only shuts its half send the same packet, so the ring cannot tell them apart. A
+//! send to a peer that has closed fails.
 //!
 //! The ring owns sockets, receive buffers and the bytes being sent, so nothing the kernel still
-//! uses can be freed from above. A socket is named by index and generation: a completion of a
-//! socket that was closed meanwhile reaches nobody.
+//! uses can be freed from above. A socket is named by index and generation: the ring drops the
+//! completions of a socket that was closed meanwhile.
 
 mod accepting;
 pub mod closing;
@@ -74,9 +74,8 @@ pub enum Completion {
     InputEnded(Token),
     /// Nothing more comes in, for this reason: the peer is gone as a rule.
     Failed(Token, io::Error),
-    /// The peer of a paused socket has sent all that it ever will, or is gone. What it sent before
-    /// and was not received comes when the socket is resumed, and then one of the two above. Said
-    /// once for each socket.
+    /// The peer of a paused socket has sent all that it ever will, or is gone. After a resume the
+    /// bytes from before come, then `InputEnded` or `Failed`. The ring says this once per socket.
     HungUp(Token),
     /// All bytes were taken by the kernel; the buffer comes back, its content unchanged.
     Sent(Token, Vec<u8>),
@@ -108,7 +107,7 @@ struct Socket {
 }
 
 impl Socket {
-    /// Whether it is closed and nobody has anything to do with it.
+    /// Whether the socket is closed and neither the kernel nor its peer still uses it.
     fn is_idle(&self) -> bool {
         let asked = self.receiving || self.watching || self.sending.is_some();
         self.closing && self.lingering == Lingering::No && !asked

@@ -74,7 +74,7 @@ struct Asked {
 }
 
 impl Request {
-    /// Asks. False if that is a SIGINT and not the first: whoever sends it does not want to wait.
+    /// Asks for the end. False for a second SIGINT: its sender does not want to wait.
     pub fn ask(&self, signal: Signal) -> bool {
         if signal == Signal::Int && self.0.interrupted.swap(true, Ordering::AcqRel) {
             return false;
@@ -102,7 +102,7 @@ impl Request {
 pub enum Signal {
     /// SIGTERM: end the process.
     Term,
-    /// SIGINT: somebody pressed Ctrl-C.
+    /// SIGINT: Ctrl-C was pressed.
     Int,
     /// SIGHUP: the terminal is gone.
     Hup,

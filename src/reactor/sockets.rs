@@ -96,7 +96,7 @@ pub fn shut_sending(socket: &OwnedFd) {
     let _ = socket::shutdown(socket.as_raw_fd(), Shutdown::Write);
 }
 
-/// Ends both directions, whoever else holds the descriptor.
+/// Ends both directions, also if another process holds the descriptor.
 pub fn shut(socket: &OwnedFd) {
     let _ = socket::shutdown(socket.as_raw_fd(), Shutdown::Both);
 }

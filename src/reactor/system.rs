@@ -57,7 +57,7 @@ pub fn name() -> String {
     format!("Linux {} {}", release.trim(), std::env::consts::ARCH)
 }
 
-/// A name that nobody else has or can guess: 40 hexadecimal digits.
+/// Makes a name that is unique and cannot be guessed: 40 hexadecimal digits.
 pub fn random_name() -> String {
     let mut bytes = [0; 20];
     let mut source = File::open("/dev/urandom").expect("the hash seed came from there");

@@ -28,7 +28,7 @@ pub struct Listeners {
     pub tcp: Vec<OwnedFd>,
     /// On this machine only.
     pub unix: Option<OwnedFd>,
-    /// For whoever reads the metrics.
+    /// For readers of the metrics.
     pub metrics: Vec<OwnedFd>,
 }
 
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn an_address_that_may_be_missing_is_left_out() {
-        // 192.0.2.0/24 is for examples in documents: nobody has it.
+        // 192.0.2.0/24 is for examples in documents: no machine has it.
         let bind = |names: &[&str]| {
             let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
             listen_tcp(&names, 0, 1).map(|listening| listening.len())

@@ -110,7 +110,7 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
     }
 }
 
-/// Bits that nobody can guess: keys' hashes must not be predictable.
+/// Reads bits that cannot be guessed: keys' hashes must not be predictable.
 fn chance() -> io::Result<u64> {
     let mut bits = [0; 8];
     File::open("/dev/urandom")?.read_exact(&mut bits)?;

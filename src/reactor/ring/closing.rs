@@ -6,7 +6,7 @@
 //!                                                          --(the peer closes)-------> closed
 //! ```
 //! A socket that is closed with input unread is reset, and what the peer's kernel has not taken by
-//! then is lost. So input is read to the last, and nobody closes before the peer has it all.
+//! then is lost. So the ring reads input to the last, and closes when the peer has everything.
 
 use std::time::Duration;
 

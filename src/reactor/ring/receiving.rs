@@ -1,9 +1,9 @@
 //! What comes in: receiving from sockets, holding their peers back, and hearing of their end.
 //!
-//! A socket that is read tells of its peer's end by what is received. One that is paused is
-//! watched instead: else a client that is gone would keep what it waits for, and what it was given.
-//! Each of both requests is asked for when it is wanted and not in the kernel, and cancelled when
-//! it is in the kernel and not wanted; its end looks again at what is wanted.
+//! A receive request brings the end of its peer like data. The ring watches a paused socket by a
+//! poll instead: else a client that is gone would keep what it waits for. A socket has at most one
+//! request of each kind in the kernel. The ring submits one when the socket wants it, cancels it
+//! when the socket does not, and looks again at what the socket wants when the request has ended.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -20,20 +20,20 @@ use crate::reactor::buffers::GROUP;
 pub(super) enum Input {
     /// More may come.
     Open,
-    /// There is an end, behind what was not received yet; the user knows.
+    /// The peer has hung up, and the ring has said so; bytes from before may not be received yet.
     HungUp,
-    /// Nothing comes any more; the user knows.
+    /// The input has ended or failed, and the ring has said so.
     Over,
 }
 
 impl Socket {
-    /// Whether there should be a receive request.
+    /// Returns whether the socket wants a receive request.
     fn is_read(&self) -> bool {
         let wanted = !self.closing && !self.paused && self.input != Input::Over;
         wanted || self.lingering != Lingering::No
     }
 
-    /// Whether there should be a request to hear of the peer's end.
+    /// Returns whether the socket wants a request to hear of its peer's end.
     fn is_watched(&self) -> bool {
         !self.closing && self.paused && self.input == Input::Open
     }
@@ -107,7 +107,7 @@ impl DataRing {
         }
     }
 
-    /// The watch over a paused socket has ended: its peer has hung up, or it was cancelled.
+    /// Tells that a paused socket's peer has hung up, unless its watch was cancelled.
     pub(super) fn watched(&mut self, token: Token, result: i32, done: &mut Vec<Completion>) {
         let socket = self.asked(token);
         socket.watching = false;
@@ -123,8 +123,8 @@ impl DataRing {
         }
     }
 
-    /// Asks for what comes in, unless nobody wants it, or it was asked for already: a socket that
-    /// waits for a buffer may have been paused and resumed meanwhile.
+    /// Asks for what comes in, unless the user does not want it or the ring has asked already: a
+    /// socket that waits for a buffer may have been paused and resumed meanwhile.
     pub(super) fn arm_receive(&mut self, index: u32) {
         let Some(socket) = self.sockets[index as usize].as_mut() else { return };
         if socket.receiving || !socket.is_read() {
@@ -136,7 +136,7 @@ impl DataRing {
         self.push(entry);
     }
 
-    /// Asks to hear of the peer's end. That it is gone altogether is told unasked.
+    /// Asks to hear when the peer shuts its half. The kernel tells of a reset unasked.
     fn arm_watch(&mut self, index: u32) {
         const RDHUP: u32 = libc::POLLRDHUP.cast_unsigned() as u32;
         let Some(socket) = self.sockets[index as usize].as_mut() else { return };

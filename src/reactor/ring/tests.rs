@@ -259,7 +259,7 @@ fn a_listener_takes_all_connections_until_it_is_closed() {
     ring.stop_accepting();
     // Whatever the kernel still has to do for the ring.
     for address in addresses {
-        let refused = TcpStream::connect(address).expect_err("nobody listens");
+        let refused = TcpStream::connect(address).expect_err("the listener is closed");
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
     numbers.into_iter().for_each(|number| ring.accept_again(number));
@@ -418,7 +418,7 @@ fn a_peer_gets_everything_before_its_socket_is_closed() {
             let left = ring.look_after();
             assert!(left.sockets <= 1 && (left.sockets == 1 || left.bytes == 0));
         }
-        // It sends as long as somebody takes it.
+        // The peer sends as long as the socket takes it.
         let _ = far.write(&[b'y'; 4096]);
         match far.read(&mut chunk) {
             Ok(0) => ended = true,
