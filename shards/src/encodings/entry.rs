@@ -64,6 +64,16 @@ impl<O> Entry<O> {
         Self::new(key, None, 0, Self::payload_of(bytes))
     }
 
+    /// As [`Self::string`]: a long string stays where it is.
+    pub fn string_of(key: &[u8], bytes: Vec<u8>) -> Self {
+        if bytes.len() <= INLINE_BYTES_MAX {
+            return Self::string(key, &bytes);
+        }
+        let mut bytes = bytes;
+        bytes.shrink_to_fit();
+        Self::new(key, None, 0, Payload::Heap(bytes))
+    }
+
     /// A string entry that expires: one allocation fewer than setting the expiry afterwards.
     #[inline]
     pub fn string_until(key: &[u8], bytes: &[u8], at: UnixMs) -> Self {

@@ -35,7 +35,7 @@ impl Detached {
     /// An entry of this key with the value; it does not expire.
     pub fn into_entry(self, key: &[u8]) -> Entry<Object> {
         match self {
-            Self::Text(bytes) => Entry::string(key, &bytes),
+            Self::Text(bytes) => Entry::string_of(key, bytes),
             Self::Object(object) => Entry::object(key, object),
         }
     }
