@@ -23,13 +23,7 @@ pub struct Group {
 
 /// Stands for a consumer of a group, as long as it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConsumerId(u32);
-
-impl ConsumerId {
-    fn index(self) -> usize {
-        self.0 as usize
-    }
-}
+pub struct ConsumerId(usize);
 
 /// A consumer.
 #[derive(Clone, Debug)]
@@ -152,12 +146,12 @@ impl Group {
 
     /// A consumer.
     pub fn consumer(&self, id: ConsumerId) -> &Consumer {
-        self.consumers[id.index()].as_ref().expect(IS_THERE)
+        self.consumers[id.0].as_ref().expect(IS_THERE)
     }
 
     /// A consumer, to say when it was seen.
     pub fn consumer_mut(&mut self, id: ConsumerId) -> &mut Consumer {
-        self.consumers[id.index()].as_mut().expect(IS_THERE)
+        self.consumers[id.0].as_mut().expect(IS_THERE)
     }
 
     /// Makes a consumer of this name, of which there is none.
@@ -166,10 +160,9 @@ impl Group {
             Consumer { name: name.into(), seen: now, active: None, pending: BTreeSet::new() };
         let id = self.free.pop().unwrap_or_else(|| {
             self.consumers.push(None);
-            let index = self.consumers.len() - 1;
-            ConsumerId(u32::try_from(index).expect("there is no memory for more"))
+            ConsumerId(self.consumers.len() - 1)
         });
-        self.consumers[id.index()] = Some(consumer);
+        self.consumers[id.0] = Some(consumer);
         let before = self.by_name.insert(name.into(), id);
         assert!(before.is_none(), "the caller looked for it");
         id
@@ -178,7 +171,7 @@ impl Group {
     /// Removes the consumer of this name with all that is pending for it; says how much it was.
     pub fn remove(&mut self, name: &[u8]) -> Option<usize> {
         let id = self.by_name.remove(name)?;
-        let consumer = self.consumers[id.index()].take().expect(IS_THERE);
+        let consumer = self.consumers[id.0].take().expect(IS_THERE);
         self.free.push(id);
         consumer.pending.iter().for_each(|id| {
             self.pending.remove(id);

@@ -81,7 +81,8 @@ impl Log {
             self.first_id = id;
         }
         self.len += 1;
-        self.entries_added += 1;
+        // What a dump or XSETID says of it may be any number.
+        self.entries_added = self.entries_added.wrapping_add(1);
         self.last_id = id;
     }
 
