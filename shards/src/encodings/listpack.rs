@@ -25,6 +25,9 @@ pub use iter::Iter;
 
 /// Bytes beyond which nothing is added to a listpack.
 pub const BYTES_MAX: usize = 1 << 30;
+/// Bytes of a listpack that is taken from elsewhere: enough for what is not counted before it is
+/// added, as servers have it, and so few that longer scores and marks still fit in 32 bits.
+pub const READ_BYTES_MAX: usize = 2 * BYTES_MAX;
 
 const HEADER_BYTES: usize = 6;
 const EMPTY_BYTES: usize = HEADER_BYTES + 1;
@@ -59,7 +62,7 @@ impl Listpack {
     /// A copy of bytes that somebody else made, if they are a listpack in every detail.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let total = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
-        if total != bytes.len() || total < EMPTY_BYTES {
+        if total != bytes.len() || !(EMPTY_BYTES..=READ_BYTES_MAX).contains(&total) {
             return None;
         }
         let (mut at, mut count) = (HEADER_BYTES, 0usize);

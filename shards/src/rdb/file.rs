@@ -274,7 +274,8 @@ impl<S: Source> File<S> {
                 let kind = kind.filter(is_known);
                 let kind = kind.ok_or_else(|| reader.error(Problem::Kind(code)))?;
                 let Attributes { expire, idle_seconds, frequency } = attributes;
-                let name = reader.blob()?;
+                let mut name = Vec::new();
+                reader.argument(&mut name)?;
                 self.pending = Some(kind);
                 Event::Key(Key { name, kind, expire, idle_seconds, frequency })
             }

@@ -56,8 +56,8 @@ pub(super) fn read<S: Source>(reader: &mut Reader<S>, rules: &Rules) -> Result<H
     }
     let (mut name, mut value) = (Vec::new(), Vec::new());
     for _ in 0..count {
-        reader.text(&mut name)?;
-        reader.text(&mut value)?;
+        reader.argument(&mut name)?;
+        reader.argument(&mut value)?;
         let is_new = match &mut hash {
             Hash::Listpack(_) => hash.set(&name, &value, FieldExpiry::Clear, &hash_rules(rules)),
             Hash::Table(fields) => add(fields, &name, &value, None),
@@ -78,8 +78,8 @@ pub(super) fn read_with_expiry<S: Source>(
     let mut fields = Fields::new(rules.seed);
     let (mut name, mut value) = (Vec::new(), Vec::new());
     for _ in 0..count {
-        reader.text(&mut name)?;
-        reader.text(&mut value)?;
+        reader.argument(&mut name)?;
+        reader.argument(&mut value)?;
         let expire = match reader.fixed()? {
             NEVER => None,
             at => Some(unix_ms(reader, at)?),
@@ -108,8 +108,8 @@ pub(super) fn read_metadata<S: Source>(
                 Some(unix_ms(reader, at.unwrap_or(i64::MIN))?)
             }
         };
-        reader.text(&mut name)?;
-        reader.text(&mut value)?;
+        reader.argument(&mut name)?;
+        reader.argument(&mut value)?;
         if !add(&mut fields, &name, &value, expire) {
             return Err(reader.error(Problem::Duplicate("field")));
         }

@@ -2,13 +2,15 @@
 
 use alloc::vec::Vec;
 
-use crate::encodings::listpack::{Element, Listpack};
+use crate::encodings::listpack::{Element, Listpack, Position};
 use crate::rdb::error::{Error, Problem};
 use crate::rdb::reader::{Reader, Source};
 use crate::rdb::{ziplist, zipmap};
 
 /// Up to how many elements each is compared with each.
 const FEW: usize = 16;
+/// Up to how many elements they are decoded and sorted at once.
+const MANY: usize = 4096;
 
 /// What is checked beyond the layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +36,9 @@ pub(super) fn read_ziplist<S: Source>(
     reader: &mut Reader<S>,
     holds: Holds,
 ) -> Result<Listpack, Error> {
-    let bytes = reader.blob()?;
     let mut listpack = Listpack::new();
-    let count = ziplist::walk(&bytes, |element| push(&mut listpack, element));
+    let count =
+        reader.with_blob(|bytes| ziplist::walk(bytes, |element| push(&mut listpack, element)))?;
     count.ok_or_else(|| reader.error(Problem::Encoding("ziplist")))?;
     check(reader, &listpack, "ziplist", holds)?;
     Ok(listpack)
@@ -44,12 +46,13 @@ pub(super) fn read_ziplist<S: Source>(
 
 /// Reads a zipmap, as a listpack of names and values; it may be empty.
 pub(super) fn read_zipmap<S: Source>(reader: &mut Reader<S>) -> Result<Listpack, Error> {
-    let bytes = reader.blob()?;
     let mut listpack = Listpack::new();
-    let count = zipmap::walk(&bytes, |name, value| {
-        push(&mut listpack, Element::of(name))?;
-        push(&mut listpack, Element::of(value))
-    });
+    let count = reader.with_blob(|bytes| {
+        zipmap::walk(bytes, |name, value| {
+            push(&mut listpack, Element::of(name))?;
+            push(&mut listpack, Element::of(value))
+        })
+    })?;
     count.ok_or_else(|| reader.error(Problem::Encoding("zipmap")))?;
     check(reader, &listpack, "zipmap", Holds::Groups(2, "field"))?;
     Ok(listpack)
@@ -71,50 +74,87 @@ fn check<S: Source>(
         Holds::Members(name) => (1, name),
         Holds::Groups(group, name) => (group, name),
     };
-    // Elements that are kept as text may yet be numbers.
-    let canonical = |element| match element {
-        Element::Int(_) => element,
-        Element::Bytes(bytes) => Element::of(bytes),
-    };
     let count = listpack.len();
     if !count.is_multiple_of(group) {
         return Err(reader.error(Problem::Encoding(encoding)));
     }
-    let firsts = listpack.iter().step_by(group).map(canonical);
-    let (mut few, mut many) = ([Element::Int(0); FEW], Vec::new());
-    let seen = match few.get_mut(..count / group) {
-        Some(few) => {
-            few.iter_mut().zip(firsts).for_each(|(place, element)| *place = element);
-            few
-        }
-        None => {
-            many.extend(firsts);
-            &mut *many
-        }
+    let firsts = count / group;
+    let found = if firsts <= FEW {
+        has_duplicate_among_few(listpack, group)
+    } else if firsts <= MANY {
+        has_duplicate(listpack, group)
+    } else {
+        let found = has_duplicate_among_many(listpack, group, firsts);
+        found.map_err(|problem| reader.error(problem))?
     };
-    if has_duplicate(seen) {
-        return Err(reader.error(Problem::Duplicate(name)));
-    }
-    Ok(())
+    if found { Err(reader.error(Problem::Duplicate(name))) } else { Ok(()) }
 }
 
-fn has_duplicate(elements: &mut [Element<'_>]) -> bool {
-    let same = |a: &Element<'_>, b: &Element<'_>| match (a, b) {
+/// Elements that are kept as text may yet be numbers.
+fn canonical(element: Element<'_>) -> Element<'_> {
+    match element {
+        Element::Int(_) => element,
+        Element::Bytes(bytes) => Element::of(bytes),
+    }
+}
+
+fn is_same(a: Element<'_>, b: Element<'_>) -> bool {
+    match (a, b) {
         (Element::Int(a), Element::Int(b)) => a == b,
         (Element::Bytes(a), Element::Bytes(b)) => a == b,
         (Element::Int(_) | Element::Bytes(_), _) => false,
-    };
-    if elements.len() <= FEW {
-        let mut rest = &*elements;
-        while let Some(first) = rest.split_off_first() {
-            if rest.iter().any(|other| same(first, other)) {
-                return true;
-            }
-        }
-        return false;
     }
-    elements.sort_unstable_by(|a, b| sort_key(*a).cmp(&sort_key(*b)));
-    elements.array_windows().any(|[a, b]| same(a, b))
+}
+
+/// Whether two of the first elements of the groups, [`FEW`] at most, are the same.
+fn has_duplicate_among_few(listpack: &Listpack, group: usize) -> bool {
+    let (mut few, mut count) = ([Element::Int(0); FEW], 0);
+    for (place, element) in few.iter_mut().zip(listpack.iter().step_by(group)) {
+        *place = canonical(element);
+        count += 1;
+    }
+    let mut rest = &few[..count];
+    while let Some(first) = rest.split_off_first() {
+        if rest.iter().any(|other| is_same(*first, *other)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether two of the first elements of the groups are the same.
+fn has_duplicate(listpack: &Listpack, group: usize) -> bool {
+    let firsts = listpack.iter().step_by(group).map(canonical);
+    let mut keys: Vec<_> = firsts.map(sort_key).collect();
+    keys.sort_unstable();
+    keys.array_windows().any(|[a, b]| a == b)
+}
+
+/// As [`has_duplicate`], in less memory than the elements take.
+///
+/// It looks at parts that double: a short dump comes to many elements only if they repeat, and the
+/// first part already shows that.
+fn has_duplicate_among_many(
+    listpack: &Listpack,
+    group: usize,
+    count: usize,
+) -> Result<bool, Problem> {
+    let (mut places, mut rest) = (Vec::<Position>::new(), listpack.iter());
+    let key = |place: &Position| sort_key(canonical(listpack.get(*place)));
+    let mut len = 0;
+    while len < count {
+        len = count.min(MANY.max(2 * len));
+        places.try_reserve_exact(len - places.len()).map_err(|_| Problem::Memory)?;
+        while places.len() < len {
+            places.push(rest.place());
+            rest.nth(group - 1);
+        }
+        places.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        if places.array_windows().any(|[a, b]| key(a) == key(b)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Numbers by value; strings by their first bytes, which tell them apart as a rule, then by all.
@@ -151,11 +191,11 @@ mod tests {
 
     #[test]
     fn elements_that_come_twice_are_found_among_few_and_many() {
-        let many: Vec<Vec<u8>> = (0..40u64)
+        let many: Vec<Vec<u8>> = (0..5 * MANY)
             .map(|n| if n % 2 == 0 { format!("{n}") } else { format!("prefix that is long {n}") })
             .map(String::into_bytes)
             .collect();
-        for count in [2, 3, 16, 17, 40] {
+        for count in [2, 3, 16, 17, 40, MANY, MANY + 1, 5 * MANY] {
             let good: Vec<&[u8]> = many[..count].iter().map(Vec::as_slice).collect();
             let read_all = |elements: &[&[u8]], holds| {
                 read(&mut Reader::new(&*listpack(elements)), holds).map(|it| it.len())

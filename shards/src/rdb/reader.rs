@@ -5,11 +5,17 @@ use alloc::vec::Vec;
 use crate::base::crc64::crc64;
 use crate::base::float::parse_f64;
 use crate::base::number::{DIGITS_MAX, format_i64};
+use crate::encodings::listpack;
 use crate::rdb::error::{Error, Problem};
 use crate::rdb::lzf::{self, Refused};
 
 /// Bytes of a string for which memory is asked before they are seen.
 const TRUSTED_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a listpack or the like: servers stop adding at 1 GiB.
+const PACKED_BYTES_MAX: u64 = listpack::READ_BYTES_MAX as u64;
+/// Bytes of a string that came to a server as an argument of a request: requests are shorter, and
+/// entries and fields keep lengths of 32 bits.
+const ARGUMENT_BYTES_MAX: u64 = u32::MAX as u64;
 
 /// Where bytes come from: a slice, or pieces of something longer one after the other.
 pub trait Source {
@@ -161,17 +167,30 @@ impl<S: Source> Reader<S> {
     /// Reads a string into `out`, in place of what is there.
     #[inline]
     pub fn text(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.text_up_to(u64::MAX, out)
+    }
+
+    /// Reads a key, a field, a field's value, a member or a name, as [`Self::text`] does. A longer
+    /// one than a request can bring is refused by what is said of its length.
+    #[inline]
+    pub fn argument(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.text_up_to(ARGUMENT_BYTES_MAX, out)
+    }
+
+    #[inline]
+    fn text_up_to(&mut self, bytes_max: u64, out: &mut Vec<u8>) -> Result<(), Error> {
         out.clear();
         match self.length_or_encoding()? {
-            Length::Plain(length) => self.bytes(length, out),
-            Length::Encoded(code) => self.encoded(code, out),
+            Length::Plain(length) if length <= bytes_max => self.bytes(length, out),
+            Length::Plain(_) => Err(self.error(Problem::Length)),
+            Length::Encoded(code) => self.encoded(code, bytes_max, out),
         }
     }
 
-    /// Reads a string and makes something of it, which spares a buffer of its own.
+    /// Reads a listpack or the like and makes something of it, which spares a buffer of its own.
     pub fn with_blob<T>(&mut self, make: impl FnOnce(&[u8]) -> T) -> Result<T, Error> {
         let mut bytes = core::mem::take(&mut self.blob);
-        let read = self.text(&mut bytes);
+        let read = self.text_up_to(PACKED_BYTES_MAX, &mut bytes);
         let made = read.map(|()| make(&bytes));
         self.blob = kept(bytes);
         made
@@ -254,21 +273,24 @@ impl<S: Source> Reader<S> {
         }))
     }
 
-    fn encoded(&mut self, code: u8, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn encoded(&mut self, code: u8, bytes_max: u64, out: &mut Vec<u8>) -> Result<(), Error> {
         let number = match code {
             0 => i8::from_le_bytes(self.array()?).into(),
             1 => i16::from_le_bytes(self.array()?).into(),
             2 => i32::from_le_bytes(self.array()?).into(),
-            3 => return self.compressed(out),
+            3 => return self.compressed(bytes_max, out),
             _ => return Err(self.error(Problem::Length)),
         };
         out.extend_from_slice(format_i64(&mut [0; DIGITS_MAX], number));
         Ok(())
     }
 
-    fn compressed(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn compressed(&mut self, bytes_max: u64, out: &mut Vec<u8>) -> Result<(), Error> {
         let length = self.length()?;
         let whole = self.count()?;
+        if bytes_max < whole as u64 {
+            return Err(self.error(Problem::Length));
+        }
         let mut compressed = core::mem::take(&mut self.compressed);
         compressed.clear();
         let read = self.bytes(length, &mut compressed).and_then(|()| {

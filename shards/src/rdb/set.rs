@@ -45,7 +45,7 @@ pub(super) fn read<S: Source>(reader: &mut Reader<S>, rules: &Rules) -> Result<S
     }
     let mut member = Vec::new();
     for _ in 0..count {
-        reader.text(&mut member)?;
+        reader.argument(&mut member)?;
         if !set.add(&member, set_rules) {
             return Err(reader.error(Problem::Duplicate("member")));
         }

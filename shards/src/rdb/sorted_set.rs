@@ -46,7 +46,7 @@ pub(super) fn read<S: Source>(
     let count = reader.count_of_some()?;
     let (mut scores, mut member) = (Scores::new(rules.seed), Vec::new());
     for _ in 0..count {
-        reader.text(&mut member)?;
+        reader.argument(&mut member)?;
         let score = read_score(reader)?;
         if score.is_nan() {
             return Err(reader.error(Problem::Score));

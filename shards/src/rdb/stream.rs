@@ -94,7 +94,7 @@ pub(super) fn read<S: Source>(reader: &mut Reader<S>, kind: Kind) -> Result<Stre
     read_log(reader, kind, stream.log_mut())?;
     let mut name = Vec::new();
     for _ in 0..reader.length()? {
-        reader.text(&mut name)?;
+        reader.argument(&mut name)?;
         let group = read_group(reader, kind, stream.log())?;
         if !stream.add_group(&name, group) {
             return Err(reader.error(Problem::Duplicate("group")));
@@ -166,7 +166,8 @@ fn read_consumer<S: Source>(
     group: &mut Group,
     deliveries: &mut BTreeMap<StreamId, Delivery>,
 ) -> Result<(), Error> {
-    let name = reader.blob()?;
+    let mut name = Vec::new();
+    reader.argument(&mut name)?;
     if group.find(&name).is_some() {
         return Err(reader.error(Problem::Duplicate("consumer")));
     }

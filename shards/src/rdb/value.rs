@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use crate::base::number::DIGITS_MAX;
     use crate::base::time::UnixMs;
-    use crate::encodings::listpack::Element;
+    use crate::encodings::listpack::{self, Element};
     use crate::encodings::quicklist::End;
     use crate::rdb::kind::Dialect;
     use crate::rdb::writer::Compression;
@@ -390,6 +390,91 @@ mod tests {
             }
         };
         Entry::object(b"key", object)
+    }
+
+    /// Lengths as they are written: with 64 bits, then as strings that are compressed.
+    fn claims(length: u64) -> [Vec<u8>; 2] {
+        let length = [&[0x81][..], &length.to_be_bytes()].concat();
+        [length.clone(), [b"\xc3\x80\x7f\xff\xff\xff".as_slice(), &length].concat()]
+    }
+
+    #[test]
+    fn what_no_request_can_bring_is_refused_by_its_length() {
+        let (at, one) = ([0; 8], [1; 8]);
+        let id = [0; 16];
+        // kind, what stands before the string, and the longest there is
+        let (argument, packed) = (u32::MAX.into(), listpack::READ_BYTES_MAX as u64);
+        let cases: [(Kind, Vec<u8>, u64); 19] = [
+            (Kind::Hash, vec![1], argument),
+            (Kind::Hash, b"\x01\x01f".to_vec(), argument),
+            (Kind::Hash2, vec![1], argument),
+            (Kind::Hash2, b"\x01\x01f".to_vec(), argument),
+            (Kind::HashMetadata, [&at[..], b"\x01\x01"].concat(), argument),
+            (Kind::HashMetadata, [&at[..], b"\x01\x01\x01f"].concat(), argument),
+            (Kind::Set, vec![1], argument),
+            (Kind::SortedSet, vec![1], argument),
+            (Kind::SortedSet2, vec![1], argument),
+            (Kind::Stream, [&[0, 0, 0, 0, 1][..]].concat(), argument),
+            (Kind::Stream, [&b"\0\0\0\0\x01\x01g\0\0\0\x01"[..]].concat(), argument),
+            (Kind::Stream, [&[1, 16][..], &id].concat(), packed),
+            (Kind::HashZipmap, vec![], packed),
+            (Kind::HashZiplist, vec![], packed),
+            (Kind::HashListpack, vec![], packed),
+            (Kind::HashListpackEx, one.to_vec(), packed),
+            (Kind::ListQuicklist2, vec![1, 2], packed),
+            (Kind::SetIntset, vec![], packed),
+            (Kind::SortedSetListpack, vec![], packed),
+        ];
+        let problem = |kind, bytes: &[u8]| {
+            let mut reader = Reader::new(bytes);
+            read(&mut reader, kind, &rules()).map(|_| ()).unwrap_err().problem
+        };
+        for (kind, before, longest) in cases {
+            for claim in claims(longest + 1) {
+                let case = [&before[..], &claim].concat();
+                assert_eq!(problem(kind, &case), Problem::Length, "{kind:?} {before:?}");
+            }
+            for claim in claims(longest) {
+                let case = [&before[..], &claim].concat();
+                assert_eq!(problem(kind, &case), Problem::Truncated, "{kind:?} {before:?}");
+            }
+        }
+        // A string grows to any length, and so may what is put into a list.
+        for (kind, before) in [(Kind::String, &b""[..]), (Kind::List, b"\x01")] {
+            for claim in claims(u64::from(u32::MAX) + 1) {
+                assert_eq!(problem(kind, &[before, &claim].concat()), Problem::Truncated);
+            }
+        }
+    }
+
+    /// What 49 MB come to once they are decompressed.
+    #[test]
+    #[ignore = "takes 5 GB"]
+    fn a_field_that_is_too_long_is_refused_and_one_that_is_not_is_read() {
+        for (length, is_read) in [(u64::from(u32::MAX), true), (u64::from(u32::MAX) + 1, false)] {
+            let repeat = usize::try_from((length - 1) / 264).unwrap();
+            let mut compressed = b"\x00a".to_vec();
+            compressed.extend(b"\xe0\xff\x00".repeat(repeat));
+            let rest = usize::try_from(length - 1).unwrap() - 264 * repeat;
+            compressed.extend(b"\x00a".repeat(rest));
+            let lengths = [compressed.len() as u64, length];
+            let lengths = lengths.map(|it| [&[0x81][..], &it.to_be_bytes()].concat()).concat();
+            let value = [b"\x01\x01f\xc3".as_slice(), &lengths, &compressed].concat();
+            let read = read(&mut Reader::new(&*value), Kind::Hash, &rules());
+            assert_eq!(read.is_ok(), is_read, "{length}");
+        }
+    }
+
+    #[test]
+    fn any_numbers_that_a_stream_is_said_to_have_are_taken() {
+        let mut stream = stream_of(&[b"a".to_vec(), b"b".to_vec()]);
+        stream.log_mut().set_last_id(StreamId { ms: 9, seq: 0 }, Some(u64::MAX), None);
+        let entry = Entry::object(b"key", Object::Stream(stream));
+        let bytes = written(&entry, Version::V80, Compression::Off);
+        let mut read = read_all(&bytes, Dialect::Valkey).unwrap();
+        let Some(Object::Stream(stream)) = read.object_mut() else { panic!("it is a stream") };
+        stream.log_mut().append(StreamId { ms: 10, seq: 0 }, &[b"n", b"v"], LIMITS.stream);
+        assert_eq!(stream.log().entries_added(), 0, "as in Valkey");
     }
 
     /// Three texts an entry, some deleted, some pending.

@@ -152,6 +152,10 @@ impl SortedSet {
     ) -> Result<Change, E> {
         let pairs = match self {
             Self::Skiplist(ranking) => return ranking.change(member, decide),
+            // A score may become longer.
+            Self::Listpack(pairs) if !pairs.fits(pairs::SCORE_BYTES_MAX) => {
+                return self.become_ranking(rules.seed).change(member, decide);
+            }
             Self::Listpack(pairs) => pairs,
         };
         let Some((at, before)) = pairs::find(pairs, member) else {
@@ -280,7 +284,9 @@ impl<'a> Iterator for Iter<'a> {
 mod tests {
     use super::bounds::{LexBound, LexRange, ScoreBound, ScoreRange};
     use super::*;
+    use crate::encodings::listpack;
     use alloc::collections::BTreeMap;
+    use alloc::vec;
     use alloc::vec::Vec;
     use proptest::prelude::*;
 
@@ -309,6 +315,23 @@ mod tests {
             b"\x26\0\0\0\x08\0\x0c\x01\xdf\xfd\x02\x81a\x02\x831.5\x04\x81b\x02\x831.5\x04\
               \x81x\x02\x851e+20\x06\xff"
         );
+    }
+
+    #[test]
+    #[ignore = "takes 4 GB"]
+    fn becomes_a_ranking_when_a_longer_score_might_not_fit() {
+        let rules = Rules {
+            limits: SortedSetLimits { listpack_entries: 8, listpack_value: usize::MAX },
+            ..RULES
+        };
+        for (len, encoding) in [(-64, "listpack"), (0, "skiplist")] {
+            let member = vec![b'x'; listpack::BYTES_MAX.strict_add_signed(len - 20)];
+            let mut set = SortedSet::default();
+            set.set(&member, 1.0, &rules);
+            assert_eq!(set.encoding(), "listpack");
+            set.set(&member, f64::MIN_POSITIVE, &rules);
+            assert_eq!((set.encoding(), set.score(&member)), (encoding, Some(f64::MIN_POSITIVE)));
+        }
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::base::float::{as_whole, format_f64, parse_f64};
 use crate::base::number::DIGITS_MAX;
 use crate::encodings::listpack::{self, Element, Listpack, Position};
 
+/// Bytes of the longest score: sign, 17 digits, point and exponent.
+pub(super) const SCORE_BYTES_MAX: usize = 24;
+
 /// Where a member lies, and its score.
 #[inline]
 pub(super) fn find(pairs: &Listpack, member: &[u8]) -> Option<(Position, f64)> {
