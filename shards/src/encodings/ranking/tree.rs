@@ -1,21 +1,24 @@
 //! The index of a ranking: a B+ tree that counts, so that it knows every member's rank.
 //!
 //! ```text
-//! inner   [first item of the child, items below it, child] x 1..63
-//! leaf    [score, member's record] x 1..63, in ascending order
+//! inner   [first item of the child, items below it, child] x 1..36
+//! leaf    [score, member's record] x 1..64, in ascending order
 //! ```
 //! No change moves more than a node's elements at each level. Filled in order, nodes are full.
 
+use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::ops::Range;
 
-use super::run::Run;
+use crate::encodings::allocation::size_class;
 use crate::encodings::scored::Shared;
 
-/// Bytes of a node. That of a small tree is smaller.
-const LEAF_BYTES: usize = 1024;
-const INNER_BYTES: usize = 2048;
-const FIRST_LEAF_BYTES: usize = 64;
+/// Items in a leaf: 1024 bytes. The only leaf of a small tree is smaller.
+const LEAF_MAX: usize = 64;
+/// Children in an inner node: 2016 bytes.
+const INNER_MAX: usize = 36;
+/// Items in the first leaf, before it doubles.
+const FIRST_LEAF_MAX: usize = 4;
 
 /// A member in its order. Its record lives as long as the item is in a tree, or is just put in or
 /// taken out: that is the ranking's promise.
@@ -44,16 +47,23 @@ impl Item {
         }
     }
 
-    #[inline]
+    /// Searches run on scores, inline; where they are all the same the members' bytes are what
+    /// takes time.
+    #[inline(always)]
     fn is_before(self, other: Self) -> bool {
-        self.score < other.score || self.score == other.score && self.member() < other.member()
+        self.score < other.score || self.score == other.score && self.member_is_before(other)
+    }
+
+    #[inline(never)]
+    fn member_is_before(self, other: Self) -> bool {
+        self.record != other.record && self.member() < other.member()
     }
 }
 
 #[derive(Debug)]
 enum Node {
-    Leaf(Run<Item>),
-    Inner(Run<Child>),
+    Leaf(Vec<Item>),
+    Inner(Vec<Child>),
 }
 
 #[derive(Debug)]
@@ -82,9 +92,8 @@ pub(super) struct Tree {
 
 impl Tree {
     pub(super) fn new() -> Self {
-        let mut bytes = 0;
-        let root = Node::Leaf(run(FIRST_LEAF_BYTES, &mut bytes));
-        Self { root, len: 0, bytes }
+        let items = Vec::with_capacity(FIRST_LEAF_MAX);
+        Self { bytes: bytes_of(&items), root: Node::Leaf(items), len: 0 }
     }
 
     #[inline]
@@ -100,46 +109,50 @@ impl Tree {
     /// Puts an item in that is not there.
     pub(super) fn insert(&mut self, item: Item) {
         if let Node::Leaf(items) = &mut self.root
-            && items.is_full()
-            && items.bytes() < LEAF_BYTES
+            && items.len() == items.capacity()
+            && items.len() < LEAF_MAX
         {
-            self.bytes += items.bytes();
-            items.resize(2 * items.bytes());
+            self.bytes -= bytes_of(items);
+            items.reserve_exact(items.len());
+            self.bytes += bytes_of(items);
         }
         self.len += 1;
         let edges = Edges { first: true, last: true };
         if let Some(right) = self.root.insert(item, edges, &mut self.bytes) {
-            let children = Node::Inner(run(INNER_BYTES, &mut self.bytes));
-            let left = Child::of(core::mem::replace(&mut self.root, children));
-            let Node::Inner(children) = &mut self.root else { unreachable!("it was just put") };
-            children.insert(0, left);
-            children.insert(1, right);
+            let mut children = Vec::with_capacity(INNER_MAX);
+            self.bytes += bytes_of(&children);
+            let left = core::mem::replace(&mut self.root, Node::Leaf(Vec::new()));
+            children.extend([Child::of(left), right]);
+            self.root = Node::Inner(children);
         }
     }
 
-    /// Takes out an item that is there.
-    pub(super) fn remove(&mut self, item: Item) {
-        assert!(self.root.remove(item, &mut self.bytes), "a member is where its score says");
-        self.len -= 1;
-        self.shorten();
+    /// Takes out an item; false if it is not where its score says.
+    pub(super) fn remove(&mut self, item: Item) -> bool {
+        let was_there = self.root.remove(item, &mut self.bytes);
+        if was_there {
+            self.len -= 1;
+            self.shorten();
+        }
+        was_there
     }
 
     /// Gives an item another score: in its place if its neighbours allow that.
     pub(super) fn change(&mut self, item: Item, score: f64) {
         let changed = Item { score, ..item };
         if !self.root.change(item, changed) {
-            self.remove(item);
+            assert!(self.remove(item), "a member is where its score says");
             self.insert(changed);
         }
     }
 
-    /// Takes out items from `rank` on, as many as lie in one leaf but no more than `max`; shows
-    /// them to `taken`.
-    pub(super) fn drain(&mut self, rank: usize, max: usize, taken: &mut dyn FnMut(Item)) -> usize {
-        let count = self.root.drain(rank, max, taken, &mut self.bytes);
-        self.len -= count;
+    /// Takes out items from `rank` on, as many as lie in one leaf but no more than `max`: puts
+    /// them into `taken` in place of what is there.
+    pub(super) fn drain(&mut self, rank: usize, max: usize, taken: &mut Vec<Item>) {
+        taken.clear();
+        self.root.drain(rank, max, taken, &mut self.bytes);
+        self.len -= taken.len();
         self.shorten();
-        count
     }
 
     /// How many items, all of those for which it is true, are `before` something: items for which
@@ -186,17 +199,15 @@ impl Tree {
         while let Node::Inner(children) = &mut self.root
             && children.len() == 1
         {
-            self.bytes -= children.bytes();
-            self.root = children.take(0).node;
+            self.bytes -= bytes_of(children);
+            self.root = children.remove(0).node;
         }
     }
 }
 
-/// A new node of so many bytes.
-fn run<T>(bytes: usize, all: &mut usize) -> Run<T> {
-    let run = Run::new(bytes);
-    *all += run.bytes();
-    run
+/// Bytes of an allocation with room for so many elements.
+fn bytes_of<T>(elements: &Vec<T>) -> usize {
+    size_class(elements.capacity() * size_of::<T>())
 }
 
 impl Node {
@@ -219,16 +230,16 @@ impl Node {
     /// How many elements fit in.
     fn room(&self) -> usize {
         match self {
-            Self::Leaf(items) => items.room(),
-            Self::Inner(children) => children.room(),
+            Self::Leaf(items) => items.capacity(),
+            Self::Inner(children) => children.capacity(),
         }
     }
 
     /// Bytes of its own allocation.
     fn bytes(&self) -> usize {
         match self {
-            Self::Leaf(items) => items.bytes(),
-            Self::Inner(children) => children.bytes(),
+            Self::Leaf(items) => bytes_of(items),
+            Self::Inner(children) => bytes_of(children),
         }
     }
 
@@ -279,7 +290,7 @@ impl Node {
                 let at = items.partition_point(|there| there.is_before(item));
                 let is_there = items.get(at).is_some_and(|there| there.record == item.record);
                 if is_there {
-                    items.remove(at..at + 1);
+                    items.remove(at);
                 }
                 is_there
             }
@@ -320,25 +331,16 @@ impl Node {
     }
 
     /// See [`Tree::drain`].
-    fn drain(
-        &mut self,
-        mut rank: usize,
-        max: usize,
-        taken: &mut dyn FnMut(Item),
-        bytes: &mut usize,
-    ) -> usize {
+    fn drain(&mut self, mut rank: usize, max: usize, taken: &mut Vec<Item>, bytes: &mut usize) {
         match self {
             Self::Leaf(items) => {
                 let end = items.len().min(rank.saturating_add(max));
-                items[rank..end].iter().for_each(|item| taken(*item));
-                items.remove(rank..end);
-                end - rank
+                taken.extend(items.drain(rank..end));
             }
             Self::Inner(children) => {
                 let at = child_of_rank(children, &mut rank);
-                let count = children[at].node.drain(rank, max, taken, bytes);
-                settle(children, at, count, bytes);
-                count
+                children[at].node.drain(rank, max, taken, bytes);
+                settle(children, at, taken.len(), bytes);
             }
         }
     }
@@ -370,28 +372,25 @@ fn child_of_rank(children: &[Child], rank: &mut usize) -> usize {
 
 /// Puts an element into a node. A full one is split; its right part is returned.
 fn put<T>(
-    run: &mut Run<T>,
+    node: &mut Vec<T>,
     at: usize,
     element: T,
     edges: Edges,
     bytes: &mut usize,
-) -> Option<Run<T>> {
-    if !run.is_full() {
-        run.insert(at, element);
+) -> Option<Vec<T>> {
+    if node.len() < node.capacity() {
+        node.insert(at, element);
         return None;
     }
-    // What grows at its end, or its beginning, leaves full nodes behind.
-    let middle = if edges.last && at == run.len() {
-        at
-    } else if edges.first && at == 0 {
-        0
-    } else {
-        run.len() / 2
-    };
-    let mut right = run.split_off(middle);
-    *bytes += right.bytes();
-    if at < middle || at == 0 {
-        run.insert(at, element);
+    // What grows at its end, or its beginning, leaves full nodes behind. At the beginning of a tree
+    // it is the second child that is new.
+    let is_at_start = edges.first && at <= 1;
+    let middle = if is_at_start || edges.last && at == node.len() { at } else { node.len() / 2 };
+    let mut right = Vec::with_capacity(node.capacity());
+    right.extend(node.drain(middle..));
+    *bytes += bytes_of(&right);
+    if at < middle || is_at_start {
+        node.insert(at, element);
     } else {
         right.insert(at - middle, element);
     }
@@ -400,11 +399,11 @@ fn put<T>(
 
 /// Sets right what is known of a child that lost `removed` items: an empty one goes, and a small
 /// one is joined with a neighbour if both fit in one node.
-fn settle(children: &mut Run<Child>, at: usize, removed: usize, bytes: &mut usize) {
+fn settle(children: &mut Vec<Child>, at: usize, removed: usize, bytes: &mut usize) {
     let child = &mut children[at];
     child.count -= removed;
     let Some(first) = child.node.first() else {
-        *bytes -= children.take(at).node.bytes();
+        *bytes -= children.remove(at).node.bytes();
         return;
     };
     child.first = first;
@@ -414,19 +413,19 @@ fn settle(children: &mut Run<Child>, at: usize, removed: usize, bytes: &mut usiz
 }
 
 /// Joins a child with the one behind it, if there is one and both fit in one node.
-fn join(children: &mut Run<Child>, at: usize, bytes: &mut usize) -> bool {
+fn join(children: &mut Vec<Child>, at: usize, bytes: &mut usize) -> bool {
     let Some([left, right]) = children.get(at..).and_then(|rest| rest.first_chunk()) else {
         return false;
     };
     if left.node.room() < left.node.len() + right.node.len() {
         return false;
     }
-    let right = children.take(at + 1);
+    let right = children.remove(at + 1);
     *bytes -= right.node.bytes();
     children[at].count += right.count;
     match (&mut children[at].node, right.node) {
-        (Node::Leaf(items), Node::Leaf(more)) => items.append(more),
-        (Node::Inner(nodes), Node::Inner(more)) => nodes.append(more),
+        (Node::Leaf(items), Node::Leaf(more)) => items.extend(more),
+        (Node::Inner(nodes), Node::Inner(more)) => nodes.extend(more),
         (Node::Leaf(_), Node::Inner(_)) | (Node::Inner(_), Node::Leaf(_)) => {
             unreachable!("all leaves are as deep")
         }
