@@ -1,6 +1,7 @@
 //! How values lie in memory. The only `unsafe` of this crate is below here.
 
 pub mod allocation;
+mod block;
 pub mod entry;
 pub mod field;
 pub mod intset;

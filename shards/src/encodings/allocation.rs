@@ -25,14 +25,45 @@ pub const fn size_class(bytes: usize) -> usize {
     (bytes + spacing - 1) & !(spacing - 1)
 }
 
-/// Where an allocation lies, in six bytes that need no alignment: with the tags of two nested
-/// enums it makes one word. All addresses of a process are below 2^48, on every system there is.
+/// Where an allocation lies. What may be done there is up to the type that holds the place.
+pub(super) trait Place: Copy {
+    /// The place of what was allocated.
+    fn of(pointer: *mut u8) -> Self;
+    /// The pointer again.
+    fn pointer(self) -> *mut u8;
+}
+
+/// A place in a word, aligned to eight bytes at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(super) struct Word(NonNull<u8>);
+
+// SAFETY: an address is a number. Types that own what lies there name it in their types, so that
+// they are sent or shared only where it may be.
+unsafe impl Send for Word {}
+// SAFETY: as above.
+unsafe impl Sync for Word {}
+
+impl Place for Word {
+    #[inline]
+    fn of(pointer: *mut u8) -> Self {
+        Self(NonNull::new(pointer).expect("an allocation is somewhere"))
+    }
+
+    #[inline]
+    fn pointer(self) -> *mut u8 {
+        self.0.as_ptr()
+    }
+}
+
+/// A place in six bytes that need no alignment: with the tags of two nested enums it makes one
+/// word. All addresses of a process are below 2^48, on every system there is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Thin([u8; 6]);
 
-impl Thin {
+impl Place for Thin {
     #[inline]
-    pub(super) fn of(pointer: *mut u8) -> Self {
+    fn of(pointer: *mut u8) -> Self {
         let address = pointer.expose_provenance() as u64;
         assert!(address >> 48 == 0, "addresses take 48 bits");
         let [a, b, c, d, e, f, _, _] = address.to_le_bytes();
@@ -40,42 +71,43 @@ impl Thin {
     }
 
     #[inline]
-    pub(super) fn pointer(self) -> *mut u8 {
+    fn pointer(self) -> *mut u8 {
         let [a, b, c, d, e, f] = self.0;
         let address = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
         ptr::with_exposed_provenance_mut(address as usize)
     }
+}
 
-    /// Memory for `bytes`, by size class, nothing of it written yet.
-    pub(super) fn allocate(bytes: usize) -> Self {
-        let layout = layout(bytes);
-        // SAFETY: the size is not 0: `layout` says so.
-        let memory = unsafe { alloc(layout) };
-        Self::of(checked(memory, layout))
-    }
+/// Memory for `bytes`, by size class, eight bytes at least and aligned to eight; nothing of it is
+/// written yet.
+#[inline]
+pub(super) fn allocate(bytes: usize) -> *mut u8 {
+    let layout = layout(bytes);
+    // SAFETY: the size is not 0: `layout` says so.
+    checked(unsafe { alloc(layout) }, layout)
+}
 
-    /// The same content in an allocation for `new` bytes instead of `old`.
-    ///
-    /// # Safety
-    /// This came from `allocate(old)` or `resized(_, old)` and is not used afterwards.
-    pub(super) unsafe fn resized(self, old: usize, new: usize) -> Self {
-        if size_class(old) == size_class(new) {
-            return self;
-        }
-        let layout = layout(new);
-        // SAFETY: the caller's promise; the size is not 0.
-        let memory = unsafe { realloc(self.pointer(), self::layout(old), layout.size()) };
-        Self::of(checked(memory, layout))
+/// The same content in an allocation for `new` bytes instead of `old`.
+///
+/// # Safety
+/// The memory came from `allocate(old)` or `resized(_, _, old)` and is not used afterwards.
+pub(super) unsafe fn resized(memory: *mut u8, old: usize, new: usize) -> *mut u8 {
+    if size_class(old) == size_class(new) {
+        return memory;
     }
+    let layout = layout(new);
+    // SAFETY: the caller's promise; the size is not 0.
+    checked(unsafe { realloc(memory, self::layout(old), layout.size()) }, layout)
+}
 
-    /// Gives the memory back.
-    ///
-    /// # Safety
-    /// This came from `allocate(bytes)` or `resized(_, bytes)` and is not used afterwards.
-    pub(super) unsafe fn free(self, bytes: usize) {
-        // SAFETY: the caller's promise; the layout depends on the size class alone.
-        unsafe { dealloc(self.pointer(), layout(bytes)) };
-    }
+/// Gives the memory back.
+///
+/// # Safety
+/// It came from `allocate(bytes)` or `resized(_, _, bytes)` and is not used afterwards.
+#[inline]
+pub(super) unsafe fn free(memory: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise; the layout depends on the size class alone.
+    unsafe { dealloc(memory, layout(bytes)) };
 }
 
 fn checked(memory: *mut u8, layout: Layout) -> *mut u8 {
@@ -184,17 +216,5 @@ mod tests {
         drop(copy);
         assert!(Rc::ptr_eq(&boxed.into_inner(), &value));
         assert_eq!(Rc::strong_count(&value), 1);
-    }
-
-    #[test]
-    fn memory_moves_with_its_content() {
-        let mut thin = Thin::allocate(10);
-        // SAFETY: ten bytes are there, then three hundred.
-        unsafe {
-            ptr::write_bytes(thin.pointer(), 7, 10);
-            thin = thin.resized(10, 300);
-            assert_eq!(core::slice::from_raw_parts(thin.pointer(), 10), [7; 10]);
-            thin.free(300);
-        }
     }
 }

@@ -7,12 +7,12 @@ mod parts;
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
-use core::ptr::{self, NonNull};
+use core::ptr;
 
 use crate::base::hash::HashSeed;
 use crate::base::number::{DIGITS_MAX, format_i64, parse_i64};
 use crate::base::time::UnixMs;
-use crate::encodings::allocation::size_class;
+use crate::encodings::allocation::{Word, size_class};
 use crate::encodings::table::Record;
 
 use parts::{
@@ -26,7 +26,7 @@ pub const INLINE_BYTES_MAX: usize = 1024;
 
 /// A key and its value in one allocation.
 #[repr(transparent)]
-pub struct Entry<O>(NonNull<u64>, PhantomData<O>);
+pub struct Entry<O>(Word, PhantomData<O>);
 
 /// What an entry holds.
 #[derive(Debug)]
@@ -39,13 +39,7 @@ pub enum Value<'a, O> {
     Object(&'a O),
 }
 
-// SAFETY: an entry owns what it points to, and nothing in it is shared.
-unsafe impl<O: Send> Send for Entry<O> {}
-// SAFETY: nothing in an entry changes behind a shared reference.
-unsafe impl<O: Sync> Sync for Entry<O> {}
-
-// SAFETY: the type is `repr(transparent)` over a `NonNull<u64>`, aligned to eight bytes.
-unsafe impl<O> Record for Entry<O> {
+impl<O> Record for Entry<O> {
     #[inline]
     fn key(&self) -> &[u8] {
         Self::key(self)
@@ -54,6 +48,11 @@ unsafe impl<O> Record for Entry<O> {
     #[inline]
     fn hash(&self, seed: HashSeed) -> u64 {
         seed.key_hash(self.key())
+    }
+
+    #[inline]
+    fn address(&self) -> *const u8 {
+        self.at(0)
     }
 }
 
@@ -108,15 +107,17 @@ impl<O> Entry<O> {
     /// What it holds.
     #[inline]
     pub fn value(&self) -> Value<'_, O> {
-        let payload = self.at(Self::payload_at(self.meta()));
-        match self.meta() & KIND {
-            // SAFETY: the kind says what the payload is; it is aligned as `new` asserts.
-            INT => Value::Int(unsafe { payload.cast::<i64>().read() }),
-            // SAFETY: as above.
-            HEAP => Value::Bytes(unsafe { &*payload.cast::<Vec<u8>>() }),
-            // SAFETY: as above.
-            OBJECT => Value::Object(unsafe { &*payload.cast::<O>() }),
-            _ => Value::Bytes(self.inline()),
+        let meta = self.meta();
+        let payload = self.at(Self::payload_at(meta));
+        // SAFETY: the kind says what the payload is; it is aligned as `new` asserts, and lives as
+        // long as the entry.
+        unsafe {
+            match meta & KIND {
+                INT => Value::Int(payload.cast::<i64>().read()),
+                HEAP => Value::Bytes(&*payload.cast::<Vec<u8>>()),
+                OBJECT => Value::Object(&*payload.cast::<O>()),
+                _ => Value::Bytes(self.inline()),
+            }
         }
     }
 
@@ -189,9 +190,7 @@ impl<O> Entry<O> {
         }
         let meta = self.meta() | RAW;
         self.set_meta(meta);
-        assert!(meta & KIND == HEAP, "the string has a buffer of its own by now");
-        // SAFETY: the kind says that a Vec is there, and `self` is borrowed mutably.
-        Some(unsafe { &mut *self.at(Self::payload_at(meta)).cast::<Vec<u8>>() })
+        Some(self.heap_mut().expect("the string has a buffer of its own by now"))
     }
 
     /// The collection, to change it.
@@ -265,6 +264,14 @@ impl<O> Entry<O> {
         self.size() + size_class(buffer.capacity())
     }
 
+    /// The buffer of a string that has one of its own.
+    #[inline]
+    fn heap_mut(&mut self) -> Option<&mut Vec<u8>> {
+        let meta = self.meta();
+        // SAFETY: the kind says that a Vec is there, and `self` is borrowed mutably.
+        (meta & KIND == HEAP).then(|| unsafe { &mut *self.at(Self::payload_at(meta)).cast() })
+    }
+
     /// Valkey 9 embeds a string if object, expiry, key and value together take no more than two
     /// cache lines: measured, key and value have 113 bytes, 2 fewer if the key takes the longer
     /// string header, 8 fewer if it expires.
@@ -295,18 +302,19 @@ impl<O> Entry<O> {
     /// `set_string` when it does not fit into the inline room as it is.
     fn set_string_elsewhere(&mut self, bytes: &[u8]) {
         if let Some(number) = parse_i64(bytes) {
-            self.set_int(number);
-        } else if self.meta() & KIND == HEAP && INLINE_BYTES_MAX < bytes.len() {
-            let meta = self.meta() & !RAW;
-            self.set_meta(meta);
-            // SAFETY: the kind says that a Vec is there, and `self` is borrowed mutably.
-            let buffer = unsafe { &mut *self.at(Self::payload_at(meta)).cast::<Vec<u8>>() };
+            return self.set_int(number);
+        }
+        let meta = self.meta() & !RAW;
+        if INLINE_BYTES_MAX < bytes.len()
+            && let Some(buffer) = self.heap_mut()
+        {
             if bytes.len() <= buffer.capacity() && buffer.capacity() / 2 <= bytes.len() {
                 buffer.clear();
                 buffer.extend_from_slice(bytes);
             } else {
                 *buffer = bytes.to_vec();
             }
+            self.set_meta(meta);
         } else {
             self.replace(Self::payload_of(bytes));
         }

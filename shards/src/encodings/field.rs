@@ -1,69 +1,31 @@
 //! A field of a hash, with its value and the time at which it expires, as a record of a table.
 //!
 //! ```text
-//! 0   WIDE | EXPIRES, u8
-//! 1   length of the field, u8, length of the value, u8
-//!     or, if either is longer: 3 bytes of nothing, then both as u32
-//! .   when it expires, u64       only with EXPIRES
-//! .   the field, then the value
+//! 0   EXPIRES, u8             WIDE | EXPIRES, u8
+//! 1   bytes of the name, u8   bytes of the whole, u56
+//! 2   bytes of the value, u8
+//! 8                           bytes of the name, u32
+//! .   when it expires, u64: only with EXPIRES
+//! .   the name, then the value
 //! ```
+//! The wide form is that of fields of which either part is longer than 255 bytes.
 
-use core::ptr::{self, NonNull};
-use core::{fmt, slice};
+#![expect(clippy::cast_possible_truncation, reason = "lengths are cut into their bytes")]
+
+use core::fmt;
 
 use crate::base::hash::HashSeed;
 use crate::base::time::UnixMs;
-use crate::encodings::allocation::{Thin, size_class};
+use crate::encodings::allocation::{Place as _, Word};
+use crate::encodings::block::{Block, Fields};
 use crate::encodings::table::Record;
 
-const WIDE: u8 = 1;
-const EXPIRES: u8 = 2;
-const HEADER_BYTES: usize = 3;
-const WIDE_HEADER_BYTES: usize = 12;
-const EXPIRE_BYTES: usize = 8;
-
 /// A field in a table: a handle of eight bytes.
+#[derive(Clone)]
 #[repr(transparent)]
-pub struct Field(NonNull<u64>);
+pub struct Field(Block<Fields, Word>);
 
-/// Where the parts of a field lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Parts {
-    /// The flags.
-    flags: u8,
-    /// Where the name begins.
-    name_at: usize,
-    name: usize,
-    value: usize,
-}
-
-impl Parts {
-    fn of(name: usize, value: usize, expire: Option<UnixMs>) -> Self {
-        let is_wide = u8::try_from(name.max(value)).is_err();
-        let expires = if expire.is_some() { EXPIRES } else { 0 };
-        Self::with(if is_wide { WIDE } else { 0 } | expires, name, value)
-    }
-
-    #[inline]
-    fn with(flags: u8, name: usize, value: usize) -> Self {
-        let header = if flags & WIDE == 0 { HEADER_BYTES } else { WIDE_HEADER_BYTES };
-        let expire = if flags & EXPIRES == 0 { 0 } else { EXPIRE_BYTES };
-        Self { flags, name_at: header + expire, name, value }
-    }
-
-    #[inline]
-    fn whole(self) -> usize {
-        self.name_at + self.name + self.value
-    }
-}
-
-// SAFETY: a field owns what it points to, and nothing in it is shared.
-unsafe impl Send for Field {}
-// SAFETY: nothing in a field changes behind a shared reference.
-unsafe impl Sync for Field {}
-
-// SAFETY: the type is `repr(transparent)` over a `NonNull<u64>`; allocations are aligned to 8.
-unsafe impl Record for Field {
+impl Record for Field {
     #[inline]
     fn key(&self) -> &[u8] {
         self.name()
@@ -73,45 +35,49 @@ unsafe impl Record for Field {
     fn hash(&self, seed: HashSeed) -> u64 {
         seed.member_hash(self.name())
     }
+
+    #[inline]
+    fn address(&self) -> *const u8 {
+        self.0.place().pointer()
+    }
 }
 
 impl Field {
-    /// A field with its value.
+    /// A field with its value. Its name has less than 4 GiB: it came in a request, or in a file
+    /// that was held to that.
     pub fn new(name: &[u8], value: &[u8], expire: Option<UnixMs>) -> Self {
-        let parts = Parts::of(name.len(), value.len(), expire);
-        let memory = Thin::allocate(parts.whole()).pointer();
-        let field = Self(NonNull::new(memory.cast()).expect("an allocation is somewhere"));
-        // SAFETY: the allocation has room for all parts, as `parts` says where they lie.
-        unsafe {
-            ptr::copy_nonoverlapping(name.as_ptr(), memory.add(parts.name_at), name.len());
-            field.write_rest(parts, value, expire);
-        }
-        field
+        let flags = flags_of(name, value, expire);
+        let time = expire.map(|at| at.0.to_le_bytes());
+        let time = time.as_ref().map_or(&[][..], |time| time);
+        Self(if flags & Fields::WIDE == 0 {
+            Block::new(narrow(flags, name, value), [time, name, value])
+        } else {
+            let bytes = u32::try_from(name.len()).expect("a request has less than 4 GiB");
+            Block::new(wide(flags, name, value), [&bytes.to_le_bytes(), time, name, value])
+        })
     }
 
     /// The field's name.
     #[inline]
     pub fn name(&self) -> &[u8] {
-        let parts = self.parts();
-        // SAFETY: the name's bytes lie there.
-        unsafe { slice::from_raw_parts(self.at(parts.name_at), parts.name) }
+        self.0.strings().0
     }
 
     /// Its value.
     #[inline]
     pub fn value(&self) -> &[u8] {
-        let parts = self.parts();
-        // SAFETY: the value's bytes lie behind the name.
-        unsafe { slice::from_raw_parts(self.at(parts.name_at + parts.name), parts.value) }
+        self.0.strings().1
     }
 
     /// When it expires.
     #[inline]
     pub fn expire(&self) -> Option<UnixMs> {
-        let parts = self.parts();
-        let at = self.at(parts.name_at.saturating_sub(EXPIRE_BYTES)).cast::<u64>();
-        // SAFETY: the time lies before the name, unaligned.
-        (parts.flags & EXPIRES != 0).then(|| UnixMs(unsafe { at.read_unaligned() }))
+        let is_set = self.flags() & Fields::EXPIRES != 0;
+        is_set.then(|| {
+            let (before, _) = self.0.bytes().split_at(self.0.len() - self.strings_len());
+            let time = before.last_chunk().expect("the time stands before the name");
+            UnixMs(u64::from_le_bytes(*time))
+        })
     }
 
     /// Whether its time has come.
@@ -122,86 +88,80 @@ impl Field {
 
     /// Takes another value and another time, in place if they fit.
     pub fn set(&mut self, value: &[u8], expire: Option<UnixMs>) {
-        let (old, new) = (self.parts(), Parts::of(self.parts().name, value.len(), expire));
-        if old.flags == new.flags && size_class(old.whole()) == size_class(new.whole()) {
-            // SAFETY: the name stays where it is, and the allocation has room for the rest.
-            unsafe { self.write_rest(new, value, expire) };
+        let (flags, (name, old)) = (self.flags(), self.0.strings());
+        if flags != flags_of(name, value, expire) {
+            *self = Self::new(name, value, expire);
+            return;
+        }
+        let place = (self.0.len() - old.len(), old.len());
+        if old.len() == value.len() {
+            let body = self.0.body_mut();
+            let value_at = body.len() - value.len();
+            body[value_at..].copy_from_slice(value);
+        } else if flags & Fields::WIDE == 0 {
+            let head = narrow(flags, name, value);
+            self.0.splice(place, [value], head);
         } else {
-            *self = Self::new(self.name(), value, expire);
+            let head = wide(flags, name, value);
+            self.0.splice(place, [value], head);
+        }
+        if let Some(at) = expire {
+            self.write_expire(at);
         }
     }
 
     /// Takes another time; the value stays.
     pub fn set_expire(&mut self, expire: Option<UnixMs>) {
-        *self = Self::new(self.name(), self.value(), expire);
+        match expire {
+            Some(at) if self.flags() & Fields::EXPIRES != 0 => self.write_expire(at),
+            Some(_) | None => *self = Self::new(self.name(), self.value(), expire),
+        }
     }
 
     /// Bytes of its allocation.
     #[inline]
     pub fn memory(&self) -> usize {
-        size_class(self.parts().whole())
+        self.0.memory()
     }
 
-    /// Writes all but the name.
-    ///
-    /// # Safety
-    /// The allocation has room for `parts`, and `value` is not in it.
-    unsafe fn write_rest(&self, parts: Parts, value: &[u8], expire: Option<UnixMs>) {
-        let short = |length: usize| u8::try_from(length).expect("it is not wide");
-        let long = |length: usize| {
-            u32::try_from(length).expect("the protocol limits strings to less than 4 GiB")
-        };
-        // SAFETY: the caller's promise.
-        unsafe {
-            self.at(0).write(parts.flags);
-            if parts.flags & WIDE == 0 {
-                self.at(1).write(short(parts.name));
-                self.at(2).write(short(parts.value));
-            } else {
-                self.at(4).cast::<u32>().write(long(parts.name));
-                self.at(8).cast::<u32>().write(long(parts.value));
-            }
-            if let Some(at) = expire {
-                let to = self.at(parts.name_at - EXPIRE_BYTES).cast::<u64>();
-                to.write_unaligned(at.0);
-            }
-            let to = self.at(parts.name_at + parts.name);
-            ptr::copy_nonoverlapping(value.as_ptr(), to, value.len());
-        }
+    /// Writes the time of a field that has one.
+    fn write_expire(&mut self, at: UnixMs) {
+        let behind = self.strings_len();
+        let body = self.0.body_mut();
+        let end = body.len() - behind;
+        body[end - Fields::EXPIRE_BYTES..end].copy_from_slice(&at.0.to_le_bytes());
+    }
+
+    /// Bytes of name and value.
+    fn strings_len(&self) -> usize {
+        let (name, value) = self.0.strings();
+        name.len() + value.len()
     }
 
     #[inline]
-    fn parts(&self) -> Parts {
-        // SAFETY: a field begins with its flags, and they say how its lengths are written.
-        unsafe {
-            let flags = self.at(0).read();
-            if flags & WIDE == 0 {
-                Parts::with(flags, self.at(1).read().into(), self.at(2).read().into())
-            } else {
-                let length = |at: usize| self.at(at).cast::<u32>().read() as usize;
-                Parts::with(flags, length(4), length(8))
-            }
-        }
-    }
-
-    #[inline]
-    fn at(&self, offset: usize) -> *mut u8 {
-        self.0.as_ptr().cast::<u8>().wrapping_add(offset)
+    fn flags(&self) -> u8 {
+        self.0.beginning()[0]
     }
 }
 
-impl Drop for Field {
-    fn drop(&mut self) {
-        let whole = self.parts().whole();
-        // SAFETY: it was allocated in this size class and is not used after this.
-        unsafe { Thin::of(self.at(0)).free(whole) };
-    }
+/// The flags of a field with these parts.
+#[inline]
+fn flags_of(name: &[u8], value: &[u8], expire: Option<UnixMs>) -> u8 {
+    let is_wide = usize::from(u8::MAX) < name.len().max(value.len());
+    let wide = if is_wide { Fields::WIDE } else { 0 };
+    wide | if expire.is_some() { Fields::EXPIRES } else { 0 }
 }
 
-impl Clone for Field {
-    fn clone(&self) -> Self {
-        Self::new(self.name(), self.value(), self.expire())
-    }
+/// What a field begins with if neither part is long.
+#[inline]
+fn narrow(flags: u8, name: &[u8], value: &[u8]) -> [u8; Fields::NARROW_BYTES] {
+    [flags, name.len() as u8, value.len() as u8]
+}
+
+/// What it begins with if one is.
+fn wide(flags: u8, name: &[u8], value: &[u8]) -> [u8; 8] {
+    let whole = Fields::WIDE_BYTES + Fields::expire_bytes(flags) + name.len() + value.len();
+    ((whole as u64) << 8 | u64::from(flags)).to_le_bytes()
 }
 
 impl fmt::Debug for Field {

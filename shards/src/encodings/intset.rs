@@ -6,9 +6,10 @@
 //! 8   the integers, LE, in ascending order
 //! ```
 
-use core::{fmt, ptr, slice};
+use core::fmt;
 
-use crate::encodings::allocation::{Thin, size_class};
+use crate::encodings::allocation::Thin;
+use crate::encodings::block::{Block, Counted};
 
 /// Integers an intset may have: as many of eight bytes take 1 GiB.
 pub const LEN_MAX: usize = 1 << 27;
@@ -16,7 +17,8 @@ pub const LEN_MAX: usize = 1 << 27;
 const HEADER_BYTES: usize = 8;
 
 /// An intset that owns its memory: a handle of six bytes.
-pub struct Intset(Thin);
+#[derive(Clone)]
+pub struct Intset(Block<Counted, Thin>);
 
 impl Intset {
     /// One without integers.
@@ -39,13 +41,12 @@ impl Intset {
     /// All of it, as Valkey would dump it.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        // SAFETY: the header says how many bytes there are, and all of them are written.
-        unsafe { slice::from_raw_parts(self.0.pointer(), self.bytes_len()) }
+        self.0.bytes()
     }
 
     /// Bytes of its allocation.
     pub fn memory(&self) -> usize {
-        size_class(self.bytes_len())
+        self.0.memory()
     }
 
     /// Integers in it.
@@ -86,31 +87,17 @@ impl Intset {
         if self.width() < width {
             self.widen(width);
         }
-        let (old, at) = (self.bytes_len(), HEADER_BYTES + index * width);
-        // SAFETY: after `resized` there is room for one integer more; what lies behind `at`
-        // moves up by one, and the gap is written.
-        unsafe {
-            self.0 = self.0.resized(old, old + width);
-            let gap = self.0.pointer().add(at);
-            ptr::copy(gap, gap.add(width), old - at);
-            ptr::copy_nonoverlapping(number.to_le_bytes().as_ptr(), gap, width);
-        }
-        self.set_header(width, len + 1);
+        let at = HEADER_BYTES + index * width;
+        self.0.splice((at, 0), [&number.to_le_bytes()[..width]], header_of(width, len + 1));
         true
     }
 
     /// Removes `number`; false if it was not there.
     pub fn remove(&mut self, number: i64) -> bool {
         let Ok(index) = self.search(number) else { return false };
-        let (old, width, len) = (self.bytes_len(), self.width(), self.len());
+        let (width, len) = (self.width(), self.len());
         let at = HEADER_BYTES + index * width;
-        self.set_header(width, len - 1);
-        // SAFETY: the integer at `index` is there; what lies behind it moves down by one.
-        unsafe {
-            let gone = self.0.pointer().add(at);
-            ptr::copy(gone.add(width), gone, old - at - width);
-            self.0 = self.0.resized(old, old - width);
-        }
+        self.0.splice((at, width), [], header_of(width, len - 1));
         true
     }
 
@@ -139,30 +126,20 @@ impl Intset {
 
     #[inline]
     fn at(&self, index: usize) -> i64 {
-        let integers = &self.as_bytes()[HEADER_BYTES..];
-        let here = |width: usize| &integers[index * width..];
-        let there = "the index is below the length";
-        match self.width() {
-            2 => i16::from_le_bytes(*here(2).first_chunk().expect(there)).into(),
-            4 => i32::from_le_bytes(*here(4).first_chunk().expect(there)).into(),
-            _ => i64::from_le_bytes(*here(8).first_chunk().expect(there)),
-        }
+        read(self.0.body(), self.width(), index)
     }
 
     /// Makes all integers `width` bytes wide.
     fn widen(&mut self, width: usize) {
-        let (len, old) = (self.len(), self.bytes_len());
-        // SAFETY: there is room for the wider integers; from the last on, each is read before
-        // the bytes of a wider one cover it.
-        unsafe {
-            self.0 = self.0.resized(old, HEADER_BYTES + len * width);
-            for index in (0..len).rev() {
-                let number = self.at(index).to_le_bytes();
-                let to = self.0.pointer().add(HEADER_BYTES + index * width);
-                ptr::copy_nonoverlapping(number.as_ptr(), to, width);
-            }
+        let (len, old) = (self.len(), self.width());
+        let end = HEADER_BYTES + len * old;
+        self.0.gap((end, 0), len * (width - old), header_of(width, len));
+        let integers = self.0.body_mut();
+        // From the last on, each is read before the bytes of a wider one cover it.
+        for index in (0..len).rev() {
+            let number = read(integers, old, index).to_le_bytes();
+            integers[index * width..][..width].copy_from_slice(&number[..width]);
         }
-        self.set_header(width, len);
     }
 
     #[inline]
@@ -171,28 +148,31 @@ impl Intset {
     }
 
     #[inline]
-    fn bytes_len(&self) -> usize {
-        HEADER_BYTES + self.len() * self.width()
-    }
-
-    #[inline]
     fn header(&self) -> [u32; 2] {
-        // SAFETY: an intset begins with these eight bytes; allocations are aligned to eight.
-        unsafe { self.0.pointer().cast::<[u32; 2]>().read() }.map(u32::from_le)
-    }
-
-    fn set_header(&mut self, width: usize, len: usize) {
-        let number = |it: usize| u32::try_from(it).expect("widths and lengths are small").to_le();
-        // SAFETY: as for `header`, and `self` is borrowed mutably.
-        unsafe { self.0.pointer().cast::<[u32; 2]>().write([number(width), number(len)]) };
+        let [a, b, c, d, e, f, g, h] = self.0.beginning();
+        [[a, b, c, d], [e, f, g, h]].map(u32::from_le_bytes)
     }
 
     fn copy_of(bytes: &[u8]) -> Self {
-        let memory = Thin::allocate(bytes.len());
-        // SAFETY: the memory is new and has room for as many bytes.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), memory.pointer(), bytes.len()) };
-        Self(memory)
+        Self(Block::new([], [bytes]))
     }
+}
+
+/// The integer of number `index`, all of them being of this width.
+#[inline]
+fn read(integers: &[u8], width: usize, index: usize) -> i64 {
+    let here = &integers[index * width..];
+    let there = "the index is below the length";
+    match width {
+        2 => i16::from_le_bytes(*here.first_chunk().expect(there)).into(),
+        4 => i32::from_le_bytes(*here.first_chunk().expect(there)).into(),
+        _ => i64::from_le_bytes(*here.first_chunk().expect(there)),
+    }
+}
+
+fn header_of(width: usize, len: usize) -> [u8; HEADER_BYTES] {
+    let number = |it: usize| u32::try_from(it).expect("widths and lengths are small");
+    (u64::from(number(len)) << 32 | u64::from(number(width))).to_le_bytes()
 }
 
 /// Bytes that `number` takes.
@@ -203,19 +183,6 @@ fn width_of(number: i64) -> usize {
         4
     } else {
         8
-    }
-}
-
-impl Drop for Intset {
-    fn drop(&mut self) {
-        // SAFETY: it was allocated for as many bytes as it says, and is not used after this.
-        unsafe { self.0.free(self.bytes_len()) };
-    }
-}
-
-impl Clone for Intset {
-    fn clone(&self) -> Self {
-        Self::copy_of(self.as_bytes())
     }
 }
 

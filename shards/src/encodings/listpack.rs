@@ -15,7 +15,8 @@ pub mod run;
 use core::fmt;
 
 use crate::base::number::parse_i64;
-use crate::encodings::allocation::{Thin, size_class};
+use crate::encodings::allocation::Thin;
+use crate::encodings::block::{Block, Packed};
 
 use element::{
     END, Encoded, checked_bytes, decode, encode, encoded_bytes, start_before, whole_bytes,
@@ -29,13 +30,15 @@ pub const BYTES_MAX: usize = 1 << 30;
 /// added, as servers have it, and so few that longer scores and marks still fit in 32 bits.
 pub const READ_BYTES_MAX: usize = 2 * BYTES_MAX;
 
+const COUNT_AT: usize = 4;
 const HEADER_BYTES: usize = 6;
 const EMPTY_BYTES: usize = HEADER_BYTES + 1;
 /// The number of elements that means: count them.
 const UNKNOWN: u16 = u16::MAX;
 
 /// A listpack that owns its memory: a handle of six bytes.
-pub struct Listpack(Thin);
+#[derive(Clone)]
+pub struct Listpack(Block<Packed, Thin>);
 
 /// Where an element lies; good until the listpack changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +81,7 @@ impl Listpack {
 
     /// Bytes of its allocation.
     pub fn memory(&self) -> usize {
-        size_class(self.bytes_len())
+        self.0.memory()
     }
 
     /// Elements in it. Counting takes time only if they are 65535 or more.
@@ -238,7 +241,7 @@ impl Listpack {
     pub fn replace<'e>(&mut self, position: Position, element: impl Into<Element<'e>>) {
         let at = position.offset();
         let old = whole_bytes(&self.as_bytes()[at..]);
-        self.splice(at, old, &Encoded::of(element.into()).parts());
+        self.splice(at, old, Encoded::of(element.into()).parts());
     }
 
     /// Removes up to `count` elements from `position` on; says where the one behind them lies now.
@@ -250,7 +253,7 @@ impl Listpack {
             removed += 1;
         }
         let left = self.count_without(removed);
-        self.splice(start, at - start, &[]);
+        self.splice(start, at - start, []);
         self.set_count(left);
         self.at(start)
     }
@@ -258,11 +261,11 @@ impl Listpack {
     /// Removes the elements from `position` on and returns them.
     pub fn split_off(&mut self, position: Position) -> Self {
         let (mut tail, at, end) = (Self::new(), position.offset(), self.bytes_len() - 1);
-        tail.splice(HEADER_BYTES, 0, &[&self.as_bytes()[at..end]]);
+        tail.splice(HEADER_BYTES, 0, [&self.as_bytes()[at..end]]);
         let moved = tail.iter().count();
         tail.set_count(moved);
         let left = self.count_without(moved);
-        self.splice(at, end - at, &[]);
+        self.splice(at, end - at, []);
         self.set_count(left);
         tail
     }
@@ -270,7 +273,7 @@ impl Listpack {
     /// Adds all elements of another listpack behind the last; `fits` said that they do.
     pub fn append(&mut self, other: &Self) {
         let (end, count) = (self.bytes_len() - 1, self.len() + other.len());
-        self.splice(end, 0, &[&other.as_bytes()[HEADER_BYTES..other.bytes_len() - 1]]);
+        self.splice(end, 0, [&other.as_bytes()[HEADER_BYTES..other.bytes_len() - 1]]);
         self.set_count(count);
     }
 
@@ -282,7 +285,7 @@ impl Listpack {
 
     fn put(&mut self, at: usize, element: Element<'_>) {
         let count = self.count();
-        self.splice(at, 0, &Encoded::of(element).parts());
+        self.splice(at, 0, Encoded::of(element).parts());
         if count != UNKNOWN {
             self.set_count(usize::from(count) + 1);
         }

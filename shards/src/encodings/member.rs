@@ -1,33 +1,19 @@
-//! A string as a record of a table: one allocation with its length and its bytes.
-//!
-//! ```text
-//! 0   bytes << 1, u8           up to 127 bytes
-//!     bytes << 1 | 1, u64 LE   more
-//! .   the bytes
-//! ```
+//! A string as a record of a table: one allocation with its length and its bytes, the length in
+//! one byte up to 127 (see `block.rs`).
 
-use core::ptr::{self, NonNull};
-use core::{fmt, slice};
+use core::fmt;
 
 use crate::base::hash::HashSeed;
-use crate::encodings::allocation::{Thin, size_class};
+use crate::encodings::allocation::{Place as _, Word};
+use crate::encodings::block::{Block, Prefixed};
 use crate::encodings::table::Record;
 
-/// Strings from this length on have the longer prefix.
-const LONG: usize = 128;
-const LONG_PREFIX_BYTES: usize = 8;
-
 /// A string in a table: a handle of eight bytes.
+#[derive(Clone)]
 #[repr(transparent)]
-pub struct Member(NonNull<u64>);
+pub struct Member(Block<Prefixed, Word>);
 
-// SAFETY: a member owns what it points to, and nothing in it is shared.
-unsafe impl Send for Member {}
-// SAFETY: nothing in a member changes.
-unsafe impl Sync for Member {}
-
-// SAFETY: the type is `repr(transparent)` over a `NonNull<u64>`; allocations are aligned to 8.
-unsafe impl Record for Member {
+impl Record for Member {
     #[inline]
     fn key(&self) -> &[u8] {
         self.bytes()
@@ -37,73 +23,30 @@ unsafe impl Record for Member {
     fn hash(&self, seed: HashSeed) -> u64 {
         seed.member_hash(self.bytes())
     }
+
+    #[inline]
+    fn address(&self) -> *const u8 {
+        self.0.place().pointer()
+    }
 }
 
 impl Member {
     /// A record of these bytes.
+    #[inline]
     pub fn new(bytes: &[u8]) -> Self {
-        let prefix = (bytes.len() as u64) << 1 | u64::from(LONG <= bytes.len());
-        let start = prefix_bytes(bytes.len());
-        let memory = Thin::allocate(start + bytes.len()).pointer();
-        // SAFETY: the allocation has room for the prefix, of one or eight bytes, and the string.
-        unsafe {
-            ptr::copy_nonoverlapping(prefix.to_le_bytes().as_ptr(), memory, start);
-            ptr::copy_nonoverlapping(bytes.as_ptr(), memory.add(start), bytes.len());
-        }
-        Self(NonNull::new(memory.cast()).expect("an allocation is somewhere"))
+        Self(Block::prefixed([bytes]))
     }
 
     /// Its bytes.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        let len = self.len();
-        // SAFETY: as many bytes follow the prefix.
-        unsafe { slice::from_raw_parts(self.memory_at(prefix_bytes(len)), len) }
+        self.0.body()
     }
 
     /// Bytes of its allocation.
     #[inline]
     pub fn memory(&self) -> usize {
-        size_class(self.whole())
-    }
-
-    #[inline]
-    fn len(&self) -> usize {
-        // SAFETY: a member begins with one byte, and with eight if that is odd.
-        let prefix = unsafe {
-            let first = *self.memory_at(0);
-            if first & 1 == 0 { u64::from(first) } else { u64::from_le(self.0.read()) }
-        };
-        usize::try_from(prefix >> 1).expect("it lies in memory")
-    }
-
-    fn whole(&self) -> usize {
-        let len = self.len();
-        prefix_bytes(len) + len
-    }
-
-    #[inline]
-    fn memory_at(&self, offset: usize) -> *const u8 {
-        self.0.as_ptr().cast::<u8>().wrapping_add(offset)
-    }
-}
-
-#[inline]
-const fn prefix_bytes(len: usize) -> usize {
-    if len < LONG { 1 } else { LONG_PREFIX_BYTES }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        let whole = self.whole();
-        // SAFETY: it was allocated for as many bytes and is not used after this.
-        unsafe { Thin::of(self.0.as_ptr().cast()).free(whole) };
-    }
-}
-
-impl Clone for Member {
-    fn clone(&self) -> Self {
-        Self::new(self.bytes())
+        self.0.memory()
     }
 }
 

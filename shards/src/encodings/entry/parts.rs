@@ -9,16 +9,14 @@
 //! then    inline bytes                only of kind INLINE
 //! ```
 
-use alloc::alloc::{alloc, dealloc, handle_alloc_error};
 use alloc::vec::Vec;
-use core::alloc::Layout;
 use core::marker::PhantomData;
 use core::mem::{self, ManuallyDrop};
-use core::ptr::{self, NonNull};
+use core::ptr;
 
 use super::Entry;
 use crate::base::time::UnixMs;
-use crate::encodings::allocation::size_class;
+use crate::encodings::allocation::{Place as _, Word, allocate, free, size_class};
 
 pub(super) const KIND: u32 = 3;
 pub(super) const INT: u32 = 0;
@@ -103,7 +101,7 @@ impl<O> Entry<O> {
             ptr::copy_nonoverlapping(key.as_ptr(), new.at(key_at), key.len());
             let to = new.at(key_at + key.len());
             ptr::copy_nonoverlapping(inline.as_ptr(), to, inline.len());
-            dealloc(old.at(0), layout(old.size()));
+            free(old.at(0), old.whole());
         }
         ManuallyDrop::into_inner(new)
     }
@@ -111,11 +109,11 @@ impl<O> Entry<O> {
     /// Makes or closes the gap for the expiry time and flips the flag: all behind the header
     /// moves by eight bytes, within the allocation if it has that size anyway.
     pub(super) fn shift_payload(&mut self) {
-        let (meta, old_size) = (self.meta(), self.size());
+        let (meta, old) = (self.meta(), self.whole());
         let from = Self::payload_at(meta);
-        let tail = self.inline_at() + self.inline().len() - from;
+        let tail = old - from;
         let to = Self::payload_at(meta ^ EXPIRES);
-        if size_class(to + tail) == old_size {
+        if size_class(to + tail) == size_class(old) {
             // SAFETY: both ranges lie in the allocation: its size holds the longer form too.
             unsafe { ptr::copy(self.at(from), self.at(to), tail) };
         } else {
@@ -125,7 +123,7 @@ impl<O> Entry<O> {
             unsafe {
                 ptr::copy_nonoverlapping(self.at(0), new.at(0), HEADER_BYTES);
                 ptr::copy_nonoverlapping(self.at(from), new.at(to), tail);
-                dealloc(self.at(0), layout(old_size));
+                free(self.at(0), old);
             }
             mem::forget(mem::replace(self, ManuallyDrop::into_inner(new)));
         }
@@ -135,35 +133,35 @@ impl<O> Entry<O> {
     /// Memory for an entry of `bytes`, nothing of it written yet.
     #[inline]
     fn allocate(bytes: usize) -> ManuallyDrop<Self> {
-        let layout = layout(size_class(bytes));
-        // SAFETY: the size is not 0: every entry has a header.
-        let memory = unsafe { alloc(layout) };
-        let Some(memory) = NonNull::new(memory) else { handle_alloc_error(layout) };
-        ManuallyDrop::new(Self(memory.cast(), PhantomData))
+        ManuallyDrop::new(Self(Word::of(allocate(bytes)), PhantomData))
     }
 
     /// The address `offset` bytes into the allocation; using it is up to the caller.
     #[inline]
     pub(super) fn at(&self, offset: usize) -> *mut u8 {
-        self.0.as_ptr().cast::<u8>().wrapping_add(offset)
+        self.0.pointer().wrapping_add(offset)
     }
 
     #[inline]
     pub(super) fn meta(&self) -> u32 {
-        // SAFETY: every entry begins with these four bytes.
-        unsafe { self.0.as_ptr().cast::<u32>().read() }
+        self.header()[0]
     }
 
     #[inline]
     pub(super) fn set_meta(&mut self, meta: u32) {
         // SAFETY: every entry begins with these four bytes.
-        unsafe { self.0.as_ptr().cast::<u32>().write(meta) };
+        unsafe { self.at(0).cast::<u32>().write(meta) };
     }
 
     #[inline]
     pub(super) fn key_bytes(&self) -> usize {
-        // SAFETY: every entry has these four bytes behind the first four.
-        unsafe { self.0.as_ptr().cast::<u32>().add(1).read() as usize }
+        self.header()[1] as usize
+    }
+
+    #[inline]
+    fn header(&self) -> &[u32; 2] {
+        // SAFETY: every entry begins with these eight bytes, aligned to eight.
+        unsafe { &*self.at(0).cast::<[u32; 2]>() }
     }
 
     /// Where the payload of an entry with these flags begins.
@@ -214,14 +212,20 @@ impl<O> Entry<O> {
     /// The size of the allocation.
     #[inline]
     pub(super) fn size(&self) -> usize {
-        size_class(self.inline_at() + self.inline().len())
+        size_class(self.whole())
+    }
+
+    /// Bytes of all parts.
+    #[inline]
+    fn whole(&self) -> usize {
+        self.inline_at() + self.inline().len()
     }
 }
 
 impl<O> Drop for Entry<O> {
     #[inline]
     fn drop(&mut self) {
-        let (meta, size) = (self.meta(), self.size());
+        let (meta, whole) = (self.meta(), self.whole());
         let payload = self.at(Self::payload_at(meta));
         // SAFETY: the kind says what is there; nobody uses it after this. The allocation was
         // made with this very layout: every change of its parts keeps the size class.
@@ -231,14 +235,9 @@ impl<O> Drop for Entry<O> {
                 OBJECT => payload.cast::<O>().drop_in_place(),
                 _ => {}
             }
-            dealloc(self.at(0), layout(size));
+            free(self.at(0), whole);
         }
     }
-}
-
-#[inline]
-fn layout(size: usize) -> Layout {
-    Layout::from_size_align(size, ALIGNMENT).expect("an entry is far below half of all memory")
 }
 
 #[inline]

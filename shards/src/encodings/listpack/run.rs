@@ -42,7 +42,7 @@ impl Run {
     /// A listpack of its elements.
     pub fn to_listpack(&self) -> Listpack {
         let mut listpack = Listpack::new();
-        listpack.splice(HEADER_BYTES, 0, &[self.bytes()]);
+        listpack.splice(HEADER_BYTES, 0, [self.bytes()]);
         listpack.set_count(self.len());
         listpack
     }

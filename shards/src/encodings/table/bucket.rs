@@ -1,4 +1,4 @@
-//! One cache line of the table: seven tags of a byte and seven pointers.
+//! One cache line of the table: seven tags of a byte and seven words.
 //!
 //! ```text
 //! tags   7 bytes: EMPTY, RESERVED or the tag of a record; the eighth byte stays 0
@@ -9,36 +9,66 @@
 //!
 //! Buckets of one home form a chain. Only its last bucket has empty slots, and a child holds two
 //! records at least, so a chain is never longer than it must be.
+//!
+//! What a slot holds follows from its tag alone: the `unsafe` below rests on nothing but that.
 
-use super::memory::{LINE_BYTES, Memory};
+use alloc::boxed::Box;
+use core::mem::{self, ManuallyDrop};
+use core::{iter, ptr};
+
+use super::Record;
+use super::line::{LINE_BYTES, prefetch};
 
 /// What a table knows of a segment; kept in the segment's first bucket.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub(super) struct Header {
     /// Records in the segment.
     pub(super) count: u32,
-    /// How many top bits of the hash its records share.
-    pub(super) depth: u32,
+    /// How many top bits of the hash its records share, and its place in the list of segments.
+    pub(super) at: At,
+}
+
+/// A segment's depth, up to 63, and its place in a list, below 2^26, in one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct At(u32);
+
+impl At {
+    const DEPTH_BITS: u32 = 6;
+
+    #[inline]
+    pub(super) fn new(depth: u32, place: usize) -> Self {
+        let place = u32::try_from(place).ok().filter(|it| it >> (32 - Self::DEPTH_BITS) == 0);
+        let place = place.expect("no memory holds so many segments");
+        Self(place << Self::DEPTH_BITS | depth)
+    }
+
+    #[inline]
+    pub(super) const fn depth(self) -> u32 {
+        self.0 & ((1 << Self::DEPTH_BITS) - 1)
+    }
+
+    #[inline]
+    pub(super) const fn place(self) -> usize {
+        (self.0 >> Self::DEPTH_BITS) as usize
+    }
 }
 
 /// Seven records, or fewer and a child or header.
 #[repr(C, align(64))]
-pub(super) struct Bucket {
+pub(super) struct Bucket<R> {
     tags: u64,
-    slots: [Slot; 7],
+    slots: [Slot<R>; 7],
 }
 
 /// Which member counts follows from the tag.
-#[derive(Clone, Copy)]
 #[repr(C)]
-pub(super) union Slot {
-    record: *mut u8,
-    child: *mut Bucket,
+union Slot<R> {
+    nothing: (),
+    record: ManuallyDrop<R>,
+    child: ManuallyDrop<Box<Bucket<R>>>,
     header: Header,
 }
-
-const _: () = assert!(size_of::<Bucket>() == LINE_BYTES);
 
 const EMPTY: u8 = 0;
 const RESERVED: u8 = 1;
@@ -52,21 +82,26 @@ const HIGH: u64 = 0x0080_8080_8080_8080;
 /// The other bits of all eight bytes.
 const REST: u64 = 0x7F7F_7F7F_7F7F_7F7F;
 
-/// The tag of a record with this hash: the eight bits above those that choose the bucket, but
-/// neither of the two values that mean something else.
-#[inline]
-pub(super) const fn tag_of(hash: u64) -> u8 {
-    let tag = (hash >> 7) as u8;
-    if tag < 2 { tag + 2 } else { tag }
+/// The tag of a record: neither of the two values that mean something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tag(u8);
+
+impl Tag {
+    /// That of a record with this hash: the eight bits above those that choose the bucket.
+    #[inline]
+    pub(super) const fn of(hash: u64) -> Self {
+        let tag = (hash >> 7) as u8;
+        Self(if tag < 2 { tag + 2 } else { tag })
+    }
 }
 
 /// Some of a bucket's slots: the top bit of byte `n` stands for slot `n`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slots(u64);
+struct Slots(u64);
 
 impl Slots {
     #[inline]
-    pub(super) const fn len(self) -> u32 {
+    const fn len(self) -> u32 {
         self.0.count_ones()
     }
 }
@@ -91,58 +126,262 @@ const fn zero_bytes(word: u64) -> u64 {
     !(((word & REST) + REST) | word) & HIGH
 }
 
-impl Bucket {
-    /// The slots whose tag is `tag`.
+/// Some records of a bucket, with their slots.
+struct Records<'a, R> {
+    bucket: &'a Bucket<R>,
+    /// Slots with tags of records.
+    slots: Slots,
+}
+
+impl<'a, R> Iterator for Records<'a, R> {
+    type Item = (usize, &'a R);
+
     #[inline]
-    pub(super) fn matching(&self, tag: u8) -> Slots {
-        Slots(zero_bytes(self.tags ^ (u64::from(tag) * LOW)))
+    fn next(&mut self) -> Option<(usize, &'a R)> {
+        let slot = self.slots.next()?;
+        // SAFETY: `Slots` are below seven, and a slot with the tag of a record holds one.
+        Some((slot, unsafe { &self.bucket.slots.get_unchecked(slot).record }))
+    }
+}
+
+/// Where a record lies in its chain: in which bucket, counted from 0, and in which slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    nth: usize,
+    slot: usize,
+}
+
+impl<R> Bucket<R> {
+    /// One without records.
+    #[inline]
+    pub(super) const fn new() -> Self {
+        const { assert!(size_of::<Self>() == LINE_BYTES, "a record is a word") };
+        Self { tags: 0, slots: [const { Slot { nothing: () } }; 7] }
+    }
+
+    /// The first one of a segment, without records.
+    pub(super) const fn first(header: Header) -> Self {
+        let mut bucket = Self::new();
+        bucket.slots[HEADER_SLOT].header = header;
+        bucket.tags = (RESERVED as u64) << (8 * HEADER_SLOT);
+        bucket
+    }
+
+    /// What the table knows of the segment.
+    ///
+    /// # Safety
+    /// `first` made this bucket.
+    #[inline]
+    pub(super) unsafe fn header(&self) -> &Header {
+        // SAFETY: the caller's promise; nothing takes the header away.
+        unsafe { &self.slots[HEADER_SLOT].header }
+    }
+
+    /// The same, to change it.
+    ///
+    /// # Safety
+    /// As for `header`.
+    #[inline]
+    pub(super) unsafe fn header_mut(&mut self) -> &mut Header {
+        // SAFETY: as for `header`, and `self` is borrowed mutably.
+        unsafe { &mut self.slots[HEADER_SLOT].header }
+    }
+
+    /// The first record of the chain that has this tag and `is_it`.
+    #[inline]
+    pub(super) fn find(&self, tag: Tag, is_it: impl Fn(&R) -> bool) -> Option<&R> {
+        let mut bucket = self;
+        loop {
+            if let Some((_, found)) = bucket.matching(tag).find(|(_, record)| is_it(record)) {
+                return Some(found);
+            }
+            bucket = bucket.child()?;
+        }
+    }
+
+    /// The same, to change it.
+    #[inline]
+    pub(super) fn find_mut(&mut self, tag: Tag, is_it: impl Fn(&R) -> bool) -> Option<&mut R> {
+        let mut bucket = self;
+        loop {
+            if let Some(slot) = bucket.slot_of(tag, &is_it) {
+                // SAFETY: a slot with the tag of a record holds one; `self` is borrowed mutably.
+                return Some(unsafe { &mut bucket.slots[slot].record });
+            }
+            bucket = bucket.child_mut()?;
+        }
+    }
+
+    /// Adds a record to the chain; says where it is. A new child is counted in `bytes`.
+    #[inline]
+    pub(super) fn push(&mut self, tag: Tag, record: R, bytes: &mut usize) -> &mut R {
+        match self.empty().next() {
+            Some(slot) => self.put(slot, tag, record),
+            None => self.push_behind(tag, record, bytes),
+        }
+    }
+
+    /// `push` when this bucket is full.
+    #[cold]
+    fn push_behind(&mut self, tag: Tag, record: R, bytes: &mut usize) -> &mut R {
+        let mut last = self;
+        while last.has_child() {
+            last = last.child_mut().expect("it was there just now");
+            if let Some(slot) = last.empty().next() {
+                return last.put(slot, tag, record);
+            }
+        }
+        // The last slot's record makes room for the new child.
+        let mut child = Box::new(Self::new());
+        let (moved_tag, moved) = last.take_slot(CHILD_SLOT);
+        child.put(0, moved_tag, moved);
+        *bytes += LINE_BYTES;
+        last.slots[CHILD_SLOT].child = ManuallyDrop::new(child);
+        last.set_tag(CHILD_SLOT, RESERVED);
+        last.child_mut().expect("it was just put").put(1, tag, record)
+    }
+
+    /// Takes the first record out of the chain that has this tag and `is_it`.
+    #[inline]
+    pub(super) fn remove(
+        &mut self,
+        tag: Tag,
+        is_it: impl Fn(&R) -> bool,
+        bytes: &mut usize,
+    ) -> Option<R> {
+        let found = self.locate(tag, is_it)?;
+        Some(self.take(found, bytes))
+    }
+
+    /// Where [`Self::find`] finds it.
+    #[inline]
+    fn locate(&self, tag: Tag, is_it: impl Fn(&R) -> bool) -> Option<Found> {
+        let (mut bucket, mut nth) = (self, 0);
+        loop {
+            if let Some(slot) = bucket.slot_of(tag, &is_it) {
+                return Some(Found { nth, slot });
+            }
+            bucket = bucket.child()?;
+            nth += 1;
+        }
+    }
+
+    /// Takes what was located out of the chain.
+    pub(super) fn remove_located(&mut self, found: Found, bytes: &mut usize) -> R {
+        self.take(found, bytes)
+    }
+
+    /// How many records are in the chain.
+    #[inline]
+    pub(super) fn chain_len(&self) -> usize {
+        self.buckets().map(|bucket| bucket.record_slots().len() as usize).sum()
+    }
+
+    /// The record of number `nth` in the chain, and where it lies.
+    #[inline]
+    pub(super) fn nth(&self, nth: usize) -> Option<(Found, &R)> {
+        let mut left = nth;
+        for (nth, bucket) in self.buckets().enumerate() {
+            let records = bucket.record_slots().len() as usize;
+            if left < records {
+                let (slot, record) = bucket.records().nth(left)?;
+                return Some((Found { nth, slot }, record));
+            }
+            left -= records;
+        }
+        None
+    }
+
+    /// The records of the chain.
+    #[inline]
+    pub(super) fn chain(&self) -> impl Iterator<Item = &R> {
+        self.buckets().flat_map(Self::records).map(|(_, record)| record)
+    }
+
+    /// Empties the chain, but for a header, and hands it with every tag and record to `each`, which
+    /// may push into it. Children that are freed are taken off `bytes`.
+    #[inline]
+    pub(super) fn drain(
+        &mut self,
+        bytes: &mut usize,
+        mut each: impl FnMut(&mut Self, &mut usize, Tag, R),
+    ) {
+        let mut bucket = mem::replace(self, Self::new());
+        if bucket.tag(HEADER_SLOT) == RESERVED {
+            mem::swap(&mut self.slots[HEADER_SLOT], &mut bucket.slots[HEADER_SLOT]);
+            self.set_tag(HEADER_SLOT, RESERVED);
+            bucket.set_tag(HEADER_SLOT, EMPTY);
+        }
+        loop {
+            for slot in bucket.record_slots() {
+                let (tag, record) = bucket.take_slot(slot);
+                each(self, bytes, tag, record);
+            }
+            let Some(child) = bucket.take_child() else { return };
+            *bytes -= LINE_BYTES;
+            bucket = *child;
+        }
+    }
+
+    /// The child of a bucket that overflowed.
+    #[inline]
+    fn child(&self) -> Option<&Self> {
+        // SAFETY: a reserved slot of this number holds the child.
+        self.has_child().then(|| unsafe { &**self.slots[CHILD_SLOT].child })
+    }
+
+    #[inline]
+    fn child_mut(&mut self) -> Option<&mut Self> {
+        // SAFETY: as for `child`, and `self` is borrowed mutably.
+        self.has_child().then(|| unsafe { &mut **self.slots[CHILD_SLOT].child })
+    }
+
+    fn take_child(&mut self) -> Option<Box<Self>> {
+        if !self.has_child() {
+            return None;
+        }
+        self.set_tag(CHILD_SLOT, EMPTY);
+        // SAFETY: the slot held the child, and its tag says that it does no more.
+        Some(unsafe { ManuallyDrop::take(&mut self.slots[CHILD_SLOT].child) })
+    }
+
+    #[inline]
+    fn has_child(&self) -> bool {
+        self.tag(CHILD_SLOT) == RESERVED
+    }
+
+    /// This bucket and those behind it.
+    #[inline]
+    fn buckets(&self) -> impl Iterator<Item = &Self> {
+        iter::successors(Some(self), |bucket| bucket.child())
+    }
+
+    #[inline]
+    fn records(&self) -> Records<'_, R> {
+        Records { bucket: self, slots: self.record_slots() }
+    }
+
+    /// The records whose tag is `tag`.
+    #[inline]
+    fn matching(&self, tag: Tag) -> Records<'_, R> {
+        Records { bucket: self, slots: Slots(zero_bytes(self.tags ^ (u64::from(tag.0) * LOW))) }
+    }
+
+    /// The slot of a record that has this tag and `is_it`.
+    #[inline]
+    fn slot_of(&self, tag: Tag, is_it: impl Fn(&R) -> bool) -> Option<usize> {
+        self.matching(tag).find(|(_, record)| is_it(record)).map(|(slot, _)| slot)
     }
 
     /// The slots that hold a record.
     #[inline]
-    pub(super) fn records(&self) -> Slots {
+    fn record_slots(&self) -> Slots {
         Slots(!zero_bytes(self.tags & !LOW) & HIGH)
     }
 
     #[inline]
     fn empty(&self) -> Slots {
         Slots(zero_bytes(self.tags))
-    }
-
-    /// The record in `slot`, which holds one.
-    #[inline]
-    pub(super) fn record(&self, slot: usize) -> *mut u8 {
-        // SAFETY: all members of the union are eight plain bytes; the caller's slot came from
-        // `records` or `matching`, so it is this member that was written.
-        unsafe { self.slots[slot].record }
-    }
-
-    /// The next bucket of the chain.
-    #[inline]
-    pub(super) fn child(&self) -> Option<*mut Self> {
-        if self.tag(CHILD_SLOT) == RESERVED {
-            // SAFETY: a reserved slot of this number holds the child.
-            Some(unsafe { self.slots[CHILD_SLOT].child })
-        } else {
-            None
-        }
-    }
-
-    /// Where the first bucket of a segment keeps the segment's header.
-    ///
-    /// # Safety
-    /// `first` is such a bucket of a table.
-    #[inline]
-    pub(super) unsafe fn header(first: *mut Self) -> *mut Header {
-        // SAFETY: the caller's promise. No reference to the bucket is made: others may look at
-        // its records meanwhile.
-        unsafe { &raw mut (*first).slots[HEADER_SLOT].header }
-    }
-
-    /// Makes an empty bucket the first one of a segment.
-    pub(super) fn set_header(&mut self, header: Header) {
-        self.slots[HEADER_SLOT].header = header;
-        self.set_tag(HEADER_SLOT, RESERVED);
     }
 
     #[inline]
@@ -155,158 +394,120 @@ impl Bucket {
         self.tags = (self.tags & !(0xFF << (8 * slot))) | (u64::from(tag) << (8 * slot));
     }
 
+    /// Fills a slot that is empty.
     #[inline]
-    fn put(&mut self, slot: usize, tag: u8, record: *mut u8) {
-        self.slots[slot].record = record;
-        self.set_tag(slot, tag);
+    fn put(&mut self, slot: usize, tag: Tag, record: R) -> &mut R {
+        self.set_tag(slot, tag.0);
+        let slot = &mut self.slots[slot];
+        slot.record = ManuallyDrop::new(record);
+        // SAFETY: it was just put there.
+        unsafe { &mut slot.record }
     }
 
-    /// The address of a slot that holds a record.
-    ///
-    /// # Safety
-    /// `bucket` is a bucket of a table.
+    /// Empties a slot: its tag and its record.
     #[inline]
-    pub(super) unsafe fn slot(bucket: *mut Self, slot: usize) -> *mut Slot {
-        // SAFETY: the caller's promise; the slot is one of the bucket's seven.
-        unsafe { (&raw mut (*bucket).slots).cast::<Slot>().add(slot) }
+    fn take_slot(&mut self, slot: usize) -> (Tag, R) {
+        let tag = self.tag(slot);
+        assert!(RESERVED < tag, "a record is there");
+        self.set_tag(slot, EMPTY);
+        // SAFETY: a slot with the tag of a record held one, and its tag says that it does no more.
+        (Tag(tag), unsafe { ManuallyDrop::take(&mut self.slots[slot].record) })
     }
 
-    /// Adds a record to the chain of `home`; returns where it lies.
-    ///
-    /// # Safety
-    /// `home` is the home bucket of the record in a table that the caller may change.
+    /// Takes a record out.
     #[inline]
-    pub(super) unsafe fn push(
-        home: *mut Self,
-        tag: u8,
-        record: *mut u8,
-        memory: &mut Memory,
-    ) -> *mut Slot {
-        // SAFETY: the caller's promise.
-        unsafe {
-            if let Some(slot) = (*home).empty().next() {
-                (*home).put(slot, tag, record);
-                return Self::slot(home, slot);
-            }
-            Self::push_behind(home, tag, record, memory)
+    fn take(&mut self, found: Found, bytes: &mut usize) -> R {
+        if self.has_child() {
+            return self.take_of_many(found, bytes);
         }
+        self.take_slot(found.slot).1
     }
 
-    /// `push` when the home bucket is full.
-    ///
-    /// # Safety
-    /// As for `push`.
+    /// `take` of a chain with children: the gap is filled from the end.
     #[cold]
-    unsafe fn push_behind(
-        home: *mut Self,
-        tag: u8,
-        record: *mut u8,
-        memory: &mut Memory,
-    ) -> *mut Slot {
-        let mut last = home;
-        // SAFETY: children of a live bucket are live; the caller may change them all.
-        unsafe {
-            while let Some(child) = (*last).child() {
-                last = child;
-                if let Some(slot) = (*last).empty().next() {
-                    (*last).put(slot, tag, record);
-                    return Self::slot(last, slot);
-                }
-            }
-            // The last slot's record makes room for the pointer to the new child.
-            let child = memory.allocate(1).cast::<Self>();
-            (*child).put(0, (*last).tag(CHILD_SLOT), (*last).record(CHILD_SLOT));
-            (*child).put(1, tag, record);
-            (*last).slots[CHILD_SLOT].child = child;
-            (*last).set_tag(CHILD_SLOT, RESERVED);
-            Self::slot(child, 1)
+    fn take_of_many(&mut self, found: Found, bytes: &mut usize) -> R {
+        let Found { nth, slot } = found;
+        let bucket = self.nth_mut(nth);
+        let (_, record) = bucket.take_slot(slot);
+        if bucket.has_child() {
+            let (tag, filler) = bucket.take_last(bytes);
+            bucket.put(slot, tag, filler);
+        } else {
+            self.nth_mut(nth - 1).close(bytes);
+        }
+        record
+    }
+
+    /// Takes a record out of the last bucket of the chain, which is not this one.
+    fn take_last(&mut self, bytes: &mut usize) -> (Tag, R) {
+        let parents = self.buckets().filter(|bucket| bucket.has_child()).count();
+        let parent = self.nth_mut(parents - 1);
+        let last = parent.child_mut().expect("parents have children");
+        let slot = last.record_slots().next().expect("a child holds two records at least");
+        let taken = last.take_slot(slot);
+        parent.close(bytes);
+        taken
+    }
+
+    /// Frees the child, which has none itself, if this bucket can hold what is left in it.
+    fn close(&mut self, bytes: &mut usize) {
+        if let Some(child) = self.child_mut()
+            && child.record_slots().len() == 1
+        {
+            let slot = child.record_slots().next().expect("one is left");
+            let (tag, record) = child.take_slot(slot);
+            drop(self.take_child());
+            *bytes -= LINE_BYTES;
+            self.put(CHILD_SLOT, tag, record);
         }
     }
 
-    /// Takes the record in `slot` of `bucket` out of the chain of `home`.
-    ///
-    /// # Safety
-    /// `bucket` belongs to that chain, `slot` holds a record, and the caller may change both.
+    /// Drops all records of the chain, without recursion: where hashes are bad, chains are long.
+    fn clear(&mut self) {
+        let empty = |bucket: &mut Self| {
+            bucket.record_slots().for_each(|slot| drop(bucket.take_slot(slot)));
+            bucket.take_child()
+        };
+        let mut next = empty(self);
+        while let Some(mut child) = next {
+            next = empty(&mut child);
+        }
+    }
+
+    /// The bucket of number `nth` in the chain.
     #[inline]
-    pub(super) unsafe fn take(
-        home: *mut Self,
-        bucket: *mut Self,
-        slot: usize,
-        memory: &mut Memory,
-    ) -> *mut u8 {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let record = (*bucket).record(slot);
-            (*bucket).set_tag(slot, EMPTY);
-            if let Some(child) = (*home).child() {
-                Self::close_gap(home, child, bucket, slot, memory);
-            }
-            record
-        }
+    fn nth_mut(&mut self, nth: usize) -> &mut Self {
+        (0..nth).fold(self, |bucket, _| bucket.child_mut().expect("the chain is that long"))
     }
+}
 
-    /// Fills the empty `slot` of `bucket` from the end of the chain, and frees the last child
-    /// if its parent can hold what is left in it.
-    ///
-    /// # Safety
-    /// As for `take`; `child` is the child of `home`.
-    #[cold]
-    unsafe fn close_gap(
-        home: *mut Self,
-        child: *mut Self,
-        bucket: *mut Self,
-        slot: usize,
-        memory: &mut Memory,
-    ) {
-        let (mut parent, mut last) = (home, child);
-        // SAFETY: children of a live bucket are live; the caller may change them all. The last
-        // one is no longer reachable once its parent's slot holds a record again.
-        unsafe {
-            while let Some(next) = (*last).child() {
-                (parent, last) = (last, next);
-            }
-            if bucket != last {
-                let from = (*last).records().next().expect("a child holds two records at least");
-                (*bucket).put(slot, (*last).tag(from), (*last).record(from));
-                (*last).set_tag(from, EMPTY);
-            }
-            let left = (*last).records();
-            if left.len() == 1 {
-                let from = left.last().expect("one is left");
-                (*parent).put(CHILD_SLOT, (*last).tag(from), (*last).record(from));
-                memory.free(last.cast(), 1);
-            }
-        }
-    }
-
-    /// Empties the chain of `home` and hands every tag and record to `each`, which owns it then
-    /// and may push into this very chain.
-    ///
-    /// # Safety
-    /// `home` is a home bucket of a table that the caller may change.
+impl<R: Record> Bucket<R> {
+    /// Starts loading the records whose tag is `tag`, and the child.
     #[inline]
-    pub(super) unsafe fn drain(
-        home: *mut Self,
-        memory: &mut Memory,
-        mut each: impl FnMut(&mut Memory, u8, *mut u8),
-    ) {
-        // SAFETY: the caller's promise. A child is copied and freed before its records are
-        // handed out, and the home bucket emptied, so nothing points to it any more.
-        unsafe {
-            let mut bucket = Self { tags: (*home).tags, slots: (*home).slots };
-            let is_first = bucket.tag(HEADER_SLOT) == RESERVED;
-            (*home).tags = 0;
-            if is_first {
-                (*home).set_tag(HEADER_SLOT, RESERVED);
-            }
-            loop {
-                for slot in bucket.records() {
-                    each(memory, bucket.tag(slot), bucket.record(slot));
-                }
-                let Some(child) = bucket.child() else { return };
-                bucket = Self { tags: (*child).tags, slots: (*child).slots };
-                memory.free(child.cast(), 1);
-            }
+    pub(super) fn prefetch(&self, tag: Tag) {
+        for (_, record) in self.matching(tag) {
+            // A record of usual size begins anywhere in one line and ends in the next.
+            prefetch(record.address());
+            prefetch(record.address().wrapping_add(LINE_BYTES));
+        }
+        if let Some(child) = self.child() {
+            prefetch(ptr::from_ref(child).cast());
+        }
+    }
+
+    /// Starts loading all records, the child's not included.
+    #[inline]
+    pub(super) fn prefetch_records(&self) {
+        self.records().for_each(|(_, record)| prefetch(record.address()));
+    }
+}
+
+impl<R> Drop for Bucket<R> {
+    #[inline]
+    fn drop(&mut self) {
+        const HEADER: u64 = (RESERVED as u64) << (8 * HEADER_SLOT);
+        if self.tags & !HEADER != 0 {
+            self.clear();
         }
     }
 }
@@ -314,10 +515,15 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
-    fn bucket(tags: [u8; 7]) -> Bucket {
-        let tags = tags.iter().rev().fold(0, |word, tag| word << 8 | u64::from(*tag));
-        Bucket { tags, slots: [Slot { record: core::ptr::null_mut() }; 7] }
+    /// A bucket whose records are their tags.
+    fn bucket(tags: [u8; 7]) -> Bucket<u64> {
+        let mut bucket = Bucket::new();
+        for (slot, tag) in tags.into_iter().enumerate().filter(|(_, tag)| RESERVED < *tag) {
+            bucket.put(slot, Tag(tag), tag.into());
+        }
+        bucket
     }
 
     #[test]
@@ -330,14 +536,18 @@ mod tests {
             [3, 2, 3, 2, 3, 2, 3],
         ];
         for tags in cases {
-            let of = |wanted: &dyn Fn(u8) -> bool| -> alloc::vec::Vec<usize> {
-                (0..7).filter(|slot| wanted(tags[*slot])).collect()
-            };
             let bucket = bucket(tags);
-            assert!(bucket.empty().eq(of(&|tag| tag == 0)), "{tags:?}");
-            assert!(bucket.records().eq(of(&|tag| 2 <= tag)), "{tags:?}");
+            let found = |records: Records<'_, u64>| {
+                records.map(|(slot, record)| (slot, u8::try_from(*record).unwrap())).collect()
+            };
+            let expected = |wanted: &dyn Fn(u8) -> bool| -> Vec<_> {
+                (0..7).filter(|slot| wanted(tags[*slot])).map(|slot| (slot, tags[slot])).collect()
+            };
+            assert!(bucket.empty().eq((0..7).filter(|slot| tags[*slot] < 2)), "{tags:?}");
+            assert_eq!(expected(&|tag| 2 <= tag), found(bucket.records()), "{tags:?}");
             for tag in 2..=255 {
-                assert!(bucket.matching(tag).eq(of(&|it| it == tag)), "{tags:?} {tag}");
+                let records: Vec<_> = found(bucket.matching(Tag(tag)));
+                assert_eq!(expected(&|it| it == tag), records, "{tags:?} {tag}");
             }
         }
     }
@@ -345,7 +555,7 @@ mod tests {
     #[test]
     fn tags_of_records_are_told_from_the_two_special_ones() {
         for hash in 0..1 << 15 {
-            assert!(2 <= tag_of(hash));
+            assert!(RESERVED < Tag::of(hash).0);
         }
     }
 }

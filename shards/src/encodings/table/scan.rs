@@ -1,4 +1,4 @@
-//! Going through a table that may change meanwhile; and picking records by chance.
+//! Going through a table that may change meanwhile.
 //!
 //! # Why a scan misses nothing
 //!
@@ -25,12 +25,11 @@
 //!
 //! A scan ends: each step raises the home, or else x.
 
-use super::bucket::Bucket;
-use super::directory::{Cell, Target, locate};
+use core::iter;
+
 use super::resize::DEPTH_MAX;
 use super::segment::{HOMES, Segment};
 use super::{Record, Table};
-use crate::base::random::Random;
 use crate::base::slot::Slot;
 
 /// A position in hash order: where a scan goes on. It takes 48 bits, and 0 is the start; a step
@@ -103,29 +102,31 @@ impl<R: Record> Table<R> {
     ) -> Option<Position> {
         let (x, mut depth, home) = from.node();
         let end = until.map_or(END, |until| until.node().0);
-        if end <= x || self.root.is_empty() {
+        if end <= x {
             return None;
         }
-        // SAFETY: the root is live and not empty.
-        let segment = unsafe { locate(self.root, x << BELOW) };
-        // SAFETY: the segment is live.
-        let segment_depth = unsafe { segment.header() }.depth;
+        let segment = self.tree.segment(x << BELOW)?;
+        let segment_depth = segment.depth();
         depth = depth.max(segment_depth);
         while end < x + node_size(depth) {
             depth += 1;
         }
-        let index = home >> segment.shift;
-        let behind = (index + 1) << segment.shift;
-        if segment_depth == depth && index << segment.shift == home {
-            self.visit(segment, index, visit);
+        let shift = segment.shift();
+        let index = home >> shift;
+        let behind = (index + 1) << shift;
+        let index = index as usize;
+        segment.prefetch_records(index);
+        let chain = segment.buckets()[index].chain();
+        if segment_depth == depth && (index as u64) << shift == home {
+            chain.for_each(visit);
         } else {
-            self.visit(segment, index, &mut |record| {
-                let hash = record.hash(self.seed);
-                let in_node = ((hash >> BELOW) ^ x) < node_size(depth);
-                if in_node && home <= hash % HOMES {
-                    visit(record);
-                }
-            });
+            chain
+                .filter(|record| {
+                    let hash = record.hash(self.seed);
+                    let in_node = ((hash >> BELOW) ^ x) < node_size(depth);
+                    in_node && home <= hash % HOMES
+                })
+                .for_each(visit);
         }
         if behind < HOMES {
             return Some(Position::within(x, depth, behind));
@@ -136,20 +137,7 @@ impl<R: Record> Table<R> {
 
     /// All records in the order of a scan.
     pub fn iter(&self) -> impl Iterator<Item = &R> {
-        let mut x = 0;
-        let segments = core::iter::from_fn(move || {
-            if END <= x || self.root.is_empty() {
-                return None;
-            }
-            // SAFETY: the root is live and not empty.
-            let segment = unsafe { locate(self.root, x << BELOW) };
-            // SAFETY: the segment is live.
-            x += node_size(unsafe { segment.header() }.depth);
-            Some(segment)
-        });
-        segments.flat_map(move |segment| {
-            (0..segment.buckets()).flat_map(move |index| self.chain(segment.bucket(index)))
-        })
+        self.segments().flat_map(Segment::buckets).flat_map(|bucket| bucket.chain())
     }
 
     /// Visits all records in the order of a scan, those of the buckets ahead being on their way to
@@ -157,64 +145,22 @@ impl<R: Record> Table<R> {
     pub fn for_each(&self, mut visit: impl FnMut(&R)) {
         // Three buckets are about 16 records: what a core can load at a time.
         const AHEAD: usize = 3;
+        for segment in self.segments() {
+            (0..AHEAD).for_each(|index| segment.prefetch_records(index));
+            for (index, bucket) in segment.buckets().iter().enumerate() {
+                segment.prefetch_records(index + AHEAD);
+                bucket.chain().for_each(&mut visit);
+            }
+        }
+    }
+
+    /// All segments in the order of hashes.
+    fn segments(&self) -> impl Iterator<Item = &Segment<R>> {
         let mut x = 0;
-        while x < END && !self.root.is_empty() {
-            // SAFETY: the root is live and not empty.
-            let segment = unsafe { locate(self.root, x << BELOW) };
-            // SAFETY: the segment is live.
-            x += node_size(unsafe { segment.header() }.depth);
-            // SAFETY: as above.
-            (0..AHEAD).for_each(|index| unsafe { segment.prefetch_records(index) });
-            for index in 0..segment.buckets() {
-                // SAFETY: as above.
-                unsafe { segment.prefetch_records(index + AHEAD) };
-                self.chain(segment.bucket(index)).for_each(&mut visit);
-            }
-        }
-    }
-
-    /// A record picked with `random` (uniform over buckets, then within).
-    pub fn sample(&self, random: u64) -> Option<&R> {
-        if self.root.is_empty() {
-            return None;
-        }
-        let mut chance = Random::new(random);
-        // SAFETY: the root is live and not empty.
-        let segment = unsafe { pick_segment(self.root, &mut chance)? };
-        let buckets = segment.buckets();
-        let start = chance.below(buckets as u64) as usize;
-        for index in start..start + buckets {
-            let bucket = segment.bucket(index % buckets);
-            let records = self.chain(bucket).count() as u64;
-            if 0 < records {
-                return self.chain(bucket).nth(chance.below(records) as usize);
-            }
-        }
-        None
-    }
-
-    /// Visits one bucket with its children.
-    fn visit(&self, segment: Segment, index: u64, visit: &mut dyn FnMut(&R)) {
-        let index = index as usize;
-        // SAFETY: the segment is live.
-        unsafe { segment.prefetch_records(index) };
-        self.chain(segment.bucket(index)).for_each(visit);
-    }
-
-    /// The records of a chain.
-    pub(super) fn chain(&self, home: *mut Bucket) -> impl Iterator<Item = &R> {
-        let mut next = Some(home);
-        let buckets = core::iter::from_fn(move || {
-            let bucket = next?;
-            // SAFETY: buckets of a live table are live, and so are their children.
-            next = unsafe { &*bucket }.child();
-            Some(bucket)
-        });
-        buckets.flat_map(|bucket| {
-            // SAFETY: as above.
-            let records = unsafe { &*bucket }.records();
-            // SAFETY: the slots hold records as long as the table is borrowed.
-            records.map(move |slot| unsafe { &*Bucket::slot(bucket, slot).cast::<R>() })
+        iter::from_fn(move || {
+            let segment = if x < END { self.tree.segment(x << BELOW)? } else { return None };
+            x += node_size(segment.depth());
+            Some(segment)
         })
     }
 }
@@ -224,32 +170,11 @@ const fn node_size(depth: u32) -> u64 {
     1 << (DEPTH_MAX - depth)
 }
 
-/// A segment that has records, picked by a random cell at each directory on the way.
-///
-/// Where keys of few slots make most cells lead to empty segments, the next cell that does not
-/// is taken, so the choice among cells is not uniform then, but that within it is.
-///
-/// # Safety
-/// `cell` is the root of a live table or lies below it.
-unsafe fn pick_segment(cell: Cell, chance: &mut Random) -> Option<Segment> {
-    match cell.target() {
-        // SAFETY: the segment is live.
-        Target::Segment(segment) => (0 < unsafe { segment.header() }.count).then_some(segment),
-        Target::Directory(cells, bits) => {
-            let count = 1usize << bits;
-            let start = chance.below(count as u64) as usize;
-            (start..start + count).find_map(|index| {
-                // SAFETY: the index is within the directory; its cells lie below the root.
-                unsafe { pick_segment(*cells.add(index % count), chance) }
-            })
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::hash::{HashSeed, slot_of_hash};
+    use crate::base::random::Random;
     use crate::base::slot::SLOTS;
     use crate::encodings::entry::Entry;
     use alloc::vec::Vec;
@@ -431,21 +356,5 @@ mod tests {
             }
         }
         assert_eq!(Position::of_slot(Slot::default()), Position::default());
-    }
-
-    #[test]
-    fn samples_reach_every_record() {
-        for (records, tag) in [(3, ""), (300, ""), (5000, ""), (5000, "{one}")] {
-            let mut table = Words::new(SEED);
-            let key = |number: usize| format!("{tag}{number}");
-            (0..records).for_each(|number| put(&mut table, &key(number)));
-            let mut seen = hashbrown::HashSet::new();
-            let mut random = Random::new(9);
-            for _ in 0..records * 30 {
-                seen.insert(table.sample(random.bits()).unwrap().key().to_vec());
-            }
-            assert!(records * 99 / 100 <= seen.len(), "{} of {records} {tag}", seen.len());
-        }
-        assert!(Words::new(SEED).sample(1).is_none());
     }
 }

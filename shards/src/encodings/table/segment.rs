@@ -3,131 +3,127 @@
 //! The low seven bits of a hash choose its home among 128. A smaller segment uses their top bits,
 //! so each of its buckets stands for a run of neighbouring homes.
 
-use super::bucket::{Bucket, Header};
-use super::memory::{Memory, prefetch};
+use alloc::boxed::Box;
+
+use super::Record;
+use super::bucket::{Bucket, Header, Tag};
+use super::line::LINE_BYTES;
 
 /// Homes in any segment, however few buckets it has.
 pub(super) const HOMES: u64 = 128;
 /// The `shift` of a segment of one bucket.
-pub(super) const SHIFT_MAX: u8 = 7;
+pub(super) const SHIFT_MAX: u32 = 7;
 
-/// Where a segment lies and how large it is. A plain pointer: directories own segments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Segment {
-    pub(super) base: *mut Bucket,
-    /// Bucket = home >> shift.
-    pub(super) shift: u8,
-}
+/// The buckets of a segment: `128 >> shift` of them.
+#[repr(transparent)]
+pub(super) struct Segment<R>([Bucket<R>]);
 
-impl Segment {
-    /// An empty segment of `128 >> shift` buckets.
-    pub(super) fn allocate(shift: u8, depth: u32, memory: &mut Memory) -> Self {
+impl<R> Segment<R> {
+    /// An empty one of `128 >> shift` buckets.
+    pub(super) fn new(shift: u32) -> Box<Self> {
         assert!(shift <= SHIFT_MAX, "a segment has a bucket at least");
-        let base = memory.allocate(128 >> shift).cast::<Bucket>();
-        // SAFETY: zero bytes are an empty bucket, and this one is ours alone.
-        unsafe { (*base).set_header(Header { count: 0, depth }) };
-        Self { base, shift }
+        let mut buckets: Box<[Bucket<R>]> = (0..HOMES >> shift).map(|_| Bucket::new()).collect();
+        buckets[0] = Bucket::first(Header::default());
+        // SAFETY: a segment is nothing but its buckets.
+        unsafe { Box::from_raw(Box::into_raw(buckets) as *mut Self) }
     }
 
-    /// Frees the buckets.
-    ///
-    /// # Safety
-    /// The segment is live, empty, and not used afterwards.
-    pub(super) unsafe fn free(self, memory: &mut Memory) {
-        // SAFETY: the caller's promise; it was allocated with this size.
-        unsafe { memory.free(self.base.cast(), self.buckets()) };
-    }
-
-    /// How many buckets it has, children not counted.
+    /// Bytes of the buckets, children not counted.
     #[inline]
-    pub(super) fn buckets(self) -> usize {
-        128 >> self.shift
+    pub(super) fn bytes(&self) -> usize {
+        self.0.len() * LINE_BYTES
+    }
+
+    /// Bucket = home >> shift.
+    #[inline]
+    pub(super) fn shift(&self) -> u32 {
+        SHIFT_MAX - self.0.len().trailing_zeros()
     }
 
     /// Records at which it grows or splits: about 0.86 of its slots.
     #[inline]
-    pub(super) fn count_max(self) -> u32 {
-        768u32.wrapping_shr(self.shift.into())
+    pub(super) fn count_max(&self) -> u32 {
+        (self.0.len() as u32).wrapping_mul(6)
     }
 
     /// Whether `count` records fill less than a quarter of its slots.
     #[inline]
-    pub(super) fn is_sparse(self, count: u32) -> bool {
-        count < 224u32.wrapping_shr(self.shift.into())
+    pub(super) fn is_sparse(&self, count: u32) -> bool {
+        count < (self.0.len() as u32).wrapping_mul(7) / 4
     }
 
-    /// The bucket of number `index`.
+    /// The buckets.
     #[inline]
-    pub(super) fn bucket(self, index: usize) -> *mut Bucket {
-        debug_assert!(index < self.buckets());
-        self.base.wrapping_add(index)
+    pub(super) fn buckets(&self) -> &[Bucket<R>] {
+        &self.0
     }
 
-    /// The home bucket of `hash`.
+    /// The bucket of number `index`, to change it.
     #[inline]
-    pub(super) fn home(self, hash: u64) -> *mut Bucket {
-        let home = (hash % HOMES).wrapping_shr(self.shift.into());
-        self.base.wrapping_add(home as usize)
+    pub(super) fn bucket_mut(&mut self, index: usize) -> &mut Bucket<R> {
+        &mut self.0[index]
+    }
+
+    /// The home bucket of `hash`, to change it.
+    #[inline]
+    pub(super) fn home_mut(&mut self, hash: u64) -> &mut Bucket<R> {
+        let at = self.home_at(hash);
+        &mut self.0[at]
     }
 
     /// What the table knows of it.
-    ///
-    /// # Safety
-    /// The segment is live.
     #[inline]
-    pub(super) unsafe fn header(self) -> Header {
-        // SAFETY: the caller's promise; the first bucket holds the header.
-        unsafe { *Bucket::header(self.base) }
+    pub(super) fn header(&self) -> Header {
+        // SAFETY: `new` made the first bucket so, and buckets stay where they are.
+        unsafe { *self.0[0].header() }
     }
 
-    /// The header, to change it.
-    ///
-    /// # Safety
-    /// The segment is live, and nobody else uses its header while the result lives.
+    /// The same, to change it.
     #[inline]
-    pub(super) unsafe fn header_mut<'a>(self) -> &'a mut Header {
-        // SAFETY: the caller's promise; the first bucket holds the header.
-        unsafe { &mut *Bucket::header(self.base) }
+    pub(super) fn header_mut(&mut self) -> &mut Header {
+        // SAFETY: as for `header`.
+        unsafe { self.0[0].header_mut() }
     }
 
-    /// Starts loading all records of a bucket, its children's not included.
-    ///
-    /// # Safety
-    /// The segment is live.
+    /// How many top bits of the hash its records share.
     #[inline]
-    pub(super) unsafe fn prefetch_records(self, index: usize) {
-        if index < self.buckets() {
-            // SAFETY: the caller's promise, and the index is in range.
-            let bucket = unsafe { &*self.bucket(index) };
-            for slot in bucket.records() {
-                prefetch(bucket.record(slot));
-            }
+    pub(super) fn depth(&self) -> u32 {
+        self.header().at.depth()
+    }
+
+    #[inline]
+    fn home_at(&self, hash: u64) -> usize {
+        (hash % HOMES).wrapping_mul(self.0.len() as u64) as usize / HOMES as usize
+    }
+}
+
+impl<R: Record> Segment<R> {
+    /// Starts loading the records of a bucket, if there is one of this number; its children's are
+    /// not included.
+    #[inline]
+    pub(super) fn prefetch_records(&self, index: usize) {
+        if let Some(bucket) = self.0.get(index) {
+            bucket.prefetch_records();
         }
     }
 
-    /// Empties it: hands each record to `each`, with the number of its bucket and its tag, loading
-    /// the records of the buckets ahead meanwhile. `each` may push into that very bucket.
-    ///
-    /// # Safety
-    /// The segment is live and the caller may change it.
-    pub(super) unsafe fn drain(
-        self,
-        memory: &mut Memory,
-        mut each: impl FnMut(&mut Memory, usize, u8, *mut u8),
+    /// Empties it: hands each record to `each`, with the segment, the number of its bucket and its
+    /// tag, loading the records of the buckets ahead meanwhile. `each` may push into that very
+    /// bucket.
+    pub(super) fn drain(
+        &mut self,
+        bytes: &mut usize,
+        mut each: impl FnMut(&mut Bucket<R>, &mut usize, (usize, Tag, R)),
     ) {
         // Two buckets are about twelve records: what a core can load at a time.
         const AHEAD: usize = 2;
-        // SAFETY: the caller's promise; all indices are below `buckets`.
-        unsafe {
-            for index in 0..AHEAD {
-                self.prefetch_records(index);
-            }
-            for index in 0..self.buckets() {
-                self.prefetch_records(index + AHEAD);
-                Bucket::drain(self.bucket(index), memory, |memory, tag, record| {
-                    each(memory, index, tag, record);
-                });
-            }
+        (0..AHEAD).for_each(|index| self.prefetch_records(index));
+        for index in 0..self.0.len() {
+            self.prefetch_records(index + AHEAD);
+            let bucket = &mut self.0[index];
+            bucket.drain(bytes, |bucket, bytes, tag, record| {
+                each(bucket, bytes, (index, tag, record));
+            });
         }
     }
 }
