@@ -2,6 +2,8 @@
 
 pub mod allocation;
 mod block;
+#[cfg(test)]
+mod checking;
 pub mod entry;
 pub mod field;
 pub mod intset;

@@ -20,6 +20,8 @@
 )]
 
 mod bucket;
+#[cfg(test)]
+mod lies;
 mod line;
 mod list;
 mod pick;
