@@ -39,9 +39,15 @@ pub fn start_keylane(shards: usize) -> Server {
 
 /// Likewise with more options.
 pub fn start_keylane_with(shards: usize, options: &[&str]) -> Server {
-    let program = Path::new(env!("CARGO_BIN_EXE_keylane"));
     let usual = ["--shards", &shards.to_string(), "--enable-debug-command", "yes"];
-    start(program, &[&usual, options].concat(), format!("keylane with {shards} shards"))
+    start(&keylane(), &[&usual, options].concat(), format!("keylane with {shards} shards"))
+}
+
+/// The program under test: the one that `KEYLANE` names, or else the one that was built with it.
+pub fn keylane() -> PathBuf {
+    let named = env::var_os("KEYLANE").map(PathBuf::from);
+    let program = named.or_else(|| option_env!("CARGO_BIN_EXE_keylane").map(PathBuf::from));
+    program.expect("KEYLANE names the program under test: it was not built with this one")
 }
 
 /// Starts the best peer at hand: a Valkey from `$PEERS/bin`, from the usual cache or fetched by the
@@ -110,7 +116,8 @@ fn start(program: &Path, options: &[&str], name: String) -> Server {
     static STARTED: AtomicU32 = AtomicU32::new(0);
     let port = free_port();
     let number = STARTED.fetch_add(1, Ordering::Relaxed);
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("server-{port}-{number}"));
+    let folder = option_env!("CARGO_TARGET_TMPDIR").map_or_else(env::temp_dir, PathBuf::from);
+    let dir = folder.join(format!("server-{port}-{number}"));
     fs::create_dir_all(&dir).expect("the folder for temporary files takes one more");
     let output = fs::File::create(dir.join("output")).expect("the folder was just made");
     let process = Command::new(program)
@@ -142,6 +149,11 @@ impl Server {
     /// Its process's number.
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Whether its process has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(Some(_)))
     }
 
     /// A new connection to it.
