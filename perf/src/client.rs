@@ -67,6 +67,17 @@ impl Connection {
         self.receive()
     }
 
+    /// A field of INFO.
+    pub fn info(&mut self, section: &str, name: &str) -> Result<String, String> {
+        let Reply::Bulk(text) = self.call(&["INFO", section])? else {
+            return Err("INFO is not answered with text".into());
+        };
+        let text = String::from_utf8_lossy(&text);
+        let mut lines = text.lines();
+        let found = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        found.map(str::to_owned).ok_or(format!("INFO {section} has no {name}"))
+    }
+
     /// Whether the server closes the connection instead of answering this request.
     pub fn is_closed_by(&mut self, args: &[&str]) -> bool {
         let mut request = Vec::new();

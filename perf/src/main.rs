@@ -13,6 +13,7 @@ mod pause;
 mod peer;
 mod process;
 mod report;
+mod scatter;
 mod scrape;
 mod server;
 mod snapshot;

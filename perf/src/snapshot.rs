@@ -11,6 +11,7 @@ use crate::pause::pace_with;
 use crate::peer::Peer;
 use crate::process;
 use crate::report::Report;
+use crate::scatter::Scatter;
 use crate::server::Server;
 use crate::summary::{median, percentile};
 
@@ -156,9 +157,9 @@ impl Paced<'_> {
         let (mut read, mut written) = (scatter(1), scatter(2));
         let (done, value) = (&done, value.as_str());
         thread::scope(|scope| {
-            let get = move |out: &mut Vec<u8>, _| write_request(out, &["GET", &read.next()]);
+            let get = move |out: &mut Vec<u8>, _| write_request(out, &["GET", &read.next_key()]);
             let set =
-                move |out: &mut Vec<u8>, _| write_request(out, &["SET", &written.next(), value]);
+                move |out: &mut Vec<u8>, _| write_request(out, &["SET", &written.next_key(), value]);
             let reader = scope.spawn(move || pace_with(reading, done, 1, get));
             let writer = scope.spawn(move || pace_with(writing, done, 1, set));
             let load = writes.then(|| scope.spawn(|| keep_writing(third, done, scatter(3), value)));
@@ -183,30 +184,11 @@ fn keep_writing(
     while done.load(Ordering::Relaxed) == 0 {
         thread::sleep(due.saturating_duration_since(Instant::now()));
         connection.fill_with(0..WRITES_PER_MILLI, WRITES_PER_MILLI, b"+OK\r\n", |out, _| {
-            write_request(out, &["SET", &keys.next(), value]);
+            write_request(out, &["SET", &keys.next_key(), value]);
         })?;
         due += Duration::from_millis(1);
     }
     Ok(())
-}
-
-/// Keys with numbers below `count`, in no order.
-struct Scatter {
-    state: u64,
-    count: u64,
-}
-
-impl Scatter {
-    fn new(seed: u64, count: u64) -> Self {
-        Self { state: seed, count }
-    }
-
-    fn next(&mut self) -> String {
-        // Knuth's MMIX generator: its high bits are good enough here.
-        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005);
-        self.state = self.state.wrapping_add(1_442_695_040_888_963_407);
-        key((self.state >> 33) % self.count)
-    }
 }
 
 /// How a snapshot went.
@@ -222,7 +204,7 @@ fn save(server: &Server) -> Result<Save, String> {
     let began = Instant::now();
     connection.call(&["BGSAVE"])?;
     let mut most = before;
-    while field(&mut connection, "persistence", "rdb_bgsave_in_progress")? != "0" {
+    while connection.info("persistence", "rdb_bgsave_in_progress")? != "0" {
         if PATIENCE < began.elapsed() {
             return Err(format!("{}: the snapshot does not end", server.name));
         }
@@ -230,26 +212,15 @@ fn save(server: &Server) -> Result<Save, String> {
         most = most.max(process::anonymous_bytes()?);
     }
     let seconds = began.elapsed().as_secs_f64();
-    match field(&mut connection, "persistence", "rdb_last_bgsave_status")?.as_str() {
+    match connection.info("persistence", "rdb_last_bgsave_status")?.as_str() {
         "ok" => Ok(Save { seconds, extra_bytes: most - before }),
         status => Err(format!("{}: the snapshot ended with `{status}`", server.name)),
     }
 }
 
 fn number(server: &Server, section: &str, name: &str) -> Result<f64, String> {
-    let text = field(&mut server.connect()?, section, name)?;
+    let text = server.connect()?.info(section, name)?;
     text.parse().map_err(|_| format!("INFO says {name}:{text}"))
-}
-
-/// A field of INFO.
-fn field(connection: &mut Connection, section: &str, name: &str) -> Result<String, String> {
-    let Reply::Bulk(text) = connection.call(&["INFO", section])? else {
-        return Err("INFO is not answered with text".into());
-    };
-    let text = String::from_utf8_lossy(&text);
-    let mut lines = text.lines();
-    let found = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    found.map(str::to_owned).ok_or(format!("INFO {section} has no {name}"))
 }
 
 impl Dataset {
