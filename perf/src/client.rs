@@ -1,8 +1,10 @@
 //! A small client: one connection, the replies the measurements need, and the fill.
 
+use std::io::ErrorKind::{TimedOut, WouldBlock};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
+use std::thread;
 use std::time::Duration;
 
 /// Bytes of every value written.
@@ -19,6 +21,8 @@ pub struct Connection {
 pub enum Reply {
     /// `+OK`, `:1`: the text behind the sign.
     Line(String),
+    /// Likewise of an error.
+    Error(String),
     /// A bulk string.
     Bulk(Vec<u8>),
     /// No value.
@@ -42,11 +46,20 @@ impl Connection {
 
     /// Receives one reply; an error reply is an error here.
     pub fn receive(&mut self) -> Result<Reply, String> {
+        match self.receive_any()? {
+            Reply::Error(text) => Err(format!("the server answered `-{text}`")),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Receives one reply, an error reply like any other.
+    pub fn receive_any(&mut self) -> Result<Reply, String> {
         let mut line = String::new();
         self.stream.read_line(&mut line).map_err(|error| format!("no reply: {error}"))?;
         let line = line.trim_end();
         match (line.get(..1), line.get(1..)) {
             (Some("+" | ":"), Some(text)) => Ok(Reply::Line(text.into())),
+            (Some("-"), Some(text)) => Ok(Reply::Error(text.into())),
             (Some("$"), Some("-1")) | (Some("_"), _) => Ok(Reply::Null),
             (Some("$"), Some(length)) => {
                 let length: usize = length.parse().map_err(|_| format!("bad reply {line}"))?;
@@ -67,6 +80,30 @@ impl Connection {
         self.receive()
     }
 
+    /// As [`Self::call`], but an error reply is a reply like any other.
+    pub fn call_any(&mut self, args: &[&str]) -> Result<Reply, String> {
+        let mut request = Vec::new();
+        write_request(&mut request, args);
+        self.send(&request)?;
+        self.receive_any()
+    }
+
+    /// Sends as many of these bytes as the server takes in this time; an error if it has closed.
+    pub fn send_some(&mut self, bytes: &[u8], patience: Duration) -> Result<usize, String> {
+        let stream = self.stream.get_mut();
+        let mut sent = 0;
+        stream.set_write_timeout(Some(patience)).map_err(|error| error.to_string())?;
+        while sent < bytes.len() {
+            match stream.write(&bytes[sent..]) {
+                Ok(count) => sent += count,
+                Err(error) if matches!(error.kind(), WouldBlock | TimedOut) => break,
+                Err(error) => return Err(format!("cannot send: {error}")),
+            }
+        }
+        stream.set_write_timeout(None).map_err(|error| error.to_string())?;
+        Ok(sent)
+    }
+
     /// A field of INFO.
     pub fn info(&mut self, section: &str, name: &str) -> Result<String, String> {
         let Reply::Bulk(text) = self.call(&["INFO", section])? else {
@@ -76,6 +113,35 @@ impl Connection {
         let mut lines = text.lines();
         let found = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         found.map(str::to_owned).ok_or(format!("INFO {section} has no {name}"))
+    }
+
+    /// A field of INFO that is a number.
+    pub fn info_number(&mut self, section: &str, name: &str) -> Result<u64, String> {
+        let text = self.info(section, name)?;
+        text.parse().map_err(|_| format!("INFO says {name}:{text}"))
+    }
+
+    /// Sets settings, given as names and values in turn.
+    pub fn configure(&mut self, settings: &[&str]) -> Result<(), String> {
+        self.call(&[&["CONFIG", "SET"], settings].concat()).map(drop)
+    }
+
+    /// Sends everything while replies are read, which are all `expected`.
+    pub fn exchange(&mut self, requests: &[u8], count: u64, expected: &[u8]) -> Result<(), String> {
+        let mut sender = self.stream.get_ref().try_clone().map_err(|error| error.to_string())?;
+        thread::scope(|scope| {
+            let sending = scope.spawn(move || sender.write_all(requests));
+            let mut reply = vec![0; expected.len()];
+            for _ in 0..count {
+                self.stream.read_exact(&mut reply).map_err(|error| format!("no reply: {error}"))?;
+                if reply != expected {
+                    let text = String::from_utf8_lossy(&reply);
+                    return Err(format!("a request was answered `{}`", text.trim_end()));
+                }
+            }
+            let sent = sending.join().expect("the sender does not panic");
+            sent.map_err(|error| format!("cannot send: {error}"))
+        })
     }
 
     /// Whether the server closes the connection instead of answering this request.

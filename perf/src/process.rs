@@ -39,12 +39,27 @@ pub fn threads(pid: u32) -> Result<Vec<u32>, String> {
 
 /// Bytes of memory it holds.
 pub fn resident_bytes(pid: u32) -> Result<u64, String> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// Most bytes of memory that it held since that was forgotten.
+pub fn peak_bytes(pid: u32) -> Result<u64, String> {
+    status_bytes(pid, "VmHWM:")
+}
+
+/// Makes the memory that it holds now the most that it held.
+pub fn forget_peak(pid: u32) -> Result<(), String> {
+    let path = format!("/proc/{pid}/clear_refs");
+    fs::write(&path, "5").map_err(|error| format!("{path}: {error}"))
+}
+
+fn status_bytes(pid: u32, name: &str) -> Result<u64, String> {
     let status = read(&format!("/proc/{pid}/status"))?;
     let kib = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(name))
         .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    Ok(kib.ok_or(format!("/proc/{pid}/status has no VmRSS"))? << 10)
+    Ok(kib.ok_or(format!("/proc/{pid}/status has no {name}"))? << 10)
 }
 
 /// Bytes of memory of all processes that no file is behind: a copy of a process counts when one of
@@ -89,7 +104,8 @@ mod tests {
         let pid = std::process::id();
         assert!(cpu_time(pid).is_ok());
         assert!(cpu_time_of_threads(pid).unwrap() > Duration::ZERO);
-        assert!(resident_bytes(pid).unwrap() > 0);
+        forget_peak(pid).unwrap();
+        assert!(0 < resident_bytes(pid).unwrap() && 0 < peak_bytes(pid).unwrap());
         assert!(anonymous_bytes().unwrap() > 0);
         assert!(!threads(pid).unwrap().is_empty());
     }
