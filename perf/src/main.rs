@@ -3,7 +3,11 @@
 //! Nothing of Keylane's own code is used here: every server is a process behind a socket.
 
 mod benchmark;
+mod busy;
 mod client;
+mod contention;
+mod eviction;
+mod expiry;
 mod idle;
 mod instructions;
 mod large;
@@ -11,8 +15,10 @@ mod memory;
 mod options;
 mod pause;
 mod peer;
+mod pipe;
 mod process;
 mod report;
+mod resident;
 mod scatter;
 mod scrape;
 mod server;
@@ -27,6 +33,9 @@ use crate::report::Report;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if args == [busy::SPIN] {
+        return busy::spin();
+    }
     if args.is_empty() || args.iter().any(|arg| arg == "--help") {
         print!("{}", options::usage());
         return ExitCode::SUCCESS;
@@ -52,6 +61,12 @@ fn measure(args: &[String]) -> Result<(), String> {
         Measurement::Large => large::run(&options, &mut report)?,
         Measurement::Snapshot => snapshot::run(&options, &mut report)?,
         Measurement::Instructions => instructions::run(&options, &mut report)?,
+        Measurement::Pipe => pipe::run(&options, &mut report)?,
+        Measurement::Contention => contention::run(&options, &mut report)?,
+        Measurement::Busy => busy::run(&options, &mut report)?,
+        Measurement::Expiry => expiry::run(&options, &mut report)?,
+        Measurement::Eviction => eviction::run(&options, &mut report)?,
+        Measurement::Resident => resident::run(&options, &mut report)?,
     }
     print!("{}", report.text());
     let path = report.save()?;

@@ -1,6 +1,8 @@
 //! The command line.
 
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::thread;
 
 use crate::memory::Values;
 use crate::peer::{self, Peer};
@@ -22,6 +24,50 @@ pub enum Measurement {
     Snapshot,
     /// User-space instructions per GET.
     Instructions,
+    /// Time of one deep pipeline of writes.
+    Pipe,
+    /// Many clients that write the same keys.
+    Contention,
+    /// Waiting for a server beside processes that use all processors.
+    Busy,
+    /// How soon keys and fields are gone that are due.
+    Expiry,
+    /// How well the memory limit holds, and what eviction costs.
+    Eviction,
+    /// Memory that single clients can make the server hold.
+    Resident,
+}
+
+impl Measurement {
+    /// Whether servers and load stay on processors of their own: then figures are steady. What one
+    /// client sees of several shards, or of a busy machine, is seen without.
+    fn pins(self) -> bool {
+        match self {
+            Self::Throughput
+            | Self::Idle
+            | Self::Memory
+            | Self::Pause
+            | Self::Large
+            | Self::Snapshot
+            | Self::Instructions => true,
+            Self::Pipe
+            | Self::Contention
+            | Self::Busy
+            | Self::Expiry
+            | Self::Eviction
+            | Self::Resident => false,
+        }
+    }
+
+    /// Depths of pipelines unless others are chosen.
+    fn pipelines(self) -> Vec<u64> {
+        match self {
+            Self::Throughput => vec![1, 16, 64],
+            Self::Pipe => vec![250],
+            Self::Eviction => vec![4],
+            _ => vec![16],
+        }
+    }
 }
 
 /// Everything that can be chosen.
@@ -84,17 +130,23 @@ const MEASUREMENTS: &[(&str, Measurement, u64, u64, usize, &str)] = &[
         50,
         "user-space instructions per request under callgrind",
     ),
+    ("pipe", Measurement::Pipe, 300_000, 3, 1, "one client's SETs: all in one pipeline, and at -P"),
+    ("contention", Measurement::Contention, 1000, 3, 50, "MSETs of 10 keys by all clients at once"),
+    ("busy", Measurement::Busy, 1, 5, 1, "one client's INCRs, a busy process on each processor"),
+    ("expiry", Measurement::Expiry, 300_000, 10, 1, "how soon keys and fields are gone when due"),
+    ("eviction", Measurement::Eviction, 300_000, 4, 20, "how maxmemory holds, and what it costs"),
+    ("resident", Measurement::Resident, 0, 6, 1, "memory that single clients make the server hold"),
 ];
 
 /// The options: name, and what it says.
 const OPTIONS: &[(&str, &str)] = &[
-    ("--server-cpus", "cpus of the servers, as taskset -c takes them (0)"),
-    ("--load-cpus", "cpus of the load (1)"),
+    ("--server-cpus", "cpus of the servers, as taskset -c takes them (0; all from pipe on)"),
+    ("--load-cpus", "cpus of the load (1; all from pipe on)"),
     ("--keys", "keys filled, of 16 bytes with values of 64 bytes, or members (large)"),
     ("--rounds", "rounds over all servers; medians are reported (5)"),
     ("--seconds", "how long one run takes, about"),
     ("--clients", "connections"),
-    ("--pipelines", "depths of the pipelines (1,16,64; instructions: 16)"),
+    ("--pipelines", "depths of the pipelines (1,16,64; pipe: 250, eviction: 4, others: 16)"),
     ("--tests", "tests of valkey-benchmark, or commands: get,'lrange mylist 0 99' (get,set)"),
     ("--values", "what keys hold, for memory: string, hash, set, list, zset (string)"),
     ("--benchmark", "path of valkey-benchmark (from PATH, else from $PEERS/bin)"),
@@ -121,7 +173,8 @@ pub fn usage() -> String {
     text.push_str(
         "\nSERVER is name=command or name@cpus=command, with {port} and {dir} in the command,\n\
          and {metrics} if it has metrics, which are then read each second; or one of keylane,\n\
-         valkey, redis for the usual command. Ratios are against the first.\n",
+         keylane-2 (with two shards), valkey, redis for the usual command. Ratios are against\n\
+         the first.\n",
     );
     text
 }
@@ -135,17 +188,19 @@ impl Options {
             .iter()
             .find(|entry| entry.0 == chosen)
             .ok_or(format!("no measurement is called `{chosen}`; see --help"))?;
-        let instructions = *measurement == Measurement::Instructions;
+        let all = thread::available_parallelism().map_or(1, NonZero::get);
+        let pins = measurement.pins();
+        let cpus = |pinned: &str| if pins { pinned.into() } else { format!("0-{}", all - 1) };
         let mut options = Self {
             measurement: *measurement,
             peers: Vec::new(),
-            server_cpus: "0".into(),
-            load_cpus: "1".into(),
+            server_cpus: cpus("0"),
+            load_cpus: cpus("1"),
             keys: *keys,
             rounds: 5,
             seconds: *seconds,
             clients: *clients,
-            pipelines: if instructions { vec![16] } else { vec![1, 16, 64] },
+            pipelines: measurement.pipelines(),
             tests: vec!["get".into(), "set".into()],
             values: vec![Values::String],
             benchmark: peer::tool("valkey-benchmark"),

@@ -53,6 +53,7 @@ impl Peer {
 fn usual_command(name: &str) -> Result<String, String> {
     let (program, more) = match name.split('@').next().unwrap_or(name) {
         "keylane" => ("target/release/keylane".into(), " --shards 1"),
+        "keylane-2" => ("target/release/keylane".into(), " --shards 2"),
         "valkey" => (tool("valkey-server").display().to_string(), ""),
         "redis" => (tool("redis-server").display().to_string(), ""),
         _ => return Err(format!("`{name}` has no usual command: write {name}=command")),

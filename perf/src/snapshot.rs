@@ -158,8 +158,9 @@ impl Paced<'_> {
         let (done, value) = (&done, value.as_str());
         thread::scope(|scope| {
             let get = move |out: &mut Vec<u8>, _| write_request(out, &["GET", &read.next_key()]);
-            let set =
-                move |out: &mut Vec<u8>, _| write_request(out, &["SET", &written.next_key(), value]);
+            let set = move |out: &mut Vec<u8>, _| {
+                write_request(out, &["SET", &written.next_key(), value])
+            };
             let reader = scope.spawn(move || pace_with(reading, done, 1, get));
             let writer = scope.spawn(move || pace_with(writing, done, 1, set));
             let load = writes.then(|| scope.spawn(|| keep_writing(third, done, scatter(3), value)));
