@@ -1,6 +1,6 @@
-//! How well `maxmemory` holds, and what eviction costs: under a load of writes that do not fit, with
-//! one pipeline of large values, with a limit just above the empty server, and with all keys in one
-//! slot.
+//! How well `maxmemory` holds, and what eviction costs: under a load of writes that do not fit,
+//! with one pipeline of large values, with a limit just above the empty server, and with all keys
+//! in one slot.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -312,8 +312,9 @@ fn small(options: &Options, report: &mut Report) -> Result<(), String> {
         }
     }
     report.say(&format!(
-        "{SMALL_COUNT} SETs of {SMALL_VALUE_BYTES} bytes, one at a time, with maxmemory {} KiB above \
-         what the empty server uses: used_memory against the limit, during the last two thirds.",
+        "{SMALL_COUNT} SETs of {SMALL_VALUE_BYTES} bytes, one at a time, with maxmemory {} KiB \
+         above what the empty server uses: used_memory against the limit, during the last two \
+         thirds.",
         SMALL_LIMIT >> 10
     ));
     report.table(&rows);

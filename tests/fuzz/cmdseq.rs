@@ -1,6 +1,6 @@
-//! Whatever clients do together, nothing of it is left behind when they are gone: the bytes choose a
-//! sequence of `tests/cmdseq`, which is played on a server in a process of its own. `KEYLANE` names
-//! the program, `SHARDS` says with how many shards it runs, and `WITHOUT` leaves checks out.
+//! Whatever clients do together, nothing of it is left behind when they are gone: the bytes choose
+//! a sequence of `tests/cmdseq`, which is played on a server in a process of its own. `KEYLANE`
+//! names the program, `SHARDS` says with how many shards it runs, `WITHOUT` leaves checks out.
 
 #![no_main]
 #![allow(dead_code, reason = "the driver in tests/cmdseq uses the rest")]
