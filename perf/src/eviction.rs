@@ -320,3 +320,17 @@ fn small(options: &Options, report: &mut Report) -> Result<(), String> {
     report.table(&rows);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_refusals_from_other_errors() {
+        let oom = "OOM command not allowed when used memory > 'maxmemory'.";
+        assert_eq!(is_refused(&Reply::Error(oom.into())), Ok(true));
+        assert_eq!(is_refused(&Reply::Line("OK".into())), Ok(false));
+        let other = is_refused(&Reply::Error("ERR no".into()));
+        assert_eq!(other.unwrap_err(), "the server answered `-ERR no`");
+    }
+}
