@@ -145,6 +145,10 @@ impl Arena {
     fn memory(&self) -> io::Result<[u64; 2]> {
         let mut client = Client::connect(self.address())?;
         client.call(&["FLUSHALL", "SYNC"])?;
+        // They fill up once, and may.
+        for log in ["slow", "large-request", "large-reply"] {
+            client.call(&["COMMANDLOG", "RESET", log])?;
+        }
         client.call(&["MEMORY", "PURGE"])?;
         let used = memory(&mut client, "used_memory")?;
         let resident = self.pid().and_then(resident_bytes).unwrap_or(0);
