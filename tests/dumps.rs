@@ -26,6 +26,8 @@ use shards::types::limits::Limits;
 
 /// Values of a round.
 const VALUES: usize = 120;
+/// The version that DUMP writes.
+const NEWEST: u32 = 11;
 const RULES: Rules = Rules { limits: Limits::DEFAULT, seed: HashSeed(1) };
 
 #[test]
@@ -42,8 +44,10 @@ fn dumps_of_one_are_restored_by_the_other() {
             let keys = fill(&mut [&mut ours, &mut theirs], seed);
             for key in keys {
                 let expected = digest(&mut theirs, &key);
-                let sent = carry(&mut ours, &mut theirs, &key);
-                assert_eq!(sent, expected, "seed {seed}, {key} to {}", peer.name);
+                if NEWEST <= peer.rdb_version() {
+                    let sent = carry(&mut ours, &mut theirs, &key);
+                    assert_eq!(sent, expected, "seed {seed}, {key} to {}", peer.name);
+                }
                 let sent = carry(&mut theirs, &mut ours, &key);
                 assert_eq!(sent, expected, "seed {seed}, {key} from {}", peer.name);
             }
@@ -68,7 +72,8 @@ fn files_of_others_are_read_and_others_read_ours() {
             let before = theirs.call(&["DEBUG", "DIGEST"]).expect("it answers");
             for version in [Version::V10, Version::V11, Version::V80] {
                 // Redis does not know Valkey's versions.
-                if version == Version::V80 && peer.name.contains("Redis") {
+                let unknown = version == Version::V80 && peer.name.contains("Redis");
+                if unknown || version == Version::V11 && peer.rdb_version() < NEWEST {
                     continue;
                 }
                 fs::write(&path, rewritten(&file, version)).expect("it may be written to");

@@ -50,9 +50,8 @@ pub fn keylane() -> PathBuf {
     program.expect("KEYLANE names the program under test: it was not built with this one")
 }
 
-/// Starts the best peer at hand: a Valkey from `$PEERS/bin`, from the usual cache or fetched by the
-/// tool that stands beside this repository, or else the system's Valkey or Redis. `None` if there
-/// is none.
+/// Starts the best peer at hand: a Valkey from `$PEERS/bin` or from the usual cache, or else the
+/// system's Valkey or Redis. `None` if there is none.
 pub fn start_peer() -> Option<Server> {
     let program = find_valkey().or_else(|| {
         let others = ["valkey-server", "redis-server"];
@@ -91,17 +90,10 @@ fn peer_folders() -> [Option<PathBuf>; 2] {
 }
 
 fn find_valkey() -> Option<PathBuf> {
-    let folders = peer_folders();
-    let found = |folder: &PathBuf| {
+    let mut folders = peer_folders().into_iter().flatten();
+    folders.find_map(|folder| {
         let program = folder.join("bin/valkey-server");
         version(&program).map(|_| program)
-    };
-    let mut folders = folders.into_iter().flatten();
-    folders.clone().find_map(|folder| found(&folder)).or_else(|| {
-        let fetch = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/tools/get-peers");
-        let folder = folders.next()?;
-        let fetched = Command::new(fetch).arg(&folder).stdout(Stdio::null()).status();
-        fetched.ok()?.success().then(|| found(&folder)).flatten()
     })
 }
 
@@ -144,6 +136,13 @@ impl Server {
     /// Whether it is the Valkey whose answers ours are to be, and not one of another age.
     pub fn is_reference(&self) -> bool {
         self.name.contains(&format!("Valkey server v={REFERENCE}"))
+    }
+
+    /// The newest version of files and dumps that it reads: Redis 7.0 and older know 10, all later
+    /// ones 11 (`RDB_VERSION` of `rdb.h`).
+    pub fn rdb_version(&self) -> u32 {
+        let old = ["6.", "7.0."].map(|age| format!("Redis server v={age}"));
+        if old.iter().any(|age| self.name.contains(age)) { 10 } else { 11 }
     }
 
     /// Its process's number.
