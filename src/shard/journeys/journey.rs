@@ -45,10 +45,12 @@ impl Core {
                 }
                 At::Request => match batch.request() {
                     None => return self.finish(batch),
+                    Some(parsed) if self.stops(&batch, concerns_of(Some(parsed))) => {
+                        self.end_claims(batch.ticket.take());
+                        self.advance_request(batch, Route::Home)
+                    }
                     Some(parsed) => {
-                        // What stands in its way here is looked at at home.
-                        let stopped = self.stops(&batch, concerns_of(Some(parsed)));
-                        let route = if stopped { Route::Home } else { parsed.route };
+                        let route = parsed.route;
                         self.advance_request(batch, route)
                     }
                 },

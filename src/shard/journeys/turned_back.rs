@@ -12,10 +12,11 @@ use crate::transactions::multi::Exec;
 use crate::transactions::transaction::Transaction;
 
 impl Core {
-    /// Whether something stands in the way of requests that these guards concern, here and now.
+    /// Whether something stands in the way of requests that these guards concern, here and now: it
+    /// is looked at at home. A request that was offered a key belongs to what changed the key.
     #[inline]
     pub(crate) fn stops(&self, batch: &Batch, concerns: Guards) -> bool {
-        self.node.guards().without(batch.passport.exempt).meets(concerns)
+        batch.waiting.is_none() && self.node.guards().without(batch.passport.exempt).meets(concerns)
     }
 
     /// Turns a transaction back that has its first claims, if it must not go on.
@@ -27,8 +28,7 @@ impl Core {
                 return false;
             }
         };
-        let is_first = transaction.at == 0 && batch.waiting.is_none();
-        if !is_first || !self.stops(batch, concerns) {
+        if transaction.at != 0 || !self.stops(batch, concerns) {
             return false;
         }
         match std::mem::take(&mut batch.at) {
