@@ -139,8 +139,13 @@ fn ten_thousand_clients_leave_nothing_behind() {
         running.descriptors()
     );
     assert!(running.comes_to(|it| it.threads() == threads), "{} threads", running.threads());
-    let grown = running.rss_bytes().saturating_sub(rss);
-    assert!(grown <= LEFT_BYTES_MAX, "{grown} bytes more than after the first clients");
+    // A busy machine lets more clients wait at once; what they took is kept for the next for a
+    // while.
+    let comes_back = running.comes_to(|running| {
+        client.call(&["MEMORY", "PURGE"]).unwrap();
+        running.rss_bytes() <= rss + LEFT_BYTES_MAX
+    });
+    assert!(comes_back, "{} bytes, {rss} after the first clients", running.rss_bytes());
     // Nobody is left who watches or holds a key.
     client
         .send_raw(b"MSET a 1 b 2 c 3 d 4\r\nWATCH a b c d\r\nMULTI\r\nFLUSHALL\r\nEXEC\r\n")

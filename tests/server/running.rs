@@ -183,7 +183,7 @@ impl Running {
     }
 
     /// Waits until something holds of it; false if it does not within a test's patience.
-    pub fn comes_to(&self, holds: impl Fn(&Self) -> bool) -> bool {
+    pub fn comes_to(&self, mut holds: impl FnMut(&Self) -> bool) -> bool {
         const PAUSE: Duration = Duration::from_millis(10);
         let tries = PATIENCE.as_millis() / PAUSE.as_millis();
         for _ in 0..tries {
