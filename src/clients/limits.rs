@@ -6,7 +6,8 @@ use crate::config::output_limits::OutputLimit;
 use crate::config::table::Config;
 use crate::reactor::clock::Monotonic;
 
-/// Bytes that a client may send ahead of what runs before its socket is read no longer.
+/// Bytes that a client may send ahead of what runs before its socket is read no longer, unless it
+/// waits for something that may never happen.
 const AHEAD_BYTES_MAX: usize = 1 << 20;
 /// Bytes that may come from a client that has not authenticated, all its requests together.
 const UNAUTHENTICATED_QUERY_BYTES_MAX: usize = 16 << 10;
@@ -30,9 +31,13 @@ impl Client {
             Life::Open | Life::HungUp => {
                 // A request that is not complete cannot run before the rest is read.
                 let needs_more = self.state == State::Home && self.awaited != 0;
+                // The end of a client that waits is seen behind all that it sends, and its query
+                // limit bounds that.
+                let may_wait_long =
+                    matches!(self.state, State::Blocked(_) | State::Held(_) | State::Kept);
                 self.finishing == Finishing::No
                     && self.unsent() <= self.out_pause(config, true)
-                    && (needs_more || !self.is_ahead())
+                    && (needs_more || may_wait_long || !self.is_ahead())
             }
         }
     }
