@@ -102,6 +102,7 @@ pub fn prepare(loaded: Loaded, config_file: Option<PathBuf>) -> Result<Prepared,
         log::warning(&format!("Can't do without huge pages: {}.", plain(&error)));
     }
     heap::decay_in_background(config.jemalloc_bg_thread);
+    heap::give_large_blocks_back();
     let supervisor = Supervisor::find(config.supervised);
     let own_file = |path| OwnFile { path, name: "unix socket" };
     let unix_socket = absolute(&config.unixsocket).map(own_file);

@@ -133,6 +133,11 @@ pub enum Step {
 }
 
 impl Round {
+    /// The ticket of its claims on a shard.
+    pub fn ticket_at(&self, shard: Peer) -> Option<Ticket> {
+        self.visits.iter().find(|visit| visit.shard == shard)?.ticket
+    }
+
     /// Forgets everything but its room.
     pub fn clear(&mut self) {
         self.end = 0;

@@ -7,6 +7,9 @@ use tikv_jemalloc_sys as jemalloc;
 /// The arenas' number that stands for all of them.
 const ALL_ARENAS: usize = 4096;
 
+/// Blocks of so many bytes and more are in an arena of their own, whichever thread asked for them.
+const LARGE_BYTES: usize = 8 << 20;
+
 /// Bytes of the heap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heap {
@@ -50,8 +53,7 @@ pub fn arena() -> Option<u32> {
     control(c"thread.arena", Some(&mut arena), NOTHING).then_some(arena)
 }
 
-/// Bytes of an arena that are in use, as of the last call of [`heap`]. Blocks of eight megabytes
-/// and more have an arena of their own, whichever thread asked for them.
+/// Bytes of an arena that are in use, as of the last call of [`heap`].
 pub fn arena_bytes(arena: u32) -> u64 {
     let of_class = |class: &str| {
         let name = format!("stats.arenas.{arena}.{class}.allocated\0");
@@ -74,6 +76,22 @@ pub fn decay_in_background(wanted: bool) -> bool {
     // Before the first one is started: they may not be limited after.
     write(c"max_background_threads", 1usize);
     write(c"background_thread", wanted)
+}
+
+/// Lets blocks of eight megabytes and more go back to the system when they are freed: replies and
+/// requests that grow to such a size leave all their smaller copies behind. False if the allocator
+/// refuses.
+///
+/// jemalloc does so by itself, but not while a thread of its own gives pages back
+/// ([`decay_in_background`]).
+pub fn give_large_blocks_back() -> bool {
+    let block = Vec::<u8>::with_capacity(LARGE_BYTES);
+    let (mut arena, address) = (0u32, block.as_ptr());
+    if !control(c"arenas.lookup", Some(&mut arena), Some(&address)) {
+        return false;
+    }
+    let name = format!("arena.{arena}.dirty_decay_ms\0");
+    CStr::from_bytes_with_nul(name.as_bytes()).is_ok_and(|name| write(name, 0isize))
 }
 
 fn command(verb: &str) -> bool {
@@ -146,5 +164,16 @@ mod tests {
         assert!(report().contains("jemalloc"));
         assert!(purge());
         assert!(decay_in_background(true) && decay_in_background(false));
+    }
+
+    #[test]
+    fn large_blocks_go_back_at_once() {
+        assert!(decay_in_background(true) && give_large_blocks_back());
+        let before = heap().resident;
+        for _ in 0..8 {
+            drop(vec![1u8; 4 * LARGE_BYTES]);
+        }
+        let more = heap().resident.saturating_sub(before);
+        assert!(more < LARGE_BYTES as u64, "{more} bytes more");
     }
 }

@@ -120,7 +120,11 @@ impl Core {
 
     /// Gives a client replies of its batch, and the messages that waited behind them.
     pub(crate) fn give_replies(&mut self, client: &mut Client, replies: &mut Vec<u8>) {
-        client.out.append(replies);
+        if client.out.is_empty() {
+            std::mem::swap(&mut client.out, replies);
+        } else {
+            client.out.append(replies);
+        }
         let Client { out, pushes, .. } = &mut *client;
         out.append(&mut pushes.held);
         out.extend(pushes.stale.drain(..).skip(std::mem::take(&mut pushes.stale_told)));

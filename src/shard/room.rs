@@ -19,6 +19,7 @@ use crate::reactor::clock::Monotonic;
 use crate::routing::slots::Peer;
 use crate::shard::core::Core;
 use crate::stats::latency_events::Event;
+use crate::transactions::locks::Ticket;
 
 /// Microseconds for which a shard makes room before one command runs. Then the command runs
 /// although memory is short, as in Valkey: background work goes on making room.
@@ -40,6 +41,9 @@ pub enum Memory {
     /// There is none, and nothing may go.
     Refused,
 }
+
+/// The tickets of a batch on the shards where it has some.
+pub type Own<'a> = &'a dyn Fn(Peer) -> Option<Ticket>;
 
 /// What a shard knows of memory.
 #[derive(Debug)]
@@ -114,16 +118,17 @@ impl Core {
         }
     }
 
-    /// Sees to it that there is memory for a request, if that can be done.
-    pub(crate) fn find_room(&mut self) -> Memory {
+    /// Sees to it that there is memory for a request, if that can be done. Keys that only the
+    /// request's own batch claims may go for it: `own` knows its tickets.
+    pub(crate) fn find_room(&mut self, own: Own<'_>) -> Memory {
         if !self.room.is_short() {
             return Memory::Enough;
         }
-        self.make_room()
+        self.make_room(own)
     }
 
     #[cold]
-    fn make_room(&mut self) -> Memory {
+    fn make_room(&mut self, own: Own<'_>) -> Memory {
         let since = Monotonic::now();
         let Some(lack) = self.lack_of_room() else { return Memory::Enough };
         self.free_garbage(since);
@@ -131,22 +136,24 @@ impl Core {
             return Memory::Enough;
         };
         let garbage = self.of_others(|board| board.garbage.get());
-        if garbage != 0 && self.ask_for_room(lack, |board| board.garbage.get(), garbage) {
+        if garbage != 0 && self.ask_for_room(lack, own, |board| board.garbage.get(), garbage) {
             return Memory::Coming;
         }
         let elsewhere = self.of_others(|board| board.evictable.get());
         let here = self.evictable();
         let share = proportion(lack, here, here + elsewhere);
-        let evicted = self.evict(since, share);
+        let held = own(self.me());
+        let evicted = self.evict(since, share, held);
         if self.lack_of_room().is_none() {
             return Memory::Enough;
         }
         let lack = lack.saturating_sub(share);
-        if elsewhere != 0 && self.ask_for_room(lack, |board| board.evictable.get(), elsewhere) {
+        if elsewhere != 0 && self.ask_for_room(lack, own, |board| board.evictable.get(), elsewhere)
+        {
             return Memory::Coming;
         }
         // What is here has to do: a share may have been a fraction of a key.
-        let evicted = evicted + self.evict(since, u64::MAX);
+        let evicted = evicted + self.evict(since, u64::MAX, held);
         match self.lack_of_room() {
             None => Memory::Enough,
             Some(_) if evicted != 0 => Memory::Enough,
@@ -160,7 +167,13 @@ impl Core {
     }
 
     /// Asks other shards for room, each in proportion to its figure. False if that is of no use.
-    fn ask_for_room(&mut self, lack: u64, figure: impl Fn(&Board) -> u64, all: u64) -> bool {
+    fn ask_for_room(
+        &mut self,
+        lack: u64,
+        own: Own<'_>,
+        figure: impl Fn(&Board) -> u64,
+        all: u64,
+    ) -> bool {
         if self.room.is_stuck {
             return false;
         }
@@ -172,7 +185,7 @@ impl Core {
             let share = proportion(lack, figure(self.mailbox.board(shard)), all);
             if share != 0 {
                 self.room.asked += 1;
-                self.mailbox.send(shard, ToShard::Room(RoomWord::Wanted(share)));
+                self.mailbox.send(shard, ToShard::Room(RoomWord::Wanted(share, own(shard))));
             }
         }
         self.room.asked != 0
@@ -181,11 +194,11 @@ impl Core {
     /// What another shard says about memory.
     pub(crate) fn hear_of_room(&mut self, from: Peer, word: RoomWord) {
         match word {
-            RoomWord::Wanted(bytes) => {
+            RoomWord::Wanted(bytes, held) => {
                 let (since, before) = (Monotonic::now(), thread_bytes());
                 self.free_garbage(since);
                 let freed = u64::try_from(before - thread_bytes()).unwrap_or(0);
-                self.evict(since, bytes.saturating_sub(freed));
+                self.evict(since, bytes.saturating_sub(freed), held);
                 let freed = u64::try_from(before - thread_bytes()).unwrap_or(0);
                 self.show_figures();
                 self.mailbox.send(from, ToShard::Room(RoomWord::Freed(freed)));
@@ -204,10 +217,11 @@ impl Core {
 
     /// Frees garbage, for as long as a shard may make room.
     fn free_garbage(&mut self, since: Monotonic) {
-        while !self.shard.keyspace.garbage.is_empty()
-            && Monotonic::now().micros_since(since) < MAKING_MICROS
-        {
+        while !self.shard.keyspace.garbage.is_empty() {
             self.shard.work(Chore::FreeGarbage, GARBAGE_EFFORT, &|_, _| false);
+            if MAKING_MICROS <= Monotonic::now().micros_since(since) {
+                return;
+            }
         }
     }
 
@@ -220,21 +234,23 @@ impl Core {
             .filter(|shard| *shard != self.me())
             .map(|shard| self.mailbox.board(shard).evictable.get())
             .fold(here, u64::saturating_add);
-        let evicted = self.evict(since, proportion(lack, here, all));
+        let evicted = self.evict(since, proportion(lack, here, all), None);
         evicted != 0 && self.room.is_short()
     }
 
-    /// Evicts keys until so many bytes are free, or memory is not short any more: how many keys.
-    pub(crate) fn evict(&mut self, since: Monotonic, bytes: u64) -> u64 {
+    /// Evicts keys until so many bytes are free, memory is not short any more, or time is up: how
+    /// many keys. Claimed keys stay, unless only the holder of `held` claims them.
+    fn evict(&mut self, since: Monotonic, bytes: u64, held: Option<Ticket>) -> u64 {
         let (before, bytes) = (thread_bytes(), i64::try_from(bytes).unwrap_or(i64::MAX));
         self.timed(Event::EvictionCycle, |core| {
             let mut evicted = 0;
+            // The first one goes however late it is: a thread that was kept waiting gets on, too.
             while before - thread_bytes() < bytes
                 && core.lack_of_room().is_some()
-                && Monotonic::now().micros_since(since) < MAKING_MICROS
+                && (evicted == 0 || Monotonic::now().micros_since(since) < MAKING_MICROS)
             {
                 let Self { shard, claims, .. } = core;
-                if !shard.evict(&|_, hash| claims.claimed(hash)) {
+                if !shard.evict(&|_, hash| !claims.lets(held, hash)) {
                     break;
                 }
                 evicted += 1;

@@ -44,6 +44,8 @@ struct World<'a> {
     mood: Mood,
     left: Left,
     opened: usize,
+    /// A connection was closed since it was last seen that the server has closed it, too.
+    closed: bool,
 }
 
 /// Plays a sequence, waits for what is to come, closes everything. Gives what there must be then.
@@ -55,6 +57,7 @@ pub fn play(acts: &[Act], stage: Stage<'_>) -> Result<Left, Violation> {
         mood: Mood::default(),
         left: Left::default(),
         opened: stage.first,
+        closed: false,
     };
     for act in acts {
         world.act(act)?;
@@ -82,6 +85,7 @@ impl World<'_> {
                     self.mood.stray_pause |= link.is_pausing();
                     link.close(&self.mood);
                     self.left.note(&link);
+                    self.closed = true;
                 }
                 Ok(())
             }
@@ -265,15 +269,29 @@ impl World<'_> {
         if mood.stray_pause || mood.evicts || mood.cuts || links.any(Link::is_pausing) {
             return Ok(());
         }
+        // The pause may end what they wait for.
+        if !self.leaving.is_empty() {
+            return Ok(());
+        }
         let keys = self.counter_keys();
         let asked = (|| {
             let mut client = Client::connect(self.stage.address)?;
             client.set_patience(self.stage.patience)?;
+            // Writes of clients that are gone are done, unless a pause meets them.
+            let open = self.links.iter().flatten().count() + 1;
+            if self.closed && !self.comes_to_clients(&mut client, open)? {
+                return io::Result::Ok(None);
+            }
             let began = now();
             client.call(&["CLIENT", "PAUSE", &PROBE_MS.to_string(), "WRITE"])?;
-            io::Result::Ok((began, look(&mut client, &keys)?, client))
+            Ok(Some((began, look(&mut client, &keys)?, client)))
         })();
-        let (began, before, mut client) = asked.map_err(|error| unreachable_server(&error))?;
+        let Some((began, before, mut client)) =
+            asked.map_err(|error| unreachable_server(&error))?
+        else {
+            return Ok(());
+        };
+        self.closed = false;
         self.go_on_for(PROBE_GAP)?;
         let after = look(&mut client, &keys).map_err(|error| unreachable_server(&error))?;
         let in_time = began.elapsed() < Duration::from_millis(PROBE_MS);
@@ -285,6 +303,20 @@ impl World<'_> {
         self.stage.rules.expect(Check::Pause, held, || {
             format!("behind +OK of CLIENT PAUSE: {}", differences(&keys, &before, &after))
         })
+    }
+
+    /// Whether the server comes to have so many clients at most, soon.
+    fn comes_to_clients(&self, client: &mut Client, count: usize) -> io::Result<bool> {
+        let end = now() + KNOWN;
+        while now() < end {
+            let reply = client.call(&["CLIENT", "LIST"])?;
+            let Reply::Bulk(text) = reply else { return Ok(false) };
+            if text.iter().filter(|byte| **byte == b'\n').count() <= count {
+                return Ok(true);
+            }
+            thread::park_timeout(REST);
+        }
+        Ok(false)
     }
 
     /// The keys of the counters of all connections that there are.

@@ -149,7 +149,7 @@ impl Core {
         if self.room.is_short()
             && let Some(call) = call.filter(|call| call.denies_oom())
         {
-            match self.find_room() {
+            match self.find_room(&|_| None) {
                 Memory::Enough => {}
                 Memory::Coming => {
                     self.room.wait(batch);

@@ -194,7 +194,7 @@ impl Core {
             let call = batch.requests[batch.next + request].call;
             let call = call.expect("only known commands are routed");
             let memory = if self.room.is_short() && call.denies_oom() {
-                self.find_room()
+                self.find_room(&|shard| batch.round.ticket_at(shard))
             } else {
                 Memory::Enough
             };

@@ -227,7 +227,7 @@ fn request_here(
     let call = parsed.call.expect("only known commands are routed");
     let Run::Engine(command) = call.run else { unreachable!("others are answered at home") };
     if core.room.is_short() && call.denies_oom() {
-        match core.find_room() {
+        match core.find_room(&|_| None) {
             Memory::Enough => {}
             Memory::Coming => return Turn::Needs(Needs::Memory),
             Memory::Refused => {

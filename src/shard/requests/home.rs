@@ -337,7 +337,7 @@ impl Core {
             (Some(multi), Run::Transaction(Step::Exec)) => multi.denies_oom && !multi.refused,
             _ => call.spec.flags.has(Flag::DenyOom),
         };
-        if needs { self.find_room() } else { Memory::Enough }
+        if needs { self.find_room(&|_| None) } else { Memory::Enough }
     }
 
     /// Runs a command on its client's own state.
