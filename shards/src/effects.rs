@@ -108,6 +108,19 @@ pub struct Wait {
     pub keys: Vec<(u64, Awaited)>,
     /// Arguments that mean something else from now on: their places, and what they become.
     pub rewritten: Vec<(usize, Vec<u8>)>,
+    /// What it answers if its time is up first.
+    pub in_vain: InVain,
+}
+
+/// What a command answers that has waited in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InVain {
+    /// No array.
+    Null,
+    /// How many replicas have what the client wrote: none.
+    Replicas,
+    /// Whether this server and how many replicas have it on their disks: none.
+    Disks,
 }
 
 /// What is awaited of a key.

@@ -1,5 +1,6 @@
 //! What a batch knows of the wait of its next request.
 
+use shards::effects::InVain;
 use shards::keyspace::waiters::WaitId;
 
 use crate::reactor::clock::Monotonic;
@@ -13,4 +14,6 @@ pub struct Waiting {
     pub until: Option<Monotonic>,
     /// Arguments that mean something else from now on: their places, and what they became.
     pub rewritten: Vec<(usize, Vec<u8>)>,
+    /// What it answers if its time is up first.
+    pub in_vain: InVain,
 }

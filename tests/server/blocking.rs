@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::{Client, Reply};
 use crate::running::{Running, free_port};
@@ -283,6 +283,52 @@ fn wait_for_blocked_or_done<T>(
         for key in KEYS {
             ask(control, &["RPUSH", key, "end", "end", "end", "end"]);
         }
+    }
+}
+
+#[test]
+fn who_waits_for_replicas_waits_until_time_is_up_or_told_otherwise() {
+    for shards in ["1", "3"] {
+        let port = free_port();
+        let running = Running::ready(port, &["--shards", shards]);
+        let mut control = running.client(port);
+        let mut client = running.client(port);
+        let id = id_of(&mut client);
+        let none = Reply::Group('*', vec![Reply::Integer(0), Reply::Integer(0)]);
+        for (request, with_end, reply) in [
+            (&["WAIT", "1", "0"][..], 0, Reply::Integer(0)),
+            (&["WAIT", "1", "1000000"], 1, Reply::Integer(0)),
+            (&["WAITAOF", "0", "1", "0"], 0, none.clone()),
+        ] {
+            // A write that goes to another shard does not change where the client waits.
+            for key in KEYS {
+                tell(&mut client, &["SET", key, "1"]);
+                tell(&mut client, request);
+                assert_eq!(hear(&mut client), Reply::Simple(b"OK".into()));
+                wait_for_blocked(&mut control, 1);
+                assert_eq!(figure(&mut control, "clients_in_timeout_table"), with_end);
+                let unblock = ["CLIENT", "UNBLOCK", &id];
+                assert_eq!(ask(&mut control, &unblock), Reply::Integer(1));
+                assert_eq!(hear(&mut client), reply);
+                nothing_is_left(&mut control);
+            }
+            tell(&mut client, request);
+            wait_for_blocked(&mut control, 1);
+            let unblock = ["CLIENT", "UNBLOCK", &id, "ERROR"];
+            assert_eq!(ask(&mut control, &unblock), Reply::Integer(1));
+            let error = b"UNBLOCKED client unblocked via CLIENT UNBLOCK";
+            assert_eq!(hear(&mut client), Reply::Error(error.into()));
+        }
+        let begun = Instant::now();
+        assert_eq!(ask(&mut client, &["WAIT", "1", "30"]), Reply::Integer(0));
+        assert_eq!(ask(&mut client, &["WAITAOF", "0", "1", "30"]), none);
+        assert!(Duration::from_millis(60) <= begun.elapsed());
+
+        let mut gone = running.client(port);
+        tell(&mut gone, &["WAIT", "1", "0"]);
+        wait_for_blocked(&mut control, 1);
+        drop(gone);
+        nothing_is_left(&mut control);
     }
 }
 

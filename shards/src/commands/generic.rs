@@ -16,6 +16,7 @@ mod scan;
 mod sort;
 mod ttl;
 mod r#type;
+mod wait;
 
 use crate::commands::database;
 use crate::commands::spec::Command;
@@ -49,6 +50,8 @@ pub const COMMANDS: &[Command] = &[
     ttl::PTTL,
     ttl::TTL,
     r#type::TYPE,
+    wait::WAIT,
+    wait::WAITAOF,
 ];
 
 /// The number of a database, as MOVE and COPY take it.

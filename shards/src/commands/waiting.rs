@@ -8,7 +8,7 @@ use crate::base::long_double::LongDouble;
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMs;
 use crate::commands::ctx::Ctx;
-use crate::effects::{Awaited, Wait};
+use crate::effects::{Awaited, InVain, Wait};
 use crate::keyspace::selected::Key;
 use crate::resp::error::Error;
 
@@ -74,7 +74,8 @@ impl Ctx<'_> {
             return;
         }
         let timeout_millis = timeout.millis;
-        let mut wait = Box::new(Wait { timeout_millis, keys: Vec::new(), rewritten });
+        let in_vain = InVain::Null;
+        let mut wait = Box::new(Wait { timeout_millis, keys: Vec::new(), rewritten, in_vain });
         for (key, awaited) in keys {
             // A key that is named twice is waited for once.
             if wait.keys.iter().all(|known| known.0 != key.hash) {
@@ -82,6 +83,15 @@ impl Ctx<'_> {
             }
         }
         effects.wait = Some(wait);
+    }
+
+    /// Says that the command waits for replicas, of which there are none: until its time is up.
+    pub fn wait_for_replicas(&mut self, timeout: Timeout, in_vain: InVain) {
+        let effects = &mut *self.db.effects;
+        if !effects.denies_waiting {
+            let (timeout_millis, keys, rewritten) = (timeout.millis, Vec::new(), Vec::new());
+            effects.wait = Some(Box::new(Wait { timeout_millis, keys, rewritten, in_vain }));
+        }
     }
 }
 

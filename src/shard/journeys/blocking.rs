@@ -20,7 +20,7 @@ use crate::clients::client::State;
 use crate::mail::waits::Begun;
 use crate::mail::waits::WaitWord;
 use crate::routing::admission::Guards;
-use shards::effects::Wait;
+use shards::effects::{InVain, Wait};
 use shards::keyspace::waiters::{Place, WaitId};
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
@@ -104,8 +104,8 @@ impl Core {
             self.node.now.after_millis(wait.timeout_millis)
         });
         let id = WaitId { place: self.shard_number(), number: self.waits.number() };
-        let rewritten = wait.rewritten.clone();
-        batch.waiting = Some(Box::new(Waiting { id, until: until.flatten(), rewritten }));
+        let (until, rewritten, in_vain) = (until.flatten(), wait.rewritten.clone(), wait.in_vain);
+        batch.waiting = Some(Box::new(Waiting { id, until, rewritten, in_vain }));
         id
     }
 
@@ -196,7 +196,7 @@ impl Core {
         let Some(KeptWait { mut batch, shards, .. }) = self.waits.take(number) else {
             return false;
         };
-        let id = batch.waiting.as_ref().expect("it waited").id;
+        let Waiting { id, in_vain, .. } = **batch.waiting.as_ref().expect("it waited");
         self.forget_at(&shards, id);
         let call = batch.request().and_then(|parsed| parsed.call).expect("a known command waited");
         let protocol = batch.passport.protocol;
@@ -205,7 +205,9 @@ impl Core {
                 self.recycle(batch);
                 return true;
             }
-            WaitEnd::InVain => Replies::new(&mut batch.replies, protocol).null_array(),
+            WaitEnd::InVain => {
+                answer_in_vain(in_vain, &mut Replies::new(&mut batch.replies, protocol));
+            }
             WaitEnd::Refused => {
                 self.refuse(&UNBLOCKED, &mut batch.replies);
                 self.counters.rejected(call.id);
@@ -439,5 +441,18 @@ impl Core {
             given_back.extend(visit.ticket.take().map(|ticket| (visit.shard, ticket)));
         }
         given_back.into_iter().for_each(|(shard, ticket)| self.end_claims_at(shard, ticket));
+    }
+}
+
+/// What a command answers whose wait ends because its time is up.
+fn answer_in_vain(in_vain: InVain, replies: &mut Replies<'_>) {
+    match in_vain {
+        InVain::Null => replies.null_array(),
+        InVain::Replicas => replies.integer(0),
+        InVain::Disks => {
+            replies.array(2);
+            replies.integer(0);
+            replies.integer(0);
+        }
     }
 }

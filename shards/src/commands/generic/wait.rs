@@ -1,0 +1,79 @@
+//! WAIT numreplicas timeout, WAITAOF numlocal numreplicas timeout
+//!
+//! Nothing is replicated yet, and there is no append-only file: no replica ever says that it has
+//! what a client wrote. So these answer at once if they ask for none, and when their time is up
+//! otherwise.
+
+use crate::base::number::parse_i64;
+use crate::commands::ctx::Ctx;
+use crate::commands::spec::{Arity, Command, Flag, Flags, Spec, Spread};
+use crate::commands::waiting::Timeout;
+use crate::effects::InVain;
+use crate::resp::error::Error;
+
+pub(super) const WAIT: Command = Command {
+    spec: Spec {
+        name: "wait",
+        since: "3.0.0",
+        summary: "Waits until replicas have what the client wrote; there are no replicas yet.",
+        syntax: "numreplicas timeout",
+        arity: Arity::Exactly(3),
+        ..EACH
+    },
+    run: wait,
+};
+
+pub(super) const WAITAOF: Command = Command {
+    spec: Spec {
+        name: "waitaof",
+        since: "7.2.0",
+        summary: "Waits until append-only files have what the client wrote; there are none yet.",
+        syntax: "numlocal numreplicas timeout",
+        arity: Arity::Exactly(4),
+        ..EACH
+    },
+    run: waitaof,
+};
+
+const EACH: Spec = Spec {
+    flags: Flags::of(&[Flag::Blocking]),
+    categories: &["connection"],
+    tips: &["request_policy:all_shards", "response_policy:agg_min"],
+    spread: Spread::Anywhere,
+    ..Spec::EMPTY
+};
+
+const NUMLOCAL: Error = Error::Text("ERR value is out of range, value must between 0 and 1");
+const NUMREPLICAS: Error = Error::Text("ERR value is out of range, must be positive");
+const NO_FILE: Error =
+    Error::Text("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
+
+fn wait(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    let [_, replicas, timeout] = ctx.args else { return Err(Error::Syntax) };
+    let replicas = parse_i64(replicas).ok_or(Error::NotInteger)?;
+    let timeout = Timeout::of_millis(timeout, ctx.db.now())?;
+    ctx.replies.integer(0);
+    if 0 < replicas {
+        ctx.wait_for_replicas(timeout, InVain::Replicas);
+    }
+    Ok(())
+}
+
+fn waitaof(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    let [_, local, replicas, timeout] = ctx.args else { return Err(Error::Syntax) };
+    let local = parse_i64(local).ok_or(Error::NotInteger)?;
+    let local = u64::try_from(local).ok().filter(|local| *local <= 1).ok_or(NUMLOCAL)?;
+    let replicas = parse_i64(replicas).and_then(|replicas| u64::try_from(replicas).ok());
+    let replicas = replicas.ok_or(NUMREPLICAS)?;
+    let timeout = Timeout::of_millis(timeout, ctx.db.now())?;
+    if local == 1 {
+        return Err(NO_FILE);
+    }
+    ctx.replies.array(2);
+    ctx.replies.integer(0);
+    ctx.replies.integer(0);
+    if 0 < replicas {
+        ctx.wait_for_replicas(timeout, InVain::Disks);
+    }
+    Ok(())
+}
