@@ -1,7 +1,9 @@
 //! Commands that touch the server, one file each, and the table of all commands.
 
+pub mod cluster;
 pub mod config;
 pub mod connection;
+pub mod function;
 mod help;
 pub mod own;
 pub mod pubsub;

@@ -1,5 +1,6 @@
 //! The list of server commands that run on a client's home or on the control thread.
 
+pub mod acl;
 pub mod command;
 pub mod commandlog;
 pub mod debug;
@@ -8,7 +9,10 @@ mod info;
 pub mod latency;
 mod lolwut;
 pub mod memory;
+pub mod module;
 mod monitor;
+mod replicaof;
+mod role;
 mod save;
 mod shutdown;
 pub mod slowlog;
@@ -23,7 +27,10 @@ pub const COMMANDS: &[Own] = &[
     save::LASTSAVE,
     lolwut::LOLWUT,
     monitor::MONITOR,
+    replicaof::REPLICAOF,
+    role::ROLE,
     save::SAVE,
     shutdown::SHUTDOWN,
+    replicaof::SLAVEOF,
     time::TIME,
 ];

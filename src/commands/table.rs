@@ -8,18 +8,27 @@ use shards::commands::spec::Command;
 use shards::commands::table::{CONTAINERS as ENGINE_CONTAINERS, GROUPS as ENGINE_GROUPS};
 
 use crate::clients::ctx::ClientCommands;
+use crate::commands::cluster;
 use crate::commands::config;
 use crate::commands::connection::{self, client};
+use crate::commands::function;
 use crate::commands::own::{Own, OwnRun};
 use crate::commands::pubsub;
-use crate::commands::server::{self, command, commandlog, debug, latency, memory, slowlog};
+use crate::commands::server::{
+    self, acl, command, commandlog, debug, latency, memory, module, slowlog,
+};
 use crate::commands::transactions;
 use crate::control::ctx::ControlCommands;
 use crate::routing::call::{Listed, Run, Table};
 
 /// Commands of the server without subcommands.
-const GROUPS: &[&[Own]] =
-    &[connection::COMMANDS, pubsub::COMMANDS, transactions::COMMANDS, server::COMMANDS];
+const GROUPS: &[&[Own]] = &[
+    connection::COMMANDS,
+    cluster::COMMANDS,
+    pubsub::COMMANDS,
+    transactions::COMMANDS,
+    server::COMMANDS,
+];
 
 /// A command with subcommands.
 struct Container {
@@ -32,7 +41,9 @@ struct Container {
 
 /// Commands with subcommands, but for those that are the engine's as a whole.
 const CONTAINERS: &[Container] = &[
+    Container { own: &acl::ACL, of_engine: &[], of_server: &[acl::SUBCOMMANDS] },
     Container { own: &client::CLIENT, of_engine: &[], of_server: &[client::SUBCOMMANDS] },
+    Container { own: &cluster::CLUSTER, of_engine: &[], of_server: cluster::SUBCOMMANDS },
     Container { own: &command::COMMAND, of_engine: &[], of_server: &[command::SUBCOMMANDS] },
     Container { own: &config::CONFIG, of_engine: &[], of_server: &[config::SUBCOMMANDS] },
     Container {
@@ -45,12 +56,14 @@ const CONTAINERS: &[Container] = &[
         of_engine: DEBUG_SUBCOMMANDS,
         of_server: &[debug::SUBCOMMANDS],
     },
+    Container { own: &function::FUNCTION, of_engine: &[], of_server: &[function::SUBCOMMANDS] },
     Container { own: &latency::LATENCY, of_engine: &[], of_server: &[latency::SUBCOMMANDS] },
     Container {
         own: &memory::MEMORY,
         of_engine: MEMORY_SUBCOMMANDS,
         of_server: &[memory::SUBCOMMANDS],
     },
+    Container { own: &module::MODULE, of_engine: &[], of_server: &[module::SUBCOMMANDS] },
     Container { own: &pubsub::PUBSUB, of_engine: &[], of_server: &[pubsub::SUBCOMMANDS] },
     Container { own: &slowlog::SLOWLOG, of_engine: &[], of_server: &[slowlog::SUBCOMMANDS] },
 ];

@@ -125,6 +125,10 @@ pub enum Group {
     Connection,
     /// The server.
     Server,
+    /// Servers that share out the slots.
+    Cluster,
+    /// Scripts and functions.
+    Scripting,
 }
 
 impl Group {
@@ -145,6 +149,8 @@ impl Group {
             Self::Transactions => "transactions",
             Self::Connection => "connection",
             Self::Server => "server",
+            Self::Cluster => "cluster",
+            Self::Scripting => "scripting",
         }
     }
 
@@ -152,7 +158,7 @@ impl Group {
     pub const fn category(self) -> Option<&'static str> {
         match self {
             // Those of pub/sub have a flag that says so, but for the container.
-            Self::Generic | Self::Server | Self::PubSub => None,
+            Self::Generic | Self::Server | Self::PubSub | Self::Cluster => None,
             Self::Transactions => Some("transaction"),
             Self::SortedSet => Some("sortedset"),
             Self::String
@@ -163,7 +169,8 @@ impl Group {
             | Self::Stream
             | Self::HyperLogLog
             | Self::Geo
-            | Self::Connection => Some(self.name()),
+            | Self::Connection
+            | Self::Scripting => Some(self.name()),
         }
     }
 }

@@ -249,19 +249,20 @@ fn kind(name: &str, spec: &Spec) -> &'static str {
         "min" | "max" if spec.name.ends_with("byscore") || spec.name == "zcount" => "double",
         "start" | "end" if spec.group == Group::Stream => "string",
         "min-idle-time" if spec.name == "xpending" => "integer",
-        "timeout" if spec.flags.has(Flag::Blocking) => "double",
+        "timeout" if spec.flags.has(Flag::Blocking) && !spec.keys.is_empty() => "double",
+        "key" if spec.keys.is_empty() => "string",
         "key" | "key1" | "key2" | "newkey" | "source" | "destination" | "destkey" | "sourcekey"
         | "storekey" | "storedistkey" | "dst" | "src" => "key",
         "pattern" | "by-pattern" | "get-pattern" | "match-pattern" => "pattern",
         "unix-time-seconds" | "unix-time-milliseconds" => "unix-time",
         "height" | "latitude" | "longitude" | "radius" | "score" | "width" => "double",
-        "bit" | "client-id" | "count" | "cursor" | "db" | "decrement" | "destination-db"
-        | "end" | "end-slot" | "entries-added" | "entriesread" | "frequency" | "idle"
-        | "increment" | "index" | "index1" | "index2" | "len" | "limit" | "maxage"
-        | "milliseconds" | "min-match-len" | "ms" | "not-client-id" | "not-db" | "num-matches"
-        | "num-vertices" | "numfields" | "numkeys" | "numlocal" | "numreplicas" | "offset"
-        | "port" | "protover" | "rank" | "seconds" | "slot" | "start" | "start-slot" | "stop"
-        | "timeout" | "ttl" | "version" | "weight" => "integer",
+        "bit" | "client-id" | "cluster-bus-port" | "config-epoch" | "count" | "cursor" | "db"
+        | "decrement" | "destination-db" | "end" | "end-slot" | "entries-added" | "entriesread"
+        | "frequency" | "idle" | "increment" | "index" | "index1" | "index2" | "len" | "limit"
+        | "maxage" | "milliseconds" | "min-match-len" | "ms" | "not-client-id" | "not-db"
+        | "num-matches" | "num-vertices" | "numfields" | "numkeys" | "numlocal" | "numreplicas"
+        | "offset" | "port" | "protover" | "rank" | "seconds" | "slot" | "start" | "start-slot"
+        | "stop" | "timeout" | "ttl" | "version" | "weight" => "integer",
         _ => "string",
     }
 }
