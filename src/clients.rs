@@ -7,5 +7,6 @@ pub mod ctx;
 pub mod filter;
 pub mod limits;
 pub mod line;
+pub mod memory;
 pub mod query;
 pub mod tracker;

@@ -7,6 +7,7 @@ use shards::resp::parser::Parser;
 use shards::resp::reply::Protocol;
 
 use crate::batches::batch::Passport;
+use crate::clients::memory::UnderWay;
 use crate::clients::query::Query;
 use crate::clients::tracker::Found;
 use crate::clients::tracker::{Caching, Tracker};
@@ -37,6 +38,8 @@ pub struct Client {
     pub session: Session,
     /// What its requests are at.
     pub state: State,
+    /// What the batch holds that is under way, if one is.
+    pub under_way: UnderWay,
     /// How long its connection lasts.
     pub life: Life,
     /// Why its requests are looked at more closely: [`Self::renew`] says so anew.
@@ -53,6 +56,8 @@ pub struct Client {
     pub out: Vec<u8>,
     /// Bytes of replies on their way; 0 if the socket is free.
     pub sending: usize,
+    /// Bytes of the buffer that they are in.
+    pub sending_room: usize,
     /// It is in the list of clients to look after at the end of the turn.
     pub dirty: bool,
     /// It is in the list of clients with input to look at.
@@ -63,6 +68,8 @@ pub struct Client {
     pub finishing: Finishing,
     /// Commands between MULTI and EXEC.
     pub multi: Option<Box<Multi>>,
+    /// It has sent MULTI or WATCH at some time.
+    pub transacts: bool,
     /// Watched keys: database, hash, version, owner.
     pub watched: Vec<Watch>,
     /// What it listens to, unless that is nothing.
@@ -200,6 +207,7 @@ impl Client {
             from_here: true,
             session: Session::default(),
             state: State::Home,
+            under_way: UnderWay::default(),
             life: Life::Open,
             guards: Guards::ALWAYS,
             query: Query::default(),
@@ -208,11 +216,13 @@ impl Client {
             is_read: true,
             out: Vec::new(),
             sending: 0,
+            sending_room: 0,
             dirty: false,
             listed: false,
             late: false,
             finishing: Finishing::No,
             multi: None,
+            transacts: false,
             watched: Vec::new(),
             subscriptions: None,
             pushes: Pushes::default(),
@@ -283,6 +293,11 @@ impl Client {
     /// Whether its request waits: for a key, or for the end of a pause.
     pub fn waits(&self) -> bool {
         matches!(self.state, State::Blocked(_) | State::Held(_))
+    }
+
+    /// Whether a batch of its requests has left home, or waits.
+    pub fn is_under_way(&self) -> bool {
+        self.state != State::Home
     }
 
     /// How many subscriptions of a kind it has.

@@ -134,7 +134,7 @@ impl Client {
     pub fn drop_output(&mut self) {
         self.out.clear();
         (self.pushes.held, self.pushes.stale) = (Vec::new(), Vec::new());
-        self.sending = 0;
+        (self.sending, self.sending_room) = (0, 0);
     }
 
     /// Bytes of replies it has not been given.

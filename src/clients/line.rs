@@ -44,17 +44,20 @@ fn line_with(client: &Client, node: &Node, name: &str, user: &str) -> String {
     let flags = flags(client);
     let (age, idle) = (seconds(figures.connected), seconds(figures.active));
     let capa = capa(client);
-    let multi = client.multi.as_ref().map_or(-1, |multi| signed(multi.len()));
+    let never = if client.transacts { 0 } else { -1 };
+    let multi = client.multi.as_ref().map_or(never, |multi| signed(multi.len()));
     let resp = match session.protocol {
         Protocol::Resp2 => 2,
         Protocol::Resp3 => 3,
     };
-    let memory = Memory::of(client);
+    let memory = client.memory();
+    let ((reply, reply_used), (list, list_len)) = (memory.reply_buffer(), memory.reply_list());
     format!(
         "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} \
          flags={flags} capa={capa} db={db} sub={sub} psub={psub} ssub={ssub} multi={multi} \
-         watch={watch} qbuf={query} qbuf-free={query_free} argv-mem=0 multi-mem={queued} \
-         rbs={reply} rbp={reply_used} obl={reply_used} oll=0 omem=0 tot-mem={total} \
+         watch={watch} qbuf={query} qbuf-free={query_free} argv-mem={args} multi-mem={queued} \
+         rbs={reply} rbp={reply_used} obl={reply_used} oll={list_len} omem={list} \
+         tot-mem={total} \
          events={events} cmd={command} user={user} redir={redirect} resp={resp} \
          lib-name={lib_name} lib-ver={lib_ver} \
          tot-net-in={bytes_in} tot-net-out={bytes_out} tot-cmds={commands}",
@@ -66,11 +69,10 @@ fn line_with(client: &Client, node: &Node, name: &str, user: &str) -> String {
         redirect = redirect(client),
         query = memory.query,
         query_free = memory.query_free,
+        args = memory.args,
         queued = memory.queued,
-        reply = memory.reply,
-        reply_used = memory.reply_used,
-        total = memory.total,
-        events = if memory.reply_used == 0 { "r" } else { "rw" },
+        total = memory.total(),
+        events = if memory.unsent == 0 { "r" } else { "rw" },
         command = figures.last_command,
         lib_name = text(&session.lib_name),
         lib_ver = text(&session.lib_ver),
@@ -112,27 +114,6 @@ pub fn flags(client: &Client) -> String {
 /// One letter for each thing that a client says it is capable of.
 pub fn capa(client: &Client) -> &'static str {
     if client.session.capa_redirect { "r" } else { "" }
-}
-
-/// Bytes that a client takes.
-struct Memory {
-    query: usize,
-    query_free: usize,
-    queued: usize,
-    reply: usize,
-    reply_used: usize,
-    total: usize,
-}
-
-impl Memory {
-    fn of(client: &Client) -> Self {
-        let query = client.query.len();
-        let query_free = client.query.capacity() - query;
-        let queued = client.multi.as_ref().map_or(0, |multi| multi.bytes());
-        let reply = client.out.capacity() + client.sending;
-        let total = size_of::<Client>() + query + query_free + queued + reply;
-        Self { query, query_free, queued, reply, reply_used: client.unsent(), total }
-    }
 }
 
 fn signed(n: usize) -> i64 {

@@ -20,6 +20,8 @@ pub struct Found {
 pub struct Tracker {
     /// Of which keys it is told.
     pub mode: Mode,
+    /// Bytes of its prefixes.
+    pub prefix_bytes: usize,
     /// Not of what it changes itself.
     pub no_loop: bool,
     /// Who is told in its place.

@@ -81,8 +81,8 @@ pub struct Figures {
     pub dbs: Vec<DbFigures>,
     /// Clients it serves.
     pub clients: usize,
-    /// Bytes in query buffers and reply buffers of clients.
-    pub client_bytes: (u64, u64),
+    /// Bytes that its clients hold.
+    pub client_bytes: u64,
     /// The longest query and reply buffers.
     pub client_bytes_max: (u64, u64),
     /// Clients that are told of stale copies.

@@ -83,8 +83,7 @@ impl Core {
     fn figures(&self) -> Figures {
         let keyspace = &self.shard.keyspace;
         let clients = || self.clients.iter();
-        let query = |client: &Client| client.query.capacity() as u64;
-        let out = |client: &Client| (client.out.capacity() + client.sending) as u64;
+        let memories = || self.clients.iter().map(Client::memory);
         let db = |db: &shards::keyspace::db::Db| {
             let due = db.due().iter().take(TTL_SAMPLES);
             let left: Vec<u64> = due.map(|due| due.0.0.saturating_sub(keyspace.now.0)).collect();
@@ -104,10 +103,10 @@ impl Core {
             dirty: self.shard.effects.dirty,
             dbs: keyspace.dbs.iter().map(db).collect(),
             clients: clients().count(),
-            client_bytes: (clients().map(query).sum(), clients().map(out).sum()),
+            client_bytes: memories().map(|memory| memory.total()).sum(),
             client_bytes_max: (
-                clients().map(query).max().unwrap_or(0),
-                clients().map(out).max().unwrap_or(0),
+                memories().map(|memory| memory.input()).max().unwrap_or(0),
+                memories().map(|memory| memory.output()).max().unwrap_or(0),
             ),
             trackers: self.copies.trackers as u64,
             tracked: (self.copies.table.len() as u64, self.copies.table.readers() as u64),

@@ -137,7 +137,7 @@ impl Core {
         self.counters.writes += 1;
         if let Some(client) = self.clients.get(token) {
             client.figures.bytes_out += buffer.len() as u64;
-            client.sending = 0;
+            (client.sending, client.sending_room) = (0, 0);
             self.clients.mark_dirty_at(token);
         }
         self.keep_buffer(buffer);
@@ -178,7 +178,7 @@ impl Core {
         }
         if client.sending == 0 && !client.out.is_empty() {
             let bytes = std::mem::take(&mut client.out);
-            client.sending = bytes.len();
+            (client.sending, client.sending_room) = (bytes.len(), bytes.capacity());
             send.push(Sending { token, bytes });
         }
         let may_run = client.may_run(config) && !client.listed && !client.query.is_empty();

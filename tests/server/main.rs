@@ -14,6 +14,7 @@ mod clients;
 mod config;
 mod crash;
 mod faults;
+mod held;
 mod load;
 mod monitor;
 mod persistence;

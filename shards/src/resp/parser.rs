@@ -105,6 +105,11 @@ impl Default for State {
 }
 
 impl Parser {
+    /// Bytes that it holds beside the input.
+    pub fn memory(&self) -> usize {
+        self.args.capacity() * size_of::<Range>()
+    }
+
     /// Takes one request from `input`, which begins where the unfinished request begins: after
     /// `More` come the same bytes again, with others behind them.
     #[inline]

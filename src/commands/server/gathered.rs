@@ -70,7 +70,7 @@ impl<'a> Gathered<'a> {
     pub fn memory(&self) -> Memory {
         let used = used_memory();
         let startup = self.control.memory_at_start.min(used);
-        let clients = self.sum(|shard| shard.client_bytes.0 + shard.client_bytes.1);
+        let clients = self.sum(|shard| shard.client_bytes);
         let tables = self.dbs.iter().map(|db| db.table_bytes + db.due_bytes).sum();
         Memory {
             used,

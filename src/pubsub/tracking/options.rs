@@ -94,6 +94,17 @@ pub fn parse(words: &[&[u8]]) -> Result<Wish, Error> {
     Ok(wish)
 }
 
+impl Mode {
+    /// Bytes of its prefixes: the text, its two counters, and the place in the tree.
+    pub fn prefix_bytes(&self) -> usize {
+        const EACH: usize = 2 * size_of::<usize>() + 2 * size_of::<Rc<[u8]>>();
+        match self {
+            Self::Broadcast(prefixes) => prefixes.iter().map(|prefix| prefix.len() + EACH).sum(),
+            Self::Read | Self::OptIn | Self::OptOut => 0,
+        }
+    }
+}
+
 impl Wish {
     /// The mode that is wished for by a client that has `current`, if it is told of anything.
     ///

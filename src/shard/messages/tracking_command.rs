@@ -108,7 +108,9 @@ impl Core {
         }
         self.copies.trackers += usize::from(client.tracker.is_none());
         let caching = Caching::Not;
-        let tracker = Tracker { mode, no_loop: wish.no_loop, redirect, broken: false, caching };
+        let prefix_bytes = mode.prefix_bytes();
+        let (no_loop, broken) = (wish.no_loop, false);
+        let tracker = Tracker { mode, prefix_bytes, no_loop, redirect, broken, caching };
         client.tracker = Some(Box::new(tracker));
         self.choose_notes();
         Ok(())

@@ -4,6 +4,7 @@ use shards::resp::error::Error;
 
 use crate::batches::batch::{Batch, Passport};
 use crate::clients::client::{Client, Life, State};
+use crate::clients::memory::UnderWay;
 use crate::reactor::buffers::Buffers;
 use crate::routing::call::Run;
 use crate::routing::request::{Parsed, Route, with_args};
@@ -82,6 +83,7 @@ impl Pipeline {
         let going_on = match sets_out {
             None => None,
             Some((batch, Needs::Key)) => {
+                client.under_way = UnderWay::of(&batch, None);
                 core.put_client(client);
                 core.wait_here(batch);
                 return core.end_claims(None);
@@ -106,11 +108,12 @@ impl Pipeline {
         core.run_for(Serving::of_client(client, core.me()), client.id, passport.reads);
         for at in share.requests.clone() {
             let parsed = &self.requests[at];
-            client.figures.commands += 1;
             let turn = with_args(input, &self.ranges, parsed, |args| match parsed.route {
                 Route::Home => request_at_home(core, client, parsed, args, out),
                 route => request_here(core, &passport, parsed, route, args, out),
             });
+            // A request that sets out or waits is counted when its batch is home.
+            client.figures.commands += u64::from(!matches!(turn, Turn::Needs(_)));
             match turn {
                 Turn::Done if client.life != Life::Closing && out.len() <= passport.reply_pause => {
                 }

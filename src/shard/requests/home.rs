@@ -13,6 +13,7 @@ use crate::batches::batch::{At, Batch};
 use crate::clients::admission::{Verdict, exec_refused, judge};
 use crate::clients::client::{Client, Life, ReplyMode, Session};
 use crate::clients::ctx::ClientCtx;
+use crate::clients::memory::UnderWay;
 use crate::clients::tracker::note_caching;
 use crate::mail::to_control::ToControl;
 use crate::reactor::crash::at_work;
@@ -180,6 +181,8 @@ impl Core {
         mut batch: Box<Batch>,
         needs: Needs,
     ) -> Option<Box<Batch>> {
+        let exec = if let Needs::Exec(exec, _) = &needs { Some(&**exec) } else { None };
+        client.under_way = UnderWay::of(&batch, exec);
         match needs {
             Needs::Shard(shard) => {
                 let next = batch.next;
@@ -397,6 +400,7 @@ impl Core {
             Step::Multi if client.multi.is_some() => self.refuse(&NESTED_MULTI, replies.out),
             Step::Multi => {
                 client.multi = Some(Box::default());
+                client.transacts = true;
                 replies.ok();
             }
             Step::Discard if client.multi.is_none() => {
@@ -409,7 +413,10 @@ impl Core {
             }
             Step::Exec => return self.begin_exec(client, replies),
             Step::Watch if client.multi.is_some() => self.refuse(&WATCH_IN_MULTI, replies.out),
-            Step::Watch => return self.begin_watch(client, args),
+            Step::Watch => {
+                client.transacts = true;
+                return self.begin_watch(client, args);
+            }
             Step::Unwatch => {
                 self.forget_watches(client);
                 replies.ok();
@@ -481,6 +488,7 @@ impl Core {
         if let Some(mut client) = self.take_client(batch.token) {
             client.state = State::Home;
             client.pushes.stale_told = 0;
+            client.figures.commands += batch.next as u64;
             if batch.is_muted {
                 batch.replies.clear();
                 if client.session.reply == ReplyMode::Skip {
