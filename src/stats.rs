@@ -2,6 +2,7 @@
 
 pub mod command_log;
 pub mod counters;
+pub mod exceeded;
 pub mod histogram;
 pub mod hot_keys;
 pub mod latency_events;

@@ -25,7 +25,7 @@ use crate::mail::to_shard::ToShard;
 use crate::process::Process;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic, ticks};
-use crate::reactor::crash::at_work;
+use crate::reactor::crash::{self, at_work};
 use crate::reactor::heap;
 use crate::reactor::system;
 use crate::routing::call::Call;
@@ -36,7 +36,11 @@ use crate::shutdown::Event;
 use crate::stats::command_log::SlowEntry;
 use crate::stats::command_log::{CommandLogs, Ended, request_bytes, shown};
 use crate::stats::counters::Counters;
+use crate::stats::exceeded::Exceeded;
 use crate::stats::latency_events::{self, Spike, Spikes};
+
+/// Bytes of an answer to INFO for which there is room from the start.
+const INFO_BYTES: usize = 16 << 10;
 
 /// Node-wide state, and commands that wait for the shards' answers.
 #[derive(Debug)]
@@ -61,6 +65,13 @@ pub struct Control {
     pub memory_at_start: u64,
     /// The most bytes that were in use, as far as was noticed.
     pub memory_peak: u64,
+    /// Bytes in use when the question was asked whose answers came last: the answers are not
+    /// among them.
+    pub used_when_asked: u64,
+    /// How long more than `maxmemory` was in use.
+    pub exceeded: Exceeded,
+    /// Room for the text of the next INFO, so that asking takes no more memory than before.
+    pub info_text: String,
     /// A name for this run of the process, 40 hexadecimal digits.
     pub run_id: String,
     /// A name for the history of the dataset, 40 hexadecimal digits.
@@ -107,6 +118,8 @@ impl Paused {
 struct Question {
     asker: Asker,
     answers: Vec<Option<Answer>>,
+    /// Bytes that were in use when it was asked.
+    used: u64,
 }
 
 /// Who gets the answers to a question.
@@ -130,6 +143,8 @@ impl Control {
     ) -> Self {
         let counters = Counters::new(node.table.ids, node.config.latency_tracking);
         let shards = mailbox.shards();
+        let info_text = crash::keep_info(String::with_capacity(INFO_BYTES));
+        let info_text = String::with_capacity(INFO_BYTES.max(info_text.capacity()));
         Self {
             mailbox,
             node,
@@ -141,6 +156,9 @@ impl Control {
             pause: None,
             memory_at_start: used_memory(),
             memory_peak: 0,
+            used_when_asked: 0,
+            exceeded: Exceeded::default(),
+            info_text,
             run_id: system::random_name(),
             replid: system::random_name(),
             started_at: clock::wall().seconds(),
@@ -184,10 +202,18 @@ impl Control {
 
     /// What is due some times a second.
     pub fn tick(&mut self) {
-        self.memory_peak = self.memory_peak.max(used_memory());
+        self.note_memory(used_memory());
         let now = self.node.now;
         self.save_if_due();
         self.pause = self.pause.filter(|pause| 0 < pause.left(now));
+    }
+
+    /// Notes how many bytes are in use, or were when a question was asked.
+    fn note_memory(&mut self, used: u64) {
+        self.used_when_asked = used;
+        self.memory_peak = self.memory_peak.max(used);
+        let limit = self.node.config.maxmemory;
+        self.exceeded.note(limit != 0 && limit < used, self.node.now);
     }
 
     /// Puts a new configuration in force here; the returned order does so on the shards.
@@ -223,10 +249,11 @@ impl Control {
     }
 
     fn ask(&mut self, query: &Query, asker: Asker) {
+        let used = used_memory();
         let number = self.next_question;
         self.next_question += 1;
         let answers = (0..self.shards()).map(|_| None).collect();
-        self.questions.insert(number, Question { asker, answers });
+        self.questions.insert(number, Question { asker, answers, used });
         for shard in 0..self.shards() {
             self.mailbox.send(shard, ToShard::Query(number, query.clone()));
         }
@@ -240,6 +267,7 @@ impl Control {
         }
         let question = self.questions.remove(&number).expect("it was just there");
         let answers = question.answers.into_iter().flatten().collect();
+        self.note_memory(question.used);
         if self.end_loading.take_if(|order| *order == number).is_some() {
             self.process.tell_ready();
         }

@@ -10,7 +10,9 @@ use crate::blocking::waits::WaitEnd;
 use crate::clients::filter::ClientFilter;
 use crate::config::table::Config;
 use crate::pubsub::kind::KINDS;
-use crate::stats::counters::Counters;
+use crate::reactor::allocator::Aside;
+use crate::reactor::system::CpuTime;
+use crate::stats::counters::{CallCounters, Counters};
 use crate::stats::hot_keys::HotKey;
 use crate::stats::samples::Rates;
 use crate::stats::slot_stats::SlotCounters;
@@ -22,7 +24,10 @@ pub enum Query {
     Configure(Arc<Config>),
     /// What it has and has done: `Figures`.
     Figures,
-    /// The same with the counters of slots: `Figures`.
+    /// The same without the counters of single commands, and so without most bytes of an answer:
+    /// `Figures`.
+    Totals,
+    /// All of this with the counters of slots: `Figures`.
     FiguresWithSlots,
     /// Begin to count anew: `Done`.
     ResetStats,
@@ -66,12 +71,16 @@ pub enum Answer {
 }
 
 /// What a shard has and has done.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Figures {
     /// Its number.
     pub shard: usize,
-    /// What it counted.
+    /// What it counted, but for single commands.
     pub counters: Counters,
+    /// Commands that it ran, and the ticks that they took.
+    pub commands: (u64, u64),
+    /// The counters of commands that were called, with their numbers, if they were asked for.
+    pub calls: Option<Vec<(usize, CallCounters)>>,
     /// What its keyspace counted.
     pub stats: Stats,
     /// Changes to keys.
@@ -109,6 +118,10 @@ pub struct Figures {
     pub garbage: u64,
     /// Nanoseconds of processor time that its thread has had.
     pub cpu_nanos: u64,
+    /// The same by where it had it.
+    pub cpu: CpuTime,
+    /// The bytes of this answer do not count as used.
+    pub aside: Aside,
     /// The allocator's arena that its thread allocates from, if that is known.
     pub arena: Option<u32>,
 }
@@ -133,6 +146,8 @@ pub struct DbFigures {
     pub keys: u64,
     /// Keys that expire.
     pub expires: u64,
+    /// Hashes with fields that expire.
+    pub with_volatile_items: u64,
     /// Milliseconds that sampled keys have left, added up.
     pub ttl_sum: u64,
     /// Keys in the sample.

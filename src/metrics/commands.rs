@@ -44,8 +44,7 @@ const REDIS_REPLIES: Name =
 pub(super) fn write(gathered: &Gathered<'_>, page: &mut Page) {
     for call in &gathered.control.node.table.calls {
         for call in std::iter::once(call).chain(&call.subcommands) {
-            let counters = &gathered.counters.calls[call.id];
-            if 0 < counters.calls + counters.rejected {
+            if let Some(counters) = gathered.calls.get(&call.id) {
                 write_call(gathered, call, counters, page);
             }
         }

@@ -231,7 +231,7 @@ const TRAFFIC: &[Figure] = &[
         "keylane_commands_processed_total",
         "redis_commands_processed_total",
         "Commands that ran.",
-        |s| s.gathered.counters.commands(),
+        |s| s.gathered.commands.0,
     ),
     count(
         "keylane_network_received_bytes_total",

@@ -33,10 +33,7 @@ fn write_shard(gathered: &Gathered<'_>, figures: &Figures, page: &mut Page) {
     let tables: u64 = figures.dbs.iter().map(|db| db.table_bytes + db.due_bytes).sum();
     let slots = u16::try_from(figures.shard).map_or(0, |shard| node.slots.range(shard).len());
     let counts = [
-        (
-            name("keylane_shard_requests_total", "Commands that a shard ran."),
-            figures.counters.commands(),
-        ),
+        (name("keylane_shard_requests_total", "Commands that a shard ran."), figures.commands.0),
         (
             name("keylane_shard_hops_total", "Batches that a shard passed on to others."),
             figures.counters.hops,
@@ -75,8 +72,7 @@ fn write_shard(gathered: &Gathered<'_>, figures: &Figures, page: &mut Page) {
     let help = "Processor time that a shard's thread has had: how busy it was.";
     let busy = name("keylane_shard_cpu_seconds_total", help);
     page.fractions.seconds(busy, shard, figures.cpu_nanos as f64 / 1e9);
-    let ticks = figures.counters.calls.iter().map(|call| call.ticks);
-    let ticks = ticks.fold(0, u64::wrapping_add);
+    let ticks = figures.commands.1;
     let help = "Time that commands took on a shard.";
     let commands = name("keylane_shard_command_seconds_total", help);
     page.fractions.seconds(commands, shard, seconds(node.tick_rate, ticks));

@@ -17,6 +17,8 @@ struct Counter(AtomicI64);
 
 static COUNTERS: [Counter; THREADS_MAX] = [const { Counter(AtomicI64::new(0)) }; THREADS_MAX];
 static THREADS: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that [`Aside`] sets aside.
+static ASIDE: AtomicI64 = AtomicI64::new(0);
 
 thread_local! {
     /// This thread's index into `COUNTERS`, or `usize::MAX` before its first allocation.
@@ -42,12 +44,32 @@ static SETTINGS: Option<&'static libc::c_char> = {
 #[derive(Debug)]
 pub struct Counting;
 
+/// Bytes that do not count as used while this lives: those of answers to a question about memory.
+/// Else asking would change the answer, and evict keys where memory is short.
+#[derive(Debug)]
+pub struct Aside(i64);
+
+impl Aside {
+    /// Sets aside what this thread has taken since [`thread_bytes`] was `before`.
+    pub fn since(before: i64) -> Self {
+        let bytes = thread_bytes() - before;
+        ASIDE.fetch_add(bytes, Ordering::Relaxed);
+        Self(bytes)
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        ASIDE.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
 /// Bytes in use by the whole process, rounded up to the allocator's size classes. A sum of
 /// counters that go on changing, each exact.
 pub fn used_memory() -> u64 {
     let threads = THREADS.load(Ordering::Relaxed).min(THREADS_MAX);
     let sum: i64 = COUNTERS[..threads].iter().map(|c| c.0.load(Ordering::Relaxed)).sum();
-    u64::try_from(sum).unwrap_or(0)
+    u64::try_from(sum - ASIDE.load(Ordering::Relaxed)).unwrap_or(0)
 }
 
 /// Bytes that this thread has taken, less those that it has given back: it may have given back

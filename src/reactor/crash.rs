@@ -121,12 +121,9 @@ pub fn configure(enabled: bool, hides_args: bool) {
     HIDES_ARGS.store(hides_args, Ordering::Relaxed);
 }
 
-/// Keeps an answer to INFO for a report to come.
-pub fn keep_info(text: &str) {
-    let text = text.to_owned();
-    let old = std::mem::replace(&mut *INFO.lock().unwrap_or_else(PoisonError::into_inner), text);
-    // Not while others wait for it.
-    drop(old);
+/// Keeps an answer to INFO for a report to come. Returns the text that it replaces, for its room.
+pub fn keep_info(text: String) -> String {
+    std::mem::replace(&mut *INFO.lock().unwrap_or_else(PoisonError::into_inner), text)
 }
 
 /// Gives this thread a stack for the handlers of its faults, for as long as the process lives.

@@ -21,9 +21,22 @@ pub fn cpu_time() -> CpuTime {
     usage(UsageWho::RUSAGE_SELF)
 }
 
+/// Processor time of this thread.
+pub fn cpu_time_of_thread() -> CpuTime {
+    usage(UsageWho::RUSAGE_THREAD)
+}
+
 /// Processor time of the processes that this one started and waited for.
 pub fn cpu_time_of_children() -> CpuTime {
     usage(UsageWho::RUSAGE_CHILDREN)
+}
+
+impl std::ops::Add for CpuTime {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { system: self.system + other.system, user: self.user + other.user }
+    }
 }
 
 fn usage(who: UsageWho) -> CpuTime {

@@ -15,8 +15,10 @@ use crate::config::choices::MaxmemoryPolicy;
 use crate::config::table::Config;
 use crate::mail::query::{Answer, DbFigures, Figures, Query, Waiting};
 use crate::pubsub::kind::Kind;
+use crate::reactor::allocator::{Aside, thread_bytes};
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::heap;
+use crate::reactor::system;
 use crate::shard::core::Core;
 
 /// Keys looked at for the average time to live of a database.
@@ -27,10 +29,8 @@ impl Core {
     pub(crate) fn answer(&mut self, number: u64, query: Query) -> Option<Answer> {
         match query {
             Query::Configure(config) => self.configure(config),
-            Query::Figures => return Some(Answer::Figures(Box::new(self.figures()))),
-            Query::FiguresWithSlots => {
-                let slots = self.observers.slot_stats.used().collect();
-                return Some(Answer::Figures(Box::new(Figures { slots, ..self.figures() })));
+            Query::Totals | Query::Figures | Query::FiguresWithSlots => {
+                return Some(Answer::Figures(self.figures(&query)));
             }
             Query::ResetStats => {
                 self.counters.reset();
@@ -80,7 +80,11 @@ impl Core {
         self.renew_guards();
     }
 
-    fn figures(&self) -> Figures {
+    fn figures(&self, query: &Query) -> Box<Figures> {
+        let before = thread_bytes();
+        let of_slots = matches!(query, Query::FiguresWithSlots);
+        let of_calls = of_slots || matches!(query, Query::Figures);
+        let calls = || self.counters.called().map(|(id, call)| (id, call.clone())).collect();
         let keyspace = &self.shard.keyspace;
         let clients = || self.clients.iter();
         let memories = || self.clients.iter().map(Client::memory);
@@ -90,15 +94,18 @@ impl Core {
             DbFigures {
                 keys: db.len() as u64,
                 expires: db.volatile_len() as u64,
+                with_volatile_items: db.keys_with_volatile_items() as u64,
                 ttl_sum: left.iter().sum(),
                 ttl_samples: left.len() as u64,
                 table_bytes: db.table().memory() as u64,
                 due_bytes: (db.memory() - db.table().memory()) as u64,
             }
         };
-        Figures {
+        let mut figures = Box::new(Figures {
             shard: self.me(),
-            counters: self.counters.clone(),
+            counters: self.counters.without_calls(),
+            commands: (self.counters.commands(), self.counters.command_ticks()),
+            calls: of_calls.then(calls),
             stats: keyspace.stats,
             dirty: self.shard.effects.dirty,
             dbs: keyspace.dbs.iter().map(db).collect(),
@@ -124,12 +131,17 @@ impl Core {
             },
             mailbox_depth: self.mailbox.depth(),
             hot_keys: self.observers.hot_keys.list(),
-            slots: Vec::new(),
+            slots: self.observers.slot_stats.used().filter(|_| of_slots).collect(),
             rates: self.samples.rates(),
             garbage: keyspace.garbage.len() as u64,
             cpu_nanos: clock::thread_cpu_nanos(),
+            cpu: system::cpu_time_of_thread(),
+            aside: Aside::since(before),
             arena: heap::arena(),
-        }
+        });
+        // Now with the box.
+        figures.aside = Aside::since(before);
+        figures
     }
 
     fn list_clients(&self, filter: &ClientFilter) -> Vec<(u64, String)> {

@@ -194,6 +194,13 @@ impl Core {
         self.end_late_pause();
     }
 
+    /// Counts the time since the time-stamp counter stood there as time at work.
+    #[inline]
+    pub fn worked_since(&mut self, started: u64) {
+        let worked = ticks().wrapping_sub(started);
+        self.counters.busy_ticks = self.counters.busy_ticks.wrapping_add(worked);
+    }
+
     /// Whether no request is under way or waits here, and nothing is claimed.
     pub fn is_at_rest(&self) -> bool {
         let batches = self.quiesce.epochs.is_empty() && self.quiesce.held() == 0;

@@ -14,7 +14,7 @@ use crate::log;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_shard::ToShard;
 use crate::process::Process;
-use crate::reactor::clock::{self, Monotonic};
+use crate::reactor::clock::{self, Monotonic, ticks};
 use crate::reactor::crash;
 use crate::reactor::ring::{Completion, DataRing};
 use crate::routing::node::Node;
@@ -102,7 +102,9 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
     let mut done = Vec::new();
     let mut last_background = Monotonic::now();
     loop {
+        let started = ticks();
         loop_.turn(&mut ring, &mut done);
+        loop_.core.worked_since(started);
         if loop_.core.end_stage() == Some(Stage::Shards) {
             loop_.release(ring)
         }
@@ -111,7 +113,9 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
         let passed = now.micros_since(last_background);
         if BACKGROUND_INTERVAL_MICROS <= passed {
             last_background = now;
+            let started = ticks();
             loop_.background(&mut ring, &mut done, passed)?;
+            loop_.core.worked_since(started);
         }
     }
 }

@@ -55,10 +55,28 @@ pub struct Counters {
     pub writes: u64,
     /// Turns of the loop.
     pub turns: u64,
+    /// Ticks in which the thread was at work, and neither slept nor looked for mail.
+    pub busy_ticks: u64,
+    /// Ticks of looking for keys and fields that expire.
+    pub expiry_ticks: u64,
     /// Batches passed on to other shards.
     pub hops: u64,
     /// Requests that failed because a password was wrong.
     pub auth_denied: u64,
+}
+
+impl CallCounters {
+    /// Adds what another thread counted of the command.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.ticks = self.ticks.wrapping_add(other.ticks);
+        self.untracked_ticks = self.untracked_ticks.wrapping_add(other.untracked_ticks);
+        self.rejected += other.rejected;
+        self.failed += other.failed;
+        if let Some(latency) = &other.latency {
+            self.latency.get_or_insert_default().add(latency);
+        }
+    }
 }
 
 impl Counters {
@@ -79,6 +97,8 @@ impl Counters {
             reads: 0,
             writes: 0,
             turns: 0,
+            busy_ticks: 0,
+            expiry_ticks: 0,
             hops: 0,
             auth_denied: 0,
         }
@@ -136,18 +156,26 @@ impl Counters {
         self.calls.iter().map(|call| call.calls).sum()
     }
 
-    /// Adds what another thread counted.
+    /// Ticks that all commands took.
+    pub fn command_ticks(&self) -> u64 {
+        self.calls.iter().fold(0, |sum, call| sum.wrapping_add(call.ticks))
+    }
+
+    /// A copy without the counters of single commands, which take most of the room.
+    pub fn without_calls(&self) -> Self {
+        let mut copy = Self::new(0, self.tracks_latency);
+        copy.add(self);
+        copy
+    }
+
+    /// The counters of the commands that were called, with their numbers.
+    pub fn called(&self) -> impl Iterator<Item = (usize, &CallCounters)> {
+        let called = |call: &&CallCounters| call.calls + call.rejected != 0;
+        self.calls.iter().enumerate().filter(move |(_, call)| called(&call))
+    }
+
+    /// Adds what another thread counted, but for single commands.
     pub fn add(&mut self, other: &Self) {
-        for (mine, theirs) in self.calls.iter_mut().zip(&other.calls) {
-            mine.calls += theirs.calls;
-            mine.ticks = mine.ticks.wrapping_add(theirs.ticks);
-            mine.untracked_ticks = mine.untracked_ticks.wrapping_add(theirs.untracked_ticks);
-            mine.rejected += theirs.rejected;
-            mine.failed += theirs.failed;
-            if let Some(latency) = &theirs.latency {
-                mine.latency.get_or_insert_default().add(latency);
-            }
-        }
         for (code, count) in &other.errors {
             match self.errors.iter_mut().find(|(known, _)| known == code) {
                 Some((_, mine)) => *mine += count,
@@ -165,6 +193,8 @@ impl Counters {
         self.reads += other.reads;
         self.writes += other.writes;
         self.turns += other.turns;
+        self.busy_ticks = self.busy_ticks.wrapping_add(other.busy_ticks);
+        self.expiry_ticks = self.expiry_ticks.wrapping_add(other.expiry_ticks);
         self.hops += other.hops;
         self.auth_denied += other.auth_denied;
     }

@@ -17,6 +17,19 @@ pub struct Rates {
     pub bytes_out: u64,
     /// Turns of the loop.
     pub turns: u64,
+    /// Ticks of work.
+    pub busy_ticks: u64,
+}
+
+impl Rates {
+    /// Adds those of another thread.
+    pub fn add(&mut self, other: &Self) {
+        self.commands += other.commands;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.turns += other.turns;
+        self.busy_ticks += other.busy_ticks;
+    }
 }
 
 /// What was counted at the ends of the last intervals.
@@ -34,6 +47,7 @@ struct Counts {
     bytes_in: u64,
     bytes_out: u64,
     turns: u64,
+    busy_ticks: u64,
 }
 
 impl Samples {
@@ -50,6 +64,7 @@ impl Samples {
             bytes_in: counters.bytes_in,
             bytes_out: counters.bytes_out,
             turns: counters.turns,
+            busy_ticks: counters.busy_ticks,
         };
         let micros = now.micros_since(self.since).max(1);
         // Counters may have been reset meanwhile: then nothing is known of this interval.
@@ -60,6 +75,7 @@ impl Samples {
             bytes_in: rate(counts.bytes_in, self.last.bytes_in),
             bytes_out: rate(counts.bytes_out, self.last.bytes_out),
             turns: rate(counts.turns, self.last.turns),
+            busy_ticks: rate(counts.busy_ticks, self.last.busy_ticks),
         };
         self.next = (self.next + 1) % INTERVALS;
         (self.last, self.since) = (counts, now);
@@ -75,6 +91,7 @@ impl Samples {
             bytes_in: mean(|rates| rates.bytes_in),
             bytes_out: mean(|rates| rates.bytes_out),
             turns: mean(|rates| rates.turns),
+            busy_ticks: mean(|rates| rates.busy_ticks),
         }
     }
 }

@@ -21,6 +21,7 @@ pub(super) const RESETSTAT: Own = Own {
 
 fn resetstat(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     ctx.control.counters.reset();
+    ctx.control.exceeded.reset(ctx.control.node.now);
     Ok(Outcome::Ask(Query::ResetStats, |ctx, _| {
         ctx.replies.ok();
         Ok(())

@@ -1,13 +1,14 @@
 //! What INFO, MEMORY and the metrics report from: the figures of all shards, added up.
 
+use hashbrown::HashMap;
 use shards::keyspace::db::Stats;
 
 use crate::control::core::Control;
 use crate::mail::query::{Answer, DbFigures, Figures};
-use crate::reactor::allocator::used_memory;
+use crate::reactor::allocator::{Aside, thread_bytes};
 use crate::reactor::heap::{self, Heap};
 use crate::reactor::system;
-use crate::stats::counters::Counters;
+use crate::stats::counters::{CallCounters, Counters};
 use crate::stats::samples::Rates;
 
 /// The figures of the whole process at one moment.
@@ -17,35 +18,52 @@ pub struct Gathered<'a> {
     pub control: &'a Control,
     /// Each shard's figures.
     pub shards: Vec<Figures>,
-    /// What all threads counted.
+    /// What all threads counted, but for single commands.
     pub counters: Counters,
+    /// Commands that ran, and the ticks that they took on shards.
+    pub commands: (u64, u64),
+    /// The counters of commands that were called, by their numbers, if they were asked for.
+    pub calls: HashMap<usize, CallCounters>,
     /// What all keyspaces counted.
     pub stats: Stats,
     /// Rates of all shards.
     pub rates: Rates,
     /// The databases, by number.
     pub dbs: Vec<DbFigures>,
+    /// The bytes of all this do not count as used.
+    _aside: Aside,
 }
 
 impl<'a> Gathered<'a> {
     /// From the answers to `Query::Figures`.
     pub fn new(control: &'a Control, answers: Vec<Answer>) -> Self {
-        let mut counters = control.counters.clone();
+        let before = thread_bytes();
+        let mut counters = control.counters.without_calls();
+        // The time of a command that asks shards is theirs and not control's.
+        let mut commands = (control.counters.commands(), 0_u64);
+        let mut calls: HashMap<usize, CallCounters> = HashMap::new();
+        let mut of_calls = false;
         let (mut stats, mut rates) = (Stats::default(), Rates::default());
         let mut dbs: Vec<DbFigures> = Vec::new();
         let mut shards = Vec::new();
         for answer in answers {
-            let Answer::Figures(figures) = answer else { unreachable!("figures were asked for") };
+            let Answer::Figures(mut figures) = answer else {
+                unreachable!("figures were asked for")
+            };
             counters.add(&figures.counters);
+            commands.0 += figures.commands.0;
+            commands.1 = commands.1.wrapping_add(figures.commands.1);
+            if let Some(called) = figures.calls.take() {
+                of_calls = true;
+                called.iter().for_each(|(id, call)| calls.entry(*id).or_default().add(call));
+            }
             stats.add(&figures.stats);
-            rates.commands += figures.rates.commands;
-            rates.bytes_in += figures.rates.bytes_in;
-            rates.bytes_out += figures.rates.bytes_out;
-            rates.turns += figures.rates.turns;
+            rates.add(&figures.rates);
             dbs.resize(figures.dbs.len(), DbFigures::default());
             for (all, one) in dbs.iter_mut().zip(&figures.dbs) {
                 all.keys += one.keys;
                 all.expires += one.expires;
+                all.with_volatile_items += one.with_volatile_items;
                 all.ttl_sum = all.ttl_sum.saturating_add(one.ttl_sum);
                 all.ttl_samples += one.ttl_samples;
                 all.table_bytes += one.table_bytes;
@@ -53,7 +71,11 @@ impl<'a> Gathered<'a> {
             }
             shards.push(*figures);
         }
-        Self { control, shards, counters, stats, rates, dbs }
+        if of_calls {
+            control.counters.called().for_each(|(id, call)| calls.entry(id).or_default().add(call));
+        }
+        let _aside = Aside::since(before);
+        Self { control, shards, counters, commands, calls, stats, rates, dbs, _aside }
     }
 
     /// The sum of a figure over all shards.
@@ -68,7 +90,7 @@ impl<'a> Gathered<'a> {
 
     /// Where the memory is.
     pub fn memory(&self) -> Memory {
-        let used = used_memory();
+        let used = self.control.used_when_asked;
         let startup = self.control.memory_at_start.min(used);
         let clients = self.sum(|shard| shard.client_bytes);
         let tables = self.dbs.iter().map(|db| db.table_bytes + db.due_bytes).sum();

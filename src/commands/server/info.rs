@@ -82,15 +82,28 @@ const fn section(
 /// The section that takes more than the usual figures: it is only shown by its own name.
 const SLOTSTATS: &str = "slotstats";
 
+/// The sections that take the counters of single commands.
+const OF_CALLS: [&str; 2] = ["commandstats", "latencystats"];
+
 fn info(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
-    let slots = ctx.args.iter().any(|arg| arg.eq_ignore_ascii_case(SLOTSTATS.as_bytes()));
-    let query = if slots { Query::FiguresWithSlots } else { Query::Figures };
+    let wanted = |names: &[&str]| {
+        let mut named = SECTIONS.iter().filter(|section| names.contains(&section.name));
+        named.any(|section| is_wanted(section, &ctx.args[1..]))
+    };
+    let query = if wanted(&[SLOTSTATS]) {
+        Query::FiguresWithSlots
+    } else if wanted(&OF_CALLS) {
+        Query::Figures
+    } else {
+        Query::Totals
+    };
     Ok(Outcome::Ask(query, write))
 }
 
 fn write(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
+    let mut fields = Fields { text: std::mem::take(&mut ctx.control.info_text) };
+    fields.text.clear();
     let gathered = Gathered::new(ctx.control, answers);
-    let mut fields = Fields::default();
     for section in SECTIONS.iter().filter(|section| is_wanted(section, &ctx.args[1..])) {
         if !fields.text.is_empty() {
             fields.text.push_str("\r\n");
@@ -98,8 +111,8 @@ fn write(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
         write!(fields.text, "# {}\r\n", section.title).expect("a string takes all");
         (section.write)(&gathered, &mut fields);
     }
-    crash::keep_info(&fields.text);
     ctx.replies.verbatim("txt", fields.text.as_bytes());
+    ctx.control.info_text = crash::keep_info(fields.text);
     Ok(())
 }
 
@@ -112,8 +125,7 @@ fn is_wanted(section: &Section, words: &[&[u8]]) -> bool {
     if words.is_empty() { section.by_default } else { words.iter().any(names) }
 }
 
-/// Lines of a section.
-#[derive(Default)]
+/// Lines of sections.
 struct Fields {
     text: String,
 }

@@ -50,11 +50,13 @@ pub(super) fn write_latencies(gathered: &Gathered<'_>, fields: &mut Fields) {
     });
 }
 
-/// Calls `with` for every command and subcommand.
+/// Calls `with` for every command and subcommand that was called.
 fn for_each(gathered: &Gathered<'_>, mut with: impl FnMut(&Call, &CallCounters)) {
     for call in &gathered.control.node.table.calls {
         for call in std::iter::once(call).chain(&call.subcommands) {
-            with(call, &gathered.counters.calls[call.id]);
+            if let Some(counters) = gathered.calls.get(&call.id) {
+                with(call, counters);
+            }
         }
     }
 }

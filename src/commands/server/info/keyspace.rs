@@ -12,8 +12,8 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
         fields.put(
             format_args!("db{number}"),
             format_args!(
-                "keys={},expires={},avg_ttl={ttl},keys_with_volatile_items=0",
-                db.keys, db.expires
+                "keys={},expires={},avg_ttl={ttl},keys_with_volatile_items={}",
+                db.keys, db.expires, db.with_volatile_items
             ),
         );
     }

@@ -52,6 +52,7 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("mem_allocator", "jemalloc-5.3.1");
     fields.put_all(&["mem_overhead_db_hashtable_rehashing", "active_defrag_running"], 0);
     fields.put("lazyfree_pending_objects", gathered.sum(|shard| shard.garbage));
+    fields.put("lazyfreed_objects", gathered.stats.lazyfreed);
 }
 
 /// There are no scripts.

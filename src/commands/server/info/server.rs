@@ -1,9 +1,12 @@
 //! INFO server, tls, cpu, scriptingengines: the process and what it does not have.
 
+use std::ops::Add;
+
 use crate::commands::server::gathered::Gathered;
 use crate::commands::server::info::Fields;
 use crate::config::table::Config;
 use crate::process::Supervisor;
+use crate::reactor::system::CpuTime;
 use crate::reactor::{clock, system};
 use crate::shutdown::stage::Stage;
 use crate::version::{REDIS_VERSION, VALKEY_VERSION, VERSION};
@@ -79,13 +82,20 @@ pub(super) fn write_tls(_: &Gathered<'_>, fields: &mut Fields) {
     }
 }
 
-pub(super) fn write_cpu(_: &Gathered<'_>, fields: &mut Fields) {
+pub(super) fn write_cpu(gathered: &Gathered<'_>, fields: &mut Fields) {
     let seconds = |micros: u64| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
     let (own, children) = (system::cpu_time(), system::cpu_time_of_children());
     fields.put("used_cpu_sys", seconds(own.system));
     fields.put("used_cpu_user", seconds(own.user));
     fields.put("used_cpu_sys_children", seconds(children.system));
     fields.put("used_cpu_user_children", seconds(children.user));
+    // What Valkey's main thread does all shards do together.
+    let shards = gathered.shards.iter().map(|shard| shard.cpu);
+    let shards = shards.fold(CpuTime::default(), CpuTime::add);
+    fields.put("used_cpu_sys_main_thread", seconds(shards.system));
+    fields.put("used_cpu_user_main_thread", seconds(shards.user));
+    let active = gathered.control.node.tick_rate.micros(gathered.counters.busy_ticks);
+    fields.put("used_active_time_main_thread", seconds(active));
 }
 
 /// There are no scripts.

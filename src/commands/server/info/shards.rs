@@ -15,7 +15,7 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
                 "keys={keys},clients={},requests={},requests_per_sec={},hops={},mailbox_depth={},\
                  table_bytes={table_bytes}",
                 figures.clients,
-                figures.counters.commands(),
+                figures.commands.0,
                 figures.rates.commands,
                 figures.counters.hops,
                 figures.mailbox_depth

@@ -46,9 +46,10 @@ const OF_ACL: &[&str] = &[
 ];
 
 pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
+    let rate = gathered.control.node.tick_rate;
     let (counters, stats, rates) = (&gathered.counters, &gathered.stats, &gathered.rates);
     fields.put("total_connections_received", counters.clients_opened + counters.clients_refused);
-    fields.put("total_commands_processed", counters.commands());
+    fields.put("total_commands_processed", gathered.commands.0);
     fields.put("instantaneous_ops_per_sec", rates.commands);
     fields.put("total_net_input_bytes", counters.bytes_in);
     fields.put("total_net_output_bytes", counters.bytes_out);
@@ -71,8 +72,12 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     let stale = ["expired_stale_perc", "expired_keys_with_volatile_items_stale_perc"];
     fields.put_all(&stale, "0.00");
     fields.put("expired_time_cap_reached_count", stats.expire_slices_cut);
+    fields.put("expire_cycle_cpu_milliseconds", rate.micros(counters.expiry_ticks) / 1000);
     fields.put("evicted_keys", stats.evicted);
     fields.put_all(&["evicted_clients", "evicted_scripts"], 0);
+    let (exceeded, now) = (&gathered.control.exceeded, gathered.control.node.now);
+    fields.put("total_eviction_exceeded_time", exceeded.total_millis(now));
+    fields.put("current_eviction_exceeded_time", exceeded.current_millis(now));
     fields.put("keyspace_hits", stats.hits);
     fields.put("keyspace_misses", stats.misses);
     // Every shard knows of all.
@@ -96,7 +101,11 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("client_output_buffer_limit_disconnections", counters.output_limit_cuts);
     fields.put_all(&["reply_buffer_shrinks", "reply_buffer_expands"], 0);
     fields.put("eventloop_cycles", counters.turns);
+    fields.put("eventloop_duration_sum", rate.micros(counters.busy_ticks));
+    fields.put("eventloop_duration_cmd_sum", rate.micros(gathered.commands.1));
     fields.put("instantaneous_eventloop_cycles_per_sec", rates.turns);
+    let each = rates.busy_ticks.checked_div(rates.turns).unwrap_or(0);
+    fields.put("instantaneous_eventloop_duration_usec", rate.micros(each));
     fields.put("acl_access_denied_auth", counters.auth_denied);
     fields.put_all(OF_ACL, 0);
 }

@@ -27,13 +27,13 @@ pub(super) const HISTOGRAM: Own = Own {
 
 fn write_histograms(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
     let node = &ctx.control.node;
-    let counters = Gathered::new(ctx.control, answers).counters;
+    let counters = Gathered::new(ctx.control, answers).calls;
     let calls: Vec<&Call> = match &ctx.args[2..] {
         [] => node.table.calls.iter().collect(),
         names => names.iter().filter_map(|name| node.table.command(name)).collect(),
     };
     let all = calls.into_iter().flat_map(|call| std::iter::once(call).chain(&call.subcommands));
-    let known = |call: &Call| Some((call.spec.name, counters.calls[call.id].latency.as_ref()?));
+    let known = |call: &Call| Some((call.spec.name, counters.get(&call.id)?.latency.as_ref()?));
     let histograms: Vec<_> = all.filter_map(known).collect();
     ctx.replies.map(histograms.len());
     for (name, histogram) in histograms {

@@ -15,7 +15,7 @@ pub(super) const DOCTOR: Own = Own {
         summary: "Tells what is wrong with the use of memory, if anything.",
         ..EACH
     },
-    run: OwnRun::Control(|_| Ok(Outcome::Ask(Query::Figures, doctor))),
+    run: OwnRun::Control(|_| Ok(Outcome::Ask(Query::Totals, doctor))),
 };
 
 /// Bytes below which nothing can be said: what the process needs for itself weighs too much.

@@ -12,7 +12,7 @@ use crate::mail::query::{Answer, DbFigures, Query};
 
 pub(super) const STATS: Own = Own {
     spec: Spec { name: "memory|stats", summary: "Tells where the memory is.", ..EACH },
-    run: OwnRun::Control(|_| Ok(Outcome::Ask(Query::Figures, stats))),
+    run: OwnRun::Control(|_| Ok(Outcome::Ask(Query::Totals, stats))),
 };
 
 /// One line of the reply.
