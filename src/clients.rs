@@ -9,4 +9,5 @@ pub mod limits;
 pub mod line;
 pub mod memory;
 pub mod query;
+pub mod totals;
 pub mod tracker;

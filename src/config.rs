@@ -7,6 +7,7 @@
 pub mod choices;
 pub mod kinds;
 pub mod line;
+pub mod client_memory;
 pub mod lists;
 pub mod notify;
 pub mod on_signal;

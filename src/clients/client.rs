@@ -9,6 +9,7 @@ use shards::resp::reply::Protocol;
 use crate::batches::batch::Passport;
 use crate::clients::memory::UnderWay;
 use crate::clients::query::Query;
+use crate::clients::totals::Counted;
 use crate::clients::tracker::Found;
 use crate::clients::tracker::{Caching, Tracker};
 use crate::config::table::Config;
@@ -82,6 +83,8 @@ pub struct Client {
     pub found: Option<Found>,
     /// It is shown every command that runs.
     pub monitors: bool,
+    /// For how much it is counted in its shard's sums.
+    pub counted: Counted,
     /// Figures for CLIENT LIST.
     pub figures: Figures,
     /// Since when its replies exceed the soft limit.
@@ -229,6 +232,7 @@ impl Client {
             tracker: None,
             found: None,
             monitors: false,
+            counted: Counted::default(),
             figures: Figures {
                 connected: now,
                 active: now,

@@ -5,6 +5,7 @@ use super::choices::{
     Allowed, LogFormat, LogLevel, LogTime, MaxmemoryPolicy, PipelineOrder, Supervised,
     SyslogFacility, VersionCheck,
 };
+use super::client_memory::{ClientMemory, MemoryOrPercent};
 use super::kinds::{
     Choice, Clamped, Examples, FileLine, FileName, FilePath, Folder, ForTests, Integer, Kind,
     Memory, Mention, Name, Octal, Password, Reason, YesNo,
@@ -146,6 +147,9 @@ settings! {
     /// How hard expired keys that nobody asks for are looked for: each step costs more CPU
     /// and leaves less memory to keys that are gone.
     "active-expire-effort" active_expire_effort: u32 = 1, Integer(1..=10), AtRuntime;
+
+    /// Seconds that a client has to authenticate where a password is set; 0 for any time.
+    "authentication-timeout" authentication_timeout: u32 = 10, Integer(0..=86_400), AtRuntime;
 
     /// Addresses to listen on.
     "bind" bind: Vec<String> = vec!["*".into(), "-::*".into()], Addresses, AtRuntime;
@@ -297,6 +301,11 @@ settings! {
 
     /// Memory for keys and buffers, over all shards; 0 for no limit.
     "maxmemory" maxmemory: u64 = 0, Memory(0..=u64::MAX), AtRuntime;
+
+    /// Memory for all clients together, as bytes or as a share of `maxmemory`; 0 for no limit. The
+    /// largest clients are closed when they exceed it.
+    "maxmemory-clients" maxmemory_clients: ClientMemory = ClientMemory::UNLIMITED, MemoryOrPercent,
+        AtRuntime;
 
     /// Which keys may go when `maxmemory` is reached.
     "maxmemory-policy" maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::NoEviction,

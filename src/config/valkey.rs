@@ -136,8 +136,6 @@ fn default_user(words: &[&[u8]]) -> bool {
 
 const ANYWHERE: &str = "snapshots are written on any processor the server may use";
 const AOF: &str = "there is no append-only file yet";
-const CLIENT_MEMORY: &str = "clients are not evicted; client-output-buffer-limit and \
-    client-query-buffer-limit bound each of them";
 const CLUSTER: &str = "there is no cluster mode yet";
 const IMPORT: &str = "keys expire in import mode too";
 const LOADING: &str = "clients are served between short steps of loading";
@@ -314,7 +312,6 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("disable-thp", "yes", MEMORY).at_start(),
     ignored("maxmemory-eviction-tenacity", "10", MEMORY),
     ignored("hash-seed", "", MEMORY).at_start(),
-    refused("maxmemory-clients", "0", CLIENT_MEMORY),
     refused("daemonize", "no", SUPERVISOR).at_start(),
     ignored("always-show-logo", "no", LOOKS).at_start(),
     ignored("proc-title-template", "{title} {listen-addr} {server-mode}", LOOKS),
@@ -418,7 +415,6 @@ mod tests {
             "user default on >secret ~* &* +@all",
             "user alice on nopass ~* +@all",
             "min-replicas-to-write 1",
-            "maxmemory-clients 5%",
         ];
         for line in refused {
             let reason = take(line).expect_err(line);

@@ -15,6 +15,12 @@ pub struct Board {
     pub evictable: Figure,
     /// Values that it has still to free.
     pub garbage: Figure,
+    /// Bytes that its clients hold which may be closed for it.
+    pub client_bytes: Figure,
+    /// Bytes that none of these exceeds.
+    pub largest_client: Figure,
+    /// Bytes that its clients hold which have not authenticated.
+    pub unauthenticated: Figure,
 }
 
 /// A number that one thread writes and all read.

@@ -222,6 +222,12 @@ const TRAFFIC: &[Figure] = &[
         |s| s.gathered.counters.query_limit_cuts,
     ),
     count(
+        "keylane_clients_evicted_total",
+        "redis_evicted_clients_total",
+        "Clients that were closed for maxmemory-clients.",
+        |s| s.gathered.counters.clients_evicted,
+    ),
+    count(
         "keylane_clients_cut_for_output_total",
         "",
         "Clients that were cut because they did not read their replies.",

@@ -78,6 +78,7 @@ impl Core {
         self.choose_events();
         self.choose_notable();
         self.renew_guards();
+        self.recount_clients();
     }
 
     fn figures(&self, query: &Query) -> Box<Figures> {

@@ -5,6 +5,7 @@ use hashbrown::HashMap;
 
 use crate::clients::client::{Client, Life, State};
 use crate::clients::line::line_for_log;
+use crate::clients::totals::Counted;
 use crate::log;
 use crate::mail::to_shard::ToShard;
 use crate::reactor::ring::Token;
@@ -40,6 +41,7 @@ impl Core {
 
     fn dismiss_client(&mut self, token: Token, request: SocketRequest) {
         let Some(mut client) = self.take_client(token) else { return };
+        self.client_totals.count(&mut client, Counted::default());
         self.abandon(&mut client);
         self.forget_watches(&mut client);
         let mut changes = Vec::new();
@@ -153,15 +155,20 @@ impl Core {
             urgent |= self.look_after(token, send);
         }
         self.clients.dirty.clear();
+        self.limit_client_memory();
         urgent
     }
 
     /// Looks after one client: cuts it, sends to it, reads from it, or lets it go.
     fn look_after(&mut self, token: Token, send: &mut Vec<Sending>) -> bool {
         let now = self.node.now;
-        let config = &self.node.config;
         let Some(client) = self.clients.get(token) else { return false };
         client.dirty = false;
+        if !self.count_client(token) {
+            return false;
+        }
+        let config = &self.node.config;
+        let Some(client) = self.clients.get(token) else { return false };
         if client.life == Life::Lost {
             client.drop_output();
         }

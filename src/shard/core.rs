@@ -15,6 +15,7 @@ use crate::blocking::waits::Waits;
 use crate::clients::all::Clients;
 use crate::clients::client::Client;
 use crate::clients::ctx::ClientCommands;
+use crate::clients::totals::Totals;
 use crate::mail::connection::Connection;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_shard::ToShard;
@@ -60,6 +61,8 @@ pub struct Core {
     pub(crate) visitors: Shard,
     /// Its clients.
     pub clients: Clients,
+    /// What they hold together.
+    pub(crate) client_totals: Totals,
     /// Its mail.
     pub mailbox: Mailbox<ToShard>,
     /// What it knows of the node.
@@ -129,6 +132,7 @@ impl Core {
             shard,
             visitors,
             clients: Clients::default(),
+            client_totals: Totals::default(),
             mailbox,
             counters: Counters::new(node.table.ids, node.config.latency_tracking),
             samples: Samples::new(node.now),

@@ -18,8 +18,6 @@ const LATE_MS: u64 = 1000;
 const SHARE_MOST: u64 = 2;
 /// For how long a client that sends nothing keeps a large query buffer, in milliseconds.
 const QUERY_KEPT_MS: u64 = 2000;
-/// Seconds in which a client has to authenticate.
-const AUTHENTICATION_SECONDS: u64 = 10;
 
 impl Core {
     /// Does background work for up to so many microseconds. True if there is more to do at once.
@@ -73,6 +71,7 @@ impl Core {
         self.tell_those_who_wait();
         self.samples.take(&self.counters, now);
         self.close_late_clients();
+        self.tick_client_memory();
         for client in self.clients.iter_mut() {
             if QUERY_KEPT_MS <= now.millis_since(client.figures.active) {
                 client.query.trim();
@@ -87,10 +86,11 @@ impl Core {
     fn close_late_clients(&mut self) {
         let now = self.node.now;
         let timeout = u64::from(self.node.config.timeout);
+        let patience = u64::from(self.node.config.authentication_timeout);
         let seconds = |since: Monotonic| now.millis_since(since) / 1000;
         let late = |client: &Client| {
             if !client.session.authenticated {
-                return AUTHENTICATION_SECONDS <= seconds(client.figures.connected);
+                return patience != 0 && patience <= seconds(client.figures.connected);
             }
             let waits =
                 client.state != State::Home || client.subscriptions.is_some() || client.monitors;

@@ -162,7 +162,7 @@ impl Core {
     }
 
     /// A figure of the other shards, added up.
-    fn of_others(&self, figure: impl Fn(&Board) -> u64) -> u64 {
+    pub(crate) fn of_others(&self, figure: impl Fn(&Board) -> u64) -> u64 {
         self.other_shards().map(|shard| figure(self.mailbox.board(shard))).sum()
     }
 
@@ -282,6 +282,10 @@ impl Core {
     pub fn show_figures(&mut self) {
         let board = self.mailbox.own_board();
         board.changes.set(self.shard.effects.dirty);
+        let held = self.client_totals.sum();
+        board.client_bytes.set(held.evictable);
+        board.unauthenticated.set(held.unauthenticated);
+        board.largest_client.set(self.client_totals.largest());
         if self.node.config.maxmemory != 0 {
             board.garbage.set(self.shard.keyspace.garbage.len() as u64);
             board.evictable.set(self.evictable());

@@ -43,6 +43,8 @@ pub struct Counters {
     pub clients_refused: u64,
     /// Clients cut because their request outgrew its buffer.
     pub query_limit_cuts: u64,
+    /// Clients that were closed for `maxmemory-clients`.
+    pub clients_evicted: u64,
     /// Clients cut because they did not read their replies.
     pub output_limit_cuts: u64,
     /// Bytes received from clients.
@@ -91,6 +93,7 @@ impl Counters {
             clients_closed: 0,
             clients_refused: 0,
             query_limit_cuts: 0,
+            clients_evicted: 0,
             output_limit_cuts: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -187,6 +190,7 @@ impl Counters {
         self.clients_closed += other.clients_closed;
         self.clients_refused += other.clients_refused;
         self.query_limit_cuts += other.query_limit_cuts;
+        self.clients_evicted += other.clients_evicted;
         self.output_limit_cuts += other.output_limit_cuts;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;

@@ -10,6 +10,7 @@ mod running;
 
 mod auth;
 mod blocking;
+mod doors;
 mod clients;
 mod config;
 mod crash;

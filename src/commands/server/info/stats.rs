@@ -74,7 +74,8 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("expired_time_cap_reached_count", stats.expire_slices_cut);
     fields.put("expire_cycle_cpu_milliseconds", rate.micros(counters.expiry_ticks) / 1000);
     fields.put("evicted_keys", stats.evicted);
-    fields.put_all(&["evicted_clients", "evicted_scripts"], 0);
+    fields.put("evicted_clients", counters.clients_evicted);
+    fields.put("evicted_scripts", 0);
     let (exceeded, now) = (&gathered.control.exceeded, gathered.control.node.now);
     fields.put("total_eviction_exceeded_time", exceeded.total_millis(now));
     fields.put("current_eviction_exceeded_time", exceeded.current_millis(now));

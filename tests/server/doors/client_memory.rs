@@ -1,0 +1,94 @@
+//! Limits on what all clients together hold.
+
+use crate::asking::{comes_to, field, ok, text};
+use crate::client::{Client, Reply};
+use crate::running::{Running, free_port};
+
+/// Begins a request with an argument of so many bytes, and sends some of these.
+fn begin(client: &mut Client, whole: usize, bytes: usize) {
+    let head = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${whole}\r\n");
+    client.send_raw(head.as_bytes()).unwrap();
+    go_on(client, bytes);
+}
+
+fn go_on(client: &mut Client, bytes: usize) {
+    // A server that has enough of it closes.
+    let _ = client.send_raw(&vec![b'x'; bytes]);
+}
+
+fn is_there(asking: &mut Client, name: &str) -> bool {
+    text(asking, "CLIENT LIST").contains(&format!(" name={name} "))
+}
+
+fn named(running: &Running, port: u16, name: &str) -> Client {
+    let mut client = running.client(port);
+    ok(&mut client, &format!("CLIENT SETNAME {name}"));
+    client
+}
+
+#[test]
+fn the_largest_clients_go_first_wherever_they_are() {
+    for shards in ["1", "3"] {
+        let port = free_port();
+        let running = Running::ready(port, &["--shards", shards]);
+        let mut asking = running.client(port);
+        ok(&mut asking, "CLIENT NO-EVICT ON");
+        let sizes = [("small", 100_000), ("large", 3_000_000), ("larger", 4_000_000)];
+        let mut clients = sizes.map(|(name, bytes)| {
+            let mut client = named(&running, port, name);
+            begin(&mut client, 20_000_000, bytes);
+            client
+        });
+        let mut exempt = named(&running, port, "exempt");
+        ok(&mut exempt, "CLIENT NO-EVICT ON");
+        begin(&mut exempt, 20_000_000, 6_000_000);
+        ok(&mut asking, "CONFIG SET maxmemory-clients 5mb");
+        comes_to(&mut asking, "evicted_clients", "1");
+        let left = ["small", "large", "larger", "exempt"].map(|it| is_there(&mut asking, it));
+        assert_eq!(left, [true, true, false, true], "{shards} shards");
+        assert!(clients[2].receive().is_err(), "it was closed");
+        // A client that grows is looked at when it does.
+        go_on(&mut clients[0], 4_500_000);
+        comes_to(&mut asking, "evicted_clients", "2");
+        assert!(is_there(&mut asking, "exempt"));
+        assert!(is_there(&mut asking, "small") != is_there(&mut asking, "large"));
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_counts_with_its_replies() {
+    let port = free_port();
+    let options = ["--shards", "2", "--maxmemory", "100mb", "--maxmemory-clients", "5%"];
+    let running = Running::ready(port, &options);
+    let mut asking = running.client(port);
+    let value = vec![b'x'; 1_000_000];
+    asking.call(&[&b"SET"[..], b"key", &value]).unwrap();
+    let mut deaf = named(&running, port, "deaf");
+    deaf.send_raw(format!("MGET{}\r\n", " key".repeat(30)).as_bytes()).unwrap();
+    comes_to(&mut asking, "evicted_clients", "1");
+    assert!(!is_there(&mut asking, "deaf"));
+    assert_eq!(asking.call(&["STRLEN", "key"]).unwrap(), Reply::Integer(1_000_000));
+}
+
+#[test]
+fn clients_that_have_not_authenticated_hold_little_together() {
+    const LIMIT: u64 = 64 << 20;
+    let port = free_port();
+    let options = ["--shards", "2", "--requirepass", "secret", "--maxclients", "6000"];
+    let running = Running::ready(port, &options);
+    let mut asking = running.client(port);
+    ok(&mut asking, "AUTH secret");
+    let before: u64 = field(&mut asking, "used_memory").parse().unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..5000 {
+        let mut client = running.client(port);
+        begin(&mut client, 16_000, 15_000);
+        clients.push(client);
+    }
+    // All have been looked at when those that remain have been.
+    assert!(running.comes_to(|_| text(&mut asking, "PING") == "PONG"));
+    let held: u64 = field(&mut asking, "used_memory").parse().unwrap();
+    assert!(held - before <= LIMIT + (8 << 20), "{} bytes", held - before);
+    let connected: u64 = field(&mut asking, "connected_clients").parse().unwrap();
+    assert!((3000..5000).contains(&connected), "{connected} clients");
+}
