@@ -41,9 +41,15 @@ impl Clients {
     pub fn put(&mut self, client: Box<Client>) {
         let index = client.token.index as usize;
         if self.places.len() <= index {
-            self.places.resize_with(index + 1, || None);
+            self.add_places(index);
         }
-        self.places[index] = Some(client);
+        let before = self.places[index].replace(client);
+        assert!(before.is_none(), "a place has one client");
+    }
+
+    #[cold]
+    fn add_places(&mut self, index: usize) {
+        self.places.resize_with(index + 1, || None);
     }
 
     /// All that are not being worked on.

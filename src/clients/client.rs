@@ -275,6 +275,7 @@ impl Client {
     pub fn passport(&self, config: &Config) -> Passport {
         let Session { db, protocol, no_touch, .. } = self.session;
         let reads = self.tracker.as_ref().is_some_and(|tracker| tracker.reads());
+        let (reply_pause, reply_max) = self.reply_limits(config);
         Passport {
             db,
             protocol,
@@ -282,8 +283,8 @@ impl Client {
             local: self.from_here,
             reads,
             exempt: self.exempt_from(),
-            reply_pause: self.out_pause(config, self.is_ahead()).saturating_sub(self.unsent()),
-            reply_max: self.reply_max(config),
+            reply_pause,
+            reply_max,
         }
     }
 

@@ -2,7 +2,9 @@
 //! requests run, when it is cut, and when it is through.
 
 use crate::clients::client::{Client, Finishing, Life, State};
-use crate::config::output_limits::OutputLimit;
+use crate::clients::totals::Counted;
+use crate::config::client_memory::ClientMemory;
+use crate::config::output_limits::{OutputLimit, OutputLimits};
 use crate::config::table::Config;
 use crate::reactor::clock::Monotonic;
 
@@ -20,6 +22,18 @@ const OUT_PAUSE_AHEAD: u64 = 256 << 20;
 const UNAUTHENTICATED_OUT_PAUSE: usize = 1 << 10;
 /// Positions in a request are 32 bits wide, so no setting lets a client send more ahead.
 const QUERY_BYTES_MAX: usize = u32::MAX as usize - (1 << 20);
+
+/// Bytes of replies that need no look at any limit, unless a limit is lower.
+const CALM_BYTES: u64 = 16 << 10;
+
+/// How many bytes of replies may wait for an authenticated client without a look at limits.
+pub fn calm_bytes(config: &Config) -> usize {
+    let OutputLimits { normal, pubsub, .. } = config.client_output_buffer_limit;
+    let limits = [normal.hard, normal.soft, pubsub.hard, pubsub.soft];
+    let lowest = limits.into_iter().filter(|limit| *limit != 0).min().unwrap_or(CALM_BYTES);
+    let is_counted = config.maxmemory_clients != ClientMemory::UNLIMITED;
+    if is_counted { 0 } else { usize::try_from(lowest.min(CALM_BYTES)).unwrap_or(usize::MAX) }
+}
 
 impl Client {
     /// Whether its socket is to be read: the one function that says so.
@@ -50,7 +64,22 @@ impl Client {
             && self.unsent() <= self.out_pause(config, self.is_ahead())
     }
 
+    /// Whether nothing is to be looked at but whether replies are to be sent: the usual case. Its
+    /// replies are so few bytes that no limit concerns them.
+    #[inline]
+    pub fn is_calm(&self, bytes_max: usize) -> bool {
+        self.life == Life::Open
+            && self.finishing == Finishing::No
+            && self.is_read
+            && self.query.is_empty()
+            && self.session.authenticated
+            && self.over_soft_limit.is_none()
+            && self.counted == Counted::default()
+            && self.unsent() <= bytes_max
+    }
+
     /// Whether it has sent more than its socket is read for while nothing runs.
+    #[inline]
     pub fn is_ahead(&self) -> bool {
         AHEAD_BYTES_MAX < self.query.len()
     }
@@ -95,6 +124,7 @@ impl Client {
 
     /// How many bytes of replies may wait for it before no more of its requests run: as many as
     /// its limits let it have, if there are any, so that it reaches them and is cut.
+    #[inline]
     pub fn out_pause(&self, config: &Config, is_ahead: bool) -> usize {
         if !self.session.authenticated {
             return UNAUTHENTICATED_OUT_PAUSE;
@@ -107,12 +137,17 @@ impl Client {
         usize::try_from(pause).unwrap_or(usize::MAX)
     }
 
-    /// How long its next replies may be before it is cut for them in any case.
-    pub fn reply_max(&self, config: &Config) -> usize {
-        match self.output_limit(config).hard {
+    /// How long its next replies may be before no more of its requests run, and before it is cut
+    /// for them in any case.
+    #[inline]
+    pub fn reply_limits(&self, config: &Config) -> (usize, usize) {
+        let unsent = self.unsent();
+        let pause = self.out_pause(config, self.is_ahead());
+        let max = match self.output_limit(config).hard {
             0 => usize::MAX,
-            hard => usize::try_from(hard).unwrap_or(usize::MAX).saturating_sub(self.unsent()),
-        }
+            hard => usize::try_from(hard).unwrap_or(usize::MAX).saturating_sub(unsent),
+        };
+        (pause.saturating_sub(unsent), max)
     }
 
     /// Whether it may have so many bytes of replies waiting; notes when it exceeds its soft limit.
@@ -138,11 +173,13 @@ impl Client {
     }
 
     /// Bytes of replies it has not been given.
+    #[inline]
     pub fn unsent(&self) -> usize {
         self.out.len() + self.pushes.held.len() + self.pushes.stale.len() + self.sending
     }
 
     /// How much may wait for it.
+    #[inline]
     fn output_limit(&self, config: &Config) -> OutputLimit {
         let limits = &config.client_output_buffer_limit;
         if self.subscriptions.is_some() { limits.pubsub } else { limits.normal }

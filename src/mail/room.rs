@@ -8,6 +8,6 @@ pub enum RoomWord {
     /// To a shard with something that may go: free so many bytes, garbage first. Keys that only
     /// this ticket claims may go, too: it is of the batch that needs the memory.
     Wanted(u64, Option<Ticket>),
-    /// The answer: how many bytes were freed.
-    Freed(u64),
+    /// The answer: whether there is more room than before, or was enough already.
+    Made(bool),
 }

@@ -7,8 +7,9 @@ use tikv_jemalloc_sys as jemalloc;
 /// The arenas' number that stands for all of them.
 const ALL_ARENAS: usize = 4096;
 
-/// Blocks of so many bytes and more are in an arena of their own, whichever thread asked for them.
-const LARGE_BYTES: usize = 8 << 20;
+/// Blocks of so many bytes and more are in an arena of their own, whichever thread asked for them:
+/// `oversize_threshold` of the allocator's settings.
+const LARGE_BYTES: usize = 4 << 20;
 
 /// Bytes of the heap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +79,7 @@ pub fn decay_in_background(wanted: bool) -> bool {
     write(c"background_thread", wanted)
 }
 
-/// Lets blocks of eight megabytes and more go back to the system when they are freed: replies and
+/// Lets blocks of four megabytes and more go back to the system when they are freed: replies and
 /// requests that grow to such a size leave all their smaller copies behind. False if the allocator
 /// refuses.
 ///
@@ -154,13 +155,12 @@ mod tests {
         let before = heap();
         assert!(0 < before.allocated && before.allocated <= before.active);
         assert!(before.active <= before.resident && before.small_allocated <= before.allocated);
-        // Blocks of 8 MiB and more are in an arena of their own.
-        let block = vec![1u8; 6 << 20];
-        assert!(before.allocated + (4 << 20) < heap().allocated, "{}", block.len());
+        let block = vec![1u8; 3 << 20];
+        assert!(before.allocated + (2 << 20) < heap().allocated, "{}", block.len());
         let arena = arena().unwrap();
         // Other tests ask for memory meanwhile.
         let (mine, all) = (arena_bytes(arena), heap());
-        assert!((6 << 20) <= mine && mine <= all.allocated, "{mine} of {all:?}");
+        assert!((3 << 20) <= mine && mine <= all.allocated, "{mine} of {all:?}");
         assert!(report().contains("jemalloc"));
         assert!(purge());
         assert!(decay_in_background(true) && decay_in_background(false));

@@ -10,6 +10,7 @@ use shards::types::limits::{
 
 use crate::clients::client::Client;
 use crate::clients::filter::ClientFilter;
+use crate::clients::limits::calm_bytes;
 use crate::clients::line::line;
 use crate::config::choices::MaxmemoryPolicy;
 use crate::config::table::Config;
@@ -74,6 +75,7 @@ impl Core {
         *settings = Settings { active_expire, expiry, ..engine_settings(&config) };
         self.publish_events(None);
         self.counters.tracks_latency = config.latency_tracking;
+        self.calm_bytes = calm_bytes(&config);
         self.node.config = config;
         self.choose_events();
         self.choose_notable();

@@ -140,7 +140,9 @@ impl Core {
         if let Some(client) = self.clients.get(token) {
             client.figures.bytes_out += buffer.len() as u64;
             (client.sending, client.sending_room) = (0, 0);
-            self.clients.mark_dirty_at(token);
+            if !client.out.is_empty() || !client.is_calm(self.calm_bytes) {
+                self.clients.mark_dirty_at(token);
+            }
         }
         self.keep_buffer(buffer);
     }
@@ -152,7 +154,15 @@ impl Core {
         let mut at = 0;
         while let Some(&token) = self.clients.dirty.get(at) {
             at += 1;
-            urgent |= self.look_after(token, send);
+            let calm_bytes = self.calm_bytes;
+            match self.clients.get(token) {
+                Some(client) if client.is_calm(calm_bytes) => {
+                    client.dirty = false;
+                    begin_to_send(client, send);
+                }
+                Some(_) => urgent |= self.look_after(token, send),
+                None => {}
+            }
         }
         self.clients.dirty.clear();
         self.limit_client_memory();
@@ -183,11 +193,7 @@ impl Core {
             self.cut_for_output(token);
             return false;
         }
-        if client.sending == 0 && !client.out.is_empty() {
-            let bytes = std::mem::take(&mut client.out);
-            (client.sending, client.sending_room) = (bytes.len(), bytes.capacity());
-            send.push(Sending { token, bytes });
-        }
+        begin_to_send(client, send);
         let may_run = client.may_run(config) && !client.listed && !client.query.is_empty();
         if may_run && client.awaited == 0 {
             self.clients.list_at(token);
@@ -247,5 +253,15 @@ impl Core {
         for &(db, hash) in keys {
             self.shard.keyspace.watches.unwatch(db, hash);
         }
+    }
+}
+
+/// Has a client's replies sent, unless others are on their way.
+#[inline]
+fn begin_to_send(client: &mut Client, send: &mut Vec<Sending>) {
+    if client.sending == 0 && !client.out.is_empty() {
+        let bytes = std::mem::take(&mut client.out);
+        (client.sending, client.sending_room) = (bytes.len(), bytes.capacity());
+        send.push(Sending { token: client.token, bytes });
     }
 }

@@ -61,6 +61,8 @@ pub struct Core {
     pub(crate) visitors: Shard,
     /// Its clients.
     pub clients: Clients,
+    /// How many bytes of replies may wait for one of them before limits are looked at.
+    pub(crate) calm_bytes: usize,
     /// What they hold together.
     pub(crate) client_totals: Totals,
     /// Its mail.
@@ -132,6 +134,7 @@ impl Core {
             shard,
             visitors,
             clients: Clients::default(),
+            calm_bytes: 0,
             client_totals: Totals::default(),
             mailbox,
             counters: Counters::new(node.table.ids, node.config.latency_tracking),

@@ -54,8 +54,8 @@ pub struct Room {
     waiting: Vec<Box<Batch>>,
     /// Shards that were asked for room and have not answered.
     asked: usize,
-    /// What those that have answered freed.
-    freed: u64,
+    /// Whether one of those that have answered made some.
+    made: bool,
     /// In this turn: all were asked, and none had anything to free.
     is_stuck: bool,
 }
@@ -63,7 +63,7 @@ pub struct Room {
 impl Default for Room {
     fn default() -> Self {
         let waiting = Vec::new();
-        Self { ceiling: i64::MAX, waiting, asked: 0, freed: 0, is_stuck: false }
+        Self { ceiling: i64::MAX, waiting, asked: 0, made: false, is_stuck: false }
     }
 }
 
@@ -180,7 +180,7 @@ impl Core {
         if self.room.asked != 0 {
             return true;
         }
-        self.room.freed = 0;
+        self.room.made = false;
         for shard in self.other_shards() {
             let share = proportion(lack, figure(self.mailbox.board(shard)), all);
             if share != 0 {
@@ -199,15 +199,15 @@ impl Core {
                 self.free_garbage(since);
                 let freed = u64::try_from(before - thread_bytes()).unwrap_or(0);
                 self.evict(since, bytes.saturating_sub(freed), held);
-                let freed = u64::try_from(before - thread_bytes()).unwrap_or(0);
+                let made = thread_bytes() < before || self.lack_of_room().is_none();
                 self.show_figures();
-                self.mailbox.send(from, ToShard::Room(RoomWord::Freed(freed)));
+                self.mailbox.send(from, ToShard::Room(RoomWord::Made(made)));
             }
-            RoomWord::Freed(bytes) => {
+            RoomWord::Made(made) => {
                 self.room.asked -= 1;
-                self.room.freed += bytes;
+                self.room.made |= made;
                 if self.room.asked == 0 {
-                    self.room.is_stuck = self.room.freed == 0;
+                    self.room.is_stuck = !self.room.made;
                     self.lack_of_room();
                     self.resumed.extend(self.room.waiting.drain(..));
                 }

@@ -17,6 +17,10 @@ use crate::shard::room::Memory;
 use crate::transactions::locks::mode_of;
 use crate::transactions::merging::part;
 
+/// Bytes of replies with which a round ends: behind so many a journey more costs little, and they
+/// are copied once more.
+const ROUND_REPLIES_MAX: usize = 256 << 10;
+
 impl Core {
     /// Makes a round of the requests that are next, if that is allowed and spares journeys. True
     /// if it did.
@@ -209,7 +213,8 @@ impl Core {
             }
             keys.start = end;
             let Batch { passport, replies, round, next, .. } = &mut *batch;
-            if passport.reply_pause < replies.len() + round.bytes {
+            let is_long = ROUND_REPLIES_MAX < round.bytes;
+            if is_long || passport.reply_pause < replies.len() + round.bytes {
                 round.end = round.end.min(*next + request + 1);
             }
         }

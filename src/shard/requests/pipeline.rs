@@ -115,27 +115,26 @@ impl Pipeline {
         id: BufferId,
         len: usize,
     ) {
-        let now = core.node.now;
-        core.counters.bytes_in += len as u64;
-        core.counters.reads += 1;
-        let Some(mut client) = core.take_client(token) else { return buffers.recycle(id) };
+        let Core { counters, clients, node, .. } = core;
+        counters.bytes_in += len as u64;
+        counters.reads += 1;
+        let Some(client) = clients.get(token) else { return buffers.recycle(id) };
         client.figures.bytes_in += len as u64;
-        client.figures.active = now;
+        client.figures.active = node.now;
         if client.life == Life::Closing {
             buffers.recycle(id);
         } else if client.query.is_empty() && client.state == State::Home && !client.listed {
             client.listed = true;
-            self.waiting.push_back(Input { token, source: Source::Lent(id, 0..len) });
+            return self.waiting.push_back(Input { token, source: Source::Lent(id, 0..len) });
         } else {
             client.query.append(buffers.bytes(&id, len), client.awaited);
             buffers.recycle(id);
             if client.state == State::Home {
-                core.clients.list(&mut client);
+                clients.list_at(token);
             }
-            // Its socket may have to be left alone now.
-            core.clients.mark_dirty(&mut client);
         }
-        core.clients.put(client);
+        // Its socket may have to be left alone now.
+        clients.mark_dirty_at(token);
     }
 
     /// Runs what waits, and what becomes runnable by it. True if something is left for the next
