@@ -2,8 +2,15 @@
 
 use std::collections::VecDeque;
 
-use crate::clients::client::Client;
+use crate::clients::client::{Client, State};
+use crate::reactor::clock::Monotonic;
 use crate::reactor::ring::Token;
+
+/// Replies of at most so many bytes wait for those of the batch that is under way: so what was
+/// sent in one segment is answered in one.
+const HELD_BYTES_MAX: usize = 4 << 10;
+/// And so long: a batch that takes longer may be waiting for something.
+const HELD_MICROS: u64 = 1000;
 
 /// The clients of a shard, by the index of their sockets.
 #[derive(Debug, Default)]
@@ -13,6 +20,8 @@ pub struct Clients {
     pub dirty: Vec<Token>,
     /// With input to look at.
     pub listed: VecDeque<Token>,
+    /// Whose replies wait for those of their batches, and since when.
+    holding: VecDeque<(Token, Monotonic)>,
 }
 
 impl Clients {
@@ -91,6 +100,40 @@ impl Clients {
         {
             client.dirty = true;
             self.dirty.push(token);
+        }
+    }
+
+    /// Whether the replies of a client wait for those of its batch.
+    pub fn holds_replies(&mut self, token: Token, now: Monotonic) -> bool {
+        let Some(client) = self.get(token) else { return false };
+        if client.state != State::Away || HELD_BYTES_MAX < client.out.len() {
+            client.held_since = None;
+            return false;
+        }
+        let Some(since) = client.held_since else {
+            client.held_since = Some(now);
+            self.holding.push_back((token, now));
+            return true;
+        };
+        now.micros_since(since) < HELD_MICROS
+    }
+
+    /// When the first of those replies are to be sent in any case.
+    pub fn next_held(&mut self) -> Option<Monotonic> {
+        while let Some(&(token, since)) = self.holding.front() {
+            if self.peek(token).is_some_and(|client| client.held_since == Some(since)) {
+                return since.after_millis(HELD_MICROS / 1000);
+            }
+            self.holding.pop_front();
+        }
+        None
+    }
+
+    /// Has the clients looked after whose replies have waited for long enough.
+    pub fn end_late_holding(&mut self, now: Monotonic) {
+        while self.next_held().is_some_and(|until| until <= now) {
+            let (token, _) = self.holding.pop_front().expect("there is a next one");
+            self.mark_dirty_at(token);
         }
     }
 

@@ -87,6 +87,8 @@ pub struct Client {
     pub counted: Counted,
     /// Figures for CLIENT LIST.
     pub figures: Figures,
+    /// Since when its replies wait for those of its batch, if they do.
+    pub held_since: Option<Monotonic>,
     /// Since when its replies exceed the soft limit.
     pub over_soft_limit: Option<Monotonic>,
 }
@@ -241,6 +243,7 @@ impl Client {
                 commands: 0,
                 last_command: "NULL",
             },
+            held_since: None,
             over_soft_limit: None,
         }
     }

@@ -152,11 +152,13 @@ impl Core {
     pub fn look_after_clients(&mut self, send: &mut Vec<Sending>) -> bool {
         let mut urgent = false;
         let mut at = 0;
+        self.clients.end_late_holding(self.node.now);
         while let Some(&token) = self.clients.dirty.get(at) {
             at += 1;
             let calm_bytes = self.calm_bytes;
             match self.clients.get(token) {
-                Some(client) if client.is_calm(calm_bytes) => {
+                Some(client) if client.state == State::Home && client.is_calm(calm_bytes) => {
+                    client.held_since = None;
                     client.dirty = false;
                     begin_to_send(client, send);
                 }
@@ -193,7 +195,13 @@ impl Core {
             self.cut_for_output(token);
             return false;
         }
-        begin_to_send(client, send);
+        let is_ready = client.sending == 0 && !client.out.is_empty();
+        if is_ready && !self.clients.holds_replies(token, now) {
+            let Some(client) = self.clients.get(token) else { return false };
+            client.held_since = None;
+            begin_to_send(client, send);
+        }
+        let Some(client) = self.clients.get(token) else { return false };
         let may_run = client.may_run(config) && !client.listed && !client.query.is_empty();
         if may_run && client.awaited == 0 {
             self.clients.list_at(token);

@@ -222,7 +222,8 @@ impl Loop {
             return self.linger(ring, done);
         }
         if self.core.mailbox.sleep() {
-            ring.turn(Some(self.patience()), done)?;
+            let patience = self.patience();
+            ring.turn(Some(patience), done)?;
             self.core.mailbox.awake();
             return Ok(());
         }
@@ -230,9 +231,11 @@ impl Loop {
     }
 
     /// How long the shard may sleep.
-    fn patience(&self) -> Duration {
+    fn patience(&mut self) -> Duration {
         let tick = if self.core.end_stage().is_some() { ENDING_PATIENCE } else { TICK };
-        let next = [self.core.next_late(), self.core.pause_ends_at()].into_iter().flatten().min();
+        let held = self.core.clients.next_held();
+        let next = [self.core.next_late(), self.core.pause_ends_at(), held];
+        let next = next.into_iter().flatten().min();
         next.map_or(tick, |next| Monotonic::now().until(next).min(tick))
     }
 

@@ -154,3 +154,41 @@ fn ten_thousand_clients_leave_nothing_behind() {
     let executed = b"+QUEUED\r\n*1\r\n+OK\r\n";
     assert_eq!(client.exactly(executed.len()).unwrap(), executed);
 }
+
+#[test]
+fn what_came_in_one_segment_is_answered_in_one_send() {
+    for shards in ["1", "2"] {
+        let port = free_port();
+        let running = Running::ready(port, &["--shards", shards]);
+        let (mut client, mut other) = (running.client(port), running.client(port));
+        let mut sends = || {
+            let Reply::Bulk(text) = other.call(&["INFO", "stats"]).unwrap() else { panic!() };
+            let text = String::from_utf8(text).unwrap();
+            let line = text.lines().find_map(|line| line.strip_prefix("total_writes_processed:"));
+            line.expect("INFO has it").parse::<u64>().unwrap()
+        };
+        let wrong = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+        let unknown = "-ERR unknown command 'NOSUCH', with args beginning with: \r\n";
+        let broken = "-ERR Protocol error: invalid bulk length\r\n";
+        // Of these keys both shards have some.
+        for (request, replies) in [
+            ("AUTH x y\r\nGET a\r\nGET b\r\nGET c\r\n", format!("{wrong}$-1\r\n$-1\r\n$-1\r\n")),
+            ("NOSUCH\r\nGET a\r\nGET b\r\nGET c\r\n", format!("{unknown}$-1\r\n$-1\r\n$-1\r\n")),
+            ("GET a\r\nGET b\r\nGET c\r\n*1\r\n$x\r\n", format!("$-1\r\n$-1\r\n$-1\r\n{broken}")),
+        ] {
+            // One send each of the two that INFO itself is answered by counts.
+            let before = sends();
+            client.send_raw(request.as_bytes()).unwrap();
+            assert_eq!(client.exactly(replies.len()).unwrap(), replies.as_bytes());
+            assert_eq!(sends() - before, 2, "{request:?} on {shards} shards");
+        }
+        // What waits holds no reply back.
+        let mut client = running.client(port);
+        for key in ["a", "b", "c"] {
+            client.send_raw(format!("PING\r\nBLPOP {key} 0\r\n").as_bytes()).unwrap();
+            assert_eq!(client.exactly(7).unwrap(), b"+PONG\r\n");
+            running.client(port).call(&["LPUSH", key, "x"]).unwrap();
+            client.receive().unwrap();
+        }
+    }
+}

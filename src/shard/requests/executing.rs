@@ -207,7 +207,7 @@ fn request_at_home(
 }
 
 /// A request that may run: here, if all its keys are here and unclaimed.
-#[inline]
+#[inline(always)]
 fn request_here(
     core: &mut Core,
     passport: &Passport,

@@ -268,7 +268,7 @@ impl Pipeline {
     }
 
     /// Routes a request that was just parsed, and starts loading its key's bucket.
-    #[inline]
+    #[inline(always)]
     fn take_request(
         &mut self,
         core: &Core,
