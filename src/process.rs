@@ -1,6 +1,8 @@
 //! What the process is to the world around it: the files it leaves there, who supervises it, and
 //! its end.
 
+pub mod listening;
+
 use std::env;
 use std::ffi::OsString;
 use std::fs;

@@ -4,6 +4,7 @@ use crate::batches::batch::At;
 use crate::mail::kept::Kept;
 use crate::mail::to_control::ToControl;
 use crate::routing::node::Holds;
+use std::io;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -19,10 +20,12 @@ use crate::control::ending::End;
 use crate::control::loading::Loading;
 use crate::control::saving::{KeptRequest, Saving, Wish};
 use crate::log;
+use crate::mail::connection::Listeners;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::query::{Answer, Query};
 use crate::mail::to_shard::ToShard;
 use crate::process::Process;
+use crate::process::listening::{Change, Listening};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic, ticks};
 use crate::reactor::crash::{self, at_work};
@@ -32,6 +35,7 @@ use crate::routing::call::Call;
 use crate::routing::node::Node;
 use crate::routing::request::Parsed;
 use crate::routing::request::with_args;
+use crate::routing::slots::Peer;
 use crate::shutdown::Event;
 use crate::stats::command_log::SlowEntry;
 use crate::stats::command_log::{CommandLogs, Ended, request_bytes, shown};
@@ -41,6 +45,9 @@ use crate::stats::latency_events::{self, Spike, Spikes};
 
 /// Bytes of an answer to INFO for which there is room from the start.
 const INFO_BYTES: usize = 16 << 10;
+
+/// The shard that accepts connections, for all.
+const ACCEPTS: Peer = 0;
 
 /// Node-wide state, and commands that wait for the shards' answers.
 #[derive(Debug)]
@@ -53,6 +60,8 @@ pub struct Control {
     pub commands: &'static ControlCommands,
     /// The process: its files and its end.
     pub process: &'static Process,
+    /// The addresses that clients connect to.
+    pub listening: Listening,
     /// What it counts of the commands that run here.
     pub counters: Counters,
     /// The command logs.
@@ -150,6 +159,7 @@ impl Control {
             node,
             commands,
             process,
+            listening: Listening::default(),
             counters,
             logs: CommandLogs::default(),
             spikes: Spikes::default(),
@@ -224,6 +234,16 @@ impl Control {
         let config = Arc::new(config);
         self.node.config = Arc::clone(&config);
         Query::Configure(config)
+    }
+
+    /// Listens on other addresses from now on.
+    ///
+    /// # Errors
+    /// The system's, for want of descriptors: then nothing has changed.
+    pub fn listen(&mut self, change: Change) -> io::Result<()> {
+        let (opened, closed) = self.listening.commit(change)?;
+        self.mailbox.send(ACCEPTS, ToShard::Listen(Listeners { opened, closed }));
+        Ok(())
     }
 
     /// Gives every shard an order whose outcome nobody waits for.

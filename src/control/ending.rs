@@ -240,7 +240,10 @@ impl Control {
     /// Closes a resource, or has it closed by those who have it open.
     fn close(&mut self, resource: Resource) {
         match resource {
-            Resource::Listeners => self.tell_shards_of_end(&EndWord::CloseListeners),
+            Resource::Listeners => {
+                self.listening.close();
+                self.tell_shards_of_end(&EndWord::CloseListeners);
+            }
             Resource::Clients => self.begin_stage(Stage::Clients),
             Resource::Shards => self.begin_stage(Stage::Shards),
             Resource::Child => {

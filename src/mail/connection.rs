@@ -1,4 +1,4 @@
-//! A connection on its way to its shard.
+//! Sockets on their way to a shard: connections, and listeners.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -14,4 +14,13 @@ pub struct Connection {
     pub peer: Option<SocketAddr>,
     /// Our end; `None` on a unix socket.
     pub local: Option<SocketAddr>,
+}
+
+/// Listeners for the shard that accepts.
+#[derive(Debug)]
+pub struct Listeners {
+    /// New ones.
+    pub opened: Vec<OwnedFd>,
+    /// The addresses of those that it closes.
+    pub closed: Vec<SocketAddr>,
 }

@@ -1,7 +1,7 @@
 //! Letters to a shard.
 
 use crate::batches::batch::Batch;
-use crate::mail::connection::Connection;
+use crate::mail::connection::{Connection, Listeners};
 use crate::mail::disk::DiskWord;
 use crate::mail::end::EndWord;
 use crate::mail::kept::Kept;
@@ -26,6 +26,8 @@ pub enum ToShard {
     Unwatch(Vec<(usize, u64)>),
     /// A connection for this shard.
     Connection(Box<Connection>),
+    /// Other addresses are to be listened on.
+    Listen(Listeners),
     /// Control asks, with a number for the answer.
     Query(u64, Query),
     /// About subscriptions, or for subscribers.

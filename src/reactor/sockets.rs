@@ -19,9 +19,41 @@ use nix::sys::stat::{Mode, umask};
 /// # Errors
 /// The system's.
 pub fn listen_tcp(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
+    listen_tcp_with(address, backlog, |_| Ok(()))
+}
+
+/// The same, beside own listening sockets whose addresses are in the way: these are to be closed.
+///
+/// # Errors
+/// The system's. Then they are as before.
+pub fn listen_tcp_beside(
+    address: SocketAddr,
+    backlog: i32,
+    own: &[&OwnedFd],
+) -> io::Result<OwnedFd> {
+    let share = |socket: &OwnedFd, shares| setsockopt(socket, sockopt::ReusePort, &shares);
+    let listening = own.iter().try_for_each(|socket| share(socket, true)).map_err(Into::into);
+    let listening = listening.and_then(|()| {
+        let socket = listen_tcp_with(address, backlog, |socket| Ok(share(socket, true)?))?;
+        share(&socket, false)?;
+        Ok(socket)
+    });
+    for socket in own {
+        // What cannot be set back lets other processes of this user share the address.
+        let _ = share(socket, false);
+    }
+    listening
+}
+
+fn listen_tcp_with(
+    address: SocketAddr,
+    backlog: i32,
+    prepare: impl FnOnce(&OwnedFd) -> io::Result<()>,
+) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let socket = stream_socket(family)?;
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    prepare(&socket)?;
     if family == AddressFamily::Inet6 {
         setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
     }

@@ -17,6 +17,7 @@ use crate::clients::client::Client;
 use crate::clients::ctx::ClientCommands;
 use crate::clients::totals::Totals;
 use crate::mail::connection::Connection;
+use crate::mail::connection::{Connection, Listeners};
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_shard::ToShard;
 use crate::reactor::clock::{Monotonic, ticks};
@@ -48,6 +49,8 @@ pub enum SocketRequest {
     Resume(Token),
     /// Close it when its peer has everything it was sent.
     Finish(Token),
+    /// Accept on other addresses.
+    Listen(Listeners),
     /// Accept no more connections.
     CloseListeners,
 }

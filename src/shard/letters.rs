@@ -35,6 +35,9 @@ impl Core {
                     ToShard::Connection(connection) => {
                         self.socket_requests.push(SocketRequest::Add(connection));
                     }
+                    ToShard::Listen(listeners) => {
+                        self.socket_requests.push(SocketRequest::Listen(listeners));
+                    }
                     ToShard::Query(number, query) => {
                         if let Some(answer) = self.answer(number, query) {
                             self.mailbox.tell_control(ToControl::Answer(number, answer));

@@ -11,6 +11,7 @@ use shards::base::random::Random;
 
 use crate::clients::ctx::ClientCommands;
 use crate::log;
+use crate::mail::connection::Listeners;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_shard::ToShard;
 use crate::process::Process;
@@ -304,6 +305,14 @@ impl Loop {
                 SocketRequest::Pause(token) => ring.pause(token),
                 SocketRequest::Resume(token) => ring.resume(token),
                 SocketRequest::Finish(token) => ring.finish(token),
+                SocketRequest::Listen(Listeners { opened, closed }) => {
+                    closed.into_iter().for_each(|address| ring.stop_accepting_at(address));
+                    for socket in opened {
+                        if let Err(error) = ring.accept(socket) {
+                            log::warning(&format!("Can't accept on a new address: {error}"));
+                        }
+                    }
+                }
                 SocketRequest::CloseListeners => ring.stop_accepting(),
             }
         }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use nix::errno::Errno;
 
 use crate::config::table::Config;
 use crate::log;
+use crate::process::listening::{addresses, errno, is_missing, warn};
 use crate::reactor::clock::Monotonic;
 use crate::reactor::sockets;
 use crate::start::{Failure, plain};
@@ -75,10 +75,7 @@ fn listen_tcp(bind: &[String], port: u16, backlog: i32) -> Result<Vec<OwnedFd>, 
         match listen(name, port, backlog) {
             Ok(socket) => listening.push(socket),
             Err(error) => {
-                log::warning(&format!(
-                    "Warning: Could not create server TCP listening socket {name}:{port}: bind: {}",
-                    plain(&error)
-                ));
+                warn(name, port, &error);
                 if !(address.starts_with('-') && is_missing(&error)) {
                     return Err(Failure::Log(format!(
                         "Failed listening on port {port} (tcp), aborting. {}",
@@ -122,43 +119,12 @@ fn retry_in_use(mut listen: impl FnMut() -> io::Result<OwnedFd>) -> io::Result<O
     }
 }
 
-/// What a name in `bind` stands for, in the order to try.
-fn addresses(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    Ok(match name {
-        "*" => vec![(Ipv4Addr::UNSPECIFIED, port).into()],
-        "::*" => vec![(Ipv6Addr::UNSPECIFIED, port).into()],
-        _ => {
-            let mut found: Vec<_> = (name, port).to_socket_addrs()?.collect();
-            found.sort_by_key(SocketAddr::is_ipv6);
-            found
-        }
-    })
-}
-
-/// Whether the machine has no such address or no such network at all.
-fn is_missing(error: &io::Error) -> bool {
-    matches!(
-        errno(error),
-        Errno::EADDRNOTAVAIL
-            | Errno::EAFNOSUPPORT
-            | Errno::EPFNOSUPPORT
-            | Errno::ENOPROTOOPT
-            | Errno::EPROTONOSUPPORT
-            | Errno::ESOCKTNOSUPPORT
-    )
-}
-
 fn advice(error: &io::Error) -> &'static str {
     match errno(error) {
         Errno::EADDRINUSE => "End the process that uses the port, or choose another `port`.",
         Errno::EACCES => "Choose a `port` above 1023, or allow the process to take this one.",
         _ => "Name addresses of this machine in `bind`, with `-` before one that may be missing.",
     }
-}
-
-/// The system's error, if it is one of the system's.
-fn errno(error: &io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
 }
 
 fn warn_of_small_backlog(backlog: u32) {
@@ -177,19 +143,6 @@ fn warn_of_small_backlog(backlog: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(name: &str, first: &str) {
-        assert_eq!(addresses(name, 7000).unwrap()[0].to_string(), first);
-    }
-
-    #[test]
-    fn names_stand_for_addresses() {
-        check("*", "0.0.0.0:7000");
-        check("::*", "[::]:7000");
-        check("::1", "[::1]:7000");
-        check("10.0.0.1", "10.0.0.1:7000");
-        check("localhost", "127.0.0.1:7000");
-    }
 
     #[test]
     fn an_address_that_may_be_missing_is_left_out() {

@@ -17,6 +17,7 @@ use crate::log;
 use crate::mail::mailbox;
 use crate::metrics::endpoint::Endpoint;
 use crate::process::Process;
+use crate::process::listening::Listening;
 use crate::reactor::clock::{Monotonic, TickRate};
 use crate::routing::node::Node;
 use crate::routing::slots::SlotMap;
@@ -69,6 +70,7 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
     let (boxes, control) =
         mailbox::connect(usize::from(shards)).map_err(|error| fail("an eventfd", &error))?;
     let mut control = Control::new(control, node.clone(), &commands.of_control, process);
+    control.listening = Listening::of(&listeners).map_err(|error| fail("a descriptor", &error))?;
     control.begin_loading().map_err(Failure::Log)?;
     node.condition.loading = control.loading.is_some();
     control.node.condition = node.condition;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::client::Client;
+use crate::client::{Client, Reply};
 use crate::running::{Folder, Running, free_port};
 
 #[test]
@@ -100,4 +100,52 @@ fn check(client: &mut Client, line: &str, expected: &str) {
     let reply = client.call(&args).expect("the server answers");
     let lines: Vec<String> = reply.lines().iter().map(|line| line.trim().to_owned()).collect();
     assert_eq!(lines.join(" "), expected, "{line}");
+}
+
+#[test]
+fn port_and_bind_change_while_clients_stay() {
+    for shards in ["1", "2"] {
+        let (first, second, taken) = (free_port(), free_port(), free_port());
+        let other = Running::ready(taken, &["--bind", "127.0.0.1"]);
+        let running = Running::ready(first, &["--shards", shards, "--bind", "127.0.0.1"]);
+        let mut client = running.client(first);
+        let connects = |address: &str, port: u16| {
+            let client = Client::connect(&format!("{address}:{port}"));
+            client.is_ok_and(|mut client| client.call(&["PING"]).is_ok())
+        };
+        // Nothing changes when one of several settings cannot.
+        check(
+            &mut client,
+            &format!("CONFIG SET maxmemory 5mb port {taken}"),
+            "-ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on \
+             this port. Check server logs.",
+        );
+        check(&mut client, "CONFIG GET maxmemory", "*2 $maxmemory $0");
+        check(&mut client, "CONFIG GET port", &format!("*2 $port ${first}"));
+        check(
+            &mut client,
+            "CONFIG SET bind 192.0.2.1",
+            "-ERR CONFIG SET failed (possibly related to argument 'bind') - Failed to bind to \
+             specified addresses.",
+        );
+        assert!(connects("127.0.0.1", first) && connects("127.0.0.1", taken));
+        check(&mut client, &format!("CONFIG SET port {second}"), "+OK");
+        check(&mut client, "CONFIG GET port", &format!("*2 $port ${second}"));
+        assert!(connects("127.0.0.1", second) && !connects("127.0.0.1", first));
+        client.send(&["CONFIG", "SET", "bind", "127.0.0.1 127.0.0.2"]).unwrap();
+        assert_eq!(client.receive().unwrap(), Reply::Simple(b"OK".into()));
+        assert!(connects("127.0.0.1", second) && connects("127.0.0.2", second));
+        check(&mut client, "CONFIG SET bind 127.0.0.2", "+OK");
+        assert!(!connects("127.0.0.1", second) && connects("127.0.0.2", second));
+        // To and fro, with clients that come at any time.
+        for round in 0..100 {
+            let port = if round % 2 == 0 { first } else { second };
+            check(&mut client, &format!("CONFIG SET port {port} bind 127.0.0.1"), "+OK");
+            assert!(connects("127.0.0.1", port), "round {round}");
+        }
+        check(&mut client, "CONFIG SET port 0", "+OK");
+        assert!(!connects("127.0.0.1", first) && !connects("127.0.0.1", second));
+        check(&mut client, "PING", "+PONG");
+        drop(other);
+    }
 }

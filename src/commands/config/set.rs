@@ -12,6 +12,7 @@ use crate::config::live::{Applied, ConfigError};
 use crate::config::table::Config;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::log;
+use crate::process::listening::{Change, Listening};
 use crate::process::plain;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::limits;
@@ -29,8 +30,11 @@ pub(super) const SET: Own = Own {
     run: OwnRun::Control(set),
 };
 
-/// Settings that Valkey changes by opening sockets anew. Listeners belong to the start here.
-const OF_LISTENERS: &[&str] = &["bind", "port"];
+/// Settings that take other sockets to listen on, and what is said when these cannot be had.
+const OF_LISTENERS: [(&str, &str); 2] = [
+    ("port", "Unable to listen on this port. Check server logs."),
+    ("bind", "Failed to bind to specified addresses."),
+];
 
 fn set(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let words = &ctx.args[2..];
@@ -41,7 +45,11 @@ fn set(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let caller = if ctx.local { Caller::Local } else { Caller::Remote };
     let applied = ctx.control.node.config.set(&pairs, caller);
     let Applied { mut config, changed, warnings } = applied.map_err(refused)?;
+    let listeners = find_listeners(&ctx.control.listening, &config, &changed).map_err(refused)?;
     take_effect(&mut config, &changed, ctx.control.shards()).map_err(refused)?;
+    if let Some((change, fail)) = listeners {
+        ctx.control.listen(change).map_err(|_| refused(fail))?;
+    }
     for warning in warnings {
         log::warning(&warning);
     }
@@ -65,13 +73,27 @@ fn refused(error: ConfigError) -> Error {
     Error::Owned(error.to_string())
 }
 
+/// Opens what is to be listened on from now on, if that changes, with what to say should it fail
+/// all the same. Nothing is in force yet.
+fn find_listeners(
+    listening: &Listening,
+    config: &Config,
+    changed: &[&str],
+) -> Result<Option<(Change, ConfigError)>, ConfigError> {
+    let Some((name, reason)) = OF_LISTENERS.iter().find(|(name, _)| changed.contains(name)) else {
+        return Ok(None);
+    };
+    let fail = ConfigError::Failed { name: (*name).to_owned(), reason: (*reason).to_owned() };
+    match listening.prepare(config) {
+        Some(change) => Ok(Some((change, fail))),
+        None => Err(fail),
+    }
+}
+
 /// Does what a change asks of the system, or says which setting cannot have its value.
 fn take_effect(config: &mut Config, changed: &[&str], shards: usize) -> Result<(), ConfigError> {
     let fail =
         |name: &str, reason: String| Err(ConfigError::Failed { name: name.to_owned(), reason });
-    if let Some(name) = changed.iter().find(|name| OF_LISTENERS.contains(name)) {
-        return fail(name, "it is read at start only: restart with the new value".into());
-    }
     if changed.contains(&"maxclients") {
         let clients = limits::allow_clients(config.maxclients, shards);
         if clients < config.maxclients {

@@ -11,6 +11,7 @@
 //! epoll instance keeps no file open, so the listener closes with the process.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use io_uring::{opcode, types};
@@ -22,6 +23,7 @@ use nix::sys::socket::{SockFlag, accept4};
 
 use super::requests::{Op, user_data};
 use super::{Completion, DataRing, Token};
+use crate::reactor::sockets;
 
 /// Connections that are accepted in one go; if more wait, the next turn has them.
 const ACCEPTS_MAX: usize = 64;
@@ -45,8 +47,19 @@ impl DataRing {
         fcntl(&socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
-        let number = u16::try_from(self.listeners.len()).expect("a handful of listeners");
-        self.listeners.push(Listener { open: Some((socket, epoll)), watched: false });
+        let listener = Listener { open: Some((socket, epoll)), watched: false };
+        let free = |listener: &Listener| listener.open.is_none() && !listener.watched;
+        let at = match self.listeners.iter().position(free) {
+            Some(at) => {
+                self.listeners[at] = listener;
+                at
+            }
+            None => {
+                self.listeners.push(listener);
+                self.listeners.len() - 1
+            }
+        };
+        let number = u16::try_from(at).map_err(|_| Errno::EMFILE)?;
         self.accept_again(number);
         Ok(number)
     }
@@ -63,13 +76,25 @@ impl DataRing {
 
     /// Closes all listeners.
     pub fn stop_accepting(&mut self) {
-        for number in 0..self.listeners.len() {
-            let listener = &mut self.listeners[number];
-            listener.open = None;
-            if listener.watched {
-                let index = u32::try_from(number).expect("a handful of listeners");
-                self.cancel(Op::Accept, Token { index, generation: 0 });
-            }
+        (0..self.listeners.len()).for_each(|number| self.close_listener(number));
+    }
+
+    /// Closes the listener on an address of the network, if there is one.
+    pub fn stop_accepting_at(&mut self, address: SocketAddr) {
+        let is_there = |listener: &Listener| {
+            let socket = listener.open.as_ref().map(|(socket, _)| socket);
+            socket.is_some_and(|socket| sockets::local(socket) == Some(address))
+        };
+        let number = self.listeners.iter().position(is_there);
+        number.into_iter().for_each(|number| self.close_listener(number));
+    }
+
+    fn close_listener(&mut self, number: usize) {
+        let listener = &mut self.listeners[number];
+        listener.open = None;
+        if listener.watched {
+            let index = u32::try_from(number).expect("a handful of listeners");
+            self.cancel(Op::Accept, Token { index, generation: 0 });
         }
     }
 
