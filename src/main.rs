@@ -54,8 +54,8 @@ fn run(args: &[Vec<u8>]) -> Result<(), Failure> {
     let Prepared { config, process, shards, cpus } = start::prepare(loaded, config_file)?;
     log::notice(&format!("Running mode=standalone, port={}.", config.port));
     log::notice(&format!("PID: {}", std::process::id()));
-    let unix_path = process.unix_socket.as_ref().map(|file| file.path.as_path());
-    let Listeners { tcp, unix, metrics } = Listeners::open(&config, unix_path)?;
+    let unix_path = process.unix_socket.get();
+    let Listeners { tcp, unix, metrics } = Listeners::open(&config, unix_path.as_deref())?;
     let pid_file = start::write_pid_file(&config);
     // It lives as long as the process does.
     let kinds = [(!tcp.is_empty(), "tcp"), (unix.is_some(), "unix")];

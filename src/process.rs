@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use crate::config::choices::Supervised;
 use crate::log;
+use crate::reactor::own_path::OwnPath;
 use crate::reactor::signals::{self, Request};
 use crate::reactor::{clock, crash, system};
 
@@ -53,8 +54,8 @@ pub struct Process {
     pub config_file: Option<PathBuf>,
     /// The file with the process's number.
     pub pid_file: Option<OwnFile>,
-    /// The unix socket.
-    pub unix_socket: Option<OwnFile>,
+    /// Where the unix socket is, absolute.
+    pub unix_socket: OwnPath,
     /// Who wants to know whether the server is ready.
     pub supervisor: Supervisor,
     /// That a signal asks for the end.
@@ -104,7 +105,12 @@ impl Process {
 
     /// Takes away what the process left in folders.
     pub fn remove_files(&self) {
-        self.unix_socket.iter().chain(&self.pid_file).for_each(OwnFile::close);
+        self.unix_socket_file().iter().chain(&self.pid_file).for_each(OwnFile::close);
+    }
+
+    /// The unix socket.
+    pub fn unix_socket_file(&self) -> Option<OwnFile> {
+        self.unix_socket.get().map(|path| OwnFile { path, name: "unix socket" })
     }
 }
 

@@ -12,6 +12,7 @@ pub mod heap;
 pub mod huge_pages;
 pub mod limits;
 pub mod mapping;
+pub mod own_path;
 pub mod queue;
 pub mod ring;
 pub mod signals;

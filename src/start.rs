@@ -11,12 +11,14 @@ pub mod wait;
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::parse::Loaded;
 use crate::config::table::Config;
 use crate::log;
+use crate::process::listening::absolute;
 use crate::process::{OwnFile, Process, Supervisor, VALKEY_VERSION, VERSION, plain};
+use crate::reactor::own_path::OwnPath;
 use crate::reactor::{cpus, heap, huge_pages};
 
 /// Why the process does not start.
@@ -104,8 +106,7 @@ pub fn prepare(loaded: Loaded, config_file: Option<PathBuf>) -> Result<Prepared,
     heap::decay_in_background(config.jemalloc_bg_thread);
     heap::give_large_blocks_back();
     let supervisor = Supervisor::find(config.supervised);
-    let own_file = |path| OwnFile { path, name: "unix socket" };
-    let unix_socket = absolute(&config.unixsocket).map(own_file);
+    let unix_socket = OwnPath::new(absolute(&config.unixsocket));
     let process =
         Process { executable, config_file, unix_socket, supervisor, ..Process::default() };
     Ok(Prepared { config, process, shards, cpus })
@@ -140,14 +141,6 @@ fn placement(config: &Config, allowed: &[usize]) -> Result<(u16, Vec<usize>), St
     let pinned = !listed.is_empty() || shards == all;
     let cpus = cpus.iter().copied().cycle().take(usize::from(shards));
     Ok((shards, if pinned { cpus.collect() } else { Vec::new() }))
-}
-
-/// `path` from the root; `None` if it is empty.
-fn absolute(path: &Path) -> Option<PathBuf> {
-    if path.as_os_str().is_empty() {
-        return None;
-    }
-    Some(std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()))
 }
 
 #[cfg(test)]

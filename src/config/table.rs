@@ -439,7 +439,7 @@ settings! {
         Integer(0..=LONG), AtRuntime;
 
     /// Path of the unix socket; empty for none.
-    "unixsocket" unixsocket: PathBuf = PathBuf::new(), FilePath, AtStart;
+    "unixsocket" unixsocket: PathBuf = PathBuf::new(), FilePath, Protected;
 
     /// Permissions of the unix socket; 0 to leave them to the umask.
     "unixsocketperm" unixsocketperm: u32 = 0, Octal(0..=0o777), AtStart;

@@ -241,7 +241,7 @@ impl Control {
     /// # Errors
     /// The system's, for want of descriptors: then nothing has changed.
     pub fn listen(&mut self, change: Change) -> io::Result<()> {
-        let (opened, closed) = self.listening.commit(change)?;
+        let (opened, closed) = self.listening.commit(change, &self.process.unix_socket)?;
         self.mailbox.send(ACCEPTS, ToShard::Listen(Listeners { opened, closed }));
         Ok(())
     }

@@ -253,7 +253,7 @@ impl Control {
                 }
             }
             Resource::UnixSocketFile => {
-                self.process.unix_socket.iter().for_each(|file| file.close());
+                self.process.unix_socket_file().iter().for_each(|file| file.close());
             }
             Resource::PidFile => self.process.pid_file.iter().for_each(|file| file.close()),
             Resource::Metrics | Resource::Signals | Resource::Supervisor | Resource::Log => {

@@ -21,6 +21,6 @@ pub struct Connection {
 pub struct Listeners {
     /// New ones.
     pub opened: Vec<OwnedFd>,
-    /// The addresses of those that it closes.
-    pub closed: Vec<SocketAddr>,
+    /// The addresses of those that it closes; `None` stands for the unix socket.
+    pub closed: Vec<Option<SocketAddr>>,
 }

@@ -3,15 +3,19 @@
 //! The first shard accepts, control opens. A change opens what is new before anything is closed:
 //! if that fails nothing has changed. What was listened on before and still is stays open.
 
+use std::fs::{self, Metadata};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
 use crate::config::table::Config;
 use crate::log;
 use crate::process::plain;
+use crate::reactor::own_path::OwnPath;
 use crate::reactor::sockets;
 
 /// The listening sockets of the network, as control knows them: other descriptors of the sockets
@@ -26,7 +30,15 @@ pub struct Listening {
 pub struct Change {
     opened: Vec<(SocketAddr, OwnedFd)>,
     closed: Vec<SocketAddr>,
+    unix: Option<UnixChange>,
 }
+
+/// The unix socket changes: the new one, unless there is to be none.
+type UnixChange = Option<(PathBuf, OwnedFd)>;
+
+/// What the shard that accepts is to do: new sockets, and the addresses of those that it closes,
+/// where `None` stands for the unix socket.
+type Orders = (Vec<OwnedFd>, Vec<Option<SocketAddr>>);
 
 /// What a name in `bind` led to.
 enum Found {
@@ -49,7 +61,19 @@ impl Listening {
 
     /// Opens what the configuration names and is not open. `None` if some of it cannot be had, for
     /// a reason that was logged: then everything is as before.
-    pub fn prepare(&self, config: &Config) -> Option<Change> {
+    pub fn prepare(&self, config: &Config, unix_socket: Option<&Path>) -> Option<Change> {
+        let mut change = self.prepare_tcp(config)?;
+        let path = absolute(&config.unixsocket);
+        if path.as_deref() != unix_socket {
+            change.unix = Some(match path {
+                None => None,
+                Some(path) => Some(open_unix(path, config)?),
+            });
+        }
+        Some(change)
+    }
+
+    fn prepare_tcp(&self, config: &Config) -> Option<Change> {
         let backlog = i32::try_from(config.tcp_backlog).unwrap_or(i32::MAX);
         let bind = if config.port == 0 { &[][..] } else { &config.bind };
         let (mut kept, mut opened) = (Vec::new(), Vec::new());
@@ -77,20 +101,29 @@ impl Listening {
         }
         let closed = self.open.iter().map(|(address, _)| *address);
         let closed = closed.filter(|address| !kept.contains(address)).collect();
-        Some(Change { opened, closed })
+        Some(Change { opened, closed, unix: None })
     }
 
-    /// Puts a change in force here. The first shard gets the new sockets, and the addresses of
-    /// those that it is to close.
+    /// Puts a change in force here, and says what the shard that accepts is to do.
     ///
     /// # Errors
     /// The system's, for want of descriptors: then nothing has changed.
-    pub fn commit(&mut self, change: Change) -> io::Result<(Vec<OwnedFd>, Vec<SocketAddr>)> {
-        let Change { opened, closed } = change;
+    pub fn commit(&mut self, change: Change, file: &OwnPath) -> io::Result<Orders> {
+        let Change { opened, closed, unix } = change;
         let copies = opened.iter().map(|(_, socket)| socket.try_clone());
-        let copies = copies.collect::<io::Result<Vec<_>>>()?;
+        let mut copies = copies.collect::<io::Result<Vec<_>>>()?;
         self.open.retain(|(address, _)| !closed.contains(address));
         self.open.extend(opened);
+        let mut closed: Vec<_> = closed.into_iter().map(Some).collect();
+        if let Some(unix) = unix {
+            let (path, socket) = unix.unzip();
+            copies.extend(socket);
+            if let Some(old) = file.replace(path) {
+                closed.push(None);
+                // An administrator may have removed it before.
+                let _ = fs::remove_file(old);
+            }
+        }
         Ok((copies, closed))
     }
 
@@ -126,6 +159,43 @@ impl Listening {
             listening => listening,
         }
     }
+}
+
+impl Change {
+    /// Nothing changes after all.
+    pub fn undo(self) {
+        if let Some(Some((path, _))) = self.unix {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// A unix socket in a new place. A file there is only replaced if it is a socket, too: at start
+/// whoever names the path may write there, CONFIG SET comes from a client.
+fn open_unix(path: PathBuf, config: &Config) -> Option<(PathBuf, OwnedFd)> {
+    let backlog = i32::try_from(config.tcp_backlog).unwrap_or(i32::MAX);
+    let permissions = Some(config.unixsocketperm).filter(|&permissions| permissions != 0);
+    let is_other = |file: &Metadata| !file.file_type().is_socket();
+    let opened = match fs::symlink_metadata(&path) {
+        Ok(file) if is_other(&file) => Err(Errno::EEXIST.into()),
+        Ok(_) | Err(_) => sockets::listen_unix(&path, permissions, backlog),
+    };
+    match opened {
+        Ok(socket) => Some((path, socket)),
+        Err(error) => {
+            let (path, error) = (path.display(), plain(&error));
+            log::warning(&format!("Failed opening Unix socket {path}: bind: {error}"));
+            None
+        }
+    }
+}
+
+/// `path` from the root; `None` if it is empty.
+pub fn absolute(path: &Path) -> Option<PathBuf> {
+    if path.as_os_str().is_empty() {
+        return None;
+    }
+    Some(std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()))
 }
 
 /// What a name in `bind` stands for, in the order to try.
@@ -199,8 +269,9 @@ mod tests {
         let mut change = |bind: &str| {
             let bind = bind.split(' ').map(str::to_owned).collect();
             let config = Config { bind, port, ..Config::default() };
-            let (new, gone) = listening.commit(listening.prepare(&config)?).unwrap();
-            Some((new.len(), gone.len(), listening.open.len()))
+            let change = listening.prepare(&config, None)?;
+            let (opened, closed) = listening.commit(change, &OwnPath::default()).unwrap();
+            Some((opened.len(), closed.len(), listening.open.len()))
         };
         assert_eq!(change("127.0.0.1"), Some((0, 0, 1)));
         assert_eq!(change("127.0.0.1 127.0.0.2"), Some((1, 0, 2)));
@@ -213,8 +284,8 @@ mod tests {
         assert_eq!(change("127.0.0.1 *"), None);
         // A socket that another process might have is not shared.
         let config = Config { bind: vec!["127.0.0.1".into()], port, ..Config::default() };
-        assert!(Listening::default().prepare(&config).is_none());
+        assert!(Listening::default().prepare(&config, None).is_none());
         let config = Config { port: 0, ..Config::default() };
-        assert_eq!(listening.prepare(&config).map(|change| change.closed.len()), Some(1));
+        assert_eq!(listening.prepare(&config, None).map(|change| change.closed.len()), Some(1));
     }
 }

@@ -11,7 +11,7 @@ use nix::sys::socket::{
     self, AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrStorage,
     UnixAddr, bind, getpeername, getsockname, setsockopt, sockopt,
 };
-use nix::sys::stat::{Mode, umask};
+use nix::sys::stat::{Mode, fchmod};
 
 /// A TCP socket that listens on `address`. An IPv6 socket serves IPv6 only, so that `*` and `::*`
 /// can both be bound, as in Valkey.
@@ -72,14 +72,12 @@ pub fn listen_unix(path: &Path, permissions: Option<u32>, backlog: i32) -> io::R
     // A file that is not there is no error here, and one that must stay is one for `bind`.
     let _ = fs::remove_file(path);
     let socket = stream_socket(AddressFamily::Unix)?;
-    // Between bind and chmod anybody could connect: the mask closes that gap. Only the thread that
-    // starts the process makes files at this time.
-    let mask = permissions.map(|_| umask(Mode::from_bits_truncate(0o177)));
-    let bound = bind(socket.as_raw_fd(), &address);
-    if let Some(mask) = mask {
-        umask(mask);
+    // Between bind and chmod anybody could connect. The file gets the mode that the socket has
+    // when it is bound, so that closes the gap; a umask would be for other threads as well.
+    if permissions.is_some() {
+        fchmod(&socket, Mode::from_bits_truncate(0o600))?;
     }
-    bound?;
+    bind(socket.as_raw_fd(), &address)?;
     if let Some(permissions) = permissions {
         fs::set_permissions(path, Permissions::from_mode(permissions))?;
     }

@@ -1,7 +1,9 @@
 //! CONFIG REWRITE and the files it writes; who may use DEBUG and change protected settings.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 
 use crate::client::{Client, Reply};
 use crate::running::{Folder, Running, free_port};
@@ -147,5 +149,101 @@ fn port_and_bind_change_while_clients_stay() {
         assert!(!connects("127.0.0.1", first) && !connects("127.0.0.1", second));
         check(&mut client, "PING", "+PONG");
         drop(other);
+    }
+}
+
+#[test]
+fn the_unix_socket_moves_for_whom_the_file_allows() {
+    let (folder, port) = (Folder::new(), free_port());
+    let options = ["--dir", &folder.path(""), "--bind", "127.0.0.1", "--unixsocketperm", "700"];
+    let running = Running::ready(port, &options);
+    let refused = "-ERR CONFIG SET failed (possibly related to argument 'unixsocket') - can't set \
+                   protected config";
+    check(&mut running.client(port), "CONFIG SET unixsocket sock", refused);
+    drop(running);
+    let port = free_port();
+    let more = ["--enable-protected-configs", "local", "--unixsocket", "first"];
+    let running = Running::ready(port, &[&options[..], &more].concat());
+    let mut client = running.client(port);
+    let answers = |name: &str| {
+        let stream = UnixStream::connect(folder.0.join(name));
+        stream.is_ok_and(|mut stream| {
+            let mut reply = [0; 7];
+            stream.write_all(b"PING\r\n").is_ok() && stream.read_exact(&mut reply).is_ok()
+        })
+    };
+    assert!(answers("first"));
+    check(&mut client, "CONFIG SET unixsocket second", "+OK");
+    assert!(answers("second") && !folder.0.join("first").exists());
+    let mode = fs::metadata(folder.0.join("second")).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    // A file that is no socket stays, and so does the socket.
+    let file = folder.write("file", "precious");
+    let failed = "-ERR CONFIG SET failed (possibly related to argument 'unixsocket') - Unable to \
+                  listen on this path. Check server logs.";
+    check(&mut client, "CONFIG SET unixsocket file", failed);
+    assert_eq!(fs::read_to_string(file).expect("it is there"), "precious");
+    check(&mut client, "CONFIG SET unixsocket nosuch/sock", failed);
+    assert!(answers("second"));
+    client.send(&["CONFIG", "SET", "unixsocket", ""]).unwrap();
+    assert_eq!(client.receive().unwrap(), Reply::Simple(b"OK".into()));
+    assert!(!folder.0.join("second").exists());
+    check(&mut client, "CONFIG SET unixsocket third", "+OK");
+    assert!(answers("third"));
+    drop(client.call(&["SHUTDOWN", "NOSAVE"]));
+    running.end();
+    assert!(!folder.0.join("third").exists(), "it goes with the process");
+}
+
+#[test]
+fn every_setting_can_be_set_to_the_value_that_is_shown() {
+    let folder = Folder::new();
+    let dir = folder.path("");
+    let other = [
+        ["--save", "900 1 300 10"],
+        ["--maxmemory", "100mb"],
+        ["--client-output-buffer-limit", "normal 1gb 100mb 60"],
+        ["--latency-tracking-info-percentiles", "50 99.9"],
+        ["--notify-keyspace-events", "KEA"],
+        ["--commandlog-execution-slower-than", "-1"],
+        ["--list-max-listpack-size", "-3"],
+        ["--shard-cpus", ""],
+        ["--maxmemory-policy", "allkeys-lfu"],
+        ["--log-format", "json"],
+        ["--unixsocket", "sock"],
+        ["--enable-protected-configs", "yes"],
+    ];
+    for options in [&[][..], &other.concat()] {
+        let port = free_port();
+        let usual = ["--dir", &dir, "--bind", "127.0.0.1", "--shards", "2"];
+        let running = Running::ready(port, &[&usual[..], options].concat());
+        let mut client = running.client(port);
+        let mut shown = || {
+            let Reply::Group('*', all) = client.call(&["CONFIG", "GET", "*"]).unwrap() else {
+                panic!("names and values")
+            };
+            let text = |reply: &Reply| match reply {
+                Reply::Bulk(text) => String::from_utf8(text.clone()).unwrap(),
+                other => panic!("{other:?} is no text"),
+            };
+            all.chunks(2).map(|pair| (text(&pair[0]), text(&pair[1]))).collect::<Vec<_>>()
+        };
+        let before = shown();
+        assert!(200 < before.len());
+        let mut setter = running.client(port);
+        for (name, value) in &before {
+            let fails = |why: &str| {
+                let related = format!("(possibly related to argument '{name}')");
+                Reply::Error(format!("ERR CONFIG SET failed {related} - {why}").into())
+            };
+            let reply = setter.call(&["CONFIG", "SET", name, value]).unwrap();
+            let excused = ["can't set immutable config", "can't set protected config"].map(fails);
+            let is_ok = reply == Reply::Simple(b"OK".into()) || excused.contains(&reply);
+            assert!(is_ok, "{name} {value:?}: {reply:?}");
+            let protected = ["dir", "dbfilename", "unixsocket"].contains(&name.as_str());
+            let allowed = options.contains(&"--enable-protected-configs");
+            assert!(!(protected && allowed) || excused[1] != reply, "{name} is allowed");
+        }
+        assert_eq!(shown(), before);
     }
 }

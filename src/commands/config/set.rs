@@ -10,9 +10,10 @@ use crate::commands::own::{Own, OwnRun};
 use crate::config::choices::Caller;
 use crate::config::live::{Applied, ConfigError};
 use crate::config::table::Config;
+use crate::control::core::Control;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::log;
-use crate::process::listening::{Change, Listening};
+use crate::process::listening::Change;
 use crate::process::plain;
 use crate::reactor::allocator::used_memory;
 use crate::reactor::limits;
@@ -31,9 +32,10 @@ pub(super) const SET: Own = Own {
 };
 
 /// Settings that take other sockets to listen on, and what is said when these cannot be had.
-const OF_LISTENERS: [(&str, &str); 2] = [
+const OF_LISTENERS: [(&str, &str); 3] = [
     ("port", "Unable to listen on this port. Check server logs."),
     ("bind", "Failed to bind to specified addresses."),
+    ("unixsocket", "Unable to listen on this path. Check server logs."),
 ];
 
 fn set(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
@@ -45,8 +47,11 @@ fn set(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let caller = if ctx.local { Caller::Local } else { Caller::Remote };
     let applied = ctx.control.node.config.set(&pairs, caller);
     let Applied { mut config, changed, warnings } = applied.map_err(refused)?;
-    let listeners = find_listeners(&ctx.control.listening, &config, &changed).map_err(refused)?;
-    take_effect(&mut config, &changed, ctx.control.shards()).map_err(refused)?;
+    let listeners = find_listeners(ctx.control, &config, &changed).map_err(refused)?;
+    if let Err(error) = take_effect(&mut config, &changed, ctx.control.shards()) {
+        listeners.into_iter().for_each(|(change, _)| change.undo());
+        return Err(refused(error));
+    }
     if let Some((change, fail)) = listeners {
         ctx.control.listen(change).map_err(|_| refused(fail))?;
     }
@@ -76,7 +81,7 @@ fn refused(error: ConfigError) -> Error {
 /// Opens what is to be listened on from now on, if that changes, with what to say should it fail
 /// all the same. Nothing is in force yet.
 fn find_listeners(
-    listening: &Listening,
+    control: &Control,
     config: &Config,
     changed: &[&str],
 ) -> Result<Option<(Change, ConfigError)>, ConfigError> {
@@ -84,7 +89,7 @@ fn find_listeners(
         return Ok(None);
     };
     let fail = ConfigError::Failed { name: (*name).to_owned(), reason: (*reason).to_owned() };
-    match listening.prepare(config) {
+    match control.listening.prepare(config, control.process.unix_socket.get().as_deref()) {
         Some(change) => Ok(Some((change, fail))),
         None => Err(fail),
     }

@@ -79,11 +79,12 @@ impl DataRing {
         (0..self.listeners.len()).for_each(|number| self.close_listener(number));
     }
 
-    /// Closes the listener on an address of the network, if there is one.
-    pub fn stop_accepting_at(&mut self, address: SocketAddr) {
+    /// Closes the listener on an address of the network, or the unix socket (`None`), if there is
+    /// one.
+    pub fn stop_accepting_at(&mut self, address: Option<SocketAddr>) {
         let is_there = |listener: &Listener| {
             let socket = listener.open.as_ref().map(|(socket, _)| socket);
-            socket.is_some_and(|socket| sockets::local(socket) == Some(address))
+            socket.is_some_and(|socket| sockets::local(socket) == address)
         };
         let number = self.listeners.iter().position(is_there);
         number.into_iter().for_each(|number| self.close_listener(number));
