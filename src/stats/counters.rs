@@ -173,8 +173,7 @@ impl Counters {
 
     /// The counters of the commands that were called, with their numbers.
     pub fn called(&self) -> impl Iterator<Item = (usize, &CallCounters)> {
-        let called = |call: &&CallCounters| call.calls + call.rejected != 0;
-        self.calls.iter().enumerate().filter(move |(_, call)| called(&call))
+        self.calls.iter().enumerate().filter(|(_, call)| call.calls + call.rejected != 0)
     }
 
     /// Adds what another thread counted, but for single commands.

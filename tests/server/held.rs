@@ -16,15 +16,17 @@ impl Observed {
         let port = free_port();
         let running = Running::ready(port, &["--shards", shards]);
         let (mut client, other) = (running.client(port), running.client(port));
-        let Reply::Integer(id) = client.call(&["CLIENT", "ID"]).unwrap() else { panic!("an id") };
+        let Reply::Integer(id) = client.call(&["CLIENT", "ID"]).expect("it serves") else {
+            panic!("an id")
+        };
         Self { _running: running, client, id: id.to_string(), other }
     }
 
     /// A field of the client's line.
     fn field(&mut self, name: &str) -> i64 {
-        let reply = self.other.call(&["CLIENT", "LIST", "ID", &self.id]).unwrap();
+        let reply = self.other.call(&["CLIENT", "LIST", "ID", &self.id]).expect("it serves");
         let Reply::Bulk(line) = reply else { panic!("a line, not {reply:?}") };
-        let line = String::from_utf8(line).unwrap();
+        let line = String::from_utf8(line).expect("it is text");
         let mut fields = line.split_whitespace().filter_map(|field| field.split_once('='));
         let value = fields.find(|(found, _)| *found == name).expect("the line has the field").1;
         value.parse().unwrap_or_else(|_| panic!("{name} is a number, not {value}"))
