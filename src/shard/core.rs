@@ -16,7 +16,6 @@ use crate::clients::all::Clients;
 use crate::clients::client::Client;
 use crate::clients::ctx::ClientCommands;
 use crate::clients::totals::Totals;
-use crate::mail::connection::Connection;
 use crate::mail::connection::{Connection, Listeners};
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_shard::ToShard;
