@@ -89,6 +89,9 @@ pub struct Client {
     pub figures: Figures,
     /// Since when its replies wait for those of its batch, if they do.
     pub held_since: Option<Monotonic>,
+    /// A reply was broken off, because it is longer than the hard limit lets it be: the client is
+    /// cut, whatever it has been sent meanwhile.
+    pub is_broken_off: bool,
     /// Since when its replies exceed the soft limit.
     pub over_soft_limit: Option<Monotonic>,
 }
@@ -244,6 +247,7 @@ impl Client {
                 last_command: "NULL",
             },
             held_since: None,
+            is_broken_off: false,
             over_soft_limit: None,
         }
     }

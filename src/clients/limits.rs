@@ -74,6 +74,7 @@ impl Client {
             && self.query.is_empty()
             && self.session.authenticated
             && self.over_soft_limit.is_none()
+            && !self.is_broken_off
             && self.counted == Counted::default()
             && self.unsent() <= bytes_max
     }
@@ -147,14 +148,14 @@ impl Client {
             0 => usize::MAX,
             hard => usize::try_from(hard).unwrap_or(usize::MAX).saturating_sub(unsent),
         };
-        (pause.saturating_sub(unsent), max)
+        (pause.saturating_sub(unsent).min(max), max)
     }
 
     /// Whether it may have so many bytes of replies waiting; notes when it exceeds its soft limit.
     pub fn within_output_limits(&mut self, config: &Config, now: Monotonic) -> bool {
         let limits = self.output_limit(config);
         let unsent = self.unsent() as u64;
-        if limits.hard != 0 && limits.hard < unsent {
+        if self.is_broken_off || limits.hard != 0 && limits.hard < unsent {
             return false;
         }
         if limits.soft != 0 && limits.soft < unsent {

@@ -117,7 +117,10 @@ impl Pipeline {
             match turn {
                 Turn::Done if client.life != Life::Closing && out.len() <= passport.reply_pause => {
                 }
-                Turn::Done | Turn::Changed => return Stop::Behind(at),
+                Turn::Done | Turn::Changed => {
+                    client.is_broken_off |= passport.reply_max < out.len();
+                    return Stop::Behind(at);
+                }
                 Turn::Needs(needs) => return Stop::SetsOut(at, needs),
             }
         }

@@ -495,6 +495,7 @@ impl Core {
                     client.session.reply = ReplyMode::On;
                 }
             }
+            client.is_broken_off |= batch.passport.reply_max < batch.replies.len();
             self.give_replies(&mut client, &mut batch.replies);
             client.pushes.wait = false;
             give_back(&mut batch, &mut client);
