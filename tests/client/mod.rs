@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 #[expect(clippy::disallowed_types, reason = "tests talk to servers from outside")]
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 /// How long a server may take for a reply before a test fails.
@@ -86,6 +86,22 @@ impl Client {
     /// Sends bytes as they are.
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
+    }
+
+    /// Sends bytes until the server takes no more of them for this long; whether all were sent.
+    pub fn send_while_taken(&mut self, bytes: &[u8], patience: Duration) -> io::Result<bool> {
+        self.stream.set_write_timeout(Some(patience))?;
+        let sent = self.stream.write_all(bytes);
+        self.stream.set_write_timeout(None)?;
+        match sent {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            sent => sent.map(|()| true),
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn half_close(&mut self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
     }
 
     /// Waits for the next reply, or whatever the server sends unasked.
