@@ -1,5 +1,6 @@
 //! A server process under test, and what it says.
 
+use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -66,9 +67,11 @@ pub struct Ended {
     pub errors: String,
 }
 
-/// Keylane, ready to be given options.
+/// The program under test, ready to be given options: the one that `KEYLANE` names, or else the
+/// one that was built with these tests.
 pub fn keylane() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_keylane"))
+    let named = env::var_os("KEYLANE");
+    Command::new(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_keylane").into()))
 }
 
 /// A port nobody uses now. None of those that the system gives to whoever connects: another test's
