@@ -3,6 +3,7 @@
 
 mod client_memory;
 mod leaving;
+mod pausing;
 
 use crate::asking::field;
 use crate::client::{Client, push_request};
