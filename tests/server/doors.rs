@@ -3,6 +3,7 @@
 
 mod client_memory;
 mod leaving;
+mod multi;
 mod pausing;
 
 use crate::asking::field;
