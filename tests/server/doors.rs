@@ -4,6 +4,7 @@
 mod client_memory;
 mod leaving;
 mod multi;
+mod output;
 mod pausing;
 
 use crate::asking::field;
