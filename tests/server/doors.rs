@@ -6,6 +6,7 @@ mod leaving;
 mod multi;
 mod output;
 mod pausing;
+mod room;
 
 use crate::asking::field;
 use crate::client::{Client, push_request};
