@@ -6,6 +6,7 @@ mod leaving;
 mod multi;
 mod output;
 mod pausing;
+mod pipelines;
 mod room;
 
 use crate::asking::field;
