@@ -1,6 +1,7 @@
 //! One door for each rule: what was wrong where a rule held at some places only. Each file is
 //! about one of them, on one shard and on several.
 
+mod background;
 mod client_memory;
 mod leaving;
 mod multi;
