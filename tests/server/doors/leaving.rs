@@ -27,7 +27,7 @@ fn what_was_sent_before_a_close_is_done() {
     for shards in SHARDS {
         let (running, port, mut watcher) = start(shards, &[]);
         for number in 0..CLIENTS {
-            ok_to_send(&running, port, &format!("SET key:{number} v"));
+            send_and_close(&running, port, &format!("SET key:{number} v"));
         }
         comes_to(&mut watcher, "connected_clients", "1");
         assert_eq!(text(&mut watcher, "DBSIZE"), format!("Integer({CLIENTS})"));
@@ -35,7 +35,7 @@ fn what_was_sent_before_a_close_is_done() {
 }
 
 /// Sends a command and closes.
-fn ok_to_send(running: &Running, port: u16, line: &str) {
+fn send_and_close(running: &Running, port: u16, line: &str) {
     running.client(port).send_raw(&requests([line])).expect("the server takes it");
 }
 
@@ -159,5 +159,25 @@ fn a_client_whose_write_is_held_is_gone_when_the_pause_is_over() {
         // No claim of theirs is left.
         all_ok(&mut watcher, (0..6).map(|number| format!("SET {number}:1 2")));
         ok(&mut watcher, "FLUSHALL");
+    }
+}
+
+#[test]
+fn a_monitor_that_quits_is_shown_nothing_behind_the_answer() {
+    const TIMES: usize = 30;
+    for shards in SHARDS {
+        let (running, port, mut other) = start(shards, &[]);
+        for number in 0..TIMES {
+            let mut monitor = running.client(port);
+            ok(&mut monitor, "MONITOR");
+            let writes = requests((0..20).map(|write| format!("SET {write} {number}")));
+            other.send_raw(&writes).expect("the server takes it");
+            monitor.send_raw(&requests(["QUIT"])).expect("the server takes it");
+            let shown = monitor.rest().expect("the server closes");
+            assert!(shown.ends_with(b"+OK\r\n"), "{}", String::from_utf8_lossy(last(&shown)));
+            for _ in 0..20 {
+                other.receive().expect("the server answers");
+            }
+        }
     }
 }
