@@ -24,12 +24,7 @@ impl Observed {
 
     /// A field of the client's line.
     fn field(&mut self, name: &str) -> i64 {
-        let reply = self.other.call(&["CLIENT", "LIST", "ID", &self.id]).expect("it serves");
-        let Reply::Bulk(line) = reply else { panic!("a line, not {reply:?}") };
-        let line = String::from_utf8(line).expect("it is text");
-        let mut fields = line.split_whitespace().filter_map(|field| field.split_once('='));
-        let value = fields.find(|(found, _)| *found == name).expect("the line has the field").1;
-        value.parse().unwrap_or_else(|_| panic!("{name} is a number, not {value}"))
+        number(&line(&mut self.other, &self.id), name)
     }
 
     /// Asks until the field is so.
@@ -43,6 +38,20 @@ impl Observed {
         }
         panic!("{name} stays {}", self.field(name));
     }
+}
+
+/// The line of the client with an id, as another one sees it.
+fn line(other: &mut Client, id: &str) -> String {
+    let reply = other.call(&["CLIENT", "LIST", "ID", id]).expect("it serves");
+    let Reply::Bulk(line) = reply else { panic!("a line, not {reply:?}") };
+    String::from_utf8(line).expect("it is text")
+}
+
+/// A field of a line that is a number.
+fn number(line: &str, name: &str) -> i64 {
+    let mut fields = line.split_whitespace().filter_map(|field| field.split_once('='));
+    let value = fields.find(|(found, _)| *found == name).expect("the line has the field").1;
+    value.parse().unwrap_or_else(|_| panic!("{name} is a number, not {value}"))
 }
 
 #[test]
@@ -118,4 +127,32 @@ fn queued_commands_watches_and_prefixes_are_in_its_total() {
     let tracking = vec!["CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", &long];
     grows_by(&mut seen, &[tracking], 10_000, "prefixes");
     grows_by(&mut seen, &[with("SUBSCRIBE")], 1600, "subscriptions");
+}
+
+#[test]
+fn requests_that_wait_for_their_turn_are_in_the_line_of_their_client() {
+    const REQUESTS: i64 = 4000;
+    const REQUEST: &str = "*2\r\n$8\r\nBITCOUNT\r\n$5\r\nlarge\r\n";
+    let port = free_port();
+    let running = Running::ready(port, &["--shards", "1"]);
+    let mut other = running.client(port);
+    other.call(&["SETRANGE", "large", "1000000", "x"]).unwrap();
+    let mut clients = [(); 3].map(|()| running.client(port));
+    let ids = clients.each_mut().map(|client| client.call(&["CLIENT", "ID"]).unwrap());
+    let requests = REQUEST.repeat(usize::try_from(REQUESTS).unwrap());
+    clients.iter_mut().for_each(|client| client.send_raw(requests.as_bytes()).unwrap());
+    let mut left = REQUESTS;
+    while 0 < left {
+        left = 0;
+        for id in &ids {
+            let Reply::Integer(id) = id else { panic!("an id") };
+            let line = line(&mut other, &id.to_string());
+            // CLIENT ID comes before, and is counted.
+            let undone = REQUESTS + 1 - number(&line, "tot-cmds");
+            left = left.max(undone);
+            // What is not in the buffers of the system and of the ring is the client's.
+            let is_between = (1000..REQUESTS).contains(&undone);
+            assert!(!is_between || 0 < number(&line, "qbuf"), "{line}");
+        }
+    }
 }

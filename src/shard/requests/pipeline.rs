@@ -35,7 +35,8 @@ const TURN_MICROS: u64 = 300;
 #[derive(Debug)]
 struct Input {
     token: Token,
-    source: Source,
+    /// `None` stands for the client's query buffer: it stays with the client until its turn.
+    source: Option<Source>,
 }
 
 /// Where input lies.
@@ -125,7 +126,8 @@ impl Pipeline {
             buffers.recycle(id);
         } else if client.query.is_empty() && client.state == State::Home && !client.listed {
             client.listed = true;
-            return self.waiting.push_back(Input { token, source: Source::Lent(id, 0..len) });
+            let source = Some(Source::Lent(id, 0..len));
+            return self.waiting.push_back(Input { token, source });
         } else {
             client.query.append(buffers.bytes(&id, len), client.awaited);
             buffers.recycle(id);
@@ -175,8 +177,7 @@ impl Pipeline {
             let config = &core.node.config;
             let Some(client) = core.clients.get(token) else { continue };
             if client.may_run(config) && !client.query.is_empty() {
-                let source = Source::Own(std::mem::take(&mut client.query));
-                self.waiting.push_back(Input { token, source });
+                self.waiting.push_back(Input { token, source: None });
             } else {
                 client.listed = false; // Listed again when its batch is home or its replies gone.
             }
@@ -189,6 +190,8 @@ impl Pipeline {
             && let Some(Input { token, source }) = self.waiting.pop_front()
         {
             let first = self.requests.len();
+            let client = core.take_client(token);
+            let source = source.unwrap_or_else(|| Source::Own(Query::default()));
             let mut share = Share {
                 token,
                 source,
@@ -198,7 +201,10 @@ impl Pipeline {
                 more: false,
                 inline: None,
             };
-            if let Some(mut client) = core.take_client(token) {
+            if let Some(mut client) = client {
+                if let Source::Own(query) = &mut share.source {
+                    *query = std::mem::take(&mut client.query);
+                }
                 self.parse_share(core, &mut client, &mut share, buffers, BATCH - first);
                 core.clients.put(client);
             }
@@ -355,7 +361,7 @@ impl Pipeline {
         match source {
             Source::Lent(id, part) if goes_on && client.query.is_empty() && !part.is_empty() => {
                 client.listed = true;
-                self.waiting.push_back(Input { token, source: Source::Lent(id, part) });
+                self.waiting.push_back(Input { token, source: Some(Source::Lent(id, part)) });
                 return;
             }
             Source::Lent(id, part) => {
