@@ -10,7 +10,7 @@ use crate::reactor::ring::Token;
 /// sent in one segment is answered in one.
 const HELD_BYTES_MAX: usize = 4 << 10;
 /// And so long: a batch that takes longer may be waiting for something.
-const HELD_MICROS: u64 = 1000;
+const HELD_MILLIS: u64 = 5;
 
 /// The clients of a shard, by the index of their sockets.
 #[derive(Debug, Default)]
@@ -115,14 +115,14 @@ impl Clients {
             self.holding.push_back((token, now));
             return true;
         };
-        now.micros_since(since) < HELD_MICROS
+        now.millis_since(since) < HELD_MILLIS
     }
 
     /// When the first of those replies are to be sent in any case.
     pub fn next_held(&mut self) -> Option<Monotonic> {
         while let Some(&(token, since)) = self.holding.front() {
             if self.peek(token).is_some_and(|client| client.held_since == Some(since)) {
-                return since.after_millis(HELD_MICROS / 1000);
+                return since.after_millis(HELD_MILLIS);
             }
             self.holding.pop_front();
         }
