@@ -9,12 +9,14 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::Client;
 
 /// How long a process may take for anything before a test fails.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for what a test looks for again and again: loading a large file, or the end.
+const LONG_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder of a test's own; it goes when this is dropped.
 #[derive(Debug)]
@@ -196,6 +198,27 @@ impl Running {
             thread::park_timeout(PAUSE);
         }
         holds(self)
+    }
+
+    /// Looks until there is something to see; what that is. The test fails if the process has
+    /// ended before, or takes too long.
+    #[track_caller]
+    pub fn until<T>(&mut self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        #[expect(clippy::disallowed_methods, reason = "a test that waits has no other clock")]
+        let began = Instant::now();
+        loop {
+            // A look that follows the end may be what the test is waiting for.
+            let ended = self.process.try_wait().expect("it is our child");
+            if let Some(seen) = look() {
+                return seen;
+            }
+            let took = began.elapsed();
+            if ended.is_some() || LONG_PATIENCE < took {
+                self.log.extend(self.lines.try_iter());
+                let log = self.log.join("\n");
+                panic!("{what}: not so in {took:?}, the process ended: {ended:?}\n{log}");
+            }
+        }
     }
 
     /// Sends it a signal: `TERM`, `STOP` ...
