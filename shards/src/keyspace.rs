@@ -1,5 +1,6 @@
 //! The keys of one shard: databases, lookup with expiry, eviction, scanning, watches, waits.
 
+pub mod arriving;
 pub mod chores;
 pub mod collections;
 pub mod db;

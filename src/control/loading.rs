@@ -151,13 +151,17 @@ impl Control {
         loading.outstanding -= 1;
         loading.sum.keys += report.keys;
         loading.sum.expired += report.expired;
+        loading.sum.all_fields_expired += report.all_fields_expired;
         loading.sum.empty += report.empty;
         loading.sum.error = loading.sum.error.take().or(report.error);
     }
 
     fn load_done(&mut self, loading: Loading) {
-        let LoadReport { keys, expired, empty, .. } = loading.sum;
-        log::notice(&format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
+        let LoadReport { keys, expired, all_fields_expired, empty, error: _ } = loading.sum;
+        log::notice(&format!(
+            "Done loading RDB, keys loaded: {keys}, keys expired: {expired}, all fields expired \
+             hashes: {all_fields_expired}."
+        ));
         if 0 < empty {
             log::notice(&format!("Keys without elements in the RDB that were passed: {empty}."));
         }

@@ -31,6 +31,8 @@ pub struct LoadReport {
     pub keys: u64,
     /// Keys whose time has passed.
     pub expired: u64,
+    /// Hashes whose fields' times have all passed.
+    pub all_fields_expired: u64,
     /// Keys that had nothing in them.
     pub empty: u64,
     /// What was wrong with the first that was not taken in.

@@ -10,6 +10,14 @@ use crate::mail::to_control::ToControl;
 use crate::persistence::loader::{Chunk, Loaded};
 use crate::shard::core::Core;
 
+/// What became of a key.
+enum Arrival {
+    /// It is here.
+    Taken,
+    /// It is a hash whose fields were all due: it stays outside.
+    FieldsDue,
+}
+
 impl Core {
     /// What control has to say about snapshots.
     pub(crate) fn hear_of_disk(&mut self, word: DiskWord) {
@@ -25,12 +33,13 @@ impl Core {
     fn load(&mut self, chunk: &Chunk, doubles: Doubles) -> LoadReport {
         let mut report = LoadReport::default();
         for key in chunk.keys() {
-            if key.expire.is_some_and(|at| at < self.shard.keyspace.now) {
+            if !self.shard.keyspace.admits(key.expire) {
                 report.expired += 1;
                 continue;
             }
             match self.load_key(key, doubles) {
-                Ok(()) => report.keys += 1,
+                Ok(Arrival::Taken) => report.keys += 1,
+                Ok(Arrival::FieldsDue) => report.all_fields_expired += 1,
                 Err(RdbError { problem: Problem::Empty, .. }) => report.empty += 1,
                 Err(error) => {
                     report.error = Some(error);
@@ -41,13 +50,16 @@ impl Core {
         report
     }
 
-    fn load_key(&mut self, key: Loaded<'_>, doubles: Doubles) -> Result<(), RdbError> {
+    fn load_key(&mut self, key: Loaded<'_>, doubles: Doubles) -> Result<Arrival, RdbError> {
         let keyspace = &mut self.shard.keyspace;
         let rules = Rules { limits: keyspace.settings.limits, seed: keyspace.seed };
         let read = value::read(&mut Reader::new(key.value), key.kind, &rules);
         let in_file = |error: RdbError| RdbError { offset: error.offset + key.offset, ..error };
         let mut entry = read.map_err(in_file)?.into_entry(key.name);
         entry.set_expire(key.expire);
+        if !keyspace.shed_due_fields(&mut entry) {
+            return Ok(Arrival::FieldsDue);
+        }
         let access = match key.usage {
             Some(usage) => evict::imported(&keyspace.settings, keyspace.now, usage),
             None => evict::fresh(&keyspace.settings, keyspace.now),
@@ -65,6 +77,6 @@ impl Core {
             }
         }
         db.insert(hash, entry);
-        Ok(())
+        Ok(Arrival::Taken)
     }
 }

@@ -17,6 +17,7 @@ mod crash;
 mod faults;
 mod held;
 mod load;
+mod loading;
 mod monitor;
 mod persistence;
 mod pubsub;
