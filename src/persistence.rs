@@ -3,6 +3,7 @@
 
 pub mod checking;
 pub mod child;
+pub mod leftovers;
 pub mod loader;
 pub mod reading;
 pub mod repair;

@@ -119,6 +119,11 @@ pub fn snapshot_temp() -> String {
     format!("temp-{}.rdb", std::process::id())
 }
 
+/// The name of a file that this process has not finished, beside the one whose place it is to take.
+pub fn temp_beside(name: &str) -> String {
+    format!("{name}.{}.tmp", std::process::id())
+}
+
 /// A file that means nothing without the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnFile {

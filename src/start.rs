@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use crate::config::parse::Loaded;
 use crate::config::table::Config;
 use crate::log;
+use crate::persistence::leftovers;
 use crate::process::listening::absolute;
 use crate::process::{OwnFile, Process, Supervisor, VALKEY_VERSION, VERSION, plain};
 use crate::reactor::own_path::OwnPath;
@@ -91,6 +92,7 @@ pub fn prepare(loaded: Loaded, config_file: Option<PathBuf>) -> Result<Prepared,
     for warning in warnings {
         log::warning(&warning);
     }
+    leftovers::remove(&config.dir, config_file.as_deref());
     let allowed = cpus::allowed().map_err(|error| {
         let error = plain(&error);
         Failure::Log(format!("Can't tell which processors may be used: {error}."))

@@ -3,9 +3,11 @@
 use std::fs::{self, File};
 use std::io::Read;
 
+use nix::errno::Errno;
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::kill;
 use nix::sys::time::TimeVal;
-use nix::unistd::{SysconfVar, sysconf};
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// Processor time in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +80,13 @@ pub fn random_name() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Whether a process of this number is there, whoever it belongs to.
+pub fn is_alive(pid: u32) -> bool {
+    let Ok(number) = i32::try_from(pid) else { return false };
+    // No signal is sent. What may not be asked is there.
+    0 < number && kill(Pid::from_raw(number), None) != Err(Errno::ESRCH)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +104,15 @@ mod tests {
         let after = cpu_time();
         assert!(before.user + before.system <= after.user + after.system);
         assert!(name().starts_with("Linux "));
+    }
+
+    #[test]
+    fn the_system_knows_which_processes_are_there() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        assert!(!is_alive(child.id()));
+        assert!(is_alive(std::process::id()));
+        assert!(is_alive(1), "it belongs to another user, perhaps");
+        assert!(!is_alive(0) && !is_alive(u32::MAX));
     }
 }

@@ -64,6 +64,35 @@ fn a_child_does_not_survive_its_parent() {
 }
 
 #[test]
+fn what_a_killed_process_had_not_finished_is_removed_at_the_next_start() {
+    let folder = Folder::new();
+    let port = free_port();
+    let dir = folder.path("");
+    let mut running = Running::ready(port, &["--dir", &dir]);
+    let mut client = running.client(port);
+    ok(&mut client, "SET k 1");
+    ok(&mut client, &format!("CONFIG SET rdb-key-save-delay {NEVER}"));
+    ok(&mut client, "BGSAVE");
+    let temp = folder.0.join(format!("temp-{}.rdb", running.pid()));
+    running.until("the child makes its file", || temp.exists().then_some(()));
+    let [child] = <[String; 1]>::try_from(children(running.pid())).unwrap();
+    running.signal("KILL");
+    // The child belongs to the killed process, which is waited for, not to this one.
+    running.comes_to(|_| !Path::new(&format!("/proc/{child}/exe")).exists());
+    drop(running);
+    assert!(temp.exists());
+    let config = folder.write("a.conf", "hz 20\n");
+    let alive = folder.write(&format!("temp-{}.rdb", std::process::id()), "");
+    let number = free_port().to_string();
+    let options = [&*config, "--port", &number, "--dir", &dir];
+    let mut running = Running::start(keylane().args(options));
+    running.wait_for("Removed files that processes which were killed had not finished: temp-");
+    running.wait_for("Ready to accept connections");
+    assert!(!temp.exists());
+    assert!(Path::new(&alive).exists(), "its process is there");
+}
+
+#[test]
 fn a_folder_that_is_gone_is_told_and_changes_nothing() {
     let folder = Folder::new();
     let dir = folder.path("data");

@@ -13,6 +13,7 @@ use crate::commands::own::{Own, OwnRun};
 use crate::config::rewrite;
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::log;
+use crate::process::temp_beside;
 
 pub(super) const REWRITE: Own = Own {
     spec: Spec {
@@ -58,7 +59,7 @@ fn replace(path: &Path, text: impl FnOnce(&[u8]) -> Vec<u8>) -> io::Result<()> {
     };
     let folder = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-    let beside = folder.join(format!("{name}.{}.tmp", std::process::id()));
+    let beside = folder.join(temp_beside(&name));
     let written = write_new(&beside, &text(&old), mode).and_then(|()| fs::rename(&beside, &path));
     if written.is_err() {
         // It may not even be there.
