@@ -1,6 +1,7 @@
 //! The control thread's state: the only writer of what the whole node shares.
 
 use crate::batches::batch::At;
+use crate::mail::disk::LoadNumber;
 use crate::mail::kept::Kept;
 use crate::mail::to_control::ToControl;
 use crate::routing::node::Holds;
@@ -91,6 +92,8 @@ pub struct Control {
     pub saving: Saving,
     /// The snapshot that is being read, while one is.
     pub loading: Option<Loading>,
+    /// The number of the last load.
+    pub(crate) loads: LoadNumber,
     /// Keys of the last snapshot that was read, and of those the ones whose time had passed.
     pub load_keys: u64,
     /// See `load_keys`.
@@ -174,6 +177,7 @@ impl Control {
             started_at: clock::wall().seconds(),
             saving: Saving::default(),
             loading: None,
+            loads: LoadNumber::default(),
             load_keys: 0,
             load_expired: 0,
             end: End::new(shards),

@@ -1,8 +1,7 @@
 //! Reading a snapshot: control reads the file in short steps between letters, and the shards make
 //! values of what they are sent.
 
-use crate::mail::disk::Doubles;
-use crate::mail::disk::LoadReport;
+use crate::mail::disk::{Doubles, LoadNumber, LoadReport};
 use std::path::Path;
 
 use shards::base::slot::Slot;
@@ -33,6 +32,7 @@ const RELOAD_FAILED: Error =
 /// A file that is being loaded.
 #[derive(Debug)]
 pub struct Loading {
+    number: LoadNumber,
     loader: Loader,
     doubles: Doubles,
     /// Chunks that shards were sent and have not reported on.
@@ -64,9 +64,10 @@ pub struct LoadProgress {
 }
 
 impl Loading {
-    /// Of this file, now.
-    pub fn new(loader: Loader, now: Monotonic) -> Self {
+    /// Of this file, now; `number` is that of no other load.
+    pub fn new(number: LoadNumber, loader: Loader, now: Monotonic) -> Self {
         Self {
+            number,
             loader,
             doubles: Doubles::Refused,
             outstanding: 0,
@@ -77,6 +78,21 @@ impl Loading {
             sum: LoadReport::default(),
             reload: None,
         }
+    }
+
+    /// Notes what a shard made of a chunk, if the chunk belongs to this load.
+    fn note(&mut self, report: LoadReport) {
+        // No field is left out: a new one is added up here, or lost on purpose.
+        let LoadReport { load, keys, expired, all_fields_expired, empty, error } = report;
+        if load != self.number {
+            return;
+        }
+        self.outstanding -= 1;
+        self.sum.keys += keys;
+        self.sum.expired += expired;
+        self.sum.all_fields_expired += all_fields_expired;
+        self.sum.empty += empty;
+        self.sum.error = self.sum.error.take().or(error);
     }
 
     /// How far it is.
@@ -117,7 +133,7 @@ impl Control {
             match loading.loader.step(owner) {
                 Ok(Step::Chunk(shard, chunk)) => {
                     loading.outstanding += 1;
-                    let word = DiskWord::Load(Box::new(chunk), loading.doubles);
+                    let word = DiskWord::Load(loading.number, Box::new(chunk), loading.doubles);
                     self.mailbox.send(shard, ToShard::Disk(word));
                 }
                 Ok(Step::More) => {}
@@ -147,17 +163,14 @@ impl Control {
 
     /// A shard has taken a chunk in.
     pub(crate) fn chunk_loaded(&mut self, report: LoadReport) {
-        let Some(loading) = &mut self.loading else { return };
-        loading.outstanding -= 1;
-        loading.sum.keys += report.keys;
-        loading.sum.expired += report.expired;
-        loading.sum.all_fields_expired += report.all_fields_expired;
-        loading.sum.empty += report.empty;
-        loading.sum.error = loading.sum.error.take().or(report.error);
+        if let Some(loading) = &mut self.loading {
+            loading.note(report);
+        }
     }
 
     fn load_done(&mut self, loading: Loading) {
-        let LoadReport { keys, expired, all_fields_expired, empty, error: _ } = loading.sum;
+        let LoadReport { load: _, keys, expired, all_fields_expired, empty, error: _ } =
+            loading.sum;
         log::notice(&format!(
             "Done loading RDB, keys loaded: {keys}, keys expired: {expired}, all fields expired \
              hashes: {all_fields_expired}."
@@ -231,7 +244,7 @@ impl Control {
                 }
             });
         }
-        let mut loading = Loading::new(loader, Monotonic::now());
+        let mut loading = Loading::new(self.next_load(), loader, Monotonic::now());
         loading.doubles = if reload.merges { Doubles::Replaced } else { Doubles::Refused };
         loading.reload = Some((kept, transaction));
         self.loading = Some(loading);
@@ -252,8 +265,14 @@ impl Control {
         let config = &self.node.config;
         let file = snapshot::file_of(config);
         let loader = Loader::open(&file, self.shards(), config)?;
-        self.loading = loader.map(|loader| Loading::new(loader, Monotonic::now()));
+        self.loading =
+            loader.map(|loader| Loading::new(self.next_load(), loader, Monotonic::now()));
         Ok(())
+    }
+
+    fn next_load(&mut self) -> LoadNumber {
+        self.loads.0 += 1;
+        self.loads
     }
 }
 
@@ -265,4 +284,48 @@ fn report(progress: &LoadProgress, sum: &LoadReport) {
         sum.keys,
         progress.eta_seconds
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::table::Config;
+    use shards::rdb::kind::Version;
+    use shards::rdb::writer::{Compression, Writer};
+
+    /// A file without keys, opened.
+    fn loader() -> Loader {
+        let name = format!("keylane-loading-{}.rdb", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes, Version::V10, Compression::Off);
+        writer.header();
+        writer.end();
+        std::fs::write(&path, bytes).unwrap();
+        let opened = Loader::open(&path, 2, &Config::default());
+        std::fs::remove_file(path).unwrap();
+        opened.unwrap().unwrap()
+    }
+
+    #[test]
+    fn reports_of_a_load_that_was_broken_off_do_not_count_for_the_next() {
+        let problem = shards::rdb::error::Problem::Checksum;
+        let report = |load| LoadReport {
+            load: LoadNumber(load),
+            keys: 3,
+            expired: 2,
+            error: Some(RdbError { offset: 0, problem: problem.clone() }),
+            ..LoadReport::default()
+        };
+        let mut loading = Loading::new(LoadNumber(2), loader(), Monotonic::now());
+        loading.note(report(1));
+        assert_eq!((loading.outstanding, loading.sum.keys), (0, 0));
+        loading.outstanding = 2;
+        (0..5).for_each(|_| loading.note(report(1)));
+        assert_eq!((loading.outstanding, loading.sum.keys), (2, 0));
+        assert_eq!(loading.sum.error, None);
+        loading.note(report(2));
+        assert_eq!((loading.outstanding, loading.sum.keys, loading.sum.expired), (1, 3, 2));
+        assert!(loading.sum.error.is_some());
+    }
 }

@@ -11,9 +11,14 @@ use crate::reactor::gate::Place;
 pub enum DiskWord {
     /// Stand still at this place of a gate.
     Stand(Place<Shard>),
-    /// Take these keys in.
-    Load(Box<Chunk>, Doubles),
+    /// Take these keys in, which belong to this load.
+    Load(LoadNumber, Box<Chunk>, Doubles),
 }
+
+/// Which load this is of the process: what a shard reports of an earlier one, which was broken off,
+/// does not count for a later one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadNumber(pub u64);
 
 /// What becomes of a key that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,8 @@ pub enum Doubles {
 /// What a shard made of a chunk.
 #[derive(Clone, Debug, Default)]
 pub struct LoadReport {
+    /// The load that the chunk belongs to.
+    pub load: LoadNumber,
     /// Keys taken in.
     pub keys: u64,
     /// Keys whose time has passed.

@@ -5,7 +5,7 @@ use shards::rdb::error::{Error as RdbError, Problem};
 use shards::rdb::reader::Reader;
 use shards::rdb::value::{self, Rules};
 
-use crate::mail::disk::{DiskWord, Doubles, LoadReport};
+use crate::mail::disk::{DiskWord, Doubles, LoadNumber, LoadReport};
 use crate::mail::to_control::ToControl;
 use crate::persistence::loader::{Chunk, Loaded};
 use crate::shard::core::Core;
@@ -23,15 +23,15 @@ impl Core {
     pub(crate) fn hear_of_disk(&mut self, word: DiskWord) {
         match word {
             DiskWord::Stand(place) => place.stop(&mut self.shard),
-            DiskWord::Load(chunk, doubles) => {
-                let report = self.load(&chunk, doubles);
+            DiskWord::Load(load, chunk, doubles) => {
+                let report = self.load(load, &chunk, doubles);
                 self.mailbox.tell_control(ToControl::Loaded(Box::new(report)));
             }
         }
     }
 
-    fn load(&mut self, chunk: &Chunk, doubles: Doubles) -> LoadReport {
-        let mut report = LoadReport::default();
+    fn load(&mut self, load: LoadNumber, chunk: &Chunk, doubles: Doubles) -> LoadReport {
+        let mut report = LoadReport { load, ..LoadReport::default() };
         for key in chunk.keys() {
             if !self.shard.keyspace.admits(key.expire) {
                 report.expired += 1;
