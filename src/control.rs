@@ -2,6 +2,7 @@
 
 pub mod core;
 pub mod ctx;
+pub mod disk;
 pub mod ending;
 pub mod loading;
 pub mod saving;

@@ -249,6 +249,7 @@ mod tests {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         let only_here = [
+            "authentication-timeout",
             "hotkeys-max",
             "hotkeys-sample-rate",
             "huge-pages",

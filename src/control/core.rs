@@ -17,6 +17,7 @@ use crate::batches::batch::Batch;
 use crate::clients::line;
 use crate::config::table::Config;
 use crate::control::ctx::{Awaited, ControlCommands, ControlCtx, Outcome, Then};
+use crate::control::disk::Disk;
 use crate::control::ending::End;
 use crate::control::loading::Loading;
 use crate::control::saving::{KeptRequest, Saving, Wish};
@@ -90,6 +91,8 @@ pub struct Control {
     pub started_at: u64,
     /// Snapshots that are written.
     pub saving: Saving,
+    /// What is done on a disk by a thread of its own.
+    pub disk: Disk,
     /// The snapshot that is being read, while one is.
     pub loading: Option<Loading>,
     /// The number of the last load.
@@ -176,6 +179,7 @@ impl Control {
             replid: system::random_name(),
             started_at: clock::wall().seconds(),
             saving: Saving::default(),
+            disk: Disk::default(),
             loading: None,
             loads: LoadNumber::default(),
             load_keys: 0,
@@ -320,6 +324,7 @@ impl Control {
             Awaited::Save => self.wish(Wish::Foreground(kept)),
             Awaited::Cancelled => self.cancel_save(kept),
             Awaited::Reload(reload) => self.wish(Wish::Reload(kept, reload)),
+            Awaited::Disk(work) => self.work_on_disk(kept, work),
             Awaited::End(options) => self.end_by_command(options, kept),
         }
     }
@@ -363,7 +368,10 @@ impl Control {
             }
             Ok(Outcome::Wait(awaited)) => {
                 batch.replies = replies;
-                self.let_rest(&mut batch);
+                // An EXEC goes on with its writes, so what is to be quiet waits for it.
+                if !batch.is_exec() {
+                    self.let_rest(&mut batch);
+                }
                 return self.keep(KeptRequest { batch, started }, awaited);
             }
             Ok(Outcome::Done) => false,

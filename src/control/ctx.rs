@@ -4,6 +4,7 @@ use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
 use crate::control::core::Control;
+use crate::control::disk::DiskWork;
 use crate::control::ending::Options;
 use crate::control::saving::Reload;
 use crate::mail::query::{Answer, Query};
@@ -39,7 +40,7 @@ pub enum Outcome {
 }
 
 /// What a command may wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Awaited {
     /// The beginning of a snapshot by a child.
     Background,
@@ -49,6 +50,8 @@ pub enum Awaited {
     Cancelled,
     /// DEBUG RELOAD.
     Reload(Reload),
+    /// Work on a disk.
+    Disk(DiskWork),
     /// The end of the process, or that there is none.
     End(Options),
 }

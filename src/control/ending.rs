@@ -146,6 +146,8 @@ impl Control {
             Some(Stage::Replicas) => self.happens(Event::ReplicasReady),
             // One may have begun since.
             Some(Stage::Child) if self.saving.is_busy() => self.kill_child("shutdown"),
+            // Its request is answered before clients are closed.
+            Some(Stage::Child) if self.disk.is_busy() => {}
             Some(Stage::Child) => self.happens(Event::ChildGone),
             Some(Stage::Save) => {
                 let keys = self.saving.child.as_ref().map_or(0, |child| child.progress.keys);

@@ -54,7 +54,7 @@ pub enum Wish {
     Background(Option<KeptRequest>),
     /// A snapshot after FLUSHALL: its batch goes on when that has ended.
     AfterFlush(Box<Batch>),
-    /// A snapshot right now, while everybody waits.
+    /// A snapshot whose request is answered when it is written.
     Foreground(KeptRequest),
     /// The last snapshot, before the process ends.
     Final,
@@ -82,6 +82,8 @@ enum Waiter {
     Cancel(KeptRequest),
     /// FLUSHALL, after which the empty dataset is to be saved.
     Flush(Box<Batch>),
+    /// SAVE.
+    Save(KeptRequest),
 }
 
 /// What is known of snapshots.
@@ -155,7 +157,10 @@ impl Default for Saving {
 impl Saving {
     /// Whether a child is at work, or about to be.
     pub fn is_saving(&self) -> bool {
-        let saves = |wish: &Wish| matches!(wish, Wish::Background(_) | Wish::AfterFlush(_));
+        let saves = |wish: &Wish| match wish {
+            Wish::Background(_) | Wish::AfterFlush(_) | Wish::Foreground(_) => true,
+            Wish::Final | Wish::Reload(..) => false,
+        };
         self.child.is_some() || self.wish.iter().chain(&self.wishes).any(saves)
     }
 
@@ -230,11 +235,14 @@ impl Control {
                 None => self.saving.waiters.push(Waiter::Batch(batch)),
                 Some(_) => self.go_home(batch),
             },
-            Wish::Foreground(kept) => {
-                let saved = self.save_now();
-                let error = || Error::Owned("ERR".to_owned());
-                self.answer_kept(kept, saved.map(|()| "OK").map_err(|()| error()));
-            }
+            Wish::Foreground(kept) => match self.fork() {
+                None => self.saving.waiters.push(Waiter::Save(kept)),
+                Some(_) => {
+                    // No room for a copy of the process: it is written right here.
+                    let saved = self.save_now().is_ok();
+                    self.answer_save(kept, saved);
+                }
+            },
             Wish::Final => return self.save_last(transaction),
             Wish::Reload(kept, reload) => return self.reload(kept, reload, transaction),
         }
@@ -396,17 +404,19 @@ impl Control {
     fn child_has_ended(&mut self, outcome: child::Outcome) {
         let child = self.saving.child.take().expect("the caller has seen it");
         let now = Monotonic::now();
-        let (is_last, saved) = (self.end.has_claims(), outcome == child::Outcome::Saved);
+        let is_last = self.end.has_claims();
+        let is_save = |waiter: &Waiter| matches!(waiter, Waiter::Save(_));
+        let is_awaited = is_last || self.saving.waiters.iter().any(is_save);
         self.saving.last_cow_bytes = child.private_bytes_max;
         self.saving.repair = Repair::new(now).filter(|_| !is_last);
         if let Some(micros) = child.unlink_micros {
             self.note_time(Event::RdbUnlinkTempFile, micros);
         }
-        match outcome {
+        match &outcome {
             child::Outcome::Saved => {
                 let megabytes = child.private_bytes_max >> 20;
                 log::notice(&format!("Fork CoW for RDB: {megabytes} MB at most"));
-                log::notice(if is_last {
+                log::notice(if is_awaited {
                     "DB saved on disk"
                 } else {
                     "Background saving terminated with success"
@@ -421,22 +431,35 @@ impl Control {
             child::Outcome::Failed(why) => {
                 log::warning(&format!("Background saving error: {why}"));
                 self.saving.last_seconds = Some(now.millis_since(child.began) / 1000);
-                if !is_last {
+                if !is_awaited {
                     self.note_outcome(false);
                 }
             }
         }
-        for waiter in std::mem::take(&mut self.saving.waiters) {
+        self.tell_waiters(&outcome);
+        if is_last {
+            self.last_save_ended(outcome == child::Outcome::Saved);
+        }
+        self.next_wish();
+    }
+
+    /// Lets those go on who waited for the child.
+    fn tell_waiters(&mut self, outcome: &child::Outcome) {
+        let waiters = std::mem::take(&mut self.saving.waiters);
+        let is_cancelled = waiters.iter().any(|waiter| matches!(waiter, Waiter::Cancel(_)));
+        // If FLUSHALL has killed the child, there is something else to save now.
+        let saves_again = *outcome == child::Outcome::Killed
+            && !is_cancelled
+            && !self.end.shutdown.is_under_way();
+        for waiter in waiters {
             match waiter {
                 Waiter::Batch(batch) => self.go_home(batch),
                 Waiter::Cancel(kept) => self.answer_kept(kept, Ok("Background saving cancelled")),
                 Waiter::Flush(batch) => self.wish(Wish::AfterFlush(batch)),
+                Waiter::Save(kept) if saves_again => self.wish(Wish::Foreground(kept)),
+                Waiter::Save(kept) => self.answer_save(kept, *outcome == child::Outcome::Saved),
             }
         }
-        if is_last {
-            self.last_save_ended(saved);
-        }
-        self.next_wish();
     }
 
     /// Ends the child, if there is one, for this reason; `keep` is told when it is gone.
@@ -471,6 +494,11 @@ impl Control {
 
     fn go_home(&mut self, batch: Box<Batch>) {
         self.mailbox.send(batch.home, ToShard::Batch(batch));
+    }
+
+    fn answer_save(&mut self, kept: KeptRequest, saved: bool) {
+        let failed = || Error::Owned("ERR".to_owned());
+        self.answer_kept(kept, saved.then_some("OK").ok_or_else(failed));
     }
 
     /// Answers a request that was kept.

@@ -1,8 +1,8 @@
 //! Limits on what all clients together hold: `maxmemory-clients`, for which the largest clients are
 //! closed, and what those may take that have not authenticated.
 //!
-//! Each shard shows the sum over its clients and the largest of them. The shard that has the largest
-//! of all closes it; others see that at a tick, at the latest.
+//! Each shard shows the sum over its clients and the largest of them. The shard that has the
+//! largest of all closes it, at a tick at the latest.
 
 use crate::clients::totals::Counted;
 use crate::config::client_memory::ClientMemory;

@@ -55,6 +55,7 @@ async fn run_control(mut control: Control, mut endpoint: Endpoint) -> io::Result
             busy |= control.load_on();
         }
         control.see_to_snapshots();
+        control.see_to_disk();
         if let Some(signal) = control.process.ending.take() {
             control.end_by(signal);
         }
@@ -68,8 +69,9 @@ async fn run_control(mut control: Control, mut endpoint: Endpoint) -> io::Result
             let patience = control.end_patience().map_or(TICK, Duration::from_millis).min(TICK);
             let repair = control.saving.repair.as_ref();
             let patience = repair.map_or(TICK, |repair| repair.patience(now)).min(patience);
-            let news = control.saving.news().map(Awaited::Readable);
-            control.mailbox.bell().wait(endpoint.awaited().chain(news), patience)?;
+            let news = control.saving.news().into_iter().chain(control.disk.news());
+            let awaited = endpoint.awaited().chain(news.map(Awaited::Readable));
+            control.mailbox.bell().wait(awaited, patience)?;
             control.mailbox.awake();
         }
     }

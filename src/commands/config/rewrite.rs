@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
@@ -11,7 +12,8 @@ use shards::resp::error::Error;
 use crate::commands::config::{EACH, ON_ALL_NODES};
 use crate::commands::own::{Own, OwnRun};
 use crate::config::rewrite;
-use crate::control::ctx::{ControlCtx, Outcome};
+use crate::control::ctx::{Awaited, ControlCtx, Outcome};
+use crate::control::disk::DiskWork;
 use crate::log;
 use crate::process::temp_beside;
 
@@ -34,17 +36,23 @@ const NEW_FILE_MODE: u32 = 0o644;
 
 fn run(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let file = ctx.control.process.config_file.as_deref().ok_or(NO_FILE)?;
-    let config = &ctx.control.node.config;
-    match replace(file, |old| rewrite::rewrite(old, config)) {
-        Ok(()) => log::notice("CONFIG REWRITE executed with success."),
+    let config = Arc::clone(&ctx.control.node.config);
+    let work = move || replace(file, |old| rewrite::rewrite(old, &config));
+    Ok(Outcome::Wait(Awaited::Disk(DiskWork { run: Box::new(work), answer })))
+}
+
+fn answer(replaced: io::Result<()>) -> Result<&'static str, Error> {
+    match replaced {
+        Ok(()) => {
+            log::notice("CONFIG REWRITE executed with success.");
+            Ok("OK")
+        }
         Err(error) => {
             let reason = crate::process::plain(&error);
             log::warning(&format!("CONFIG REWRITE failed: {reason}"));
-            return Err(Error::Owned(format!("ERR Rewriting config file: {reason}")));
+            Err(Error::Owned(format!("ERR Rewriting config file: {reason}")))
         }
     }
-    ctx.replies.ok();
-    Ok(Outcome::Done)
 }
 
 /// Puts a new text in a file's place. Whatever happens, the file has the old text or the new one:

@@ -10,7 +10,7 @@ pub(super) const SAVE: Own = Own {
     spec: Spec {
         name: "save",
         group: Group::Server,
-        summary: "Writes all keys to the disk, while everybody waits.",
+        summary: "Writes all keys to the disk, and answers when they are there.",
         complexity: "O(N), N being the number of keys in all databases.",
         arity: Arity::Exactly(1),
         flags: Flags::of(&[Flag::Admin, Flag::NoScript, Flag::NoMulti, Flag::NoAsyncLoading]),
