@@ -69,8 +69,8 @@ pub struct Client {
     pub finishing: Finishing,
     /// Commands between MULTI and EXEC.
     pub multi: Option<Box<Multi>>,
-    /// It has sent MULTI or WATCH at some time.
-    pub transacts: bool,
+    /// What it has done with transactions.
+    pub transactions: Transactions,
     /// Watched keys: database, hash, version, owner.
     pub watched: Vec<Watch>,
     /// What it listens to, unless that is nothing.
@@ -109,6 +109,18 @@ pub enum State {
     Held(u64),
     /// Its batch is kept by control until something has happened.
     Kept,
+}
+
+/// What a client has done with transactions, beside those that it queues now. CLIENT LIST shows it
+/// as Valkey does, which keeps a place for commands once a client has needed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transactions {
+    /// Neither MULTI nor WATCH.
+    Never,
+    /// MULTI or WATCH.
+    Begun,
+    /// An EXEC of so many commands is under way.
+    Exec(usize),
 }
 
 /// How long a client's connection lasts. It never comes to an earlier one of these.
@@ -230,7 +242,7 @@ impl Client {
             late: false,
             finishing: Finishing::No,
             multi: None,
-            transacts: false,
+            transactions: Transactions::Never,
             watched: Vec::new(),
             subscriptions: None,
             pushes: Pushes::default(),
@@ -310,6 +322,14 @@ impl Client {
     /// Whether a batch of its requests has left home, or waits.
     pub fn is_under_way(&self) -> bool {
         self.state != State::Home
+    }
+
+    /// Notes that no EXEC of it is under way any more.
+    #[inline]
+    pub fn end_exec(&mut self) {
+        if let Transactions::Exec(_) = self.transactions {
+            self.transactions = Transactions::Begun;
+        }
     }
 
     /// How many subscriptions of a kind it has.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use shards::resp::reply::Protocol;
 
-use crate::clients::client::Client;
+use crate::clients::client::{Client, Transactions};
 use crate::clients::tracker::Tracker;
 use crate::config::table::Config;
 use crate::pubsub::kind::Kind;
@@ -44,8 +44,12 @@ fn line_with(client: &Client, node: &Node, name: &str, user: &str) -> String {
     let flags = flags(client);
     let (age, idle) = (seconds(figures.connected), seconds(figures.active));
     let capa = capa(client);
-    let never = if client.transacts { 0 } else { -1 };
-    let multi = client.multi.as_ref().map_or(never, |multi| signed(multi.len()));
+    let multi = match (&client.multi, client.transactions) {
+        (Some(multi), _) => signed(multi.len()),
+        (None, Transactions::Exec(commands)) => signed(commands),
+        (None, Transactions::Begun) => 0,
+        (None, Transactions::Never) => -1,
+    };
     let resp = match session.protocol {
         Protocol::Resp2 => 2,
         Protocol::Resp3 => 3,
@@ -96,7 +100,7 @@ pub fn flags(client: &Client) -> String {
     let letters = [
         (client.monitors, 'O'),
         (client.subscriptions.is_some(), 'P'),
-        (client.multi.is_some(), 'x'),
+        (client.multi.is_some() || is_in_exec(client), 'x'),
         (client.waits(), 'b'),
         (tracks(|_| true), 't'),
         (tracks(|tracker| tracker.broken), 'R'),
@@ -109,6 +113,10 @@ pub fn flags(client: &Client) -> String {
     let flags: String =
         letters.into_iter().filter(|(is, _)| *is).map(|(_, letter)| letter).collect();
     if flags.is_empty() { "N".to_owned() } else { flags }
+}
+
+fn is_in_exec(client: &Client) -> bool {
+    matches!(client.transactions, Transactions::Exec(_))
 }
 
 /// One letter for each thing that a client says it is capable of.

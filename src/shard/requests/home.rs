@@ -11,7 +11,7 @@ use shards::resp::reply::{Protocol, Replies};
 
 use crate::batches::batch::{At, Batch};
 use crate::clients::admission::{Verdict, exec_refused, judge};
-use crate::clients::client::{Client, Life, ReplyMode, Session};
+use crate::clients::client::{Client, Life, ReplyMode, Session, Transactions};
 use crate::clients::ctx::ClientCtx;
 use crate::clients::memory::UnderWay;
 use crate::clients::tracker::note_caching;
@@ -242,6 +242,7 @@ impl Core {
     ) -> AtHome {
         let written = out.len();
         note_caching(client, call);
+        client.end_exec();
         client.renew(self.node.guards());
         let skips = client.session.reply != ReplyMode::On;
         let outcome = match judge(client, &self.node, call, args) {
@@ -400,7 +401,7 @@ impl Core {
             Step::Multi if client.multi.is_some() => self.refuse(&NESTED_MULTI, replies.out),
             Step::Multi => {
                 client.multi = Some(Box::default());
-                client.transacts = true;
+                client.transactions = Transactions::Begun;
                 replies.ok();
             }
             Step::Discard if client.multi.is_none() => {
@@ -414,7 +415,7 @@ impl Core {
             Step::Exec => return self.begin_exec(client, replies),
             Step::Watch if client.multi.is_some() => self.refuse(&WATCH_IN_MULTI, replies.out),
             Step::Watch => {
-                client.transacts = true;
+                client.transactions = Transactions::Begun;
                 return self.begin_watch(client, args);
             }
             Step::Unwatch => {
@@ -479,6 +480,7 @@ impl Core {
         }
         // The watches go on until EXEC is over: their keys are compared on the way.
         let watched = std::mem::take(&mut client.watched);
+        client.transactions = Transactions::Exec(multi.len());
         let (exec, transaction) = self.plan_exec(multi, watched);
         AtHome::Needs(Needs::Exec(Box::new(exec), transaction.map(Box::new)))
     }
@@ -487,6 +489,7 @@ impl Core {
     pub(crate) fn deliver(&mut self, mut batch: Box<Batch>) {
         if let Some(mut client) = self.take_client(batch.token) {
             client.state = State::Home;
+            client.end_exec();
             client.pushes.stale_told = 0;
             client.figures.commands += batch.next as u64;
             if batch.is_muted {
