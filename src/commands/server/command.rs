@@ -63,8 +63,8 @@ const HELP: Own = Own {
 };
 
 const HELP_LINES: &[&str] = &[
-    "COMMAND [<subcommand> [<arg> ...]]. Subcommands are:",
-    "(none)",
+    "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "(no subcommand)",
     "    How to call each command: as COMMAND INFO.",
     "COUNT",
     "    How many commands there are.",
@@ -104,7 +104,7 @@ fn help(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
 }
 
 /// The command of this name; a subcommand is named with its container: `client|id`.
-fn named(table: &'static Table, name: &[u8]) -> Option<&'static Call> {
+pub(super) fn named(table: &'static Table, name: &[u8]) -> Option<&'static Call> {
     let mut parts = name.splitn(2, |byte| *byte == b'|');
     let call = table.command(parts.next()?)?;
     match parts.next() {

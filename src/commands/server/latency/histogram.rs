@@ -4,6 +4,7 @@ use shards::commands::spec::Spec;
 use shards::resp::error::Error;
 
 use crate::commands::own::{Own, OwnRun};
+use crate::commands::server::command::named;
 use crate::commands::server::gathered::Gathered;
 use crate::commands::server::latency::{EACH, signed};
 use crate::control::ctx::{ControlCtx, Outcome};
@@ -30,7 +31,7 @@ fn write_histograms(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<()
     let counters = Gathered::new(ctx.control, answers).calls;
     let calls: Vec<&Call> = match &ctx.args[2..] {
         [] => node.table.calls.iter().collect(),
-        names => names.iter().filter_map(|name| node.table.command(name)).collect(),
+        names => names.iter().filter_map(|name| named(node.table, name)).collect(),
     };
     let all = calls.into_iter().flat_map(|call| std::iter::once(call).chain(&call.subcommands));
     let known = |call: &Call| Some((call.spec.name, counters.get(&call.id)?.latency.as_ref()?));
@@ -59,9 +60,15 @@ fn doublings(histogram: &Histogram, rate: TickRate) -> Vec<(u64, u64)> {
         // 1024 nanoseconds are the first microsecond.
         let nanos = rate.nanos(ticks).max(1024).next_power_of_two();
         match pairs.last_mut() {
-            Some(last) if last.0 == nanos / 1000 => last.1 = count,
-            _ => pairs.push((nanos / 1000, count)),
+            Some(last) if last.0 == shown(nanos) => last.1 = count,
+            _ => pairs.push((shown(nanos), count)),
         }
     }
     pairs
+}
+
+/// The microseconds by which Valkey names a doubling: its histograms keep two digits, and it names
+/// the longest time that they do not tell from this one.
+fn shown(nanos: u64) -> u64 {
+    (nanos + nanos / 128 - 1) / 1000
 }
