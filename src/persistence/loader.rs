@@ -134,10 +134,13 @@ impl Loader {
         let reader = Reader::summing(Reading::new(file));
         let file = File::open(reader).map_err(|error| told(path, &error.to_string()))?;
         let header = file.header();
-        if header.dialect == Dialect::Redis && config.rdb_version_check == VersionCheck::Strict {
+        if !Dialect::knows(header.version) && config.rdb_version_check == VersionCheck::Strict {
+            let writer = match header.dialect {
+                Dialect::Redis => "Redis later than 7.2",
+                Dialect::Valkey => "Valkey later than 9",
+            };
             let why = format!(
-                "RDB version {} is of a Redis later than 7.2: set `rdb-version-check relaxed` to \
-                 try",
+                "RDB version {} is of a {writer}: set `rdb-version-check relaxed` to try",
                 header.version
             );
             return Err(told(path, &why));

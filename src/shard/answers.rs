@@ -12,7 +12,7 @@ use crate::clients::client::Client;
 use crate::clients::filter::ClientFilter;
 use crate::clients::limits::calm_bytes;
 use crate::clients::line::line;
-use crate::config::choices::MaxmemoryPolicy;
+use crate::config::choices::{MaxmemoryPolicy, VersionCheck};
 use crate::config::table::Config;
 use crate::mail::query::{Answer, DbFigures, Figures, Query, Waiting};
 use crate::pubsub::kind::Kind;
@@ -179,6 +179,7 @@ fn engine_settings(config: &Config) -> Settings {
         lfu_log_factor: config.lfu_log_factor,
         lfu_decay_minutes: config.lfu_decay_time,
         string_bytes_max: usize::try_from(config.proto_max_bulk_len).unwrap_or(usize::MAX),
+        takes_any_dump: config.rdb_version_check == VersionCheck::Relaxed,
         expiry: OnExpiry::Removes,
         active_expire: true,
         lazy_user_flush: config.lazyfree_lazy_user_flush,

@@ -16,6 +16,8 @@ pub struct Settings {
     pub lfu_decay_minutes: u32,
     /// `proto-max-bulk-len`: bytes a string may have.
     pub string_bytes_max: usize,
+    /// `rdb-version-check relaxed`: whether RESTORE takes dumps of versions that are not known.
+    pub takes_any_dump: bool,
     /// What becomes of keys and fields whose time has come.
     pub expiry: OnExpiry,
     /// Whether background expiry runs (`DEBUG SET-ACTIVE-EXPIRE`).
@@ -44,6 +46,7 @@ impl Default for Settings {
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
             string_bytes_max: 512 << 20,
+            takes_any_dump: false,
             expiry: OnExpiry::Removes,
             active_expire: true,
             lazy_user_flush: true,

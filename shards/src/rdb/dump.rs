@@ -28,7 +28,16 @@ pub fn dump(value: &Value<'_, Object>, compression: Compression) -> Vec<u8> {
     out
 }
 
-/// A dump whose version is known and whose checksum is right.
+/// Which versions are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Those of which all is known.
+    Known,
+    /// All: what is in the others may happen to be known.
+    All,
+}
+
+/// A dump whose version is taken and whose checksum is right.
 #[derive(Clone, Copy, Debug)]
 pub struct Dump<'a> {
     bytes: &'a [u8],
@@ -39,15 +48,17 @@ impl<'a> Dump<'a> {
     /// What DUMP gave, here or elsewhere.
     ///
     /// # Errors
-    /// If it is too short, of an unknown version, or if its checksum is wrong.
-    pub fn open(payload: &'a [u8]) -> Result<Self, Error> {
+    /// If it is too short, of a version that is not taken, or if its checksum is wrong.
+    pub fn open(payload: &'a [u8], takes: Takes) -> Result<Self, Error> {
         let error = |problem| Error { offset: payload.len() as u64, problem };
         let checksum = payload.split_last_chunk::<CHECKSUM_BYTES>();
         let (signed, checksum) = checksum.ok_or_else(|| error(Problem::Truncated))?;
         let version = signed.split_last_chunk::<VERSION_BYTES>();
         let (bytes, version) = version.ok_or_else(|| error(Problem::Truncated))?;
         let version = u16::from_le_bytes(*version).into();
-        let dialect = Dialect::of(version).ok_or_else(|| error(Problem::Version(version)))?;
+        let is_taken = takes == Takes::All || Dialect::knows(version);
+        let dialect = Dialect::of(version).filter(|_| is_taken);
+        let dialect = dialect.ok_or_else(|| error(Problem::Version(version)))?;
         if crc64(0, signed) != u64::from_le_bytes(*checksum) {
             return Err(error(Problem::Checksum));
         }

@@ -33,13 +33,19 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// The one of a version; `None` if it cannot be read: there is none such, or it is newer.
+    /// The one of a version; `None` if there is no such version.
     pub const fn of(version: u32) -> Option<Self> {
         match version {
-            1..=11 | 80 => Some(Self::Valkey),
+            1..=11 | 80.. => Some(Self::Valkey),
             12..=79 => Some(Self::Redis),
-            0 | 81.. => None,
+            0 => None,
         }
+    }
+
+    /// Whether all is known that there may be in a version. What else there may be, Redis' and
+    /// later versions, can be read as far as it is the same.
+    pub const fn knows(version: u32) -> bool {
+        matches!(version, 1..=11 | 80)
     }
 }
 

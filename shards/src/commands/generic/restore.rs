@@ -8,7 +8,7 @@ use crate::effects::Class;
 use crate::keyspace::db::Keyspace;
 use crate::keyspace::evict::Usage;
 use crate::keyspace::garbage::Removal;
-use crate::rdb::dump::Dump;
+use crate::rdb::dump::{Dump, Takes};
 use crate::rdb::value::Rules;
 use crate::resp::error::Error;
 
@@ -51,7 +51,8 @@ fn restore(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     let ttl = parse_i64(ctx.args[2]).ok_or(Error::NotInteger)?;
     let ttl = u64::try_from(ttl).map_err(|_| TTL)?;
-    let dump = Dump::open(ctx.args[3]).map_err(|_| NO_DUMP)?;
+    let takes = if ctx.db.keyspace.settings.takes_any_dump { Takes::All } else { Takes::Known };
+    let dump = Dump::open(ctx.args[3], takes).map_err(|_| NO_DUMP)?;
     let Keyspace { settings, seed, .. } = &*ctx.db.keyspace;
     let rules = Rules { limits: settings.limits, seed: *seed };
     let value = dump.value(&rules).map_err(|_| BAD_VALUE)?;
