@@ -151,6 +151,9 @@ settings! {
     /// Seconds that a client has to authenticate where a password is set; 0 for any time.
     "authentication-timeout" authentication_timeout: u32 = 10, Integer(0..=86_400), AtRuntime;
 
+    /// Where the server stands, for clients that prefer one near them: HELLO and INFO say so.
+    "availability-zone" availability_zone: String = String::new(), Name, AtRuntime;
+
     /// Addresses to listen on.
     "bind" bind: Vec<String> = vec!["*".into(), "-::*".into()], Addresses, AtRuntime;
 
@@ -209,6 +212,9 @@ settings! {
     /// Who may change protected settings (`dir`) by CONFIG SET.
     "enable-protected-configs" enable_protected_configs: Allowed = Allowed::No,
         Choice(Allowed::WORDS), AtStart;
+
+    /// Whether HELLO, INFO and LOLWUT tell clients that they talk to a Redis 7.2.
+    "extended-redis-compatibility" extended_redis_compatibility: bool = false, YesNo, AtRuntime;
 
     /// Fields up to which a hash is kept in one allocation.
     "hash-max-listpack-entries" | "hash-max-ziplist-entries" hash_max_listpack_entries: u64 = 512,
@@ -350,8 +356,8 @@ settings! {
     /// shards, but all while these stand still (SAVE).
     "rdb-save-threads" rdb_save_threads: u32 = 0, Integer(0..=1024), AtRuntime;
 
-    /// Whether snapshots of Redis 7.4 and later are refused (`strict`), or loaded as far as what
-    /// is in them is known here (`relaxed`).
+    /// Whether snapshots and dumps of Redis 7.4 and later, and of a Valkey later than 9, are refused
+    /// (`strict`), or taken as far as what is in them is known here (`relaxed`).
     "rdb-version-check" rdb_version_check: VersionCheck = VersionCheck::Strict,
         Choice(VersionCheck::WORDS), AtRuntime;
 

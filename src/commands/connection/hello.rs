@@ -9,7 +9,8 @@ use crate::clients::ctx::ClientCtx;
 use crate::commands::connection::client::name;
 use crate::commands::connection::{BEFORE_AUTH, credentials};
 use crate::commands::own::{Own, OwnRun};
-use crate::version::VALKEY_VERSION;
+use crate::config::table::Config;
+use crate::version::StandsFor;
 
 pub(super) const HELLO: Own = Own {
     spec: Spec {
@@ -61,12 +62,14 @@ fn hello(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
 
 /// Tells about the server, and what the client is to it.
 fn introduce(ctx: &mut ClientCtx<'_>) {
-    let ClientCtx { client, replies, .. } = ctx;
-    replies.map(7);
+    let ClientCtx { client, replies, node, .. } = ctx;
+    let Config { availability_zone, extended_redis_compatibility, .. } = &*node.config;
+    let stands_for = StandsFor::of(*extended_redis_compatibility);
+    replies.map(7 + usize::from(!availability_zone.is_empty()));
     replies.bulk(b"server");
-    replies.bulk(b"valkey");
+    replies.bulk(stands_for.server.as_bytes());
     replies.bulk(b"version");
-    replies.bulk(VALKEY_VERSION.as_bytes());
+    replies.bulk(stands_for.version.as_bytes());
     replies.bulk(b"proto");
     replies.integer(match client.session.protocol {
         Protocol::Resp2 => 2,
@@ -80,6 +83,10 @@ fn introduce(ctx: &mut ClientCtx<'_>) {
     replies.bulk(b"master");
     replies.bulk(b"modules");
     replies.array(0);
+    if !availability_zone.is_empty() {
+        replies.bulk(b"availability_zone");
+        replies.bulk(availability_zone.as_bytes());
+    }
 }
 
 fn parse<'a>(args: &[&'a [u8]]) -> Result<Wishes<'a>, Error> {

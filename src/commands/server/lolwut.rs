@@ -6,7 +6,7 @@ use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
 use crate::commands::own::{Own, OwnRun};
-use crate::version::{VALKEY_VERSION, VERSION};
+use crate::version::{StandsFor, VERSION};
 
 pub(super) const LOLWUT: Own = Own {
     spec: Spec {
@@ -40,7 +40,9 @@ fn lolwut(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
         // There is one picture, whatever the version.
         parse_i64(version).ok_or(Error::NotInteger)?;
     }
-    let text = format!("{PICTURE}\nKeylane ver. {VERSION}, as Valkey ver. {VALKEY_VERSION}\n");
+    let StandsFor { name, version, .. } =
+        StandsFor::of(ctx.node.config.extended_redis_compatibility);
+    let text = format!("{PICTURE}\nKeylane ver. {VERSION}, as {name} ver. {version}\n");
     ctx.replies.verbatim("txt", text.as_bytes());
     Ok(())
 }

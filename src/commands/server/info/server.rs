@@ -27,7 +27,8 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("redis_git_sha1", "00000000");
     fields.put("redis_git_dirty", 0);
     fields.put("redis_build_id", 0);
-    fields.put("server_mode", "standalone");
+    let mode = if config.extended_redis_compatibility { "redis_mode" } else { "server_mode" };
+    fields.put(mode, "standalone");
     fields.put("os", system::name());
     fields.put("arch_bits", usize::BITS);
     let ticks = control.node.tick_rate.ticks(1000) as f64 / 1000.0;
@@ -51,7 +52,7 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     let file = process.config_file.as_deref().unwrap_or("".as_ref());
     fields.put("config_file", file.display());
     fields.put("io_threads_active", 0);
-    fields.put("availability_zone", "");
+    fields.put("availability_zone", &config.availability_zone);
     let stage = control.end.shutdown.stage();
     fields.put("shutdown_stage", stage.map_or("none", Stage::name));
     if let Some(left) = control.end_remaining() {
