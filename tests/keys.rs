@@ -159,7 +159,15 @@ fn call(shard: &mut Shard, command: &Command, args: &[String], db: usize) -> Str
     let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
     let (protocol, first_key) = (Protocol::Resp2, (0, 0));
     let reply_max = usize::MAX;
-    let request = Request { args: &args, db, protocol, no_touch: false, reply_max, first_key };
+    let request = Request {
+        args: &args,
+        db,
+        protocol,
+        no_touch: false,
+        sees_due: false,
+        reply_max,
+        first_key,
+    };
     let mut out = Vec::new();
     // Errors are replies, too.
     let _ = shard.execute(command, request, &mut out);

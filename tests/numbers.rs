@@ -141,7 +141,15 @@ fn call(shard: &mut Shard, words: &[String], protocol: Protocol) -> Vec<u8> {
     let args: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
     let first_key = (0, 0);
     let reply_max = usize::MAX;
-    let request = Request { args: &args, db: 0, protocol, no_touch: false, reply_max, first_key };
+    let request = Request {
+        args: &args,
+        db: 0,
+        protocol,
+        no_touch: false,
+        sees_due: false,
+        reply_max,
+        first_key,
+    };
     let mut out = Vec::new();
     // Errors are replies, too.
     let _ = shard.execute(find(words), request, &mut out);

@@ -106,6 +106,7 @@ impl Engine {
             db: 0,
             protocol: Protocol::Resp2,
             no_touch: false,
+            sees_due: false,
             reply_max: usize::MAX,
             first_key: (1, hash),
         };

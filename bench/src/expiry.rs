@@ -89,6 +89,7 @@ fn call(shard: &mut Shard, args: &[&[u8]]) {
         db: 0,
         protocol: Protocol::Resp2,
         no_touch: false,
+        sees_due: false,
         reply_max: usize::MAX,
         first_key: (0, 0),
     };

@@ -13,6 +13,7 @@ use crate::keyspace::db::Keyspace;
 use crate::keyspace::evict;
 use crate::keyspace::evict::Locked;
 use crate::keyspace::selected::Selected;
+use crate::keyspace::settings::OnExpiry;
 use crate::resp::error::Error;
 use crate::resp::reply::{Protocol, Replies};
 
@@ -27,6 +28,8 @@ pub struct Request<'a> {
     pub protocol: Protocol,
     /// Whether lookups leave LRU and LFU as they are.
     pub no_touch: bool,
+    /// Whether it sees what is due as if it had no time: it is of an import source.
+    pub sees_due: bool,
     /// Bytes that the output may have, with what is in it already.
     pub reply_max: usize,
     /// Which argument is the first key, 0 if there is none, and its hash.
@@ -88,6 +91,10 @@ pub fn run(
     out: &mut Vec<u8>,
 ) -> Result<(), Box<Error>> {
     let (dirty_before, written) = (effects.dirty, out.len());
+    let expiry = keyspace.settings.expiry;
+    if request.sees_due {
+        keyspace.settings.expiry = OnExpiry::Ignores;
+    }
     let mut ctx = Ctx {
         args: request.args,
         db: Selected { keyspace, index: request.db, effects, no_touch: request.no_touch },
@@ -96,6 +103,7 @@ pub fn run(
         first_key_hash: request.first_key.1,
     };
     let result = (command.run)(&mut ctx);
+    ctx.db.keyspace.settings.expiry = expiry;
     let effects = &mut *ctx.db.effects;
     if effects.keeps_log {
         log(effects, command, request, effects.dirty != dirty_before);

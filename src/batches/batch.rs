@@ -28,6 +28,8 @@ pub struct Passport {
     pub protocol: Protocol,
     /// Whether lookups leave LRU and LFU as they are.
     pub no_touch: bool,
+    /// Whether it sees what is due: it is an import source, in import mode.
+    pub sees_due: bool,
     /// Whether it is connected from this machine.
     pub local: bool,
     /// Whether it is told when keys change that it reads.
@@ -46,6 +48,7 @@ impl Default for Passport {
             db: 0,
             protocol: Protocol::default(),
             no_touch: false,
+            sees_due: false,
             local: false,
             reads: false,
             exempt: Guards::NONE,

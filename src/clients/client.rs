@@ -170,6 +170,8 @@ pub struct Session {
     pub no_evict: bool,
     /// CLIENT NO-TOUCH
     pub no_touch: bool,
+    /// CLIENT IMPORT-SOURCE
+    pub import_source: bool,
     /// CLIENT REPLY
     pub reply: ReplyMode,
     /// CLIENT CAPA REDIRECT
@@ -292,13 +294,14 @@ impl Client {
     /// What commands need that run for it.
     #[inline]
     pub fn passport(&self, config: &Config) -> Passport {
-        let Session { db, protocol, no_touch, .. } = self.session;
+        let Session { db, protocol, no_touch, import_source, .. } = self.session;
         let reads = self.tracker.as_ref().is_some_and(|tracker| tracker.reads());
         let (reply_pause, reply_max) = self.reply_limits(config);
         Passport {
             db,
             protocol,
             no_touch,
+            sees_due: import_source && config.import_mode,
             local: self.from_here,
             reads,
             exempt: self.exempt_from(),
@@ -349,6 +352,7 @@ impl Default for Session {
             lib_ver: Vec::new(),
             no_evict: false,
             no_touch: false,
+            import_source: false,
             reply: ReplyMode::On,
             capa_redirect: false,
         }

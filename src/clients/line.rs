@@ -109,6 +109,7 @@ pub fn flags(client: &Client) -> String {
         (client.peer.is_none(), 'U'),
         (client.session.no_evict, 'e'),
         (client.session.no_touch, 'T'),
+        (client.session.import_source, 'I'),
     ];
     let flags: String =
         letters.into_iter().filter(|(is, _)| *is).map(|(_, letter)| letter).collect();

@@ -245,6 +245,10 @@ settings! {
     /// Times a second that background work gets its turn. Values out of bounds are pulled in.
     "hz" hz: u32 = 10, Clamped { taken: 0..=INT, kept: 1..=500 }, AtRuntime;
 
+    /// Whether keys come from another server, which says by the connections of CLIENT IMPORT-SOURCE
+    /// what expires: nothing expires by itself or is evicted meanwhile.
+    "import-mode" import_mode: bool = false, YesNo, AtRuntime;
+
     /// Whether the allocator has a thread of its own that gives empty pages back to the system.
     /// Else the shards do so between requests.
     "jemalloc-bg-thread" jemalloc_bg_thread: bool = true, YesNo, AtRuntime;

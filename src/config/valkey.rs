@@ -137,7 +137,6 @@ fn default_user(words: &[&[u8]]) -> bool {
 const ANYWHERE: &str = "snapshots are written on any processor the server may use";
 const AOF: &str = "there is no append-only file yet";
 const CLUSTER: &str = "there is no cluster mode yet";
-const IMPORT: &str = "keys expire in import mode too";
 const LOADING: &str = "clients are served between short steps of loading";
 const LOCALE: &str = "texts are compared byte by byte";
 const LOOKS: &str = "it would change nothing that is shown here";
@@ -326,7 +325,6 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("debug-context", "", PROCESS).exact(),
     refused("socket-mark-id", "0", SOCKETS).at_start(),
     refused("unixsocketgroup", "", SOCKETS).at_start(),
-    refused("import-mode", "no", IMPORT),
     ignored("dynamic-hz", "", OLD).file_only(),
     ignored("events-per-io-thread", "", OLD).file_only(),
     ignored("io-threads-do-reads", "", OLD).file_only(),

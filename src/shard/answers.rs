@@ -77,6 +77,7 @@ impl Core {
         self.counters.tracks_latency = config.latency_tracking;
         self.calm_bytes = calm_bytes(&config);
         self.node.config = config;
+        self.renew_expiry();
         self.choose_events();
         self.choose_notable();
         self.renew_guards();

@@ -101,15 +101,21 @@ impl Core {
         let (before, now) = (self.node.condition.holds, self.quiesce.holds());
         if before != now {
             self.node.condition.holds = now;
-            // What is due while nothing may be written is not seen, and stays.
-            let expiry = if now == Holds::Nothing { OnExpiry::Removes } else { OnExpiry::Hides };
-            self.shard.keyspace.settings.expiry = expiry;
+            self.renew_expiry();
         }
         self.renew_guards();
         if now < before {
             let held = std::mem::take(&mut self.quiesce.held);
             held.into_values().for_each(|batch| self.resume_held(batch));
         }
+    }
+
+    /// Says anew what becomes of what is due: while nothing may be written, and in import mode, it
+    /// is not seen, and stays.
+    pub(crate) fn renew_expiry(&mut self) {
+        let removes = self.node.condition.holds == Holds::Nothing && !self.node.config.import_mode;
+        let expiry = if removes { OnExpiry::Removes } else { OnExpiry::Hides };
+        self.shard.keyspace.settings.expiry = expiry;
     }
 
     /// The node's state has changed, or how clients are exempt from it: their requests pass it

@@ -116,6 +116,17 @@ impl Keyspace {
         }
     }
 
+    /// Up to which time something that is given this time to expire goes at once. Where what is due
+    /// stays, so does this.
+    #[inline]
+    pub fn gone_by(&self) -> UnixMs {
+        match self.settings.expiry {
+            OnExpiry::Removes => self.now,
+            // No command stores a time of 0.
+            OnExpiry::Hides | OnExpiry::Ignores => UnixMs(0),
+        }
+    }
+
     /// Whether commands see an entry that is in a table: not if it is due.
     #[inline]
     pub fn shows(&self, entry: &Entry) -> bool {

@@ -90,6 +90,12 @@ impl Selected<'_> {
         self.keyspace.due_by()
     }
 
+    /// Up to which time what is given this time goes at once: see [`Keyspace::gone_by`].
+    #[inline]
+    pub fn gone_by(&self) -> UnixMs {
+        self.keyspace.gone_by()
+    }
+
     /// The selected database.
     #[inline]
     pub fn db(&mut self) -> &mut Db {

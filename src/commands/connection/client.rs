@@ -3,6 +3,7 @@
 mod capa;
 mod help;
 mod id;
+mod import_source;
 mod info;
 mod filter;
 mod kill;
@@ -43,6 +44,7 @@ pub const SUBCOMMANDS: &[Own] = &[
     tracking::GETREDIR,
     help::HELP,
     id::ID,
+    import_source::IMPORT_SOURCE,
     info::INFO,
     kill::KILL,
     list::LIST,

@@ -76,7 +76,7 @@ fn set_expire(ctx: &mut Ctx<'_>, name: &'static str, form: TimeForm) -> Result<(
         return Ok(());
     }
     match u64::try_from(at).map(UnixMs) {
-        Ok(at) if ctx.db.due_by() < at => {
+        Ok(at) if ctx.db.gone_by() < at => {
             ctx.db.set_expire(key, Some(at));
             ctx.db.changed(key, Class::Generic, "expire");
             let mut text = [0; DIGITS_MAX];

@@ -45,7 +45,7 @@ struct Options {
 
 fn restore(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let options = options(&ctx.args[4..])?;
-    let (key, now, due_by) = (ctx.key(1), ctx.db.now(), ctx.db.due_by());
+    let (key, now, gone_by) = (ctx.key(1), ctx.db.now(), ctx.db.gone_by());
     if !options.replace && ctx.db.write(key).is_some() {
         return Err(Error::BusyKey);
     }
@@ -61,7 +61,7 @@ fn restore(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     // A time that takes more than 63 bits has passed already, says Valkey.
     let at = if options.absolute { ttl } else { ttl.saturating_add(now.0) };
     let expire = (ttl != 0).then_some(UnixMs(at));
-    let has_passed = |at: UnixMs| at <= due_by || i64::try_from(at.0).is_err();
+    let has_passed = |at: UnixMs| at <= gone_by || i64::try_from(at.0).is_err();
     if expire.is_some_and(has_passed) {
         if was_there {
             ctx.db.changed(key, Class::Generic, "del");

@@ -72,7 +72,7 @@ pub(super) fn times_changed(db: &mut Selected<'_>, key: Key<'_>, at: UnixMs, fie
     if fields.is_empty() {
         return;
     }
-    if at <= db.due_by() {
+    if at <= db.gone_by() {
         db.keyspace.stats.expired_fields += fields.len() as u64;
         db.changed(key, Class::Hash, "hexpired");
         db.remove_if_empty(key);

@@ -69,7 +69,7 @@ fn expire(ctx: &mut Ctx<'_>, name: &'static str, form: TimeForm) -> Result<(), E
     let (options, counted) = fields::split(&ctx.args[3..])?;
     let condition = Condition::parse(options)?;
     let fields = fields::counted(counted, 1)?;
-    let rules = ctx.db.hash_rules();
+    let (rules, gone_by) = (ctx.db.hash_rules(), ctx.db.gone_by());
     let at = fields::deadline(form, ctx.args[2], ctx.db.now(), name)?;
     let key = ctx.key(1);
     let hash = ctx.db.write_hash(key)?;
@@ -86,7 +86,7 @@ fn expire(ctx: &mut Ctx<'_>, name: &'static str, form: TimeForm) -> Result<(), E
             Some(current) if !condition.holds(current, signed) => NOT_NOW,
             Some(_) => {
                 changed.push(field);
-                if rules.due_by < at {
+                if gone_by < at {
                     hash.set_expiry(field, Some(at), rules.seed);
                     SET
                 } else {

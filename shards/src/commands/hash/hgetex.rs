@@ -38,6 +38,7 @@ fn hgetex(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     }
     let fields = fields::counted(counted, 1)?;
     let (key, rules, now) = (ctx.key(1), ctx.db.hash_rules(), ctx.db.now());
+    let gone_by = ctx.db.gone_by();
     // Looked up to read first: that counts as a hit or a miss, and a miss is an event.
     let is_there = ctx.db.read_hash(key)?.is_some();
     let mut hash = if is_there { ctx.db.write_hash(key)? } else { None };
@@ -53,7 +54,7 @@ fn hgetex(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         hget::write(&mut ctx.replies, value);
         let Some(hash) = hash.as_mut().filter(|_| is_there) else { continue };
         let is_changed = match deadline {
-            Some(at) if at <= rules.due_by => hash.remove(field, rules.due_by),
+            Some(at) if at <= gone_by => hash.remove(field, rules.due_by),
             Some(at) => {
                 hash.set_expiry(field, Some(at), rules.seed);
                 true

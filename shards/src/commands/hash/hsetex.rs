@@ -106,6 +106,7 @@ fn hsetex(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let options = Options::parse(options)?;
     let pairs = fields::counted(counted, 2)?;
     let (key, rules, now) = (ctx.key(1), ctx.db.hash_rules(), ctx.db.now());
+    let gone_by = ctx.db.gone_by();
     let hash = ctx.db.write_hash(key)?;
     if !options.key.holds(hash.is_some()) {
         ctx.replies.integer(0);
@@ -123,7 +124,7 @@ fn hsetex(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         return Ok(());
     }
     match expiry {
-        FieldExpiry::At(at) if at <= rules.due_by => set_expired(ctx, key, pairs)?,
+        FieldExpiry::At(at) if at <= gone_by => set_expired(ctx, key, pairs)?,
         FieldExpiry::At(_) | FieldExpiry::Keep | FieldExpiry::Clear => {
             set(ctx, key, pairs, expiry)?;
         }

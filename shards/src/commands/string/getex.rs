@@ -65,7 +65,7 @@ fn getex(ctx: &mut Ctx<'_>) -> Result<(), Error> {
 }
 
 fn expire_at(ctx: &mut Ctx<'_>, key: Key<'_>, at: UnixMs) {
-    if at <= ctx.db.due_by() {
+    if at <= ctx.db.gone_by() {
         remove_expired(&mut ctx.db, key);
         return;
     }

@@ -96,7 +96,7 @@ fn look(ctx: &mut Ctx<'_>, key: Key<'_>, options: &SetOptions<'_>) -> Result<boo
 /// Sets `key` to `value` until `at`; if that is past, the key goes at once, as it would with the
 /// next command. Logged with the point in time, so that it means the same later.
 pub(super) fn set_until(ctx: &mut Ctx<'_>, key: Key<'_>, value: &[u8], at: UnixMs) {
-    if at <= ctx.db.due_by() {
+    if at <= ctx.db.gone_by() {
         if ctx.db.write(key).is_some() {
             remove_expired(&mut ctx.db, key);
         }

@@ -31,6 +31,8 @@ const LINES: &[&str] = &[
     "    The connection that is told of changed keys in place of this one.",
     "ID",
     "    The number of this connection.",
+    "IMPORT-SOURCE (ON|OFF)",
+    "    Whether this connection brings keys in import mode, and sees what is due.",
     "INFO",
     "    What CLIENT LIST shows of this connection.",
     "KILL <ip:port> | <filter> <value> [<filter> <value> ...]",
