@@ -360,8 +360,8 @@ settings! {
     /// shards, but all while these stand still (SAVE).
     "rdb-save-threads" rdb_save_threads: u32 = 0, Integer(0..=1024), AtRuntime;
 
-    /// Whether snapshots and dumps of Redis 7.4 and later, and of a Valkey later than 9, are refused
-    /// (`strict`), or taken as far as what is in them is known here (`relaxed`).
+    /// Whether snapshots and dumps of Redis 7.4 and later, and of a Valkey later than 9, are
+    /// refused (`strict`), or taken as far as what is in them is known here (`relaxed`).
     "rdb-version-check" rdb_version_check: VersionCheck = VersionCheck::Strict,
         Choice(VersionCheck::WORDS), AtRuntime;
 

@@ -66,9 +66,10 @@ impl Default for Settings {
 pub enum OnExpiry {
     /// They are removed when a command looks them up or when their turn comes: on a primary.
     Removes,
-    /// They stay, but no command sees them: for clients of a replica, whose primary says what goes,
-    /// on a primary whose writes are paused, and in import mode, whose source says what goes. A command that writes all the same (a replica may
-    /// be writable) removes what is in its way, as Valkey has it.
+    /// They stay, but no command sees them: for clients of a replica, whose primary says what
+    /// goes, on a primary whose writes are paused, and in import mode, whose source says what
+    /// goes. A command that writes all the same (a replica may be writable) removes what is in its
+    /// way, as Valkey has it.
     Hides,
     /// They stay, and commands see them as if they had no time: what a replication link applies
     /// was true when its primary did it, and was judged by the primary's clock; so for the source
