@@ -287,6 +287,7 @@ fn wait_for_blocked_or_done<T>(
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "tests look at servers from outside")]
 fn who_waits_for_replicas_waits_until_time_is_up_or_told_otherwise() {
     for shards in ["1", "3"] {
         let port = free_port();

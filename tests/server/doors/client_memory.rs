@@ -7,7 +7,7 @@ use crate::running::{Running, free_port};
 /// Begins a request with an argument of so many bytes, and sends some of these.
 fn begin(client: &mut Client, whole: usize, bytes: usize) {
     let head = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${whole}\r\n");
-    client.send_raw(head.as_bytes()).unwrap();
+    client.send_raw(head.as_bytes()).expect("the server answers");
     go_on(client, bytes);
 }
 
@@ -62,12 +62,15 @@ fn a_client_that_does_not_read_counts_with_its_replies() {
     let running = Running::ready(port, &options);
     let mut asking = running.client(port);
     let value = vec![b'x'; 1_000_000];
-    asking.call(&[&b"SET"[..], b"key", &value]).unwrap();
+    asking.call(&[&b"SET"[..], b"key", &value]).expect("the server answers");
     let mut deaf = named(&running, port, "deaf");
-    deaf.send_raw(format!("MGET{}\r\n", " key".repeat(30)).as_bytes()).unwrap();
+    deaf.send_raw(format!("MGET{}\r\n", " key".repeat(30)).as_bytes()).expect("the server answers");
     comes_to(&mut asking, "evicted_clients", "1");
     assert!(!is_there(&mut asking, "deaf"));
-    assert_eq!(asking.call(&["STRLEN", "key"]).unwrap(), Reply::Integer(1_000_000));
+    assert_eq!(
+        asking.call(&["STRLEN", "key"]).expect("the server answers"),
+        Reply::Integer(1_000_000)
+    );
 }
 
 #[test]
@@ -78,7 +81,7 @@ fn clients_that_have_not_authenticated_hold_little_together() {
     let running = Running::ready(port, &options);
     let mut asking = running.client(port);
     ok(&mut asking, "AUTH secret");
-    let before: u64 = field(&mut asking, "used_memory").parse().unwrap();
+    let before: u64 = field(&mut asking, "used_memory").parse().expect("the server answers");
     let mut clients = Vec::new();
     for _ in 0..5000 {
         let mut client = running.client(port);
@@ -87,8 +90,9 @@ fn clients_that_have_not_authenticated_hold_little_together() {
     }
     // All have been looked at when those that remain have been.
     assert!(running.comes_to(|_| text(&mut asking, "PING") == "PONG"));
-    let held: u64 = field(&mut asking, "used_memory").parse().unwrap();
+    let held: u64 = field(&mut asking, "used_memory").parse().expect("the server answers");
     assert!(held - before <= LIMIT + (8 << 20), "{} bytes", held - before);
-    let connected: u64 = field(&mut asking, "connected_clients").parse().unwrap();
+    let connected: u64 =
+        field(&mut asking, "connected_clients").parse().expect("the server answers");
     assert!((3000..5000).contains(&connected), "{connected} clients");
 }

@@ -295,6 +295,8 @@ const KEYS: &[&str] = &[
     "SORT l BY nope_* GET s GET h->a STORE n",
     "SORT_RO q BY * LIMIT 1 1",
     "TOUCH s nope l",
+    "WAIT 0 0",
+    "WAITAOF 0 0 0",
     "TTL s",
     "TYPE s",
     "UNLINK s nope l",
