@@ -10,6 +10,7 @@ use crate::log;
 use crate::mail::to_shard::ToShard;
 use crate::reactor::ring::Token;
 use crate::shard::core::{Core, SocketRequest};
+use crate::shard::spare;
 use crate::transactions::multi::Watch;
 
 /// What the loop is to send.
@@ -122,7 +123,8 @@ impl Core {
 
     /// Gives a client replies of its batch, and the messages that waited behind them.
     pub(crate) fn give_replies(&mut self, client: &mut Client, replies: &mut Vec<u8>) {
-        if client.out.is_empty() {
+        // Small buffers stay where they are used again.
+        if client.out.is_empty() && spare::BYTES_MAX < replies.len() {
             std::mem::swap(&mut client.out, replies);
         } else {
             client.out.append(replies);

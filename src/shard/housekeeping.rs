@@ -59,10 +59,7 @@ impl Core {
         let freed = self.shard.work(Chore::FreeGarbage, PIECE_EFFORT, &|_, _| false);
         more |= freed.left == Left::More;
         self.look_for_room();
-        if self.room.is_short() {
-            more |= self.evict_share(since);
-        }
-        more
+        more | self.evict_in_background(since)
     }
 
     /// What is due some times a second: timeouts of clients.

@@ -56,6 +56,8 @@ pub struct Room {
     asked: usize,
     /// Whether one of those that have answered made some.
     made: bool,
+    /// Memory was short when background work looked last.
+    was_short: bool,
     /// In this turn: all were asked, and none had anything to free.
     is_stuck: bool,
 }
@@ -63,7 +65,14 @@ pub struct Room {
 impl Default for Room {
     fn default() -> Self {
         let waiting = Vec::new();
-        Self { ceiling: i64::MAX, waiting, asked: 0, made: false, is_stuck: false }
+        Self {
+            ceiling: i64::MAX,
+            waiting,
+            asked: 0,
+            made: false,
+            was_short: false,
+            is_stuck: false,
+        }
     }
 }
 
@@ -225,9 +234,14 @@ impl Core {
         }
     }
 
-    /// Evicts this shard's share of what is lacking, as background work. True if more is lacking
-    /// and something may go.
-    pub(crate) fn evict_share(&mut self, since: Monotonic) -> bool {
+    /// Evicts this shard's share of what is lacking, as background work, if it was lacking before:
+    /// what is taken for a moment costs no key. True if more is lacking and something may go.
+    pub(crate) fn evict_in_background(&mut self, since: Monotonic) -> bool {
+        let is_short = self.room.is_short();
+        let was_short = std::mem::replace(&mut self.room.was_short, is_short);
+        if !is_short || !was_short {
+            return false;
+        }
         let Some(lack) = self.lack_of_room() else { return false };
         let here = self.evictable();
         let all: u64 = (0..self.mailbox.shards())

@@ -7,7 +7,7 @@ use crate::shard::core::Core;
 
 /// How many of each are kept, and how large they may be.
 const KEPT_MAX: usize = 64;
-const BYTES_MAX: usize = 64 << 10;
+pub(crate) const BYTES_MAX: usize = 64 << 10;
 
 /// What is kept.
 #[derive(Debug, Default)]

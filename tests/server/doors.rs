@@ -3,6 +3,7 @@
 
 mod background;
 mod client_memory;
+mod disk;
 mod leaving;
 mod multi;
 mod output;

@@ -142,7 +142,7 @@ impl Core {
             if let Run::Control = call.run {
                 multi.with(*next, |_, args| self.show(call, args));
                 self.visitors.effects.denies_waiting = false;
-                self.lend_visitors(&mut transaction);
+                self.lend_or_release(&exec, &mut transaction);
                 batch.at = At::ExecVisits(exec, transaction);
                 self.counters.hops += 1;
                 self.mailbox.tell_control(ToControl::Batch(batch));
@@ -160,6 +160,20 @@ impl Core {
         self.visitors.effects.denies_waiting = false;
         self.end_gathered(*transaction, Vec::new(), None);
         self.end_exec(batch, *exec)
+    }
+
+    /// Takes the visitors along to control, whose command may take long. If no command behind it
+    /// uses keys they go back instead, and the claims end.
+    fn lend_or_release(&mut self, exec: &Exec, transaction: &mut Transaction) {
+        let mut behind = (exec.next + 1..exec.multi.len()).filter_map(|at| exec.multi.command(at));
+        let uses_keys =
+            |parsed: &Parsed| parsed.call.is_some_and(|call| matches!(call.run, Run::Engine(_)));
+        if behind.any(uses_keys) {
+            return self.lend_visitors(transaction);
+        }
+        let nothing = Transaction::new(transaction.kind, Vec::new());
+        let used = std::mem::replace(transaction, nothing);
+        self.end_gathered(used, Vec::new(), None);
     }
 
     fn exec_command(

@@ -73,6 +73,23 @@ fn replies_that_are_not_read_are_broken_off_at_the_limit() {
 }
 
 #[test]
+fn a_client_whose_reply_is_broken_off_behind_others_is_cut() {
+    const REPLIES: usize = 400;
+    const ROUNDS: usize = 20;
+    let gets = (0..REPLIES).map(|key| format!("GET {}", key % VALUES));
+    let sent = [requests(["MULTI"]), requests(gets), requests(["EXEC"])].concat();
+    let (running, port, mut watcher) = start(2, &LIMIT);
+    fill(&mut watcher);
+    for round in 0..ROUNDS {
+        let mut client = running.client(port);
+        client.send_raw(&sent).expect("the server takes it");
+        // What was answered before the reply may have gone by the time it is too long.
+        let cut = running.comes_to(|_| number(&mut watcher, "connected_clients") == 1);
+        assert!(cut, "round {round}: it is still connected");
+    }
+}
+
+#[test]
 fn replies_that_are_not_read_evict_no_key() {
     for shards in [1, 2] {
         let (running, port, mut watcher) = start(shards, &LIMIT);
