@@ -18,8 +18,9 @@
 //!
 //! Writes claim their keys, and so do reads among them and reads that were not confirmed. The
 //! shards are visited in ascending order, the requests run as soon as a shard's claims are granted,
-//! and all claims end behind the last shard. So no client sees a later write without the earlier
-//! ones. It is no transaction, though: each request stands for itself in what a shard logs.
+//! and no claim ends before the last one is granted. So no client sees a later write without the
+//! earlier ones: where these are still to be done the keys are claimed. It is no transaction,
+//! though: each request stands for itself in what a shard logs.
 //!
 //! Requests of a round are all reads, or all writes that are answered in a few bytes. When the
 //! replies are as many as the client may be given at once, the round ends with the request that

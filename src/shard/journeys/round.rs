@@ -152,6 +152,7 @@ impl Core {
                             batch.round.visits[at].ticket = Some(ticket);
                         })?;
                     }
+                    self.end_claims_elsewhere(&mut batch.round);
                     batch = self.run_round(batch, at)?;
                 }
             },
@@ -168,6 +169,20 @@ impl Core {
         }
         batch.round.steps += 1;
         Some(batch)
+    }
+
+    /// Ends the claims that a round has on other shards, once it has all of them: what is done
+    /// there is whole, and what is to be done here is seen by no client before. So other batches
+    /// get on there meanwhile.
+    fn end_claims_elsewhere(&mut self, round: &mut Round) {
+        let me = self.me();
+        if round.visits.len() < 2 || round.visits.iter().any(|visit| visit.ticket.is_none()) {
+            return;
+        }
+        for visit in round.visits.iter_mut().filter(|visit| visit.shard != me) {
+            visit.ticket.take().into_iter().for_each(|it| self.end_claims_at(visit.shard, it));
+        }
+        self.mailbox.flush();
     }
 
     /// The batch, unless others have claimed keys of its round here: then it waits for them.
