@@ -15,7 +15,7 @@ use keylane::clients::ctx::ClientCtx;
 use keylane::commands::table::{Commands, build};
 use keylane::config::table::Config;
 use keylane::pubsub::interest::Interest;
-use keylane::reactor::clock::{Monotonic, TickRate};
+use keylane::reactor::clock::{CycleRate, Monotonic};
 use keylane::reactor::ring::Token;
 use keylane::routing::call::Table;
 use keylane::routing::node::{Condition, Node};
@@ -138,7 +138,7 @@ fn node(table: &'static Table) -> Node {
         table,
         slots: SlotMap::even(1),
         seed: HashSeed(1),
-        tick_rate: TickRate::measure(),
+        cycle_rate: CycleRate::measure(),
         condition: Condition::default(),
         started: Monotonic::now(),
         now: Monotonic::now(),

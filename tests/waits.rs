@@ -18,7 +18,7 @@ use keylane::mail::mailbox::{Mailbox, connect};
 use keylane::mail::query::{Answer, Query};
 use keylane::mail::to_shard::ToShard;
 use keylane::reactor::buffers::Buffers;
-use keylane::reactor::clock::{Monotonic, TickRate};
+use keylane::reactor::clock::{CycleRate, Monotonic};
 use keylane::reactor::ring::Token;
 use keylane::routing::node::Node;
 use keylane::routing::slots::SlotMap;
@@ -63,7 +63,7 @@ impl World {
             table: &commands.table,
             slots: SlotMap::even(shards),
             seed: HashSeed(seed),
-            tick_rate: TickRate::measure(),
+            cycle_rate: CycleRate::measure(),
             condition: Condition::default(),
             started: start,
             now: start,

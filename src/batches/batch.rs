@@ -130,8 +130,8 @@ pub struct Scan {
     pub rest: ScanRest,
     /// Where its reply begins among those of the batch.
     pub reply: usize,
-    /// Ticks that it took.
-    pub ticks: u64,
+    /// Cycles that it took.
+    pub cycles: u64,
 }
 
 impl Batch {

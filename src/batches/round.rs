@@ -101,8 +101,8 @@ pub enum Piece {
 pub struct Parts {
     /// Their replies.
     pub merged: Merged,
-    /// Ticks that they took.
-    pub ticks: u64,
+    /// Cycles that they took.
+    pub cycles: u64,
 }
 
 /// How it is made sure that no client sees the requests of a round out of order.

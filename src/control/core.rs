@@ -29,7 +29,7 @@ use crate::mail::to_shard::ToShard;
 use crate::process::Process;
 use crate::process::listening::{Change, Listening};
 use crate::reactor::allocator::used_memory;
-use crate::reactor::clock::{self, Monotonic, ticks};
+use crate::reactor::clock::{self, Monotonic, cycles};
 use crate::reactor::crash::{self, at_work};
 use crate::reactor::heap;
 use crate::reactor::system;
@@ -43,7 +43,7 @@ use crate::stats::command_log::SlowEntry;
 use crate::stats::command_log::{CommandLogs, Ended, request_bytes, shown};
 use crate::stats::counters::Counters;
 use crate::stats::exceeded::Exceeded;
-use crate::stats::latency_events::{self, Spike, Spikes};
+use crate::stats::latency_events::{self, LatencyEvents, Occurrence};
 
 /// Bytes of an answer to INFO for which there is room from the start.
 const INFO_BYTES: usize = 16 << 10;
@@ -69,7 +69,7 @@ pub struct Control {
     /// The command logs.
     pub logs: CommandLogs,
     /// What took long.
-    pub spikes: Spikes,
+    pub latency_events: LatencyEvents,
     /// CLIENT PAUSE, while it lasts.
     pub pause: Option<Paused>,
     /// Bytes in use when the process had started.
@@ -168,7 +168,7 @@ impl Control {
             listening: Listening::default(),
             counters,
             logs: CommandLogs::default(),
-            spikes: Spikes::default(),
+            latency_events: LatencyEvents::default(),
             pause: None,
             memory_at_start: used_memory(),
             memory_peak: 0,
@@ -211,7 +211,7 @@ impl Control {
                     ToControl::Answer(number, answer) => self.answered(peer, number, answer),
                     ToControl::Leaving(report) => self.happens(Event::Reported(peer, report)),
                     ToControl::Logged(entry) => self.logs.add(*entry, &self.node.config),
-                    ToControl::Spike(spike) => self.spikes.add(spike),
+                    ToControl::Occurrence(occurrence) => self.latency_events.add(occurrence),
                 }
             }
         }
@@ -333,7 +333,7 @@ impl Control {
     fn run(&mut self, batch: Box<Batch>) {
         let call = with_current(&batch, |parsed, _| parsed.call);
         let run = self.commands.of(call.expect("only known commands are routed"));
-        self.step(batch, ticks(), run);
+        self.step(batch, cycles(), run);
     }
 
     /// Does one step of a batch's request, and sends the batch home if that was the last.
@@ -382,11 +382,11 @@ impl Control {
                 true
             }
         };
-        let took = ticks().wrapping_sub(started);
+        let took = cycles().wrapping_sub(started);
         self.counters.ran(call.id, took, failed);
         let reply_bytes = replies.len() - written;
         batch.replies = replies;
-        self.note_time(latency_events::Event::of_command(call), self.node.tick_rate.micros(took));
+        self.note_time(latency_events::Event::of_command(call), self.node.cycle_rate.micros(took));
         self.log_command(&batch, call, took, reply_bytes);
         self.send_home(batch);
     }
@@ -396,7 +396,7 @@ impl Control {
     fn log_command(&mut self, batch: &Batch, call: &Call, took: u64, reply_bytes: usize) {
         with_current(batch, |_, args| {
             let request_bytes = request_bytes(args);
-            let micros = self.node.tick_rate.micros(took);
+            let micros = self.node.cycle_rate.micros(took);
             let ended = Ended { micros, request_bytes, reply_bytes };
             if call.spec.flags.has(Flag::SkipCommandLog) {
                 return;
@@ -418,8 +418,8 @@ impl Control {
 
     /// Notes that something took so many microseconds, if that is long.
     pub(crate) fn note_time(&mut self, event: latency_events::Event, micros: u64) {
-        let spike = Spike::of(event, clock::wall().seconds(), micros, &self.node.config);
-        spike.into_iter().for_each(|spike| self.spikes.add(spike));
+        let occurrence = Occurrence::of(event, clock::wall().seconds(), micros, &self.node.config);
+        occurrence.into_iter().for_each(|occurrence| self.latency_events.add(occurrence));
     }
 
     fn send_home(&mut self, mut batch: Box<Batch>) {

@@ -77,7 +77,7 @@ pub struct Figures {
     pub shard: usize,
     /// What it counted, but for single commands.
     pub counters: Counters,
-    /// Commands that it ran, and the ticks that they took.
+    /// Commands that it ran, and the cycles that they took.
     pub commands: (u64, u64),
     /// The counters of commands that were called, with their numbers, if they were asked for.
     pub calls: Option<Vec<(usize, CallCounters)>>,

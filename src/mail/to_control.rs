@@ -5,7 +5,7 @@ use crate::mail::disk::LoadReport;
 use crate::mail::query::Answer;
 use crate::shutdown::report::Report;
 use crate::stats::command_log::SlowEntry;
-use crate::stats::latency_events::Spike;
+use crate::stats::latency_events::Occurrence;
 use crate::transactions::transaction::Transaction;
 
 /// A letter from a shard to control.
@@ -22,7 +22,7 @@ pub enum ToControl {
     /// A command took long, or was long: for the command logs.
     Logged(Box<SlowEntry>),
     /// Something took long.
-    Spike(Spike),
+    Occurrence(Occurrence),
     /// A shard has taken in what it was sent of a snapshot.
     Loaded(Box<LoadReport>),
     /// How far a shard is with the end of the process.

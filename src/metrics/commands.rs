@@ -4,7 +4,7 @@
 use crate::commands::server::gathered::Gathered;
 use crate::metrics::fractions::Distribution;
 use crate::metrics::page::{Name, Page};
-use crate::reactor::clock::TickRate;
+use crate::reactor::clock::CycleRate;
 use crate::routing::call::Call;
 use crate::stats::counters::CallCounters;
 use crate::stats::histogram::Histogram;
@@ -59,36 +59,36 @@ pub(super) fn write(gathered: &Gathered<'_>, page: &mut Page) {
 
 fn write_call(gathered: &Gathered<'_>, call: &Call, counters: &CallCounters, page: &mut Page) {
     let name = call.spec.name;
-    let CallCounters { calls, ticks, untracked_ticks, rejected, failed, latency } = counters;
-    let rate = gathered.control.node.tick_rate;
+    let CallCounters { calls, cycles, untracked_cycles, rejected, failed, latency } = counters;
+    let rate = gathered.control.node.cycle_rate;
     page.count(CALLS, &[("command", name)], *calls);
     page.count(ERRORS, &[("command", name), ("kind", "failed")], *failed);
     page.count(ERRORS, &[("command", name), ("kind", "rejected")], *rejected);
     page.count(REDIS_CALLS, &[("cmd", name)], *calls);
     page.count(REDIS_FAILED, &[("cmd", name)], *failed);
     page.count(REDIS_REJECTED, &[("cmd", name)], *rejected);
-    page.fractions.seconds(REDIS_SECONDS, &[("cmd", name)], seconds(rate, *ticks));
+    page.fractions.seconds(REDIS_SECONDS, &[("cmd", name)], seconds(rate, *cycles));
     if let Some(latency) = latency {
         let buckets = buckets(latency, rate);
-        let sum = seconds(rate, ticks.wrapping_sub(*untracked_ticks));
+        let sum = seconds(rate, cycles.wrapping_sub(*untracked_cycles));
         let distribution = Distribution { buckets: &buckets, count: latency.count(), sum };
         page.fractions.histogram(DURATION, &[("command", name)], &distribution);
     }
 }
 
-/// Ticks as seconds.
-pub(super) fn seconds(rate: TickRate, ticks: u64) -> f64 {
-    rate.nanos(ticks) as f64 / 1e9
+/// Cycles as seconds.
+pub(super) fn seconds(rate: CycleRate, cycles: u64) -> f64 {
+    rate.nanos(cycles) as f64 / 1e9
 }
 
 /// How many calls took no longer than each bound. What is counted in a bucket of ours that a bound
 /// divides counts as longer: times are never made better than they are, and an eighth worse at
 /// most.
-fn buckets(latency: &Histogram, rate: TickRate) -> Vec<(f64, u64)> {
+fn buckets(latency: &Histogram, rate: CycleRate) -> Vec<(f64, u64)> {
     let mut counted = latency.cumulative().peekable();
     let mut seen = 0;
     let bucket = |bound: u64| {
-        while let Some((_, count)) = counted.next_if(|(ticks, _)| rate.nanos(*ticks) <= bound) {
+        while let Some((_, count)) = counted.next_if(|(cycles, _)| rate.nanos(*cycles) <= bound) {
             seen = count;
         }
         (bound as f64 / 1e9, seen)
@@ -122,10 +122,10 @@ mod tests {
 
     #[test]
     fn no_time_is_made_better_than_it_is() {
-        let rate = TickRate::measure();
+        let rate = CycleRate::measure();
         let mut latency = Histogram::default();
         for nanos in [90, 900, 90_000, 9_000_000, 90_000_000_000] {
-            latency.record(rate.ticks(nanos) / 1000);
+            latency.record(rate.cycles(nanos) / 1000);
         }
         let buckets = buckets(&latency, rate);
         for (bound, count) in &buckets {

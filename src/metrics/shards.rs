@@ -72,10 +72,10 @@ fn write_shard(gathered: &Gathered<'_>, figures: &Figures, page: &mut Page) {
     let help = "Processor time that a shard's thread has had: how busy it was.";
     let busy = name("keylane_shard_cpu_seconds_total", help);
     page.fractions.seconds(busy, shard, figures.cpu_nanos as f64 / 1e9);
-    let ticks = figures.commands.1;
+    let cycles = figures.commands.1;
     let help = "Time that commands took on a shard.";
     let commands = name("keylane_shard_command_seconds_total", help);
-    page.fractions.seconds(commands, shard, seconds(node.tick_rate, ticks));
+    page.fractions.seconds(commands, shard, seconds(node.cycle_rate, cycles));
 }
 
 fn write_database(number: usize, db: &DbFigures, page: &mut Page) {

@@ -21,7 +21,7 @@ use crate::persistence::report::{Progress, Report};
 use crate::persistence::snapshot::{Others, Plan, Step};
 use crate::process::plain;
 use crate::reactor::clock::Monotonic;
-use crate::reactor::fork::{self, Child, Ending};
+use crate::reactor::fork::{self, Child, Exit};
 
 /// How long it has after it was asked to end.
 const GRACE_MILLIS: u64 = 200;
@@ -150,11 +150,11 @@ impl SavingChild {
         }
     }
 
-    fn outcome(&self, ending: Ending, left: bool, now: Monotonic) -> Outcome {
+    fn outcome(&self, ending: Exit, left: bool, now: Monotonic) -> Outcome {
         let pid = self.child.pid;
         match (ending, self.failed, self.end) {
-            (Ending::Exited(0), ..) if self.is_done => Outcome::Saved,
-            (Ending::Exited(_), Some((step, errno)), _) => Outcome::Failed(self.why(step, errno)),
+            (Exit::Exited(0), ..) if self.is_done => Outcome::Saved,
+            (Exit::Exited(_), Some((step, errno)), _) => Outcome::Failed(self.why(step, errno)),
             (_, _, Some(End { since, by, .. })) => {
                 let (millis, removed) = (now.millis_since(since), if left { "" } else { "no " });
                 log::notice(&format!(
@@ -163,18 +163,18 @@ impl SavingChild {
                 ));
                 Outcome::Killed
             }
-            (Ending::Killed(Signal::SIGUSR1), ..) => Outcome::Killed,
-            (Ending::Killed(Signal::SIGKILL), ..) => Outcome::Failed(
+            (Exit::Killed(Signal::SIGUSR1), ..) => Outcome::Killed,
+            (Exit::Killed(Signal::SIGKILL), ..) => Outcome::Failed(
                 "its process was killed (signal 9): by hand, or because memory ran out".into(),
             ),
-            (Ending::Killed(signal), ..) => {
+            (Exit::Killed(signal), ..) => {
                 let signal = signal as i32;
                 Outcome::Failed(format!("its process was terminated by signal {signal}"))
             }
-            (Ending::Unseen, ..) => {
+            (Exit::Unseen, ..) => {
                 Outcome::Failed("its process is gone, and the system does not say how".into())
             }
-            (Ending::Exited(status), ..) => {
+            (Exit::Exited(status), ..) => {
                 Outcome::Failed(format!("its process exited with status {status}"))
             }
         }

@@ -122,7 +122,7 @@ fn nanos_of(clock: ClockId) -> u64 {
 /// The processor's time-stamp counter: a few nanoseconds to read, so each command can be timed.
 /// Where there is none, nanoseconds of the monotonic clock stand in.
 #[inline]
-pub fn ticks() -> u64 {
+pub fn cycles() -> u64 {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 processor has the instruction.
     unsafe {
@@ -134,42 +134,42 @@ pub fn ticks() -> u64 {
     }
 }
 
-/// How ticks relate to time.
+/// How cycles relate to time.
 #[derive(Clone, Copy, Debug)]
-pub struct TickRate {
+pub struct CycleRate {
     per_micro: f64,
 }
 
-impl TickRate {
+impl CycleRate {
     /// Measures for about a millisecond.
     pub fn measure() -> Self {
-        let (start, start_ticks) = (Monotonic::now(), ticks());
+        let (start, start_cycles) = (Monotonic::now(), cycles());
         loop {
             let micros = Monotonic::now().micros_since(start);
             if 1000 <= micros {
-                let passed = ticks().wrapping_sub(start_ticks);
+                let passed = cycles().wrapping_sub(start_cycles);
                 return Self { per_micro: passed as f64 / micros as f64 };
             }
         }
     }
 
-    /// Ticks as microseconds, rounded down.
+    /// Cycles as microseconds, rounded down.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "a cast from a float saturates")]
-    pub fn micros(self, ticks: u64) -> u64 {
-        (ticks as f64 / self.per_micro) as u64
+    pub fn micros(self, cycles: u64) -> u64 {
+        (cycles as f64 / self.per_micro) as u64
     }
 
-    /// Ticks as nanoseconds, rounded down.
+    /// Cycles as nanoseconds, rounded down.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "a cast from a float saturates")]
-    pub fn nanos(self, ticks: u64) -> u64 {
-        (ticks as f64 * 1000.0 / self.per_micro) as u64
+    pub fn nanos(self, cycles: u64) -> u64 {
+        (cycles as f64 * 1000.0 / self.per_micro) as u64
     }
 
-    /// Microseconds as ticks.
+    /// Microseconds as cycles.
     #[expect(clippy::cast_possible_truncation, reason = "a cast from a float saturates")]
-    pub fn ticks(self, micros: u64) -> u64 {
+    pub fn cycles(self, micros: u64) -> u64 {
         (micros as f64 * self.per_micro) as u64
     }
 }

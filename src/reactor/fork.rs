@@ -30,7 +30,7 @@ pub struct Child {
 
 /// How a copy ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum Exit {
     /// With this exit status.
     Exited(i32),
     /// By this signal.
@@ -137,27 +137,27 @@ impl Child {
     }
 
     /// How it ended, if it has since the last call.
-    pub fn try_wait(&mut self) -> Option<Ending> {
+    pub fn try_wait(&mut self) -> Option<Exit> {
         self.wait_with(WaitPidFlag::WNOHANG)
     }
 
     /// Waits for its end. How that was, if it was not seen before.
-    pub fn wait(&mut self) -> Option<Ending> {
+    pub fn wait(&mut self) -> Option<Exit> {
         self.wait_with(WaitPidFlag::empty())
     }
 
-    fn wait_with(&mut self, options: WaitPidFlag) -> Option<Ending> {
+    fn wait_with(&mut self, options: WaitPidFlag) -> Option<Exit> {
         if self.has_ended {
             return None;
         }
         let ending = loop {
             match waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED | options) {
-                Ok(WaitStatus::Exited(_, status)) => break Ending::Exited(status),
-                Ok(WaitStatus::Signaled(_, signal, _)) => break Ending::Killed(signal),
+                Ok(WaitStatus::Exited(_, status)) => break Exit::Exited(status),
+                Ok(WaitStatus::Signaled(_, signal, _)) => break Exit::Killed(signal),
                 Ok(_) => return None,
                 Err(Errno::EINTR) => {}
                 // It is no child of ours any more, or the signal that ended it has no name.
-                Err(_) => break Ending::Unseen,
+                Err(_) => break Exit::Unseen,
             }
         };
         self.has_ended = true;
@@ -230,7 +230,7 @@ mod tests {
             to.write_all(&secret).map_or(1, |()| i32::from(5 < open))
         })
         .unwrap();
-        assert_eq!(child.wait(), Some(Ending::Exited(0)));
+        assert_eq!(child.wait(), Some(Exit::Exited(0)));
         let mut got = [0; 3];
         from.read_exact(&mut got).unwrap();
         assert_eq!(got.as_slice(), secret);
@@ -245,16 +245,16 @@ mod tests {
         let mut asked = fork(&[], forever).unwrap();
         assert_eq!(asked.try_wait(), None);
         asked.ask_to_end();
-        assert_eq!(asked.wait(), Some(Ending::Killed(Signal::SIGUSR1)));
+        assert_eq!(asked.wait(), Some(Exit::Killed(Signal::SIGUSR1)));
         assert_eq!((asked.try_wait(), asked.wait()), (None, None), "it is told once");
         let mut killed = fork(&[], forever).unwrap();
         killed.kill();
-        assert_eq!(killed.wait(), Some(Ending::Killed(Signal::SIGKILL)));
+        assert_eq!(killed.wait(), Some(Exit::Killed(Signal::SIGKILL)));
         // A signal without a name.
         let mut nameless = fork(&[], forever).unwrap();
         // SAFETY: no pointers; the child is there.
         unsafe { libc::kill(nameless.pid.cast_signed(), libc::SIGRTMIN()) };
-        assert_eq!(nameless.wait(), Some(Ending::Unseen));
+        assert_eq!(nameless.wait(), Some(Exit::Unseen));
         let pid = fork(&[], forever).unwrap().pid;
         assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
     }
@@ -277,7 +277,7 @@ mod tests {
                     let blocks: Vec<Vec<u8>> = sizes.map(|size| vec![1; size]).collect();
                     i32::from(blocks.len() != 200)
                 };
-                assert_eq!(fork(&[], work).unwrap().wait(), Some(Ending::Exited(0)));
+                assert_eq!(fork(&[], work).unwrap().wait(), Some(Exit::Exited(0)));
             }
             ends.store(true, Ordering::Relaxed);
         });

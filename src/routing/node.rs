@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shards::base::hash::HashSeed;
 
 use crate::config::table::Config;
-use crate::reactor::clock::{Monotonic, TickRate};
+use crate::reactor::clock::{CycleRate, Monotonic};
 use crate::routing::admission::Guards;
 use crate::routing::call::Table;
 use crate::routing::slots::SlotMap;
@@ -21,8 +21,8 @@ pub struct Node {
     pub slots: SlotMap,
     /// The secret of all key hashes.
     pub seed: HashSeed,
-    /// How ticks relate to time.
-    pub tick_rate: TickRate,
+    /// How cycles relate to time.
+    pub cycle_rate: CycleRate,
     /// What stands between requests and their run.
     pub condition: Condition,
     /// When the process started.

@@ -108,7 +108,7 @@ impl Core {
         let mut figures = Box::new(Figures {
             shard: self.me(),
             counters: self.counters.without_calls(),
-            commands: (self.counters.commands(), self.counters.command_ticks()),
+            commands: (self.counters.commands(), self.counters.command_cycles()),
             calls: of_calls.then(calls),
             stats: keyspace.stats,
             dirty: self.shard.effects.dirty,

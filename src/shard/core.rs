@@ -19,7 +19,7 @@ use crate::clients::totals::Totals;
 use crate::mail::connection::{Connection, Listeners};
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_shard::ToShard;
-use crate::reactor::clock::{Monotonic, ticks};
+use crate::reactor::clock::{Monotonic, cycles};
 use crate::reactor::ring::Token;
 use crate::routing::node::Node;
 use crate::routing::slots::Peer;
@@ -196,7 +196,7 @@ impl Core {
         self.node.now = now;
         self.shard.keyspace.now = wall;
         self.visitors.keyspace.now = wall;
-        self.lap_start = ticks();
+        self.lap_start = cycles();
         self.counters.turns += 1;
         self.look_for_room();
         self.end_late_waits();
@@ -206,8 +206,8 @@ impl Core {
     /// Counts the time since the time-stamp counter stood there as time at work.
     #[inline]
     pub fn worked_since(&mut self, started: u64) {
-        let worked = ticks().wrapping_sub(started);
-        self.counters.busy_ticks = self.counters.busy_ticks.wrapping_add(worked);
+        let worked = cycles().wrapping_sub(started);
+        self.counters.busy_cycles = self.counters.busy_cycles.wrapping_add(worked);
     }
 
     /// Whether no request is under way or waits here, and nothing is claimed.

@@ -4,7 +4,7 @@ use shards::keyspace::chores::{Chore, Left};
 
 use crate::clients::client::{Client, State};
 use crate::log;
-use crate::reactor::clock::{Monotonic, ticks};
+use crate::reactor::clock::{Monotonic, cycles};
 use crate::shard::core::Core;
 use crate::stats::latency_events::Event;
 
@@ -43,7 +43,7 @@ impl Core {
     fn background_piece(&mut self, since: Monotonic) -> bool {
         let mut more = false;
         if self.shard.keyspace.settings.active_expire {
-            let before = ticks();
+            let before = cycles();
             more |= self.timed(Event::ExpireCycle, |core| {
                 let Self { shard, claims, .. } = core;
                 let locked = |_: usize, hash: u64| claims.claimed(hash);
@@ -53,8 +53,8 @@ impl Core {
                 shard.keyspace.stats.expire_slices_cut += u64::from(is_cut);
                 is_cut
             });
-            let took = ticks().wrapping_sub(before);
-            self.counters.expiry_ticks = self.counters.expiry_ticks.wrapping_add(took);
+            let took = cycles().wrapping_sub(before);
+            self.counters.expiry_cycles = self.counters.expiry_cycles.wrapping_add(took);
         }
         let freed = self.shard.work(Chore::FreeGarbage, PIECE_EFFORT, &|_, _| false);
         more |= freed.left == Left::More;

@@ -18,13 +18,13 @@ impl Core {
         &mut self,
         call: &Call,
         args: &[&[u8]],
-        ticks: u64,
+        cycles: u64,
         reply_bytes: usize,
     ) {
         if call.spec.flags.has(Flag::SkipCommandLog) {
             return;
         }
-        let micros = self.node.tick_rate.micros(ticks);
+        let micros = self.node.cycle_rate.micros(cycles);
         let request_bytes = request_bytes(args);
         let ended = Ended { micros, request_bytes, reply_bytes };
         let time = self.shard.keyspace.now.seconds();

@@ -11,12 +11,12 @@ use crate::stats::notable::Notable;
 use shards::base::slot::Slot;
 
 use crate::pubsub::kind::Kind;
-use crate::reactor::clock::ticks;
+use crate::reactor::clock::cycles;
 use crate::routing::call::{Call, KeyShape};
 use crate::routing::keys::key_places;
 use crate::shard::core::Core;
 use crate::stats::command_log::request_bytes;
-use crate::stats::latency_events::{Event, Spike};
+use crate::stats::latency_events::{Event, Occurrence};
 use crate::stats::slot_stats::SlotCounters;
 
 impl Core {
@@ -70,16 +70,16 @@ impl Core {
             let (bytes_in, bytes_out) = (request_bytes(args) as u64, reply_bytes as u64);
             self.observers
                 .slot_stats
-                .count(slot, SlotCounters { ticks: took, bytes_in, bytes_out });
+                .count(slot, SlotCounters { cycles: took, bytes_in, bytes_out });
         }
     }
 
-    /// Notes that something took so many ticks, if that is long.
-    pub(crate) fn note_time(&mut self, event: Event, ticks: u64) {
-        let micros = self.node.tick_rate.micros(ticks);
+    /// Notes that something took so many cycles, if that is long.
+    pub(crate) fn note_time(&mut self, event: Event, cycles: u64) {
+        let micros = self.node.cycle_rate.micros(cycles);
         let time = self.shard.keyspace.now.seconds();
-        if let Some(spike) = Spike::of(event, time, micros, &self.node.config) {
-            self.mailbox.tell_control(ToControl::Spike(spike));
+        if let Some(occurrence) = Occurrence::of(event, time, micros, &self.node.config) {
+            self.mailbox.tell_control(ToControl::Occurrence(occurrence));
         }
     }
 
@@ -88,9 +88,9 @@ impl Core {
         if self.node.config.latency_monitor_threshold == 0 {
             return work(self);
         }
-        let before = ticks();
+        let before = cycles();
         let result = work(self);
-        self.note_time(event, ticks().wrapping_sub(before));
+        self.note_time(event, cycles().wrapping_sub(before));
         result
     }
 
@@ -105,15 +105,16 @@ impl Core {
     /// Chooses anew of which commands somebody wants to know.
     pub(crate) fn choose_notable(&mut self) {
         let config = &self.node.config;
-        let ticks = |micros: i64| match u64::try_from(micros) {
-            Ok(micros) => self.node.tick_rate.ticks(micros),
+        let cycles = |micros: i64| match u64::try_from(micros) {
+            Ok(micros) => self.node.cycle_rate.cycles(micros),
             Err(_) => u64::MAX,
         };
         let bytes = |bytes: i64| usize::try_from(bytes).unwrap_or(usize::MAX);
         self.monitors.wanted = 0 < self.pubsub.interest.len(Kind::Monitor);
         let threshold = config.latency_monitor_threshold.saturating_mul(1000);
-        let spikes = if threshold == 0 { -1 } else { i64::try_from(threshold).unwrap_or(i64::MAX) };
-        let long = ticks(config.commandlog_execution_slower_than).min(ticks(spikes));
+        let slow_event =
+            if threshold == 0 { -1 } else { i64::try_from(threshold).unwrap_or(i64::MAX) };
+        let long = cycles(config.commandlog_execution_slower_than).min(cycles(slow_event));
         let hot_keys_max = usize::try_from(config.hotkeys_max).unwrap_or(usize::MAX);
         self.observers.hot_keys.configure(config.hotkeys_sample_rate, hot_keys_max);
         self.observers.slot_stats.switch(config.cluster_slot_stats_enabled);
@@ -121,11 +122,11 @@ impl Core {
             || self.observers.slot_stats.is_on()
             || self.observers.hot_keys.is_on();
         self.observers.loggable = Notable {
-            ticks: long,
+            cycles: long,
             request_bytes: bytes(config.commandlog_request_larger_than),
             reply_bytes: bytes(config.commandlog_reply_larger_than),
         };
         self.observers.notable =
-            Notable { ticks: if all { 0 } else { long }, ..self.observers.loggable };
+            Notable { cycles: if all { 0 } else { long }, ..self.observers.loggable };
     }
 }

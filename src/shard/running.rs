@@ -6,7 +6,7 @@ use shards::resp::error::Error;
 use shards::shard::Request;
 
 use crate::batches::batch::Passport;
-use crate::reactor::clock::ticks;
+use crate::reactor::clock::cycles;
 use crate::reactor::crash::at_work;
 use crate::routing::call::Call;
 use crate::shard::core::Core;
@@ -122,7 +122,7 @@ impl Core {
         true
     }
 
-    /// Counts a command that ran since the last lap; returns the ticks it took.
+    /// Counts a command that ran since the last lap; returns the cycles it took.
     #[inline]
     pub(crate) fn count(&mut self, call: &Call, failed: bool) -> u64 {
         let took = self.lap();
@@ -130,10 +130,10 @@ impl Core {
         took
     }
 
-    /// The ticks since the last lap.
+    /// The cycles since the last lap.
     #[inline]
     pub(crate) fn lap(&mut self) -> u64 {
-        let now = ticks();
+        let now = cycles();
         let took = now.wrapping_sub(self.lap_start);
         self.lap_start = now;
         took

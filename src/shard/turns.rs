@@ -15,7 +15,7 @@ use crate::mail::connection::Listeners;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_shard::ToShard;
 use crate::process::Process;
-use crate::reactor::clock::{self, Monotonic, ticks};
+use crate::reactor::clock::{self, Monotonic, cycles};
 use crate::reactor::crash;
 use crate::reactor::ring::{Completion, DataRing};
 use crate::routing::node::Node;
@@ -103,7 +103,7 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
     let mut done = Vec::new();
     let mut last_background = Monotonic::now();
     loop {
-        let started = ticks();
+        let started = cycles();
         loop_.turn(&mut ring, &mut done);
         loop_.core.worked_since(started);
         if loop_.core.end_stage() == Some(Stage::Shards) {
@@ -114,7 +114,7 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
         let passed = now.micros_since(last_background);
         if BACKGROUND_INTERVAL_MICROS <= passed {
             last_background = now;
-            let started = ticks();
+            let started = cycles();
             loop_.background(&mut ring, &mut done, passed)?;
             loop_.core.worked_since(started);
         }
@@ -199,7 +199,7 @@ impl Loop {
             ring.send(token, bytes);
         }
         core.answer_quiesced();
-        self.serve_sockets(ring);
+        self.do_socket_requests(ring);
         self.core.show_figures();
         self.is_urgent |= self.core.mailbox.flush();
     }
@@ -297,7 +297,7 @@ impl Loop {
         }
     }
 
-    fn serve_sockets(&mut self, ring: &mut DataRing) {
+    fn do_socket_requests(&mut self, ring: &mut DataRing) {
         for request in std::mem::take(&mut self.core.socket_requests) {
             match request {
                 SocketRequest::Add(connection) => self.core.connect(ring, *connection),

@@ -18,7 +18,7 @@ use crate::mail::mailbox;
 use crate::metrics::endpoint::Endpoint;
 use crate::process::Process;
 use crate::process::listening::Listening;
-use crate::reactor::clock::{Monotonic, TickRate};
+use crate::reactor::clock::{CycleRate, Monotonic};
 use crate::routing::node::Node;
 use crate::routing::slots::SlotMap;
 use crate::shard::turns::{Start, start_shard};
@@ -62,7 +62,7 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
         table: &commands.table,
         slots: SlotMap::even(shards),
         seed: HashSeed(random.bits()),
-        tick_rate: TickRate::measure(),
+        cycle_rate: CycleRate::measure(),
         condition: Condition::default(),
         started: Monotonic::now(),
         now: Monotonic::now(),

@@ -12,10 +12,10 @@ const ERROR_CODES_MAX: usize = 128;
 pub struct CallCounters {
     /// Times it ran.
     pub calls: u64,
-    /// Ticks it took in all.
-    pub ticks: u64,
+    /// Cycles it took in all.
+    pub cycles: u64,
     /// Those of them that are not in `latency`.
-    pub untracked_ticks: u64,
+    pub untracked_cycles: u64,
     /// Times it was refused before it ran.
     pub rejected: u64,
     /// Times it ran and failed.
@@ -57,10 +57,10 @@ pub struct Counters {
     pub writes: u64,
     /// Turns of the loop.
     pub turns: u64,
-    /// Ticks in which the thread was at work, and neither slept nor looked for mail.
-    pub busy_ticks: u64,
-    /// Ticks of looking for keys and fields that expire.
-    pub expiry_ticks: u64,
+    /// Cycles in which the thread was at work, and neither slept nor looked for mail.
+    pub busy_cycles: u64,
+    /// Cycles of looking for keys and fields that expire.
+    pub expiry_cycles: u64,
     /// Batches passed on to other shards.
     pub hops: u64,
     /// Requests that failed because a password was wrong.
@@ -71,8 +71,8 @@ impl CallCounters {
     /// Adds what another thread counted of the command.
     pub fn add(&mut self, other: &Self) {
         self.calls += other.calls;
-        self.ticks = self.ticks.wrapping_add(other.ticks);
-        self.untracked_ticks = self.untracked_ticks.wrapping_add(other.untracked_ticks);
+        self.cycles = self.cycles.wrapping_add(other.cycles);
+        self.untracked_cycles = self.untracked_cycles.wrapping_add(other.untracked_cycles);
         self.rejected += other.rejected;
         self.failed += other.failed;
         if let Some(latency) = &other.latency {
@@ -100,8 +100,8 @@ impl Counters {
             reads: 0,
             writes: 0,
             turns: 0,
-            busy_ticks: 0,
-            expiry_ticks: 0,
+            busy_cycles: 0,
+            expiry_cycles: 0,
             hops: 0,
             auth_denied: 0,
         }
@@ -113,20 +113,20 @@ impl Counters {
         *self = Self { clients_closed, ..Self::new(self.calls.len(), self.tracks_latency) };
     }
 
-    /// A command ran for `ticks`.
+    /// A command ran for `cycles`.
     #[inline]
-    pub fn ran(&mut self, id: usize, ticks: u64, failed: bool) {
+    pub fn ran(&mut self, id: usize, cycles: u64, failed: bool) {
         let counters = &mut self.calls[id];
         counters.calls += 1;
-        counters.ticks += ticks;
+        counters.cycles += cycles;
         counters.failed += u64::from(failed);
         if self.tracks_latency {
             match &mut counters.latency {
-                Some(latency) => latency.record(ticks),
-                none => none.insert(Histogram::default()).record(ticks),
+                Some(latency) => latency.record(cycles),
+                none => none.insert(Histogram::default()).record(cycles),
             }
         } else {
-            counters.untracked_ticks += ticks;
+            counters.untracked_cycles += cycles;
         }
     }
 
@@ -159,9 +159,9 @@ impl Counters {
         self.calls.iter().map(|call| call.calls).sum()
     }
 
-    /// Ticks that all commands took.
-    pub fn command_ticks(&self) -> u64 {
-        self.calls.iter().fold(0, |sum, call| sum.wrapping_add(call.ticks))
+    /// Cycles that all commands took.
+    pub fn command_cycles(&self) -> u64 {
+        self.calls.iter().fold(0, |sum, call| sum.wrapping_add(call.cycles))
     }
 
     /// A copy without the counters of single commands, which take most of the room.
@@ -196,8 +196,8 @@ impl Counters {
         self.reads += other.reads;
         self.writes += other.writes;
         self.turns += other.turns;
-        self.busy_ticks = self.busy_ticks.wrapping_add(other.busy_ticks);
-        self.expiry_ticks = self.expiry_ticks.wrapping_add(other.expiry_ticks);
+        self.busy_cycles = self.busy_cycles.wrapping_add(other.busy_cycles);
+        self.expiry_cycles = self.expiry_cycles.wrapping_add(other.expiry_cycles);
         self.hops += other.hops;
         self.auth_denied += other.auth_denied;
     }

@@ -1,6 +1,6 @@
 //! How long a command took, as a histogram with buckets that grow with the time.
 //!
-//! Eight buckets for each power of two of ticks: a bucket is at most an eighth of its time wide.
+//! Eight buckets for each power of two of cycles: a bucket is at most an eighth of its time wide.
 
 /// Buckets for each power of two, and the bits that number them.
 const PARTS: usize = 1 << PART_BITS;
@@ -10,7 +10,7 @@ const PART_BITS: u32 = 3;
 const POWERS: usize = 40;
 const BUCKETS: usize = (POWERS - PART_BITS as usize + 1) * PARTS;
 
-/// Times of one command, in ticks.
+/// Times of one command, in cycles.
 #[derive(Clone, Debug)]
 pub struct Histogram {
     buckets: Box<[u64; BUCKETS]>,
@@ -23,10 +23,10 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts a command that took so many ticks.
+    /// Counts a command that took so many cycles.
     #[inline]
-    pub fn record(&mut self, ticks: u64) {
-        self.buckets[bucket(ticks)] += 1;
+    pub fn record(&mut self, cycles: u64) {
+        self.buckets[bucket(cycles)] += 1;
     }
 
     /// Adds what was counted elsewhere.
@@ -41,7 +41,7 @@ impl Histogram {
         self.buckets.iter().sum()
     }
 
-    /// The ticks within which this percentage of all were done; 0 if there are none.
+    /// The cycles within which this percentage of all were done; 0 if there are none.
     pub fn percentile(&self, percent: f64) -> u64 {
         let count = self.count();
         #[expect(clippy::cast_possible_truncation, reason = "it is at most `count`")]
@@ -57,7 +57,7 @@ impl Histogram {
         0
     }
 
-    /// Pairs of ticks and how many took no longer, one for each bucket that has any.
+    /// Pairs of cycles and how many took no longer, one for each bucket that has any.
     pub fn cumulative(&self) -> impl Iterator<Item = (u64, u64)> {
         let mut seen = 0;
         let used = self.buckets.iter().enumerate().filter(|(_, many)| **many != 0);
@@ -69,14 +69,14 @@ impl Histogram {
 }
 
 #[inline]
-fn bucket(ticks: u64) -> usize {
-    let ticks = ticks.min((1 << POWERS) - 1);
-    let power = (ticks | PARTS as u64).ilog2() - PART_BITS;
-    let part = (ticks >> power) as usize;
+fn bucket(cycles: u64) -> usize {
+    let cycles = cycles.min((1 << POWERS) - 1);
+    let power = (cycles | PARTS as u64).ilog2() - PART_BITS;
+    let part = (cycles >> power) as usize;
     power as usize * PARTS + part
 }
 
-/// The most ticks that go into a bucket.
+/// The most cycles that go into a bucket.
 fn upper_bound(index: usize) -> u64 {
     // The first two powers of two are one run of buckets one tick wide.
     let power = (index / PARTS).saturating_sub(1);
@@ -91,11 +91,11 @@ mod tests {
     #[test]
     fn a_bucket_is_at_most_an_eighth_of_its_time_wide() {
         let mut before = None;
-        for ticks in (0..5000).chain([1 << 20, (1 << 33) + 12345, (1 << POWERS) - 1]) {
-            let index = bucket(ticks);
+        for cycles in (0..5000).chain([1 << 20, (1 << 33) + 12345, (1 << POWERS) - 1]) {
+            let index = bucket(cycles);
             let upper = upper_bound(index);
-            assert!(ticks <= upper, "{ticks} {index} {upper}");
-            assert!(upper - ticks <= ticks / 8, "{ticks} {index} {upper}");
+            assert!(cycles <= upper, "{cycles} {index} {upper}");
+            assert!(upper - cycles <= cycles / 8, "{cycles} {index} {upper}");
             assert!(before.is_none_or(|before| before <= index));
             before = Some(index);
         }
@@ -106,7 +106,7 @@ mod tests {
     fn percentiles_are_upper_bounds() {
         let mut histogram = Histogram::default();
         assert_eq!(histogram.percentile(50.0), 0);
-        (1..=100).for_each(|ticks| histogram.record(ticks));
+        (1..=100).for_each(|cycles| histogram.record(cycles));
         assert_eq!(histogram.count(), 100);
         assert_eq!(histogram.percentile(0.0), 1);
         assert_eq!(histogram.percentile(50.0), 51);

@@ -1,5 +1,5 @@
 //! What took longer than `latency-monitor-threshold` allows: by kind of event, the worst of each
-//! second. Control keeps it; shards tell it of each spike by letter, because spikes are rare.
+//! second. Control keeps it; shards tell it of each occurrence by letter, because they are rare.
 
 use std::collections::VecDeque;
 
@@ -64,7 +64,7 @@ impl Event {
 
 /// Something that took long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spike {
+pub struct Occurrence {
     /// What.
     pub event: Event,
     /// When it ended, in seconds since the epoch.
@@ -73,7 +73,7 @@ pub struct Spike {
     pub millis: u64,
 }
 
-impl Spike {
+impl Occurrence {
     /// What took so many microseconds, if that is long.
     pub fn of(event: Event, time: u64, micros: u64, config: &Config) -> Option<Self> {
         let (millis, threshold) = (micros / 1000, config.latency_monitor_threshold);
@@ -84,14 +84,14 @@ impl Spike {
 
 /// All that took long since the start or since it was forgotten.
 #[derive(Debug, Default)]
-pub struct Spikes {
+pub struct LatencyEvents {
     series: [Series; Event::ALL.len()],
 }
 
-/// One event's spikes.
+/// The occurrences of one event.
 #[derive(Debug, Default)]
 pub struct Series {
-    /// Second, and milliseconds of the worst spike in it; the newest last.
+    /// Second, and milliseconds of the worst occurrence in it; the newest last.
     pub samples: VecDeque<(u64, u64)>,
     /// Milliseconds of the worst.
     pub max: u64,
@@ -101,10 +101,10 @@ pub struct Series {
     pub count: u64,
 }
 
-impl Spikes {
+impl LatencyEvents {
     /// Notes one.
-    pub fn add(&mut self, spike: Spike) {
-        let Spike { event, time, millis } = spike;
+    pub fn add(&mut self, occurrence: Occurrence) {
+        let Occurrence { event, time, millis } = occurrence;
         let series = &mut self.series[event as usize];
         series.max = series.max.max(millis);
         series.sum = series.sum.saturating_add(millis);
@@ -119,18 +119,18 @@ impl Spikes {
         }
     }
 
-    /// Events with spikes, and theirs.
+    /// Events that occurred, and their occurrences.
     pub fn all(&self) -> impl Iterator<Item = (Event, &Series)> {
         let all = Event::ALL.into_iter().zip(&self.series);
         all.filter(|(_, series)| !series.samples.is_empty())
     }
 
-    /// The spikes of an event, if there were some.
+    /// The occurrences of an event, if there were some.
     pub fn of(&self, event: Event) -> Option<&Series> {
         Some(&self.series[event as usize]).filter(|series| !series.samples.is_empty())
     }
 
-    /// Forgets an event's spikes. False if there were none.
+    /// Forgets the occurrences of an event. False if there were none.
     pub fn forget(&mut self, event: Event) -> bool {
         let series = std::mem::take(&mut self.series[event as usize]);
         !series.samples.is_empty()
@@ -143,36 +143,40 @@ mod tests {
 
     #[test]
     fn the_worst_of_each_second_is_kept() {
-        let mut spikes = Spikes::default();
-        let mut add = |time, millis| spikes.add(Spike { event: Event::Fork, time, millis });
+        let mut latency_events = LatencyEvents::default();
+        let mut add =
+            |time, millis| latency_events.add(Occurrence { event: Event::Fork, time, millis });
         add(7, 5);
         add(7, 9);
         add(8, 3);
         add(7, 4);
-        let series = spikes.of(Event::Fork).unwrap();
+        let series = latency_events.of(Event::Fork).unwrap();
         assert_eq!(series.samples, [(7, 9), (8, 4)]);
         assert_eq!((series.max, series.sum, series.count), (9, 21, 4));
-        assert_eq!(spikes.all().map(|(event, _)| event.name()).collect::<Vec<_>>(), ["fork"]);
-        assert!(spikes.of(Event::Command).is_none());
-        assert!(spikes.forget(Event::Fork) && !spikes.forget(Event::Fork));
+        assert_eq!(
+            latency_events.all().map(|(event, _)| event.name()).collect::<Vec<_>>(),
+            ["fork"]
+        );
+        assert!(latency_events.of(Event::Command).is_none());
+        assert!(latency_events.forget(Event::Fork) && !latency_events.forget(Event::Fork));
     }
 
     #[test]
     fn old_seconds_are_forgotten() {
-        let mut spikes = Spikes::default();
+        let mut latency_events = LatencyEvents::default();
         for time in 0..200 {
-            spikes.add(Spike { event: Event::Command, time, millis: 200 - time });
+            latency_events.add(Occurrence { event: Event::Command, time, millis: 200 - time });
         }
-        let series = spikes.of(Event::Command).unwrap();
+        let series = latency_events.of(Event::Command).unwrap();
         assert_eq!((series.samples.len(), series.samples[0]), (160, (40, 160)));
         assert_eq!((series.max, series.count), (200, 200));
     }
 
     #[test]
-    fn only_what_takes_long_is_a_spike() {
-        let check = |threshold, micros, is_spike| {
+    fn only_what_takes_long_is_an_occurrence() {
+        let check = |threshold, micros, is_occurrence| {
             let config = Config { latency_monitor_threshold: threshold, ..Config::default() };
-            assert_eq!(Spike::of(Event::Fork, 1, micros, &config).is_some(), is_spike);
+            assert_eq!(Occurrence::of(Event::Fork, 1, micros, &config).is_some(), is_occurrence);
         };
         check(0, 1_000_000, false);
         check(5, 4_999, false);

@@ -41,8 +41,8 @@ impl Serving {
 /// From which size on somebody wants to know of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Notable {
-    /// Ticks it took.
-    pub ticks: u64,
+    /// Cycles it took.
+    pub cycles: u64,
     /// Bytes of its request.
     pub request_bytes: usize,
     /// Bytes of its reply.
@@ -51,7 +51,7 @@ pub struct Notable {
 
 impl Default for Notable {
     fn default() -> Self {
-        Self { ticks: u64::MAX, request_bytes: usize::MAX, reply_bytes: usize::MAX }
+        Self { cycles: u64::MAX, request_bytes: usize::MAX, reply_bytes: usize::MAX }
     }
 }
 
@@ -62,6 +62,6 @@ impl Notable {
         // What the protocol adds is only estimated here, and not too low.
         let large = self.request_bytes != usize::MAX
             && self.request_bytes <= args.iter().map(|arg| arg.len() + ARG_OVERHEAD).sum::<usize>();
-        self.ticks <= took || large || self.reply_bytes <= reply_bytes
+        self.cycles <= took || large || self.reply_bytes <= reply_bytes
     }
 }

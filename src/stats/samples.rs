@@ -17,8 +17,8 @@ pub struct Rates {
     pub bytes_out: u64,
     /// Turns of the loop.
     pub turns: u64,
-    /// Ticks of work.
-    pub busy_ticks: u64,
+    /// Cycles of work.
+    pub busy_cycles: u64,
 }
 
 impl Rates {
@@ -28,7 +28,7 @@ impl Rates {
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.turns += other.turns;
-        self.busy_ticks += other.busy_ticks;
+        self.busy_cycles += other.busy_cycles;
     }
 }
 
@@ -47,7 +47,7 @@ struct Counts {
     bytes_in: u64,
     bytes_out: u64,
     turns: u64,
-    busy_ticks: u64,
+    busy_cycles: u64,
 }
 
 impl Samples {
@@ -64,7 +64,7 @@ impl Samples {
             bytes_in: counters.bytes_in,
             bytes_out: counters.bytes_out,
             turns: counters.turns,
-            busy_ticks: counters.busy_ticks,
+            busy_cycles: counters.busy_cycles,
         };
         let micros = now.micros_since(self.since).max(1);
         // Counters may have been reset meanwhile: then nothing is known of this interval.
@@ -75,7 +75,7 @@ impl Samples {
             bytes_in: rate(counts.bytes_in, self.last.bytes_in),
             bytes_out: rate(counts.bytes_out, self.last.bytes_out),
             turns: rate(counts.turns, self.last.turns),
-            busy_ticks: rate(counts.busy_ticks, self.last.busy_ticks),
+            busy_cycles: rate(counts.busy_cycles, self.last.busy_cycles),
         };
         self.next = (self.next + 1) % INTERVALS;
         (self.last, self.since) = (counts, now);
@@ -91,7 +91,7 @@ impl Samples {
             bytes_in: mean(|rates| rates.bytes_in),
             bytes_out: mean(|rates| rates.bytes_out),
             turns: mean(|rates| rates.turns),
-            busy_ticks: mean(|rates| rates.busy_ticks),
+            busy_cycles: mean(|rates| rates.busy_cycles),
         }
     }
 }

@@ -6,8 +6,8 @@ use shards::base::slot::{SLOTS, Slot};
 /// What the commands of one slot cost so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SlotCounters {
-    /// Ticks of the processor's counter.
-    pub ticks: u64,
+    /// Cycles of the processor's counter.
+    pub cycles: u64,
     /// Bytes of requests, as the protocol writes them.
     pub bytes_in: u64,
     /// Bytes of replies.
@@ -23,7 +23,7 @@ pub struct SlotStats {
 impl SlotCounters {
     /// Adds what another counted.
     pub fn add(&mut self, other: Self) {
-        self.ticks = self.ticks.wrapping_add(other.ticks);
+        self.cycles = self.cycles.wrapping_add(other.cycles);
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
     }
@@ -72,7 +72,7 @@ mod tests {
     fn slots_are_counted_apart_and_only_while_wanted() {
         let mut stats = SlotStats::default();
         let (first, last) = (Slot::new(0).unwrap(), Slot::new(SLOTS - 1).unwrap());
-        let once = SlotCounters { ticks: 5, bytes_in: 20, bytes_out: 10 };
+        let once = SlotCounters { cycles: 5, bytes_in: 20, bytes_out: 10 };
         stats.count(first, once);
         assert!(!stats.is_on() && stats.used().next().is_none());
         stats.switch(true);
@@ -80,7 +80,7 @@ mod tests {
         stats.count(last, once);
         stats.count(last, once);
         stats.switch(true);
-        let twice = SlotCounters { ticks: 10, bytes_in: 40, bytes_out: 20 };
+        let twice = SlotCounters { cycles: 10, bytes_in: 40, bytes_out: 20 };
         assert_eq!(stats.used().collect::<Vec<_>>(), [(first, once), (last, twice)]);
         stats.reset();
         assert!(stats.is_on() && stats.used().next().is_none());

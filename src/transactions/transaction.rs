@@ -39,8 +39,8 @@ pub struct Transaction {
     pub replaced: Vec<usize>,
     /// What the parts answered.
     pub merged: Merged,
-    /// Ticks that the parts took.
-    pub ticks: u64,
+    /// Cycles that the parts took.
+    pub cycles: u64,
 }
 
 /// What happens at a visit.
@@ -216,7 +216,7 @@ impl Transaction {
             wholes: Vec::new(),
             replaced: Vec::new(),
             merged: Merged::default(),
-            ticks: 0,
+            cycles: 0,
         }
     }
 }

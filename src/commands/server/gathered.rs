@@ -20,7 +20,7 @@ pub struct Gathered<'a> {
     pub shards: Vec<Figures>,
     /// What all threads counted, but for single commands.
     pub counters: Counters,
-    /// Commands that ran, and the ticks that they took on shards.
+    /// Commands that ran, and the cycles that they took on shards.
     pub commands: (u64, u64),
     /// The counters of commands that were called, by their numbers, if they were asked for.
     pub calls: HashMap<usize, CallCounters>,

@@ -282,7 +282,7 @@ impl Core {
                 *bytes += reply.len();
             }
             self.keep_buffer(reply);
-            parts.ticks += self.lap();
+            parts.cycles += self.lap();
         });
         if let piece @ (Piece::None | Piece::Reply(_)) = &mut pieces[request] {
             *piece = Piece::Reply(start..replies.len());
@@ -299,13 +299,13 @@ impl Core {
                 Piece::Parts(parts) => {
                     let call = parsed.call.expect("only known commands are routed");
                     let Spread::Split(merge) = call.spec.spread else { continue };
-                    let (written, ticks) = (replies.len(), parts.ticks);
+                    let (written, cycles) = (replies.len(), parts.cycles);
                     parts.merged.write(merge, replies, passport.reply_max);
                     let failed = self.note_error_reply(&replies[written..]);
-                    self.counters.ran(call.id, ticks, failed);
+                    self.counters.ran(call.id, cycles, failed);
                     let reply_bytes = replies.len() - written;
                     with_args(input, ranges, parsed, |args| {
-                        self.observe(call, args, ticks, reply_bytes);
+                        self.observe(call, args, cycles, reply_bytes);
                     });
                 }
             }

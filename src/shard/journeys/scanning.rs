@@ -35,7 +35,7 @@ impl Core {
     fn scan_here(&mut self, batch: &mut Batch) {
         let Batch { at, next, replies, passport, input, ranges, requests, .. } = batch;
         let (rest, reply, before) = match std::mem::take(at) {
-            At::Scan(Scan { rest, reply, ticks }) => (Some(rest), reply, ticks),
+            At::Scan(Scan { rest, reply, cycles }) => (Some(rest), reply, cycles),
             _ => (None, replies.len(), 0),
         };
         let parsed = &requests[*next];
@@ -49,7 +49,7 @@ impl Core {
                 self.shard.execute(command, request, replies)
             });
             drop(work);
-            let ticks = before + self.lap();
+            let cycles = before + self.lap();
             let is_whole = result.is_ok() && replies.len() <= passport.reply_max;
             if rest.is_some() && is_whole {
                 join(replies, reply, part);
@@ -57,14 +57,14 @@ impl Core {
             if let Some(rest) = self.shard.effects.scan_rest.take()
                 && is_whole
             {
-                *at = At::Scan(Scan { rest, reply, ticks });
+                *at = At::Scan(Scan { rest, reply, cycles });
                 return;
             }
             if let Err(error) = &result {
                 self.counters.erred(error);
             }
-            self.counters.ran(call.id, ticks, result.is_err());
-            self.observe(call, args, ticks, replies.len() - reply);
+            self.counters.ran(call.id, cycles, result.is_err());
+            self.observe(call, args, cycles, replies.len() - reply);
             *next += 1;
         });
     }

@@ -131,7 +131,7 @@ impl Core {
             merged.add_part(merge, 0, &reply, max);
         }
         self.keep_buffer(reply);
-        transaction.ticks += self.lap();
+        transaction.cycles += self.lap();
     }
 
     /// Runs a part of a command; it counts when all parts are done.
@@ -194,10 +194,10 @@ impl Core {
         let parsed = &requests[*next];
         let call = parsed.call.expect("only known commands make transactions");
         let failed = self.note_error_reply(&replies[written..]);
-        self.counters.ran(call.id, transaction.ticks, failed);
+        self.counters.ran(call.id, transaction.cycles, failed);
         with_args(input, ranges, parsed, |args| {
             let reply_bytes = replies.len() - written;
-            self.observe(call, args, transaction.ticks, reply_bytes);
+            self.observe(call, args, transaction.cycles, reply_bytes);
         });
         let flushed = call.empties_all();
         self.release_all(&transaction, Vec::new());

@@ -19,7 +19,7 @@ use crate::batches::batch::Batch;
 use crate::clients::client::{Client, Life, State};
 use crate::clients::query::Query;
 use crate::reactor::buffers::{BufferId, Buffers};
-use crate::reactor::clock::ticks;
+use crate::reactor::clock::cycles;
 use crate::reactor::ring::Token;
 use crate::routing::call::{Call, Table};
 use crate::routing::request::{Parsed, Route, with_args};
@@ -142,7 +142,7 @@ impl Pipeline {
     /// Runs what waits, and what becomes runnable by it. True if something is left for the next
     /// turn.
     pub fn run(&mut self, core: &mut Core, buffers: &Buffers) -> bool {
-        let patience = core.node.tick_rate.ticks(TURN_MICROS);
+        let patience = core.node.cycle_rate.cycles(TURN_MICROS);
         let since = core.lap_start;
         loop {
             self.take_listed(core);
@@ -166,7 +166,7 @@ impl Pipeline {
             self.requests.clear();
             self.ranges.clear();
             core.settle();
-            if patience < ticks().wrapping_sub(since) {
+            if patience < cycles().wrapping_sub(since) {
                 return !self.waiting.is_empty() || !core.clients.listed.is_empty();
             }
         }

@@ -6,13 +6,13 @@ use crate::routing::call::Call;
 use crate::stats::counters::CallCounters;
 
 pub(super) fn write_stats(gathered: &Gathered<'_>, fields: &mut Fields) {
-    let rate = gathered.control.node.tick_rate;
+    let rate = gathered.control.node.cycle_rate;
     for_each(gathered, |call, counters| {
-        let CallCounters { calls, ticks, rejected, failed, .. } = counters;
+        let CallCounters { calls, cycles, rejected, failed, .. } = counters;
         if calls + rejected == 0 {
             return;
         }
-        let micros = rate.micros(*ticks);
+        let micros = rate.micros(*cycles);
         let each = if *calls == 0 { 0.0 } else { micros as f64 / *calls as f64 };
         fields.put(
             format_args!("cmdstat_{}", call.spec.name),
@@ -40,7 +40,7 @@ pub(super) fn write_latencies(gathered: &Gathered<'_>, fields: &mut Fields) {
     for_each(gathered, |call, counters| {
         let Some(latency) = &counters.latency else { return };
         let percentile = |percent: &f64| {
-            let nanos = node.tick_rate.nanos(latency.percentile(*percent));
+            let nanos = node.cycle_rate.nanos(latency.percentile(*percent));
             format!("p{percent}={}.{:03}", nanos / 1000, nanos % 1000)
         };
         let percentiles = node.config.latency_tracking_info_percentiles.iter();

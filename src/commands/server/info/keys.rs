@@ -37,13 +37,13 @@ pub(super) fn write_slots(gathered: &Gathered<'_>, fields: &mut Fields) {
     for (slot, counters) in gathered.shards.iter().flat_map(|shard| &shard.slots) {
         slots.entry(slot.number()).or_default().add(*counters);
     }
-    let rate = gathered.control.node.tick_rate;
-    for (slot, SlotCounters { ticks, bytes_in, bytes_out }) in slots {
+    let rate = gathered.control.node.cycle_rate;
+    for (slot, SlotCounters { cycles, bytes_in, bytes_out }) in slots {
         fields.put(
             format_args!("slot{slot}"),
             format_args!(
                 "cpu-usec={},network-bytes-in={bytes_in},network-bytes-out={bytes_out}",
-                rate.micros(ticks)
+                rate.micros(cycles)
             ),
         );
     }

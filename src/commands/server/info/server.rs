@@ -31,8 +31,8 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put(mode, "standalone");
     fields.put("os", system::name());
     fields.put("arch_bits", usize::BITS);
-    let ticks = control.node.tick_rate.ticks(1000) as f64 / 1000.0;
-    fields.put("monotonic_clock", format_args!("X86 TSC @ {ticks:.2} ticks/us"));
+    let cycles = control.node.cycle_rate.cycles(1000) as f64 / 1000.0;
+    fields.put("monotonic_clock", format_args!("X86 TSC @ {cycles:.2} ticks/us"));
     fields.put("multiplexing_api", "io_uring");
     fields.put("process_id", std::process::id());
     let supervised = match process.supervisor {
@@ -95,7 +95,7 @@ pub(super) fn write_cpu(gathered: &Gathered<'_>, fields: &mut Fields) {
     let shards = shards.fold(CpuTime::default(), CpuTime::add);
     fields.put("used_cpu_sys_main_thread", seconds(shards.system));
     fields.put("used_cpu_user_main_thread", seconds(shards.user));
-    let active = gathered.control.node.tick_rate.micros(gathered.counters.busy_ticks);
+    let active = gathered.control.node.cycle_rate.micros(gathered.counters.busy_cycles);
     fields.put("used_active_time_main_thread", seconds(active));
 }
 

@@ -46,7 +46,7 @@ const OF_ACL: &[&str] = &[
 ];
 
 pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
-    let rate = gathered.control.node.tick_rate;
+    let rate = gathered.control.node.cycle_rate;
     let (counters, stats, rates) = (&gathered.counters, &gathered.stats, &gathered.rates);
     fields.put("total_connections_received", counters.clients_opened + counters.clients_refused);
     fields.put("total_commands_processed", gathered.commands.0);
@@ -72,7 +72,7 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     let stale = ["expired_stale_perc", "expired_keys_with_volatile_items_stale_perc"];
     fields.put_all(&stale, "0.00");
     fields.put("expired_time_cap_reached_count", stats.expire_slices_cut);
-    fields.put("expire_cycle_cpu_milliseconds", rate.micros(counters.expiry_ticks) / 1000);
+    fields.put("expire_cycle_cpu_milliseconds", rate.micros(counters.expiry_cycles) / 1000);
     fields.put("evicted_keys", stats.evicted);
     fields.put("evicted_clients", counters.clients_evicted);
     fields.put("evicted_scripts", 0);
@@ -102,10 +102,10 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("client_output_buffer_limit_disconnections", counters.output_limit_cuts);
     fields.put_all(&["reply_buffer_shrinks", "reply_buffer_expands"], 0);
     fields.put("eventloop_cycles", counters.turns);
-    fields.put("eventloop_duration_sum", rate.micros(counters.busy_ticks));
+    fields.put("eventloop_duration_sum", rate.micros(counters.busy_cycles));
     fields.put("eventloop_duration_cmd_sum", rate.micros(gathered.commands.1));
     fields.put("instantaneous_eventloop_cycles_per_sec", rates.turns);
-    let each = rates.busy_ticks.checked_div(rates.turns).unwrap_or(0);
+    let each = rates.busy_cycles.checked_div(rates.turns).unwrap_or(0);
     fields.put("instantaneous_eventloop_duration_usec", rate.micros(each));
     fields.put("acl_access_denied_auth", counters.auth_denied);
     fields.put_all(OF_ACL, 0);

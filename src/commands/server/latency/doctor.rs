@@ -7,7 +7,7 @@ use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::latency::EACH_EVENT;
 use crate::config::table::Config;
 use crate::control::ctx::{ControlCtx, Outcome};
-use crate::stats::latency_events::{Event, Series, Spikes};
+use crate::stats::latency_events::{Event, LatencyEvents, Series};
 
 pub(super) const DOCTOR: Own = Own {
     spec: Spec {
@@ -20,18 +20,18 @@ pub(super) const DOCTOR: Own = Own {
 };
 
 fn doctor(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
-    let text = report(&ctx.control.spikes, &ctx.control.node.config);
+    let text = report(&ctx.control.latency_events, &ctx.control.node.config);
     ctx.replies.verbatim("txt", text.as_bytes());
     Ok(Outcome::Done)
 }
 
-fn report(spikes: &Spikes, config: &Config) -> String {
-    if config.latency_monitor_threshold == 0 && spikes.all().next().is_none() {
+fn report(latency_events: &LatencyEvents, config: &Config) -> String {
+    if config.latency_monitor_threshold == 0 && latency_events.all().next().is_none() {
         return "Nothing is known: latency is not watched. CONFIG SET latency-monitor-threshold \
                 <milliseconds> begins it.\n"
             .into();
     }
-    let lines: Vec<String> = spikes
+    let lines: Vec<String> = latency_events
         .all()
         .enumerate()
         .map(|(at, (event, series))| {
@@ -48,7 +48,7 @@ fn report(spikes: &Spikes, config: &Config) -> String {
         return "No latency spike was seen since the start, or since LATENCY RESET.\n".into();
     }
     let advice: Vec<String> =
-        advice(spikes, config).iter().map(|text| format!("- {text}\n")).collect();
+        advice(latency_events, config).iter().map(|text| format!("- {text}\n")).collect();
     let lines = lines.concat();
     format!("Latency spikes were seen:\n\n{lines}\nWhat can be done:\n\n{}", advice.concat())
 }
@@ -65,8 +65,8 @@ fn figures(series: &Series) -> (u64, u64, f64) {
 }
 
 /// What helps against the events that were seen.
-fn advice(spikes: &Spikes, config: &Config) -> Vec<String> {
-    let seen = |events: &[Event]| events.iter().any(|event| spikes.of(*event).is_some());
+fn advice(latency_events: &LatencyEvents, config: &Config) -> Vec<String> {
+    let seen = |events: &[Event]| events.iter().any(|event| latency_events.of(*event).is_some());
     let threshold_micros = config.latency_monitor_threshold.saturating_mul(1000);
     let slow_from = u64::try_from(config.commandlog_execution_slower_than).ok();
     let commands = [Event::Command, Event::FastCommand];
@@ -107,12 +107,12 @@ fn advice(spikes: &Spikes, config: &Config) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::latency_events::Spike;
+    use crate::stats::latency_events::Occurrence;
 
-    fn check(spikes: &[(Event, u64, u64)], config: &Config, has: &[&str], lacks: &[&str]) {
-        let mut all = Spikes::default();
-        for &(event, time, millis) in spikes {
-            all.add(Spike { event, time, millis });
+    fn check(latency_events: &[(Event, u64, u64)], config: &Config, has: &[&str], lacks: &[&str]) {
+        let mut all = LatencyEvents::default();
+        for &(event, time, millis) in latency_events {
+            all.add(Occurrence { event, time, millis });
         }
         let text = report(&all, config);
         assert!(has.iter().all(|part| text.contains(part)), "{text}");

@@ -42,7 +42,7 @@ pub(super) const RESET: Own = Own {
 };
 
 fn latest(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
-    let all: Vec<_> = ctx.control.spikes.all().collect();
+    let all: Vec<_> = ctx.control.latency_events.all().collect();
     ctx.replies.array(all.len());
     for (event, series) in all {
         let (time, millis) = series.samples.back().copied().unwrap_or_default();
@@ -56,7 +56,7 @@ fn latest(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
 }
 
 fn history(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
-    let series = Event::of(ctx.args[2]).and_then(|event| ctx.control.spikes.of(event));
+    let series = Event::of(ctx.args[2]).and_then(|event| ctx.control.latency_events.of(event));
     let samples = series.map(|series| &series.samples).into_iter().flatten();
     ctx.replies.array(samples.clone().count());
     for &(time, millis) in samples {
@@ -72,8 +72,8 @@ fn reset(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
         [] => Event::ALL.into(),
         names => names.iter().filter_map(|name| Event::of(name)).collect(),
     };
-    let spikes = &mut ctx.control.spikes;
-    let forgotten = events.into_iter().filter(|event| spikes.forget(*event)).count();
+    let latency_events = &mut ctx.control.latency_events;
+    let forgotten = events.into_iter().filter(|event| latency_events.forget(*event)).count();
     ctx.replies.integer(signed(forgotten as u64));
     Ok(Outcome::Done)
 }

@@ -32,7 +32,8 @@ const STEPS: usize = ROWS * TOPS.len();
 
 fn graph(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let name = ctx.args[2];
-    let event = Event::of(name).and_then(|event| Some((event, ctx.control.spikes.of(event)?)));
+    let event =
+        Event::of(name).and_then(|event| Some((event, ctx.control.latency_events.of(event)?)));
     let Some((event, series)) = event else {
         return Err(Error::Owned(format!(
             "ERR No samples available for event '{}'",

@@ -9,7 +9,7 @@ use crate::commands::server::gathered::Gathered;
 use crate::commands::server::latency::{EACH, signed};
 use crate::control::ctx::{ControlCtx, Outcome};
 use crate::mail::query::{Answer, Query};
-use crate::reactor::clock::TickRate;
+use crate::reactor::clock::CycleRate;
 use crate::routing::call::Call;
 use crate::stats::histogram::Histogram;
 
@@ -43,7 +43,7 @@ fn write_histograms(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<()
         ctx.replies.bulk(b"calls");
         ctx.replies.integer(signed(histogram.count()));
         ctx.replies.bulk(b"histogram_usec");
-        let pairs = doublings(histogram, node.tick_rate);
+        let pairs = doublings(histogram, node.cycle_rate);
         ctx.replies.map(pairs.len());
         for (micros, count) in pairs {
             ctx.replies.integer(signed(micros));
@@ -54,11 +54,11 @@ fn write_histograms(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<()
 }
 
 /// How many calls took at most so many microseconds, for each doubling that adds some.
-fn doublings(histogram: &Histogram, rate: TickRate) -> Vec<(u64, u64)> {
+fn doublings(histogram: &Histogram, rate: CycleRate) -> Vec<(u64, u64)> {
     let mut pairs: Vec<(u64, u64)> = Vec::new();
-    for (ticks, count) in histogram.cumulative() {
+    for (cycles, count) in histogram.cumulative() {
         // 1024 nanoseconds are the first microsecond.
-        let nanos = rate.nanos(ticks).max(1024).next_power_of_two();
+        let nanos = rate.nanos(cycles).max(1024).next_power_of_two();
         match pairs.last_mut() {
             Some(last) if last.0 == shown(nanos) => last.1 = count,
             _ => pairs.push((shown(nanos), count)),
