@@ -40,7 +40,7 @@ pub struct Parsed {
 }
 
 /// The arguments of a request as slices of its input: on the stack if they are few.
-#[inline]
+#[inline(always)]
 pub fn with_args<R>(
     input: &[u8],
     ranges: &[Range],

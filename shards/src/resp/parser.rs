@@ -234,7 +234,7 @@ struct Cursor {
 impl Cursor {
     /// Appends arguments to `ranges` while they are complete and plainly right. Whatever is odd
     /// is left to the slower functions below, which know what is wrong with it.
-    #[inline]
+    #[inline(always)]
     fn take_complete(&mut self, input: &[u8], ranges: &mut Vec<Range>, limits: &Limits) {
         let len_max = if limits.authenticated {
             limits.bulk_bytes_max
