@@ -3,8 +3,8 @@
 //!
 //! Any thread may write at any time: a line is one `write(2)` to a file opened for appending, so
 //! lines do not mix and nothing is left to flush. The file is opened for each line, as Valkey
-//! does: whoever rotates logs only has to rename it, and needs to tell nobody. Nothing here is for
-//! the data path.
+//! does: to rotate logs, an operator only renames it, and need not tell the server. Nothing here is
+//! for the data path.
 
 mod line;
 mod syslog;
@@ -79,7 +79,7 @@ pub fn notice(message: &str) {
     write(LogLevel::Notice, message);
 }
 
-/// What somebody should look at.
+/// What an operator should look at.
 pub fn warning(message: &str) {
     write(LogLevel::Warning, message);
 }

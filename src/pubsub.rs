@@ -1,4 +1,4 @@
-//! Channels and who listens to them. Nothing here sends: whoever owns a socket does.
+//! Channels and the clients that listen to them. Nothing here sends: the shard of a socket does.
 
 pub mod kind;
 pub mod interest;

@@ -18,7 +18,7 @@
 //! answered that the snapshot does not have.
 //!
 //! A second SIGINT ends the process at once, in whatever state this is: `start::wait` sees to that
-//! and asks nobody. Nothing here waits, and nothing here asks the clock.
+//! and does not ask this machine. Nothing here waits, and nothing here asks the clock.
 
 pub mod report;
 pub mod resources;
@@ -67,9 +67,9 @@ pub struct Request {
 /// What can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Somebody asks for the end.
+    /// A signal or SHUTDOWN asks for the end.
     Asked(Request),
-    /// Somebody calls it off.
+    /// SHUTDOWN ABORT calls it off.
     Aborted,
     /// Time has passed.
     Tick,
@@ -120,7 +120,7 @@ pub struct Shutdown {
 
 #[derive(Debug)]
 enum State {
-    /// Nobody has asked for the end.
+    /// No signal and no SHUTDOWN has asked for the end.
     Serving,
     /// It is under way.
     Ending(Box<Ending>),
@@ -228,7 +228,7 @@ impl Shutdown {
         actions: &mut Vec<Action>,
     ) -> State {
         match (ending.stage, event) {
-            // Whoever comes second waits with the first, and can only make it quicker.
+            // A second request waits with the first, and can only make it quicker.
             (stage, Event::Asked(Request { forced, now: hurries, .. })) => {
                 ending.request.forced |= forced;
                 ending.request.now |= hurries;

@@ -1,7 +1,7 @@
 //! Requests that wait for keys, at the shard that keeps them.
 //!
-//! A wait ends once: whoever takes it out of here, because a key is ready, time is up or its
-//! client is gone, decides how. All others find nothing.
+//! A wait ends once. The first cause takes it out of here and decides how: a key is ready, time is
+//! up, or its client is gone. All later causes find nothing.
 
 use std::collections::BTreeSet;
 
@@ -16,9 +16,9 @@ use crate::routing::slots::Peer;
 /// How a wait ends that is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitEnd {
-    /// In vain: its time is up, or somebody says so.
+    /// In vain: its time is up, or CLIENT UNBLOCK says so.
     InVain,
-    /// With an error, because somebody says so.
+    /// With an error, because CLIENT UNBLOCK says so.
     Refused,
     /// Its client is gone.
     Gone,

@@ -91,7 +91,7 @@ impl Trait {
             |wanted: &[u8], has: &str| wanted.iter().all(|letter| has.as_bytes().contains(letter));
         match self {
             Self::Id(ids) => ids.contains(&client.id),
-            // Nobody replicates yet.
+            // No client replicates yet.
             Self::Kind(kind) => {
                 let listens = client.subscriptions.is_some();
                 *kind == if listens { Kind::PubSub } else { Kind::Normal }

@@ -86,8 +86,8 @@ fn line_with(client: &Client, node: &Node, name: &str, user: &str) -> String {
     )
 }
 
-/// The id of the client that is told of stale copies in its place: 0 if it is told itself, -1 if
-/// nobody is told.
+/// The id of the client that is told of stale copies in its place: 0 if it is told itself, -1 if no
+/// client is told.
 pub fn redirect(client: &Client) -> i64 {
     let Some(tracker) = &client.tracker else { return -1 };
     let id = tracker.redirect.map_or(0, |redirect| redirect.id);

@@ -5,11 +5,11 @@
 pub enum LogLevel {
     /// Everything.
     Debug,
-    /// Much, but for what nobody asks for.
+    /// Much, but not what only a developer asks for.
     Verbose,
     /// What matters in production.
     Notice,
-    /// Only what somebody should look at.
+    /// Only what an operator should look at.
     Warning,
     /// Nothing at all.
     Nothing,
@@ -114,7 +114,7 @@ pub enum Supervised {
     Systemd,
     /// Whichever the environment names.
     Auto,
-    /// Nobody.
+    /// No supervisor.
     No,
 }
 
@@ -166,9 +166,9 @@ impl MaxmemoryPolicy {
 /// Who may do something dangerous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
-    /// Nobody.
+    /// No client.
     No,
-    /// Everybody.
+    /// Every client.
     Yes,
     /// Clients on this machine: loopback or the unix socket.
     Local,

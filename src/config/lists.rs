@@ -241,7 +241,7 @@ fn save_point(pair: &[&[u8]]) -> Option<SavePoint> {
 pub struct Rename {
     /// The command's name, in lower case.
     pub command: Vec<u8>,
-    /// Its new name; empty if nobody may call it.
+    /// Its new name; empty if no client may call it.
     pub to: Vec<u8>,
 }
 

@@ -20,7 +20,7 @@ pub struct Applied {
 /// Why CONFIG SET did nothing. Displayed as the whole error reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
-    /// Nobody knows the setting.
+    /// No setting has this name.
     Unknown {
         /// As the client wrote it.
         name: String,

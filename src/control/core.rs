@@ -107,7 +107,7 @@ pub struct Control {
     pub(crate) end_loading: Option<u64>,
     questions: HashMap<u64, Question>,
     next_question: u64,
-    /// Figures that nobody has fetched yet.
+    /// Figures that the metrics endpoint has not fetched yet.
     figures: Vec<(u64, Vec<Answer>)>,
 }
 
@@ -140,11 +140,11 @@ struct Question {
 /// Who gets the answers to a question.
 #[derive(Debug)]
 enum Asker {
-    /// Nobody: it is an order.
+    /// No request: it is an order.
     Nobody,
     /// A request, which goes on so; it began when the time-stamp counter stood there.
     Request(KeptRequest, Then),
-    /// Whoever fetches them by [`Control::take_figures`].
+    /// The metrics endpoint, which fetches them by [`Control::take_figures`].
     Metrics,
 }
 
@@ -254,7 +254,7 @@ impl Control {
         Ok(())
     }
 
-    /// Gives every shard an order whose outcome nobody waits for.
+    /// Gives every shard an order whose outcome no request waits for.
     pub fn order(&mut self, query: &Query) {
         self.ask(query, Asker::Nobody);
     }

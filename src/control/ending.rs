@@ -54,7 +54,7 @@ pub enum LastSave {
 pub struct End {
     /// What decides.
     pub shutdown: Shutdown,
-    /// Whoever asked for it by SHUTDOWN.
+    /// The requests that asked for it by SHUTDOWN.
     kept: Vec<KeptRequest>,
     /// What claims all shards for the last snapshot, while that is written and after.
     claims: Option<Transaction>,
@@ -203,7 +203,7 @@ impl Control {
             Action::Extend(millis) => self.process.supervisor.extend(millis),
             Action::Resume => self.resume_service(),
             Action::Exit => {
-                // Whatever it still writes, nobody waits for it.
+                // Whatever the child still writes, no request waits for it.
                 drop(self.saving.child.take());
                 self.end.is_over = true;
             }

@@ -112,7 +112,7 @@ impl Loading {
 }
 
 impl Control {
-    /// Whether the keys of the last run are still being read, so that nobody may use any.
+    /// Whether the keys of the last run are still being read, so that no client may use any.
     pub fn is_loading(&self) -> bool {
         self.loading.as_ref().is_some_and(|loading| loading.reload.is_none())
     }

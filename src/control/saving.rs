@@ -4,7 +4,7 @@
 //! ```text
 //! wish --> barrier: a transaction claims every shard, one after the other (control waits for it)
 //!      --> all threads stop at a gate --> fork, or write right here --> gate opens, claims end
-//!      --> the child works; it ends, or is killed --> whoever waited for that goes on
+//!      --> the child works; it ends, or is killed --> requests that waited for that go on
 //! ```
 //! Claims of whole shards put a snapshot into one order with all transactions: it has all of each,
 //! or nothing. That the threads stop besides makes sure that none of them is at work in memory.
@@ -35,7 +35,7 @@ use crate::stats::latency_events::Event;
 use crate::transactions::locks::{Claims, Mode};
 use crate::transactions::transaction::{Kind, Transaction, Visit};
 
-/// After a snapshot failed, the next that nobody asked for waits this long.
+/// If a snapshot failed, the next automatic or scheduled one waits this long.
 const RETRY_MILLIS: u64 = 5000;
 
 /// A request that control keeps until something has happened.
@@ -50,7 +50,7 @@ pub struct KeptRequest {
 /// What all shards are to stand still for.
 #[derive(Debug)]
 pub enum Wish {
-    /// A snapshot by a child; whoever asked is told that it has begun.
+    /// A snapshot by a child; the client that asked, if any, is told that it has begun.
     Background(Option<KeptRequest>),
     /// A snapshot after FLUSHALL: its batch goes on when that has ended.
     AfterFlush(Box<Batch>),
@@ -99,7 +99,7 @@ pub struct Saving {
     wish: Option<Wish>,
     wishes: VecDeque<Wish>,
     waiters: Vec<Waiter>,
-    /// Libraries of functions that came with the keys: kept for whoever can call them.
+    /// Libraries of functions that came with the keys: kept for servers that can call them.
     pub functions: Vec<Vec<u8>>,
     /// When a snapshot last succeeded, in seconds since the epoch.
     pub last_save: u64,
@@ -191,7 +191,7 @@ impl Control {
             // All shards stay claimed for the last snapshot.
             return;
         }
-        // One snapshot at a time: whoever wants another waits for the end of the first.
+        // One snapshot at a time: a wish for another waits for the end of the first.
         let may_begin = |wish: &Wish, child: bool| {
             !child || matches!(wish, Wish::Reload(_, reload) if !reload.saves)
         };

@@ -32,7 +32,7 @@ impl Syslog {
     /// Writes a message.
     ///
     /// # Errors
-    /// The system's: nobody listens there, or its queue is full.
+    /// The system's: no process listens there, or its queue is full.
     pub fn write(&self, level: LogLevel, time: UnixMs, message: &str) -> io::Result<()> {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;

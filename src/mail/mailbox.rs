@@ -1,4 +1,4 @@
-//! Mail between threads: one bounded queue per ordered pair, and a bell for whoever sleeps.
+//! Mail between threads: one bounded queue per ordered pair, and a bell for a thread that sleeps.
 //!
 //! A sender never waits. Letters are shown to their receiver by [`Mailbox::flush`], once a turn.
 //! What does not fit into a queue stays in the sender's own overflow and follows in order, so two

@@ -96,11 +96,11 @@ pub struct Figures {
     pub client_bytes_max: (u64, u64),
     /// Clients that are told of stale copies.
     pub trackers: u64,
-    /// Keys that somebody may have copies of, and how many may have them.
+    /// Keys that clients may have copies of, and how many clients may have them.
     pub tracked: (u64, u64),
     /// Clients that listen to something.
     pub listening: u64,
-    /// Channels, patterns, shard channels and prefixes that somebody listens to, on any shard.
+    /// Channels, patterns, shard channels and prefixes that clients listen to, on any shard.
     pub names: [u64; KINDS],
     /// Clients that watch keys, and keys they watch.
     pub watching: (u64, u64),

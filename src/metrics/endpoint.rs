@@ -147,7 +147,7 @@ impl Endpoint {
                 return connection.tell(http::answer(request, Status::Ok, &page), control.node.now);
             }
         }
-        // Whoever asked is gone.
+        // The connection that asked is gone.
     }
 }
 

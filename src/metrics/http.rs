@@ -4,7 +4,7 @@
 //! GET /metrics HTTP/1.1 CRLF  (name: value CRLF)...  CRLF
 //! ```
 //! No socket is touched here. Request bodies, compression and further requests on the same
-//! connection are not understood; nobody who reads metrics needs them.
+//! connection are not understood; no client that reads metrics needs them.
 
 /// Bytes of a request, at most: beyond that it is refused.
 pub const REQUEST_BYTES_MAX: usize = 8 << 10;

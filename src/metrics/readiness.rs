@@ -3,10 +3,10 @@
 use crate::control::core::Control;
 use crate::shutdown::stage::Stage;
 
-/// What the stage is called before anybody asks for the end.
+/// What the stage is called before a signal or SHUTDOWN asks for the end.
 const NONE: &str = "none";
 
-/// All stages of the end, in their order; the first is that nobody asked for it.
+/// All stages of the end, in their order; the first is that no signal and no SHUTDOWN asked for it.
 pub fn stages() -> impl Iterator<Item = &'static str> {
     [NONE].into_iter().chain(Stage::ALL.map(Stage::name))
 }

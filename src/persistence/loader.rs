@@ -1,5 +1,5 @@
-//! A snapshot that is being read: keys and values as they lie in the file, in chunks for whoever
-//! is to have them.
+//! A snapshot that is being read: keys and values as they lie in the file, in chunks for the shards
+//! that are to have them.
 
 use std::fs::File as DiskFile;
 use std::io;

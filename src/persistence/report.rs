@@ -46,7 +46,7 @@ impl Report {
         Self::Failed { step: failed.step, errno: failed.error.raw_os_error().unwrap_or(0) }
     }
 
-    /// Tells it, unless nobody has read what was told before.
+    /// Tells it, unless the pipe is full of what the parent has not read yet.
     pub fn send(self, to: &mut File) {
         let step = |step| Step::ALL.iter().position(|&listed| listed == step).unwrap_or(0) as u64;
         let words = match self {

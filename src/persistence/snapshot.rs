@@ -1,6 +1,6 @@
 //! All keys of a node, written into one RDB file.
 //!
-//! The file is of the lowest version that holds its values: most can be read by everybody. Which
+//! The file is of the lowest version that holds its values: every server can read most files. Which
 //! one that is shows only at the end, so the first bytes are written again then.
 
 use std::fs::{self, File};
@@ -123,7 +123,7 @@ impl Plan {
         }
     }
 
-    /// Writes all keys of these shards, which nobody changes meanwhile. `progress` is told from
+    /// Writes all keys of these shards, which no thread changes meanwhile. `progress` is told from
     /// time to time how many keys were written.
     ///
     /// # Errors

@@ -170,8 +170,8 @@ impl Change {
     }
 }
 
-/// A unix socket in a new place. A file there is only replaced if it is a socket, too: at start
-/// whoever names the path may write there, CONFIG SET comes from a client.
+/// A unix socket in a new place. A file there is only replaced if it is a socket, too. At start the
+/// operator who names the path may write there; CONFIG SET comes from a client.
 fn open_unix(path: PathBuf, config: &Config) -> Option<(PathBuf, OwnedFd)> {
     let backlog = i32::try_from(config.tcp_backlog).unwrap_or(i32::MAX);
     let permissions = Some(config.unixsocketperm).filter(|&permissions| permissions != 0);

@@ -58,7 +58,7 @@ impl Interest {
         self.names[kind.index()].len()
     }
 
-    /// Whether anybody could get a message on a channel (not a shard channel).
+    /// Whether a client could get a message on a channel (not a shard channel).
     pub fn has_listeners(&self) -> bool {
         0 < self.len(Kind::Channel) + self.len(Kind::Pattern)
     }

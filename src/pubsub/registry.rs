@@ -17,7 +17,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The name as it is kept here, if anybody listens to it.
+    /// The name as it is kept here, if a client listens to it.
     pub fn name(&self, kind: Kind, name: &[u8]) -> Option<&Name> {
         self.names[kind.index()].get_key_value(name).map(|(name, _)| name)
     }
@@ -37,7 +37,7 @@ impl Registry {
         }
     }
 
-    /// Everything of a kind that somebody listens to, and who does.
+    /// Everything of a kind that clients listen to, and these clients.
     pub fn names(&self, kind: Kind) -> impl Iterator<Item = (&Name, &HashSet<Subscriber>)> {
         self.names[kind.index()].iter()
     }

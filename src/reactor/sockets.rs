@@ -72,7 +72,7 @@ pub fn listen_unix(path: &Path, permissions: Option<u32>, backlog: i32) -> io::R
     // A file that is not there is no error here, and one that must stay is one for `bind`.
     let _ = fs::remove_file(path);
     let socket = stream_socket(AddressFamily::Unix)?;
-    // Between bind and chmod anybody could connect. The file gets the mode that the socket has
+    // Between bind and chmod any process could connect. The file gets the mode that the socket has
     // when it is bound, so that closes the gap; a umask would be for other threads as well.
     if permissions.is_some() {
         fchmod(&socket, Mode::from_bits_truncate(0o600))?;

@@ -80,7 +80,7 @@ pub fn random_name() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether a process of this number is there, whoever it belongs to.
+/// Whether a process of this number is there, whatever user it belongs to.
 pub fn is_alive(pid: u32) -> bool {
     let Ok(number) = i32::try_from(pid) else { return false };
     // No signal is sent. What may not be asked is there.

@@ -1,9 +1,9 @@
 //! Who wants to know of a command that ended, besides those who count it: the command logs,
 //! LATENCY, monitors, and the counters of slots and of hot keys.
 //!
-//! All of it hangs on the comparisons of [`Core::observe`], which say as a rule that nobody does.
-//! Whoever wants to know of every command sets the limit of its time to nothing; what is told then
-//! looks again at what it wants.
+//! All of it hangs on the comparisons of [`Core::observe`], which say as a rule that no observer
+//! does. If an observer wants to know of every command, it sets the limit of its time to nothing;
+//! when it is told, it looks again at what it wants.
 
 use crate::mail::to_control::ToControl;
 use crate::stats::notable::Notable;
@@ -20,7 +20,7 @@ use crate::stats::latency_events::{Event, Occurrence};
 use crate::stats::slot_stats::SlotCounters;
 
 impl Core {
-    /// Tells of a command that is done, if somebody wants to know.
+    /// Tells of a command that is done, if an observer wants to know.
     #[inline]
     pub(crate) fn observe(&mut self, call: &Call, args: &[&[u8]], took: u64, reply_bytes: usize) {
         if self.observers.notable.is_met(args, took, reply_bytes) {
@@ -83,7 +83,7 @@ impl Core {
         }
     }
 
-    /// Runs something and notes how long it took, if somebody wants to know.
+    /// Runs something and notes how long it took, if LATENCY wants to know.
     pub(crate) fn timed<R>(&mut self, event: Event, work: impl FnOnce(&mut Self) -> R) -> R {
         if self.node.config.latency_monitor_threshold == 0 {
             return work(self);
@@ -102,7 +102,7 @@ impl Core {
         }
     }
 
-    /// Chooses anew of which commands somebody wants to know.
+    /// Chooses anew of which commands observers want to know.
     pub(crate) fn choose_notable(&mut self) {
         let config = &self.node.config;
         let cycles = |micros: i64| match u64::try_from(micros) {

@@ -104,7 +104,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// Whether somebody should look at it.
+    /// Whether an operator should look at it.
     pub const fn is_warning(&self) -> bool {
         match self.edge {
             Edge::Enter | Edge::Leave(Outcome::Done) => false,

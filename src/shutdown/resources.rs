@@ -20,7 +20,7 @@ pub enum Resource {
     Shards,
     /// The descriptor that signals are read from.
     Signals,
-    /// Whoever is told of readiness and of the end.
+    /// The supervisor, which is told of readiness and of the end.
     Supervisor,
     /// The port that serves metrics, and its connections.
     Metrics,
@@ -60,7 +60,7 @@ pub const RESOURCES: &[Entry] = &[
     Entry {
         resource: Resource::Clients,
         stage: Some(Stage::Clients),
-        // Nobody comes while those who are there are closed.
+        // No client connects while the server closes those that are there.
         after: &[Resource::Listeners],
         traces: &["socket"],
     },
@@ -99,7 +99,7 @@ pub const RESOURCES: &[Entry] = &[
     Entry {
         resource: Resource::Metrics,
         stage: None,
-        // Whoever looks sees how far the end has come, as long as there is anything to see.
+        // As long as there is anything to see, a scrape shows how far the end has come.
         after: &[Resource::Shards, Resource::Child],
         traces: &["metrics socket"],
     },

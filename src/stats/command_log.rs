@@ -158,7 +158,7 @@ pub fn shown(spec: &Spec, args: &[&[u8]]) -> Vec<Vec<u8>> {
     list
 }
 
-/// Whether the argument at `place` tells who somebody is or proves it.
+/// Whether the argument at `place` tells which user a client is or proves it.
 pub fn is_password(spec: &Spec, args: &[&[u8]], place: usize) -> bool {
     let follows_auth = |place: usize| {
         let before = place.checked_sub(1).map(|before| args[before]);

@@ -1,6 +1,6 @@
 //! How long more memory was in use than `maxmemory` allows.
 //!
-//! Noted some times a second and when somebody asks: a shorter excess may not be seen.
+//! Control notes it some times a second and when it asks the shards: it may miss a shorter excess.
 
 use crate::reactor::clock::Monotonic;
 

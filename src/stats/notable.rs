@@ -38,7 +38,7 @@ impl Serving {
     }
 }
 
-/// From which size on somebody wants to know of a command.
+/// From which size on observers want to know of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Notable {
     /// Cycles it took.
@@ -56,7 +56,7 @@ impl Default for Notable {
 }
 
 impl Notable {
-    /// Whether somebody wants to know of a command with these arguments.
+    /// Whether observers want to know of a command with these arguments.
     #[inline]
     pub fn is_met(&self, args: &[&[u8]], took: u64, reply_bytes: usize) -> bool {
         // What the protocol adds is only estimated here, and not too low.

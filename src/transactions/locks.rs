@@ -1,9 +1,9 @@
 //! Locks on one shard's keys, for commands that need more than one shard at a time.
 //!
-//! Whoever needs keys makes all its claims on this shard at once and gets a ticket. Claims on a
-//! key queue in the order of their tickets; a ticket is granted when none of its claims stands
+//! A batch that needs keys makes all its claims on this shard at once and gets a ticket. Claims on
+//! a key queue in the order of their tickets. A ticket is granted when none of its claims stands
 //! behind a conflicting one. Tickets of one shard therefore wait only for earlier ones, and
-//! commands of several shards visit them in ascending order: nobody ever waits in a circle.
+//! commands of several shards visit them in ascending order. So no command ever waits in a circle.
 //!
 //! A command that needs one shard only, and finds its keys unclaimed, runs without a ticket.
 
@@ -67,7 +67,7 @@ pub struct Locks {
 }
 
 impl Locks {
-    /// Whether nobody claims anything: the usual case, checked before each command.
+    /// Whether no ticket claims anything: the usual case, checked before each command.
     #[inline]
     pub fn idle(&self) -> bool {
         self.tickets.is_empty()
@@ -82,7 +82,7 @@ impl Locks {
                 .is_some_and(|queue| queue.0.iter().any(|claim| conflict(claim.1, mode)))
     }
 
-    /// Whether anybody claims this key.
+    /// Whether a ticket claims this key.
     pub fn claimed(&self, id: LockId) -> bool {
         self.blocks(id, Mode::Exclusive)
     }
@@ -92,8 +92,8 @@ impl Locks {
         &self.tickets[&ticket].claims
     }
 
-    /// Whether nobody but the holder of `held`, which is granted, stands in the way of what is
-    /// done with this key now; those who wait for that holder do not.
+    /// Whether no ticket but `held`, which is granted, stands in the way of what is done with this
+    /// key now. Tickets that wait for `held` do not stand in the way.
     pub fn lets(&self, held: Option<Ticket>, id: LockId) -> bool {
         if self.idle() {
             return true;
@@ -108,8 +108,8 @@ impl Locks {
         alone || !others
     }
 
-    /// Claims a key for whoever comes next behind the holder of `held`, if any, and before all who
-    /// wait for that holder. [`Self::lets`] must have said yes.
+    /// Claims a key for the next batch that waits for it: behind `held`, if any, and before all
+    /// tickets that wait for `held`. [`Self::lets`] must have said yes.
     pub fn enter_behind(&mut self, held: Option<Ticket>, id: LockId) -> Ticket {
         let claims = Claims::Keys(vec![(id, Mode::Exclusive)]);
         let Some(held) = held.filter(|_| self.claimed(id)) else { return self.enter(claims).0 };
@@ -120,7 +120,7 @@ impl Locks {
         let mut waits_for = usize::from(at != 0);
         let (mut ahead_shared, mut ahead_exclusive) = (false, false);
         for (place, (other, mode)) in queue.0.iter().enumerate() {
-            // Whoever had nobody in front waits from now on.
+            // A ticket with no conflicting claim in front waits from now on.
             let waits = ahead_exclusive || (ahead_shared && *mode == Mode::Exclusive);
             if at <= place && !waits {
                 self.tickets.get_mut(other).expect("a claim has a ticket").waits_for += 1;

@@ -172,7 +172,7 @@ impl Footprint {
     }
 
     /// What it claims on one shard, each key once, in its strongest mode; `Gather` claims all
-    /// alone, because nobody can read an entry that is on loan.
+    /// alone, because no command can read an entry that is on loan.
     pub fn claims(&self, shard: u16, alone: bool) -> Claims {
         if let Some(mode) = self.whole {
             return Claims::Whole(if alone { Mode::Exclusive } else { mode });

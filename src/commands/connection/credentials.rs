@@ -13,7 +13,7 @@ pub(super) fn check(config: &Config, user: &[u8], password: &[u8]) -> Result<(),
     if user == b"default" && right { Ok(()) } else { Err(Error::WrongPass) }
 }
 
-/// Whether both are the same. How long it takes says nothing about where they differ, so nobody
+/// Whether both are the same. How long it takes says nothing about where they differ, so no client
 /// can guess a password byte by byte; it does tell the length of what was given.
 fn same(given: &[u8], password: &[u8]) -> bool {
     let mut difference = u8::from(given.len() != password.len());

@@ -28,7 +28,7 @@ impl Table {
         self.keys.len()
     }
 
-    /// Whether nobody has read anything.
+    /// Whether no client has read any key.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

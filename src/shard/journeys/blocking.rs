@@ -9,9 +9,9 @@
 //!    it is elsewhere        the key is claimed for it and offered to who keeps the batch
 //!                           accepted: the batch comes and runs; declined: the next one's turn
 //! ```
-//! Who keeps the batch decides alone whether the wait is over, so it ends once. The key's shard
-//! lets nobody have a key between its change and the turns of those who wait for it. Nothing here
-//! looks again without cause.
+//! The shard that keeps the batch decides alone whether the wait is over, so it ends once. Between
+//! a key's change and the turns of the batches that wait for it, its shard lets no other command
+//! have the key. Nothing here looks again without cause.
 
 use crate::batches::batch::At;
 use crate::blocking::waits::KeptWait;
@@ -40,7 +40,7 @@ use crate::transactions::transaction::{Footprint, Kind};
 
 const UNBLOCKED: Error = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
-/// What became of somebody's turn.
+/// What became of the turn of a batch that waits.
 enum Turn {
     /// It is served.
     Served,
@@ -69,7 +69,8 @@ impl Core {
     }
 
     /// Lets a batch wait at home whose next request found nothing on several shards. What is
-    /// returned must reach their shards with the end of the claims. `None` if nobody waits.
+    /// returned must reach their shards with the end of the claims. `None` if the batch may not
+    /// wait.
     pub(crate) fn wait_at_home(
         &mut self,
         mut batch: Box<Batch>,
@@ -250,7 +251,7 @@ impl Core {
         }
     }
 
-    /// Nobody waits for keys of this shard by this number any more.
+    /// No batch waits for keys of this shard by this number any more.
     fn forget_wait(&mut self, id: WaitId) {
         self.shard.keyspace.waiters.forget(id);
         self.end_claims(None);
@@ -266,12 +267,12 @@ impl Core {
                 }
             }
         }
-        // Whoever claims them looks again when it is done.
+        // The batch that claims them looks again when it is done.
         self.shard.keyspace.waiters.put_back(later);
     }
 
-    /// Gives those who wait for a key their turns, in their order. False if somebody must wait for
-    /// other claims, and all behind it with it.
+    /// Gives the batches that wait for a key their turns, in their order. False if a batch must
+    /// wait for other claims, and all batches behind it with it.
     fn serve_key(&mut self, place: Place, held: Option<Ticket>) -> bool {
         let mut at = 0;
         while let Some(waiter) = self.shard.keyspace.waiters.at(place, at) {
@@ -297,7 +298,7 @@ impl Core {
         true
     }
 
-    /// Lets somebody have what it waits for, or offers it.
+    /// Lets a batch have what it waits for, or offers it.
     fn give_turn(&mut self, id: WaitId, (_, hash): Place, held: Option<Ticket>) -> Turn {
         // What takes elements away is a write: while writes are paused its turn does not come.
         if self.node.guards().meets(Guards::PAUSED) {
@@ -347,7 +348,7 @@ impl Core {
         Turn::Served
     }
 
-    /// Whether none of the groups that somebody waits for is with others for now: one that is not
+    /// Whether none of the groups that a batch waits for is with others for now: one that is not
     /// there would be an error.
     pub(crate) fn sees_its_groups(&self, id: WaitId, held: Option<Ticket>) -> bool {
         let waiters = &self.shard.keyspace.waiters;
@@ -425,15 +426,15 @@ impl Core {
         self.resumed.push_back(batch);
     }
 
-    /// Whoever a key was claimed for has no use for it.
+    /// The batch that a key was claimed for has no use for it.
     fn declined(&mut self, id: WaitId, ticket: Ticket) {
         self.shard.keyspace.waiters.forget(id);
         self.end_claims(Some(ticket));
     }
 
-    /// Gives claims back that a batch has on shards to come, before it waits here: nobody waits
-    /// holding what those before it in the order of shards may wait for. Its place among those who
-    /// wait for the key is kept.
+    /// Gives claims back that a batch has on shards to come, before it waits here. No batch waits
+    /// holding what batches before it in the order of shards may wait for. The batch keeps its
+    /// place among those that wait for the key.
     pub(crate) fn hand_back_offers(&mut self, batch: &mut Batch) {
         let Some(transaction) = batch.transaction() else { return };
         let mut given_back = Vec::new();

@@ -25,8 +25,8 @@ impl Core {
         None
     }
 
-    /// What was done with the keys that `held` claims, or that nobody claims, is done: those who
-    /// wait for them have their turns, and then the claims end.
+    /// What was done with the keys that `held` claims, or that no ticket claims, is done. The
+    /// batches that wait for them have their turns, and then the claims end.
     #[inline]
     pub(crate) fn end_claims(&mut self, held: Option<Ticket>) {
         if self.shard.keyspace.waiters.has_ready() {

@@ -3,7 +3,7 @@
 //! The shard that runs a command writes the line. At the end of what the shard is at, its lines go
 //! to its own monitors and, as one letter, to every other shard that has some. So lines of one
 //! shard, and with it of one key and of one EXEC, are in the order in which the commands ran. While
-//! nobody monitors, no shard knows of any of this.
+//! no client monitors, no shard knows of any of this.
 
 use std::fmt::Write as _;
 
@@ -41,9 +41,9 @@ const WAITING_BYTES_MAX: usize = 64 << 20;
 /// What a shard knows of monitors.
 #[derive(Debug, Default)]
 pub struct Monitors {
-    /// Somebody monitors, on some shard.
+    /// A client monitors, on some shard.
     pub(crate) wanted: bool,
-    /// Lines that nobody has been shown yet.
+    /// Lines that no monitor has been shown yet.
     lines: Vec<u8>,
 }
 

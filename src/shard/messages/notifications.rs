@@ -1,4 +1,4 @@
-//! Keyspace notifications: what happened to keys, published to whoever listens.
+//! Keyspace notifications: what happened to keys, published to clients that listen.
 //!
 //! Events are collected while commands run, and published behind them: at the end of a round of
 //! commands at the latest, and always before anything else is published or subscribed to here.
@@ -10,7 +10,7 @@ use crate::shard::core::Core;
 use crate::shard::messages::publishing::Author;
 
 impl Core {
-    /// Says which events are to be collected: none if nobody listens to anything.
+    /// Says which events are to be collected: none if no client listens to anything.
     pub(crate) fn choose_events(&mut self) {
         let wanted = self.node.config.notify_keyspace_events.classes();
         let classes = if self.pubsub.interest.has_listeners() { wanted } else { 0 };

@@ -1,4 +1,4 @@
-//! Messages from whoever publishes to every shard with subscribers, and there to clients.
+//! Messages from their publisher to every shard with subscribers, and there to clients.
 //!
 //! Every shard knows how many subscribers of what every shard has (`pubsub::interest`). So a
 //! message is counted and sent off where its publisher is: at once to clients here, by letter to

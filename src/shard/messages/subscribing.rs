@@ -4,10 +4,10 @@
 //! ```text
 //! home: registry changed --> Interest to every other shard --> Noted from each --> reply
 //! ```
-//! So whoever publishes anywhere after the reply knows of the change. Until then messages for new
-//! subscriptions are held back behind the reply, and messages that still count an ended one are
-//! given out in front of it: a shard's letters arrive in order, its word that it has noted the
-//! change behind all that it sent before.
+//! So a shard that publishes after the reply knows of the change. Until then messages for new
+//! subscriptions wait behind the reply, and messages that still count an ended one go out in front
+//! of it. A shard's letters arrive in order: its word that it has noted the change comes behind all
+//! that it sent before.
 
 use crate::mail::messages::News;
 use crate::mail::messages::Word;
@@ -177,7 +177,7 @@ impl Core {
             let subscription = Subscription { token: client.token, kind, name: name.into() };
             let joining = &mut self.pubsub.joining;
             match joining.iter().position(|joining| joining.subscription == subscription) {
-                // It ends before anybody was told that it began (in one EXEC).
+                // It ends before any client was told that it began (in one EXEC).
                 Some(at) => drop(joining.swap_remove(at)),
                 None => {
                     let unaware = self.other_shards().collect();

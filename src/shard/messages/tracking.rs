@@ -57,7 +57,7 @@ impl Copies {
 }
 
 impl Core {
-    /// Says whether changes of keys are to be noted: if somebody may have a copy.
+    /// Says whether changes of keys are to be noted: if a client may have a copy.
     pub(crate) fn choose_notes(&mut self) {
         let Copies { table, trackers, .. } = &self.copies;
         let prefixes = self.pubsub.interest.len(Kind::Prefix);
@@ -108,7 +108,7 @@ impl Core {
         }
     }
 
-    /// Tells, or makes ready to tell, everybody who may have a copy of a key.
+    /// Tells, or makes ready to tell, every client that may have a copy of a key.
     fn copies_are_stale(
         &mut self,
         key: Vec<u8>,
