@@ -177,7 +177,7 @@ impl World {
             .sum()
     }
 
-    /// Tells somebody to stop waiting, and does not look what comes of it.
+    /// Tells a client to stop waiting, and does not look what comes of it.
     fn unblock(&mut self, person: usize) {
         let query = Query::Unblock(self.people[person].id, WaitEnd::InVain);
         for shard in 0..SHARDS {

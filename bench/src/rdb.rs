@@ -37,7 +37,7 @@ pub fn run(runner: &mut Runner) {
         });
         let mut text = Vec::new();
         if out.is_empty() {
-            continue; // Nobody wants it.
+            continue; // The runner does not want it.
         }
         runner.measure(&format!("rdb: reading a byte, {name}"), BYTES as u64, || {
             Reader::new(&*out).text(&mut text).expect("it was just written");

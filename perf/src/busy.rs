@@ -19,7 +19,7 @@ pub const SPIN: &str = "spin-until-end-of-input";
 /// Keys to choose from, and INCRs of each before the choice.
 const KEYS: u64 = 8;
 const TRIES: usize = 2000;
-/// A latency that nobody expects of a server on the same machine, in microseconds.
+/// A latency that no client expects of a server on the same machine, in microseconds.
 const LATE_US: f64 = 2000.0;
 
 /// All latencies, and the server's CPU time per request in each round, in microseconds.

@@ -49,7 +49,7 @@ impl Peer {
     }
 }
 
-/// The command of a server that everybody starts the same way.
+/// The usual command of a server that has one.
 fn usual_command(name: &str) -> Result<String, String> {
     let (program, more) = match name.split('@').next().unwrap_or(name) {
         "keylane" => ("target/release/keylane".into(), " --shards 1"),

@@ -18,7 +18,7 @@ const OUTPUT_LIMIT_MIB: u64 = 20;
 const MEMORY_LIMIT_MIB: u64 = 300;
 /// Large values, of a MiB each.
 const VALUES: usize = 64;
-/// How long replies gather that nobody reads.
+/// How long replies gather that the client does not read.
 const GATHERING: Duration = Duration::from_millis(1500);
 /// How long memory may take to come back.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -1,7 +1,7 @@
 //! What a command leaves for the floors above: dirty count, log entries, events, touched keys.
 //!
-//! A handler never logs, replicates, notifies or wakes anybody: it says here what happened, and
-//! whoever runs it acts.
+//! A handler never logs, replicates, notifies or wakes a client: it says here what happened,
+//! and the shard that runs it acts.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -137,7 +137,7 @@ pub enum Awaited {
 }
 
 impl Awaited {
-    /// Whether it is taken away by whoever gets it.
+    /// Whether the command that gets it takes it away.
     pub const fn is_taken(&self) -> bool {
         match self {
             Self::List | Self::SortedSet => true,
@@ -192,7 +192,7 @@ pub struct Effects {
     pub dirty: u64,
     /// What goes to the log for the command that is running.
     pub logged: Logged,
-    /// Whether anybody keeps a log; if not, nothing is collected in `logged` and `log`.
+    /// Whether the server keeps a log; if not, nothing is collected in `logged` and `log`.
     pub keeps_log: bool,
     /// Which event classes to collect, a union of [`Class`] bits; 0 when notifications are off.
     pub classes: u32,
@@ -200,7 +200,7 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// The log: what `Shard::execute` appended, in order.
     pub log: Vec<LogEntry>,
-    /// Whether anybody may keep copies of keys, so that `notes` are wanted.
+    /// Whether clients may keep copies of keys, so that `notes` are wanted.
     pub keeps_notes: bool,
     /// The id of the client for whom commands run.
     pub author: u64,

@@ -42,7 +42,7 @@ pub struct Request<'a> {
 pub struct Shard {
     /// The keys.
     pub keyspace: Keyspace,
-    /// What commands left behind and nobody has collected yet.
+    /// What commands left behind and the shard's thread has not collected yet.
     pub effects: Effects,
 }
 

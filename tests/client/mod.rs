@@ -132,7 +132,7 @@ impl Client {
         })
     }
 
-    /// What the server has sent and nobody has received, as far as it is here already.
+    /// What the server has sent and the client has not received, as far as it is here already.
     pub fn unread(&mut self) -> io::Result<Vec<u8>> {
         self.stream.set_nonblocking(true)?;
         let more = self.fill();

@@ -32,7 +32,7 @@ const LOG_BYTES_MAX: usize = 3000;
 /// Something to play on.
 #[derive(Debug)]
 pub struct Arena {
-    /// Keylane with so many shards, or a server that somebody else started.
+    /// Keylane with so many shards, or a server that another process started.
     pub subject: Subject,
     server: Option<Server>,
     /// Memory in use and resident memory, when the server was new.

@@ -17,8 +17,8 @@ pub struct Event {
     pub db: usize,
     /// When it was sent, in nanoseconds since the start.
     pub called: u64,
-    /// When it was answered; `None` if the client left without waiting: nobody knows whether it
-    /// ever takes effect.
+    /// When it was answered; `None` if the client left without waiting: the test does not
+    /// know whether it ever takes effect.
     pub returned: Option<u64>,
     /// Keys that were watched, and what was seen in them: they were unchanged.
     pub guard: Vec<(String, Reply)>,
@@ -111,7 +111,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// Tenths of microseconds, as far as anybody looks at them.
+/// Tenths of microseconds, as far as a reader of the history looks at them.
 fn millionths(nanos: u64) -> u32 {
     u32::try_from(nanos / 100).unwrap_or(u32::MAX)
 }

@@ -100,7 +100,8 @@ fn play(address: &str, seed: u64, round: u64) -> Result<usize, Failure> {
     Ok(events.len())
 }
 
-/// Empties the server, once everybody else has left it: what a client left behind may still run.
+/// Empties the server, once all other clients have left it: what a client left behind may still
+/// run.
 fn flush(address: &str) -> std::io::Result<()> {
     const TRIES: usize = 2000;
     let mut client = Client::connect(address)?;

@@ -89,7 +89,7 @@ fn is_current(written: &[Written], sight: &Sight) -> Result<(), String> {
     Ok(())
 }
 
-/// Whoever looks after somebody else has seen something sees nothing older.
+/// After a client has seen something, a client that looks later sees nothing older.
 fn never_go_back(sights: &[Sight]) -> Result<(), String> {
     let mut by_call: Vec<&Sight> = sights.iter().collect();
     by_call.sort_by_key(|sight| sight.called);

@@ -66,7 +66,7 @@ impl Arena {
             side.revive();
         }
         if found.is_some() {
-            // Replies nobody has read must not be taken for those of the next round.
+            // The next round must not take unread replies for its own.
             self.sides.iter_mut().for_each(Side::reconnect);
         }
         found

@@ -33,7 +33,7 @@ enum Host {
     /// Keylane with so many shards: it is started anew if it breaks.
     Keylane(usize, Server),
     Peer(Server),
-    /// Somebody else's, at this address.
+    /// A server that another process started, at this address.
     Foreign(String),
 }
 

@@ -303,7 +303,7 @@ fn key(dice: &mut Dice) -> Vec<u8> {
 
 fn value(dice: &mut Dice) -> Vec<u8> {
     // Nothing else begins with Q: to SORT ALPHA, texts that differ behind a zero byte are equal,
-    // and their order is anybody's.
+    // and each server may choose their order.
     match dice.below(12) {
         0..3 => small(dice),
         5 | 6 if dice.manners == Manners::Tame => text(dice),

@@ -84,7 +84,7 @@ impl Place {
 
     /// The guard goes before it does anything: another process may have the number by now.
     fn dismiss(&mut self) {
-        // It may have been killed by somebody else.
+        // Another process may have killed it.
         let _ = self.guard.kill();
         let _ = self.guard.wait();
     }

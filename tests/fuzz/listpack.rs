@@ -32,8 +32,8 @@ fuzz_target!(|data: &[u8]| {
     check_run(&listpack, &model, steps);
 });
 
-/// A listpack of these elements. Its header says that nobody counted them, or as many as would be
-/// right if all were small numbers, or anything.
+/// A listpack of these elements. Its header says that they are not counted, or as many as would
+/// be right if all were small numbers, or anything.
 fn whole(elements: &[u8], count: u8) -> Vec<u8> {
     let total = u32::try_from(elements.len() + 7).expect("inputs are short");
     let count = match count {

@@ -74,7 +74,7 @@ fn a_shard_that_does_not_answer_is_told_of() {
     let stalled = || measured.get("/metrics").0 == 503;
     // Whether the sleep has begun is seen by its consequence alone.
     assert!((0..100).any(|_| stalled()), "it slept through a scrape");
-    // Whoever is alive says so meanwhile.
+    // The server says meanwhile that it is alive.
     assert_eq!(measured.get("/healthz").0, 200);
     assert_eq!(client.receive().expect("it wakes"), Reply::Simple(b"OK".into()));
     assert_eq!(measured.get("/metrics").0, 200);

@@ -83,7 +83,7 @@ fn histograms_grow_and_end_in_their_count() {
     assert_eq!(buckets.last(), of_get("count").first());
     assert_eq!(of_get("count"), [400.0]);
     assert!(0.0 < of_get("sum")[0]);
-    // What is measured while nobody wants histograms is not in their sums either.
+    // Commands that run while histograms are off are not in their sums either.
     let mut client = measured.client();
     client.call(&["CONFIG", "SET", "latency-tracking", "no"]).expect("it serves");
     let _client = load(&measured);

@@ -1,5 +1,5 @@
-//! Clients that wait for keys: whoever waits gets what it waits for once, in its turn, and leaves
-//! nothing behind.
+//! Clients that wait for keys: each gets what it waits for once, in its turn, and leaves nothing
+//! behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, channel};
@@ -43,7 +43,7 @@ fn wait_for_blocked(client: &mut Client, count: usize) {
     panic!("there are {} blocked clients, not {count}", figure(client, "blocked_clients"));
 }
 
-/// Nobody waits, and nobody is remembered to wait.
+/// No client waits, and no shard remembers a wait.
 #[track_caller]
 fn nothing_is_left(client: &mut Client) {
     wait_for_blocked(client, 0);
@@ -116,7 +116,7 @@ fn element(reply: &Reply) -> String {
 }
 
 /// Clients block one after the other; then elements are pushed one by one, each with its key in
-/// its name. Whoever waits longest for a key must get its next element.
+/// its name. The client that waits longest for a key must get its next element.
 fn elements_go_to_who_waits_longest(shards: &str, clients: usize, seed: u64) {
     let port = free_port();
     let running = Running::ready(port, &["--shards", shards, "--maxclients", "10000"]);
@@ -378,7 +378,7 @@ fn waits_end_by_order_by_time_and_with_their_clients() {
             assert_eq!(kill, Reply::Integer(1));
             assert_eq!(killed.rest().unwrap(), b"");
             nothing_is_left(&mut control);
-            // What comes afterwards is for nobody.
+            // No waiting client is left for what comes afterwards.
             assert_eq!(ask(&mut control, &["RPUSH", "a", "x"]), Reply::Integer(1));
             assert_eq!(ask(&mut client, &["BLPOP", "a", "0"]), pair("a", "x"));
         }

@@ -1,4 +1,4 @@
-//! Clients that come and go, and that send what nobody should.
+//! Clients that come and go, and that send what no client should.
 
 use crate::client::{Client, Reply};
 use crate::running::{Running, free_port};
@@ -75,7 +75,7 @@ fn a_request_may_come_in_any_two_pieces() {
     let (mut client, mut other) = (running.client(port), running.client(port));
     for cut in 0..=request.len() {
         client.send_raw(&request[..cut]).unwrap();
-        // Whoever is answered later was read later: the first piece has arrived.
+        // A client that is answered later was read later: the first piece has arrived.
         other.call(&["PING"]).unwrap();
         client.send_raw(&request[cut..]).unwrap();
         assert_eq!(client.exactly(replies.len()).unwrap(), replies, "cut at {cut}");
@@ -146,7 +146,7 @@ fn ten_thousand_clients_leave_nothing_behind() {
         running.rss_bytes() <= rss + LEFT_BYTES_MAX
     });
     assert!(comes_back, "{} bytes, {rss} after the first clients", running.rss_bytes());
-    // Nobody is left who watches or holds a key.
+    // No client is left that watches or holds a key.
     client
         .send_raw(b"MSET a 1 b 2 c 3 d 4\r\nWATCH a b c d\r\nMULTI\r\nFLUSHALL\r\nEXEC\r\n")
         .unwrap();

@@ -29,7 +29,7 @@ fn a_child_that_is_killed_leaves_the_old_file_and_a_reason() {
     comes_to(&mut client, "rdb_last_bgsave_status", "err");
     assert_eq!(temporary(&folder), 0);
     assert_eq!(integers(&folder.0.join("dump.rdb")), [(b"k".to_vec(), 1)]);
-    // Nobody may rely on what cannot be saved.
+    // No client may rely on what cannot be saved.
     assert!(text(&mut client, "SET k 3").starts_with("MISCONF Valkey is configured to save"));
     assert!(text(&mut client, "PING").starts_with("MISCONF"));
     assert_eq!(text(&mut client, "GET k"), "2");
@@ -57,7 +57,7 @@ fn a_child_does_not_survive_its_parent() {
     running.signal("KILL");
     let gone = |_: &Running| {
         let status = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        // Whoever adopts it may take its time to notice.
+        // The process that adopts it may take its time to notice.
         status.is_empty() || status.contains(") Z ")
     };
     assert!(running.comes_to(gone), "the child goes on");
@@ -208,7 +208,7 @@ fn a_disk_that_may_only_be_read_is_told_and_changes_nothing() {
     check_failing(&mut running, &mut client, &dir, why, |running, _| remount(running, "rw"));
 }
 
-/// Whoever the server is where a limit must hold: one that holds for all but root.
+/// The server's user where a limit must hold: a limit holds for all but root.
 const NOBODY: &[&str] = &["--reuid", "54321", "--clear-groups"];
 
 /// Sets a limit of a process; as that user, if it belongs to it.

@@ -76,8 +76,8 @@ pub fn keylane() -> Command {
     Command::new(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_keylane").into()))
 }
 
-/// A port nobody uses now. None of those that the system gives to whoever connects: another test's
-/// client could have it a moment later.
+/// A port that no process uses now. None of those that the system gives to clients that connect:
+/// another test's client could have it a moment later.
 pub fn free_port() -> u16 {
     const FIRST: u32 = 10_000;
     const PORTS: u32 = 22_000;

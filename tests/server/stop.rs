@@ -234,7 +234,7 @@ fn reads_are_served_while_the_last_snapshot_is_written() {
     client.send(&["INCR", "k"]).unwrap();
     let refused = text(&mut watcher, "SHUTDOWN ABORT");
     assert!(refused.starts_with("ERR The shutdown can't be aborted any more"), "{refused}");
-    // Somebody ends its process: then there is no snapshot, and so no end.
+    // The test ends its process: then there is no snapshot, and so no end.
     let child = children(running.pid()).remove(0);
     assert!(Command::new("kill").args(["-9", &child]).status().unwrap().success());
     assert_eq!(client.receive().unwrap(), Reply::Integer(2));
@@ -398,7 +398,7 @@ fn everything_that_is_open_is_in_the_list_of_what_is_closed() {
     assert!(running.comes_to(|_| folder.0.join(format!("temp-{}.rdb", running.pid())).exists()));
     ok(&mut client, "CONFIG SET rdb-key-save-delay 0");
     let (listening, metrics) = (listening(), format!("{metrics:04X}"));
-    // What whoever started this test left open is not the server's.
+    // Files that the process that started this test left open are not the server's.
     let inherited: HashSet<_> = open_files("self").into_iter().map(|it| target(&it)).collect();
     let own = open_files(&running.pid().to_string()).into_iter();
     let own = own.filter(|fd| is_standard(fd) || !inherited.contains(&target(fd)));

@@ -126,7 +126,8 @@ fn start(program: &Path, options: &[&str], name: String) -> Server {
     server
 }
 
-/// A port nobody uses now. Somebody may take it before the server does: then it fails to start.
+/// A port that no process uses now. If a process takes it before the server does, the server fails
+/// to start.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     listener.local_addr().expect("it is bound").port()

@@ -179,6 +179,6 @@ pub const PACKAGES: &[Package] = &[
 /// Floors of the tables above that are whole packages.
 pub const OTHER_PACKAGES: &[&str] = &["shards", "keylane"];
 
-/// Packages that may depend on packages of ours: whoever is not here may not.
+/// Packages that may depend on packages of ours: a package that is not here may not.
 pub const PACKAGE_USES: &[(&str, &[&str])] =
     &[(".", &["shards"]), ("bench", &["keylane", "shards"]), ("tests/fuzz", &["shards"])];

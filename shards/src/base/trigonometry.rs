@@ -1,5 +1,5 @@
-//! Sines and the like. Whoever runs a shard may give it those of the machine, so that the last
-//! digit of a distance is that of other programs there.
+//! Sines and the like. The thread that runs a shard may give it those of the machine, so that the
+//! last digit of a distance is that of other programs there.
 
 /// Functions of angles in radians.
 #[derive(Clone, Copy, Debug)]

@@ -47,7 +47,7 @@ mod tests {
             ("BITFIELD f SET u8 0 1", 0, "", ""),
             ("BITFIELD f GET u8 0", 0, "", ""),
             ("BITFIELD x GET u8 0", 0, "keymiss:x", ""),
-            // Valkey makes the key as well, but tells nobody; its replicas then lack it.
+            // Valkey makes the key as well, but announces no change; its replicas then lack it.
             (fail, 1, "new:new", fail),
             (fail, 0, "", ""),
         ] {

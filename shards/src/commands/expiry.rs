@@ -144,7 +144,7 @@ pub enum Wish<'a> {
     Keep,
     /// PERSIST
     Persist,
-    /// EX, PX, EXAT or PXAT with a number that nobody has looked at yet.
+    /// EX, PX, EXAT or PXAT with a number that the command has not looked at yet.
     Time(TimeForm, &'a [u8]),
 }
 

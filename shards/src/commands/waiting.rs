@@ -52,7 +52,7 @@ impl Ctx<'_> {
     }
 
     /// Says that there is nothing yet in any of these keys, and that the command waits for it. It
-    /// answers all the same: that is the reply where nobody may wait.
+    /// answers all the same: that is the reply where no command may wait.
     pub fn wait<'k>(
         &mut self,
         timeout: Timeout,

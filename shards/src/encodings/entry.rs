@@ -172,8 +172,8 @@ impl<O> Entry<O> {
     }
 
     /// The string as a growable buffer of its own (encoding `raw` from then on). `None` if it is
-    /// a collection. Whoever lets it grow by a length from outside reserves that first, with
-    /// `try_reserve`.
+    /// a collection. A caller that lets it grow by a length from outside reserves that first,
+    /// with `try_reserve`.
     pub fn bytes_mut(&mut self) -> Option<&mut Vec<u8>> {
         match self.value() {
             Value::Object(_) => return None,

@@ -26,7 +26,7 @@ impl Intset {
         Self::copy_of(&[2, 0, 0, 0, 0, 0, 0, 0])
     }
 
-    /// A copy of bytes that somebody else made, if they are an intset in every detail.
+    /// A copy of bytes that another program made, if they are an intset in every detail.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let width = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
         let len = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?) as usize;

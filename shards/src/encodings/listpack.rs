@@ -62,7 +62,7 @@ impl Listpack {
         Self::copy_of(&[7, 0, 0, 0, 0, 0, END])
     }
 
-    /// A copy of bytes that somebody else made, if they are a listpack in every detail.
+    /// A copy of bytes that another program made, if they are a listpack in every detail.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let total = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
         if total != bytes.len() || !(EMPTY_BYTES..=READ_BYTES_MAX).contains(&total) {
@@ -441,7 +441,7 @@ mod tests {
 
     #[test]
     fn a_number_is_found_in_any_form() {
-        // Nobody writes `5` like this, but a dump may hold it so: as a string, and in 16 bits.
+        // No server writes `5` like this, but a dump may hold it so: as a string, and in 16 bits.
         let bytes = b"\x0f\0\0\0\x02\0\x815\x02\xf1\x05\0\x03\xff";
         let bytes = [&[14], &bytes[1..]].concat();
         let listpack = Listpack::from_bytes(&bytes).unwrap();

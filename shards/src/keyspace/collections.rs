@@ -138,8 +138,8 @@ impl Selected<'_> {
         entry.map(|entry| entry.object_mut().and_then(C::of_mut).ok_or(WrongType)).transpose()
     }
 
-    /// The collection at `key`, to change it; an empty one is made if there is none. Whoever then
-    /// puts nothing in removes it again with [`Self::remove_if_empty`].
+    /// The collection at `key`, to change it; an empty one is made if there is none. If
+    /// the caller then puts nothing in, it removes it again with [`Self::remove_if_empty`].
     #[inline]
     pub fn as_or_new<C: Collection>(&mut self, key: Key<'_>) -> Result<&mut C, WrongType> {
         self.clear_if_due(key);

@@ -146,7 +146,7 @@ impl Keyspace {
         self.waiters.touch(db, hash);
     }
 
-    /// Keys of a database that somebody watches or waits for.
+    /// Keys of a database that have watchers or waiters.
     pub fn heeded(&self, db: usize) -> impl Iterator<Item = u64> {
         self.watches.of_db(db).chain(self.waiters.of_db(db))
     }
@@ -333,8 +333,8 @@ impl Db {
         self.due.times()
     }
 
-    /// Moves up to `most` entries that are due and whose keys nobody claims to `taken`, with their
-    /// hashes, the earliest first; what is to be found then.
+    /// Moves up to `most` entries to `taken`, with their hashes, the earliest first: those that
+    /// are due and whose keys no batch claims. Returns what is to be found then.
     pub fn take_due(
         &mut self,
         by: UnixMs,
@@ -362,7 +362,7 @@ impl Db {
         look
     }
 
-    /// The hash with the earliest fields that are due and whose key nobody claims.
+    /// The hash with the earliest fields that are due and whose key no batch claims.
     pub fn look_for_fields(&mut self, by: UnixMs, claimed: &dyn Fn(u64) -> bool) -> Look {
         self.fields_due.look(by, claimed)
     }
@@ -407,13 +407,14 @@ impl Db {
         taken
     }
 
-    /// How many milliseconds ago keys, and fields, began to be due that nobody has removed yet.
+    /// How many milliseconds ago keys, and fields, began to be due that the shard has not removed
+    /// yet.
     pub fn late_ms(&self, now: UnixMs) -> (u64, u64) {
         (self.due.late_ms(now), self.fields_due.late_ms(now))
     }
 
-    /// Frees about `budget` entries and elements of a database that nobody uses any more, so that
-    /// no slice takes long; what effort that took, and whether nothing is left.
+    /// Frees about `budget` entries and elements of a database that no command uses any more, so
+    /// that no slice takes long. Returns what effort that took, and whether nothing is left.
     pub fn free_slice(&mut self, budget: usize) -> (usize, bool) {
         let mut index_left = budget;
         while 0 < index_left && (self.due.pop() || self.fields_due.pop()) {

@@ -40,7 +40,7 @@ impl Default for Due {
 /// What a look for something that is due came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// This is due, and nobody claims its key.
+    /// This is due, and no batch claims its key.
     Free(Time),
     /// Nothing is due.
     Nothing,
@@ -96,7 +96,7 @@ impl Due {
         is_some
     }
 
-    /// The earliest time not after `by` whose key nobody claims.
+    /// The earliest time not after `by` whose key no batch claims.
     pub fn look(&mut self, by: UnixMs, claimed: &dyn Fn(u64) -> bool) -> Look {
         if by < self.next {
             self.passed = None;

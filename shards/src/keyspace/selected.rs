@@ -240,7 +240,7 @@ impl Selected<'_> {
     }
 
     /// Says that `key` changed: one more for the dirty count, its watchers' EXEC fails, and
-    /// whoever asked for such events hears of it.
+    /// clients that asked for such events hear of it.
     #[inline]
     pub fn changed(&mut self, key: Key<'_>, class: Class, event: &'static str) {
         self.effects.dirty += 1;
@@ -248,14 +248,14 @@ impl Selected<'_> {
         self.event(key, class, event);
     }
 
-    /// Tells whoever asked for such events one more thing about `key`, which changed already.
+    /// Tells clients that asked for such events one more thing about `key`, which changed already.
     #[inline]
     pub fn event(&mut self, key: Key<'_>, class: Class, event: &'static str) {
         self.effects.event(class, event, self.index, key.bytes);
     }
 
-    /// Says that a key of database `db` is no longer what its watchers saw, nor what anybody has
-    /// a copy of.
+    /// Says that a key of database `db` is no longer what its watchers saw, nor what any
+    /// client has a copy of.
     #[inline]
     pub fn touch(&mut self, db: usize, key: Key<'_>) {
         self.touch_hash(db, key.hash, Change::Changed);
@@ -273,8 +273,8 @@ impl Selected<'_> {
         }
     }
 
-    /// Says that a key is no longer what those see who wait for it, though nobody who watches it
-    /// minds. (A transaction over several shards stirs all of its keys as it ends.)
+    /// Says that a key is no longer what its waiters see, though its watchers do not mind. (A
+    /// transaction over several shards stirs all of its keys as it ends.)
     pub fn stir(&mut self, key: Key<'_>) {
         self.keyspace.waiters.touch(self.index, key.hash);
     }

@@ -3,7 +3,7 @@
 use crate::base::trigonometry::Trigonometry;
 use crate::types::limits::Limits;
 
-/// Settings the engine obeys. Whoever runs a shard copies them in; nothing here is shared.
+/// Settings the engine obeys. The thread that runs a shard copies them in; nothing here is shared.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What to evict when memory is short.

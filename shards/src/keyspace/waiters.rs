@@ -15,7 +15,7 @@ use crate::types::object::Collection;
 use crate::types::sorted_set::SortedSet;
 use crate::types::stream::Stream;
 
-/// A wait: the shard that keeps whoever waits, and the wait's number there.
+/// A wait: the shard that keeps the waiter, and the wait's number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WaitId {
     /// The shard.
@@ -25,7 +25,7 @@ pub struct WaitId {
 }
 
 /// A key that is waited for: its database and its hash. Two keys of one hash have one queue; a
-/// false alarm wakes nobody, since each looks at its own key.
+/// false alarm wakes no waiter, since each looks at its own key.
 pub type Place = (usize, u64);
 
 /// One who waits for a key.
@@ -35,7 +35,7 @@ pub struct Waiter {
     pub id: WaitId,
     /// For what.
     pub awaited: Awaited,
-    /// It is having its turn: until that is over, nobody behind it has one.
+    /// It is having its turn: until that is over, no waiter behind it has one.
     pub tries: bool,
 }
 
@@ -90,8 +90,8 @@ impl Waiters {
         }
     }
 
-    /// Lets somebody wait for a key, behind all who do so. Who stands there already keeps its
-    /// place: its turn was in vain.
+    /// Adds a waiter for a key, behind all others of that key. A waiter that stands there already
+    /// keeps its place: its turn was in vain.
     pub fn add(&mut self, id: WaitId, place: Place, awaited: Awaited) {
         let queue = self.queues.entry(place).or_default();
         match queue.line.iter_mut().find(|waiter| waiter.id == id) {
@@ -107,7 +107,7 @@ impl Waiters {
         }
     }
 
-    /// Ends a wait. Whoever stood behind one that was having its turn may have theirs.
+    /// Ends a wait. If its waiter was having its turn, the waiters behind may have theirs.
     pub fn forget(&mut self, id: WaitId) {
         for place in self.places.remove(&id).unwrap_or_default() {
             let queue = self.queues.get_mut(&place).expect("who waits stands in a queue");
@@ -122,7 +122,7 @@ impl Waiters {
         }
     }
 
-    /// Notes that somebody is having its turn.
+    /// Notes that a waiter is having its turn.
     pub fn give_turn(&mut self, id: WaitId) {
         for place in self.places.get(&id).into_iter().flatten() {
             let queue = self.queues.get_mut(place).expect("who waits stands in a queue");
@@ -157,29 +157,29 @@ impl Waiters {
         self.queues.get(&place)?.line.get(at)
     }
 
-    /// The keys that somebody waits for.
+    /// The keys that a waiter waits for.
     pub fn places_of(&self, id: WaitId) -> &[Place] {
         self.places.get(&id).map_or(&[], Vec::as_slice)
     }
 
-    /// What somebody awaits of a key, and those who wait for it before that one.
+    /// What a waiter awaits of a key, and the waiters before it.
     pub fn up_to(&self, place: Place, id: WaitId) -> (&Awaited, impl Iterator<Item = &Waiter>) {
         let queue = &self.queues[&place].line;
         let at = queue.iter().position(|waiter| waiter.id == id).expect("it stands there");
         (&queue[at].awaited, queue.iter().take(at))
     }
 
-    /// Whether anybody waits for a key to be gone, too.
+    /// Whether a waiter waits for a key to be gone, too.
     pub fn awaits_absence(&self, place: Place) -> bool {
         self.queues.get(&place).is_some_and(|queue| queue.await_absence != 0)
     }
 
-    /// Keys of a database that somebody waits for.
+    /// Keys of a database that have waiters.
     pub fn of_db(&self, db: usize) -> impl Iterator<Item = u64> {
         self.queues.keys().filter(move |place| place.0 == db).map(|place| place.1)
     }
 
-    /// Whether nobody waits for anything, and nothing is left of those who did.
+    /// Whether no waiter waits for anything, and nothing is left of earlier ones.
     pub fn is_empty(&self) -> bool {
         self.queues.is_empty() && self.places.is_empty()
     }

@@ -13,7 +13,7 @@
 //! FF checksum                     the end; u64 LE, from version 5 on; 0 if there is none
 //! ```
 //! A [`File`] is asked for one event after the other. Of a key it tells what stands before the
-//! value, which can then be read, taken as it lies (so that somebody else may read it) or passed.
+//! value, which can then be read, taken as it lies (so that another reader may read it) or passed.
 
 use alloc::vec::Vec;
 
@@ -115,7 +115,7 @@ pub struct Key {
 pub enum Checksum {
     /// It is right.
     Right,
-    /// Whoever wrote the file made none, or whoever reads it does not care.
+    /// The writer of the file made none, or its reader does not care.
     Unknown,
 }
 
@@ -180,7 +180,8 @@ impl<S: Source> File<S> {
         self.reader
     }
 
-    /// What comes next; a value nobody asked for is passed. `None` behind the end.
+    /// Returns what comes next, and passes a value that the caller did not ask for. `None` behind
+    /// the end.
     ///
     /// # Errors
     /// What is wrong. There is no use in asking for more then, except after [`Problem::Empty`].
@@ -210,7 +211,7 @@ impl<S: Source> File<S> {
         value::read(&mut self.reader, kind, rules)
     }
 
-    /// Appends the value of the key that was told last as it lies there, for somebody else to read.
+    /// Appends the value of the key that was told last as it lies there, for another reader.
     ///
     /// # Errors
     /// If it does not end.

@@ -33,7 +33,7 @@ pub(super) fn write<S: Sink>(writer: &mut Writer<'_, S>, hash: &Hash) {
         Hash::Listpack(pairs) => return writer.blob(pairs.as_bytes()),
         Hash::Table(fields) => fields,
     };
-    // Those that are due are written too: whoever reads them has its own clock.
+    // The writer writes fields that are due, too: their reader has its own clock.
     let has_expiry = fields.next_due().is_some();
     writer.count(fields.table().len());
     for field in fields.table().iter() {
@@ -133,7 +133,7 @@ pub(super) fn read_ziplist<S: Source>(
     settled(reader, pairs, rules)
 }
 
-/// Reads a zipmap, of which nobody knows whether its fields are short.
+/// Reads a zipmap. It does not say whether its fields are short.
 pub(super) fn read_zipmap<S: Source>(reader: &mut Reader<S>, rules: &Rules) -> Result<Hash, Error> {
     let pairs = listpacks::read_zipmap(reader)?;
     let is_long = |element: Element<'_>| rules.limits.hash.listpack_value < element.len();

@@ -4,7 +4,7 @@
 /// has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
-    /// That of Redis 7.0: everybody reads it.
+    /// That of Redis 7.0: every server reads it.
     V10,
     /// That of Redis 7.2 and Valkey 7.2 to 8.1.
     V11,

@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_number_as_text_is_the_same_number() {
-        // `5` in text and in 16 bits, as nobody writes it.
+        // `5` in text and in 16 bits, as no server writes it.
         let bytes = blob(b"\x0e\0\0\0\x02\0\x815\x02\xf1\x05\0\x03\xff");
         let read = read(&mut Reader::new(&*bytes), Holds::Members("member"));
         assert_eq!(read.unwrap_err().problem, Problem::Duplicate("member"));

@@ -149,7 +149,7 @@ pub enum Refused {
 /// # Errors
 /// If it comes to anything else, or if there is no memory for it.
 pub fn decompress(input: &[u8], length: usize, out: &mut Vec<u8>) -> Result<(), Refused> {
-    // Nobody is made to reserve much by a few bytes that say so.
+    // A few bytes that say so do not make the reader reserve much.
     if input.len().saturating_mul(EXPANSION_MAX) < length {
         return Err(Refused::Damaged);
     }

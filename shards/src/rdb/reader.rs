@@ -48,7 +48,7 @@ pub struct Reader<S> {
     before: u64,
     /// The checksum of all that was taken, but for what is taken of this piece from a place on.
     sum: Option<(u64, usize)>,
-    /// Likewise a copy of what was taken since somebody asked for it.
+    /// Likewise a copy of what was taken since the caller asked for it.
     copy: Option<(Vec<u8>, usize)>,
     /// A string as it lies there, before it is decompressed.
     compressed: Vec<u8>,
@@ -150,7 +150,8 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// Reads how many elements follow. Nothing is to be reserved for so many: nobody has seen them.
+    /// Reads how many elements follow. Callers reserve nothing for so many: the reader has not seen
+    /// them.
     pub fn count(&mut self) -> Result<usize, Error> {
         let count = self.length()?;
         usize::try_from(count).map_err(|_| self.error(Problem::Length))

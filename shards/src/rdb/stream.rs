@@ -25,7 +25,7 @@ use crate::types::stream::log::Log;
 
 /// What stands for a time that never was.
 const NEVER: i64 = -1;
-/// What stands for a number of entries read that nobody knows.
+/// What stands for an unknown number of entries read.
 const UNKNOWN: u64 = u64::MAX;
 
 /// As what it is written for readers of this version.
@@ -156,7 +156,7 @@ fn read_group<S: Source>(reader: &mut Reader<S>, kind: Kind, log: &Log) -> Resul
     for _ in 0..reader.length()? {
         read_consumer(reader, kind, &mut group, &mut deliveries)?;
     }
-    // Each is pending for somebody.
+    // Each is pending for a consumer.
     if deliveries.is_empty() { Ok(group) } else { Err(reader.error(Problem::Encoding("stream"))) }
 }
 

@@ -98,7 +98,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The answer to a command nobody knows: its name and a preview of what came with it.
+    /// The answer to an unknown command: its name and a preview of what came with it.
     #[cold]
     pub fn unknown_command(args: &[&[u8]]) -> Self {
         let (name, rest) =
@@ -119,7 +119,7 @@ impl Error {
         Self::Naming(text)
     }
 
-    /// The answer to a subcommand nobody knows; `container` is the command's name in capitals.
+    /// The answer to an unknown subcommand; `container` is the command's name in capitals.
     #[cold]
     pub fn unknown_subcommand(container: &str, given: &[u8]) -> Self {
         let given = shown(given, SHOWN_BYTES_MAX);
@@ -253,7 +253,7 @@ pub enum ProtocolError {
 
 impl ProtocolError {
     /// Whether `name` is what an HTTP request has in place of a command. The parser checks inline
-    /// requests; whoever meets an unknown command in a RESP request asks as well.
+    /// requests; a caller that meets an unknown command in a RESP request asks as well.
     pub fn is_http(name: &[u8]) -> bool {
         name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
     }

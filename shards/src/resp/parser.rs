@@ -73,7 +73,7 @@ const UNAUTHENTICATED_ARGS_MAX: u64 = 10;
 /// The longest argument from a client that has not said who it is.
 const UNAUTHENTICATED_BULK_BYTES_MAX: u64 = 16 << 10;
 /// The longest request: positions are 32 bits wide. A client that sends this much was cut off
-/// long before by the limit of its query buffer, unless somebody raised that.
+/// long before by the limit of its query buffer, unless the configuration raised that.
 const REQUEST_BYTES_MAX: usize = u32::MAX as usize;
 /// Memory for the arguments of an unfinished request that is kept for the next one.
 const ARGS_KEPT_MAX: usize = 64;

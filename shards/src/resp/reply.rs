@@ -175,7 +175,7 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// Makes the output longer than it may be, so that whoever looks at it knows.
+    /// Makes the output longer than it may be, so that a caller that looks at it knows.
     #[cold]
     fn break_off(&mut self) {
         if self.out.len() <= self.max {

@@ -202,7 +202,7 @@ impl List {
         true
     }
 
-    /// Removes the element at one end; whoever is done with the list calls [`Self::shrink`].
+    /// Removes the element at one end; a caller that is done with the list calls [`Self::shrink`].
     #[inline]
     pub fn pop(&mut self, end: End) {
         match self {

@@ -81,8 +81,8 @@ fn bitfield(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         db.effects.dirty += changes - 1; // Each field counts; the first one did.
     } else if grew {
         // OVERFLOW FAIL left every field as it was, but the string is longer than before, maybe
-        // new. Valkey keeps that from its replicas; here they stay the same. As there, nobody who
-        // watches the key is told.
+        // new. Valkey keeps that from its replicas; here they stay the same. As there, the
+        // key's watchers hear nothing.
         db.effects.dirty += 1;
     }
     Ok(())

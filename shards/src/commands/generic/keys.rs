@@ -32,8 +32,8 @@ fn keys(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let found: Vec<&[u8]> = keyspace.dbs[ctx.db.index]
         .table()
         .iter()
-        // Keys that are due stay until they are looked up or their turn comes: nobody waits here
-        // for their removal.
+        // Keys that are due stay until they are looked up or their turn comes: KEYS does
+        // not wait for their removal.
         .filter(|entry| keyspace.shows(entry))
         .map(Record::key)
         .filter(|key| pattern == b"*" || glob::matches(pattern, key))

@@ -239,7 +239,7 @@ impl Request {
             }
             Form::RadiusByMember | Form::RadiusByMemberReadOnly => {
                 options.from = Some(From::Member(place_of(args[2], set)?));
-                // As in Valkey, nobody looks at the radius if there is nothing to search in.
+                // If there is nothing to search in, the command ignores the radius, as in Valkey.
                 let (radius, unit) = if set.is_some() { (args[3], args[4]) } else { NOWHERE };
                 options.by = Some(circle(radius, unit)?);
                 5

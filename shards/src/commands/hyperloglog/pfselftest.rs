@@ -22,7 +22,7 @@ pub(super) const PFSELFTEST: Command = Command {
     run: pfselftest,
 };
 
-/// Elements noted: few enough that nobody waits.
+/// Elements noted: few enough that no client waits.
 const ELEMENTS: u64 = 50_000;
 /// Twice the standard error of 16384 registers, times three for good measure.
 const ERROR_MAX: f64 = 6.0 * 1.04 / 128.0;

@@ -78,7 +78,7 @@ pub fn move_one(
         Element::Bytes(bytes) => bytes.len(),
     };
     reply_element(replies, element);
-    // It is taken from the reply, as nobody holds both lists at once.
+    // The handler takes it from the reply, as it never holds both lists at once.
     let start = replies.out.len() - 2 - element.len();
     let is_same = from.0.bytes == to.0.bytes;
     if is_same {

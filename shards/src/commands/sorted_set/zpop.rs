@@ -94,7 +94,7 @@ impl End {
 }
 
 /// Takes up to `count` members out of the sorted set at `key` and has `show` write them, told how
-/// many they are; returns how many, and calls nobody if there is no such key.
+/// many they are. Returns how many; if there is no such key, does not call `show`.
 pub fn pop(
     db: &mut Selected<'_>,
     replies: &mut Replies<'_>,

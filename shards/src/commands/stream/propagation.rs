@@ -14,7 +14,7 @@ pub(super) struct Propagation<'a> {
     group: &'a [u8],
     /// A consumer that the command made, unless a claim makes it as well.
     created: Option<&'a [u8]>,
-    /// `None` if nobody keeps a log.
+    /// `None` if the server keeps no log.
     commands: Option<Vec<Vec<Vec<u8>>>>,
 }
 

@@ -227,7 +227,7 @@ impl<O> Drop for Entry<O> {
     fn drop(&mut self) {
         let (meta, whole) = (self.meta(), self.whole());
         let payload = self.at(Self::payload_at(meta));
-        // SAFETY: the kind says what is there; nobody uses it after this. The allocation was
+        // SAFETY: the kind says what is there; no code uses it after this. The allocation was
         // made with this very layout: every change of its parts keeps the size class.
         unsafe {
             match meta & KIND {

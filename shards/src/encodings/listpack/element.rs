@@ -309,7 +309,7 @@ pub(super) fn whole_bytes(bytes: &[u8]) -> usize {
     head + string + backlen_bytes(head + string)
 }
 
-/// As [`whole_bytes`], of bytes that nobody has checked: `None` if they are no whole element.
+/// As [`whole_bytes`], of unchecked bytes: `None` if they are no whole element.
 pub(super) fn checked_bytes(bytes: &[u8]) -> Option<usize> {
     let (head, string) = extent(bytes)?;
     let own = head + string;

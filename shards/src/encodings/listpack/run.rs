@@ -3,7 +3,7 @@
 //! ```text
 //! room | elements (see `element.rs`) | room
 //! ```
-//! Header and end of the listpack are left out; whoever writes a run out puts them around it.
+//! Header and end of the listpack are left out; a caller that writes a run out puts them around it.
 //! Elements come and go at both ends without moving the others, and in the middle the shorter
 //! side moves.
 

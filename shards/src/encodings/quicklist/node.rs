@@ -101,7 +101,7 @@ impl Node {
         }
     }
 
-    /// Whether it has no element: it goes before anybody sees it so.
+    /// Whether it has no element: it goes before a caller sees it so.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -132,7 +132,7 @@ fn step(table: &mut Table<Liar>, world: &Rc<World>, keys: u64, odds: u64) {
     }
 }
 
-/// All records are there, and found by whoever does not ask for one of them.
+/// All records are there, and operations that do not ask for one of them find them.
 fn check(table: &Table<Liar>, world: &Rc<World>, case: &str) {
     let len = table.len();
     assert_eq!((Rc::strong_count(world) - 1, table.is_empty()), (len, len == 0), "{case}");

@@ -6,7 +6,7 @@
 //! must nearly double to grow: no sequence of operations resizes at every step.
 //!
 //! Records that tell another hash than they were filed under do no harm here: they go to a home
-//! where nobody looks for them.
+//! where no lookup looks for them.
 
 use super::segment::{SHIFT_MAX, Segment};
 use super::{Record, Table};

@@ -275,7 +275,7 @@ mod tests {
                 let visit = &mut |entry: &Entry<()>| count(&mut visits, entry);
                 next = tables[owner].scan_until(position, until, visit).or(until);
                 assert!(next.is_none_or(|next| slot <= next.slot().number()), "seed {seed}");
-                // Keys that come and go do so at either table: nobody looks for them.
+                // Keys that come and go do so at either table: the test does not look for them.
                 step += 1;
                 let table = &mut tables[usize::from(random.below(2) == 0)];
                 churn(table, step, go, "", &mut random);

@@ -35,7 +35,7 @@ impl Fields {
         Self { table: Table::new(seed), seed, due: BTreeSet::new(), bytes: 0, filed: None }
     }
 
-    /// The table, to read. It holds fields that are due until somebody removes them.
+    /// The table, to read. It holds fields that are due until the shard removes them.
     #[inline]
     pub fn table(&self) -> &Table<Field> {
         &self.table

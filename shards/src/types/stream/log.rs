@@ -86,8 +86,8 @@ impl Log {
         self.last_id = id;
     }
 
-    /// Adds a node that somebody else made, behind all others. False if it is none, or if its IDs
-    /// are not above those that are there.
+    /// Adds a node that another program made, behind all others. False if it is none, or if its
+    /// IDs are not above those that are there.
     pub fn push_node(&mut self, base: StreamId, listpack: Listpack) -> bool {
         let Some((node, last_id)) = Node::checked(base, listpack) else { return false };
         if base <= self.last_id {

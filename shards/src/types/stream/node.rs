@@ -81,8 +81,8 @@ impl Node {
         node
     }
 
-    /// A node that somebody else made, and its last ID, be that of a deleted entry; `None` if it is
-    /// not one in every detail.
+    /// A node that another program made, and its last ID, be that of a deleted entry; `None` if it
+    /// is not one in every detail.
     pub(super) fn checked(base: StreamId, listpack: Listpack) -> Option<(Self, StreamId)> {
         let mut rest = listpack.iter();
         let (live, deleted) = (number(&mut rest)?, number(&mut rest)?);
