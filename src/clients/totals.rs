@@ -6,8 +6,8 @@ use crate::clients::client::Client;
 /// The bytes for which one client is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Against `maxmemory-clients`.
-    pub evictable: u64,
+    /// Against `maxmemory-clients`; CLIENT NO-EVICT changes nothing about that.
+    pub bytes: u64,
     /// Against what all clients together may hold that have not authenticated.
     pub unauthenticated: u64,
 }
@@ -16,7 +16,7 @@ pub struct Counted {
 #[derive(Debug, Default)]
 pub struct Totals {
     sum: Counted,
-    /// No client is counted against `maxmemory-clients` for more bytes than these.
+    /// No client that may be closed for `maxmemory-clients` is counted for more bytes than these.
     largest: u64,
 }
 
@@ -39,10 +39,12 @@ impl Totals {
     /// Counts a client anew.
     pub fn count(&mut self, client: &mut Client, now: Counted) {
         let before = std::mem::replace(&mut client.counted, now);
-        self.sum.evictable = self.sum.evictable - before.evictable + now.evictable;
+        self.sum.bytes = self.sum.bytes - before.bytes + now.bytes;
         self.sum.unauthenticated =
             self.sum.unauthenticated - before.unauthenticated + now.unauthenticated;
-        self.largest = self.largest.max(now.evictable);
+        if !client.session.no_evict {
+            self.largest = self.largest.max(now.bytes);
+        }
     }
 }
 
@@ -51,10 +53,7 @@ impl Client {
     pub fn counts(&self, is_limited: bool) -> Counted {
         let bytes = self.memory().total();
         let when = |counts: bool| if counts { bytes } else { 0 };
-        Counted {
-            evictable: when(is_limited && !self.session.no_evict),
-            unauthenticated: when(!self.session.authenticated),
-        }
+        Counted { bytes: when(is_limited), unauthenticated: when(!self.session.authenticated) }
     }
 }
 
@@ -77,7 +76,8 @@ mod tests {
             totals.count(client, counts);
         }
         let bytes = |at: usize| clients[at].memory().total();
-        let expected = Counted { evictable: bytes(0) + bytes(2), unauthenticated: bytes(2) };
+        let all = bytes(0) + bytes(1) + bytes(2);
+        let expected = Counted { bytes: all, unauthenticated: bytes(2) };
         assert_eq!((totals.sum(), totals.largest()), (expected, bytes(2)));
         for client in &mut clients {
             totals.count(client, Counted::default());

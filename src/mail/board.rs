@@ -15,9 +15,9 @@ pub struct Board {
     pub evictable: Figure,
     /// Values that it has still to free.
     pub garbage: Figure,
-    /// Bytes that its clients hold which may be closed for it.
+    /// Bytes that its clients hold, where a limit asks for them.
     pub client_bytes: Figure,
-    /// Bytes that none of these exceeds.
+    /// Bytes that none of those exceeds which may be closed for them.
     pub largest_client: Figure,
     /// Bytes that its clients hold which have not authenticated.
     pub unauthenticated: Figure,

@@ -54,10 +54,10 @@ impl Core {
 
     /// Finds the largest client that may be closed, if there is one.
     fn find_largest_client(&mut self) -> Option<Token> {
-        let largest = self.clients.iter().max_by_key(|client| client.counted.evictable);
-        let (token, bytes) = largest.map(|client| (client.token, client.counted.evictable))?;
-        self.client_totals.set_largest(bytes);
-        (bytes != 0).then_some(token)
+        let may_go = self.clients.iter().filter(|client| !client.session.no_evict);
+        let largest = may_go.max_by_key(|client| client.counted.bytes);
+        self.client_totals.set_largest(largest.map_or(0, |client| client.counted.bytes));
+        largest.filter(|client| client.counted.bytes != 0).map(|client| client.token)
     }
 
     /// Some times a second: what is shown of the largest client is made exact, as that client may
@@ -75,7 +75,7 @@ impl Core {
     pub(crate) fn limit_client_memory(&mut self) {
         let config = &self.node.config;
         if let Some(limit) = config.maxmemory_clients.limit(config.maxmemory) {
-            while self.client_totals.sum().evictable + self.of_others(|it| it.client_bytes.get())
+            while self.client_totals.sum().bytes + self.of_others(|it| it.client_bytes.get())
                 > limit
                 && self.evict_client()
             {}

@@ -297,7 +297,7 @@ impl Core {
         let board = self.mailbox.own_board();
         board.changes.set(self.shard.effects.dirty);
         let held = self.client_totals.sum();
-        board.client_bytes.set(held.evictable);
+        board.client_bytes.set(held.bytes);
         board.unauthenticated.set(held.unauthenticated);
         board.largest_client.set(self.client_totals.largest());
         if self.node.config.maxmemory != 0 {

@@ -8,7 +8,7 @@ use shards::shard::Request;
 use crate::batches::batch::Passport;
 use crate::reactor::clock::cycles;
 use crate::reactor::crash::at_work;
-use crate::routing::call::Call;
+use crate::routing::call::{Call, Run};
 use crate::shard::core::Core;
 use crate::shard::messages::tracking::note_reads;
 use crate::stats::notable::Serving;
@@ -110,7 +110,10 @@ impl Core {
     /// Refuses a command before it runs.
     #[cold]
     pub(crate) fn reject(&mut self, call: &Call, error: &Error, out: &mut Vec<u8>) {
-        self.counters.rejected(call.id);
+        // Of an unknown subcommand no command has been rejected.
+        if !matches!(call.run, Run::Container) {
+            self.counters.rejected(call.id);
+        }
         self.refuse(error, out);
     }
 

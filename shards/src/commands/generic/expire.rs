@@ -75,18 +75,16 @@ fn set_expire(ctx: &mut Ctx<'_>, name: &'static str, form: TimeForm) -> Result<(
         ctx.replies.integer(0);
         return Ok(());
     }
-    match u64::try_from(at).map(UnixMs) {
-        Ok(at) if ctx.db.gone_by() < at => {
-            ctx.db.set_expire(key, Some(at));
-            ctx.db.changed(key, Class::Generic, "expire");
-            let mut text = [0; DIGITS_MAX];
-            let text = number::format_u64(&mut text, at.0);
-            ctx.db.effects.log_instead(&[b"PEXPIREAT", key.bytes, text]);
-        }
-        // The time is over already.
-        Ok(_) | Err(_) => {
-            remove_expired(&mut ctx.db, key);
-        }
+    // A time before 1970 is over like the first millisecond of it, and 0 is no time of a key.
+    let at = UnixMs(u64::try_from(at).unwrap_or(0).max(1));
+    if ctx.db.gone_by() < at {
+        ctx.db.set_expire(key, Some(at));
+        ctx.db.changed(key, Class::Generic, "expire");
+        let mut text = [0; DIGITS_MAX];
+        let text = number::format_u64(&mut text, at.0);
+        ctx.db.effects.log_instead(&[b"PEXPIREAT", key.bytes, text]);
+    } else {
+        remove_expired(&mut ctx.db, key);
     }
     ctx.replies.integer(1);
     Ok(())
