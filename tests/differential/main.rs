@@ -140,10 +140,12 @@ fn prepare(mut sides: Vec<Side>, mut peer: Side) -> (Arena, Repertoire, Words) {
     commands.sort();
     commands.dedup();
     let answers: Vec<Vec<bool>> = sides.iter_mut().map(|side| side.known(&commands)).collect();
-    let (known, left): (Vec<(usize, String)>, _) = commands
-        .into_iter()
-        .enumerate()
-        .partition(|(at, name)| name.contains("nosuch") || answers.iter().all(|known| known[*at]));
+    let (known, left): (Vec<(usize, String)>, _) =
+        commands.into_iter().enumerate().partition(|(at, name)| {
+            // Older servers count consumers and entries otherwise.
+            let is_alike = manners == Manners::Wild || !name.starts_with("xinfo");
+            name.contains("nosuch") || is_alike && answers.iter().all(|known| known[*at])
+        });
     let names = |list: &[(usize, String)]| {
         list.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(" ")
     };

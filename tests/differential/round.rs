@@ -114,7 +114,9 @@ impl Arena {
         for (step, reply) in looks.iter().zip(&looked) {
             match (step.words[0].as_slice(), reply) {
                 (b"SELECT", _) => reads.push(step.clone()),
-                (b"TYPE", Reply::Simple(name)) => read_by_type(name, &step.words[1], &mut reads),
+                (b"TYPE", Reply::Simple(name)) => {
+                    read_by_type(name, &step.words[1], self.manners, &mut reads);
+                }
                 _ => {}
             }
         }
@@ -208,8 +210,12 @@ fn asking(words: &[&[u8]], policy: Policy) -> Step {
     Step { words: words.iter().map(|word| word.to_vec()).collect(), policy, care: Care::None }
 }
 
-fn read_by_type(name: &[u8], key: &[u8], reads: &mut Vec<Step>) {
+fn read_by_type(name: &[u8], key: &[u8], manners: Manners, reads: &mut Vec<Step>) {
     for (_, line, policy) in READERS.iter().filter(|(of, ..)| of.as_bytes() == name) {
+        // Older servers count consumers and entries otherwise.
+        if manners == Manners::Tame && line[0].starts_with("XINFO") {
+            continue;
+        }
         let (command, rest) = line.split_first().expect("a reader has a name");
         let mut words: Words = command.split(' ').map(|word| word.as_bytes().to_vec()).collect();
         words.push(key.to_vec());
