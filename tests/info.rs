@@ -204,6 +204,20 @@ fn asking_evicts_nothing() {
 }
 
 #[test]
+fn what_is_no_command_is_not_counted_as_one() {
+    let (_server, mut client) = start();
+    for words in [&["CONFIG", "nosuch"][..], &["MEMORY", "nosuch", "x"], &["nosuch"]] {
+        assert!(matches!(client.call(words), Ok(Reply::Error(_))), "{words:?}");
+    }
+    let rows = info(&mut client, &["commandstats"]);
+    assert!(!rows.contains("cmdstat_config:") && !rows.contains("cmdstat_memory:"), "{rows}");
+    // A container alone is one that lacks arguments.
+    assert!(matches!(client.call(&["CONFIG"]), Ok(Reply::Error(_))));
+    let rows = info(&mut client, &["commandstats"]);
+    assert!(value(&rows, "cmdstat_config").contains("rejected_calls=1"), "{rows}");
+}
+
+#[test]
 fn counters_begin_anew_but_connections_are_not_forgotten() {
     let (server, mut client) = start();
     // A connection is counted when it is served.

@@ -42,6 +42,16 @@ pub fn judge(client: &Client, node: &Node, call: Option<&'static Call>, args: &[
     }
 }
 
+/// The command for which a refused request counts: none if it names no command, or no subcommand
+/// of one.
+pub fn counts_for(call: Option<&'static Call>, args: &[&[u8]]) -> Option<&'static Call> {
+    call.filter(|call| !names_no_subcommand(call, args))
+}
+
+fn names_no_subcommand(call: &Call, args: &[&[u8]]) -> bool {
+    matches!(call.run, Run::Container) && 2 <= args.len()
+}
+
 /// Why a request is refused, if it is.
 fn check(
     client: &Client,
@@ -54,9 +64,7 @@ fn check(
         return Err(Error::NoAuth);
     }
     let Some(call) = call else { return Err(Error::unknown_command(args)) };
-    if let Run::Container = call.run
-        && 2 <= args.len()
-    {
+    if names_no_subcommand(call, args) {
         return Err(Error::unknown_subcommand(&call.spec.name.to_ascii_uppercase(), args[1]));
     }
     if !call.spec.arity.accepts(args.len()) {

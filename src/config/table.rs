@@ -357,7 +357,7 @@ settings! {
         ForTests(Integer(i32::MIN..=i32::MAX)), AtRuntime;
 
     /// Threads that write a snapshot, at most as many as there are shards. 0: one for each four
-    /// shards, but all while these stand still (SAVE).
+    /// shards, and as many as shards where no child can be made, so that these stand still.
     "rdb-save-threads" rdb_save_threads: u32 = 0, Integer(0..=1024), AtRuntime;
 
     /// Whether snapshots and dumps of Redis 7.4 and later, and of a Valkey later than 9, are

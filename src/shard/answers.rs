@@ -76,12 +76,15 @@ impl Core {
         self.publish_events(None);
         self.counters.tracks_latency = config.latency_tracking;
         self.calm_bytes = calm_bytes(&config);
+        let recounts = self.node.config.maxmemory_clients != config.maxmemory_clients;
         self.node.config = config;
         self.renew_expiry();
         self.choose_events();
         self.choose_notable();
         self.renew_guards();
-        self.recount_clients();
+        if recounts {
+            self.recount_clients();
+        }
     }
 
     fn figures(&self, query: &Query) -> Box<Figures> {

@@ -101,13 +101,19 @@ impl Core {
     /// answered before, and closed.
     pub(crate) fn may_wait(&mut self, token: Token, replies: &mut Vec<u8>) -> bool {
         let Some(mut client) = self.take_client(token) else { return false };
+        let may_wait = self.lets_wait(&mut client, replies);
+        self.put_client(client);
+        may_wait
+    }
+
+    /// The same for a client that is being worked on.
+    pub(crate) fn lets_wait(&mut self, client: &mut Client, replies: &mut Vec<u8>) -> bool {
         let may_wait = client.may_wait();
         if !may_wait {
             client.state = State::Home;
             client.life = Life::Closing;
-            self.give_replies(&mut client, replies);
+            self.give_replies(client, replies);
         }
-        self.put_client(client);
         may_wait
     }
 

@@ -125,8 +125,12 @@ impl Core {
         self.clients.iter_mut().for_each(|client| client.renew(of_node));
     }
 
-    /// Holds a batch back. Its client is given what it was answered before.
+    /// Holds a batch back. Its client is given what it was answered before, and closed if it sends
+    /// no more: then the batch is dropped.
     pub(crate) fn hold(&mut self, client: &mut Client, mut batch: Box<Batch>) {
+        if !self.lets_wait(client, &mut batch.replies) {
+            return self.recycle(batch);
+        }
         let number = self.quiesce.next_held;
         self.quiesce.next_held += 1;
         self.rest(&mut batch);

@@ -3,12 +3,12 @@
 use shards::commands::spec::Command;
 use shards::effects::Reader;
 use shards::resp::error::Error;
-use shards::shard::Request;
+use shards::shard::{Request, Shard};
 
 use crate::batches::batch::Passport;
 use crate::reactor::clock::cycles;
 use crate::reactor::crash::at_work;
-use crate::routing::call::{Call, Run};
+use crate::routing::call::Call;
 use crate::shard::core::Core;
 use crate::shard::messages::tracking::note_reads;
 use crate::stats::notable::Serving;
@@ -52,24 +52,7 @@ impl Core {
         request: Request<'_>,
         out: &mut Vec<u8>,
     ) {
-        let written = out.len();
-        let work = at_work(call.spec.name, request.args);
-        let result = self.shard.execute(command, request, out);
-        drop(work);
-        if self.shard.effects.wait.is_some() {
-            // It counts when it is answered.
-            out.truncate(written);
-            self.lap();
-            return self.observe_wait(call, request.args);
-        }
-        if let Some(reader) = self.reading {
-            note_reads(&mut self.shard.effects, call, request.args, reader);
-        }
-        if let Err(error) = &result {
-            self.counters.erred(error);
-        }
-        let took = self.count(call, result.is_err());
-        self.observe(call, request.args, took, out.len() - written);
+        self.run_on(|core| &mut core.shard, call, command, request, out);
     }
 
     /// Runs a command on the visitors' keyspace.
@@ -80,18 +63,30 @@ impl Core {
         request: Request<'_>,
         out: &mut Vec<u8>,
     ) {
+        self.run_on(|core| &mut core.visitors, call, command, request, out);
+    }
+
+    #[inline(always)]
+    fn run_on(
+        &mut self,
+        place: impl Fn(&mut Self) -> &mut Shard,
+        call: &Call,
+        command: &'static Command,
+        request: Request<'_>,
+        out: &mut Vec<u8>,
+    ) {
         let written = out.len();
         let work = at_work(call.spec.name, request.args);
-        let result = self.visitors.execute(command, request, out);
+        let result = place(self).execute(command, request, out);
         drop(work);
-        if self.visitors.effects.wait.is_some() {
+        if place(self).effects.wait.is_some() {
             // It counts when it is answered.
             out.truncate(written);
             self.lap();
             return self.observe_wait(call, request.args);
         }
         if let Some(reader) = self.reading {
-            note_reads(&mut self.visitors.effects, call, request.args, reader);
+            note_reads(&mut place(self).effects, call, request.args, reader);
         }
         if let Err(error) = &result {
             self.counters.erred(error);
@@ -110,10 +105,7 @@ impl Core {
     /// Refuses a command before it runs.
     #[cold]
     pub(crate) fn reject(&mut self, call: &Call, error: &Error, out: &mut Vec<u8>) {
-        // Of an unknown subcommand no command has been rejected.
-        if !matches!(call.run, Run::Container) {
-            self.counters.rejected(call.id);
-        }
+        self.counters.rejected(call.id);
         self.refuse(error, out);
     }
 

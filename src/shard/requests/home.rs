@@ -10,7 +10,7 @@ use shards::resp::error::Error;
 use shards::resp::reply::{Protocol, Replies};
 
 use crate::batches::batch::{At, Batch};
-use crate::clients::admission::{Verdict, exec_refused, judge};
+use crate::clients::admission::{Verdict, counts_for, exec_refused, judge};
 use crate::clients::client::{Client, Life, ReplyMode, Session, Transactions};
 use crate::clients::ctx::ClientCtx;
 use crate::clients::memory::UnderWay;
@@ -248,7 +248,9 @@ impl Core {
         let outcome = match judge(client, &self.node, call, args) {
             Verdict::Runs(call) => self.dispatch(client, call, args, out),
             Verdict::Waits => AtHome::Needs(Needs::PauseOver),
-            Verdict::Refused(error) => self.refuse_at_home(client, call, &error, out),
+            Verdict::Refused(error) => {
+                self.refuse_at_home(client, counts_for(call, args), &error, out)
+            }
         };
         client.renew(self.node.guards());
         if skips && matches!(outcome, AtHome::Done | AtHome::Changed) {

@@ -206,3 +206,22 @@ fn a_client_that_waits_is_not_served_while_paused() {
         assert_eq!(pusher.receive().unwrap(), Reply::Integer(1));
     }
 }
+
+#[test]
+fn a_client_whose_input_ended_before_its_write_was_held_is_not_kept() {
+    const CLIENTS: usize = 30;
+    for shards in [1, 3] {
+        let (running, port, mut watcher) = start(shards, &[]);
+        ok(&mut watcher, "CLIENT PAUSE 60000 WRITE");
+        for key in 0..CLIENTS {
+            let mut client = running.client(port);
+            client.send_raw(&requests([format!("SET key{key} 1")])).expect("the server takes it");
+            client.half_close().expect("it is open");
+            // It is answered what is done, and that is nothing.
+            assert_eq!(client.rest().expect("the server closes"), b"", "{shards} shards");
+        }
+        assert_eq!(number(&mut watcher, "blocked_clients"), 0);
+        ok(&mut watcher, "CLIENT UNPAUSE");
+        assert_eq!(text(&mut watcher, "DBSIZE"), "Integer(0)");
+    }
+}
