@@ -9,7 +9,6 @@ use shards::base::random::Random;
 use shards::base::time::UnixMs;
 use shards::commands::spec::Command;
 use shards::commands::table::{CONTAINERS, GROUPS};
-use shards::resp::reply::Protocol;
 use shards::shard::{Request, Shard};
 
 /// Names of keys and groups. Some are what options are called.
@@ -157,17 +156,7 @@ fn find(args: &[String]) -> &'static Command {
 
 fn call(shard: &mut Shard, command: &Command, args: &[String], db: usize) -> String {
     let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
-    let (protocol, first_key) = (Protocol::Resp2, (0, 0));
-    let reply_max = usize::MAX;
-    let request = Request {
-        args: &args,
-        db,
-        protocol,
-        no_touch: false,
-        sees_due: false,
-        reply_max,
-        first_key,
-    };
+    let request = Request { db, ..Request::of(&args) };
     let mut out = Vec::new();
     // Errors are replies, too.
     let _ = shard.execute(command, request, &mut out);

@@ -139,17 +139,7 @@ fn attempt(words: &[String]) -> Result<(), String> {
 
 fn call(shard: &mut Shard, words: &[String], protocol: Protocol) -> Vec<u8> {
     let args: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
-    let first_key = (0, 0);
-    let reply_max = usize::MAX;
-    let request = Request {
-        args: &args,
-        db: 0,
-        protocol,
-        no_touch: false,
-        sees_due: false,
-        reply_max,
-        first_key,
-    };
+    let request = Request { protocol, ..Request::of(&args) };
     let mut out = Vec::new();
     // Errors are replies, too.
     let _ = shard.execute(find(words), request, &mut out);

@@ -7,7 +7,6 @@ use shards::base::random::Random;
 use shards::commands::spec::Command;
 use shards::commands::table::GROUPS;
 use shards::resp::parser::{Parser, Range, Step};
-use shards::resp::reply::Protocol;
 use shards::shard::{Request, Shard};
 
 use crate::key;
@@ -101,15 +100,7 @@ impl Engine {
     }
 
     fn execute(&mut self, command: &Command, args: &[&[u8]], hash: u64) {
-        let request = Request {
-            args,
-            db: 0,
-            protocol: Protocol::Resp2,
-            no_touch: false,
-            sees_due: false,
-            reply_max: usize::MAX,
-            first_key: (1, hash),
-        };
+        let request = Request { first_key: (1, hash), ..Request::of(args) };
         let done = self.shard.execute(command, request, &mut self.replies);
         assert!(done.is_ok(), "GET and SET of strings do not fail");
     }

@@ -6,7 +6,6 @@ use shards::base::time::UnixMs;
 use shards::commands::spec::Command;
 use shards::commands::table::GROUPS;
 use shards::keyspace::chores::{Chore, Left};
-use shards::resp::reply::Protocol;
 use shards::shard::{Request, Shard};
 
 use crate::key;
@@ -84,16 +83,7 @@ fn flushed(shard: &mut Shard, count: u64) {
 fn call(shard: &mut Shard, args: &[&[u8]]) {
     let name = String::from_utf8_lossy(args[0]).to_lowercase();
     let command = command(&name);
-    let request = Request {
-        args,
-        db: 0,
-        protocol: Protocol::Resp2,
-        no_touch: false,
-        sees_due: false,
-        reply_max: usize::MAX,
-        first_key: (0, 0),
-    };
-    let done = shard.execute(command, request, &mut Vec::new());
+    let done = shard.execute(command, Request::of(args), &mut Vec::new());
     assert!(done.is_ok(), "{name} does not fail");
 }
 

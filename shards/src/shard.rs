@@ -36,6 +36,22 @@ pub struct Request<'a> {
     pub first_key: (usize, u64),
 }
 
+impl<'a> Request<'a> {
+    /// A request as a client sends it that has set nothing for itself: to database 0, by RESP2, its
+    /// first key not hashed yet.
+    pub const fn of(args: &'a [&'a [u8]]) -> Self {
+        Self {
+            args,
+            db: 0,
+            protocol: Protocol::Resp2,
+            no_touch: false,
+            sees_due: false,
+            reply_max: usize::MAX,
+            first_key: (0, 0),
+        }
+    }
+}
+
 /// A shard. Everything that changes its data passes through its methods, so that the log and the
 /// dirty count miss nothing.
 #[derive(Debug)]
