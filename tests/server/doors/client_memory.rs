@@ -82,18 +82,19 @@ fn clients_that_have_not_authenticated_hold_little_together() {
     let running = Running::ready(port, &options);
     let mut asking = running.client(port);
     ok(&mut asking, "AUTH secret");
-    let before: u64 = field(&mut asking, "used_memory").parse().expect("the server answers");
-    let mut clients = Vec::new();
-    for _ in 0..5000 {
-        let mut client = running.client(port);
-        begin(&mut client, 16_000, 15_000);
-        clients.push(client);
-    }
-    // All have been looked at when those that remain have been.
-    assert!(running.comes_to(|_| text(&mut asking, "PING") == "PONG"));
-    let held: u64 = field(&mut asking, "used_memory").parse().expect("the server answers");
-    assert!(held - before <= LIMIT + (8 << 20), "{} bytes", held - before);
-    let connected: u64 =
-        field(&mut asking, "connected_clients").parse().expect("the server answers");
+    let mut clients: Vec<Client> = (0..5000).map(|_| running.client(port)).collect();
+    comes_to(&mut asking, "connected_clients", "5001");
+    let number = |asking: &mut Client, name: &str| -> u64 {
+        field(asking, name).parse().expect("the server answers")
+    };
+    let before = number(&mut asking, "used_memory");
+    clients.iter_mut().for_each(|client| begin(client, 16_000, 15_000));
+    let is_enough = |asking: &mut Client| number(asking, "connected_clients") < 5001;
+    assert!(running.comes_to(|_| is_enough(&mut asking)), "none was closed");
+    let held = number(&mut asking, "used_memory").saturating_sub(before);
+    // A shard learns at the end of a turn what the clients of another hold, and a turn under
+    // load takes some MiB.
+    assert!(held <= LIMIT + (12 << 20), "{held} bytes");
+    let connected = number(&mut asking, "connected_clients");
     assert!((3000..5000).contains(&connected), "{connected} clients");
 }
