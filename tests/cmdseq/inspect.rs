@@ -46,6 +46,12 @@ impl Left {
         self.counters.extend(counters.map(|(at, tally)| (counter_key(link.number, at), *tally)));
         self.pairs.push((pair_keys(link.number), link.pair));
     }
+
+    /// What a pause meets of clients that are gone is dropped.
+    pub fn doubt(&mut self) {
+        self.counters.iter_mut().for_each(|(_, tally)| tally.doubt());
+        self.pairs.iter_mut().for_each(|(_, tally)| tally.doubt());
+    }
 }
 
 /// An inspection.
@@ -153,14 +159,12 @@ impl Inspector<'_> {
         }
         let floor = |tally: Tally| if flushes { Tally { low: 0, ..tally } } else { tally };
         for (key, tally) in &left.counters {
-            self.find_in(key, floor(*tally), Check::Counters)?;
+            self.find_in(std::slice::from_ref(key), floor(*tally), Check::Counters)?;
         }
         for (keys, tally) in &left.pairs {
-            let tally = floor(*tally);
-            let one = self.find_in(&keys[0], tally, Check::Atomic)?;
-            let other = self.number(&keys[1])?;
-            let text = || format!("{keys:?} are {one} and {other}, within {tally:?}");
-            self.rules.expect(Check::Atomic, one == other, text)?;
+            let values = self.find_in(keys, floor(*tally), Check::Atomic)?;
+            let text = || format!("{keys:?} are {values:?}, within {tally:?}");
+            self.rules.expect(Check::Atomic, values[0] == values[1], text)?;
         }
         let words: Vec<String> = std::iter::once("MGET".to_owned()).chain(alike_keys()).collect();
         let reply = self.ask(&words)?;
@@ -169,25 +173,35 @@ impl Inspector<'_> {
         self.rules.expect(Check::Atomic, alike, || reply.lines().join(" "))
     }
 
-    /// The counter at this key, which stands within its tally.
-    fn find_in(&mut self, key: &str, tally: Tally, check: Check) -> Result<u64, Violation> {
+    /// What counters at these keys stand at together, each within its tally.
+    fn find_in(
+        &mut self,
+        keys: &[String],
+        tally: Tally,
+        check: Check,
+    ) -> Result<Vec<u64>, Violation> {
         // What was sent before a close may take its time.
         let known = !self.rules.is_on(Check::Close);
-        let arrived = |value: &u64| known || tally.low <= *value;
-        let late = self.wait(|inspector| inspector.number(key), arrived)?;
-        let value = late.map_or_else(|| self.number(key), Ok)?;
-        let check = if value < tally.low { Check::Close } else { check };
-        let text = || format!("{key} is {value}, not within {tally:?}");
-        self.rules.expect(check, tally.holds(value), text)?;
-        Ok(value)
+        let arrived = |values: &Vec<u64>| known || values.iter().all(|it| tally.low <= *it);
+        let late = self.wait(|inspector| inspector.numbers(keys), arrived)?;
+        let values = late.map_or_else(|| self.numbers(keys), Ok)?;
+        for (key, &value) in keys.iter().zip(&values) {
+            let check = if value < tally.low { Check::Close } else { check };
+            let text = || format!("{key} is {value}, not within {tally:?}");
+            self.rules.expect(check, tally.holds(value), text)?;
+        }
+        Ok(values)
     }
 
-    fn number(&mut self, key: &str) -> Result<u64, Violation> {
-        let text = match self.ask(&["GET", key])? {
-            Reply::Bulk(text) => String::from_utf8_lossy(&text).into_owned(),
-            _ => return Ok(0),
+    fn numbers(&mut self, keys: &[String]) -> Result<Vec<u64>, Violation> {
+        let words: Vec<&str> =
+            std::iter::once("MGET").chain(keys.iter().map(String::as_str)).collect();
+        let Reply::Group(_, members) = self.ask(&words)? else { return Ok(vec![0; keys.len()]) };
+        let number = |reply: &Reply| match reply {
+            Reply::Bulk(text) => String::from_utf8_lossy(text).parse().unwrap_or(u64::MAX),
+            _ => 0,
         };
-        Ok(text.parse().unwrap_or(u64::MAX))
+        Ok(members.iter().map(number).collect())
     }
 
     /// No client that is gone takes what is pushed.

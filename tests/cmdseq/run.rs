@@ -44,8 +44,6 @@ struct World<'a> {
     mood: Mood,
     left: Left,
     opened: usize,
-    /// A connection was closed since it was last seen that the server has closed it, too.
-    closed: bool,
 }
 
 /// Plays a sequence, waits for what is to come, closes everything. Gives what there must be then.
@@ -57,7 +55,6 @@ pub fn play(acts: &[Act], stage: Stage<'_>) -> Result<Left, Violation> {
         mood: Mood::default(),
         left: Left::default(),
         opened: stage.first,
-        closed: false,
     };
     for act in acts {
         world.act(act)?;
@@ -85,7 +82,6 @@ impl World<'_> {
                     self.mood.stray_pause |= link.is_pausing();
                     link.close(&self.mood);
                     self.left.note(&link);
-                    self.closed = true;
                 }
                 Ok(())
             }
@@ -180,7 +176,10 @@ impl World<'_> {
     fn note(&mut self, effect: Effect) {
         match effect {
             Effect::None | Effect::Ends | Effect::WaitsForever => {}
-            Effect::Pauses => self.mood.pauses = true,
+            Effect::Pauses => {
+                self.mood.pauses = true;
+                self.left.doubt();
+            }
             Effect::Flushes => self.mood.flushes = true,
             Effect::Limits(outcome) => match outcome {
                 Outcome::Cuts => self.mood.cuts = true,
@@ -273,25 +272,16 @@ impl World<'_> {
         if !self.leaving.is_empty() {
             return Ok(());
         }
+        self.left.doubt();
         let keys = self.counter_keys();
         let asked = (|| {
             let mut client = Client::connect(self.stage.address)?;
             client.set_patience(self.stage.patience)?;
-            // Writes of clients that are gone are done, unless a pause meets them.
-            let open = self.links.iter().flatten().count() + 1;
-            if self.closed && !self.comes_to_clients(&mut client, open)? {
-                return io::Result::Ok(None);
-            }
             let began = now();
             client.call(&["CLIENT", "PAUSE", &PROBE_MS.to_string(), "WRITE"])?;
-            Ok(Some((began, look(&mut client, &keys)?, client)))
+            io::Result::Ok((began, look(&mut client, &keys)?, client))
         })();
-        let Some((began, before, mut client)) =
-            asked.map_err(|error| unreachable_server(&error))?
-        else {
-            return Ok(());
-        };
-        self.closed = false;
+        let (began, before, mut client) = asked.map_err(|error| unreachable_server(&error))?;
         self.go_on_for(PROBE_GAP)?;
         let after = look(&mut client, &keys).map_err(|error| unreachable_server(&error))?;
         let in_time = began.elapsed() < Duration::from_millis(PROBE_MS);
@@ -303,20 +293,6 @@ impl World<'_> {
         self.stage.rules.expect(Check::Pause, held, || {
             format!("behind +OK of CLIENT PAUSE: {}", differences(&keys, &before, &after))
         })
-    }
-
-    /// Whether the server comes to have so many clients at most, soon.
-    fn comes_to_clients(&self, client: &mut Client, count: usize) -> io::Result<bool> {
-        let end = now() + KNOWN;
-        while now() < end {
-            let reply = client.call(&["CLIENT", "LIST"])?;
-            let Reply::Bulk(text) = reply else { return Ok(false) };
-            if text.iter().filter(|byte| **byte == b'\n').count() <= count {
-                return Ok(true);
-            }
-            thread::park_timeout(REST);
-        }
-        Ok(false)
     }
 
     /// The keys of the counters of all connections that there are.

@@ -5,6 +5,8 @@
 pub struct Tally {
     pub low: u64,
     pub high: u64,
+    /// What was answered last.
+    pub answered: u64,
 }
 
 impl Tally {
@@ -23,8 +25,13 @@ impl Tally {
     pub fn is_answered(&mut self, value: i64) -> bool {
         let Ok(value) = u64::try_from(value) else { return false };
         let fits = self.low < value && value <= self.high + 1;
-        *self = Self { low: value, high: value };
+        *self = Self { low: value, high: value, answered: value };
         fits
+    }
+
+    /// What was not answered may not be done after all.
+    pub fn doubt(&mut self) {
+        self.low = self.low.min(self.answered);
     }
 
     /// Whether the counter may stand at this value.
@@ -42,6 +49,8 @@ fn an_answer_ends_doubt() {
     assert!(tally.holds(3) && tally.holds(5) && !tally.holds(6) && !tally.holds(2));
     assert!(tally.is_answered(5));
     tally.grows();
-    assert_eq!(tally, Tally { low: 6, high: 6 });
+    assert!(tally.holds(6) && !tally.holds(5));
+    tally.doubt();
+    assert!(tally.holds(6) && tally.holds(5) && !tally.holds(4));
     assert!(!tally.is_answered(-1));
 }
