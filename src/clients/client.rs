@@ -136,6 +136,8 @@ pub enum Life {
     Lost,
     /// Until it has what is written for it: nothing more of it is done.
     Closing,
+    /// Until its batch is home: it takes no replies, and nothing more of it is done.
+    Gone,
 }
 
 /// What a client is sent unasked, as long as it must not overtake a reply.

@@ -41,7 +41,7 @@ impl Client {
         match self.life {
             // What it still sends is thrown away: a socket that is closed unread is reset, and
             // its replies are lost.
-            Life::Closing | Life::InputEnded | Life::Lost => true,
+            Life::InputEnded | Life::Lost | Life::Closing | Life::Gone => true,
             Life::Open | Life::HungUp => {
                 // A request that is not complete cannot run before the rest is read.
                 let needs_more = self.state == State::Home && self.awaited != 0;
@@ -60,7 +60,7 @@ impl Client {
     #[inline]
     pub fn may_run(&self, config: &Config) -> bool {
         self.state == State::Home
-            && self.life != Life::Closing
+            && !self.is_ending()
             && self.unsent() <= self.out_pause(config, self.is_ahead())
     }
 
@@ -104,7 +104,31 @@ impl Client {
                 self.state == State::Home && !self.listed && self.unsent() == 0
             }
             Life::Closing => self.state == State::Home && self.out.is_empty() && self.sending == 0,
+            Life::Gone => self.state == State::Home,
         }
+    }
+
+    /// Nothing more of it is done.
+    pub fn end(&mut self) {
+        self.life = if self.takes_replies() { Life::Closing } else { Life::Gone };
+    }
+
+    /// It can be given nothing any more.
+    pub fn lose(&mut self) {
+        self.life = if self.is_ending() { Life::Gone } else { Life::Lost };
+        self.drop_output();
+    }
+
+    /// Whether nothing more of it is done.
+    #[inline]
+    pub fn is_ending(&self) -> bool {
+        matches!(self.life, Life::Closing | Life::Gone)
+    }
+
+    /// Whether it can be given something.
+    #[inline]
+    pub fn takes_replies(&self) -> bool {
+        !matches!(self.life, Life::Lost | Life::Gone)
     }
 
     /// Whether it may wait for a key, or for the end of a pause: what comes of it could not be

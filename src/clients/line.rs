@@ -1,6 +1,5 @@
 //! A client as CLIENT LIST shows it.
 
-use crate::clients::client::Life;
 use std::net::SocketAddr;
 
 use shards::resp::reply::Protocol;
@@ -105,7 +104,7 @@ pub fn flags(client: &Client) -> String {
         (tracks(|_| true), 't'),
         (tracks(|tracker| tracker.broken), 'R'),
         (tracks(|tracker| matches!(tracker.mode, Mode::Broadcast(_))), 'B'),
-        (client.life == Life::Closing, 'c'),
+        (client.is_ending(), 'c'),
         (client.peer.is_none(), 'U'),
         (client.session.no_evict, 'e'),
         (client.session.no_touch, 'T'),

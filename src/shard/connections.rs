@@ -66,11 +66,12 @@ impl Core {
     /// A client can be given nothing any more. What it had sent before is done all the same.
     pub fn lost(&mut self, token: Token) {
         let Some(client) = self.clients.get(token) else { return };
-        match (client.life, client.state) {
-            (Life::Closing, _) | (_, State::Blocked(_) | State::Held(_) | State::Kept) => {
-                self.remove_client(token);
+        match client.state {
+            State::Blocked(_) | State::Held(_) | State::Kept => self.remove_client(token),
+            State::Home | State::Away => {
+                client.lose();
+                self.clients.mark_dirty_at(token);
             }
-            (_, State::Home | State::Away) => self.set_life(token, Life::Lost),
         }
     }
 
@@ -80,7 +81,7 @@ impl Core {
             client.life = life;
             if matches!(client.state, State::Blocked(_) | State::Held(_)) {
                 self.abandon(&mut client);
-                client.life = Life::Closing;
+                client.end();
             }
         }
         self.clients.mark_dirty(&mut client);
@@ -111,7 +112,7 @@ impl Core {
         let may_wait = client.may_wait();
         if !may_wait {
             client.state = State::Home;
-            client.life = Life::Closing;
+            client.end();
             self.give_replies(client, replies);
         }
         may_wait
@@ -123,7 +124,7 @@ impl Core {
         match client.state {
             State::Home | State::Blocked(_) | State::Held(_) => self.remove_client(token),
             // It may be the one that asks for this: it is given its reply first.
-            State::Away | State::Kept => client.life = Life::Closing,
+            State::Away | State::Kept => client.end(),
         }
     }
 
@@ -189,10 +190,10 @@ impl Core {
         }
         let config = &self.node.config;
         let Some(client) = self.clients.get(token) else { return false };
-        if client.life == Life::Lost {
+        if !client.takes_replies() {
             client.drop_output();
         }
-        if client.life != Life::Closing && client.exceeds_query_limit(config) {
+        if !client.is_ending() && client.exceeds_query_limit(config) {
             self.counters.query_limit_cuts += 1;
             let line = self.line_of(token);
             log::warning(&format!("Closing client that reached max query buffer length: {line}"));

@@ -11,7 +11,7 @@ use shards::commands::spec::Flag;
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
-use crate::clients::client::{Client, Life, ReplyMode};
+use crate::clients::client::{Client, ReplyMode};
 use crate::clients::line;
 use crate::config::table::Config;
 use crate::log;
@@ -136,7 +136,7 @@ impl Core {
                 let token = Token::from_bits(bits);
                 let client = clients.get(token).expect("no client is being served now");
                 // A client that has said QUIT gets its reply, and nothing behind it.
-                if client.session.reply != ReplyMode::On || client.life == Life::Closing {
+                if client.session.reply != ReplyMode::On || client.is_ending() {
                     continue;
                 }
                 let pushes = &mut client.pushes;

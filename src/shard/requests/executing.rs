@@ -3,7 +3,7 @@
 use shards::resp::error::Error;
 
 use crate::batches::batch::{Batch, Passport};
-use crate::clients::client::{Client, Life, State};
+use crate::clients::client::{Client, State};
 use crate::clients::memory::UnderWay;
 use crate::reactor::buffers::Buffers;
 use crate::routing::call::Run;
@@ -61,7 +61,7 @@ impl Pipeline {
                 if let Some(error) = share.failed.take() {
                     core.counters.erred_code("ERR");
                     error.write(&mut client.out);
-                    client.life = Life::Closing;
+                    client.end();
                 }
                 None
             }
@@ -115,8 +115,7 @@ impl Pipeline {
             // A request that sets out or waits is counted when its batch is home.
             client.figures.commands += u64::from(!matches!(turn, Turn::Needs(_)));
             match turn {
-                Turn::Done if client.life != Life::Closing && out.len() <= passport.reply_pause => {
-                }
+                Turn::Done if !client.is_ending() && out.len() <= passport.reply_pause => {}
                 Turn::Done | Turn::Changed => {
                     client.is_broken_off |= passport.reply_max < out.len();
                     return Stop::Behind(at);

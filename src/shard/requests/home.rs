@@ -11,7 +11,7 @@ use shards::resp::reply::{Protocol, Replies};
 
 use crate::batches::batch::{At, Batch};
 use crate::clients::admission::{Verdict, counts_for, exec_refused, judge};
-use crate::clients::client::{Client, Life, ReplyMode, Session, Transactions};
+use crate::clients::client::{Client, ReplyMode, Session, Transactions};
 use crate::clients::ctx::ClientCtx;
 use crate::clients::memory::UnderWay;
 use crate::clients::tracker::note_caching;
@@ -426,7 +426,7 @@ impl Core {
             }
             Step::Reset => return self.reset(client),
             Step::Quit => {
-                client.life = Life::Closing;
+                client.end();
                 if client.subscriptions.is_some() {
                     let mut announcement = Announcement::default();
                     let Announcement { changes, reply } = &mut announcement;

@@ -16,7 +16,7 @@ use shards::resp::error::ProtocolError;
 use shards::resp::parser::{Limits, Parser, Range, Step};
 
 use crate::batches::batch::Batch;
-use crate::clients::client::{Client, Life, State};
+use crate::clients::client::{Client, State};
 use crate::clients::query::Query;
 use crate::reactor::buffers::{BufferId, Buffers};
 use crate::reactor::clock::cycles;
@@ -122,7 +122,7 @@ impl Pipeline {
         let Some(client) = clients.get(token) else { return buffers.recycle(id) };
         client.figures.bytes_in += len as u64;
         client.figures.active = node.now;
-        if client.life == Life::Closing {
+        if client.is_ending() {
             buffers.recycle(id);
         } else if client.query.is_empty() && client.state == State::Home && !client.listed {
             client.listed = true;
@@ -353,7 +353,7 @@ impl Pipeline {
     ) {
         let Share { token, mut source, consumed, more, .. } = share;
         client.listed = false;
-        if client.life == Life::Closing {
+        if client.is_ending() {
             return source.give_back(buffers);
         }
         source.consume(consumed);

@@ -225,3 +225,25 @@ fn a_client_whose_input_ended_before_its_write_was_held_is_not_kept() {
         assert_eq!(text(&mut watcher, "DBSIZE"), "Integer(0)");
     }
 }
+
+#[test]
+fn a_client_that_is_gone_when_its_write_is_held_leaves_nothing() {
+    const ROUNDS: usize = 200;
+    for shards in [1, 3] {
+        let (running, port, mut watcher) = start(shards, &[]);
+        let mut pausing = running.client(port);
+        let pairs = (0..40).flat_map(|_| ["INCR c", "MULTI", "INCR a", "INCR b", "EXEC"]);
+        let many = requests(pairs.map(str::to_owned));
+        for round in 0..ROUNDS {
+            let mut client = running.client(port);
+            client.send_raw(&many).expect("the server takes it");
+            pausing.send_raw(b"CLIENT PAUSE 60000 WRITE\r\n").expect("the server takes it");
+            // With replies that were not read this resets the connection.
+            drop(client);
+            pausing.receive().expect("the server answers");
+            ok(&mut pausing, "CLIENT UNPAUSE");
+            let is_left = running.comes_to(|_| number(&mut watcher, "connected_clients") == 2);
+            assert!(is_left, "{shards} shards, {round}: {}", text(&mut watcher, "CLIENT LIST"));
+        }
+    }
+}
