@@ -135,8 +135,8 @@ pub struct Scan {
 }
 
 impl Batch {
-    /// Forgets everything but its room. False if that is too much to keep.
-    pub fn clear(&mut self, bytes_max: usize) -> bool {
+    /// Forgets everything but its room.
+    pub fn clear(&mut self) {
         self.input.clear();
         self.ranges.clear();
         self.requests.clear();
@@ -148,7 +148,13 @@ impl Batch {
         self.epoch = None;
         self.waiting = None;
         self.prefetched = 0;
-        self.input.capacity() <= bytes_max && self.replies.capacity() <= bytes_max
+    }
+
+    /// How many bytes it has room for.
+    pub fn room(&self) -> usize {
+        let ranges = self.ranges.capacity() * size_of::<Range>();
+        let requests = self.requests.capacity() * size_of::<Parsed>();
+        self.input.capacity() + self.replies.capacity() + ranges + requests + self.round.room()
     }
 
     /// Adds a request: its bytes, which began at `start` where it was parsed, the ranges of its

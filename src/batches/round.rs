@@ -151,6 +151,14 @@ impl Round {
         self.pieces.clear();
     }
 
+    /// How many bytes it has room for.
+    pub fn room(&self) -> usize {
+        let keys = self.keys.capacity() * size_of::<Key>();
+        let visits = self.visits.capacity() * size_of::<Visit>();
+        let pieces = self.pieces.capacity() * size_of::<Piece>();
+        self.replies.capacity() + keys + visits + pieces
+    }
+
     /// How often the shard changes from one key to the next, while they stand in the order of
     /// requests.
     pub fn changes_of_shard(&self) -> usize {

@@ -5,38 +5,68 @@ use crate::clients::client::Client;
 use crate::clients::client::ReplyMode;
 use crate::shard::core::Core;
 
-/// How many of each are kept, and how large they may be.
+/// How many of a kind are kept, how much room they have together, and how much one may have.
 const KEPT_MAX: usize = 64;
+const KEPT_BYTES_MAX: usize = 1 << 20;
 pub(crate) const BYTES_MAX: usize = 64 << 10;
 
 /// What is kept.
 #[derive(Debug, Default)]
 pub struct Spare {
-    buffers: Vec<Vec<u8>>,
-    batches: Vec<Box<Batch>>,
+    buffers: Pool<Vec<u8>>,
+    batches: Pool<Box<Batch>>,
+}
+
+/// What is kept of a kind, each with its bytes of room.
+#[derive(Debug)]
+struct Pool<T> {
+    kept: Vec<(T, usize)>,
+    bytes: usize,
+}
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self { kept: Vec::new(), bytes: 0 }
+    }
+}
+
+impl<T> Pool<T> {
+    #[inline]
+    fn take(&mut self) -> Option<T> {
+        let (item, room) = self.kept.pop()?;
+        self.bytes -= room;
+        Some(item)
+    }
+
+    #[inline]
+    fn keep(&mut self, item: T, room: usize) {
+        let has_place = self.kept.len() < KEPT_MAX && self.bytes + room <= KEPT_BYTES_MAX;
+        if has_place && (1..=BYTES_MAX).contains(&room) {
+            self.bytes += room;
+            self.kept.push((item, room));
+        }
+    }
 }
 
 impl Core {
     /// A buffer for replies, with room from an earlier use if there is one.
     #[inline]
     pub fn spare_buffer(&mut self) -> Vec<u8> {
-        self.spare.buffers.pop().unwrap_or_default()
+        self.spare.buffers.take().unwrap_or_default()
     }
 
     /// Keeps a buffer for reuse.
     #[inline]
     pub fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
-        let buffers = &mut self.spare.buffers;
-        if buffers.len() < KEPT_MAX && (1..=BYTES_MAX).contains(&buffer.capacity()) {
-            buffer.clear();
-            buffers.push(buffer);
-        }
+        buffer.clear();
+        let room = buffer.capacity();
+        self.spare.buffers.keep(buffer, room);
     }
 
     /// An empty batch that sets out for a client, with room from an earlier journey if there is
     /// one.
     pub(crate) fn new_batch(&mut self, client: &Client) -> Box<Batch> {
-        let mut batch = self.spare.batches.pop().unwrap_or_default();
+        let mut batch = self.spare.batches.take().unwrap_or_default();
         batch.home = self.me();
         batch.token = client.token;
         batch.client = client.id;
@@ -54,8 +84,23 @@ impl Core {
         {
             self.quiesce.epochs.end(epoch);
         }
-        if self.spare.batches.len() < KEPT_MAX && batch.clear(BYTES_MAX) {
-            self.spare.batches.push(batch);
+        batch.clear();
+        let room = batch.room();
+        self.spare.batches.keep(batch, room);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_bounded_by_number_size_and_sum() {
+        let mut pool = Pool::default();
+        for (room, kept) in [(0, 0), (BYTES_MAX + 1, 0), (1, KEPT_MAX), (BYTES_MAX, 16)] {
+            (0..100).for_each(|number| pool.keep(number, room));
+            let taken: Vec<i32> = std::iter::from_fn(|| pool.take()).collect();
+            assert_eq!((taken.len(), pool.bytes), (kept, 0), "{room} bytes each");
         }
     }
 }

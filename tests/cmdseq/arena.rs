@@ -18,8 +18,8 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 const CONNECTIONS_MAX: usize = 100;
 /// Sequences after which memory is looked at, and the first time.
 const MEMORY_EACH: usize = 10;
-/// Memory in use may be so much more than the first time.
-const USED_BYTES_MORE: u64 = 2 << 20;
+/// Memory in use may be so much more than the first time: a shard keeps up to 2 MiB of buffers.
+const USED_BYTES_MORE: u64 = 8 << 20;
 /// Likewise resident memory: the allocator keeps some of what it once had.
 const RESIDENT_BYTES_MORE: u64 = 96 << 20;
 /// How long memory may take to come back.
