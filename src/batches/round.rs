@@ -96,9 +96,23 @@ pub enum Piece {
     Parts(Box<Parts>),
 }
 
+/// Whether a request gets the memory that it needs: found out once for all its parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Room {
+    /// None of its parts has run.
+    #[default]
+    Unknown,
+    /// Its parts run.
+    Given,
+    /// None of its parts runs.
+    Refused,
+}
+
 /// What the parts of a request have answered.
 #[derive(Debug, Default)]
 pub struct Parts {
+    /// Whether they run.
+    pub room: Room,
     /// Their replies.
     pub merged: Merged,
     /// Cycles that they took.

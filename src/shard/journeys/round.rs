@@ -7,14 +7,14 @@ use shards::resp::error::Error;
 use shards::shard::Request;
 
 use crate::batches::batch::{At, Batch};
-use crate::batches::round::{Changes, Key, Order, Piece, Round, Step};
+use crate::batches::round::{Changes, Key, Order, Piece, Room, Round, Step};
 use crate::config::choices::PipelineOrder;
 use crate::routing::call::{Call, KeyShape, Run};
 use crate::routing::request::{Parsed, Route, with_args};
 use crate::shard::core::Core;
 use crate::shard::journeys::visits::spacing;
 use crate::shard::room::Memory;
-use crate::transactions::locks::mode_of;
+use crate::transactions::locks::{Mode, mode_of};
 use crate::transactions::merging::part;
 
 /// Bytes of replies with which a round ends: behind so many a journey more costs little, and they
@@ -203,7 +203,7 @@ impl Core {
     fn run_round(&mut self, mut batch: Box<Batch>, visit: usize) -> Option<Box<Batch>> {
         let mut keys = batch.round.visits[visit].keys.clone();
         keys.start = batch.round.next_key.take().unwrap_or(keys.start);
-        while let Some(first) = batch.round.keys[keys.clone()].first() {
+        while let Some(&first) = batch.round.keys[keys.clone()].first() {
             let request = first.request;
             if batch.round.end <= batch.next + request {
                 break;
@@ -212,12 +212,7 @@ impl Core {
             let end = keys.start + of_request.take_while(|key| key.request == request).count();
             let call = batch.requests[batch.next + request].call;
             let call = call.expect("only known commands are routed");
-            let memory = if self.room.is_short() && call.denies_oom() {
-                self.find_room(&|shard| batch.round.ticket_at(shard))
-            } else {
-                Memory::Enough
-            };
-            match memory {
+            match self.room_for_piece(&batch.round, request, call) {
                 Memory::Enough => self.run_piece(&mut batch, keys.start..end, call),
                 Memory::Refused => self.refuse_piece(&mut batch.round, request, call),
                 Memory::Coming => {
@@ -228,21 +223,44 @@ impl Core {
             }
             keys.start = end;
             let Batch { passport, replies, round, next, .. } = &mut *batch;
-            let is_long = ROUND_REPLIES_MAX < round.bytes;
-            if is_long || passport.reply_pause < replies.len() + round.bytes {
+            let is_long = ROUND_REPLIES_MAX < round.bytes
+                || passport.reply_pause < replies.len() + round.bytes;
+            // What was written is not done anew.
+            if is_long && first.mode == Mode::Shared {
                 round.end = round.end.min(*next + request + 1);
             }
         }
         Some(batch)
     }
 
+    /// Whether there is memory for a request, or its part here. That is decided before its first
+    /// part runs: it is done as a whole, or not at all.
+    #[inline]
+    fn room_for_piece(&mut self, round: &Round, request: usize, call: &Call) -> Memory {
+        if !call.denies_oom() {
+            return Memory::Enough;
+        }
+        match &round.pieces[request] {
+            Piece::Parts(parts) if parts.room == Room::Given => Memory::Enough,
+            Piece::Parts(parts) if parts.room == Room::Refused => Memory::Refused,
+            _ if self.room.is_short() => self.find_room(&|shard| round.ticket_at(shard)),
+            _ => Memory::Enough,
+        }
+    }
+
     #[cold]
     fn refuse_piece(&mut self, round: &mut Round, request: usize, call: &Call) {
         let start = round.replies.len();
-        self.reject(call, &Error::Oom, &mut round.replies);
         match &mut round.pieces[request] {
-            Piece::Parts(parts) => parts.merged.fail(&round.replies[start..]),
+            Piece::Parts(parts) if parts.room == Room::Refused => {}
+            Piece::Parts(parts) => {
+                parts.room = Room::Refused;
+                self.reject(call, &Error::Oom, &mut round.replies);
+                parts.merged.fail(&round.replies[start..]);
+                round.replies.truncate(start);
+            }
             piece @ (Piece::None | Piece::Reply(_)) => {
+                self.reject(call, &Error::Oom, &mut round.replies);
                 *piece = Piece::Reply(start..round.replies.len());
             }
         }
@@ -266,6 +284,7 @@ impl Core {
                 *bytes += replies.len() - start;
                 return;
             };
+            parts.room = Room::Given;
             let (first_key, step) = spacing(command.spec.keys);
             let places: Vec<usize> = all[keys].iter().map(|key| key.place).collect();
             let Spread::Split(merge) = call.spec.spread else { unreachable!("others are whole") };

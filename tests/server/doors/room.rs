@@ -153,3 +153,28 @@ fn memory_that_waits_to_be_freed_goes_before_any_key() {
         assert_eq!(number(&mut client, "evicted_keys"), 0, "{shards} shards");
     }
 }
+
+#[test]
+fn a_command_over_several_shards_is_done_as_a_whole_or_refused() {
+    const KEYS: usize = 8;
+    for shards in [1, 3] {
+        let (_running, _, mut client) = start(shards, &["--maxmemory-policy", "noeviction"]);
+        let value = "x".repeat(100_000);
+        let keys: Vec<String> = (0..KEYS).map(|number| format!("key{number}")).collect();
+        let write: String = keys.iter().map(|key| format!(" {key} {value}")).collect();
+        let mut outcomes = [0, 0];
+        // From where there is room for one of the keys to where there is for all.
+        for room in (0..=20).map(|tenth| tenth * 100_000) {
+            ok(&mut client, "CONFIG SET maxmemory 0");
+            ok(&mut client, "FLUSHALL SYNC");
+            let used = number(&mut client, "used_memory");
+            ok(&mut client, &format!("CONFIG SET maxmemory {}", used + room));
+            let is_refused = refused(&mut client, [format!("MSET{write}")]) == 1;
+            let there = text(&mut client, &format!("EXISTS {}", keys.join(" ")));
+            let expected = if is_refused { "Integer(0)" } else { "Integer(8)" };
+            assert_eq!(there, expected, "{shards} shards, room for {room} bytes");
+            outcomes[usize::from(is_refused)] += 1;
+        }
+        assert!(outcomes.iter().all(|times| 0 < *times), "{outcomes:?}");
+    }
+}
