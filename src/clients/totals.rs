@@ -1,7 +1,7 @@
 //! What the clients of a shard hold together. A client is counted anew when it is looked after, and
 //! only where a limit asks for it.
 
-use crate::clients::client::Client;
+use crate::clients::client::{Client, Life};
 
 /// The bytes for which one client is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,8 @@ impl Totals {
 impl Client {
     /// For how much it counts now. `is_limited` says whether `maxmemory-clients` is set.
     pub fn counts(&self, is_limited: bool) -> Counted {
-        let bytes = self.memory().total();
+        // It is closed already, but for a batch on its way home.
+        let bytes = if self.life == Life::Gone { 0 } else { self.memory().total() };
         let when = |counts: bool| if counts { bytes } else { 0 };
         Counted { bytes: when(is_limited), unauthenticated: when(!self.session.authenticated) }
     }

@@ -29,8 +29,8 @@ impl Core {
         self.put_client(client);
     }
 
-    /// Removes a client; its socket is closed by the loop. A batch of it that is under way is done
-    /// and then dropped.
+    /// Removes a client; its socket is closed by the loop. If a batch of it is under way it goes
+    /// when that is home: when a client is none any more, nothing of it runs.
     pub fn remove_client(&mut self, token: Token) {
         self.dismiss_client(token, SocketRequest::Close(token));
     }
@@ -48,6 +48,11 @@ impl Core {
         let mut changes = Vec::new();
         self.end_subscriptions(&mut client, &mut changes);
         self.announce(changes, token, None);
+        if client.state == State::Away {
+            client.lose();
+            client.end();
+            return self.put_client(client);
+        }
         self.counters.clients_closed += 1;
         self.mailbox.own_board().closed.set(self.counters.clients_closed);
         self.socket_requests.push(request);

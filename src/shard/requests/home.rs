@@ -142,6 +142,11 @@ impl Core {
             self.recycle(batch);
             return None;
         };
+        if client.is_ending() {
+            self.put_client(client);
+            self.deliver(batch);
+            return None;
+        }
         let Batch { input, ranges, requests, next, replies, .. } = &mut *batch;
         let parsed = &requests[*next];
         let outcome = with_args(input, ranges, parsed, |args| {
