@@ -1,6 +1,9 @@
 //! Waiting for a server beside processes that leave no processor idle, as on a machine with other
 //! work to do: one client sends one INCR at a time, and counts how long each takes. Of some keys it
 //! takes the one that is farthest away: another shard's, if there are several.
+//!
+//! A server of one thread may come to share a processor with the client, and then no request wakes
+//! another processor. `--load-cpus 0` and a server `valkey@1=...` keep the two apart.
 
 use std::io::Read;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -46,7 +49,7 @@ pub fn spin() -> ExitCode {
 /// Measures, and writes the table.
 pub fn run(options: &Options, report: &mut Report) -> Result<(), String> {
     let servers = Server::start_all(options)?;
-    let cpus = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cpus = process::processors()?;
     let clients = servers.iter().map(Client::open);
     let mut clients: Vec<Client<'_>> = clients.collect::<Result<_, _>>()?;
     let mut quiet = vec![Figures::default(); servers.len()];

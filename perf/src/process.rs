@@ -79,6 +79,12 @@ pub fn pin_self(cpus: &str) -> Result<(), String> {
     output(Command::new("taskset").args(["-a", "-c", "-p", cpus, &pid])).map(drop)
 }
 
+/// How many processors there are, wherever this process may run.
+pub fn processors() -> Result<usize, String> {
+    let text = read("/proc/cpuinfo")?;
+    Ok(text.lines().filter(|line| line.starts_with("processor")).count())
+}
+
 /// Runs a command to its end; its standard output, or a sentence with what it said.
 pub fn output(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
