@@ -11,6 +11,7 @@
 use crate::transactions::locks::mode_of;
 use crate::transactions::merging::Merged;
 use shards::commands::spec::{Merge, Spread};
+use shards::effects::{self, Event, Note};
 use shards::keyspace::db::{Db, Entry};
 
 use crate::routing::call::{Call, KeyShape, Run};
@@ -37,10 +38,25 @@ pub struct Transaction {
     pub wholes: Vec<(Peer, Vec<Db>)>,
     /// Databases that were emptied or swapped.
     pub replaced: Vec<usize>,
+    /// What its commands have left behind before it left home for a while.
+    pub leftovers: Leftovers,
     /// What the parts answered.
     pub merged: Merged,
     /// Cycles that the parts took.
     pub cycles: u64,
+}
+
+/// What commands left behind that ran on entries taken along: for the shards that own the keys.
+#[derive(Debug, Default)]
+pub struct Leftovers {
+    /// How many changes.
+    pub dirty: u64,
+    /// Events to publish.
+    pub events: Vec<Event>,
+    /// What concerns clients that keep copies of keys.
+    pub notes: Vec<Note>,
+    /// What happened to keys.
+    pub touched: Vec<effects::Touched>,
 }
 
 /// What happens at a visit.
@@ -215,6 +231,7 @@ impl Transaction {
             loans: Vec::new(),
             wholes: Vec::new(),
             replaced: Vec::new(),
+            leftovers: Leftovers::default(),
             merged: Merged::default(),
             cycles: 0,
         }

@@ -5,6 +5,7 @@ mod background;
 mod client_memory;
 mod disk;
 mod leaving;
+mod leftovers;
 mod multi;
 mod output;
 mod pausing;

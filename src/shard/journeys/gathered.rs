@@ -13,7 +13,7 @@ use crate::routing::request::with_args;
 use crate::routing::slots::Peer;
 use crate::shard::core::Core;
 use crate::transactions::locks::Claims;
-use crate::transactions::transaction::{Kind, Loan, Transaction};
+use crate::transactions::transaction::{Kind, Leftovers, Loan, Transaction};
 
 impl Core {
     /// Runs one command on entries of several shards, here, and sends them back. `None` if it
@@ -62,13 +62,14 @@ impl Core {
 
     /// Takes the visitors along again, because the transaction leaves home for a while.
     pub(crate) fn lend_visitors(&mut self, transaction: &mut Transaction) {
-        let Transaction { visits, loans, .. } = transaction;
+        let Transaction { visits, loans, .. } = &mut *transaction;
         for visit in visits {
             let shard = visit.shard;
             self.take_visitors(&visit.claims, |db, hash, entry| {
                 loans.push(Loan { shard, db, hash, entry });
             });
         }
+        self.keep_leftovers(&mut transaction.leftovers);
     }
 
     /// Takes the visitors that a visit claimed out of their keyspace.
@@ -113,20 +114,22 @@ impl Core {
             let at = at(shard).expect("only claimed keys are waited for");
             releases[at].waits.push(registration);
         }
-        self.send_leftovers(&mut releases, at);
+        let mut leftovers = std::mem::take(&mut transaction.leftovers);
+        self.keep_leftovers(&mut leftovers);
+        self.send_leftovers(leftovers, &mut releases, at);
         self.release_all(&transaction, releases);
     }
 
-    /// Sorts what the visitors' commands left by the owners of the keys: to their releases, or to
-    /// this shard what no visited shard owns.
+    /// Adds what the visitors' commands have left to what their transaction keeps: the next ones
+    /// to run here may be another's.
     ///
     /// Both structures are taken apart field by field: a new field does not compile until it is
     /// decided here what becomes of it.
-    fn send_leftovers(&mut self, releases: &mut [Release], at: impl Fn(Peer) -> Option<usize>) {
-        let Self { shard, visitors, node, .. } = self;
+    fn keep_leftovers(&mut self, kept: &mut Leftovers) {
+        let Self { shard, visitors, .. } = self;
         let Keyspace {
             dbs: _,
-            seed,
+            seed: _,
             now: _,
             settings: _,
             stats,
@@ -157,19 +160,36 @@ impl Core {
             sees_own_slots: _,
             scan_rest: _,
         } = &mut visitors.effects;
+        kept.dirty += std::mem::take(dirty);
+        kept.events.append(events);
+        kept.notes.append(notes);
+        kept.touched.append(touched);
+    }
+
+    /// Sorts what a transaction has left by the owners of the keys: to their releases, or to this
+    /// shard what no visited shard owns.
+    fn send_leftovers(
+        &mut self,
+        leftovers: Leftovers,
+        releases: &mut [Release],
+        at: impl Fn(Peer) -> Option<usize>,
+    ) {
+        let Leftovers { dirty, events, notes, touched } = leftovers;
+        let Self { shard, node, .. } = self;
+        let seed = node.seed;
         let of_hash = |hash: u64| at(usize::from(node.slots.owner(hash)));
-        shard.effects.dirty += std::mem::take(dirty);
-        for touched in touched.drain(..) {
+        shard.effects.dirty += dirty;
+        for touched in touched {
             let at = of_hash(touched.hash).expect("only claimed keys change");
             releases[at].touched.push(touched);
         }
-        for event in events.drain(..) {
+        for event in events {
             match of_hash(seed.key_hash(&event.key)) {
                 Some(at) => releases[at].events.push(event),
                 None => shard.effects.events.push(event),
             }
         }
-        for note in notes.drain(..) {
+        for note in notes {
             let (Note::Read { key, .. } | Note::Changed { key, .. }) = &note else {
                 // Each shard tells its own clients.
                 releases.iter_mut().for_each(|release| release.notes.push(note.clone()));
