@@ -33,6 +33,8 @@ fn what_is_too_long_is_refused_in_valkeys_words() {
     check_refused(port, b"*1\r\n$1048577\r\n", "invalid bulk length");
     check_refused(port, b"*1\r\n:1\r\n", "expected '$', got ':'");
     check_refused(port, b"SET k \"open\r\n", "unbalanced quotes in request");
+    // A client that wants no replies gets none.
+    assert_eq!(last_words(port, b"CLIENT REPLY OFF\r\n*x\r\n"), "");
     // What stands before it is answered.
     let good = last_words(port, b"SET k v\r\nGET k\r\n*1\r\n$x\r\n");
     assert_eq!(good, "+OK\r\n$1\r\nv\r\n-ERR Protocol error: invalid bulk length\r\n");

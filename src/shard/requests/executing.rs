@@ -3,7 +3,7 @@
 use shards::resp::error::Error;
 
 use crate::batches::batch::{Batch, Passport};
-use crate::clients::client::{Client, State};
+use crate::clients::client::{Client, ReplyMode, State};
 use crate::clients::memory::UnderWay;
 use crate::reactor::buffers::Buffers;
 use crate::routing::call::Run;
@@ -60,7 +60,9 @@ impl Pipeline {
             Stop::End => {
                 if let Some(error) = share.failed.take() {
                     core.counters.erred_code("ERR");
-                    error.write(&mut client.out);
+                    if client.session.reply == ReplyMode::On {
+                        error.write(&mut client.out);
+                    }
                     client.end();
                 }
                 None
