@@ -26,6 +26,7 @@ use crate::routing::call::Call;
 use crate::shard::core::Core;
 use crate::shard::messages::subscribing::Announcement;
 use crate::shard::requests::home::{AtHome, Needs};
+use crate::shard::spare;
 use crate::stats::command_log::is_password;
 use crate::stats::notable::Serving;
 
@@ -123,7 +124,7 @@ impl Core {
             }
         }
         lines.clear();
-        if lines.capacity() <= WAITING_BYTES_MAX {
+        if lines.capacity() <= spare::BYTES_MAX {
             self.monitors.lines = lines;
         }
     }

@@ -65,6 +65,9 @@ pub(super) struct Share {
     pub inline: Option<Vec<u8>>,
 }
 
+/// Arguments for which room is kept: one request may have millions.
+const RANGES_KEPT_MAX: usize = 16 << 10;
+
 /// What a batch needs while it is parsed and run; kept from turn to turn for its room.
 #[derive(Debug, Default)]
 pub struct Pipeline {
@@ -165,6 +168,9 @@ impl Pipeline {
             self.shares = shares;
             self.requests.clear();
             self.ranges.clear();
+            if RANGES_KEPT_MAX < self.ranges.capacity() {
+                self.ranges = Vec::new();
+            }
             core.settle();
             if patience < cycles().wrapping_sub(since) {
                 return !self.waiting.is_empty() || !core.clients.listed.is_empty();
