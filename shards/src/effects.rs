@@ -6,6 +6,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::journal::units::{Commands, Units};
+
 /// A class of keyspace events, one letter of `notify-keyspace-events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -77,23 +79,14 @@ pub struct Reader {
     pub client: u64,
 }
 
-/// A command as the log keeps it: its database and its arguments.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogEntry {
-    /// The database it ran in.
-    pub db: usize,
-    /// Name and arguments.
-    pub args: Vec<Vec<u8>>,
-}
-
 /// What the command that is running wants in the log.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Logged {
     /// The command as it came, if it changed anything.
     #[default]
     AsItCame,
-    /// These instead, so that a replica needs neither a clock nor chance.
-    Instead(Vec<Vec<Vec<u8>>>),
+    /// What is in `instead`, so that a replica needs neither a clock nor chance.
+    Instead,
     /// Nothing.
     Nothing,
 }
@@ -192,14 +185,18 @@ pub struct Effects {
     pub dirty: u64,
     /// What goes to the log for the command that is running.
     pub logged: Logged,
-    /// Whether the server keeps a log; if not, nothing is collected in `logged` and `log`.
+    /// What is logged in its place, if so.
+    pub instead: Commands,
+    /// What is logged behind that, in the same unit.
+    pub behind: Commands,
+    /// Whether the server keeps a log; if not, nothing is collected for one.
     pub keeps_log: bool,
     /// Which event classes to collect, a union of [`Class`] bits; 0 when notifications are off.
     pub classes: u32,
     /// Events to publish, in order.
     pub events: Vec<Event>,
-    /// The log: what `Shard::execute` appended, in order.
-    pub log: Vec<LogEntry>,
+    /// What the shard's log has not taken yet.
+    pub log: Units,
     /// Whether clients may keep copies of keys, so that `notes` are wanted.
     pub keeps_notes: bool,
     /// The id of the client for whom commands run.
@@ -231,21 +228,31 @@ impl Effects {
 
     /// Logs `args` in place of the command that is running.
     pub fn log_instead(&mut self, args: &[&[u8]]) {
-        if !self.keeps_log {
-            return;
+        if self.keeps_log {
+            self.begin_instead().push(args);
         }
-        let args = args.iter().map(|arg| arg.to_vec()).collect();
-        match &mut self.logged {
-            Logged::Instead(commands) => commands.push(args),
-            Logged::AsItCame | Logged::Nothing => self.logged = Logged::Instead(alloc::vec![args]),
+    }
+
+    /// The same with several commands, which `commands` forgets.
+    pub fn log_all_instead(&mut self, commands: &mut Commands) {
+        if self.keeps_log {
+            self.begin_instead().append(commands);
         }
+    }
+
+    /// Where commands go that are logged in place of the one that is running.
+    fn begin_instead(&mut self) -> &mut Commands {
+        if core::mem::replace(&mut self.logged, Logged::Instead) != Logged::Instead {
+            self.instead.clear();
+        }
+        &mut self.instead
     }
 
     /// Logs, before anything of the command that is running, that a key went by itself: it
     /// expired or was evicted. Replicas do neither on their own.
     pub fn log_deleted(&mut self, db: usize, key: &[u8]) {
         if self.keeps_log {
-            self.log.push(LogEntry { db, args: alloc::vec![b"DEL".to_vec(), key.to_vec()] });
+            self.log.push(db, &[b"DEL", key]);
         }
     }
 
@@ -253,7 +260,14 @@ impl Effects {
     pub fn log_fields_deleted(&mut self, db: usize, key: &[u8], fields: &[&[u8]]) {
         if self.keeps_log {
             let args = [b"HDEL", key].into_iter().chain(fields.iter().copied());
-            self.log.push(LogEntry { db, args: args.map(<[u8]>::to_vec).collect() });
+            self.log.push(db, &args.collect::<Vec<_>>());
+        }
+    }
+
+    /// Logs this behind what is logged for the command that is running.
+    pub fn log_behind(&mut self, args: &[&[u8]]) {
+        if self.keeps_log {
+            self.behind.push(args);
         }
     }
 
@@ -262,5 +276,11 @@ impl Effects {
         if self.keeps_log {
             self.logged = Logged::Nothing;
         }
+    }
+
+    /// What the log has not taken, as text.
+    #[cfg(test)]
+    pub fn log_text(&self) -> Vec<alloc::string::String> {
+        crate::journal::reader::tests::text_of(self.log.entries())
     }
 }

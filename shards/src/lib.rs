@@ -11,6 +11,7 @@ pub mod base;
 pub mod resp;
 pub mod encodings;
 pub mod types;
+pub mod journal;
 pub mod effects;
 pub mod rdb;
 pub mod keyspace;

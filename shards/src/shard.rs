@@ -7,7 +7,7 @@ use crate::base::hash::HashSeed;
 use crate::base::random::Random;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Command, Flag};
-use crate::effects::{Effects, LogEntry, Logged};
+use crate::effects::{Effects, Logged};
 use crate::keyspace::chores::{self, Chore, Progress};
 use crate::keyspace::db::Keyspace;
 use crate::keyspace::evict;
@@ -135,14 +135,15 @@ pub fn run(
 #[cold]
 fn log(effects: &mut Effects, command: &Command, request: Request<'_>, changed: bool) {
     let db = request.db;
+    effects.log.begin();
     match core::mem::take(&mut effects.logged) {
         Logged::AsItCame if changed && command.spec.flags.has(Flag::Write) => {
-            let args = request.args.iter().map(|arg| arg.to_vec()).collect();
-            effects.log.push(LogEntry { db, args });
+            effects.log.push(db, request.args);
         }
-        Logged::Instead(commands) => {
-            effects.log.extend(commands.into_iter().map(|args| LogEntry { db, args }));
-        }
+        Logged::Instead => effects.log.push_all(db, &effects.instead),
         Logged::AsItCame | Logged::Nothing => {}
     }
+    effects.log.push_all(db, &effects.behind);
+    effects.log.end();
+    effects.behind.clear();
 }

@@ -15,6 +15,8 @@ use crate::commands::server;
 use crate::commands::spec::Command;
 use crate::commands::table::{CONTAINERS, GROUPS};
 use crate::effects::{Effects, Logged, ScanRest};
+use crate::journal::reader::tests::text_of;
+use crate::journal::units::Units;
 use crate::keyspace::db::Keyspace;
 use crate::keyspace::selected::Selected;
 use crate::resp::reply::{Protocol, Replies};
@@ -82,12 +84,14 @@ impl Harness {
         self.effects.scan_rest.take()
     }
 
-    /// What the last command wants in the log instead of itself.
-    pub fn logged(&self) -> &[Vec<Vec<u8>>] {
-        match &self.effects.logged {
-            Logged::Instead(commands) => commands,
-            Logged::AsItCame | Logged::Nothing => &[],
+    /// What the last command wants in the log instead of itself: one text for each command.
+    pub fn logged(&self) -> Vec<String> {
+        let mut units = Units::default();
+        if self.effects.logged == Logged::Instead {
+            units.push_all(0, &self.effects.instead);
         }
+        let text = text_of(units.entries()).concat();
+        text.trim_start_matches("0: ").split("; ").map(ToOwned::to_owned).collect()
     }
 
     /// Runs a command and says whether those who watch a key would hear of it.
@@ -113,14 +117,15 @@ impl Harness {
             self.effects.events.iter().map(|e| format!("{}:{}", e.name, text(&e.key))).collect();
         assert_eq!(shown.join(" "), events, "events of {line}");
 
-        let words = |args: &Vec<Vec<u8>>| args.iter().map(text).collect::<Vec<_>>().join(" ");
-        let mut logged: Vec<String> =
-            self.effects.log.iter().map(|entry| words(&entry.args)).collect();
-        match &self.effects.logged {
-            Logged::AsItCame if changes != 0 => logged.push(line.to_owned()),
-            Logged::Instead(commands) => logged.extend(commands.iter().map(words)),
+        match self.effects.logged {
+            Logged::AsItCame if changes != 0 => {
+                self.effects.log.push(0, &line.split(' ').collect::<Vec<_>>());
+            }
+            Logged::Instead => self.effects.log.push_all(0, &self.effects.instead),
             Logged::AsItCame | Logged::Nothing => {}
         }
+        let logged = text_of(self.effects.log.entries());
+        let logged: Vec<&str> = logged.iter().map(|entry| &entry["0: ".len()..]).collect();
         assert_eq!(logged.join("; "), log, "log of {line}");
     }
 }

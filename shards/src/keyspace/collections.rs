@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::base::number::{DIGITS_MAX, format_u64};
 use crate::effects::{Change, Class};
 use crate::keyspace::db::{Entry, Keyspace};
 use crate::keyspace::evict;
@@ -212,6 +213,14 @@ impl Selected<'_> {
         if !due.is_empty() {
             self.refile_fields(key);
             self.note_fields_expired(key, &due);
+        }
+        // What is logged of that removes the hash, which here lives on with its time.
+        if let Some(entry) = self.find(key)
+            && let Some(at) = entry.expire()
+            && entry.as_object().is_some_and(Object::is_empty)
+        {
+            let mut text = [0; DIGITS_MAX];
+            self.effects.log_behind(&[b"PEXPIREAT", key.bytes, format_u64(&mut text, at.0)]);
         }
     }
 

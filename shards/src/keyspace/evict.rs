@@ -335,7 +335,7 @@ mod tests {
             let freed = evict_one(keyspace, &mut effects, locked);
             assert_eq!(before - keyspace.len(), usize::from(freed.is_some()));
         }
-        assert_eq!(effects.events.len(), effects.log.len());
+        assert_eq!(effects.events.len(), effects.log_text().len());
         let number = |key: &[u8]| str::from_utf8(key).unwrap().parse().unwrap();
         effects.events.iter().map(|event| number(&event.key)).collect()
     }
@@ -349,7 +349,7 @@ mod tests {
         assert_eq!(evict_one(&mut keyspace, &mut effects, FREE), Some(32));
         assert!(!keyspace.is_as_seen(1, hash, seen));
         assert_eq!(keyspace.stats.evicted, 1);
-        assert_eq!(effects.log[0].args, [b"DEL".to_vec(), b"0".to_vec()]);
+        assert_eq!(effects.log_text(), ["1: DEL 0"]);
         assert_eq!((effects.events[0].name, effects.events[0].db), ("evicted", 1));
         assert_eq!(evict_one(&mut keyspace, &mut effects, FREE), None);
     }

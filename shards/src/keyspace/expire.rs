@@ -166,9 +166,8 @@ mod tests {
         assert_eq!(expired(&effects), ["0", "2", "4", "6", "1", "3", "5"]);
         assert_eq!(expire_keys(&mut keyspace, &mut effects, 2, FREE), Progress::default());
         assert_eq!((keyspace.len(), keyspace.stats.expired), (5, 7));
-        assert_eq!(effects.log.len(), 7);
-        assert_eq!(effects.log[4].args, [b"DEL".to_vec(), b"1".to_vec()]);
-        assert_eq!(effects.log[4].db, 1);
+        let log = effects.log_text();
+        assert_eq!((log.len(), &*log[4]), (7, "1: DEL 1"));
     }
 
     #[test]
@@ -237,18 +236,22 @@ mod tests {
             keyspace.now = UnixMs(now);
             let left = expire_fields(&mut keyspace, &mut effects, budget, locked).left;
             let events = effects.events.drain(..).map(|event| event.name).collect::<Vec<_>>();
-            let log = effects.log.drain(..).map(|entry| entry.args.concat()).collect::<Vec<_>>();
-            (left, events.join(" "), String::from_utf8(log.concat()).unwrap())
+            let log = effects.log_text().concat();
+            effects.log.clear();
+            (left, events.join(" "), log)
         };
         assert_eq!(step(4, 5, FREE), (Left::Nothing, String::new(), String::new()));
         assert_eq!(step(6, 5, &|_, _| true), (Left::Claimed, String::new(), String::new()));
         let (left, events, log) = step(6, 1, FREE);
-        assert_eq!((left, &*events, log.len()), (Left::More, "hexpired", 6));
+        assert_eq!((left, &*events, log.len()), (Left::More, "hexpired", "1: HDEL h a".len()));
         let (left, events, log) = step(6, 1, FREE);
-        assert_eq!((left, &*events, log.len()), (Left::Nothing, "hexpired", 6));
+        assert_eq!((left, &*events, log.len()), (Left::Nothing, "hexpired", "1: HDEL h b".len()));
         assert_eq!(step(6, 5, FREE), (Left::Nothing, String::new(), String::new()));
         let (left, events, log) = step(8, 5, FREE);
-        assert_eq!((left, &*events, log.len()), (Left::Nothing, "hexpired del", 7));
+        assert_eq!(
+            (left, &*events, log.len()),
+            (Left::Nothing, "hexpired del", "1: HDEL h c d".len())
+        );
         assert_eq!((keyspace.len(), keyspace.stats.expired_fields), (2, 4));
         assert!(keyspace.dbs[1].fields_due().is_empty());
     }

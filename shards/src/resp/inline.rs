@@ -1,6 +1,6 @@
 //! Inline requests: a line typed by a person, split into arguments as a shell would.
 
-use crate::base::number::write_u64;
+use crate::resp::request;
 use alloc::vec::Vec;
 
 /// The arguments in `line`, or nothing if a quote is left open.
@@ -24,18 +24,8 @@ pub fn split(line: &[u8]) -> Option<Vec<Vec<u8>>> {
 
 /// `args` as a client that speaks RESP would have sent them.
 pub fn encode(args: &[Vec<u8>]) -> Vec<u8> {
-    let bytes: usize = args.iter().map(|arg| arg.len() + 16).sum();
-    let mut out = Vec::with_capacity(bytes + 16);
-    out.push(b'*');
-    write_u64(&mut out, args.len() as u64);
-    out.extend_from_slice(b"\r\n");
-    for arg in args {
-        out.push(b'$');
-        write_u64(&mut out, arg.len() as u64);
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(arg);
-        out.extend_from_slice(b"\r\n");
-    }
+    let mut out = Vec::new();
+    request::write(&mut out, args);
     out
 }
 

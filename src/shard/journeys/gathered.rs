@@ -146,6 +146,8 @@ impl Core {
         let Effects {
             dirty,
             logged: _,
+            instead: _,
+            behind: _,
             keeps_log: _,
             classes: _,
             events,

@@ -1,9 +1,8 @@
 //! What a replica is told of groups: it has neither our clock nor reads with us.
 
-use alloc::vec::Vec;
-
 use crate::base::number::{DIGITS_MAX, format_i64, format_u64};
 use crate::effects::Effects;
+use crate::journal::units::Commands;
 use crate::types::stream::group::{Group, Pending};
 use crate::types::stream::id::{ID_BYTES_MAX, StreamId};
 
@@ -15,13 +14,13 @@ pub(super) struct Propagation<'a> {
     /// A consumer that the command made, unless a claim makes it as well.
     created: Option<&'a [u8]>,
     /// `None` if the server keeps no log.
-    commands: Option<Vec<Vec<Vec<u8>>>>,
+    commands: Option<Commands>,
 }
 
 impl<'a> Propagation<'a> {
     /// Nothing yet, about a group of a key.
     pub fn new(effects: &Effects, key: &'a [u8], group: &'a [u8]) -> Self {
-        Self { key, group, created: None, commands: effects.keeps_log.then(Vec::new) }
+        Self { key, group, created: None, commands: effects.keeps_log.then(Commands::default) }
     }
 
     /// Tells that an entry is pending; or, if it is not in the stream any more, that it is not.
@@ -69,19 +68,16 @@ impl<'a> Propagation<'a> {
 
     fn push(&mut self, args: &[&[u8]]) {
         if let Some(commands) = &mut self.commands {
-            commands.push(args.iter().map(|arg| arg.to_vec()).collect());
+            commands.push(args);
         }
     }
 
     /// Hands them over.
     pub fn log(self, effects: &mut Effects) {
-        let Some(commands) = self.commands else { return };
+        let Some(mut commands) = self.commands else { return };
         if let Some(name) = self.created {
             effects.log_instead(&[b"XGROUP", b"CREATECONSUMER", self.key, self.group, name]);
         }
-        for command in commands {
-            let args: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
-            effects.log_instead(&args);
-        }
+        effects.log_all_instead(&mut commands);
     }
 }

@@ -1,0 +1,6 @@
+//! The log of a shard: what its changes leave for a second keyspace, which becomes equal to it
+//! without a clock and without chance.
+
+pub mod entry;
+pub mod units;
+pub mod reader;

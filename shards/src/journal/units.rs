@@ -1,0 +1,171 @@
+//! Entries as they are made: what commands leave until a log takes it.
+
+use alloc::vec::Vec;
+
+use crate::base::number::{DIGITS_MAX, format_u64};
+use crate::journal::entry::{HEADER, Header};
+use crate::resp::request;
+
+/// Entries, one behind the other. A command is one of its own, unless a unit is begun: then it
+/// belongs to that.
+#[derive(Debug, Default)]
+pub struct Units {
+    bytes: Vec<u8>,
+    /// The unit that was begun and is not ended.
+    open: Option<Open>,
+}
+
+/// A unit to which commands are added.
+#[derive(Debug)]
+struct Open {
+    /// Where it begins.
+    start: usize,
+    /// How many commands it has.
+    commands: usize,
+    /// The databases of the first and of the last of them.
+    first_db: u16,
+    last_db: u16,
+}
+
+/// Commands of one database, encoded.
+#[derive(Debug, Default)]
+pub struct Commands {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Commands {
+    /// Adds one.
+    pub fn push<A: AsRef<[u8]>>(&mut self, args: &[A]) {
+        request::write(&mut self.bytes, args);
+        self.count += 1;
+    }
+
+    /// Adds those of `more`, which forgets them.
+    pub fn append(&mut self, more: &mut Self) {
+        self.bytes.append(&mut more.bytes);
+        self.count += core::mem::take(&mut more.count);
+    }
+
+    /// Forgets everything but its room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+    }
+
+    /// One after the other, as a client would send them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Units {
+    /// The entries that are complete.
+    pub fn entries(&self) -> &[u8] {
+        let end = self.open.as_ref().map_or(self.bytes.len(), |open| open.start);
+        &self.bytes[..end]
+    }
+
+    /// Forgets everything but its room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.open = None;
+    }
+
+    /// Begins a unit: the commands up to [`Self::end`] take effect at once.
+    ///
+    /// # Panics
+    /// If one is begun already.
+    pub fn begin(&mut self) {
+        assert!(self.open.is_none(), "a unit has no units in it");
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; HEADER]);
+        self.open = Some(Open { start, commands: 0, first_db: 0, last_db: 0 });
+    }
+
+    /// Ends the unit that was begun. Without commands it leaves nothing.
+    ///
+    /// # Panics
+    /// If none is begun.
+    pub fn end(&mut self) {
+        let open = self.open.take().expect("a unit is ended that was begun");
+        let Open { start, commands, first_db, last_db } = open;
+        if commands == 0 {
+            return self.bytes.truncate(start);
+        }
+        let header = Header {
+            len: (self.bytes.len() - start) as u64,
+            is_several: 1 < commands,
+            ends_elsewhere: last_db != 0,
+            db: first_db,
+        };
+        self.bytes[start..start + HEADER].copy_from_slice(&header.encode());
+    }
+
+    /// Adds a command with these arguments in a database.
+    pub fn push<A: AsRef<[u8]>>(&mut self, db: usize, args: &[A]) {
+        self.add(db, 1, |bytes| request::write(bytes, args));
+    }
+
+    /// Adds commands that take effect at once.
+    pub fn push_all(&mut self, db: usize, commands: &Commands) {
+        if commands.count != 0 {
+            self.add(db, commands.count, |bytes| bytes.extend_from_slice(&commands.bytes));
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, db: usize, commands: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let db = u16::try_from(db).expect("there are fewer databases than 65,536");
+        let is_alone = self.open.is_none();
+        if is_alone {
+            self.begin();
+        }
+        if let Some(open) = &mut self.open {
+            if open.commands == 0 {
+                open.first_db = db;
+            } else if open.last_db != db {
+                let mut digits = [0; DIGITS_MAX];
+                let name = format_u64(&mut digits, db.into());
+                request::write(&mut self.bytes, &[b"SELECT", name]);
+            }
+            open.last_db = db;
+            open.commands += commands;
+        }
+        write(&mut self.bytes);
+        if is_alone {
+            self.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::reader::tests::text_of;
+
+    #[test]
+    fn commands_are_units_of_their_own_unless_one_is_begun() {
+        let mut units = Units::default();
+        units.push(0, &["SET", "a", "1"]);
+        units.begin();
+        units.push(1, &["SET", "b", "2"]);
+        assert_eq!(text_of(units.entries()), ["0: SET a 1"], "what is not ended is not shown");
+        units.push(1, &["DEL", "c"]);
+        units.push(0, &["DEL", "d"]);
+        units.end();
+        units.begin();
+        units.end();
+        let mut commands = Commands::default();
+        units.push_all(3, &commands);
+        commands.push(&["INCR", "x"]);
+        commands.push(&["INCR", "y"]);
+        units.push_all(3, &commands);
+        commands.clear();
+        units.push_all(3, &commands);
+        let expected = ["0: SET a 1", "1: SET b 2; DEL c; SELECT 0; DEL d", "3: INCR x; INCR y"];
+        assert_eq!(text_of(units.entries()), expected);
+        units.clear();
+        assert!(units.entries().is_empty());
+    }
+}
