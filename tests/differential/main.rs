@@ -20,6 +20,7 @@ mod compare;
 mod shrink;
 mod round;
 mod report;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::env;

@@ -1,0 +1,320 @@
+//! Whether a log makes a second keyspace equal to the first, which has neither its clock nor its
+//! chance: random commands run here, without any server, and what they leave runs there.
+
+use std::collections::BTreeMap;
+
+use keylane::commands::table::{Commands, build};
+use keylane::routing::call::Run;
+use shards::base::hash::HashSeed;
+use shards::base::random::Random;
+use shards::base::time::UnixMs;
+use shards::commands::spec::Command;
+use shards::journal::reader::{Entries, each_command};
+use shards::keyspace::chores::Chore;
+use shards::keyspace::settings::{OnExpiry, Policy};
+use shards::shard::{Request, Shard};
+
+use crate::plan::Repertoire;
+use crate::servers::setting;
+use crate::shapes::Words;
+use crate::shrink::shrink;
+use crate::words::{KEYS, Manners};
+
+/// Rounds unless told otherwise, and the seed unless another is given.
+const ROUNDS: u64 = 300;
+const SEED: u64 = 2026;
+/// The version whose commands are played.
+const VERSION: (u32, u32) = (9, 1);
+/// Databases of both.
+const DATABASES: usize = 2;
+/// Where the clock of the first begins, and how far off that of the second is, in milliseconds.
+const START: u64 = 1_700_000_000_000;
+const OFF: u64 = 3_600_000;
+/// Commands that set short times, so that keys and fields expire while the round goes on.
+const SHORT: &[&str] = &[
+    "PEXPIRE a 40",
+    "PEXPIRE b 200",
+    "PEXPIRE c 1000",
+    "PEXPIRE {b}x 90 LT",
+    "EXPIRE e 1",
+    "SET a v PX 30",
+    "GETEX b PX 50",
+    "HPEXPIRE a 60 FIELDS 2 f1 f2",
+    "HPEXPIRE b 500 FIELDS 1 f1",
+    "HSETEX c PX 80 FIELDS 1 f1 v",
+    "HGETEX d PX 20 FIELDS 1 f2",
+    "PEXPIREAT c 1700000000100",
+    "MSETEX 2 a 1 c 2 PX 70",
+    "SET c v KEEPTTL",
+    "PERSIST a",
+];
+
+/// A keyspace, and the commands that run on it.
+struct Side<'t> {
+    shard: Shard,
+    table: &'t Commands,
+}
+
+impl<'t> Side<'t> {
+    fn new(table: &'t Commands, seed: u64) -> Self {
+        let shard = Shard::new(DATABASES, HashSeed(seed), Random::new(seed));
+        Self { shard, table }
+    }
+
+    /// The command of the engine that a request calls, if there is one and it is rightly called.
+    fn find(&self, args: &[&[u8]]) -> Option<&'static Command> {
+        let call = self.table.table.find(args)?;
+        match call.run {
+            Run::Engine(command) if call.spec.arity.accepts(args.len()) => Some(command),
+            _ => None,
+        }
+    }
+
+    /// Runs a command, and gives its reply.
+    fn run(&mut self, db: usize, command: &Command, args: &[&[u8]]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let request = Request { db, ..Request::of(args) };
+        // An error is in the reply.
+        let _ = self.shard.execute(command, request, &mut out);
+        self.shard.effects.wait = None;
+        self.shard.effects.events.clear();
+        out
+    }
+
+    fn ask(&mut self, db: usize, line: &[&[u8]]) -> Vec<u8> {
+        let command = self.find(line).expect("the command is known");
+        self.run(db, command, line)
+    }
+
+    /// All that matters of the data: digests of databases, and when keys and fields expire.
+    fn state(&mut self) -> Vec<Vec<u8>> {
+        let expiry = std::mem::replace(&mut self.shard.keyspace.settings.expiry, OnExpiry::Ignores);
+        let mut state = vec![self.ask(0, &[b"DEBUG", b"DIGEST"])];
+        for db in 0..DATABASES {
+            for key in KEYS {
+                state.push(self.ask(db, &[b"PEXPIRETIME", key]));
+                state.push(self.ask(db, &[b"TYPE", key]));
+                let kind = state.last().map_or(&b""[..], Vec::as_slice);
+                let more = match kind {
+                    b"+hash\r\n" => self.fields(db, key),
+                    b"+stream\r\n" => self.groups(db, key),
+                    _ => Vec::new(),
+                };
+                state.extend(more);
+            }
+        }
+        self.shard.keyspace.settings.expiry = expiry;
+        state
+    }
+
+    /// What a stream remembers beside its entries, its groups, and what is pending in each.
+    fn groups(&mut self, db: usize, key: &[u8]) -> Vec<Vec<u8>> {
+        let about = self.ask(db, &[b"XINFO", b"STREAM", key]);
+        let of = |name: &[u8]| about.windows(name.len()).position(|part| part == name);
+        let (from, to) = (of(b"last-generated-id"), of(b"groups"));
+        let mut groups = vec![about[from.unwrap_or(0)..to.unwrap_or(0)].to_vec()];
+        groups.push(self.ask(db, &[b"XINFO", b"GROUPS", key]));
+        for group in [&b"g1"[..], b"g2", b"g3", b""] {
+            groups.push(self.ask(db, &[b"XPENDING", key, group]));
+        }
+        groups
+    }
+
+    /// When each field of a hash expires, in the order of their names.
+    fn fields(&mut self, db: usize, key: &[u8]) -> Vec<Vec<u8>> {
+        let names = members(&self.ask(db, &[b"HKEYS", key]));
+        let mut times = BTreeMap::new();
+        for name in names {
+            let time = self.ask(db, &[b"HPEXPIRETIME", key, b"FIELDS", b"1", &name]);
+            times.insert(name, time);
+        }
+        times.into_iter().flat_map(|(name, time)| [name, time]).collect()
+    }
+}
+
+/// What happens at the first.
+#[derive(Clone, Debug)]
+enum Act {
+    /// A request, in this database.
+    Ask(usize, Words),
+    /// Time goes on, by so many milliseconds.
+    Tick(u64),
+    /// What is due goes.
+    Expire,
+    /// A key is evicted.
+    Evict,
+}
+
+/// The acts of a round.
+fn acts(repertoire: &Repertoire, seed: u64) -> Vec<Act> {
+    let mut random = Random::new(seed);
+    let mut acts = Vec::new();
+    for step in repertoire.plan(seed) {
+        let db = |random: &mut Random| usize::from(random.below(8) == 0);
+        match random.below(20) {
+            0 | 1 => {
+                let at = usize::try_from(random.below(SHORT.len() as u64)).expect("it is small");
+                let words = SHORT[at].split(' ').map(|word| word.as_bytes().to_vec());
+                acts.push(Act::Ask(db(&mut random), words.collect()));
+            }
+            2 => acts.push(Act::Tick(random.below(100))),
+            3 => acts.push(Act::Expire),
+            4 if random.below(4) == 0 => acts.push(Act::Evict),
+            _ => {}
+        }
+        // As in Valkey it makes a table of a sorted set, and is not logged; and in a compact one
+        // scores are shown otherwise at the edges: a zero has no sign there.
+        let name = step.words.first().map(|word| word.to_ascii_uppercase());
+        if !name.is_some_and(|name| name.starts_with(b"SORT")) {
+            acts.push(Act::Ask(db(&mut random), step.words));
+        }
+    }
+    acts
+}
+
+/// Does this at one keyspace, and what is logged at another, which lacks `lost`, an entry's number.
+/// What differs, if anything does.
+fn play(table: &Commands, acts: &[Act], seed: u64, mut lost: Option<usize>) -> Result<(), String> {
+    let (mut first, mut second) = (Side::new(table, seed), Side::new(table, seed ^ 0xff));
+    first.shard.effects.keeps_log = true;
+    first.shard.keyspace.settings.policy = Policy::AllKeysRandom;
+    first.shard.keyspace.now = UnixMs(START);
+    second.shard.keyspace.now = UnixMs(START + OFF);
+    second.shard.keyspace.settings.expiry = OnExpiry::Ignores;
+    for (number, act) in acts.iter().enumerate() {
+        match act {
+            Act::Ask(db, words) => {
+                let args: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                let Some(command) = first.find(&args) else { continue };
+                first.run(*db, command, &args);
+            }
+            Act::Tick(ms) => first.shard.keyspace.now.0 += ms,
+            Act::Expire => {
+                for chore in [Chore::ExpireKeys, Chore::ExpireFields] {
+                    first.shard.work(chore, 1000, &|_, _| false);
+                }
+            }
+            Act::Evict => drop(first.shard.evict(&|_, _| false)),
+        }
+        replay(&mut first, &mut second, &mut lost)?;
+        if number.is_multiple_of(DIGEST_EACH) && first.ask(0, DIGEST) != second.ask(0, DIGEST) {
+            return Err("the digests differ".into());
+        }
+    }
+    // What is still there though its time has come goes at the first only when it is looked for.
+    first.shard.work(Chore::ExpireKeys, 100_000, &|_, _| false);
+    first.shard.work(Chore::ExpireFields, 100_000, &|_, _| false);
+    replay(&mut first, &mut second, &mut lost)?;
+    let (first, second) = (first.state(), second.state());
+    match first.iter().zip(&second).find(|(one, other)| one != other) {
+        None => Ok(()),
+        Some((one, other)) => Err(format!("{} is {}", one.escape_ascii(), other.escape_ascii())),
+    }
+}
+
+const DIGEST: &[&[u8]] = &[b"DEBUG", b"DIGEST"];
+/// After so many acts the data is compared.
+const DIGEST_EACH: usize = 16;
+
+/// Runs at the second what the first has logged, but for the entry of which `lost` is the number.
+fn replay(
+    first: &mut Side<'_>,
+    second: &mut Side<'_>,
+    lost: &mut Option<usize>,
+) -> Result<(), String> {
+    let log = std::mem::take(&mut first.shard.effects.log);
+    for entry in Entries::of(log.entries()) {
+        let entry = entry.map_err(|error| format!("an entry is {error:?}"))?;
+        if let Some(number) = lost.take() {
+            *lost = number.checked_sub(1);
+            if number == 0 {
+                continue;
+            }
+        }
+        let mut failed = None;
+        let done = each_command(&entry, |db, args| {
+            let line = || args.iter().map(|arg| arg.escape_ascii().to_string()).collect::<Vec<_>>();
+            let Some(command) = second.find(args) else {
+                failed = Some(format!("{:?} is logged", line()));
+                return;
+            };
+            let reply = second.run(db, command, args);
+            if reply.starts_with(b"-") {
+                failed = Some(format!("{:?} is answered {}", line(), reply.escape_ascii()));
+            }
+        });
+        done.map_err(|error| format!("a command is {error:?}"))?;
+        failed.map_or(Ok(()), Err)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_log_makes_another_keyspace_equal() {
+    let commands = build(&[]).expect("no renames, no errors");
+    let repertoire = Repertoire::new(&|_| true, VERSION, Manners::Wild);
+    let seed = setting("SEED").unwrap_or(SEED);
+    let (first, rounds) = match setting("ROUND") {
+        Some(round) => (round, 1),
+        None => (0, setting("ROUNDS").unwrap_or(ROUNDS)),
+    };
+    let mut failures = BTreeMap::new();
+    for round in first..first + rounds {
+        let chance = Random::new(seed.wrapping_add(round << 32)).bits();
+        let acts = acts(&repertoire, chance);
+        let Err(problem) = play(&commands, &acts, chance, None) else { continue };
+        let least = shrink(acts, |acts| play(&commands, acts, chance, None).is_err());
+        let problem = play(&commands, &least, chance, None).err().unwrap_or(problem);
+        let lines: String = least.iter().map(|act| format!("    {}\n", text(act))).collect();
+        let kind = least.iter().rev().find_map(|act| match act {
+            Act::Ask(_, words) => words.first().map(|word| word.to_ascii_uppercase()),
+            _ => None,
+        });
+        failures
+            .entry(kind)
+            .or_insert(format!("# SEED={seed} ROUND={round}\n{lines}  {problem}\n"));
+    }
+    let failures: Vec<String> = failures.into_values().collect();
+    assert!(failures.is_empty(), "\n\n{}", failures.join("\n"));
+}
+
+#[test]
+fn what_is_missing_in_a_log_is_found() {
+    const ROUNDS: u64 = 40;
+    let commands = build(&[]).expect("no renames, no errors");
+    let repertoire = Repertoire::new(&|_| true, VERSION, Manners::Wild);
+    let found = (0..ROUNDS).filter(|round| {
+        let acts = acts(&repertoire, SEED + round);
+        play(&commands, &acts, SEED, Some(10)).is_err()
+    });
+    // Some rounds are short, and some entries are undone by what follows.
+    assert!(ROUNDS / 4 <= found.count() as u64);
+}
+
+fn text(act: &Act) -> String {
+    match act {
+        Act::Ask(db, words) => {
+            let words: Vec<String> =
+                words.iter().map(|word| word.escape_ascii().to_string()).collect();
+            format!("{db}: {}", words.join(" "))
+        }
+        Act::Tick(ms) => format!("{ms} ms later"),
+        Act::Expire => "what is due goes".into(),
+        Act::Evict => "a key is evicted".into(),
+    }
+}
+
+/// The members of an array of bulk strings.
+fn members(reply: &[u8]) -> Vec<Vec<u8>> {
+    let mut members = Vec::new();
+    let line = |at: usize| reply[at..].iter().position(|byte| *byte == b'\r').map(|len| at + len);
+    let Some(mut at) = line(0).map(|end| end + 2) else { return members };
+    while at < reply.len() {
+        let end = line(at).expect("a length has an end");
+        let len: usize =
+            str::from_utf8(&reply[at + 1..end]).expect("text").parse().expect("a length");
+        members.push(reply[end + 2..end + 2 + len].to_vec());
+        at = end + 2 + len + 2;
+    }
+    members
+}
