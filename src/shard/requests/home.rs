@@ -155,6 +155,8 @@ impl Core {
         batch.passport = client.passport(&self.node.config);
         if matches!(outcome, AtHome::Done | AtHome::Changed) {
             batch.waiting = None;
+            // What is answered here was muted here, and CLIENT REPLY ON is answered.
+            batch.is_muted = false;
         }
         let going_on = match outcome {
             AtHome::Done => {

@@ -247,3 +247,18 @@ fn a_client_that_is_gone_when_its_write_is_held_leaves_nothing() {
         }
     }
 }
+
+#[test]
+fn a_client_that_wants_replies_again_gets_them_behind_a_pause() {
+    for shards in [1, 3] {
+        let (running, port, mut watcher) = start(shards, &[]);
+        let mut client = running.client(port);
+        client.send_raw(&requests(["CLIENT REPLY OFF", "SET off 1"])).expect("it takes it");
+        assert!(running.comes_to(|_| text(&mut watcher, "EXISTS off") == "Integer(1)"));
+        ok(&mut watcher, "CLIENT PAUSE 100 ALL");
+        let again = requests(["CLIENT REPLY ON", "INCR a"]);
+        client.send_raw(&again).expect("it takes it");
+        assert_eq!(client.receive().expect("it answers"), Reply::Simple(b"OK".to_vec()));
+        assert_eq!(client.receive().expect("it answers"), Reply::Integer(1));
+    }
+}
