@@ -47,7 +47,7 @@ impl Left {
         self.pairs.push((pair_keys(link.number), link.pair));
     }
 
-    /// What a pause meets of clients that are gone is dropped.
+    /// What a pause meets of clients that are gone is dropped, and what a limit meets refused.
     pub fn doubt(&mut self) {
         self.counters.iter_mut().for_each(|(_, tally)| tally.doubt());
         self.pairs.iter_mut().for_each(|(_, tally)| tally.doubt());

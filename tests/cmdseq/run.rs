@@ -183,10 +183,14 @@ impl World<'_> {
             Effect::Flushes => self.mood.flushes = true,
             Effect::Limits(outcome) => match outcome {
                 Outcome::Cuts => self.mood.cuts = true,
-                Outcome::Refuses => self.mood.refuses = true,
+                Outcome::Refuses => {
+                    self.mood.refuses = true;
+                    self.left.doubt();
+                }
                 Outcome::Evicts => {
                     self.mood.refuses = true;
                     self.mood.evicts = true;
+                    self.left.doubt();
                 }
                 Outcome::Nothing => {}
             },
