@@ -174,7 +174,13 @@ impl Link {
 
     /// Sends no more once the socket has taken what it may, and forgets the rest.
     pub fn half_close(&mut self) {
+        let (whole, protocol) = (self.expected.len(), self.session.protocol);
         self.forget_the_held();
+        if self.expected.len() < whole {
+            // The beginning of a request may be wrong already.
+            let end = self.written + self.out.len() as u64;
+            self.expected.push_back(Expected { what: What::Maybe, protocol, end });
+        }
         self.ending = Ending::HalfClosed;
     }
 
