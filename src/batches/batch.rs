@@ -150,11 +150,11 @@ impl Batch {
         self.prefetched = 0;
     }
 
-    /// How many bytes it has room for.
-    pub fn room(&self) -> usize {
+    /// Bytes of its buffers, whatever is in them.
+    pub fn capacity(&self) -> usize {
         let ranges = self.ranges.capacity() * size_of::<Range>();
         let requests = self.requests.capacity() * size_of::<Parsed>();
-        self.input.capacity() + self.replies.capacity() + ranges + requests + self.round.room()
+        self.input.capacity() + self.replies.capacity() + ranges + requests + self.round.capacity()
     }
 
     /// Adds a request: its bytes, which began at `start` where it was parsed, the ranges of its

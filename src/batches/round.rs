@@ -23,8 +23,8 @@
 //! though: each request stands for itself in what a shard logs.
 //!
 //! Requests of a round are all reads, or all writes that are answered in a few bytes. When the
-//! replies are as many as the client may be given at once, the round ends with the request that
-//! made them so many: what later ones have read already is forgotten, and they are done anew.
+//! replies of reads are as many as the client may be given at once, the round ends with the request
+//! that made them so many: what later ones have read already is forgotten, and they are done anew.
 //!
 //! With `pipeline-order relaxed` the order does not matter: nothing is claimed or looked at again.
 
@@ -165,8 +165,8 @@ impl Round {
         self.pieces.clear();
     }
 
-    /// How many bytes it has room for.
-    pub fn room(&self) -> usize {
+    /// Bytes of its buffers, whatever is in them.
+    pub fn capacity(&self) -> usize {
         let keys = self.keys.capacity() * size_of::<Key>();
         let visits = self.visits.capacity() * size_of::<Visit>();
         let pieces = self.pieces.capacity() * size_of::<Piece>();

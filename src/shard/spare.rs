@@ -5,10 +5,12 @@ use crate::clients::client::Client;
 use crate::clients::client::ReplyMode;
 use crate::shard::core::Core;
 
-/// How many of a kind are kept, how much room they have together, and how much one may have.
+/// How many of a kind are kept, and how many bytes they may take together.
 const KEPT_MAX: usize = 64;
 const KEPT_BYTES_MAX: usize = 1 << 20;
+/// How many bytes a buffer may take that is kept, and a batch, which has several.
 pub(crate) const BYTES_MAX: usize = 64 << 10;
+const BATCH_BYTES_MAX: usize = 4 * BYTES_MAX;
 
 /// What is kept.
 #[derive(Debug, Default)]
@@ -17,7 +19,7 @@ pub struct Spare {
     batches: Pool<Box<Batch>>,
 }
 
-/// What is kept of a kind, each with its bytes of room.
+/// What is kept of a kind, each with the bytes that it takes.
 #[derive(Debug)]
 struct Pool<T> {
     kept: Vec<(T, usize)>,
@@ -33,17 +35,17 @@ impl<T> Default for Pool<T> {
 impl<T> Pool<T> {
     #[inline]
     fn take(&mut self) -> Option<T> {
-        let (item, room) = self.kept.pop()?;
-        self.bytes -= room;
+        let (item, bytes) = self.kept.pop()?;
+        self.bytes -= bytes;
         Some(item)
     }
 
     #[inline]
-    fn keep(&mut self, item: T, room: usize) {
-        let has_place = self.kept.len() < KEPT_MAX && self.bytes + room <= KEPT_BYTES_MAX;
-        if has_place && (1..=BYTES_MAX).contains(&room) {
-            self.bytes += room;
-            self.kept.push((item, room));
+    fn keep(&mut self, item: T, bytes: usize, bytes_max: usize) {
+        let has_place = self.kept.len() < KEPT_MAX && self.bytes + bytes <= KEPT_BYTES_MAX;
+        if has_place && (1..=bytes_max).contains(&bytes) {
+            self.bytes += bytes;
+            self.kept.push((item, bytes));
         }
     }
 }
@@ -59,8 +61,8 @@ impl Core {
     #[inline]
     pub fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
         buffer.clear();
-        let room = buffer.capacity();
-        self.spare.buffers.keep(buffer, room);
+        let bytes = buffer.capacity();
+        self.spare.buffers.keep(buffer, bytes, BYTES_MAX);
     }
 
     /// An empty batch that sets out for a client, with room from an earlier journey if there is
@@ -85,8 +87,8 @@ impl Core {
             self.quiesce.epochs.end(epoch);
         }
         batch.clear();
-        let room = batch.room();
-        self.spare.batches.keep(batch, room);
+        let bytes = batch.capacity();
+        self.spare.batches.keep(batch, bytes, BATCH_BYTES_MAX);
     }
 }
 
@@ -97,10 +99,10 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_by_number_size_and_sum() {
         let mut pool = Pool::default();
-        for (room, kept) in [(0, 0), (BYTES_MAX + 1, 0), (1, KEPT_MAX), (BYTES_MAX, 16)] {
-            (0..100).for_each(|number| pool.keep(number, room));
+        for (bytes, kept) in [(0, 0), (BYTES_MAX + 1, 0), (1, KEPT_MAX), (BYTES_MAX, 16)] {
+            (0..100).for_each(|number| pool.keep(number, bytes, BYTES_MAX));
             let taken: Vec<i32> = std::iter::from_fn(|| pool.take()).collect();
-            assert_eq!((taken.len(), pool.bytes), (kept, 0), "{room} bytes each");
+            assert_eq!((taken.len(), pool.bytes), (kept, 0), "{bytes} bytes each");
         }
     }
 }
