@@ -135,7 +135,10 @@ pub fn run(
 #[cold]
 fn log(effects: &mut Effects, command: &Command, request: Request<'_>, changed: bool) {
     let db = request.db;
-    effects.log.begin();
+    let has_more = !effects.behind.is_empty();
+    if has_more {
+        effects.log.begin();
+    }
     match core::mem::take(&mut effects.logged) {
         Logged::AsItCame if changed && command.spec.flags.has(Flag::Write) => {
             effects.log.push(db, request.args);
@@ -143,7 +146,9 @@ fn log(effects: &mut Effects, command: &Command, request: Request<'_>, changed: 
         Logged::Instead => effects.log.push_all(db, &effects.instead),
         Logged::AsItCame | Logged::Nothing => {}
     }
-    effects.log.push_all(db, &effects.behind);
-    effects.log.end();
-    effects.behind.clear();
+    if has_more {
+        effects.log.push_all(db, &effects.behind);
+        effects.log.end();
+        effects.behind.clear();
+    }
 }

@@ -53,7 +53,11 @@ pub enum Malformed {
 
 impl Header {
     /// As bytes.
+    ///
+    /// # Panics
+    /// If the length is above [`BYTES_MAX`].
     pub fn encode(self) -> [u8; HEADER] {
+        assert!(self.len <= BYTES_MAX, "an entry is in memory, which is smaller");
         let [a, b, c, d, e, f, _, _] = self.len.to_le_bytes();
         let several = if self.is_several { SEVERAL } else { 0 };
         let elsewhere = if self.ends_elsewhere { ENDS_ELSEWHERE } else { 0 };
@@ -114,18 +118,15 @@ mod tests {
 
     #[test]
     fn headers_survive() {
-        for (len, is_several, ends_elsewhere, db) in
-            [(10, false, false, 0), (266, true, false, 15), (BYTES_MAX, true, true, u16::MAX)]
-        {
-            let header = Header { len, is_several, ends_elsewhere, db };
-            let mut bytes = header.encode().to_vec();
-            let decoded = Header::decode(&bytes);
-            if len == 10 {
-                assert_eq!(decoded, Ok(header));
-            } else {
-                assert_eq!(decoded, Err(Malformed::Short));
-                bytes.resize(usize::try_from(len.min(1000)).unwrap(), 0);
-                assert_eq!(Header::decode(&bytes).is_ok(), len <= 1000);
+        for (len, db) in [(10, 0), (266, 15), (70_000, u16::MAX)] {
+            for flags in 0..4 {
+                let (is_several, ends_elsewhere) = (flags & 1 != 0, flags & 2 != 0);
+                let header = Header { len: len as u64, is_several, ends_elsewhere, db };
+                let mut bytes = header.encode().to_vec();
+                bytes.resize(len - 1, 0);
+                assert_eq!(Header::decode(&bytes), Err(Malformed::Short), "{header:?}");
+                bytes.resize(len + 5, 0);
+                assert_eq!(Header::decode(&bytes), Ok(header));
             }
         }
     }

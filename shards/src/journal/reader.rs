@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::base::number::parse_u64;
 use crate::journal::entry::{HEADER, Header, Malformed};
 use crate::resp::parser::{Limits, Parser, Range, Step};
 
@@ -62,8 +63,7 @@ pub fn each_command(
         let args: Vec<&[u8]> = ranges.iter().map(|range| range.of(rest)).collect();
         match args[..] {
             [b"SELECT", name] => {
-                let name = core::str::from_utf8(name).ok();
-                let number = name.and_then(|name| name.parse::<u16>().ok());
+                let number = parse_u64(name).and_then(|number| u16::try_from(number).ok());
                 db = usize::from(number.ok_or(Malformed::Command)?);
             }
             _ => with(db, &args),

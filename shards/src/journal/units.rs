@@ -53,9 +53,9 @@ impl Commands {
         self.count = 0;
     }
 
-    /// One after the other, as a client would send them.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
 }
 
@@ -103,20 +103,23 @@ impl Units {
     }
 
     /// Adds a command with these arguments in a database.
+    ///
+    /// # Panics
+    /// If the database's number has more than 16 bits: entries have no place for it.
     pub fn push<A: AsRef<[u8]>>(&mut self, db: usize, args: &[A]) {
         self.add(db, 1, |bytes| request::write(bytes, args));
     }
 
     /// Adds commands that take effect at once.
     pub fn push_all(&mut self, db: usize, commands: &Commands) {
-        if commands.count != 0 {
+        if !commands.is_empty() {
             self.add(db, commands.count, |bytes| bytes.extend_from_slice(&commands.bytes));
         }
     }
 
     #[inline]
     fn add(&mut self, db: usize, commands: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let db = u16::try_from(db).expect("there are fewer databases than 65,536");
+        let db = u16::try_from(db).expect("databases of a log have 16 bits");
         let is_alone = self.open.is_none();
         if is_alone {
             self.begin();

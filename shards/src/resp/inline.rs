@@ -1,6 +1,5 @@
 //! Inline requests: a line typed by a person, split into arguments as a shell would.
 
-use crate::resp::request;
 use alloc::vec::Vec;
 
 /// The arguments in `line`, or nothing if a quote is left open.
@@ -20,13 +19,6 @@ pub fn split(line: &[u8]) -> Option<Vec<Vec<u8>>> {
         rest = take_word(rest, &mut word)?;
         args.push(word);
     }
-}
-
-/// `args` as a client that speaks RESP would have sent them.
-pub fn encode(args: &[Vec<u8>]) -> Vec<u8> {
-    let mut out = Vec::new();
-    request::write(&mut out, args);
-    out
 }
 
 /// What follows the white space that `text` begins with. Vertical tab and form feed count here
@@ -177,11 +169,6 @@ mod tests {
             let expected = expected.map(|args| args.iter().map(|arg| arg.to_vec()).collect());
             assert_eq!(split(line), expected, "{:?}", line.escape_ascii());
         }
-    }
-
-    #[test]
-    fn encodes_as_a_client_would() {
-        assert_eq!(encode(&[b"ECHO".to_vec(), Vec::new()]), b"*2\r\n$4\r\nECHO\r\n$0\r\n\r\n");
     }
 
     proptest! {

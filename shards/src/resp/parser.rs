@@ -9,6 +9,7 @@ use crate::base::number::{parse_i64, parse_u64};
 use crate::resp::error::ProtocolError;
 use crate::resp::inline;
 use crate::resp::line::{Found, find_end, number_line};
+use crate::resp::request;
 use alloc::vec::Vec;
 
 /// One argument of a request, relative to the input it was found in.
@@ -363,7 +364,7 @@ fn inline_line(input: &[u8], searched: usize) -> Result<Found<FirstLine>, Protoc
     let step = match args.first() {
         None => Step::Nothing { consumed },
         Some(name) if ProtocolError::is_http(name) => return Err(ProtocolError::Http),
-        Some(_) => Step::Inline { consumed, request: inline::encode(&args) },
+        Some(_) => Step::Inline { consumed, request: request::encode(&args) },
     };
     Ok(Found::Here(FirstLine::Step(step)))
 }
@@ -553,7 +554,7 @@ mod tests {
             let mut input = Vec::new();
             let mut expected = String::new();
             for request in &requests {
-                input.extend_from_slice(&inline::encode(request));
+                input.extend_from_slice(&request::encode(request));
                 for arg in request {
                     expected.push_str(&format!("{} ", arg.escape_ascii()));
                 }
