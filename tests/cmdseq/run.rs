@@ -183,13 +183,9 @@ impl World<'_> {
             Effect::Flushes => self.mood.flushes = true,
             Effect::Limits(outcome) => match outcome {
                 Outcome::Cuts => self.mood.cuts = true,
-                Outcome::Refuses => {
+                Outcome::Refuses | Outcome::Evicts => {
                     self.mood.refuses = true;
-                    self.left.doubt();
-                }
-                Outcome::Evicts => {
-                    self.mood.refuses = true;
-                    self.mood.evicts = true;
+                    self.mood.evicts |= outcome == Outcome::Evicts;
                     self.left.doubt();
                 }
                 Outcome::Nothing => {}

@@ -12,6 +12,7 @@ use shards::commands::spec::Command;
 use shards::journal::reader::{Entries, each_command};
 use shards::keyspace::chores::Chore;
 use shards::keyspace::settings::{OnExpiry, Policy};
+use shards::resp::parser::{Limits, Parser};
 use shards::shard::{Request, Shard};
 
 use crate::plan::Repertoire;
@@ -122,13 +123,11 @@ impl<'t> Side<'t> {
 
     /// When each field of a hash expires, in the order of their names.
     fn fields(&mut self, db: usize, key: &[u8]) -> Vec<Vec<u8>> {
-        let names = members(&self.ask(db, &[b"HKEYS", key]));
-        let mut times = BTreeMap::new();
-        for name in names {
-            let time = self.ask(db, &[b"HPEXPIRETIME", key, b"FIELDS", b"1", &name]);
-            times.insert(name, time);
-        }
-        times.into_iter().flat_map(|(name, time)| [name, time]).collect()
+        let reply = self.ask(db, &[b"HKEYS", key]);
+        let mut names = members(&reply);
+        names.sort_unstable();
+        let mut time = |name| self.ask(db, &[b"HPEXPIRETIME", key, b"FIELDS", b"1", name]);
+        names.into_iter().flat_map(|name| [name.to_vec(), time(name)]).collect()
     }
 }
 
@@ -304,17 +303,11 @@ fn text(act: &Act) -> String {
     }
 }
 
-/// The members of an array of bulk strings.
-fn members(reply: &[u8]) -> Vec<Vec<u8>> {
-    let mut members = Vec::new();
-    let line = |at: usize| reply[at..].iter().position(|byte| *byte == b'\r').map(|len| at + len);
-    let Some(mut at) = line(0).map(|end| end + 2) else { return members };
-    while at < reply.len() {
-        let end = line(at).expect("a length has an end");
-        let len: usize =
-            str::from_utf8(&reply[at + 1..end]).expect("text").parse().expect("a length");
-        members.push(reply[end + 2..end + 2 + len].to_vec());
-        at = end + 2 + len + 2;
-    }
-    members
+/// The members of an array of bulk strings, which has the form of a request.
+fn members(reply: &[u8]) -> Vec<&[u8]> {
+    let limits = Limits { bulk_bytes_max: u64::MAX, authenticated: true };
+    let mut ranges = Vec::new();
+    let step = Parser::default().step(reply, &mut ranges, &limits);
+    step.expect("a reply of HKEYS is an array of bulk strings");
+    ranges.iter().map(|range| range.of(reply)).collect()
 }
