@@ -89,12 +89,13 @@ fn clients_that_have_not_authenticated_hold_little_together() {
     };
     let before = number(&mut asking, "used_memory");
     clients.iter_mut().for_each(|client| begin(client, 16_000, 15_000));
-    let is_enough = |asking: &mut Client| number(asking, "connected_clients") < 5001;
-    assert!(running.comes_to(|_| is_enough(&mut asking)), "none was closed");
+    // Of 5000 buffers of 16 KiB not much more than 4096 fit.
+    let fits = |asking: &mut Client| number(asking, "connected_clients") < 4500;
+    assert!(running.comes_to(|_| fits(&mut asking)), "too few were closed");
     let held = number(&mut asking, "used_memory").saturating_sub(before);
     // A shard learns at the end of a turn what the clients of another hold, and a turn under
     // load takes some MiB.
     assert!(held <= LIMIT + (12 << 20), "{held} bytes");
     let connected = number(&mut asking, "connected_clients");
-    assert!((3000..5000).contains(&connected), "{connected} clients");
+    assert!(3000 <= connected, "{connected} clients");
 }

@@ -2,7 +2,7 @@
 
 use super::{requests, start};
 use crate::asking::text;
-use crate::client::Client;
+use crate::client::{Client, Reply};
 
 #[test]
 fn what_an_exec_has_done_is_its_own_while_control_works_for_it() {
@@ -20,10 +20,15 @@ fn what_an_exec_has_done_is_its_own_while_control_works_for_it() {
         asking.iter_mut().for_each(|it| it.send_raw(&exec).expect("the server takes it"));
         moving.iter_mut().for_each(|it| it.send_raw(&moves).expect("the server takes it"));
         for client in asking.iter_mut() {
-            (0..5).for_each(|_| drop(client.receive().expect("the server lives")));
+            let replies = (0..5).map(|_| client.receive().expect("the server lives"));
+            let Some(Reply::Group(_, replies)) = replies.last() else { panic!("EXEC was refused") };
+            assert_eq!(replies[2], Reply::Integer(2), "no other EXEC comes between");
         }
         for client in moving.iter_mut() {
-            (0..30).for_each(|_| drop(client.receive().expect("the server lives")));
+            for _ in 0..30 {
+                let reply = client.receive().expect("the server lives");
+                assert_eq!(reply, Reply::Integer(3), "all members are in the union");
+            }
         }
     }
 }
