@@ -22,6 +22,8 @@ use crate::resp::reply::{Protocol, Replies};
 pub struct Request<'a> {
     /// Name and arguments.
     pub args: &'a [&'a [u8]],
+    /// The bytes of the request as they came. Empty if arguments are not those that came.
+    pub came: &'a [u8],
     /// The client's database.
     pub db: usize,
     /// The client's protocol.
@@ -42,6 +44,7 @@ impl<'a> Request<'a> {
     pub const fn of(args: &'a [&'a [u8]]) -> Self {
         Self {
             args,
+            came: &[],
             db: 0,
             protocol: Protocol::Resp2,
             no_touch: false,
@@ -132,23 +135,32 @@ pub fn run(
     })
 }
 
-#[cold]
+/// Logs what a command has changed, as it wants that.
+#[inline(never)]
 fn log(effects: &mut Effects, command: &Command, request: Request<'_>, changed: bool) {
     let db = request.db;
-    let has_more = !effects.behind.is_empty();
-    if has_more {
+    let is_more = !effects.behind.is_empty();
+    // Within an EXEC all commands are of one unit.
+    let is_a_unit = is_more && !effects.log.is_open();
+    if is_a_unit {
         effects.log.begin();
     }
     match core::mem::take(&mut effects.logged) {
         Logged::AsItCame if changed && command.spec.flags.has(Flag::Write) => {
-            effects.log.push(db, request.args);
+            if request.came.is_empty() {
+                effects.log.push(db, request.args);
+            } else {
+                effects.log.push_as_it_came(db, request.came);
+            }
         }
         Logged::Instead => effects.log.push_all(db, &effects.instead),
         Logged::AsItCame | Logged::Nothing => {}
     }
-    if has_more {
+    if is_more {
         effects.log.push_all(db, &effects.behind);
-        effects.log.end();
         effects.behind.clear();
+    }
+    if is_a_unit {
+        effects.log.end();
     }
 }

@@ -11,8 +11,23 @@ use crate::resp::request;
 #[derive(Debug, Default)]
 pub struct Units {
     bytes: Vec<u8>,
+    /// The weight of the entries that are complete.
+    weight: u64,
     /// The unit that was begun and is not ended.
     open: Option<Open>,
+}
+
+/// Commands that take effect at once and are in no log yet.
+#[derive(Debug, Default)]
+pub struct Unit {
+    /// The commands, each as a client would send it, with a SELECT where the database changes.
+    pub commands: Vec<u8>,
+    /// How many they are, without SELECTs.
+    pub count: usize,
+    /// The database of the first of them.
+    pub db: u16,
+    /// The database of the last.
+    pub last_db: u16,
 }
 
 /// A unit to which commands are added.
@@ -66,10 +81,21 @@ impl Units {
         &self.bytes[..end]
     }
 
+    /// Their weight: how many bytes they add to the stream of all logs.
+    pub fn weight(&self) -> u64 {
+        self.weight
+    }
+
     /// Forgets everything but its room.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.weight = 0;
         self.open = None;
+    }
+
+    /// Whether a unit is begun and not ended.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
     /// Begins a unit: the commands up to [`Self::end`] take effect at once.
@@ -100,6 +126,47 @@ impl Units {
             db: first_db,
         };
         self.bytes[start..start + HEADER].copy_from_slice(&header.encode());
+        self.weight += header.weight();
+    }
+
+    /// Ends the unit that was begun, and takes it out: it is no entry here. `None` if it has no
+    /// commands.
+    ///
+    /// # Panics
+    /// If none is begun.
+    pub fn take_open(&mut self) -> Option<Unit> {
+        let open = self.open.take().expect("a unit is taken that was begun");
+        let Open { start, commands: count, first_db: db, last_db } = open;
+        let commands = self.bytes[start + HEADER..].to_vec();
+        self.bytes.truncate(start);
+        (count != 0).then_some(Unit { commands, count, db, last_db })
+    }
+
+    /// Adds an entry with the commands of a unit.
+    ///
+    /// # Panics
+    /// If a unit is begun: entries are not in one another.
+    pub fn push_unit(&mut self, unit: &Unit) {
+        assert!(self.open.is_none(), "a unit has no units in it");
+        let Unit { commands, count, db, last_db } = unit;
+        let header = Header {
+            len: (HEADER + commands.len()) as u64,
+            is_several: 1 < *count,
+            ends_elsewhere: *last_db != 0,
+            db: *db,
+        };
+        self.bytes.extend_from_slice(&header.encode());
+        self.bytes.extend_from_slice(commands);
+        self.weight += header.weight();
+    }
+
+    /// Adds a command as it came from a client.
+    ///
+    /// # Panics
+    /// As [`Self::push`].
+    #[inline]
+    pub fn push_as_it_came(&mut self, db: usize, request: &[u8]) {
+        self.add(db, 1, |bytes| bytes.extend_from_slice(request));
     }
 
     /// Adds a command with these arguments in a database.
