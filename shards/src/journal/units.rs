@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::base::number::{DIGITS_MAX, format_u64};
-use crate::journal::entry::{HEADER, Header};
+use crate::journal::entry::{HEADER, Header, Kind};
 use crate::resp::request;
 
 /// Entries, one behind the other. A command is one of its own, unless a unit is begun: then it
@@ -121,7 +121,8 @@ impl Units {
         }
         let header = Header {
             len: (self.bytes.len() - start) as u64,
-            is_several: 1 < commands,
+            kind: Kind::Unit,
+            has_multi: 1 < commands,
             ends_elsewhere: last_db != 0,
             db: first_db,
         };
