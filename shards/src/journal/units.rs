@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::base::number::{DIGITS_MAX, format_u64};
-use crate::journal::entry::{HEADER, Header, Kind};
+use crate::journal::entry::{HEADER, Header, Kind, Note};
+use crate::journal::part::{Payload, Transaction};
 use crate::resp::request;
 
 /// Entries, one behind the other. A command is one of its own, unless a unit is begun: then it
@@ -74,6 +75,35 @@ impl Commands {
     }
 }
 
+impl Unit {
+    /// Its commands, for a part of a transaction.
+    pub fn payload(&self) -> Payload<'_> {
+        let Self { commands, count: _, db, last_db } = self;
+        Payload { commands, db: *db, ends_elsewhere: *last_db != 0 }
+    }
+
+    /// Adds a command in a database.
+    ///
+    /// # Panics
+    /// As [`Units::push`].
+    pub fn push<A: AsRef<[u8]>>(&mut self, db: usize, args: &[A]) {
+        let db = narrow(db);
+        if self.count == 0 {
+            self.db = db;
+        } else if self.last_db != db {
+            select(&mut self.commands, db);
+        }
+        self.last_db = db;
+        self.count += 1;
+        request::write(&mut self.commands, args);
+    }
+
+    /// Whether it has no commands.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
 impl Units {
     /// The entries that are complete.
     pub fn entries(&self) -> &[u8] {
@@ -127,7 +157,7 @@ impl Units {
             db: first_db,
         };
         self.bytes[start..start + HEADER].copy_from_slice(&header.encode());
-        self.weight += header.weight();
+        self.weight += header.weight(self.bytes.len() - start - HEADER);
     }
 
     /// Ends the unit that was begun, and takes it out: it is no entry here. `None` if it has no
@@ -152,13 +182,34 @@ impl Units {
         let Unit { commands, count, db, last_db } = unit;
         let header = Header {
             len: (HEADER + commands.len()) as u64,
-            is_several: 1 < *count,
+            kind: Kind::Unit,
+            has_multi: 1 < *count,
             ends_elsewhere: *last_db != 0,
             db: *db,
         };
         self.bytes.extend_from_slice(&header.encode());
         self.bytes.extend_from_slice(commands);
-        self.weight += header.weight();
+        self.weight += header.weight(commands.len());
+    }
+
+    /// Adds the part that a shard has of a transaction: with the commands of a unit, or with none.
+    ///
+    /// # Panics
+    /// If a unit is begun, and as [`Transaction::push_part`].
+    pub fn push_part(&mut self, transaction: Transaction<'_>, shard: u16, unit: Option<&Unit>) {
+        assert!(self.open.is_none(), "a unit has no parts in it");
+        let payload = unit.map_or_else(Payload::default, Unit::payload);
+        self.weight += transaction.push_part(&mut self.bytes, shard, payload);
+    }
+
+    /// Adds a word to replicas.
+    ///
+    /// # Panics
+    /// If a unit is begun.
+    pub fn push_note(&mut self, note: Note) {
+        assert!(self.open.is_none(), "a unit has no notes in it");
+        self.bytes.extend_from_slice(&note.encode());
+        self.weight += note.command().len() as u64;
     }
 
     /// Adds a command as it came from a client.
@@ -187,7 +238,7 @@ impl Units {
 
     #[inline]
     fn add(&mut self, db: usize, commands: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let db = u16::try_from(db).expect("databases of a log have 16 bits");
+        let db = narrow(db);
         let is_alone = self.open.is_none();
         if is_alone {
             self.begin();
@@ -196,9 +247,7 @@ impl Units {
             if open.commands == 0 {
                 open.first_db = db;
             } else if open.last_db != db {
-                let mut digits = [0; DIGITS_MAX];
-                let name = format_u64(&mut digits, db.into());
-                request::write(&mut self.bytes, &[b"SELECT", name]);
+                select(&mut self.bytes, db);
             }
             open.last_db = db;
             open.commands += commands;
@@ -210,9 +259,22 @@ impl Units {
     }
 }
 
+/// A database as entries have it.
+#[inline]
+fn narrow(db: usize) -> u16 {
+    u16::try_from(db).expect("databases of a log have 16 bits")
+}
+
+/// Appends the command that selects a database.
+fn select(commands: &mut Vec<u8>, db: u16) {
+    let mut digits = [0; DIGITS_MAX];
+    request::write(commands, &[b"SELECT", format_u64(&mut digits, db.into())]);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::reader::Entries;
     use crate::journal::reader::tests::text_of;
 
     #[test]
@@ -235,8 +297,39 @@ mod tests {
         commands.clear();
         units.push_all(3, &commands);
         let expected = ["0: SET a 1", "1: SET b 2; DEL c; SELECT 0; DEL d", "3: INCR x; INCR y"];
-        assert_eq!(text_of(units.entries()), expected);
+        check(&units, &expected);
         units.clear();
-        assert!(units.entries().is_empty());
+        check(&units, &[]);
+    }
+
+    #[test]
+    fn a_unit_that_is_taken_out_is_added_as_an_entry_or_as_a_part() {
+        let mut units = Units::default();
+        units.begin();
+        assert!(units.take_open().is_none());
+        units.begin();
+        units.push_as_it_came(0, &request::encode(&["DEL", "a"]));
+        let mut unit = units.take_open().expect("it has a command");
+        check(&units, &[]);
+        units.push_unit(&unit);
+        unit.push(0, &["DEL", "b"]);
+        unit.push(5, &["DEL", "c"]);
+        units.push_unit(&unit);
+        let transaction = Transaction { txid: 7, participants: &[1, 2] };
+        units.push_part(transaction, 1, Some(&unit));
+        units.push_part(transaction, 2, None);
+        units.push_note(Note::Ping);
+        let several = "DEL a; DEL b; SELECT 5; DEL c";
+        let whole = alloc::format!("0: {several}");
+        let part = alloc::format!("0: 7 of [1, 2]: {several}");
+        check(&units, &["0: DEL a", &whole, &part, "0: 7 of [1, 2]: ", "Ping"]);
+    }
+
+    #[track_caller]
+    fn check(units: &Units, expected: &[&str]) {
+        assert_eq!(text_of(units.entries()), expected);
+        let entries = Entries::of(units.entries());
+        let weight = entries.map(|entry| entry.expect("it is well formed").weight()).sum::<u64>();
+        assert_eq!(units.weight(), weight);
     }
 }
