@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::base::hash::HashSeed;
+use crate::base::number::{DIGITS_MAX, format_u64};
 use crate::base::random::Random;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Command, Flag};
@@ -14,6 +15,8 @@ use crate::keyspace::evict;
 use crate::keyspace::evict::Locked;
 use crate::keyspace::selected::Selected;
 use crate::keyspace::settings::OnExpiry;
+use crate::rdb::dump;
+use crate::rdb::writer::Compression;
 use crate::resp::error::Error;
 use crate::resp::reply::{Protocol, Replies};
 
@@ -97,6 +100,21 @@ impl Shard {
     }
 }
 
+impl Shard {
+    /// Logs what a key is now, whatever it was: for commands whose keys are not all in one log.
+    pub fn log_state(&mut self, db: usize, key: &[u8]) {
+        let hash = self.keyspace.seed.key_hash(key);
+        let Some(entry) = self.keyspace.dbs[db].find(hash, key) else {
+            return self.effects.log.push(db, &[b"DEL", key]);
+        };
+        let payload = dump::dump(&entry.value(), Compression::Off);
+        let mut text = [0; DIGITS_MAX];
+        let until = format_u64(&mut text, entry.expire().map_or(0, |at| at.0));
+        let restore = [b"RESTORE", key, until, &payload, b"REPLACE", b"ABSTTL"];
+        self.effects.log.push(db, &restore);
+    }
+}
+
 /// Runs one command on any keyspace: a shard's own, or one that is made up of entries on loan.
 ///
 /// # Errors
@@ -139,22 +157,27 @@ pub fn run(
 #[inline(never)]
 fn log(effects: &mut Effects, command: &Command, request: Request<'_>, changed: bool) {
     let db = request.db;
+    let logged = match core::mem::take(&mut effects.logged) {
+        Logged::AsItCame if !changed || !command.spec.flags.has(Flag::Write) => Logged::Nothing,
+        logged => logged,
+    };
+    if logged == Logged::AsItCame && effects.by_key && command.spec.may_have_several_keys() {
+        // What is behind it is part of what the keys are now.
+        effects.behind.clear();
+        effects.falls_apart = true;
+        return;
+    }
     let is_more = !effects.behind.is_empty();
     // Within an EXEC all commands are of one unit.
     let is_a_unit = is_more && !effects.log.is_open();
     if is_a_unit {
         effects.log.begin();
     }
-    match core::mem::take(&mut effects.logged) {
-        Logged::AsItCame if changed && command.spec.flags.has(Flag::Write) => {
-            if request.came.is_empty() {
-                effects.log.push(db, request.args);
-            } else {
-                effects.log.push_as_it_came(db, request.came);
-            }
-        }
+    match logged {
+        Logged::AsItCame if request.came.is_empty() => effects.log.push(db, request.args),
+        Logged::AsItCame => effects.log.push_as_it_came(db, request.came),
         Logged::Instead => effects.log.push_all(db, &effects.instead),
-        Logged::AsItCame | Logged::Nothing => {}
+        Logged::Nothing => {}
     }
     if is_more {
         effects.log.push_all(db, &effects.behind);

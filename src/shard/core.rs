@@ -81,6 +81,8 @@ pub struct Core {
     pub(crate) observers: Observers,
     /// Claims on its keys.
     pub(crate) claims: Claims,
+    /// The number of the next transaction, on the shard that orders them.
+    pub(crate) next_txid: u64,
     /// What holds requests back, and those that are held back.
     pub(crate) quiesce: Quiesce,
     /// Memory for what commands write.
@@ -129,6 +131,7 @@ impl Core {
         shard.keyspace.slots = node.slots.range(number);
         let mut visitors = Shard::new(databases, node.seed, random);
         visitors.effects.keeps_touched = true;
+        visitors.effects.by_key = true;
         visitors.effects.keeps_notes = true;
         let shards = usize::from(node.slots.shards());
         let config = Arc::clone(&node.config);
@@ -143,6 +146,7 @@ impl Core {
             samples: Samples::new(node.now),
             observers: Observers::default(),
             claims: Claims::default(),
+            next_txid: 0,
             quiesce: Quiesce::default(),
             room: Room::default(),
             waits: Waits::default(),

@@ -30,6 +30,7 @@ impl Core {
                         arrived.push((batch, first));
                     }
                     ToShard::Release(release) => self.release(*release),
+                    ToShard::Commit(commit) => self.order(*commit),
                     ToShard::Unclaim(ticket) => self.end_claims(Some(ticket)),
                     ToShard::Unwatch(keys) => self.unwatch(&keys),
                     ToShard::Connection(connection) => {

@@ -163,16 +163,17 @@ impl<'a> Participants<'a> {
     }
 }
 
-/// Goes through an entry's commands, with the database of each.
+/// Goes through commands, the first of which is in database `db`, with the database of each.
 ///
 /// # Errors
 /// If a command is none, or SELECT names no database. Those before it were gone through.
 pub fn each_command(
-    entry: &Entry<'_>,
+    db: u16,
+    commands: &[u8],
     mut with: impl FnMut(usize, &[&[u8]]),
 ) -> Result<(), Malformed> {
     const LIMITS: Limits = Limits { bulk_bytes_max: u32::MAX as u64, authenticated: true };
-    let (mut rest, mut db) = (entry.commands, usize::from(entry.header.db));
+    let (mut rest, mut db) = (commands, usize::from(db));
     let mut ranges: Vec<Range> = Vec::new();
     while !rest.is_empty() {
         ranges.clear();
@@ -211,7 +212,7 @@ pub mod tests {
             let entry = entry.expect("it is well formed");
             let mut commands = Vec::new();
             let mut last = usize::from(entry.header.db);
-            each_command(&entry, |db, args| {
+            each_command(entry.header.db, entry.commands, |db, args| {
                 if core::mem::replace(&mut last, db) != db {
                     commands.push(format!("SELECT {db}"));
                 }
@@ -255,7 +256,7 @@ pub mod tests {
             units.push(0, &["DEL", "a"]);
             let mut entry = Entry::decode(units.entries()).expect("it is well formed");
             entry.commands = bad;
-            let result = each_command(&entry, |_, _| {});
+            let result = each_command(0, bad, |_, _| {});
             assert_eq!(result, Err(Malformed::Command), "{}", bad.escape_ascii());
         }
     }

@@ -98,6 +98,20 @@ impl Unit {
         request::write(&mut self.commands, args);
     }
 
+    /// Adds the commands of `more` behind its own.
+    pub fn append(&mut self, more: Self) {
+        if self.count == 0 {
+            *self = more;
+            return;
+        }
+        if self.last_db != more.db {
+            select(&mut self.commands, more.db);
+        }
+        self.commands.extend_from_slice(&more.commands);
+        self.count += more.count;
+        self.last_db = more.last_db;
+    }
+
     /// Whether it has no commands.
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -313,7 +327,9 @@ mod tests {
         check(&units, &[]);
         units.push_unit(&unit);
         unit.push(0, &["DEL", "b"]);
-        unit.push(5, &["DEL", "c"]);
+        let mut more = Unit::default();
+        more.push(5, &["DEL", "c"]);
+        unit.append(more);
         units.push_unit(&unit);
         let transaction = Transaction { txid: 7, participants: &[1, 2] };
         units.push_part(transaction, 1, Some(&unit));

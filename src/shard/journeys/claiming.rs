@@ -52,6 +52,8 @@ impl Core {
         // No field is left out: a new one is taken in here, or lost on purpose.
         let Release {
             ticket,
+            logged,
+            txid,
             entries,
             dbs,
             touched,
@@ -62,6 +64,7 @@ impl Core {
             waits,
             served,
         } = release;
+        self.log_parts(txid, logged);
         if let Some(dbs) = dbs {
             self.take_back_databases(dbs, &replaced);
         }
