@@ -64,10 +64,7 @@ impl<'a> Iterator for Entries<'a> {
             return None;
         }
         let rest = core::mem::take(&mut self.rest);
-        Some(Entry::decode(rest).map(|entry| {
-            self.rest = &rest[entry.len()..];
-            entry
-        }))
+        Some(Entry::decode(rest).inspect(|entry| self.rest = &rest[entry.len_bytes()..]))
     }
 }
 
@@ -98,7 +95,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Bytes of the whole entry.
-    pub fn len(&self) -> usize {
+    pub fn len_bytes(&self) -> usize {
         usize::try_from(self.header.len).expect("so many bytes are there")
     }
 
