@@ -3,6 +3,7 @@
 pub mod version;
 pub mod config;
 pub mod shutdown;
+pub mod replication;
 pub mod pubsub;
 pub mod reactor;
 pub mod log;

@@ -56,6 +56,7 @@ pub const PACKAGES: &[Package] = &[
             floor("version", &[]),
             floor("config", &[]),
             floor("shutdown", &[]),
+            floor("replication", &[]),
             floor("pubsub", &[]),
             floor("reactor", &[]),
             floor("log", &["reactor"]),

@@ -1,0 +1,4 @@
+//! Replication without I/O: histories, decisions, and machines of both sides. Bytes and time come
+//! in as arguments.
+
+pub mod history;
