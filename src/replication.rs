@@ -2,3 +2,4 @@
 //! in as arguments.
 
 pub mod history;
+pub mod merge;
