@@ -61,6 +61,7 @@ pub const PACKAGES: &[Package] = &[
             floor("log", &["reactor"]),
             floor("process", &["reactor", "log"]),
             floor("persistence", &["reactor", "log", "process"]),
+            floor("journal", &["reactor"]),
             floor("routing", &["pubsub", "reactor"]),
             floor("transactions", &["pubsub", "reactor", "routing"]),
             floor("batches", &["reactor", "routing", "transactions"]),
