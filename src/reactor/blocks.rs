@@ -22,7 +22,14 @@ impl Block {
     /// # Errors
     /// The system's: it has no memory for the block, or no room for one more mapping.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { memory: Mapping::new(BLOCK_BYTES)?, len: 0 })
+        let memory = Mapping::new(BLOCK_BYTES)?;
+        // All pages at once take 20 us. One by one they fault while the block fills, which took an
+        // entry of 100 bytes 34 ns instead of 20. Linux before 5.14 refuses, which does no harm.
+        // SAFETY: the mapping is as long, and nothing is in it yet.
+        unsafe {
+            libc::madvise(memory.start().as_ptr().cast(), BLOCK_BYTES, libc::MADV_POPULATE_WRITE)
+        };
+        Ok(Self { memory, len: 0 })
     }
 
     /// How many bytes can still be appended.
