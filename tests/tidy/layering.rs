@@ -174,6 +174,7 @@ pub const PACKAGES: &[Package] = &[
             floor("expiry", &[]),
             floor("rdb", &[]),
             floor("hop", &["keylane"]),
+            floor("journal", &["keylane"]),
         ],
     },
 ];
