@@ -62,7 +62,7 @@ fn a_window_is_kept_and_whole_blocks_in_front_of_it_are_freed() {
     fill(&mut log, 10 * MIB);
     let kept = log.end() - log.start();
     assert!((MIB..MIB + 2 * BLOCK).contains(&kept), "{kept}");
-    assert_eq!(log.start() % BLOCK, 0);
+    assert!(log.start().is_multiple_of(BLOCK));
     assert!(log.memory_bytes() < 14 * BLOCK_BYTES, "{}", log.memory_bytes());
     assert!(!log.trim());
 }
@@ -311,7 +311,8 @@ impl Model {
             11 => {
                 let index = self.below(self.readers.len() + 1);
                 if let Some(reader) = self.readers.get_mut(index) {
-                    reader.hold = if reader.next % 2 == 0 { Hold::Unread } else { Hold::Window };
+                    reader.hold =
+                        if reader.next.is_multiple_of(2) { Hold::Unread } else { Hold::Window };
                     self.log.hold(reader.id, reader.hold);
                 }
             }
@@ -373,7 +374,7 @@ impl Model {
         let mut into = Vec::new();
         let at_bound = self.bounds.binary_search(&next);
         let found = match at_bound {
-            Ok(_) if bytes_max % 3 != 0 => {
+            Ok(_) if !bytes_max.is_multiple_of(3) => {
                 let found = self.log.copy_entries(id, bytes_max as u64, &mut into).unwrap();
                 if let Read::Bytes(len) = found {
                     assert_eq!(len, into.len() as u64);
