@@ -9,6 +9,7 @@ pub mod reactor;
 pub mod log;
 pub mod process;
 pub mod persistence;
+pub mod journal;
 pub mod routing;
 pub mod transactions;
 pub mod batches;

@@ -62,6 +62,7 @@ pub const PACKAGES: &[Package] = &[
             floor("log", &["reactor"]),
             floor("process", &["reactor", "log"]),
             floor("persistence", &["reactor", "log", "process"]),
+            floor("journal", &["reactor"]),
             floor("routing", &["pubsub", "reactor"]),
             floor("transactions", &["pubsub", "reactor", "routing"]),
             floor("batches", &["reactor", "routing", "transactions"]),
@@ -174,6 +175,7 @@ pub const PACKAGES: &[Package] = &[
             floor("expiry", &[]),
             floor("rdb", &[]),
             floor("hop", &["keylane"]),
+            floor("journal", &["keylane"]),
         ],
     },
 ];
