@@ -2,7 +2,7 @@
 
 use super::*;
 use shards::base::random::Random;
-use shards::journal::entry::Header;
+use shards::journal::entry::{Header, Kind};
 
 const MIB: u64 = 1 << 20;
 const SMALL: Limits = Limits { window_bytes: MIB, held_bytes_max: 2 * MIB };
@@ -13,8 +13,8 @@ fn no_memory() -> io::Result<Block> {
 
 /// An entry of so many bytes, whose contents depend on `salt`.
 fn entry(len: usize, salt: u64) -> Vec<u8> {
-    let (is_several, ends_elsewhere) = (salt.is_multiple_of(2), salt.is_multiple_of(3));
-    let header = Header { len: len as u64, is_several, ends_elsewhere, db: 0 };
+    let (has_multi, ends_elsewhere) = (salt.is_multiple_of(2), salt.is_multiple_of(3));
+    let header = Header { len: len as u64, kind: Kind::Unit, has_multi, ends_elsewhere, db: 0 };
     let mut bytes = header.encode().to_vec();
     let mut random = Random::new(salt);
     bytes.resize_with(len, || random.bits().to_le_bytes()[0]);
