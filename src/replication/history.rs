@@ -75,6 +75,10 @@ pub struct Fence {
     pub vector: Vector,
 }
 
+/// A fence is not behind the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disordered;
+
 /// Fences of one history, in their order, at most [`FENCES_MAX`].
 #[derive(Clone, Debug, Default)]
 pub struct Fences {
@@ -266,17 +270,19 @@ impl Fences {
     /// measured by its distance to the end: so some are left of any time, and more of later ones.
     /// A cut is mostly close to the end.
     ///
-    /// # Panics
-    /// If it is not behind them.
-    pub fn push(&mut self, fence: Fence) {
-        if let Some(last) = self.kept.back() {
-            assert!(last.vector.is_within(&fence.vector), "fences follow each other");
-            assert!(last.scalar <= fence.scalar, "fences follow each other");
+    /// # Errors
+    /// If it is not behind them: what told it is broken. Nothing is added.
+    pub fn push(&mut self, fence: Fence) -> Result<(), Disordered> {
+        let follows =
+            |last: &Fence| last.scalar <= fence.scalar && last.vector.is_within(&fence.vector);
+        if !self.kept.back().is_none_or(follows) {
+            return Err(Disordered);
         }
         self.kept.push_back(fence);
         if FENCES_MAX < self.kept.len() {
             self.drop_one();
         }
+        Ok(())
     }
 
     fn drop_one(&mut self) {
@@ -383,10 +389,11 @@ mod tests {
         let mut fences = Fences::default();
         assert_eq!(fences.last_within(&fence(9).vector), None);
         for number in 1..=10_000 {
-            fences.push(fence(number));
+            assert_eq!(fences.push(fence(number)), Ok(()));
             assert_eq!(fences.last(), Some(&fence(number)));
             assert!(fences.kept.len() <= FENCES_MAX);
         }
+        assert_eq!(fences.push(fence(9_999)), Err(Disordered));
         for at in [1, 10, 5_000, 9_000, 9_900, 9_990, 10_000] {
             let vector = Vector::new(vec![Offset(at), Offset(at * 2 + 1)]);
             let found = fences.last_within(&vector).expect("some are kept of any time").scalar;

@@ -16,6 +16,9 @@
 //! were taken. What has such a stamp and is not there yet was not acknowledged when the round
 //! began, so nothing in the round can depend on it.
 //!
+//! Logs of a former history, whose stamps are not known, are merged with one stamp for all: any
+//! order is as good as another, if only it is decided once.
+//!
 //! Promised: each log's order, transactions whole, and what was acknowledged before something else
 //! began stands before it, unless a part that waits stands before it. Nothing here waits, reads a
 //! clock or allocates per entry. What lanes hold is limited by the credit that shards are given.
