@@ -1,5 +1,6 @@
 //! Tests of the merge: what it writes, and what it refuses.
 
+use shards::base::random::Random;
 use shards::journal::entry::{HEADER, Malformed, Note};
 use shards::journal::part::{Payload, Transaction};
 use shards::journal::units::Units;
@@ -195,5 +196,43 @@ fn a_broken_log_is_named_with_its_place() {
         result = result.and_then(|()| if one.is_empty() { Ok(()) } else { test.show(1, 1, &one) });
         let result = result.and_then(|()| test.round(9));
         assert_eq!(result, Err(Broken { log, offset: Offset(offset), fault }));
+    }
+}
+
+#[test]
+fn bytes_that_are_changed_or_cut_end_the_stream_at_most() {
+    let logs = [
+        [part(1, &[0, 1], 0, 0, "x"), unit(7, &["a", "b"]), part(2, &[0, 1], 0, 0, "")].concat(),
+        [part(1, &[0, 1], 1, 3, "y"), Note::Ping.encode().to_vec(), part(2, &[0, 1], 1, 0, "")]
+            .concat(),
+    ];
+    let only = std::env::var("SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
+    for seed in only.map_or(0..2000, |seed| seed..seed + 1) {
+        println!("SEED={seed}");
+        let mut random = Random::new(seed);
+        let mut below = |limit: usize| usize::try_from(random.below(limit as u64)).unwrap();
+        let mut logs = logs.clone();
+        for _ in 0..=below(3) {
+            let log = &mut logs[below(2)];
+            let at = below(log.len());
+            match below(3) {
+                0 => log.truncate(at),
+                1 => log[at] = [0, 1, 2, 3, 255][below(5)],
+                _ => log[at] ^= 1 << below(8),
+            }
+            if log.is_empty() {
+                log.push(0);
+            }
+        }
+        let fence = Fence { scalar: Scalar(u64::MAX - 50), vector: Vector::start(2) };
+        let mut merge = Merge::new(fence);
+        for (log, bytes) in (0..).zip(logs) {
+            let segment = Segment { log, offset: Offset(0), stamp: Stamp(1), bytes };
+            if merge.take(segment).is_err() {
+                break;
+            }
+        }
+        // Nothing panics, whatever it answers.
+        let _ = merge.round(Stamp(2), |_| {});
     }
 }
