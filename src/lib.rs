@@ -3,11 +3,13 @@
 pub mod version;
 pub mod config;
 pub mod shutdown;
+pub mod replication;
 pub mod pubsub;
 pub mod reactor;
 pub mod log;
 pub mod process;
 pub mod persistence;
+pub mod journal;
 pub mod routing;
 pub mod transactions;
 pub mod batches;

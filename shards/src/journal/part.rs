@@ -81,7 +81,7 @@ mod tests {
             let mut bytes = Vec::new();
             assert_eq!(transaction.push_part(&mut bytes, shard, payload), weight);
             let entry = Entry::decode(&bytes).expect("it is well formed");
-            assert_eq!((entry.len(), entry.weight()), (bytes.len(), weight), "{entry:?}");
+            assert_eq!((entry.len_bytes(), entry.weight()), (bytes.len(), weight), "{entry:?}");
             assert_eq!(entry.belongs_to(shard), Ok(()));
             let text = if payload.commands.is_empty() { "" } else { "SET a 1" };
             assert_eq!(text_of(&bytes), [alloc::format!("0: 300 of [2, 256]: {text}")]);

@@ -64,10 +64,7 @@ impl<'a> Iterator for Entries<'a> {
             return None;
         }
         let rest = core::mem::take(&mut self.rest);
-        Some(Entry::decode(rest).map(|entry| {
-            self.rest = &rest[entry.len()..];
-            entry
-        }))
+        Some(Entry::decode(rest).inspect(|entry| self.rest = &rest[entry.len_bytes()..]))
     }
 }
 
@@ -87,7 +84,7 @@ impl<'a> Entry<'a> {
                 (What::Part(part), commands)
             }
             Kind::Note => {
-                let &[what] = body else { return Err(Malformed::Length(header.len)) };
+                let &[what] = body else { return Err(Malformed::Length) };
                 (What::Note(Note::of_code(what)?), &[][..])
             }
         };
@@ -98,7 +95,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Bytes of the whole entry.
-    pub fn len(&self) -> usize {
+    pub fn len_bytes(&self) -> usize {
         usize::try_from(self.header.len).expect("so many bytes are there")
     }
 
@@ -297,7 +294,7 @@ pub mod tests {
         long[0] += 1;
         long.push(0);
         let result = Entry::decode(&long).map(|entry| entry.header);
-        assert_eq!(result, Err(Malformed::Length(12)));
+        assert_eq!(result, Err(Malformed::Length));
     }
 
     #[test]

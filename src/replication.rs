@@ -1,0 +1,6 @@
+//! Replication without I/O: histories, decisions, and machines of both sides. Bytes and time come
+//! in as arguments.
+
+pub mod history;
+pub mod merge;
+pub mod psync;
