@@ -8,13 +8,14 @@ use crate::base::number::{DIGITS_MAX, format_u64};
 use crate::base::random::Random;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Command, Flag};
-use crate::effects::{Effects, Logged};
+use crate::effects::{Effects, Logged, Note};
 use crate::keyspace::chores::{self, Chore, Progress};
 use crate::keyspace::db::Keyspace;
 use crate::keyspace::evict;
 use crate::keyspace::evict::Locked;
 use crate::keyspace::selected::Selected;
 use crate::keyspace::settings::OnExpiry;
+use crate::keyspace::staging::Staging;
 use crate::rdb::dump;
 use crate::rdb::writer::Compression;
 use crate::resp::error::Error;
@@ -66,12 +67,16 @@ pub struct Shard {
     pub keyspace: Keyspace,
     /// What commands left behind and the shard's thread has not collected yet.
     pub effects: Effects,
+    /// What a snapshot has brought so far that is to take the place of the keyspace's databases.
+    /// `None`: there is no such snapshot.
+    pub staging: Option<Box<Staging>>,
 }
 
 impl Shard {
     /// An empty shard with `databases` databases.
     pub fn new(databases: usize, seed: HashSeed, random: Random) -> Self {
-        Self { keyspace: Keyspace::new(databases, seed, random), effects: Effects::default() }
+        let keyspace = Keyspace::new(databases, seed, random);
+        Self { keyspace, effects: Effects::default(), staging: None }
     }
 
     /// Runs one command, appends its reply to `out`, and logs what it changed.
@@ -92,6 +97,31 @@ impl Shard {
     /// left alone. How much there is to do, [`Keyspace::backlog`] says.
     pub fn work(&mut self, chore: Chore, budget: usize, locked: Locked<'_>) -> Progress {
         chores::work(&mut self.keyspace, &mut self.effects, (chore, budget), locked)
+    }
+
+    /// Makes room for a snapshot. What an earlier one has brought goes.
+    pub fn stage(&mut self) {
+        self.unstage();
+        self.staging = Some(Box::new(Staging::of(&self.keyspace)));
+    }
+
+    /// Puts what a snapshot has brought in the place of the keyspace's databases, between two
+    /// commands and for all clients at once; those that keep copies of keys are to forget them.
+    /// Nothing is logged and no change counted. False if no snapshot was begun.
+    pub fn commit(&mut self) -> bool {
+        let Some(staging) = self.staging.take() else { return false };
+        self.keyspace.commit(*staging);
+        if self.effects.keeps_notes {
+            self.effects.notes.push(Note::Emptied);
+        }
+        true
+    }
+
+    /// Gives up what a snapshot has brought, if there is one. It is freed in slices.
+    pub fn unstage(&mut self) {
+        if let Some(staging) = self.staging.take() {
+            self.keyspace.discard_staging(*staging);
+        }
     }
 
     /// Evicts one key by the policy; false if there is none to evict.
