@@ -2,3 +2,6 @@
 //! in as arguments.
 
 pub mod history;
+pub mod moment;
+pub mod address;
+pub mod greeting;
