@@ -5,3 +5,4 @@ pub mod history;
 pub mod moment;
 pub mod address;
 pub mod greeting;
+pub mod session;
