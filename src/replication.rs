@@ -6,3 +6,4 @@ pub mod moment;
 pub mod address;
 pub mod greeting;
 pub mod session;
+pub mod backoff;
