@@ -7,3 +7,4 @@ pub mod address;
 pub mod greeting;
 pub mod session;
 pub mod backoff;
+pub mod acks;
