@@ -8,3 +8,4 @@ pub mod greeting;
 pub mod session;
 pub mod backoff;
 pub mod acks;
+pub mod failover;
