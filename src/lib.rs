@@ -4,6 +4,7 @@ pub mod version;
 pub mod config;
 pub mod shutdown;
 pub mod pubsub;
+pub mod replication;
 pub mod reactor;
 pub mod log;
 pub mod process;

@@ -57,6 +57,7 @@ pub const PACKAGES: &[Package] = &[
             floor("config", &[]),
             floor("shutdown", &[]),
             floor("pubsub", &[]),
+            floor("replication", &[]),
             floor("reactor", &[]),
             floor("log", &["reactor"]),
             floor("process", &["reactor", "log"]),

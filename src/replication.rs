@@ -1,0 +1,12 @@
+//! Replication without I/O: bytes, letters and times come in as events, and actions go out.
+//!
+//! A replica of a stock primary greets by [`handshake`] and receives a snapshot by [`payload`].
+
+pub mod moment;
+pub mod address;
+pub mod replid;
+pub mod limits;
+pub mod failure;
+pub mod lines;
+pub mod handshake;
+pub mod payload;
