@@ -1,6 +1,7 @@
 //! Replication without I/O: bytes, letters and times come in as events, and actions go out.
 //!
-//! A replica of a stock primary greets by [`handshake`] and receives a snapshot by [`payload`].
+//! A replica of a stock primary greets by [`handshake`], receives a snapshot by [`payload`], and
+//! takes the stream apart by [`split`].
 
 pub mod moment;
 pub mod address;
@@ -10,3 +11,4 @@ pub mod failure;
 pub mod lines;
 pub mod handshake;
 pub mod payload;
+pub mod split;
