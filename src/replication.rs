@@ -1,7 +1,7 @@
 //! Replication without I/O: bytes, letters and times come in as events, and actions go out.
 //!
-//! A replica of a stock primary greets by [`handshake`], receives a snapshot by [`payload`], and
-//! takes the stream apart by [`split`].
+//! A replica of a stock primary has one [`link::Link`]. It greets by [`handshake`], receives a
+//! snapshot by [`payload`], and takes the stream apart by [`split`].
 
 pub mod moment;
 pub mod address;
@@ -12,3 +12,4 @@ pub mod lines;
 pub mod handshake;
 pub mod payload;
 pub mod split;
+pub mod link;

@@ -104,6 +104,8 @@ pub enum Heard {
     NoPsync(String),
     /// These bytes are to be sent.
     Send(Vec<u8>),
+    /// These as well: they are PSYNC.
+    Ask(Vec<u8>),
     /// The last: what follows is no line of the handshake.
     Answer(Answer),
 }
@@ -201,7 +203,7 @@ impl Handshake {
             heard.push(Heard::Send(std::mem::take(&mut self.after_pong)));
         } else if self.awaited.is_empty() {
             self.awaited.push_back(Step::Psync);
-            heard.push(Heard::Send(psync(&self.ask)));
+            heard.push(Heard::Ask(psync(&self.ask)));
         }
         Ok(())
     }

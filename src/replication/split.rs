@@ -345,4 +345,4 @@ fn is_getack(arg: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

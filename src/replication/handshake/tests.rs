@@ -1,3 +1,5 @@
+//! A talk with a primary at every cut, and a row for each answer.
+
 use shards::base::random::Random;
 
 use super::*;
@@ -55,7 +57,7 @@ fn run(hello: &Hello, ask: Ask, input: &[u8], ends: impl IntoIterator<Item = usi
                     shown.push_str(&format!("unknown {}: {text}\n", step.name()));
                 }
                 Heard::NoPsync(text) => shown.push_str(&format!("no psync: {text}\n")),
-                Heard::Send(bytes) => shown.push_str(&commands(&bytes)),
+                Heard::Send(bytes) | Heard::Ask(bytes) => shown.push_str(&commands(&bytes)),
                 Heard::Answer(Answer::Continue(id)) => {
                     let id = id.map_or("-".to_string(), |id| id.to_string());
                     return format!("{shown}continue {id}, rest at {}", start + taken.unwrap_or(0));

@@ -1,3 +1,5 @@
+//! Streams at every cut: what comes out of them, and what is kept.
+
 use shards::base::random::Random;
 use shards::resp::request::encode;
 
@@ -59,11 +61,12 @@ fn stream(lines: &[&str]) -> Vec<u8> {
 
 /// What Valkey 9.1.2 sent to a replica, byte for byte: `SET k v`, a transaction that selects, and
 /// a command elsewhere; then WAIT.
-const RECORDED: &[u8] = b"*1\r\n$4\r\nping\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n\
-    $1\r\nk\r\n$1\r\nv\r\n*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n*2\r\n$6\r\n\
-    SELECT\r\n$1\r\n3\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$1\r\n2\r\n*1\r\n$4\r\nEXEC\r\n*2\r\n$6\r\n\
-    SELECT\r\n$1\r\n5\r\n*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n\
-    $1\r\n*\r\n";
+pub const RECORDED: &[u8] = b"*1\r\n$4\r\nping\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n\
+    *3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n\
+    *1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n\
+    *2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$1\r\n2\r\n\
+    *1\r\n$4\r\nEXEC\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n5\r\n\
+    *2\r\n$4\r\nINCR\r\n$1\r\nn\r\n*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
 
 #[test]
 fn a_recorded_stream_comes_apart_wherever_it_is_cut() {
