@@ -1,0 +1,225 @@
+//! What a primary's bytes do, in each state of a link.
+
+use shards::base::number::{DIGITS_MAX, format_u64};
+use shards::resp::request;
+
+use super::events::{Action, Position};
+use super::report::Line;
+use super::{Arrived, Body, Following, Link, Receiving, Start, State, acknowledge};
+use crate::replication::failure::Failure;
+use crate::replication::handshake::{Answer, Heard, Purpose, Step};
+use crate::replication::moment::Moment;
+use crate::replication::payload::{Form, Payload, Piece};
+use crate::replication::replid::ReplId;
+use crate::replication::split::Split;
+
+/// Bytes behind a snapshot that are kept until it is the data. Reading is held there, so these are
+/// what was received with its end.
+const EARLY_BYTES_MAX: usize = 4 << 20;
+
+/// An acknowledgement of everything in front of `offset`.
+pub(super) fn ack(offset: u64) -> Vec<u8> {
+    let mut digits = [0; DIGITS_MAX];
+    request::encode(&[b"REPLCONF", &b"ACK"[..], format_u64(&mut digits, offset)])
+}
+
+impl Link {
+    /// Takes bytes that the primary has sent.
+    pub(super) fn take<'a>(&mut self, now: Moment, bytes: &'a [u8], actions: &mut Vec<Action<'a>>) {
+        self.last_io = Some(now);
+        let mut rest = bytes;
+        // An answer or the end of a snapshot changes the state; what follows belongs to the next.
+        while !rest.is_empty() {
+            let taken = match &mut self.state {
+                State::Greeting { .. } => self.hear(now, rest, actions),
+                State::Receiving(_) => self.receive(now, rest, actions),
+                State::Staging(arrived) | State::Committing(arrived) => {
+                    if EARLY_BYTES_MAX - arrived.early.len() < rest.len() {
+                        // What has come is not given up; the link begins anew behind it.
+                        arrived.lose(Failure::Flooded, self.generation, actions);
+                        return;
+                    }
+                    arrived.early.extend_from_slice(rest);
+                    Ok(rest.len())
+                }
+                State::Following(following) => {
+                    following.split.push(rest);
+                    actions.push(Action::Stream);
+                    Ok(rest.len())
+                }
+                // No socket is open.
+                State::Idle | State::Connecting | State::Waiting { .. } => return,
+            };
+            match taken {
+                Ok(taken) => rest = &rest[taken..],
+                Err(failure) => return self.fail(now, failure, actions),
+            }
+        }
+    }
+
+    /// Takes replies.
+    fn hear(
+        &mut self,
+        now: Moment,
+        bytes: &[u8],
+        actions: &mut Vec<Action<'_>>,
+    ) -> Result<usize, Failure> {
+        let State::Greeting { handshake, .. } = &mut self.state else { return Ok(0) };
+        let mut heard = Vec::new();
+        let taken = handshake.take(bytes, &mut heard);
+        // What was said in front of an error is said all the same.
+        for heard in heard {
+            self.hear_one(now, heard, actions)?;
+        }
+        taken
+    }
+
+    fn hear_one(
+        &mut self,
+        now: Moment,
+        heard: Heard,
+        actions: &mut Vec<Action<'_>>,
+    ) -> Result<(), Failure> {
+        let State::Greeting { step, asked, .. } = &mut self.state else { return Ok(()) };
+        match heard {
+            Heard::Alive => {}
+            Heard::Reply(Step::Ping) => {
+                *step = now;
+                actions.push(Action::Log(Line::PingReplied));
+            }
+            Heard::Reply(_) => *step = now,
+            Heard::Unknown(unknown, text) => {
+                *step = now;
+                actions.push(Action::Log(Line::Unknown(unknown, text)));
+            }
+            Heard::NoPsync(text) => actions.push(Action::Log(Line::NoPsync(text))),
+            Heard::Send(bytes) => actions.push(Action::Send(bytes)),
+            Heard::Ask(bytes) => {
+                *asked = Some(now);
+                let resume = self.position.map(|at| (at.id, at.offset));
+                actions.push(Action::Log(Line::Asking(resume)));
+                actions.push(Action::Send(bytes));
+            }
+            Heard::Answer(answer) => {
+                let asked = asked.unwrap_or(now);
+                return self.answer(now, asked, answer, actions);
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        now: Moment,
+        asked: Moment,
+        answer: Answer,
+        actions: &mut Vec<Action<'_>>,
+    ) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.purpose, Purpose::Follow) == Purpose::Failover {
+            actions.push(Action::HandedOver);
+        }
+        match (answer, &mut self.position) {
+            (Answer::Continue(id), Some(position)) => {
+                actions.push(Action::Log(Line::Resumed));
+                let from = position.id;
+                if let Some(to) = id.filter(|id| *id != from) {
+                    position.id = to;
+                    actions.push(Action::Log(Line::Renamed(to)));
+                    actions.push(Action::Renamed { from, to });
+                }
+                let db = position.db;
+                self.sync_failures = 0;
+                self.run(now, db, Start::Resumed, actions);
+            }
+            // Nothing was asked for that could go on.
+            (Answer::Continue(_), None) => return Err(Failure::Syntax("+CONTINUE".to_string())),
+            (Answer::Full(at), _) => {
+                if let Some((id, offset)) = at {
+                    actions.push(Action::Log(Line::FullResync(id, offset)));
+                }
+                self.await_snapshot(now, asked, at);
+            }
+        }
+        Ok(())
+    }
+
+    fn await_snapshot(&mut self, now: Moment, asked: Moment, at: Option<(ReplId, u64)>) {
+        let receiving = Receiving { payload: Payload::new(), at, asked, body: None };
+        self.enter(now, State::Receiving(Box::new(receiving)));
+    }
+
+    /// Takes bytes of a snapshot.
+    fn receive<'a>(
+        &mut self,
+        now: Moment,
+        bytes: &'a [u8],
+        actions: &mut Vec<Action<'a>>,
+    ) -> Result<usize, Failure> {
+        let State::Receiving(receiving) = &mut self.state else { return Ok(0) };
+        let mut pieces = Vec::new();
+        let taken = receiving.payload.take(bytes, &mut pieces);
+        let mut is_whole = false;
+        for piece in pieces {
+            match (piece, &mut receiving.body) {
+                (Piece::Begins(form), body) => {
+                    *body = Some(Body { form, done: 0, fresh: 0, since: now });
+                    actions.push(Action::Log(Line::Receiving(form)));
+                    actions.push(Action::BeginStaging(self.generation, form));
+                }
+                (Piece::Bytes(bytes), Some(body)) => {
+                    body.done += bytes.len() as u64;
+                    body.fresh += bytes.len() as u64;
+                    actions.push(Action::Snapshot(bytes));
+                }
+                (Piece::Whole, _) => is_whole = true,
+                (Piece::Alive | Piece::Bytes(_), _) => {}
+            }
+        }
+        if is_whole {
+            self.arrive(now, actions);
+        }
+        taken
+    }
+
+    /// Goes on when the whole snapshot has come.
+    fn arrive(&mut self, now: Moment, actions: &mut Vec<Action<'_>>) {
+        let State::Receiving(receiving) = &self.state else { return };
+        let Receiving { at, body: Some(Body { form, done, .. }), .. } = **receiving else { return };
+        let Some(primary) = self.desired.primary.clone() else { return };
+        let beat = now.after(self.limits.ack_ms);
+        let arrived = Arrived { primary, at, form, done, early: Vec::new(), beat, lost: None };
+        self.enter(now, State::Staging(Box::new(arrived)));
+        actions.push(Action::HoldReads);
+        actions.push(Action::EndSnapshot);
+    }
+
+    /// Begins to follow the stream at `self.position`.
+    pub(super) fn run(
+        &mut self,
+        now: Moment,
+        db: u16,
+        start: Start,
+        actions: &mut Vec<Action<'_>>,
+    ) {
+        let (bulk_max, unit_max) = (self.limits.bulk_bytes_max, self.limits.unit_bytes_max);
+        let id = self.position.map(|Position { id, .. }| id);
+        let offset = self.position.map_or(0, |Position { offset, .. }| offset);
+        let mut split = Split::new(offset, db, bulk_max, unit_max);
+        let (form, early) = match start {
+            Start::Resumed => (None, Vec::new()),
+            Start::Synced(form, early) => (Some(form), early),
+        };
+        split.push(&early);
+        let is_synced = form.is_some();
+        let mut following = Following { id, split, is_synced, ack: now, owed: None };
+        // A primary that sent a mark waits for an acknowledgement, also after SYNC.
+        if id.is_some() || form == Some(Form::Mark) {
+            acknowledge(&mut following, now, self.applied, &self.limits, actions);
+        }
+        if !early.is_empty() {
+            actions.push(Action::Stream);
+        }
+        (self.attempts, self.down_since, self.last_io) = (0, None, Some(now));
+        self.enter(now, State::Following(Box::new(following)));
+    }
+}

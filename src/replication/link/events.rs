@@ -1,0 +1,156 @@
+//! What can happen to a link, and what it asks for.
+
+use std::borrow::Cow;
+
+use super::report::Line;
+use crate::replication::address::Address;
+use crate::replication::payload::Form;
+use crate::replication::replid::ReplId;
+
+/// Which attempt something belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Generation(pub u64);
+
+/// What the data of this node are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The stream that brought them.
+    pub id: ReplId,
+    /// How many bytes of it they have.
+    pub offset: u64,
+    /// The database that was selected there.
+    pub db: u16,
+}
+
+/// What decided whom this node follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// `REPLICAOF`
+    Replicaof,
+    /// The configuration, at start.
+    Configuration,
+    /// `CLUSTER REPLICATE`, and what the cluster decides.
+    Cluster,
+    /// `CLUSTERX`
+    Clusterx,
+    /// `CLUSTER RESET`
+    Reset,
+    /// `FAILOVER`: the peer is to become primary first.
+    Failover,
+    /// The end of the process.
+    Shutdown,
+}
+
+/// Whom this node is to follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// `None`: it is a primary.
+    pub primary: Option<Address>,
+    /// What decided it.
+    pub by: By,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// This node is to follow that primary.
+    Follow {
+        /// Where it is.
+        primary: Address,
+        /// What decided it.
+        by: By,
+        /// What this node's data are; `None` asks for a snapshot. Read while the link is idle;
+        /// else the link knows better.
+        position: Option<Position>,
+    },
+    /// This node is to follow none.
+    Unfollow(By),
+    /// All units up to this offset are applied.
+    Applied(u64),
+    /// Time has passed.
+    Tick,
+    /// Something of an attempt.
+    Of(Generation, News<'a>),
+}
+
+/// What can happen to an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News<'a> {
+    /// The socket is connected.
+    Connected,
+    /// It will not be: why.
+    ConnectFailed(String),
+    /// The primary has sent these.
+    Bytes(&'a [u8]),
+    /// The connection has ended: the system's word for it, empty if the primary closed it.
+    Closed(String),
+    /// This node takes no more bytes for now: what is silent is not the primary's fault.
+    Full,
+    /// It does again.
+    Room,
+    /// The whole snapshot is taken in and right.
+    Staged,
+    /// It cannot be taken in: why.
+    StagingFailed(String),
+    /// It is the data now.
+    Committed {
+        /// The database that is selected where the snapshot ends.
+        db: u16,
+    },
+    /// It is not.
+    CommitFailed {
+        /// Why.
+        reason: String,
+        /// Whether the former data are there.
+        former: Former,
+    },
+}
+
+/// What became of the data that a commit should have replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Former {
+    /// They are as they were.
+    Kept,
+    /// They had to go first.
+    Lost,
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action<'a> {
+    /// Connect a socket; its news carry this generation.
+    Connect(Generation, Address),
+    /// Send these bytes.
+    Send(Vec<u8>),
+    /// Shut and forget this generation's socket, connected or not.
+    Shut(Generation),
+    /// Read no more of the socket for now.
+    HoldReads,
+    /// Read again.
+    ResumeReads,
+    /// A snapshot of this form begins: take it in beside the data.
+    BeginStaging(Generation, Form),
+    /// Bytes of it.
+    Snapshot(Cow<'a, [u8]>),
+    /// It has no more: say when it is taken in.
+    EndSnapshot,
+    /// Drop it.
+    DropStaging(Generation),
+    /// Make it the data, at this place of this stream; `None` after SYNC, which tells neither.
+    Commit(Generation, Option<(ReplId, u64)>),
+    /// Bytes of the stream have come: take units by [`super::Link::next_unit`].
+    Stream,
+    /// The stream that this node has goes on under another name.
+    Renamed {
+        /// The name so far.
+        from: ReplId,
+        /// The name from here on.
+        to: ReplId,
+    },
+    /// The peer has become primary.
+    HandedOver,
+    /// It has not, and this link is idle: why.
+    HandoverRefused(String),
+    /// Write this into the log.
+    Log(Line),
+}

@@ -1,0 +1,295 @@
+//! Talks with primaries: whole ones at every cut, and what is asked the next time.
+
+use super::rig::{GREETED, ID, MARK, OTHER_ID, Rig, id};
+use crate::replication::link::events::{Event, Former, News, Position};
+use crate::replication::split::tests::RECORDED;
+
+/// What Valkey 9.1.2 sent to a replica in front of the stream: a snapshot, abridged.
+fn recorded() -> Vec<u8> {
+    let mut bytes =
+        format!("{GREETED}\n+FULLRESYNC {OTHER_ID} 500\r\n\n$EOF:{MARK}\r\n").into_bytes();
+    bytes.extend_from_slice(b"VALKEY080\xfa\nvalkey-ver\x059.1.2\xfa\nredis-bits\xc0@\xff\xab\x9b");
+    bytes.extend_from_slice(MARK.as_bytes());
+    bytes
+}
+
+/// All that is asked for while a primary says `input` in pieces that end at `ends`; the snapshot is
+/// taken in and made the data as soon as that is asked for.
+fn talk(input: &[u8], ends: impl IntoIterator<Item = usize>) -> (String, Vec<u8>, Vec<String>) {
+    let mut rig = Rig::new();
+    rig.follow(1);
+    rig.news(News::Connected);
+    let mut start = 0;
+    for end in ends {
+        rig.bytes(&input[start..end]);
+        start = end;
+        if rig.words.iter().any(|word| word == "end") && rig.status() == "receiving" {
+            rig.news(News::Staged);
+            rig.news(News::Committed { db: 0 });
+        }
+    }
+    (rig.said(), rig.snapshot, rig.lines)
+}
+
+#[test]
+fn a_recorded_talk_is_the_same_wherever_it_is_cut() {
+    // The stream begins to come with the snapshot's end: earlier than stock primaries send it.
+    let input = [recorded(), RECORDED.to_vec()].concat();
+    let (words, snapshot, lines) = talk(&input, [input.len()]);
+    assert_eq!(
+        words,
+        "connect1:1 send[PING] send[greeting] send[psync 101] stage1:Mark hold end commit1:500 \
+         send[ack 500] read unit[] unit[] unit[0>SET k v] unit[0>SET a 1, 3>SET b 2] unit[] \
+         unit[5>INCR n] getack send[ack 714]"
+    );
+    assert!(snapshot.starts_with(b"VALKEY080") && snapshot.ends_with(b"\xff\xab\x9b"));
+    assert_eq!(
+        lines,
+        [
+            "Connecting to PRIMARY 10.0.0.1:1",
+            "PRIMARY <-> REPLICA sync started",
+            "Non blocking connect for SYNC fired the event.",
+            "Primary replied to PING, replication can continue...",
+            &format!("Trying a partial resynchronization (request {ID}:101)."),
+            &format!("Full resync from primary: {OTHER_ID}:500"),
+            "PRIMARY <-> REPLICA sync: receiving streamed RDB from primary with EOF to parser",
+            "PRIMARY <-> REPLICA sync: Swapping active DB with loaded DB",
+            "PRIMARY <-> REPLICA sync: Finished with success",
+        ]
+    );
+    let expected = (words, snapshot, lines);
+    for cut in 0..=input.len() {
+        assert_eq!(talk(&input, [cut, input.len()]), expected, "cut at {cut}");
+    }
+    assert_eq!(talk(&input, 0..=input.len()), expected, "byte by byte");
+}
+
+/// A link that follows at offset 100 of [`ID`], in database 2.
+fn following() -> Rig {
+    Rig::at("following")
+}
+
+/// Lets the next attempt begin, and returns what it asks for.
+fn next_attempt(rig: &mut Rig) -> String {
+    rig.said();
+    let deadline = rig.link.deadline().expect("an attempt is waited for");
+    rig.tick_after(deadline.since(rig.now));
+    rig.news(News::Connected);
+    rig.bytes(GREETED);
+    rig.said().rsplit_once("send").map(|(_, word)| word.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn a_reconnect_asks_behind_the_last_whole_unit() {
+    // 27 bytes of SET, and half of a transaction.
+    let mut rig = following();
+    rig.bytes(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n*1\r\n$5\r\nMULTI\r\n");
+    rig.bytes(b"*2\r\n$6\r\nSELECT\r\n$1\r\n7\r\n");
+    assert_eq!(rig.said(), "unit[2>SET k v]");
+    let position = Position { id: id(ID), offset: 127, db: 2 };
+    assert_eq!(rig.link.position(), Some(position));
+    assert_eq!(rig.link.observed().read, 165);
+    rig.happen("closed");
+    assert_eq!(rig.link.position(), Some(position));
+    assert_eq!(next_attempt(&mut rig), "[psync 128]");
+    // The stream goes on where it broke off, in the database that was selected there.
+    rig.bytes(format!("+CONTINUE {OTHER_ID}\r\n*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n"));
+    assert_eq!(rig.said(), "renamed send[ack 127] unit[2>DEL k]");
+    assert_eq!(rig.link.position(), Some(Position { id: id(OTHER_ID), offset: 147, db: 2 }));
+}
+
+#[test]
+fn units_that_were_not_taken_are_asked_for_again() {
+    let mut rig = following();
+    rig.applies = false;
+    rig.bytes(b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\n*2\r\n$3\r\nDEL\r\n$1\r\nb\r\n");
+    let mut actions = Vec::new();
+    let end = rig.link.next_unit(rig.now, &mut actions).map(|unit| unit.end());
+    assert_eq!(end, Some(120));
+    rig.happen("closed");
+    assert_eq!(next_attempt(&mut rig), "[psync 121]");
+}
+
+#[test]
+fn a_malformed_stream_is_not_asked_for_again() {
+    let mut rig = following();
+    rig.bytes(b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\nGET a\r\n");
+    assert_eq!(rig.said(), "unit[2>DEL a] shut1");
+    let line = "# Protocol error in the stream of the primary: an inline command";
+    assert_eq!(rig.lines, [line]);
+    assert_eq!(next_attempt(&mut rig), "[psync -1]");
+}
+
+#[test]
+fn a_snapshot_that_came_as_a_whole_needs_no_primary() {
+    for steps in [&["closed", "staged"][..], &["staged", "closed"]] {
+        let mut rig = Rig::at("whole");
+        steps.iter().for_each(|step| rig.happen(step));
+        let said = rig.said();
+        assert!(said == "shut1 commit1:500" || said == "commit1:500 shut1", "{said}");
+        assert_eq!(rig.link.deadline(), None, "a shut socket gets no beats");
+        rig.happen("committed");
+        assert_eq!((rig.status(), rig.said()), ("waiting", String::new()));
+        assert_eq!(next_attempt(&mut rig), "[psync 501]");
+    }
+}
+
+#[test]
+fn old_data_are_resumed_unless_they_are_gone() {
+    for (former, asked) in [(Former::Kept, "[psync 101]"), (Former::Lost, "[psync -1]")] {
+        let mut rig = Rig::at("committing");
+        rig.news(News::CommitFailed { reason: "no memory".to_string(), former });
+        assert_eq!(rig.said(), "shut1");
+        assert_eq!(next_attempt(&mut rig), asked);
+    }
+    let mut rig = Rig::at("body");
+    rig.happen("closed");
+    assert_eq!(rig.said(), "drop1 shut1");
+    assert_eq!(next_attempt(&mut rig), "[psync 101]");
+}
+
+#[test]
+fn a_change_during_a_commit_takes_effect_behind_it() {
+    let mut rig = Rig::at("committing");
+    rig.happen("unfollow");
+    rig.bytes(b"*1\r\n$4\r\nPING\r\n");
+    rig.happen("committed");
+    assert_eq!((rig.status(), rig.said()), ("idle", "shut1".to_string()));
+    assert_eq!(rig.link.position(), Some(Position { id: id(OTHER_ID), offset: 500, db: 3 }));
+    let mut rig = Rig::at("superseded");
+    rig.happen("committed");
+    assert_eq!(rig.said(), "connect3:2");
+}
+
+#[test]
+fn a_primary_that_floods_is_shut_and_its_snapshot_kept() {
+    let mut rig = Rig::at("whole");
+    let flood = vec![b'x'; 3 << 20];
+    rig.bytes(&flood);
+    assert_eq!(rig.said(), "");
+    rig.bytes(&flood);
+    assert_eq!((rig.status(), rig.said()), ("receiving", "shut1".to_string()));
+    rig.bytes(&flood);
+    rig.happen("staged");
+    rig.happen("committed");
+    assert_eq!((rig.status(), rig.said()), ("waiting", "commit1:500".to_string()));
+}
+
+#[test]
+fn a_primary_without_psync_is_synced_again_each_time() {
+    for (header, end, acks) in [
+        ("$4\r\ndata".to_string(), "*1", "read"),
+        (format!("$EOF:{MARK}\r\ndata{MARK}"), "*1", "send[ack 0] read"),
+    ] {
+        let mut rig = Rig::at("asking");
+        rig.bytes("-ERR unknown command 'PSYNC'\r\n");
+        assert_eq!(rig.said(), "send[SYNC]");
+        rig.bytes(header);
+        rig.said();
+        rig.happen("staged");
+        rig.happen("committed");
+        assert_eq!(rig.said(), format!("commit1:0 {acks}"));
+        rig.bytes(end);
+        rig.tick_after(2_000);
+        assert_eq!(rig.said(), "", "nothing is acknowledged");
+        assert_eq!(rig.link.position(), None);
+        rig.happen("closed");
+        assert_eq!(next_attempt(&mut rig), "[psync -1]");
+    }
+}
+
+#[test]
+fn getack_is_answered_at_once_and_when_all_is_applied() {
+    let mut rig = following();
+    rig.applies = false;
+    let getack = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
+    rig.bytes([b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\n", &getack[..]].concat());
+    let mut ends = Vec::new();
+    let mut sent = 0;
+    loop {
+        let mut actions = Vec::new();
+        let Some(unit) = rig.link.next_unit(rig.now, &mut actions) else { break };
+        ends.push(unit.end());
+        sent += actions.len();
+    }
+    assert_eq!((ends, sent), (vec![120, 157], 1));
+    rig.handle(Event::Applied(119));
+    assert_eq!(rig.said(), "");
+    rig.handle(Event::Applied(120));
+    assert_eq!(rig.said(), "send[ack 120]");
+    rig.handle(Event::Applied(157));
+    assert_eq!(rig.said(), "");
+}
+
+#[test]
+fn a_failover_is_asked_for_until_it_is_answered() {
+    let start = || {
+        let mut rig = Rig::at("following");
+        rig.happen("failover");
+        rig.said();
+        rig
+    };
+    let mut rig = start();
+    rig.happen("connect-failed");
+    assert_eq!(next_attempt(&mut rig), "[psync 101 FAILOVER]");
+    rig.bytes(format!("+CONTINUE {OTHER_ID}\r\n"));
+    assert_eq!(rig.said(), "handed-over renamed send[ack 100]");
+    rig.happen("closed");
+    assert_eq!(next_attempt(&mut rig), "[psync 101]");
+
+    for refusal in ["-ERR PSYNC FAILOVER replid must match my replid.", "-LOADING x", "+OK"] {
+        let mut rig = start();
+        rig.news(News::Connected);
+        rig.bytes(GREETED);
+        rig.said();
+        rig.bytes(format!("{refusal}\r\n"));
+        assert_eq!((rig.status(), rig.said()), ("idle", format!("shut3 refused[{refusal}]")));
+        assert_eq!(rig.link.deadline(), None);
+        assert_eq!(rig.link.observed().desired.primary, None);
+    }
+}
+
+#[test]
+fn news_of_a_former_attempt_mean_nothing() {
+    let mut rig = Rig::at("connecting");
+    let former = rig.link.observed().generation;
+    rig.happen("other");
+    rig.said();
+    for news in [
+        News::Connected,
+        News::ConnectFailed(String::new()),
+        News::Bytes(b"+PONG\r\n"),
+        News::Closed(String::new()),
+        News::Staged,
+        News::Committed { db: 0 },
+    ] {
+        rig.handle(Event::Of(former, news));
+    }
+    assert_eq!((rig.status(), rig.said()), ("connecting", String::new()));
+}
+
+#[test]
+fn what_info_shows_follows_the_link() {
+    let mut rig = Rig::at("body");
+    let observed = rig.link.observed();
+    assert_eq!((observed.snapshot_bytes, observed.snapshot_bytes_total), (4, Some(10)));
+    assert!(observed.status.is_sync() && !observed.status.is_up());
+    assert_eq!((observed.attempts, observed.last_failure), (1, None));
+    assert_eq!(observed.down_since, Some(rig.now));
+    rig.tick_after(400);
+    rig.happen("closed");
+    let observed = rig.link.observed();
+    assert_eq!((observed.status.name(), observed.since), ("waiting", rig.now));
+    assert_eq!(
+        observed.last_failure.map(ToString::to_string).as_deref(),
+        Some("Connection with primary lost.")
+    );
+    assert_eq!(observed.down_since.map(|since| rig.now.since(since)), Some(400));
+    next_attempt(&mut rig);
+    assert_eq!(rig.link.observed().attempts, 2);
+    rig.bytes(format!("+CONTINUE {ID}\r\n"));
+    let observed = rig.link.observed();
+    assert!(observed.status.is_up());
+    assert_eq!((observed.attempts, observed.down_since), (0, None));
+    assert_eq!((observed.read, observed.applied), (100, 100));
+}
