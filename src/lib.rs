@@ -5,7 +5,6 @@ pub mod config;
 pub mod shutdown;
 pub mod replication;
 pub mod pubsub;
-pub mod replication;
 pub mod reactor;
 pub mod log;
 pub mod process;

@@ -58,7 +58,6 @@ pub const PACKAGES: &[Package] = &[
             floor("shutdown", &[]),
             floor("replication", &[]),
             floor("pubsub", &[]),
-            floor("replication", &[]),
             floor("reactor", &[]),
             floor("log", &["reactor"]),
             floor("process", &["reactor", "log"]),
