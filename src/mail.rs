@@ -9,6 +9,7 @@ pub mod mailbox;
 pub mod messages;
 pub mod query;
 pub mod release;
+pub mod replica;
 pub mod room;
 pub mod to_control;
 pub mod to_shard;

@@ -1,0 +1,24 @@
+//! A connection that asks for the stream of all changes, on its way from its shard to the relay.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use crate::replication::greeting::Greeting;
+use crate::replication::psync::Request;
+
+/// A replica, or a tool that takes itself for one, which has sent PSYNC or SYNC.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Its connection. No byte of an answer to the request was sent.
+    pub socket: OwnedFd,
+    /// What came behind the request.
+    pub unread: Vec<u8>,
+    /// What it has told by REPLCONF.
+    pub greeting: Box<Greeting>,
+    /// What it asks for.
+    pub request: Request,
+    /// The id that it had as a client.
+    pub client: u64,
+    /// Where its connection comes from; `None` for a unix socket.
+    pub peer: Option<SocketAddr>,
+}
