@@ -195,6 +195,8 @@ impl Loop {
             core.go_on_ending(left, |token| ring.untaken(token));
         }
         self.is_urgent |= core.look_after_clients(&mut self.sending);
+        core.show_log();
+        core.mailbox.show_relay();
         for Sending { token, bytes } in self.sending.drain(..) {
             ring.send(token, bytes);
         }
