@@ -160,6 +160,7 @@ impl Control {
     ) -> Self {
         let counters = Counters::new(node.table.ids, node.config.latency_tracking);
         let shards = mailbox.shards();
+        let replicating = Replicating::new(relay, node.started);
         let info_text = crash::keep_info(String::with_capacity(INFO_BYTES));
         let info_text = String::with_capacity(INFO_BYTES.max(info_text.capacity()));
         Self {
@@ -178,7 +179,7 @@ impl Control {
             exceeded: Exceeded::default(),
             info_text,
             run_id: system::random_name(),
-            replicating: Replicating::new(relay, node.started),
+            replicating,
             started_at: clock::wall().seconds(),
             saving: Saving::default(),
             disk: Disk::default(),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use shards::journal::entry::Note;
 use shards::journal::part;
+use shards::rdb::kind::Version;
 use shards::shard::Shard;
 
 use crate::control::core::Control;
@@ -32,7 +33,7 @@ use crate::persistence::walking::Origin;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::system;
 use crate::relay::thread::start_relay;
-use crate::replication::greeting::{Asked, Filter, Framing, Rdb, RdbForm, Terms};
+use crate::replication::greeting::{Asked, Filter, Framing, RdbForm, Terms};
 use crate::replication::history::{Fence, Offset, ReplId, Scalar, Vector};
 use crate::transactions::apart::Logged;
 
@@ -120,6 +121,15 @@ impl Control {
     pub fn repl_offset(&self) -> Scalar {
         let weights = (0..self.shards()).map(|shard| self.mailbox.board(shard).logged.get());
         Scalar(weights.sum())
+    }
+
+    /// Gives the history another name: replicas do not go on with it.
+    pub fn change_replid(&mut self) {
+        self.replicating.replid = ReplId::of_random(system::random());
+        if self.replicating.has_relay() {
+            let letter = ToRelay::Renamed(self.replicating.replid);
+            self.mailbox.tell_relay(letter);
+        }
     }
 
     /// The relay says something.
@@ -234,10 +244,8 @@ impl Control {
         let patience_millis = u64::from(self.node.config.repl_progress_timeout) * 1000;
         let terms = sending::Terms {
             version: match terms.rdb {
-                RdbForm::Exactly(Rdb::V10) => Some(shards::rdb::kind::Version::V10),
-                RdbForm::Exactly(Rdb::V11) => Some(shards::rdb::kind::Version::V11),
-                RdbForm::Exactly(Rdb::V80) => Some(shards::rdb::kind::Version::V80),
-                RdbForm::Lowest => None,
+                RdbForm::Exactly(version) => version,
+                RdbForm::Lowest => Version::V80,
             },
             form: match terms.framing {
                 Framing::Eof => Form::Marked(mark()),

@@ -25,6 +25,7 @@ use crate::log;
 use crate::mail::disk::DiskWord;
 use crate::mail::query::Query;
 use crate::mail::release::Release;
+use crate::mail::replica::Waiting;
 use crate::mail::to_shard::ToShard;
 use crate::persistence::child::{self, SavingChild, failure};
 use crate::persistence::forked::Forked;
@@ -61,6 +62,8 @@ pub enum Wish {
     Foreground(KeptRequest),
     /// The last snapshot, before the process ends.
     Final,
+    /// A snapshot for replicas, sent by a child.
+    Sync(Vec<Waiting>),
     /// DEBUG RELOAD.
     Reload(KeptRequest, Reload),
 }
@@ -168,7 +171,7 @@ impl Saving {
     pub fn is_saving(&self) -> bool {
         let saves = |wish: &Wish| match wish {
             Wish::Background(_) | Wish::AfterFlush(_) | Wish::Foreground(_) => true,
-            Wish::Final | Wish::Reload(..) => false,
+            Wish::Final | Wish::Sync(_) | Wish::Reload(..) => false,
         };
         self.child.is_some() || self.wish.iter().chain(&self.wishes).any(saves)
     }
@@ -201,6 +204,11 @@ impl Control {
         self.next_wish();
     }
 
+    /// Whether all shards are being brought to a stand.
+    pub(crate) fn has_wish(&self) -> bool {
+        self.saving.wish.is_some()
+    }
+
     pub(crate) fn next_wish(&mut self) {
         if self.end.has_claims() {
             // All shards stay claimed for the last snapshot.
@@ -210,6 +218,9 @@ impl Control {
         let may_begin = |wish: &Wish, child: bool| {
             !child || matches!(wish, Wish::Reload(_, reload) if !reload.saves)
         };
+        if self.replicating.has_fence() {
+            return;
+        }
         let has_child = self.saving.forked().is_some();
         if self.saving.wish.is_some()
             || !self.saving.wishes.front().is_some_and(|wish| may_begin(wish, has_child))
@@ -258,6 +269,7 @@ impl Control {
                     self.answer_save(kept, saved);
                 }
             },
+            Wish::Sync(waiting) => self.sync(waiting),
             Wish::Final => return self.save_last(transaction),
             Wish::Reload(kept, reload) => return self.reload(kept, reload, transaction),
         }

@@ -18,6 +18,8 @@ pub enum ToRelay {
     Arrived(Box<Arrival>),
     /// A fence was written: the stream of this name can begin there.
     Fence(ReplId, Box<Fence>),
+    /// The stream has another name from now on.
+    Renamed(ReplId),
     /// About snapshots for replicas.
     Sync(SyncWord),
     /// The configuration in force from now on.

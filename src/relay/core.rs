@@ -19,7 +19,7 @@ use crate::relay::stream::Stream;
 use crate::replication::backoff::Backoff;
 use crate::replication::greeting::Asked;
 use crate::replication::history::{Fence, ReplId, Scalar};
-use crate::replication::merge::{Broken, Stamp};
+use crate::replication::merge::Stamp;
 use crate::replication::moment::Moment;
 use crate::replication::psync::{self, Answer, Facts, Request, Standing};
 use crate::replication::session::ended::Cut;
@@ -126,6 +126,7 @@ impl Relay {
                         self.begin_anew(&format!("shard {shard} has logged more than it keeps"));
                     }
                     ToRelay::Fence(replid, fence) => self.fenced(replid, *fence),
+                    ToRelay::Renamed(replid) => self.rename(replid),
                     ToRelay::Arrived(arrival) => self.decide(arrival),
                     ToRelay::Sync(word) => self.hear_of_sync(word),
                     ToRelay::Configure(config) => self.configure(config),
@@ -155,6 +156,14 @@ impl Relay {
     fn begin_at(&mut self, replid: ReplId, fence: Fence) {
         self.awaits_fence = false;
         self.stream = Some(Stream::begin(replid, fence, &self.config, &mut self.mailbox));
+    }
+
+    /// The history goes on under another name: those who want the stream are to ask anew.
+    fn rename(&mut self, replid: ReplId) {
+        self.cut_all(Cut::History);
+        if let Some(stream) = &mut self.stream {
+            stream.replid = replid;
+        }
     }
 
     fn configure(&mut self, config: Arc<Config>) {
