@@ -6,3 +6,4 @@ pub mod disk;
 pub mod ending;
 pub mod loading;
 pub mod saving;
+pub mod syncing;
