@@ -1,0 +1,148 @@
+//! Links that are ill-treated: the replica goes on where it was, without another full sync, and
+//! ends equal; and a snapshot that breaks off is begun again.
+
+use std::time::Duration;
+
+use crate::compare::assert_equal;
+use crate::load::Load;
+use crate::matrix::{ILL_TREATED, Pair};
+use crate::processes::{Server, setting};
+use crate::proxy::{Proxy, Weather};
+use crate::servers::{Kind, counter, follow, info, until, wait_until_online};
+use crate::{SEED, Tally, say};
+
+/// How often a link is cut, and how often half-closed, unless `CUTS` says otherwise.
+const CUTS: u64 = 3;
+/// Commands between two looks at the link.
+const STRIDE: u64 = 400;
+/// A link is cut within so many bytes.
+const LINK_BYTES: u64 = 60_000;
+/// Snapshots that are cut.
+const SNAPSHOTS: u64 = 2;
+/// Values that make a snapshot so large that cuts hit its middle, and how large they are.
+const VALUES: usize = 2_000;
+const VALUE_BYTES: usize = 1_000;
+
+#[test]
+fn a_link_that_breaks_goes_on_where_it_was() {
+    let mut tally = Tally::new("broken links");
+    for Pair { primary, replica, state } in ILL_TREATED {
+        if tally.takes(*state, &[*primary, *replica]) {
+            ill_treat(*primary, *replica);
+        }
+    }
+    tally.tell();
+}
+
+#[test]
+fn a_snapshot_that_breaks_off_begins_again() {
+    let mut tally = Tally::new("broken snapshots");
+    for Pair { primary, replica, state } in ILL_TREATED {
+        if tally.takes(*state, &[*primary, *replica]) {
+            break_snapshots(*primary, *replica);
+        }
+    }
+    tally.tell();
+}
+
+/// A primary, a replica that does not follow yet, the proxy between them, and a load.
+struct Scene {
+    primary: Server,
+    replica: Server,
+    proxy: Proxy,
+    load: Load,
+}
+
+impl Scene {
+    fn new(kinds: [Kind; 2]) -> Self {
+        let [primary, replica] = kinds.map(|kind| kind.start(&[]).expect("the tally found it"));
+        let seed = setting("SEED").unwrap_or(SEED);
+        let proxy = Proxy::start(&primary.addr, seed).expect("there is a free port");
+        let load = Load::for_servers(seed, &kinds, &[&primary, &replica]);
+        Self { primary, replica, proxy, load }
+    }
+
+    fn write(&mut self) {
+        let part = self.load.begin(STRIDE);
+        self.load.send(part, &self.primary.addr);
+    }
+
+    fn full_syncs(&self) -> u64 {
+        counter(&self.primary, "stats", "sync_full")
+    }
+
+    fn describe(&self) -> String {
+        format!("{:?}\n{:?}", info(&self.primary, "stats"), info(&self.replica, "replication"))
+    }
+
+    fn name(&self) -> String {
+        format!("{} -> {}", self.primary.name, self.replica.name)
+    }
+}
+
+fn ill_treat(primary: Kind, replica: Kind) {
+    let mut scene = Scene::new([primary, replica]);
+    scene.write();
+    follow(&scene.replica, &scene.proxy.address);
+    wait_until_online(&scene.primary, &scene.replica);
+    let cuts = setting("CUTS").unwrap_or(CUTS);
+    for weather in [Weather::Cuts(LINK_BYTES), Weather::HalfCloses(LINK_BYTES)] {
+        scene.proxy.set(weather);
+        let goal = scene.proxy.ended() + cuts;
+        let what = format!("{weather:?}");
+        let mut write = || {
+            scene.write();
+            goal <= scene.proxy.ended()
+        };
+        until(&what, &mut write, String::new);
+    }
+    // So short of what a link takes for the other side's end that none need break.
+    for weather in [
+        Weather::Freeze,
+        Weather::Delay(Duration::from_millis(3)),
+        Weather::Throttle(400_000),
+        Weather::Clear,
+    ] {
+        scene.proxy.set(weather);
+        scene.write();
+    }
+    assert_equal(&scene.primary, &scene.replica, Some(&scene.load));
+    let (ended, resumed) =
+        (scene.proxy.ended(), counter(&scene.primary, "stats", "sync_partial_ok"));
+    assert_eq!(scene.full_syncs(), 1, "{}: {}", scene.name(), scene.describe());
+    assert!(0 < resumed, "{}: {}", scene.name(), scene.describe());
+    say(&format!(
+        "{}: {}; {ended} cuts, {resumed} partial syncs and no second full one",
+        scene.name(),
+        scene.load.summary()
+    ));
+}
+
+fn break_snapshots(primary: Kind, replica: Kind) {
+    let mut scene = Scene::new([primary, replica]);
+    let mut client = scene.primary.client();
+    for number in 0..VALUES {
+        // It cannot be made small.
+        let mut random = shards::base::random::Random::new(number as u64);
+        let value: Vec<u8> = (0..VALUE_BYTES).map(|_| random.bits().to_le_bytes()[0]).collect();
+        let key = format!("large:{number}");
+        let reply = client.call(&[&b"SET"[..], key.as_bytes(), &value]);
+        assert!(reply.is_ok(), "{reply:?}");
+    }
+    let snapshot_bytes = (VALUES * VALUE_BYTES) as u64;
+    scene.proxy.set(Weather::Cuts(snapshot_bytes));
+    follow(&scene.replica, &scene.proxy.address);
+    until("snapshots are cut", || SNAPSHOTS <= scene.proxy.ended(), || scene.describe());
+    scene.proxy.set(Weather::Clear);
+    // The next snapshot is under way meanwhile.
+    scene.write();
+    wait_until_online(&scene.primary, &scene.replica);
+    scene.write();
+    assert_equal(&scene.primary, &scene.replica, Some(&scene.load));
+    say(&format!(
+        "{}: {} cuts, {} full syncs, then equal",
+        scene.name(),
+        scene.proxy.ended(),
+        scene.full_syncs()
+    ));
+}
