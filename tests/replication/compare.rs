@@ -71,6 +71,12 @@ pub fn digest(server: &Server) -> Vec<u8> {
     }
 }
 
+/// How many keys there are.
+pub fn keys(server: &Server) -> usize {
+    let mut reader = Reader::new(server, Untold::Nothing);
+    (0..DATABASES).map(|db| reader.keys(db).expect("the server answers").len()).sum()
+}
+
 fn in_database(sides: &mut [Reader; 2], db: usize) -> io::Result<Option<Difference>> {
     let found = |key: &[u8], aspect, primary, replica| {
         Ok(Some(Difference { db, key: key.to_vec(), aspect, primary, replica }))

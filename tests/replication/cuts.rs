@@ -9,7 +9,7 @@ use crate::matrix::{ILL_TREATED, Pair};
 use crate::processes::{Server, setting};
 use crate::proxy::{Proxy, Weather};
 use crate::servers::{Kind, counter, follow, info, until, wait_until_online};
-use crate::{SEED, Tally, say};
+use crate::{SEED, Tally, say, side_by_side};
 
 /// How often a link is cut, and how often half-closed, unless `CUTS` says otherwise.
 const CUTS: u64 = 3;
@@ -25,23 +25,19 @@ const VALUE_BYTES: usize = 1_000;
 
 #[test]
 fn a_link_that_breaks_goes_on_where_it_was() {
-    let mut tally = Tally::new("broken links");
-    for Pair { primary, replica, state } in ILL_TREATED {
-        if tally.takes(*state, &[*primary, *replica]) {
-            ill_treat(*primary, *replica);
-        }
-    }
-    tally.tell();
+    play_all("broken links", ill_treat);
 }
 
 #[test]
 fn a_snapshot_that_breaks_off_begins_again() {
-    let mut tally = Tally::new("broken snapshots");
-    for Pair { primary, replica, state } in ILL_TREATED {
-        if tally.takes(*state, &[*primary, *replica]) {
-            break_snapshots(*primary, *replica);
-        }
-    }
+    play_all("broken snapshots", break_snapshots);
+}
+
+fn play_all(name: &'static str, play: fn(&Pair)) {
+    let mut tally = Tally::new(name);
+    let mut rows: Vec<&Pair> = ILL_TREATED.iter().collect();
+    rows.retain(|pair| tally.takes(pair.state, &[pair.primary, pair.replica]));
+    side_by_side(rows, play);
     tally.tell();
 }
 
@@ -80,8 +76,8 @@ impl Scene {
     }
 }
 
-fn ill_treat(primary: Kind, replica: Kind) {
-    let mut scene = Scene::new([primary, replica]);
+fn ill_treat(pair: &Pair) {
+    let mut scene = Scene::new([pair.primary, pair.replica]);
     scene.write();
     follow(&scene.replica, &scene.proxy.address);
     wait_until_online(&scene.primary, &scene.replica);
@@ -118,8 +114,8 @@ fn ill_treat(primary: Kind, replica: Kind) {
     ));
 }
 
-fn break_snapshots(primary: Kind, replica: Kind) {
-    let mut scene = Scene::new([primary, replica]);
+fn break_snapshots(pair: &Pair) {
+    let mut scene = Scene::new([pair.primary, pair.replica]);
     let mut client = scene.primary.client();
     for number in 0..VALUES {
         // It cannot be made small.

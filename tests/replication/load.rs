@@ -22,7 +22,8 @@ const DATABASES: u64 = 4;
 const HOMES: u64 = 24;
 /// One reading command in so many is kept: it may find that a key is over.
 const READS: usize = 8;
-/// One command for whole databases in so many is kept: with more, nothing would ever gather.
+/// One FLUSHALL in so many is kept, and one FLUSHDB or SWAPDB: with more nothing would gather.
+const FLUSHALLS: usize = 60;
 const WHOLES: usize = 10;
 /// One command in so many is followed by one of `EXTRA`.
 const EXTRAS: usize = 6;
@@ -76,6 +77,16 @@ const EXTRA: &[&str] = &[
     "RPUSH key element...",
 ];
 
+/// Scripts that write two keys; that of which the effects are random, too.
+const SCRIPTS: &[&str] = &[
+    "redis.call('SET', KEYS[1], ARGV[1]) return redis.call('RPUSH', KEYS[2], ARGV[1])",
+    "local n = redis.call('INCR', KEYS[1]) return redis.call('PEXPIRE', KEYS[1], 10 * n)",
+    "redis.call('SADD', KEYS[1], ARGV[1], 1, 2, 3, 4) return redis.call('SPOP', KEYS[1], 2)",
+    "redis.call('SET', KEYS[2], redis.call('TIME')[2]) return redis.call('DEL', KEYS[1])",
+];
+/// One command in so many is followed by a script.
+const SCRIPT: usize = 60;
+
 /// Commands that set times of fields: only servers of one family hold the same.
 const FIELD_TIMES: &[&str] =
     &["hexpire", "hexpireat", "hpexpire", "hpexpireat", "hsetex", "hgetex", "hpersist"];
@@ -89,6 +100,8 @@ pub struct Load {
     seed: u64,
     repertoire: Repertoire,
     extra: Vec<Vec<Piece>>,
+    /// Whether all know EVAL.
+    scripts: bool,
     writes: BTreeSet<String>,
     manners: Manners,
     /// Commands of each connection in the parts so far.
@@ -117,10 +130,11 @@ impl Load {
             .iter()
             .filter(|shape| knows(&shape.split(' ').next().unwrap_or_default().to_lowercase()));
         let extra = extra.filter_map(|shape| read(shape, version)).collect();
+        let scripts = knows("eval");
         let repertoire = Repertoire::new(&knows, version, manners);
         let writes = writes(&mut clients[0]);
         let (sent, refused) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { seed, repertoire, extra, writes, manners, parts: Vec::new(), sent, refused }
+        Self { seed, repertoire, extra, scripts, writes, manners, parts: Vec::new(), sent, refused }
     }
 
     /// Announces a part of so many commands, to be sent by `send`.
@@ -223,6 +237,9 @@ impl Load {
             if dice.one_in(EXTRAS) && !self.extra.is_empty() {
                 round.push(draw(dice.pick::<Vec<Piece>>(&self.extra), &mut dice));
             }
+            if self.scripts && dice.one_in(SCRIPT) {
+                round.push(script(&mut dice));
+            }
         }
         // What is left of a transaction would take in the next round.
         round.push(vec![b"DISCARD".to_vec()]);
@@ -233,7 +250,7 @@ impl Load {
     fn is_kept(&self, words: &Words, dice: &mut Dice) -> bool {
         let name = String::from_utf8_lossy(&words[0]).to_lowercase();
         if WHOLE_DATABASES.contains(&name.as_str()) {
-            return dice.one_in(WHOLES);
+            return dice.one_in(if name == "flushall" { FLUSHALLS } else { WHOLES });
         }
         if name == "select" {
             return words.get(1).is_some_and(|db| matches!(db.as_slice(), b"0" | b"1" | b"2"));
@@ -245,6 +262,12 @@ impl Load {
 /// A part of a load.
 #[derive(Clone, Copy, Debug)]
 pub struct Part(usize);
+
+fn script(dice: &mut Dice) -> Words {
+    let script = *dice.pick(SCRIPTS);
+    let [one, other] = [(); 2].map(|()| *dice.pick(&KEYS));
+    [b"EVAL", script.as_bytes(), b"2", one, other, b"5"].iter().map(|word| word.to_vec()).collect()
+}
 
 fn is_whole(words: &Words) -> bool {
     WHOLE_DATABASES.iter().any(|name| words[0].eq_ignore_ascii_case(name.as_bytes()))

@@ -32,6 +32,8 @@ mod tools;
 use std::collections::BTreeSet;
 use std::env;
 use std::io::Write as _;
+use std::sync::Mutex;
+use std::thread;
 
 use differential::{families, plan, shapes, words};
 use matrix::State;
@@ -91,6 +93,22 @@ impl Tally {
         say(&format!("{name}: {played} rows played, {not_yet} not switched on{missing}"));
         assert!(0 < played || env::var_os("ONLY").is_some(), "{name}: nothing was played");
     }
+}
+
+/// Plays rows, some at a time: most of what they do is to wait for what servers do each second.
+pub fn side_by_side<T: Send>(rows: Vec<T>, play: impl Fn(T) + Sync) {
+    const LANES: usize = 4;
+    let rows = Mutex::new(rows.into_iter());
+    let next = || rows.lock().expect("no holder panics").next();
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(|| {
+                while let Some(row) = next() {
+                    play(row);
+                }
+            });
+        }
+    });
 }
 
 /// Writes a line that is seen even when the test passes.

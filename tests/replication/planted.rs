@@ -1,11 +1,11 @@
 //! Whether a difference that is planted at a replica is found, and nothing else.
 
 use crate::client::{Client, Reply};
-use crate::compare::{assert_equal, digest, first_difference};
+use crate::compare::{assert_equal, digest, first_difference, keys};
 use crate::load::Load;
 use crate::matrix::{PAIRS, Pair, State};
 use crate::processes::Server;
-use crate::servers::{Kind, follow, wait_until_online};
+use crate::servers::{Kind, follow, until, wait_until_online};
 use crate::{SEED, say};
 
 /// What the primary writes, what is then changed at the replica, and where that shows. Commands
@@ -77,6 +77,23 @@ fn a_key_that_is_changed_at_the_replica_is_found() {
         let equal = digest(&primary) == digest(&replica);
         assert!(equal, "what was planted is gone");
         say(&format!("{}: {found} planted differences are found", primary.name));
+    }
+}
+
+#[test]
+fn a_server_equals_itself() {
+    let kinds = [Kind::Valkey91, Kind::Redis70, Kind::Keylane(3)];
+    for kind in kinds.into_iter().filter(|kind| kind.program().is_some()) {
+        let server = kind.start(&[]).expect("it is here");
+        let mut load = Load::for_servers(SEED, &[kind], &[&server]);
+        let part = load.begin(COMMANDS);
+        load.send(part, &server.addr);
+        // Keys may expire between two looks.
+        let equal = || first_difference(&server, &server).is_none();
+        until("a server equals itself", equal, || server.output());
+        let keys = keys(&server);
+        assert!(0 < keys, "{}", server.name);
+        say(&format!("{}: {}; {keys} keys equal themselves", server.name, load.summary()));
     }
 }
 
