@@ -33,8 +33,21 @@ const SETTINGS: &[&str] =
 
 /// Measures, and writes the tables.
 pub fn run(options: &Options, report: &mut Report) -> Result<(), String> {
+    let before = load_average()?;
     measure_writes(options, report)?;
-    measure_syncs(options, report)
+    measure_syncs(options, report)?;
+    let after = load_average()?;
+    report.say(&format!(
+        "The machine's load average was {before} before and {after} after: on a machine that does \
+         other work times and latencies say little, CPU says more."
+    ));
+    Ok(())
+}
+
+/// Processes that ran or wanted to in the last minute.
+fn load_average() -> Result<String, String> {
+    let text = process::read("/proc/loadavg")?;
+    Ok(text.split(' ').next().unwrap_or_default().to_owned())
 }
 
 /// Servers of one kind: one that is alone, and one that is followed.

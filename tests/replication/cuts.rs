@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use shards::base::random::Random;
+
+use crate::client::Reply;
 use crate::compare::assert_equal;
 use crate::load::Load;
 use crate::matrix::{ILL_TREATED, Pair};
@@ -23,6 +26,10 @@ const SNAPSHOTS: u64 = 2;
 const VALUES: usize = 2_000;
 const VALUE_BYTES: usize = 1_000;
 
+/// Values that no backlog of a small setting keeps, however many shards share it.
+const LARGE_VALUES: usize = 40;
+const LARGE_BYTES: usize = 500_000;
+
 #[test]
 fn a_link_that_breaks_goes_on_where_it_was() {
     play_all("broken links", ill_treat);
@@ -31,6 +38,11 @@ fn a_link_that_breaks_goes_on_where_it_was() {
 #[test]
 fn a_snapshot_that_breaks_off_begins_again() {
     play_all("broken snapshots", break_snapshots);
+}
+
+#[test]
+fn a_link_that_was_down_for_too_much_gets_a_full_sync() {
+    play_all("links down for long", keep_down);
 }
 
 fn play_all(name: &'static str, play: fn(&Pair)) {
@@ -50,8 +62,9 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(kinds: [Kind; 2]) -> Self {
-        let [primary, replica] = kinds.map(|kind| kind.start(&[]).expect("the tally found it"));
+    fn new(kinds: [Kind; 2], options: &[&str]) -> Self {
+        let start = |kind: Kind| kind.start(options).expect("the tally found it");
+        let [primary, replica] = kinds.map(start);
         let seed = setting("SEED").unwrap_or(SEED);
         let proxy = Proxy::start(&primary.addr, seed).expect("there is a free port");
         let load = Load::for_servers(seed, &kinds, &[&primary, &replica]);
@@ -61,6 +74,17 @@ impl Scene {
     fn write(&mut self) {
         let part = self.load.begin(STRIDE);
         self.load.send(part, &self.primary.addr);
+    }
+
+    /// Writes so many values of so many bytes that cannot be made small.
+    fn fill(&self, count: usize, bytes: usize) {
+        let (mut client, mut random) = (self.primary.client(), Random::new(SEED));
+        for number in 0..count {
+            let value: Vec<u8> = (0..bytes).map(|_| random.bits().to_le_bytes()[0]).collect();
+            let key = format!("large:{number}");
+            let reply = client.call(&[&b"SET"[..], key.as_bytes(), &value]);
+            assert!(matches!(reply, Ok(Reply::Simple(_))), "{reply:?}");
+        }
     }
 
     fn full_syncs(&self) -> u64 {
@@ -77,7 +101,7 @@ impl Scene {
 }
 
 fn ill_treat(pair: &Pair) {
-    let mut scene = Scene::new([pair.primary, pair.replica]);
+    let mut scene = Scene::new([pair.primary, pair.replica], &[]);
     scene.write();
     follow(&scene.replica, &scene.proxy.address);
     wait_until_online(&scene.primary, &scene.replica);
@@ -115,16 +139,8 @@ fn ill_treat(pair: &Pair) {
 }
 
 fn break_snapshots(pair: &Pair) {
-    let mut scene = Scene::new([pair.primary, pair.replica]);
-    let mut client = scene.primary.client();
-    for number in 0..VALUES {
-        // It cannot be made small.
-        let mut random = shards::base::random::Random::new(number as u64);
-        let value: Vec<u8> = (0..VALUE_BYTES).map(|_| random.bits().to_le_bytes()[0]).collect();
-        let key = format!("large:{number}");
-        let reply = client.call(&[&b"SET"[..], key.as_bytes(), &value]);
-        assert!(reply.is_ok(), "{reply:?}");
-    }
+    let mut scene = Scene::new([pair.primary, pair.replica], &[]);
+    scene.fill(VALUES, VALUE_BYTES);
     let snapshot_bytes = (VALUES * VALUE_BYTES) as u64;
     scene.proxy.set(Weather::Cuts(snapshot_bytes));
     follow(&scene.replica, &scene.proxy.address);
@@ -141,4 +157,22 @@ fn break_snapshots(pair: &Pair) {
         scene.proxy.ended(),
         scene.full_syncs()
     ));
+}
+
+fn keep_down(pair: &Pair) {
+    let small = ["--repl-backlog-size", "16kb"];
+    let mut scene = Scene::new([pair.primary, pair.replica], &small);
+    scene.write();
+    follow(&scene.replica, &scene.proxy.address);
+    wait_until_online(&scene.primary, &scene.replica);
+    let before = scene.proxy.ended();
+    scene.proxy.set(Weather::Cuts(0));
+    until("the link is cut", || before < scene.proxy.ended(), || scene.describe());
+    scene.fill(LARGE_VALUES, LARGE_BYTES);
+    scene.proxy.set(Weather::Clear);
+    wait_until_online(&scene.primary, &scene.replica);
+    scene.write();
+    assert_equal(&scene.primary, &scene.replica, Some(&scene.load));
+    assert_eq!(scene.full_syncs(), 2, "{}: {}", scene.name(), scene.describe());
+    say(&format!("{}: a second full sync, as there must be, then equal", scene.name()));
 }
