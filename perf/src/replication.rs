@@ -10,9 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::benchmark::{self, Load};
-use crate::client::{Connection, Reply, VALUE_BYTES, write_request};
+use crate::client::{Connection, Reply, VALUE_BYTES};
 use crate::options::Options;
-use crate::pause::pace_with;
 use crate::peer::Peer;
 use crate::process;
 use crate::report::Report;
@@ -23,6 +22,8 @@ use crate::summary::{median, percentile};
 
 /// How often servers are asked how far they are: seldom enough that it costs next to nothing.
 const POLL: Duration = Duration::from_millis(2);
+/// The period of clients that ask again and again.
+const PERIOD: Duration = Duration::from_millis(1);
 /// Nothing takes longer.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The key by which is seen that a replica applies what is written.
@@ -159,8 +160,17 @@ struct Syncs {
     link_s: Vec<f64>,
     applied_s: Vec<f64>,
     fork_ms: Vec<f64>,
-    /// Latencies of the paced client in microseconds.
+    primary: Seen,
+    replica: Seen,
+}
+
+/// What a client saw that asks each millisecond.
+#[derive(Default)]
+struct Seen {
+    /// Latencies in microseconds.
     us: Vec<f64>,
+    /// How many of its requests were refused, as by a server that loads.
+    refused: usize,
 }
 
 fn measure_syncs(options: &Options, report: &mut Report) -> Result<(), String> {
@@ -172,17 +182,18 @@ fn measure_syncs(options: &Options, report: &mut Report) -> Result<(), String> {
         primary.fill(options.keys)?;
         primary.connect()?.configure(SETTINGS)?;
     }
-    let mut idle = vec![Vec::new(); primaries.len()];
+    let mut idle: Vec<Seen> = primaries.iter().map(|_| Seen::default()).collect();
     let mut all: Vec<[Syncs; 2]> = primaries.iter().map(|_| Default::default()).collect();
     for round in 1..=options.rounds {
         eprintln!("syncs, round {round} of {}", options.rounds);
         for (primary, (idle, syncs)) in primaries.iter().zip(idle.iter_mut().zip(&mut all)) {
             let seconds = Duration::from_secs(options.seconds);
-            let (_, us) = beside(primary, options, Writes::None, || {
+            let quiet = Scene { servers: vec![primary], writes: Writes::None, keys: options.keys };
+            let (_, seen) = quiet.beside(|| {
                 thread::sleep(seconds);
                 Ok(())
             })?;
-            idle.extend(us);
+            seen.into_iter().for_each(|seen| idle.add(seen));
             for (syncs, writes) in syncs.iter_mut().zip([Writes::None, Writes::Steady]) {
                 sync(primary, options, writes, syncs)?;
             }
@@ -191,8 +202,10 @@ fn measure_syncs(options: &Options, report: &mut Report) -> Result<(), String> {
     report.say(&format!(
         "Full syncs of {} keys of 16 bytes with values of {VALUE_BYTES}, to `{}`: seconds from \
          REPLICAOF until the link is up, and until a write of that moment is applied; the last \
-         fork. A PING each millisecond at the primary, of all rounds together, latency counts from \
-         when it was due. Medians of {} rounds; ratios are against the first server.",
+         fork. A PING each millisecond at the primary, idle and during the sync, and at the \
+         replica, of all rounds together: microseconds from when it was due, at most (p99.9). \
+         Refused are PINGs that the replica answered with an error. Medians of {} rounds; ratios \
+         are against the first server.",
         options.keys, options.replica.name, options.rounds
     ));
     let head = [
@@ -202,10 +215,10 @@ fn measure_syncs(options: &Options, report: &mut Report) -> Result<(), String> {
         "ratio",
         "applied s",
         "fork ms",
-        "idle p99.9 us",
-        "idle max us",
-        "p99.9 us",
-        "max us",
+        "idle",
+        "primary",
+        "replica",
+        "refused",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (primary, (idle, syncs)) in primaries.iter().zip(idle.iter().zip(&all)) {
@@ -217,13 +230,24 @@ fn measure_syncs(options: &Options, report: &mut Report) -> Result<(), String> {
             row.push(format!("{:.2}", link / median(&all[0][at].link_s)));
             row.push(format!("{:.2}", median(&syncs.applied_s)));
             row.push(format!("{:.2}", median(&syncs.fork_ms)));
-            let latencies = [idle, &syncs.us].map(|us| [percentile(us, 999), percentile(us, 1000)]);
-            row.extend(latencies.concat().iter().map(|us| format!("{us:.0}")));
+            row.extend([idle, &syncs.primary, &syncs.replica].map(Seen::text));
+            row.push(syncs.replica.refused.to_string());
             rows.push(row);
         }
     }
     report.table(&rows);
     Ok(())
+}
+
+impl Seen {
+    fn add(&mut self, other: Self) {
+        self.us.extend(other.us);
+        self.refused += other.refused;
+    }
+
+    fn text(&self) -> String {
+        format!("{:.0} ({:.0})", percentile(&self.us, 1000), percentile(&self.us, 999))
+    }
 }
 
 /// What is written beside a sync.
@@ -241,13 +265,14 @@ fn sync(
     syncs: &mut Syncs,
 ) -> Result<(), String> {
     let replica = Server::start(&options.replica, options)?;
-    let (times, us) = beside(primary, options, writes, || {
+    let scene = Scene { servers: vec![primary, &replica], writes, keys: options.keys };
+    let (times, seen) = scene.beside(|| {
         let began = Instant::now();
         follow(&replica, primary)?;
         let mut connection = replica.connect()?;
         until(&replica, || Ok(connection.info("replication", "master_link_status")? == "up"))?;
         let link = began.elapsed();
-        let text = began.elapsed().as_nanos().to_string();
+        let text = link.as_nanos().to_string();
         primary.connect()?.call(&["SET", MARK, &text])?;
         until(&replica, || {
             // A replica that still loads answers with an error.
@@ -260,33 +285,58 @@ fn sync(
     syncs.applied_s.push(applied.as_secs_f64());
     let fork_us = primary.connect()?.info_number("stats", "latest_fork_usec")?;
     syncs.fork_ms.push(fork_us as f64 / 1000.0);
-    syncs.us.extend(us);
+    for (sum, seen) in [&mut syncs.primary, &mut syncs.replica].into_iter().zip(seen) {
+        sum.add(seen);
+    }
     Ok(())
 }
 
-/// Does `work` beside a client that sends a PING each millisecond, and perhaps one that writes;
-/// gives the latencies of the PINGs in microseconds, too.
-fn beside<T>(
-    primary: &Server,
-    options: &Options,
+/// Servers at each of which a client sends a PING each millisecond, and what is written at the
+/// first.
+struct Scene<'s> {
+    servers: Vec<&'s Server>,
     writes: Writes,
-    work: impl FnOnce() -> Result<T, String>,
-) -> Result<(T, Vec<f64>), String> {
-    let done = AtomicU64::new(0);
-    let (paced, writing) = (primary.connect()?, primary.connect()?);
-    let (done, value) = (&done, "w".repeat(VALUE_BYTES));
-    thread::scope(|scope| {
-        let ping = |out: &mut Vec<u8>, _| write_request(out, &["PING"]);
-        let pinger = scope.spawn(move || pace_with(paced, done, 1, ping));
-        let keys = Scatter::new(1, options.keys);
-        let load = (writes == Writes::Steady)
-            .then(|| scope.spawn(|| keep_writing(writing, done, keys, &value)));
-        let worked = work();
-        done.store(1, Ordering::Relaxed);
-        let samples = pinger.join().expect("the pinger does not panic")?;
-        load.map_or(Ok(()), |load| load.join().expect("the load does not panic"))?;
-        Ok((worked?, samples.into_iter().map(|sample| sample.1).collect()))
-    })
+    keys: u64,
+}
+
+impl Scene<'_> {
+    /// Lets all clients work while `work` does; what each saw.
+    fn beside<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, String>,
+    ) -> Result<(T, Vec<Seen>), String> {
+        let done = AtomicU64::new(0);
+        let paced = self.servers.iter().map(|server| server.connect());
+        let paced: Vec<Connection> = paced.collect::<Result<_, _>>()?;
+        let writing = self.servers[0].connect()?;
+        let (done, value) = (&done, "w".repeat(VALUE_BYTES));
+        thread::scope(|scope| {
+            let pingers: Vec<_> =
+                paced.into_iter().map(|paced| scope.spawn(move || pace(paced, done))).collect();
+            let keys = Scatter::new(1, self.keys);
+            let load = (self.writes == Writes::Steady)
+                .then(|| scope.spawn(|| keep_writing(writing, done, keys, &value)));
+            let worked = work();
+            done.store(1, Ordering::Relaxed);
+            let seen = pingers.into_iter().map(|pinger| pinger.join().expect("it does not panic"));
+            let seen: Vec<Seen> = seen.collect::<Result<_, _>>()?;
+            load.map_or(Ok(()), |load| load.join().expect("the load does not panic"))?;
+            Ok((worked?, seen))
+        })
+    }
+}
+
+/// Sends a PING each millisecond until `done` is not 0.
+fn pace(mut connection: Connection, done: &AtomicU64) -> Result<Seen, String> {
+    let (mut seen, mut due) = (Seen::default(), Instant::now());
+    while done.load(Ordering::Relaxed) == 0 {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        let reply = connection.call_any(&["PING"])?;
+        seen.refused += usize::from(matches!(reply, Reply::Error(_)));
+        seen.us.push(due.elapsed().as_secs_f64() * 1e6);
+        due += PERIOD;
+    }
+    Ok(seen)
 }
 
 fn follow(replica: &Server, primary: &Server) -> Result<(), String> {
