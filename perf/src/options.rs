@@ -62,6 +62,15 @@ impl Measurement {
         }
     }
 
+    /// Tests of the benchmark unless others are chosen.
+    fn tests(self) -> Vec<String> {
+        let names: &[&str] = match self {
+            Self::Replication => &["set"],
+            _ => &["get", "set"],
+        };
+        names.iter().map(|&name| name.into()).collect()
+    }
+
     /// Depths of pipelines unless others are chosen.
     fn pipelines(self) -> Vec<u64> {
         match self {
@@ -165,7 +174,10 @@ const OPTIONS: &[(&str, &str)] = &[
         "depths of the pipelines (1,16,64; replication: 1,16, pipe: 250, eviction: 4, others: 16)",
     ),
     ("--replica", "the SERVER that follows, for replication; on the load's cpus (valkey)"),
-    ("--tests", "tests of valkey-benchmark, or commands: get,'lrange mylist 0 99' (get,set)"),
+    (
+        "--tests",
+        "tests of the benchmark or commands: get,'lrange list 0 99' (get,set; replication: set)",
+    ),
     ("--values", "what keys hold, for memory: string, hash, set, list, zset (string)"),
     ("--benchmark", "path of valkey-benchmark (from PATH, else from $PEERS/bin)"),
     ("--benchmark-args", "more arguments for it, in one string"),
@@ -220,7 +232,7 @@ impl Options {
             seconds: *seconds,
             clients: *clients,
             pipelines: measurement.pipelines(),
-            tests: vec!["get".into(), "set".into()],
+            tests: measurement.tests(),
             values: vec![Values::String],
             benchmark: peer::tool("valkey-benchmark"),
             benchmark_args: Vec::new(),

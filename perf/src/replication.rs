@@ -70,11 +70,13 @@ fn measure_writes(options: &Options, report: &mut Report) -> Result<(), String> 
     let trios = options.peers.iter().map(|peer| Trio::start(peer, options));
     let trios: Vec<Trio> = trios.collect::<Result<_, _>>()?;
     let mut cells = Vec::new();
-    for &pipeline in &options.pipelines {
-        for (trio, Trio { alone, .. }) in trios.iter().enumerate() {
-            let requests = benchmark::requests_for(options, alone, "set", pipeline)?;
-            let load = Load { test: "set".into(), pipeline, requests };
-            cells.push(Cell { trio, load, rounds: Vec::new() });
+    for test in &options.tests {
+        for &pipeline in &options.pipelines {
+            for (trio, Trio { alone, .. }) in trios.iter().enumerate() {
+                let requests = benchmark::requests_for(options, alone, test, pipeline)?;
+                let load = Load { test: test.clone(), pipeline, requests };
+                cells.push(Cell { trio, load, rounds: Vec::new() });
+            }
         }
     }
     for round in 1..=options.rounds {
@@ -86,15 +88,16 @@ fn measure_writes(options: &Options, report: &mut Report) -> Result<(), String> 
         }
     }
     report.say(&format!(
-        "SETs of 16 bytes of key and {VALUE_BYTES} of value, {} connections; {} alternating rounds \
-         of about {} s. CPU is the primary's, in microseconds per SET: alone, and with `{}` as its \
-         replica; medians, and median, lowest and highest of the rounds' ratios.",
+        "Keys of 16 bytes with values of {VALUE_BYTES}, {} connections; {} alternating rounds of \
+         about {} s. CPU is the primary's, in microseconds per request: alone, and with `{}` as \
+         its replica; medians, and median, lowest and highest of the rounds' ratios.",
         options.clients, options.rounds, options.seconds, options.replica.name
     ));
     let head = [
-        "server",
+        "test",
         "P",
-        "SETs/s alone",
+        "server",
+        "requests/s alone",
         "followed",
         "CPU alone",
         "followed",
@@ -108,7 +111,8 @@ fn measure_writes(options: &Options, report: &mut Report) -> Result<(), String> 
             median(&rounds.iter().map(|round| pick(&round[side])).collect::<Vec<_>>())
         };
         let ratios: Vec<f64> = rounds.iter().map(|[alone, with]| with.1 / alone.1).collect();
-        let mut row = vec![trios[*trio].alone.name.clone(), load.pipeline.to_string()];
+        let mut row = vec![load.test.to_uppercase(), load.pipeline.to_string()];
+        row.push(trios[*trio].alone.name.clone());
         row.extend([0, 1].map(|side| format!("{:.0}", of(side, |figures| figures.0))));
         row.extend([0, 1].map(|side| format!("{:.3}", of(side, |figures| figures.1))));
         row.extend([500, 0, 1000].map(|mille| match mille {
