@@ -34,6 +34,18 @@ const RECENT: usize = 12;
 /// No string becomes longer.
 const LONGEST: &str = "1mb";
 
+/// Limits that are small at the primary alone, if it has them: values outgrow their encodings
+/// there, and may fit into them again where a snapshot is loaded.
+const SMALL: &[&str] = &[
+    "hash-max-listpack-entries",
+    "list-max-listpack-size",
+    "set-max-intset-entries",
+    "set-max-listpack-entries",
+    "stream-node-max-entries",
+    "zset-max-listpack-entries",
+];
+const SMALL_LIMIT: &str = "4";
+
 /// What the generator of the other tests leaves out, since there a clock or chance would decide:
 /// short times, real waits, ids and members that the primary chooses.
 const EXTRA: &[&str] = &[
@@ -111,11 +123,16 @@ pub struct Load {
 }
 
 impl Load {
-    /// What all these servers know and can hold. Makes the primary refuse long strings.
+    /// What all these servers know and can hold. Makes the primary, which is the first, refuse long
+    /// strings, and its limits of encodings small.
     pub fn for_servers(seed: u64, kinds: &[Kind], servers: &[&Server]) -> Self {
         let mut clients: Vec<Client> = servers.iter().map(|server| server.client()).collect();
         let limited = clients[0].call(&["CONFIG", "SET", "proto-max-bulk-len", LONGEST]);
         assert!(matches!(limited, Ok(Reply::Simple(_))), "strings are limited: {limited:?}");
+        for name in SMALL {
+            let set = clients[0].call(&["CONFIG", "SET", name, SMALL_LIMIT]);
+            assert!(set.is_ok(), "{name}: {set:?}");
+        }
         let of_one_family = kinds.iter().all(|kind| kind.family() == kinds[0].family());
         let alike = kinds.iter().all(|kind| *kind == kinds[0]);
         let version = clients.iter_mut().map(version).min().expect("there are servers");
