@@ -64,7 +64,7 @@ pub fn run(runner: &mut Runner) {
 type Next = fn(&mut Mailbox<ToShard>, usize) -> Letter;
 
 fn pair() -> [Mailbox<ToShard>; 2] {
-    let (ends, _) = connect(2).expect("three eventfds can be had");
+    let ends = connect(2).expect("eventfds can be had").shards;
     ends.try_into().expect("as many ends as shards")
 }
 
