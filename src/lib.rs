@@ -18,6 +18,7 @@ pub mod clients;
 pub mod stats;
 pub mod mail;
 pub mod shard;
+pub mod relay;
 pub mod control;
 pub mod commands;
 pub mod metrics;

@@ -12,5 +12,6 @@ pub mod release;
 pub mod replica;
 pub mod room;
 pub mod to_control;
+pub mod to_relay;
 pub mod to_shard;
 pub mod waits;

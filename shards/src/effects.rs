@@ -202,6 +202,8 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// What the shard's log has not taken yet.
     pub log: Units,
+    /// The number of the next transaction over several shards, on the shard that orders them.
+    pub txid: u64,
     /// Whether clients may keep copies of keys, so that `notes` are wanted.
     pub keeps_notes: bool,
     /// The id of the client for whom commands run.

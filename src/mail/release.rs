@@ -28,6 +28,8 @@ pub struct Release {
     pub logged: Vec<Logged>,
     /// The number of the first transaction of which that has a part.
     pub txid: u64,
+    /// The number of a fence that is part of it: control is told where it is.
+    pub fence: Option<u64>,
     /// Entries that live here now: database, hash, entry.
     pub entries: Vec<(usize, u64, Entry)>,
     /// The databases, if they were on loan whole.

@@ -8,6 +8,7 @@ use crate::mail::kept::Kept;
 use crate::mail::messages::Word;
 use crate::mail::query::Query;
 use crate::mail::release::{Commit, Release};
+use crate::mail::replica::LogWord;
 use crate::mail::room::RoomWord;
 use crate::mail::waits::WaitWord;
 use crate::stats::command_log::SlowEntry;
@@ -40,6 +41,8 @@ pub enum ToShard {
     Kept(Box<Kept>),
     /// About requests that wait for keys.
     Wait(WaitWord),
+    /// About the shard's log.
+    Log(LogWord),
     /// About memory.
     Room(RoomWord),
     /// About snapshots.

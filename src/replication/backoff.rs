@@ -18,8 +18,8 @@ const WAIT_MS_MIN: u64 = 1000;
 const WAIT_MS_MAX: u64 = 60_000;
 /// Failures in a row for want of memory that make more of them pointless.
 const SHORTAGES_MAX: u32 = 3;
-/// For how long a replica is refused then, if no limit is raised.
-const REFUSED_MS: u64 = 600_000;
+/// After so long a failure is forgotten: a replica is refused no longer than that.
+const FORGOTTEN_MS: u64 = 600_000;
 /// Replicas that are remembered; the one whose failure is the oldest is forgotten.
 const REPLICAS_MAX: usize = 1024;
 
@@ -59,19 +59,19 @@ impl Backoff {
             Outcome::Failed => None,
             Outcome::Short(shortage) => Some(shortage),
         };
-        let before = self.by.get(address);
+        let before = self.by.get(address).filter(|failures| failures.is_fresh(now));
         let wait_ms = before
             .map_or(WAIT_MS_MIN, |failures| failures.wait_ms.saturating_mul(2).min(WAIT_MS_MAX));
         let in_row = before.map_or(0, |failures| failures.shortages);
         let shortages = if shortage.is_some() { in_row.saturating_add(1) } else { 0 };
-        if before.is_none() && REPLICAS_MAX <= self.by.len() {
+        if !self.by.contains_key(address) && REPLICAS_MAX <= self.by.len() {
             self.forget_oldest();
         }
         self.by.insert(address.clone(), Failures { last: now, wait_ms, shortages, shortage });
     }
 
-    /// Whether the replica at `address` may have a full sync now, when up to `log_bytes_max` of
-    /// log may wait for it.
+    /// Whether the replica at `address` may have a full sync now, when `log_bytes_max` of log may
+    /// wait for it: [`Limits::log_bytes_max`](crate::replication::session::Limits::log_bytes_max).
     ///
     /// # Errors
     /// If not, with the reason.
@@ -105,9 +105,12 @@ impl Backoff {
 }
 
 impl Failures {
+    fn is_fresh(&self, now: Moment) -> bool {
+        now.since(self.last) < FORGOTTEN_MS
+    }
+
     fn refused(&self, now: Moment, log_bytes_max: u64) -> Option<Shortage> {
-        let is_fresh = now.since(self.last) < REFUSED_MS;
-        let is_row = SHORTAGES_MAX <= self.shortages && is_fresh;
+        let is_row = SHORTAGES_MAX <= self.shortages && self.is_fresh(now);
         self.shortage.filter(|shortage| is_row && log_bytes_max < shortage.needs)
     }
 }
@@ -131,8 +134,7 @@ impl Shortage {
         let Self { took_ms, rate, needs } = self;
         format!(
             "{rate} bytes of changes came in each second of the {took_ms} ms that the last one \
-             took. client-output-buffer-limit replica and repl-backlog-size of {needs} bytes would \
-             do."
+             took. client-output-buffer-limit replica, hard and soft, of {needs} bytes would do."
         )
     }
 }
@@ -182,6 +184,14 @@ mod tests {
     }
 
     #[test]
+    fn an_old_failure_is_forgotten() {
+        let (mut backoff, now) = check(&[Outcome::Failed; 3], Err(Refusal::TooEarly(4000)));
+        let later = now.after(FORGOTTEN_MS);
+        backoff.note(later, &address(1), Outcome::Failed);
+        assert_eq!(backoff.check(later, &address(1), 0), Err(Refusal::TooEarly(1000)));
+    }
+
+    #[test]
     fn three_shortages_in_a_row_refuse() {
         check(&[SHORT, SHORT], Err(Refusal::TooEarly(2000)));
         check(&[SHORT, SHORT, Outcome::Failed, SHORT], Err(Refusal::TooEarly(8000)));
@@ -189,7 +199,7 @@ mod tests {
         let later = now.after(60_000);
         assert_eq!(backoff.check(later, &address(1), 5999), Err(Refusal::Short(SHORTAGE)));
         assert_eq!(backoff.check(later, &address(1), 6000), Ok(()), "the limit was raised");
-        assert_eq!(backoff.check(now.after(REFUSED_MS), &address(1), 0), Ok(()));
+        assert_eq!(backoff.check(now.after(FORGOTTEN_MS), &address(1), 0), Ok(()));
         let refused: Vec<_> = backoff.refused(later, 5999).collect();
         assert_eq!(refused, [(&address(1), SHORTAGE)]);
         assert_eq!(backoff.refused(later, 6000).count(), 0);
@@ -215,8 +225,8 @@ mod tests {
             (
                 Refusal::Short(SHORTAGE),
                 "-ERR Full sync refused: 750 bytes of changes came in each second of the 2000 ms \
-                 that the last one took. client-output-buffer-limit replica and \
-                 repl-backlog-size of 6000 bytes would do.",
+                 that the last one took. client-output-buffer-limit replica, hard and soft, of \
+                 6000 bytes would do.",
             ),
         ] {
             let mut out = Vec::new();

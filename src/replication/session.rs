@@ -49,6 +49,23 @@ pub struct Limits {
     pub backlog_bytes: u64,
 }
 
+impl Limits {
+    /// Bytes of the backlog that may wait for a replica for long: below this one is never cut.
+    pub fn log_bytes_max(&self) -> u64 {
+        let OutputLimit { soft, .. } = self.output;
+        let soft = if soft == 0 { u64::MAX } else { soft };
+        self.hard_bytes().min(soft)
+    }
+
+    /// Bytes of the backlog that may wait for a replica.
+    fn hard_bytes(&self) -> u64 {
+        match self.output.hard {
+            0 => u64::MAX,
+            hard => hard.max(self.backlog_bytes),
+        }
+    }
+}
+
 /// What can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
@@ -120,7 +137,7 @@ pub struct Shortage {
     pub took_ms: u64,
     /// Bytes of log that came in each second of it.
     pub rate: u64,
-    /// Bytes that `client-output-buffer-limit replica` and `repl-backlog-size` should allow.
+    /// Bytes of log that `client-output-buffer-limit replica` should allow.
     pub needs: u64,
 }
 
@@ -306,9 +323,9 @@ impl Session {
         State::Online(online)
     }
 
-    /// The replica has acknowledged: whatever sync there was is a success.
+    /// The replica has acknowledged: a sync up to there is a success.
     fn prove(&self, online: &mut Online, actions: &mut Vec<Action>) {
-        if online.unproved.take().is_some() {
+        if online.unproved.take_if(|sync| Some(sync.cut) <= online.acked).is_some() {
             actions.push(Action::SyncOver(Outcome::Succeeded));
             let text = format!("Synchronization with replica {} succeeded", self.address);
             actions.push(Action::Log(LogLevel::Notice, text));
@@ -354,11 +371,18 @@ impl Session {
     ) -> State {
         let Ack { applied, durable } = ack;
         match state {
-            // The replica may have read all before this node knows that all is written.
-            State::Receiving { sync, window, .. } => State::Receiving { sync, window, acked: true },
-            // Which offset it says does not matter: it has the snapshot.
-            State::Loading { sync, .. } => {
+            // The replica may have read all before this node knows that all is written. Tools
+            // acknowledge each second, and say less then.
+            State::Receiving { sync, window, acked } => {
+                State::Receiving { sync, window, acked: acked || sync.cut <= applied }
+            }
+            State::Loading { sync, .. } if sync.cut <= applied => {
                 self.go_online(Online::new(now, sync.cut).acked_with(sync), actions)
+            }
+            // As in Valkey any offset begins the stream. It proves nothing.
+            State::Loading { sync, .. } => {
+                let online = Online::new(now, sync.cut);
+                self.go_online(Online { unproved: Some(sync), ..online }, actions)
             }
             State::Online(mut online) => {
                 online.heard = now;
@@ -422,8 +446,8 @@ impl Session {
     /// Looks whether too much waits for the replica.
     fn output_ended(&mut self, now: Moment) -> Option<Ended> {
         let waits = self.waits();
-        let OutputLimit { hard, soft, .. } = self.limits.output;
-        if hard != 0 && hard.max(self.limits.backlog_bytes) < waits {
+        let OutputLimit { soft, .. } = self.limits.output;
+        if self.limits.hard_bytes() < waits {
             return Some(Ended::OutputHard(waits));
         }
         if soft == 0 || waits <= soft {

@@ -29,6 +29,7 @@ use crate::shard::messages::publishing::PubSub;
 use crate::shard::messages::tracking::Copies;
 use crate::shard::quiesce::Quiesce;
 use crate::shard::room::Room;
+use crate::shard::showing::Showing;
 use crate::shard::spare::Spare;
 use crate::stats::counters::Counters;
 use crate::stats::notable::Serving;
@@ -79,10 +80,10 @@ pub struct Core {
     pub(crate) samples: Samples,
     /// What is told of commands to the command logs, to LATENCY, and to those who count.
     pub(crate) observers: Observers,
+    /// Its log, and what of it is shown.
+    pub(crate) showing: Showing,
     /// Claims on its keys.
     pub(crate) claims: Claims,
-    /// The number of the next transaction, on the shard that orders them.
-    pub(crate) next_txid: u64,
     /// What holds requests back, and those that are held back.
     pub(crate) quiesce: Quiesce,
     /// Memory for what commands write.
@@ -145,8 +146,8 @@ impl Core {
             counters: Counters::new(node.table.ids, node.config.latency_tracking),
             samples: Samples::new(node.now),
             observers: Observers::default(),
+            showing: Showing::default(),
             claims: Claims::default(),
-            next_txid: 0,
             quiesce: Quiesce::default(),
             room: Room::default(),
             waits: Waits::default(),

@@ -12,8 +12,12 @@ use crate::resp::request;
 #[derive(Debug, Default)]
 pub struct Units {
     bytes: Vec<u8>,
-    /// The weight of the entries that are complete.
+    /// Bytes of the entries that the log has taken: where the first one here begins in it.
+    taken: u64,
+    /// The weight of all entries since the history began.
     weight: u64,
+    /// That of the entries that the log has taken.
+    taken_weight: u64,
     /// The unit that was begun and is not ended.
     open: Option<Open>,
 }
@@ -125,15 +129,43 @@ impl Units {
         &self.bytes[..end]
     }
 
-    /// Their weight: how many bytes they add to the stream of all logs.
+    /// Where the log ends once it has taken them: its offset.
+    pub fn offset(&self) -> u64 {
+        self.taken + self.entries().len() as u64
+    }
+
+    /// The weight of all entries since the history began: how many bytes they add to the stream of
+    /// all logs.
     pub fn weight(&self) -> u64 {
         self.weight
     }
 
-    /// Forgets everything but its room.
+    /// Whether the log has taken all that is complete.
+    #[inline]
+    pub fn are_taken(&self) -> bool {
+        self.entries().is_empty()
+    }
+
+    /// Gives the entries that are complete to the log, with the offset of the first one and with
+    /// their weight, and keeps their room up to so many bytes.
+    ///
+    /// # Panics
+    /// If a unit is begun: what takes effect at once is taken as a whole.
+    pub fn take(&mut self, room_max: usize, log: impl FnOnce(u64, &[u8], u64)) {
+        assert!(self.open.is_none(), "a unit is taken when it has ended");
+        log(self.taken, &self.bytes, self.weight - self.taken_weight);
+        self.taken += self.bytes.len() as u64;
+        self.taken_weight = self.weight;
+        self.bytes.clear();
+        if room_max < self.bytes.capacity() {
+            self.bytes = Vec::new();
+        }
+    }
+
+    /// Forgets everything but its room: a history begins.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.weight = 0;
+        (self.taken, self.weight, self.taken_weight) = (0, 0, 0);
         self.open = None;
     }
 
@@ -339,6 +371,27 @@ mod tests {
         let whole = alloc::format!("0: {several}");
         let part = alloc::format!("0: 7 of [1, 2]: {several}");
         check(&units, &["0: DEL a", &whole, &part, "0: 7 of [1, 2]: ", "Ping"]);
+    }
+
+    #[test]
+    fn a_log_takes_entries_once_and_knows_where_it_is() {
+        let mut units = Units::default();
+        let mut log = Vec::new();
+        let mut weights = 0;
+        for round in 0..3 {
+            assert!(units.are_taken());
+            units.push(round, &["DEL", "a"]);
+            assert!(!units.are_taken());
+            units.take(1, |offset, entries, weight| {
+                assert_eq!(offset, log.len() as u64);
+                log.extend_from_slice(entries);
+                weights += weight;
+            });
+            assert_eq!((units.offset(), units.weight()), (log.len() as u64, weights));
+        }
+        assert_eq!(text_of(&log), ["0: DEL a", "1: DEL a", "2: DEL a"]);
+        units.clear();
+        assert_eq!((units.offset(), units.weight()), (0, 0));
     }
 
     #[track_caller]

@@ -251,6 +251,21 @@ fn the_form_decides_when_the_stream_begins() {
 }
 
 #[test]
+fn an_offset_before_the_snapshot_proves_nothing() {
+    let shy = Event::Received(b"REPLCONF ACK 6999\r\n");
+    check(
+        one_in("receiving"),
+        &[
+            (1, shy.clone(), ""),
+            (2, DONE, ""),
+            (3, shy.clone(), "stream(7000)"),
+            (4, shy, "acked(6999)"),
+            (5, Event::Closed, "failed close(closed)"),
+        ],
+    );
+}
+
+#[test]
 fn a_replica_that_resumes_needs_no_snapshot() {
     let steps = [(5, Event::Resumed(Scalar(12)), "stream(12) acked(12)")];
     let session = check(new(Sequel::AwaitAck), &steps);
@@ -336,8 +351,14 @@ fn limits_may_change_and_be_none() {
     let session = check(session, &[(1, Event::Backlog(CUT.after(2000)), "")]);
     check(session, &[(2, Event::Backlog(CUT.after(2001)), "close(output_hard)")]);
     let mut session = one_in("online");
-    session.set_limits(Limits { output: OutputLimit::default(), ..LIMITS });
+    let none = Limits { output: OutputLimit::default(), ..LIMITS };
+    session.set_limits(none);
     check(session, &[(1, Event::Backlog(Scalar(u64::MAX)), ""), (59_000, Event::Tick, "")]);
+    assert_eq!(none.log_bytes_max(), u64::MAX);
+    assert_eq!(LIMITS.log_bytes_max(), 100);
+    let hard = OutputLimit { soft: 0, ..LIMITS.output };
+    assert_eq!(Limits { output: hard, ..LIMITS }.log_bytes_max(), 1000);
+    assert_eq!(Limits { output: hard, backlog_bytes: 2000, ..LIMITS }.log_bytes_max(), 2000);
 }
 
 #[test]

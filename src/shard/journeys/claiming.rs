@@ -3,6 +3,7 @@
 use crate::batches::batch::Batch;
 use crate::blocking::waits::Registration;
 use crate::mail::release::Release;
+use crate::mail::to_control::ToControl;
 use crate::mail::to_shard::ToShard;
 use crate::shard::core::Core;
 use crate::transactions::locks::{Claims, Mode, Ticket};
@@ -54,6 +55,7 @@ impl Core {
             ticket,
             logged,
             txid,
+            fence,
             entries,
             dbs,
             touched,
@@ -65,6 +67,11 @@ impl Core {
             served,
         } = release;
         self.log_parts(txid, logged);
+        if let Some(number) = fence {
+            let log = &self.shard.effects.log;
+            let letter = ToControl::Fenced(number, log.offset(), log.weight());
+            self.mailbox.tell_control(letter);
+        }
         if let Some(dbs) = dbs {
             self.take_back_databases(dbs, &replaced);
         }

@@ -40,8 +40,8 @@ impl Core {
     /// Gives transactions the next numbers, and passes on their releases. This is the shard that
     /// does so for all.
     pub(crate) fn order(&mut self, commit: Commit) {
-        let txid = self.next_txid;
-        self.next_txid += commit.transactions;
+        let txid = self.shard.effects.txid;
+        self.shard.effects.txid += commit.transactions;
         for (shard, mut release) in commit.releases {
             release.txid = txid;
             self.pass_on(shard, release);
@@ -51,7 +51,7 @@ impl Core {
     fn pass_on(&mut self, shard: Peer, release: Release) {
         if shard == self.me() {
             self.release(release);
-        } else if release.ticket.is_some() {
+        } else if release.ticket.is_some() || !release.logged.is_empty() {
             self.mailbox.send(shard, ToShard::Release(Box::new(release)));
         }
     }

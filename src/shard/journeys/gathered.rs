@@ -159,6 +159,7 @@ impl Core {
             events,
             by_key: _,
             falls_apart: _,
+            txid: _,
             log,
             keeps_notes: _,
             author: _,

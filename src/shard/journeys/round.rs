@@ -184,6 +184,7 @@ impl Core {
         for visit in round.visits.iter_mut().filter(|visit| visit.shard != me) {
             visit.ticket.take().into_iter().for_each(|it| self.end_claims_at(visit.shard, it));
         }
+        self.show_log();
         self.mailbox.flush();
     }
 
