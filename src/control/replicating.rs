@@ -34,7 +34,8 @@ use crate::reactor::clock::Monotonic;
 use crate::reactor::system;
 use crate::relay::thread::start_relay;
 use crate::replication::greeting::{Asked, Filter, Framing, RdbForm, Terms};
-use crate::replication::history::{Fence, Offset, ReplId, Scalar, Vector};
+use crate::replication::history::{Fence, Offset, Scalar, Vector};
+use crate::replication::replid::ReplId;
 use crate::transactions::apart::Logged;
 
 /// The shard whose log has what concerns no key.

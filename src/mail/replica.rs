@@ -6,8 +6,9 @@ use std::os::fd::OwnedFd;
 use shards::journal::entry::Note;
 
 use crate::replication::greeting::{Greeting, Terms};
-use crate::replication::history::{Fence, ReplId};
+use crate::replication::history::Fence;
 use crate::replication::psync::Request;
+use crate::replication::replid::ReplId;
 
 /// A replica, or a tool that takes itself for one, which has sent PSYNC or SYNC.
 #[derive(Debug)]

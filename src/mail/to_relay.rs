@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::config::table::Config;
 use crate::mail::replica::{Arrival, SyncWord};
-use crate::replication::history::{Fence, ReplId};
+use crate::replication::history::Fence;
 use crate::replication::merge::Segment;
+use crate::replication::replid::ReplId;
 
 /// A letter to the relay, from a shard or from control.
 #[derive(Debug)]

@@ -18,10 +18,11 @@ use crate::relay::peer::Peer;
 use crate::relay::stream::Stream;
 use crate::replication::backoff::Backoff;
 use crate::replication::greeting::Asked;
-use crate::replication::history::{Fence, ReplId, Scalar};
+use crate::replication::history::{Fence, Scalar};
 use crate::replication::merge::Stamp;
 use crate::replication::moment::Moment;
 use crate::replication::psync::{self, Answer, Facts, Request, Standing};
+use crate::replication::replid::ReplId;
 use crate::replication::session::ended::Cut;
 use crate::replication::session::{Action, Event, Limits, Session};
 

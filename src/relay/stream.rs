@@ -7,8 +7,9 @@ use crate::mail::mailbox::Mailbox;
 use crate::mail::replica::LogWord;
 use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
-use crate::replication::history::{Fence, Offset, ReplId, Scalar};
+use crate::replication::history::{Fence, Offset, Scalar};
 use crate::replication::merge::{Broken, Merge, Piece, Rest, Segment, Stamp};
+use crate::replication::replid::ReplId;
 
 /// Bytes that a shard may show before what it has shown is merged.
 const CREDIT_BYTES: u64 = 1 << 20;

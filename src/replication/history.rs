@@ -11,6 +11,8 @@ use std::ops::RangeInclusive;
 use shards::base::number::parse_u64;
 use shards::base::slot::{SLOTS, Slot};
 
+use crate::replication::replid::ReplId;
+
 /// Logs that a history may have, which is how many shards a node may have.
 pub const LOGS_MAX: usize = 1024;
 /// The highest offset or scalar that is read from a peer or a file: Valkey's have 63 bits. What is
@@ -18,10 +20,6 @@ pub const LOGS_MAX: usize = 1024;
 pub const OFFSET_MAX: u64 = 1 << 62;
 /// Fences kept of a history.
 pub const FENCES_MAX: usize = 128;
-
-/// The name of a history or of a stream: 40 hex digits, as in Valkey.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReplId([u8; 20]);
 
 /// A place in a log: bytes in front of it, from the beginning of the history on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,39 +81,6 @@ pub struct Disordered;
 #[derive(Clone, Debug, Default)]
 pub struct Fences {
     kept: VecDeque<Fence>,
-}
-
-impl ReplId {
-    /// The name made of these random bytes.
-    pub const fn of_random(bytes: [u8; 20]) -> Self {
-        Self(bytes)
-    }
-
-    /// The name that 40 hex digits of either case say. `None`: they say none.
-    pub fn parse(text: &[u8]) -> Option<Self> {
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|it| u8::try_from(it).ok());
-        let (pairs, rest) = text.as_chunks::<2>();
-        if pairs.len() != 20 || !rest.is_empty() {
-            return None;
-        }
-        let mut bytes = [0; 20];
-        for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = digit(high)? << 4 | digit(low)?;
-        }
-        Some(Self(bytes))
-    }
-}
-
-impl fmt::Display for ReplId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for ReplId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
 }
 
 impl Offset {
@@ -314,17 +279,6 @@ impl Fences {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_forty_hex_digits() {
-        let text = "0123456789abcdef0123456789abcdef01234567";
-        let id = ReplId::parse(text.as_bytes()).expect("it is a name");
-        assert_eq!(id.to_string(), text);
-        assert_eq!(ReplId::parse(text.to_uppercase().as_bytes()), Some(id));
-        for bad in ["", "?", &text[1..], &format!("{text}0"), &text.replace('7', "g")] {
-            assert_eq!(ReplId::parse(bad.as_bytes()), None, "{bad}");
-        }
-    }
 
     #[test]
     fn vectors_are_numbers_with_commas() {

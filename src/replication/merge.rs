@@ -425,6 +425,4 @@ impl fmt::Display for Fault {
 impl std::error::Error for Broken {}
 
 #[cfg(test)]
-mod model;
-#[cfg(test)]
 mod tests;

@@ -8,7 +8,8 @@ mod table;
 use shards::base::number::parse_i64;
 use shards::resp::error::Error;
 
-use crate::replication::history::{ReplId, Scalar};
+use crate::replication::history::Scalar;
+use crate::replication::replid::ReplId;
 use table::{Asked, Case, Name, Place, ROWS};
 
 /// What a replica asks for.

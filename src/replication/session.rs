@@ -25,8 +25,9 @@ use crate::config::choices::LogLevel;
 use crate::config::output_limits::OutputLimit;
 use crate::replication::address::Address;
 use crate::replication::greeting::{Asked, Sequel, Terms};
-use crate::replication::history::{ReplId, Scalar};
+use crate::replication::history::Scalar;
 use crate::replication::moment::Moment;
+use crate::replication::replid::ReplId;
 use crate::replication::session::ended::{Cut, Ended, Phase, Verdict};
 use crate::replication::session::input::{Ack, Input, Malformed, Said};
 

@@ -1,5 +1,7 @@
 //! Tests of the merge: what it writes, and what it refuses.
 
+mod model;
+
 use shards::base::random::Random;
 use shards::journal::entry::{HEADER, Malformed, Note};
 use shards::journal::part::{Payload, Transaction};

@@ -34,7 +34,7 @@ impl World {
         for (log, end) in ends.iter().enumerate() {
             let last = self.shards[log].index_at(*end);
             for logged in &self.shards[log].log[..last] {
-                let entry = Entry::decode(&logged.bytes).unwrap();
+                let entry = Entry::decode(&logged.bytes).expect("a shard wrote it");
                 scalar += entry.weight();
                 let stream = &mut self.stream;
                 match logged.flushes {
@@ -55,11 +55,11 @@ impl World {
         let shard = &mut self.shards[index];
         let stamp_at = |shown: u64| Stamp(shown.saturating_sub(shard.lag));
         let segments = &mut self.relay.inboxes[index].segments;
-        let log = u16::try_from(index).unwrap();
+        let log = u16::try_from(index).expect("it is small");
         // What is shown as it is logged has the moment of that, what is shown late that of showing.
         let is_late = self.off == Some(Rule::Show);
         while let Some(logged) = shard.log.get(shard.next) {
-            let len = i64::try_from(logged.bytes.len()).unwrap();
+            let len = i64::try_from(logged.bytes.len()).expect("it is small");
             let offset = Offset(shard.next_offset);
             let stamp = stamp_at(if is_late { clock } else { logged.shown });
             let has_credit = if overdraws { 0 < shard.credit } else { len <= shard.credit };
@@ -119,7 +119,7 @@ impl World {
         self.relay.is_idle = rest == Rest::Segments;
         for (log, offset) in merge.vector().offsets().iter().enumerate() {
             let credited = &mut self.relay.inboxes[log].credited;
-            self.shards[log].credit += i64::try_from(offset.0 - *credited).unwrap();
+            self.shards[log].credit += i64::try_from(offset.0 - *credited).expect("it is small");
             *credited = offset.0;
         }
         Ok(())
@@ -193,12 +193,13 @@ fn apply(values: &mut BTreeMap<usize, Vec<u64>>, args: &[Vec<u8>]) {
 /// The number of the deed whose command this is, and the keys that the command writes.
 fn written_by(args: &[Vec<u8>]) -> Option<(u64, BTreeSet<usize>)> {
     let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+    let number = |text| parse_u64(text).expect("a deed wrote it");
     match args[..] {
         [b"SET", key, id, _] => {
-            let key = usize::try_from(parse_u64(key).unwrap()).unwrap();
-            Some((parse_u64(id).unwrap(), BTreeSet::from([key])))
+            let key = usize::try_from(number(key)).expect("it is small");
+            Some((number(id), BTreeSet::from([key])))
         }
-        [b"FLUSHALL", id] => Some((parse_u64(id).unwrap(), (0..KEYS).collect())),
+        [b"FLUSHALL", id] => Some((number(id), (0..KEYS).collect())),
         _ => None,
     }
 }

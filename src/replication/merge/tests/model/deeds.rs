@@ -150,10 +150,10 @@ impl World {
             payload = Payload { commands, db: header.db, ends_elsewhere: header.ends_elsewhere };
         }
         let participants: Vec<u16> =
-            deed.keys.keys().map(|shard| u16::try_from(*shard).unwrap()).collect();
+            deed.keys.keys().map(|shard| u16::try_from(*shard).expect("it is small")).collect();
         let mut bytes = Vec::new();
         let transaction = Transaction { txid, participants: &participants };
-        transaction.push_part(&mut bytes, u16::try_from(shard).unwrap(), payload);
+        transaction.push_part(&mut bytes, u16::try_from(shard).expect("it is small"), payload);
         if !self.has(Rule::Weight) && !payload.commands.is_empty() {
             bytes[7] |= 1;
         }

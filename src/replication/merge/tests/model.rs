@@ -148,11 +148,11 @@ impl World {
             .collect();
         let threads = count + 1;
         let path = |random: &mut Random| {
-            let mut thread = || usize::try_from(random.below(threads)).unwrap();
+            let mut thread = || usize::try_from(random.below(threads)).expect("it is small");
             (thread(), thread())
         };
         let slow = (0..random.below(6)).map(|_| path(&mut random)).collect();
-        let logs = u16::try_from(count).unwrap();
+        let logs = u16::try_from(count).expect("it is small");
         let start = Fence { scalar: Scalar(BASE), vector: Vector::start(logs) };
         let relay = Relay {
             merge: Some(Merge::new(start)),
@@ -183,7 +183,7 @@ impl World {
     }
 
     fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.random.below(limit as u64)).unwrap()
+        usize::try_from(self.random.below(limit as u64)).expect("it is small")
     }
 
     fn fail(&mut self, why: impl Into<Failure>) {
@@ -307,7 +307,7 @@ fn trial(seed: u64, off: Option<Rule>) -> Result<(), Failure> {
 
 #[test]
 fn any_order_of_letters_gives_one_stream() {
-    let only = std::env::var("SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
+    let only = std::env::var("SEED").ok().map(|seed| seed.parse::<u64>().expect("it is a number"));
     for seed in only.map_or(0..300, |seed| seed..seed + 1) {
         if let Err(failure) = trial(seed, None) {
             panic!("SEED={seed}: {failure}");
