@@ -14,7 +14,7 @@ use keylane::blocking::waits::WaitEnd;
 use keylane::clients::client::Client;
 use keylane::commands::table::build;
 use keylane::config::table::Config;
-use keylane::mail::mailbox::{Mailbox, connect};
+use keylane::mail::mailbox::{Ends, Mailbox, connect};
 use keylane::mail::query::{Answer, Query};
 use keylane::mail::to_shard::ToShard;
 use keylane::reactor::buffers::Buffers;
