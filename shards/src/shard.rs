@@ -182,3 +182,6 @@ fn log(effects: &mut Effects, command: &Command, request: Request<'_>, changed: 
         effects.behind.clear();
     }
 }
+
+#[cfg(test)]
+mod tests;
