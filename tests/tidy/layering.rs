@@ -173,6 +173,7 @@ pub const PACKAGES: &[Package] = &[
             floor("engine", &["parser"]),
             floor("expiry", &[]),
             floor("rdb", &[]),
+            floor("staging", &[]),
             floor("hop", &["keylane"]),
             floor("journal", &["keylane"]),
         ],
