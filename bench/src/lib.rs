@@ -1,5 +1,5 @@
-//! Micro-benchmarks: the parser, the table, both together, expiry, snapshots, letters between
-//! threads, and a shard's log.
+//! Micro-benchmarks: the parser, the table, both together, expiry, snapshots and what they take the
+//! place of, letters between threads, and a shard's log.
 //!
 //! `cargo bench -p bench` measures, `cargo bench -p bench -- table` only what has that in its
 //! name. Under `cargo test` each runs once on little, so that none rots.
@@ -11,6 +11,7 @@ pub mod journal;
 pub mod parser;
 pub mod rdb;
 pub mod runner;
+pub mod staging;
 pub mod table;
 
 use crate::runner::Runner;
@@ -22,6 +23,7 @@ pub const ALL: &[Topic] = &[
     Topic { name: "engine", run: engine::run },
     Topic { name: "expiry", run: expiry::run },
     Topic { name: "rdb", run: rdb::run },
+    Topic { name: "staging", run: staging::run },
     Topic { name: "hop", run: hop::run },
     Topic { name: "journal", run: journal::run },
 ];

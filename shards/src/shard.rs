@@ -217,3 +217,6 @@ fn log(effects: &mut Effects, command: &Command, request: Request<'_>, changed: 
         effects.log.end();
     }
 }
+
+#[cfg(test)]
+mod tests;

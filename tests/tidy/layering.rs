@@ -174,6 +174,7 @@ pub const PACKAGES: &[Package] = &[
             floor("engine", &["parser"]),
             floor("expiry", &[]),
             floor("rdb", &[]),
+            floor("staging", &[]),
             floor("hop", &["keylane"]),
             floor("journal", &["keylane"]),
         ],
