@@ -1,13 +1,13 @@
-//! A copy of the process at work on what it was made for: its one owner, who asks it to end, ends it
-//! if it does not, and sees it gone.
+//! A copy of the process at work on what it was made for: its one owner, who asks it to end, ends
+//! it if it does not, and sees it gone.
 //!
 //! ```text
 //! at work --(ends)--> gone
 //!    |                  ^
 //!    +-(kill)--> asked -+-(grace is over)--> killed --> gone
 //! ```
-//! Nothing here waits: the owner asks [`Forked::poll`] again when the copy's descriptor can be read,
-//! and some times a second.
+//! Nothing here waits: the owner asks [`Forked::poll`] again when the copy's descriptor can be
+//! read, and some times a second.
 
 use std::fs::File;
 use std::io;

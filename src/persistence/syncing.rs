@@ -1,7 +1,8 @@
 //! The copy of the process that sends all keys to replicas.
 //!
-//! The copy has descriptors of their connections, and the parent keeps others: so each transfer can
-//! be ended alone ([`SyncChild::cut`]), and connections on which all went well are there afterwards.
+//! The copy has descriptors of their connections, and the parent keeps others: so each transfer
+//! can be ended alone ([`SyncChild::cut`]), and connections on which all went well are there
+//! afterwards.
 
 use std::fs::File;
 use std::io;
