@@ -58,11 +58,22 @@ pub enum News {
     Asked,
     /// The target promoted itself, and this node follows it.
     Accepted,
-    /// The target refused, and is a primary: `PSYNC FAILOVER can't be sent to a master.`
+    /// The target refused, and is a primary.
     IsPrimary,
     /// The target refused for another reason.
     Refused,
 }
+
+impl News {
+    /// What it means that the target answered `PSYNC ... FAILOVER` by this error.
+    pub fn of_refusal(error: &str) -> Self {
+        let is_primary = error.contains(IS_PRIMARY);
+        if is_primary { Self::IsPrimary } else { Self::Refused }
+    }
+}
+
+/// What a primary answers to `PSYNC ... FAILOVER`, Valkey and Keylane alike.
+const IS_PRIMARY: &str = "PSYNC FAILOVER can't be sent to a master.";
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,8 +87,8 @@ pub enum Action {
     /// each attempt that ends without an answer. The history stays. Writes are refused from now
     /// on, so the pause ends here, too.
     Demote(Address),
-    /// Ask the target by a plain `PSYNC` from now on.
-    AskPlainly,
+    /// Follow the target, whose link asks by a plain `PSYNC` from now on.
+    Follow(Address),
     /// End the link and become a primary again, with the same history.
     Restore,
     /// Write this line into the log.
@@ -342,7 +353,7 @@ impl InProgress {
         let target = self.target;
         let text = format!("FAILOVER to {target} ends: it {why}. This node stays its replica.");
         actions.push(Action::Log(LogLevel::Warning, text));
-        actions.push(Action::AskPlainly);
+        actions.push(Action::Follow(target));
         State::None
     }
 }

@@ -495,7 +495,7 @@ impl Session {
         };
         // A tool is no replica that asks again and again.
         let is_tool = self.terms.sequel == Sequel::End;
-        match (ended.verdict(phase), sync) {
+        match (ended.case(phase).gives, sync) {
             (Verdict::Failed | Verdict::ShortOfMemory, _) if is_tool => {}
             (Verdict::ShortOfMemory, Some(sync)) => {
                 let shortage = sync.shortage(now, self.backlog_end);

@@ -50,7 +50,7 @@ fn words(actions: &[Action]) -> String {
         Action::Pause => Some("pause".to_string()),
         Action::Unpause => Some("unpause".to_string()),
         Action::Demote(target) => Some(format!("demote:{}", target.port)),
-        Action::AskPlainly => Some("plainly".to_string()),
+        Action::Follow(target) => Some(format!("follow:{}", target.port)),
         Action::Restore => Some("restore".to_string()),
         Action::Log(..) => None,
     };
@@ -91,7 +91,7 @@ force   | .    | demote:2 | demote:2 | .        | .     | .
 fenced  | .    | unpause  | unpause  | .        | .     | demote:1
 acked   | .    | unpause  | unpause  | demote:1 | .     | .
 demoted | .    | .        | restore  | .        | .     | .
-asked   | .    | .        | plainly  | .        | .     | .
+asked   | .    | .        | follow:1 | .        | .     | .
 
 state   | half | native   | other    | gone | ending  | abort
 none    | .    | .        | .        | .    | .       | ERR
@@ -110,8 +110,8 @@ to      | .    | .        | .        | .
 force   | .    | .        | .        | .
 fenced  | .    | .        | .        | .
 acked   | .    | .        | .        | .
-demoted | .    | .        | plainly  | restore
-asked   | .    | .        | plainly  | restore
+demoted | .    | .        | follow:1 | restore
+asked   | .    | .        | follow:1 | restore
 ";
 
 fn event(column: &str) -> (u64, Event) {
@@ -138,7 +138,7 @@ fn event(column: &str) -> (u64, Event) {
 /// The state by INFO's word that an action leads to.
 fn state_after(words: &str, before: &'static str) -> &'static str {
     match words {
-        "unpause" | "restore" | "plainly" => "no-failover",
+        "unpause" | "restore" | "follow:1" => "no-failover",
         "" => before,
         demotes => {
             assert!(demotes.starts_with("demote:"), "{demotes}");
@@ -238,7 +238,7 @@ fn log(line: &str, events: &[(u64, Event)]) -> Vec<String> {
         Action::Pause
         | Action::Unpause
         | Action::Demote(_)
-        | Action::AskPlainly
+        | Action::Follow(_)
         | Action::Restore => None,
     });
     lines.collect()
@@ -286,6 +286,18 @@ fn writes_are_not_paused_for_ever() {
 }
 
 #[test]
+fn a_refusal_says_whether_the_target_is_a_primary() {
+    for (error, expected) in [
+        ("-ERR PSYNC FAILOVER can't be sent to a master.", News::IsPrimary),
+        ("-ERR PSYNC FAILOVER replid must match my replid.", News::Refused),
+        ("-LOADING Valkey is loading the dataset in memory", News::Refused),
+        ("", News::Refused),
+    ] {
+        assert_eq!(News::of_refusal(error), expected, "{error}");
+    }
+}
+
+#[test]
 fn a_replica_without_a_port_is_no_target() {
     let mut actions = Vec::new();
     one_in("fenced").handle(Moment(1), stock(0, 100), &mut actions);
@@ -318,8 +330,10 @@ fn chance_leaves_no_pause_behind() {
             [] => state == "waiting-for-sync",
             ["unpause"] => state == "no-failover",
             [demotes] => demotes.starts_with("demote:") && state != "waiting-for-sync",
-            [demotes, "restore" | "plainly"] => {
-                demotes.starts_with("demote:") && state == "no-failover"
+            [demotes, back] => {
+                let target = demotes.strip_prefix("demote:").expect("it was demoted");
+                let follows = back == format!("follow:{target}");
+                (follows || back == "restore") && state == "no-failover"
             }
             _ => false,
         };

@@ -120,10 +120,10 @@ impl Ended {
         }
     }
 
-    /// What it means for the next full sync, if the session ended in `phase`.
-    pub fn verdict(&self, phase: Phase) -> Verdict {
+    /// Which case it is, if the session ended in `phase`.
+    pub fn case(&self, phase: Phase) -> &'static Row {
         let row = ROWS.iter().find(|row| (row.meets)(self, phase));
-        row.expect("every end in every phase has a row").gives
+        row.expect("every end in every phase has a row")
     }
 
     const fn is_of_primary(&self) -> bool {
@@ -135,11 +135,14 @@ impl Ended {
     }
 }
 
-/// A case of [`Ended::verdict`].
-struct Row {
-    label: &'static str,
+/// A case of [`Ended::case`].
+#[derive(Debug)]
+pub struct Row {
+    /// Its name.
+    pub label: &'static str,
     meets: fn(&Ended, Phase) -> bool,
-    gives: Verdict,
+    /// What it means for the next full sync of the same replica.
+    pub gives: Verdict,
 }
 
 const ROWS: &[Row] = &[
@@ -269,7 +272,7 @@ pub(super) mod tests {
     #[test]
     fn failures_are_what_costs_a_snapshot() {
         let verdicts = |phase, verdict| {
-            let ends = all().into_iter().filter(|ended| ended.verdict(phase) == verdict);
+            let ends = all().into_iter().filter(|ended| ended.case(phase).gives == verdict);
             ends.map(|ended| Ended::NAMES[ended.index()]).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(verdicts(Phase::Before, Verdict::Failed), "sync_failed");
