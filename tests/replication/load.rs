@@ -2,6 +2,7 @@
 //! all of it but how the connections meet, so what a connection sent can be told again later.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -118,6 +119,8 @@ pub struct Load {
     manners: Manners,
     /// Commands of each connection in the parts so far.
     parts: Vec<u64>,
+    /// Names of servers to which parts were sent.
+    writers: Mutex<BTreeSet<String>>,
     sent: AtomicU64,
     refused: AtomicU64,
 }
@@ -134,7 +137,8 @@ impl Load {
             assert!(set.is_ok(), "{name}: {set:?}");
         }
         let of_one_family = kinds.iter().all(|kind| kind.family() == kinds[0].family());
-        let alike = kinds.iter().all(|kind| *kind == kinds[0]);
+        let alike = kinds.iter().all(|kind| kind.is_reference())
+            || kinds.iter().all(|kind| *kind == kinds[0]);
         let version = clients.iter_mut().map(version).min().expect("there are servers");
         let knows = |name: &str| {
             // What is no command is refused by all, and costs nothing.
@@ -150,8 +154,18 @@ impl Load {
         let scripts = knows("eval");
         let repertoire = Repertoire::new(&knows, version, manners);
         let writes = writes(&mut clients[0]);
-        let (sent, refused) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { seed, repertoire, extra, scripts, writes, manners, parts: Vec::new(), sent, refused }
+        Self {
+            seed,
+            repertoire,
+            extra,
+            scripts,
+            writes,
+            manners,
+            parts: Vec::new(),
+            writers: Mutex::default(),
+            sent: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        }
     }
 
     /// Announces a part of so many commands, to be sent by `send`.
@@ -161,11 +175,12 @@ impl Load {
     }
 
     /// Sends a part by all connections at once and reads every reply.
-    pub fn send(&self, part: Part, address: &str) {
+    pub fn send(&self, part: Part, primary: &Server) {
+        self.writers.lock().expect("no holder panics").insert(primary.name.clone());
         thread::scope(|scope| {
             for connection in 0..CONNECTIONS {
                 scope.spawn(move || {
-                    let mut client = Client::connect(address).expect("the primary is there");
+                    let mut client = primary.client();
                     let mut random = Random::new(self.seed ^ connection);
                     self.requests(part, connection, |round| {
                         self.play(&mut client, round, &mut random);
@@ -173,6 +188,11 @@ impl Load {
                 });
             }
         });
+    }
+
+    /// The names of all servers that were written to.
+    pub fn writers(&self) -> BTreeSet<String> {
+        self.writers.lock().expect("no holder panics").clone()
     }
 
     /// One line on what was sent.

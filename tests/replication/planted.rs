@@ -55,14 +55,14 @@ fn a_key_that_is_changed_at_the_replica_is_found() {
         let mut load =
             Load::for_servers(SEED, &[pair.primary, pair.replica], &[&primary, &replica]);
         let part = load.begin(COMMANDS);
-        load.send(part, &primary.addr);
+        load.send(part, &primary);
         follow(&replica, &primary.addr);
         wait_until_online(&primary, &replica);
         let [mut above, mut below] = [&primary, &replica].map(selected);
         let mut found = 0;
         for (written, changed, aspect) in PLANTED {
             let known = plant(&mut above, written);
-            assert_equal(&primary, &replica, Some(&load));
+            assert_equal(&primary, &replica, &load);
             if known {
                 plant(&mut below, changed);
                 let difference = first_difference(&primary, &replica);
@@ -87,7 +87,7 @@ fn a_server_equals_itself() {
         let server = kind.start(&[]).expect("it is here");
         let mut load = Load::for_servers(SEED, &[kind], &[&server]);
         let part = load.begin(COMMANDS);
-        load.send(part, &server.addr);
+        load.send(part, &server);
         // Keys may expire between two looks.
         let equal = || first_difference(&server, &server).is_none();
         until("a server equals itself", equal, || server.output());

@@ -92,7 +92,7 @@ fn watch(kinds: &[Kind; 3], program: &Path) {
 
 fn write(load: &mut Load, servers: &[Server], primary: usize) {
     let part = load.begin(COMMANDS);
-    load.send(part, &servers[primary].addr);
+    load.send(part, &servers[primary]);
     // What is not there yet when the primary is killed is lost, as replication is asynchronous.
     let is_there = |server: &Server| Client::connect(&server.addr).is_ok();
     for (at, server) in servers.iter().enumerate() {
@@ -117,7 +117,7 @@ fn wait_until_following(servers: &[Server], primary: usize, replicas: &[usize]) 
 fn compare(load: &Load, servers: &[Server], primary: usize) {
     for (at, server) in servers.iter().enumerate() {
         if at != primary {
-            assert_equal(&servers[primary], server, Some(load));
+            assert_equal(&servers[primary], server, load);
         }
     }
 }

@@ -40,7 +40,7 @@ fn read(kind: Kind, tool: &Path) {
     let server = kind.start(&[]).expect("the tally found it");
     let mut load = Load::for_servers(SEED, &[kind], &[&server]);
     let part = load.begin(COMMANDS);
-    load.send(part, &server.addr);
+    load.send(part, &server);
     let library =
         LIBRARY.replace("server.", if kind == Kind::Redis70 { "redis." } else { "server." });
     let loaded = server.client().call(&["FUNCTION", "LOAD", &library]).expect("it answers");
