@@ -52,7 +52,7 @@ pub fn assert_equal(primary: &Server, replica: &Server, load: &Load) {
         std::thread::park_timeout(std::time::Duration::from_millis(100));
     }
     let difference = found.expect("the last look found one");
-    let (summary, recent) = (load.summary(), load.recent(&difference.key));
+    let (summary, recent) = (load.summary(), load.recent(difference.db, &difference.key));
     panic!("{} -> {}: {summary}\n{difference}{recent}", primary.name, replica.name);
 }
 

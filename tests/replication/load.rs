@@ -103,6 +103,9 @@ const SCRIPT: usize = 60;
 /// Commands that set times of fields: only servers of one family hold the same.
 const FIELD_TIMES: &[&str] =
     &["hexpire", "hexpireat", "hpexpire", "hpexpireat", "hsetex", "hgetex", "hpersist"];
+/// What is not asked where a Valkey or Redis takes part, and a word of it: one that refuses an
+/// overflow makes the key that was missing, and tells its replicas nothing of it.
+const SPARED: (&str, &str) = ("bitfield", "fail");
 /// What is kept of a round though it writes nothing.
 const STEERING: &[&str] = &["multi", "exec", "discard", "watch", "unwatch"];
 const WHOLE_DATABASES: &[&str] = &["flushall", "flushdb", "swapdb"];
@@ -115,6 +118,8 @@ pub struct Load {
     extra: Vec<Vec<Piece>>,
     /// Whether all know EVAL.
     scripts: bool,
+    /// Whether all are Keylane, so that `SPARED` is asked.
+    ours: bool,
     writes: BTreeSet<String>,
     manners: Manners,
     /// Commands of each connection in the parts so far.
@@ -159,6 +164,7 @@ impl Load {
             repertoire,
             extra,
             scripts,
+            ours: kinds.iter().all(|kind| matches!(kind, Kind::Keylane(_))),
             writes,
             manners,
             parts: Vec::new(),
@@ -202,8 +208,10 @@ impl Load {
         format!("SEED={}: {sent} commands, {refused} % refused", self.seed)
     }
 
-    /// The last commands that named this key, of each connection: how they met is not known.
-    pub fn recent(&self, key: &[u8]) -> String {
+    /// The last commands of each connection that may have changed this key: how they met is not
+    /// known.
+    pub fn recent(&self, db: usize, key: &[u8]) -> String {
+        let wanted = db.to_string();
         let mut text = String::new();
         for connection in 0..CONNECTIONS {
             let mut lines = Vec::new();
@@ -211,10 +219,12 @@ impl Load {
                 self.requests(Part(part), connection, |round| {
                     let mut db = Vec::new();
                     for words in round {
-                        if words[0] == b"SELECT" {
+                        if words[0].eq_ignore_ascii_case(b"SELECT") {
                             db.clone_from(&words[1]);
                         }
-                        if words.iter().any(|word| word == key) || is_whole(words) {
+                        let names_key = words.iter().any(|word| word == key);
+                        let is_there = db == wanted.as_bytes() || reaches_out(words);
+                        if names_key && is_there || is_whole(words) {
                             let line = words.iter().map(|word| brief(word)).collect::<Vec<_>>();
                             lines.push(format!("{}: {}", shown(&db), line.join(" ")));
                         }
@@ -289,6 +299,10 @@ impl Load {
         if WHOLE_DATABASES.contains(&name.as_str()) {
             return dice.one_in(if name == "flushall" { FLUSHALLS } else { WHOLES });
         }
+        if !self.ours && name == SPARED.0 {
+            let is_meant = |word: &Vec<u8>| word.eq_ignore_ascii_case(SPARED.1.as_bytes());
+            return !words.iter().any(is_meant);
+        }
         if name == "select" {
             return words.get(1).is_some_and(|db| matches!(db.as_slice(), b"0" | b"1" | b"2"));
         }
@@ -308,6 +322,11 @@ fn script(dice: &mut Dice) -> Words {
 
 fn is_whole(words: &Words) -> bool {
     WHOLE_DATABASES.iter().any(|name| words[0].eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Whether a command may change another database than its own.
+fn reaches_out(words: &Words) -> bool {
+    ["MOVE", "COPY"].iter().any(|name| words[0].eq_ignore_ascii_case(name.as_bytes()))
 }
 
 fn brief(word: &[u8]) -> String {

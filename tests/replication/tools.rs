@@ -52,7 +52,7 @@ fn read(kind: Kind, tool: &Path) {
     let equal = || first_difference(&server, &restored).is_none();
     let describe = || {
         first_difference(&server, &restored).map_or_else(String::new, |found| {
-            format!("{}: {found}{}", kind.name(), load.recent(&found.key))
+            format!("{}: {found}{}", kind.name(), load.recent(found.db, &found.key))
         })
     };
     until("what --rdb fetched is equal", equal, describe);
