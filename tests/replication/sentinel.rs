@@ -18,9 +18,10 @@ const NAME: &str = "watched";
 /// How many there are, and how many of them must agree.
 const SENTINELS: usize = 3;
 const QUORUM: usize = 2;
-/// After this time without an answer a server counts as down, and how long a failover may take.
+/// After this time without an answer a server counts as down, and how long a failover may take. An
+/// election without a winner is held again after twice that time.
 const DOWN_AFTER_MS: u64 = 1_000;
-const FAILOVER_MS: u64 = 10_000;
+const FAILOVER_MS: u64 = 5_000;
 /// How often Sentinels look, in milliseconds: usually it is every second to every ten.
 const HURRIED: &[&str] = &[
     "SENTINEL",
