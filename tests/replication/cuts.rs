@@ -73,7 +73,7 @@ impl Scene {
 
     fn write(&mut self) {
         let part = self.load.begin(STRIDE);
-        self.load.send(part, &self.primary.addr);
+        self.load.send(part, &self.primary);
     }
 
     /// Writes so many values of so many bytes that cannot be made small.
@@ -126,7 +126,7 @@ fn ill_treat(pair: &Pair) {
         scene.proxy.set(weather);
         scene.write();
     }
-    assert_equal(&scene.primary, &scene.replica, Some(&scene.load));
+    assert_equal(&scene.primary, &scene.replica, &scene.load);
     let (ended, resumed) =
         (scene.proxy.ended(), counter(&scene.primary, "stats", "sync_partial_ok"));
     assert_eq!(scene.full_syncs(), 1, "{}: {}", scene.name(), scene.describe());
@@ -150,7 +150,7 @@ fn break_snapshots(pair: &Pair) {
     scene.write();
     wait_until_online(&scene.primary, &scene.replica);
     scene.write();
-    assert_equal(&scene.primary, &scene.replica, Some(&scene.load));
+    assert_equal(&scene.primary, &scene.replica, &scene.load);
     say(&format!(
         "{}: {} cuts, {} full syncs, then equal",
         scene.name(),
@@ -172,7 +172,7 @@ fn keep_down(pair: &Pair) {
     scene.proxy.set(Weather::Clear);
     wait_until_online(&scene.primary, &scene.replica);
     scene.write();
-    assert_equal(&scene.primary, &scene.replica, Some(&scene.load));
+    assert_equal(&scene.primary, &scene.replica, &scene.load);
     assert_eq!(scene.full_syncs(), 2, "{}: {}", scene.name(), scene.describe());
     say(&format!("{}: a second full sync, as there must be, then equal", scene.name()));
 }

@@ -2,6 +2,7 @@
 //! all of it but how the connections meet, so what a connection sent can be told again later.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -102,6 +103,9 @@ const SCRIPT: usize = 60;
 /// Commands that set times of fields: only servers of one family hold the same.
 const FIELD_TIMES: &[&str] =
     &["hexpire", "hexpireat", "hpexpire", "hpexpireat", "hsetex", "hgetex", "hpersist"];
+/// What is not asked where a Valkey or Redis takes part, and a word of it: one that refuses an
+/// overflow makes the key that was missing, and tells its replicas nothing of it.
+const SPARED: (&str, &str) = ("bitfield", "fail");
 /// What is kept of a round though it writes nothing.
 const STEERING: &[&str] = &["multi", "exec", "discard", "watch", "unwatch"];
 const WHOLE_DATABASES: &[&str] = &["flushall", "flushdb", "swapdb"];
@@ -114,10 +118,14 @@ pub struct Load {
     extra: Vec<Vec<Piece>>,
     /// Whether all know EVAL.
     scripts: bool,
+    /// Whether all are Keylane, so that `SPARED` is asked.
+    ours: bool,
     writes: BTreeSet<String>,
     manners: Manners,
     /// Commands of each connection in the parts so far.
     parts: Vec<u64>,
+    /// Names of servers to which parts were sent.
+    writers: Mutex<BTreeSet<String>>,
     sent: AtomicU64,
     refused: AtomicU64,
 }
@@ -134,7 +142,8 @@ impl Load {
             assert!(set.is_ok(), "{name}: {set:?}");
         }
         let of_one_family = kinds.iter().all(|kind| kind.family() == kinds[0].family());
-        let alike = kinds.iter().all(|kind| *kind == kinds[0]);
+        let alike = kinds.iter().all(|kind| kind.is_reference())
+            || kinds.iter().all(|kind| *kind == kinds[0]);
         let version = clients.iter_mut().map(version).min().expect("there are servers");
         let knows = |name: &str| {
             // What is no command is refused by all, and costs nothing.
@@ -150,8 +159,19 @@ impl Load {
         let scripts = knows("eval");
         let repertoire = Repertoire::new(&knows, version, manners);
         let writes = writes(&mut clients[0]);
-        let (sent, refused) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { seed, repertoire, extra, scripts, writes, manners, parts: Vec::new(), sent, refused }
+        Self {
+            seed,
+            repertoire,
+            extra,
+            scripts,
+            ours: kinds.iter().all(|kind| matches!(kind, Kind::Keylane(_))),
+            writes,
+            manners,
+            parts: Vec::new(),
+            writers: Mutex::default(),
+            sent: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        }
     }
 
     /// Announces a part of so many commands, to be sent by `send`.
@@ -161,11 +181,12 @@ impl Load {
     }
 
     /// Sends a part by all connections at once and reads every reply.
-    pub fn send(&self, part: Part, address: &str) {
+    pub fn send(&self, part: Part, primary: &Server) {
+        self.writers.lock().expect("no holder panics").insert(primary.name.clone());
         thread::scope(|scope| {
             for connection in 0..CONNECTIONS {
                 scope.spawn(move || {
-                    let mut client = Client::connect(address).expect("the primary is there");
+                    let mut client = primary.client();
                     let mut random = Random::new(self.seed ^ connection);
                     self.requests(part, connection, |round| {
                         self.play(&mut client, round, &mut random);
@@ -175,6 +196,11 @@ impl Load {
         });
     }
 
+    /// The names of all servers that were written to.
+    pub fn writers(&self) -> BTreeSet<String> {
+        self.writers.lock().expect("no holder panics").clone()
+    }
+
     /// One line on what was sent.
     pub fn summary(&self) -> String {
         let sent = self.sent.load(Ordering::Relaxed);
@@ -182,8 +208,10 @@ impl Load {
         format!("SEED={}: {sent} commands, {refused} % refused", self.seed)
     }
 
-    /// The last commands that named this key, of each connection: how they met is not known.
-    pub fn recent(&self, key: &[u8]) -> String {
+    /// The last commands of each connection that may have changed this key: how they met is not
+    /// known.
+    pub fn recent(&self, db: usize, key: &[u8]) -> String {
+        let wanted = db.to_string();
         let mut text = String::new();
         for connection in 0..CONNECTIONS {
             let mut lines = Vec::new();
@@ -191,10 +219,12 @@ impl Load {
                 self.requests(Part(part), connection, |round| {
                     let mut db = Vec::new();
                     for words in round {
-                        if words[0] == b"SELECT" {
+                        if words[0].eq_ignore_ascii_case(b"SELECT") {
                             db.clone_from(&words[1]);
                         }
-                        if words.iter().any(|word| word == key) || is_whole(words) {
+                        let names_key = words.iter().any(|word| word == key);
+                        let is_there = db == wanted.as_bytes() || reaches_out(words);
+                        if names_key && is_there || is_whole(words) {
                             let line = words.iter().map(|word| brief(word)).collect::<Vec<_>>();
                             lines.push(format!("{}: {}", shown(&db), line.join(" ")));
                         }
@@ -269,6 +299,10 @@ impl Load {
         if WHOLE_DATABASES.contains(&name.as_str()) {
             return dice.one_in(if name == "flushall" { FLUSHALLS } else { WHOLES });
         }
+        if !self.ours && name == SPARED.0 {
+            let is_meant = |word: &Vec<u8>| word.eq_ignore_ascii_case(SPARED.1.as_bytes());
+            return !words.iter().any(is_meant);
+        }
         if name == "select" {
             return words.get(1).is_some_and(|db| matches!(db.as_slice(), b"0" | b"1" | b"2"));
         }
@@ -288,6 +322,11 @@ fn script(dice: &mut Dice) -> Words {
 
 fn is_whole(words: &Words) -> bool {
     WHOLE_DATABASES.iter().any(|name| words[0].eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Whether a command may change another database than its own.
+fn reaches_out(words: &Words) -> bool {
+    ["MOVE", "COPY"].iter().any(|name| words[0].eq_ignore_ascii_case(name.as_bytes()))
 }
 
 fn brief(word: &[u8]) -> String {

@@ -37,20 +37,20 @@ fn play(kinds: &[Kind]) {
     let all: Vec<&Server> = servers.iter().collect();
     let seed = setting("SEED").unwrap_or(SEED);
     let mut load = Load::for_servers(seed, kinds, &all);
-    let (primary, address) = (&servers[0], servers[0].addr.clone());
+    let primary = &servers[0];
     let third = setting("COMMANDS").unwrap_or(COMMANDS) / 3;
     let [before, beside, behind] = [(); 3].map(|()| load.begin(third));
-    load.send(before, &address);
+    load.send(before, primary);
     thread::scope(|scope| {
-        scope.spawn(|| load.send(beside, &address));
+        scope.spawn(|| load.send(beside, primary));
         for two in servers.windows(2) {
             follow(&two[1], &two[0].addr);
             wait_until_online(&two[0], &two[1]);
         }
     });
-    load.send(behind, &address);
+    load.send(behind, primary);
     for replica in &servers[1..] {
-        assert_equal(primary, replica, Some(&load));
+        assert_equal(primary, replica, &load);
     }
     let keys = keys(primary);
     let digests: Vec<Vec<u8>> = servers.iter().map(digest).collect();

@@ -54,6 +54,11 @@ impl Kind {
         }
     }
 
+    /// Whether it says and does what the Valkey does whose answers ours are to be.
+    pub fn is_reference(self) -> bool {
+        matches!(self, Self::Keylane(_) | Self::Valkey91)
+    }
+
     /// Whose values it holds.
     pub fn family(self) -> Family {
         match self {

@@ -40,7 +40,7 @@ fn read(kind: Kind, tool: &Path) {
     let server = kind.start(&[]).expect("the tally found it");
     let mut load = Load::for_servers(SEED, &[kind], &[&server]);
     let part = load.begin(COMMANDS);
-    load.send(part, &server.addr);
+    load.send(part, &server);
     let library =
         LIBRARY.replace("server.", if kind == Kind::Redis70 { "redis." } else { "server." });
     let loaded = server.client().call(&["FUNCTION", "LOAD", &library]).expect("it answers");
@@ -52,7 +52,7 @@ fn read(kind: Kind, tool: &Path) {
     let equal = || first_difference(&server, &restored).is_none();
     let describe = || {
         first_difference(&server, &restored).map_or_else(String::new, |found| {
-            format!("{}: {found}{}", kind.name(), load.recent(&found.key))
+            format!("{}: {found}{}", kind.name(), load.recent(found.db, &found.key))
         })
     };
     until("what --rdb fetched is equal", equal, describe);
