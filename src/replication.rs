@@ -3,9 +3,9 @@
 //! A replica of a stock primary has one [`link::Link`]. It greets by [`handshake`], receives a
 //! snapshot by [`payload`], and takes the stream apart by [`split`].
 
+pub mod history;
 pub mod moment;
 pub mod address;
-pub mod replid;
 pub mod limits;
 pub mod failure;
 pub mod lines;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::report::Line;
 use crate::replication::address::Address;
+use crate::replication::history::{ReplId, Scalar};
 use crate::replication::payload::Form;
-use crate::replication::replid::ReplId;
 
 /// Which attempt something belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +17,7 @@ pub struct Position {
     /// The stream that brought them.
     pub id: ReplId,
     /// How many bytes of it they have.
-    pub offset: u64,
+    pub offset: Scalar,
     /// The database that was selected there.
     pub db: u16,
 }
@@ -63,10 +63,12 @@ pub enum Event<'a> {
         /// else the link knows better.
         position: Option<Position>,
     },
+    /// A target is a primary already: it is asked without FAILOVER from now on.
+    AskPlainly,
     /// This node is to follow none.
     Unfollow(By),
     /// All units up to this offset are applied.
-    Applied(u64),
+    Applied(Scalar),
     /// Time has passed.
     Tick,
     /// Something of an attempt.
@@ -137,7 +139,7 @@ pub enum Action<'a> {
     /// Drop it.
     DropStaging(Generation),
     /// Make it the data, at this place of this stream; `None` after SYNC, which tells neither.
-    Commit(Generation, Option<(ReplId, u64)>),
+    Commit(Generation, Option<(ReplId, Scalar)>),
     /// Bytes of the stream have come: take units by [`super::Link::next_unit`].
     Stream,
     /// The stream that this node has goes on under another name.
@@ -147,10 +149,21 @@ pub enum Action<'a> {
         /// The name from here on.
         to: ReplId,
     },
-    /// The peer has become primary.
-    HandedOver,
-    /// It has not, and this link is idle: why.
-    HandoverRefused(String),
+    /// How the target of a failover took the question.
+    Handover(Handover),
     /// Write this into the log.
     Log(Line),
+}
+
+/// How far the target of a failover is. Without an answer it is asked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// `PSYNC ... FAILOVER` was sent.
+    Asked,
+    /// The target promoted itself, and this node follows it.
+    Accepted,
+    /// The target is a primary already.
+    IsPrimary,
+    /// The target refused for another reason.
+    Refused,
 }
