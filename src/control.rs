@@ -5,4 +5,6 @@ pub mod ctx;
 pub mod disk;
 pub mod ending;
 pub mod loading;
+pub mod replicating;
 pub mod saving;
+pub mod syncing;

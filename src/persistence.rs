@@ -3,10 +3,14 @@
 
 pub mod checking;
 pub mod child;
+pub mod forked;
 pub mod leftovers;
 pub mod loader;
 pub mod reading;
 pub mod repair;
 pub mod report;
+pub mod sending;
 pub mod snapshot;
+pub mod syncing;
+pub mod walking;
 pub mod writing;

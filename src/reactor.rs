@@ -2,6 +2,7 @@
 //! allocator. The only `unsafe` of this crate is below here.
 
 pub mod allocator;
+pub mod blocks;
 pub mod buffers;
 pub mod clock;
 pub mod cpus;

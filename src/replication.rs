@@ -1,11 +1,21 @@
-//! Replication without I/O: bytes, letters and times come in as events, and actions go out.
+//! Replication as machines: events in, actions out. No system call, no clock: what time it is comes
+//! in as arguments.
 //!
-//! A replica of a stock primary has one [`link::Link`]. It greets by [`handshake`], receives a
+//! A primary joins the logs of its shards ([`merge`]) to the stream of a stock replica, which has
+//! told what it can take ([`greeting`]), asks for a stream ([`psync`]) and has a [`session`]. A
+//! replica of a stock primary has one [`link::Link`]: it greets by [`handshake`], receives a
 //! snapshot by [`payload`], and takes the stream apart by [`split`].
 
-pub mod history;
 pub mod moment;
 pub mod address;
+pub mod history;
+pub mod merge;
+pub mod psync;
+pub mod greeting;
+pub mod session;
+pub mod backoff;
+pub mod acks;
+pub mod failover;
 pub mod limits;
 pub mod failure;
 pub mod lines;

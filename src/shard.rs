@@ -19,5 +19,6 @@ pub mod quiesce;
 pub mod requests;
 pub mod room;
 pub mod running;
+pub mod showing;
 pub mod spare;
 pub mod turns;

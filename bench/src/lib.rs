@@ -1,5 +1,5 @@
-//! Micro-benchmarks: the parser, the table, both together, expiry, snapshots, and letters between
-//! threads.
+//! Micro-benchmarks: the parser, the table, both together, expiry, snapshots, letters between
+//! threads, and a shard's log.
 //!
 //! `cargo bench -p bench` measures, `cargo bench -p bench -- table` only what has that in its
 //! name. Under `cargo test` each runs once on little, so that none rots.
@@ -7,6 +7,7 @@
 pub mod engine;
 pub mod expiry;
 pub mod hop;
+pub mod journal;
 pub mod parser;
 pub mod rdb;
 pub mod runner;
@@ -22,6 +23,7 @@ pub const ALL: &[Topic] = &[
     Topic { name: "expiry", run: expiry::run },
     Topic { name: "rdb", run: rdb::run },
     Topic { name: "hop", run: hop::run },
+    Topic { name: "journal", run: journal::run },
 ];
 
 /// Benchmarks that belong together.

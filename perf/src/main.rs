@@ -17,6 +17,7 @@ mod pause;
 mod peer;
 mod pipe;
 mod process;
+mod replication;
 mod report;
 mod resident;
 mod scatter;
@@ -66,6 +67,7 @@ fn measure(args: &[String]) -> Result<(), String> {
         Measurement::Busy => busy::run(&options, &mut report)?,
         Measurement::Expiry => expiry::run(&options, &mut report)?,
         Measurement::Eviction => eviction::run(&options, &mut report)?,
+        Measurement::Replication => replication::run(&options, &mut report)?,
         Measurement::Resident => resident::run(&options, &mut report)?,
     }
     print!("{}", report.text());

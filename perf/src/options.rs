@@ -36,6 +36,8 @@ pub enum Measurement {
     Eviction,
     /// Memory that single clients can make the server hold.
     Resident,
+    /// What a replica costs its primary, and how long a full sync takes.
+    Replication,
 }
 
 impl Measurement {
@@ -49,7 +51,8 @@ impl Measurement {
             | Self::Pause
             | Self::Large
             | Self::Snapshot
-            | Self::Instructions => true,
+            | Self::Instructions
+            | Self::Replication => true,
             Self::Pipe
             | Self::Contention
             | Self::Busy
@@ -59,10 +62,20 @@ impl Measurement {
         }
     }
 
+    /// Tests of the benchmark unless others are chosen.
+    fn tests(self) -> Vec<String> {
+        let names: &[&str] = match self {
+            Self::Replication => &["set"],
+            _ => &["get", "set"],
+        };
+        names.iter().map(|&name| name.into()).collect()
+    }
+
     /// Depths of pipelines unless others are chosen.
     fn pipelines(self) -> Vec<u64> {
         match self {
             Self::Throughput => vec![1, 16, 64],
+            Self::Replication => vec![1, 16],
             Self::Pipe => vec![250],
             Self::Eviction => vec![4],
             _ => vec![16],
@@ -77,6 +90,8 @@ pub struct Options {
     pub measurement: Measurement,
     /// The servers; ratios are against the first.
     pub peers: Vec<Peer>,
+    /// The server that follows them.
+    pub replica: Peer,
     /// CPUs of servers that name none of their own, as `taskset -c` takes them.
     pub server_cpus: String,
     /// CPUs of the load.
@@ -136,6 +151,14 @@ const MEASUREMENTS: &[(&str, Measurement, u64, u64, usize, &str)] = &[
     ("expiry", Measurement::Expiry, 300_000, 10, 1, "how soon keys and fields are gone when due"),
     ("eviction", Measurement::Eviction, 300_000, 4, 20, "how maxmemory holds, and what it costs"),
     ("resident", Measurement::Resident, 0, 6, 1, "memory that single clients make the server hold"),
+    (
+        "replication",
+        Measurement::Replication,
+        2_000_000,
+        4,
+        50,
+        "what a replica costs its primary, and how long a full sync takes",
+    ),
 ];
 
 /// The options: name, and what it says.
@@ -146,8 +169,15 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--rounds", "rounds over all servers; medians are reported (5)"),
     ("--seconds", "how long one run takes, about"),
     ("--clients", "connections"),
-    ("--pipelines", "depths of the pipelines (1,16,64; pipe: 250, eviction: 4, others: 16)"),
-    ("--tests", "tests of valkey-benchmark, or commands: get,'lrange mylist 0 99' (get,set)"),
+    (
+        "--pipelines",
+        "depths of the pipelines (1,16,64; replication: 1,16, pipe: 250, eviction: 4, others: 16)",
+    ),
+    ("--replica", "the SERVER that follows, for replication; on the load's cpus (valkey)"),
+    (
+        "--tests",
+        "tests of the benchmark or commands: get,'lrange list 0 99' (get,set; replication: set)",
+    ),
     ("--values", "what keys hold, for memory: string, hash, set, list, zset (string)"),
     ("--benchmark", "path of valkey-benchmark (from PATH, else from $PEERS/bin)"),
     ("--benchmark-args", "more arguments for it, in one string"),
@@ -194,6 +224,7 @@ impl Options {
         let mut options = Self {
             measurement: *measurement,
             peers: Vec::new(),
+            replica: Peer::parse("valkey")?,
             server_cpus: cpus("0"),
             load_cpus: cpus("1"),
             keys: *keys,
@@ -201,7 +232,7 @@ impl Options {
             seconds: *seconds,
             clients: *clients,
             pipelines: measurement.pipelines(),
-            tests: vec!["get".into(), "set".into()],
+            tests: measurement.tests(),
             values: vec![Values::String],
             benchmark: peer::tool("valkey-benchmark"),
             benchmark_args: Vec::new(),
@@ -237,6 +268,7 @@ impl Options {
                     .map(|depth| number(option, depth))
                     .collect::<Result<_, _>>()?;
             }
+            "--replica" => self.replica = Peer::parse(value)?,
             "--tests" => self.tests = value.split(',').map(str::to_lowercase).collect(),
             "--values" => {
                 self.values = value.split(',').map(Values::parse).collect::<Result<_, _>>()?;
@@ -267,7 +299,11 @@ mod tests {
     #[test]
     fn reads_every_option_it_lists() {
         for (option, _) in OPTIONS {
-            let value = if *option == "--values" { "set,zset" } else { "7" };
+            let value = match *option {
+                "--values" => "set,zset",
+                "--replica" => "a=b",
+                _ => "7",
+            };
             let parsed = parse(&format!("throughput {option} {value} x=y"));
             assert!(parsed.is_ok(), "{option}: {parsed:?}");
         }

@@ -22,7 +22,7 @@ const HASHES_EACH: u64 = 4;
 const LARGE_EACH: u64 = 20;
 const LARGE_BYTES: usize = 4096;
 /// Writes per second while memory is looked at, and how they come: so many each millisecond.
-const WRITES_PER_MILLI: u64 = 20;
+pub const WRITES_PER_MILLI: u64 = 20;
 /// How often the server is asked whether the snapshot is done, and memory looked at.
 const POLL: Duration = Duration::from_millis(10);
 /// Nothing takes longer.
@@ -175,7 +175,8 @@ impl Paced<'_> {
     }
 }
 
-fn keep_writing(
+/// Writes so many keys each millisecond until `done` is not 0.
+pub fn keep_writing(
     mut connection: Connection,
     done: &AtomicU64,
     mut keys: Scatter,

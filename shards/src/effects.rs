@@ -191,12 +191,19 @@ pub struct Effects {
     pub behind: Commands,
     /// Whether the server keeps a log; if not, nothing is collected for one.
     pub keeps_log: bool,
+    /// Whether keys may have their changes in logs of several shards, so that each command that is
+    /// logged is to concern one key.
+    pub by_key: bool,
+    /// The command that ran has changed keys, is to be logged by key, and is not logged yet.
+    pub falls_apart: bool,
     /// Which event classes to collect, a union of [`Class`] bits; 0 when notifications are off.
     pub classes: u32,
     /// Events to publish, in order.
     pub events: Vec<Event>,
     /// What the shard's log has not taken yet.
     pub log: Units,
+    /// The number of the next transaction over several shards, on the shard that orders them.
+    pub txid: u64,
     /// Whether clients may keep copies of keys, so that `notes` are wanted.
     pub keeps_notes: bool,
     /// The id of the client for whom commands run.

@@ -2,5 +2,6 @@
 //! without a clock and without chance.
 
 pub mod entry;
-pub mod units;
+pub mod part;
 pub mod reader;
+pub mod units;

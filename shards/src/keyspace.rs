@@ -11,5 +11,6 @@ pub mod garbage;
 pub mod scan;
 pub mod selected;
 pub mod settings;
+pub mod staging;
 pub mod waiters;
 pub mod watch;

@@ -4,16 +4,20 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::base::hash::HashSeed;
+use crate::base::number::{DIGITS_MAX, format_u64};
 use crate::base::random::Random;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Command, Flag};
-use crate::effects::{Effects, Logged};
+use crate::effects::{Effects, Logged, Note};
 use crate::keyspace::chores::{self, Chore, Progress};
 use crate::keyspace::db::Keyspace;
 use crate::keyspace::evict;
 use crate::keyspace::evict::Locked;
 use crate::keyspace::selected::Selected;
 use crate::keyspace::settings::OnExpiry;
+use crate::keyspace::staging::Staging;
+use crate::rdb::dump;
+use crate::rdb::writer::Compression;
 use crate::resp::error::Error;
 use crate::resp::reply::{Protocol, Replies};
 
@@ -22,6 +26,8 @@ use crate::resp::reply::{Protocol, Replies};
 pub struct Request<'a> {
     /// Name and arguments.
     pub args: &'a [&'a [u8]],
+    /// The bytes of the request as they came. Empty if arguments are not those that came.
+    pub came: &'a [u8],
     /// The client's database.
     pub db: usize,
     /// The client's protocol.
@@ -42,6 +48,7 @@ impl<'a> Request<'a> {
     pub const fn of(args: &'a [&'a [u8]]) -> Self {
         Self {
             args,
+            came: &[],
             db: 0,
             protocol: Protocol::Resp2,
             no_touch: false,
@@ -60,12 +67,16 @@ pub struct Shard {
     pub keyspace: Keyspace,
     /// What commands left behind and the shard's thread has not collected yet.
     pub effects: Effects,
+    /// What a snapshot has brought so far that is to take the place of the keyspace's databases.
+    /// `None`: there is no such snapshot.
+    pub staging: Option<Box<Staging>>,
 }
 
 impl Shard {
     /// An empty shard with `databases` databases.
     pub fn new(databases: usize, seed: HashSeed, random: Random) -> Self {
-        Self { keyspace: Keyspace::new(databases, seed, random), effects: Effects::default() }
+        let keyspace = Keyspace::new(databases, seed, random);
+        Self { keyspace, effects: Effects::default(), staging: None }
     }
 
     /// Runs one command, appends its reply to `out`, and logs what it changed.
@@ -88,9 +99,49 @@ impl Shard {
         chores::work(&mut self.keyspace, &mut self.effects, (chore, budget), locked)
     }
 
+    /// Makes room for a snapshot. What an earlier one has brought goes.
+    pub fn stage(&mut self) {
+        self.unstage();
+        self.staging = Some(Box::new(Staging::of(&self.keyspace)));
+    }
+
+    /// Puts what a snapshot has brought in the place of the keyspace's databases, between two
+    /// commands and for all clients at once; those that keep copies of keys are to forget them.
+    /// Nothing is logged and no change counted. False if no snapshot was begun.
+    pub fn commit(&mut self) -> bool {
+        let Some(staging) = self.staging.take() else { return false };
+        self.keyspace.commit(*staging);
+        if self.effects.keeps_notes {
+            self.effects.notes.push(Note::Emptied);
+        }
+        true
+    }
+
+    /// Gives up what a snapshot has brought, if there is one. It is freed in slices.
+    pub fn unstage(&mut self) {
+        if let Some(staging) = self.staging.take() {
+            self.keyspace.discard_staging(*staging);
+        }
+    }
+
     /// Evicts one key by the policy; false if there is none to evict.
     pub fn evict(&mut self, locked: Locked<'_>) -> bool {
         evict::evict_one(&mut self.keyspace, &mut self.effects, locked).is_some()
+    }
+}
+
+impl Shard {
+    /// Logs what a key is now, whatever it was: for commands whose keys are not all in one log.
+    pub fn log_state(&mut self, db: usize, key: &[u8]) {
+        let hash = self.keyspace.seed.key_hash(key);
+        let Some(entry) = self.keyspace.dbs[db].find(hash, key) else {
+            return self.effects.log.push(db, &[b"DEL", key]);
+        };
+        let payload = dump::dump(&entry.value(), Compression::Off);
+        let mut text = [0; DIGITS_MAX];
+        let until = format_u64(&mut text, entry.expire().map_or(0, |at| at.0));
+        let restore = [b"RESTORE", key, until, &payload, b"REPLACE", b"ABSTTL"];
+        self.effects.log.push(db, &restore);
     }
 }
 
@@ -132,23 +183,37 @@ pub fn run(
     })
 }
 
-#[cold]
+/// Logs what a command has changed, as it wants that.
+#[inline(never)]
 fn log(effects: &mut Effects, command: &Command, request: Request<'_>, changed: bool) {
     let db = request.db;
-    let has_more = !effects.behind.is_empty();
-    if has_more {
+    let logged = match core::mem::take(&mut effects.logged) {
+        Logged::AsItCame if !changed || !command.spec.flags.has(Flag::Write) => Logged::Nothing,
+        logged => logged,
+    };
+    if logged == Logged::AsItCame && effects.by_key && command.spec.may_have_several_keys() {
+        // What is behind it is part of what the keys are now.
+        effects.behind.clear();
+        effects.falls_apart = true;
+        return;
+    }
+    let is_more = !effects.behind.is_empty();
+    // Within an EXEC all commands are of one unit.
+    let is_a_unit = is_more && !effects.log.is_open();
+    if is_a_unit {
         effects.log.begin();
     }
-    match core::mem::take(&mut effects.logged) {
-        Logged::AsItCame if changed && command.spec.flags.has(Flag::Write) => {
-            effects.log.push(db, request.args);
-        }
+    match logged {
+        Logged::AsItCame if request.came.is_empty() => effects.log.push(db, request.args),
+        Logged::AsItCame => effects.log.push_as_it_came(db, request.came),
         Logged::Instead => effects.log.push_all(db, &effects.instead),
-        Logged::AsItCame | Logged::Nothing => {}
+        Logged::Nothing => {}
     }
-    if has_more {
+    if is_more {
         effects.log.push_all(db, &effects.behind);
-        effects.log.end();
         effects.behind.clear();
+    }
+    if is_a_unit {
+        effects.log.end();
     }
 }

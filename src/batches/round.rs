@@ -30,6 +30,8 @@
 
 use std::ops::Range;
 
+use shards::journal::units::Unit;
+
 use crate::routing::slots::Peer;
 use crate::transactions::locks::{Claims, Mode, Ticket};
 use crate::transactions::merging::Merged;
@@ -41,6 +43,8 @@ pub struct Round {
     pub end: usize,
     /// How it is made sure that no client sees them out of order.
     pub order: Order,
+    /// One of them changes keys of several shards together.
+    pub changes_shards_together: bool,
     /// Their keys: in the order of requests, and from [`Self::begin`] on by shard.
     pub keys: Vec<Key>,
     /// The shards they concern, in the order of visits.
@@ -73,7 +77,7 @@ pub struct Key {
 }
 
 /// A shard that a round concerns.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Visit {
     /// The shard.
     pub shard: Peer,
@@ -83,6 +87,8 @@ pub struct Visit {
     pub noted: Changes,
     /// The claims there of requests that claim.
     pub ticket: Option<Ticket>,
+    /// What was done there and is to be logged when the claims end, by request.
+    pub logged: Vec<(usize, Unit)>,
 }
 
 /// What is answered to a request.
@@ -156,6 +162,7 @@ impl Round {
     /// Forgets everything but its room.
     pub fn clear(&mut self) {
         self.end = 0;
+        self.changes_shards_together = false;
         self.keys.clear();
         self.visits.clear();
         self.steps = 0;
@@ -189,7 +196,8 @@ impl Round {
         for shard in self.keys.chunk_by(|one, next| one.shard == next.shard) {
             let (keys, noted) = (start..start + shard.len(), Changes::default());
             start = keys.end;
-            self.visits.push(Visit { shard: shard[0].shard.into(), keys, noted, ticket: None });
+            let shard = shard[0].shard.into();
+            self.visits.push(Visit { shard, keys, noted, ticket: None, logged: Vec::new() });
         }
         if let Some(at) = self.visits.iter().position(|visit| Some(visit.shard) == first) {
             self.visits[..=at].rotate_right(1);

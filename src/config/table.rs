@@ -374,6 +374,22 @@ settings! {
     /// Gives a command another name, or takes it away.
     "rename-command" rename_command: Vec<Rename> = Vec::new(), Renames, AtStart;
 
+    /// Bytes of recent writes from which replicas resume after a lost connection.
+    "repl-backlog-size" repl_backlog_size: u64 = 10 << 20, Memory(16384..=LONG), AtRuntime;
+
+    /// Seconds that a replica waits for others that want the same snapshot.
+    "repl-diskless-sync-delay" repl_diskless_sync_delay: u32 = 5, Integer(0..=INT), AtRuntime;
+
+    /// Seconds between the PINGs that replicas get.
+    "repl-ping-replica-period" | "repl-ping-slave-period" repl_ping_replica_period: u32 = 10,
+        Integer(1..=INT), AtRuntime;
+
+    /// Seconds in each of which a replica takes 64 KiB of a snapshot, or is dropped.
+    "repl-progress-timeout" repl_progress_timeout: u32 = 5, Integer(1..=INT), AtRuntime;
+
+    /// Seconds of silence after which a replica, or a primary, counts as gone.
+    "repl-timeout" repl_timeout: u32 = 60, Integer(1..=INT), AtRuntime;
+
     /// The password of the default user; empty for none.
     "requirepass" requirepass: Vec<u8> = Vec::new(), Password, AtRuntime;
 

@@ -191,17 +191,12 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("primaryauth", "", REPLICATION).secret(),
     ignored("primaryuser", "", REPLICATION).secret(),
     ignored("propagation-error-behavior", "ignore", REPLICATION),
-    ignored("repl-backlog-size", "10485760", REPLICATION),
     ignored("repl-backlog-ttl", "3600", REPLICATION),
     ignored("repl-disable-tcp-nodelay", "no", REPLICATION),
     ignored("repl-diskless-load", "disabled", REPLICATION),
     ignored("repl-diskless-sync", "yes", REPLICATION),
-    ignored("repl-diskless-sync-delay", "5", REPLICATION),
     ignored("repl-diskless-sync-max-replicas", "0", REPLICATION),
     ignored("repl-mptcp", "no", REPLICATION).at_start(),
-    ignored("repl-ping-replica-period", "10", REPLICATION),
-    ignored("repl-ping-slave-period", "10", REPLICATION),
-    ignored("repl-timeout", "60", REPLICATION),
     ignored("replica-announce-ip", "", REPLICATION),
     ignored("replica-announce-port", "0", REPLICATION),
     ignored("replica-announced", "yes", REPLICATION),
@@ -384,7 +379,7 @@ mod tests {
             assert_eq!(take(line), Ok(None), "{line}");
         }
         let warned = [
-            "repl-diskless-sync-delay 0",
+            "repl-diskless-load swapdb",
             "enable-module-command yes",
             "io-threads 4",
             "maxmemory-eviction-tenacity 20",

@@ -4,6 +4,7 @@ use crate::batches::batch::At;
 use crate::mail::disk::LoadNumber;
 use crate::mail::kept::Kept;
 use crate::mail::to_control::ToControl;
+use crate::mail::to_relay::ToRelay;
 use crate::routing::node::Holds;
 use std::io;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::control::ctx::{Awaited, ControlCommands, ControlCtx, Outcome, Then};
 use crate::control::disk::Disk;
 use crate::control::ending::End;
 use crate::control::loading::Loading;
+use crate::control::replicating::Replicating;
 use crate::control::saving::{KeptRequest, Saving, Wish};
 use crate::log;
 use crate::mail::connection::Listeners;
@@ -85,8 +87,8 @@ pub struct Control {
     pub info_text: String,
     /// A name for this run of the process, 40 hexadecimal digits.
     pub run_id: String,
-    /// A name for the history of the dataset, 40 hexadecimal digits.
-    pub replid: String,
+    /// Replicas.
+    pub replicating: Replicating,
     /// When the process started, in seconds since the epoch.
     pub started_at: u64,
     /// Snapshots that are written.
@@ -151,13 +153,14 @@ enum Asker {
 impl Control {
     /// The control thread's state.
     pub fn new(
-        mailbox: Mailbox<ToControl>,
+        (mailbox, relay): (Mailbox<ToControl>, Mailbox<ToRelay>),
         node: Node,
         commands: &'static ControlCommands,
         process: &'static Process,
     ) -> Self {
         let counters = Counters::new(node.table.ids, node.config.latency_tracking);
         let shards = mailbox.shards();
+        let replicating = Replicating::new(relay, node.started);
         let info_text = crash::keep_info(String::with_capacity(INFO_BYTES));
         let info_text = String::with_capacity(INFO_BYTES.max(info_text.capacity()));
         Self {
@@ -176,7 +179,7 @@ impl Control {
             exceeded: Exceeded::default(),
             info_text,
             run_id: system::random_name(),
-            replid: system::random_name(),
+            replicating,
             started_at: clock::wall().seconds(),
             saving: Saving::default(),
             disk: Disk::default(),
@@ -207,6 +210,11 @@ impl Control {
                     ToControl::Batch(batch) => self.run(batch),
                     ToControl::Flushed(batch) => self.after_flush(batch),
                     ToControl::Stands(transaction) => self.barrier_stands(*transaction),
+                    ToControl::Arrived(arrival) => self.arrived(arrival),
+                    ToControl::Relay(word) => self.hear_of_relay(word),
+                    ToControl::Fenced(number, offset, weight) => {
+                        self.fenced(peer, number, offset, weight);
+                    }
                     ToControl::Loaded(report) => self.chunk_loaded(*report),
                     ToControl::Answer(number, answer) => self.answered(peer, number, answer),
                     ToControl::Leaving(report) => self.happens(Event::Reported(peer, report)),
@@ -223,6 +231,7 @@ impl Control {
         self.note_memory(used_memory());
         let now = self.node.now;
         self.save_if_due();
+        self.tick_replicas();
         self.pause = self.pause.filter(|pause| 0 < pause.left(now));
     }
 
@@ -241,6 +250,9 @@ impl Control {
         self.counters.tracks_latency = config.latency_tracking;
         let config = Arc::new(config);
         self.node.config = Arc::clone(&config);
+        if self.replicating.has_relay() {
+            self.mailbox.tell_relay(ToRelay::Configure(Arc::clone(&config)));
+        }
         Query::Configure(config)
     }
 

@@ -150,7 +150,7 @@ impl Control {
             Some(Stage::Child) if self.disk.is_busy() => {}
             Some(Stage::Child) => self.happens(Event::ChildGone),
             Some(Stage::Save) => {
-                let keys = self.saving.child.as_ref().map_or(0, |child| child.progress.keys);
+                let keys = self.saving.child.as_ref().map_or(0, |child| child.forked.progress.keys);
                 self.happens(Event::Progress(keys));
             }
             Some(
@@ -204,7 +204,7 @@ impl Control {
             Action::Resume => self.resume_service(),
             Action::Exit => {
                 // Whatever the child still writes, no request waits for it.
-                drop(self.saving.child.take());
+                drop((self.saving.child.take(), self.saving.sync.take()));
                 self.end.is_over = true;
             }
         }
@@ -251,8 +251,8 @@ impl Control {
             Resource::Child => {
                 if self.saving.child.is_some() {
                     log::warning("There is a child saving an .rdb. Killing it!");
-                    self.kill_child("shutdown");
                 }
+                self.kill_child("shutdown");
             }
             Resource::UnixSocketFile => {
                 self.process.unix_socket_file().iter().for_each(|file| file.close());

@@ -11,6 +11,7 @@
 
 use crate::batches::batch::At;
 use std::collections::VecDeque;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use shards::resp::error::Error;
@@ -24,10 +25,13 @@ use crate::log;
 use crate::mail::disk::DiskWord;
 use crate::mail::query::Query;
 use crate::mail::release::Release;
+use crate::mail::replica::Waiting;
 use crate::mail::to_shard::ToShard;
 use crate::persistence::child::{self, SavingChild, failure};
+use crate::persistence::forked::Forked;
 use crate::persistence::repair::Repair;
 use crate::persistence::snapshot::{Failed, Others, Plan};
+use crate::persistence::syncing::{self, SyncChild};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::gate::gate;
@@ -58,6 +62,8 @@ pub enum Wish {
     Foreground(KeptRequest),
     /// The last snapshot, before the process ends.
     Final,
+    /// A snapshot for replicas, sent by a child.
+    Sync(Vec<Waiting>),
     /// DEBUG RELOAD.
     Reload(KeptRequest, Reload),
 }
@@ -89,8 +95,12 @@ enum Waiter {
 /// What is known of snapshots.
 #[derive(Debug)]
 pub struct Saving {
-    /// The child, while there is one.
+    /// The child that writes a snapshot, while there is one.
     pub child: Option<SavingChild>,
+    /// The child that sends all keys to replicas, while there is one. There is one child of both.
+    pub sync: Option<SyncChild>,
+    /// Transfers that have ended and were not taken yet.
+    pub(crate) synced: Vec<syncing::Outcome>,
     /// What the last one left behind, while that is being put right.
     pub repair: Option<Repair>,
     /// A snapshot is to be made as soon as possible.
@@ -131,6 +141,8 @@ impl Default for Saving {
     fn default() -> Self {
         Self {
             child: None,
+            sync: None,
+            synced: Vec::new(),
             repair: None,
             scheduled: false,
             wish: None,
@@ -155,23 +167,29 @@ impl Default for Saving {
 }
 
 impl Saving {
-    /// Whether a child is at work, or about to be.
+    /// Whether a child writes a snapshot, or is about to.
     pub fn is_saving(&self) -> bool {
         let saves = |wish: &Wish| match wish {
             Wish::Background(_) | Wish::AfterFlush(_) | Wish::Foreground(_) => true,
-            Wish::Final | Wish::Reload(..) => false,
+            Wish::Final | Wish::Sync(_) | Wish::Reload(..) => false,
         };
         self.child.is_some() || self.wish.iter().chain(&self.wishes).any(saves)
     }
 
+    /// The child, whatever it does.
+    pub fn forked(&self) -> Option<&Forked> {
+        let saves = self.child.as_ref().map(|child| &child.forked);
+        saves.or_else(|| self.sync.as_ref().map(|sync| &sync.forked))
+    }
+
     /// What can be read when there is news.
     pub fn news(&self) -> Option<BorrowedFd<'_>> {
-        self.child.as_ref().map(AsFd::as_fd)
+        self.forked().map(AsFd::as_fd)
     }
 
     /// Whether anything is under way that the end of the process must wait for.
     pub fn is_busy(&self) -> bool {
-        self.child.is_some() || self.wish.is_some() || !self.wishes.is_empty()
+        self.forked().is_some() || self.wish.is_some() || !self.wishes.is_empty()
     }
 
     fn may_retry(&self, now: Monotonic) -> bool {
@@ -186,16 +204,24 @@ impl Control {
         self.next_wish();
     }
 
+    /// Whether all shards are being brought to a stand.
+    pub(crate) fn has_wish(&self) -> bool {
+        self.saving.wish.is_some()
+    }
+
     pub(crate) fn next_wish(&mut self) {
         if self.end.has_claims() {
             // All shards stay claimed for the last snapshot.
             return;
         }
-        // One snapshot at a time: a wish for another waits for the end of the first.
+        // One child at a time: a wish for another waits for the end of the first.
         let may_begin = |wish: &Wish, child: bool| {
             !child || matches!(wish, Wish::Reload(_, reload) if !reload.saves)
         };
-        let has_child = self.saving.child.is_some();
+        if self.replicating.has_fence() {
+            return;
+        }
+        let has_child = self.saving.forked().is_some();
         if self.saving.wish.is_some()
             || !self.saving.wishes.front().is_some_and(|wish| may_begin(wish, has_child))
         {
@@ -243,6 +269,7 @@ impl Control {
                     self.answer_save(kept, saved);
                 }
             },
+            Wish::Sync(waiting) => self.sync(waiting),
             Wish::Final => return self.save_last(transaction),
             Wish::Reload(kept, reload) => return self.reload(kept, reload, transaction),
         }
@@ -286,28 +313,17 @@ impl Control {
     /// Makes the child. Why there is none, if there is none.
     pub(crate) fn fork(&mut self) -> Option<String> {
         let plan = self.plan();
-        // What is split now would be split again.
-        self.saving.repair = None;
-        let began = self.while_all_stand(|control, shards| {
-            let before = Monotonic::now();
-            let child = SavingChild::start(plan, shards, before);
-            let micros = Monotonic::now().micros_since(before);
-            let saving = &mut control.saving;
-            saving.changes_at_fork = shards.iter().map(|shard| shard.effects.dirty).sum();
-            saving.keys_total = shards.iter().map(|shard| shard.keyspace.len() as u64).sum();
-            saving.fork_micros = micros;
-            child
+        let began = self.fork_for(|control, shards, before| {
+            let changes = shards.iter().map(|shard| shard.effects.dirty).sum();
+            control.saving.changes_at_fork = changes;
+            SavingChild::start(plan, shards, before)
         });
-        self.note_time(Event::Fork, self.saving.fork_micros);
         let saving = &mut self.saving;
         saving.last_try = Some(Monotonic::now());
         saving.scheduled = false;
-        let seconds = saving.fork_micros.max(1) as f64 / 1e6;
-        saving.fork_rate = used_memory() as f64 / f64::from(1 << 30) / seconds;
         match began {
             Ok(child) => {
-                log::notice(&format!("Background saving started by pid {}", child.pid()));
-                saving.forks += 1;
+                log::notice(&format!("Background saving started by pid {}", child.forked.pid()));
                 saving.child = Some(child);
                 None
             }
@@ -319,6 +335,29 @@ impl Control {
                 Some(why)
             }
         }
+    }
+
+    /// Makes a child while all shards stand still, which `start` does; notes what that took.
+    pub(crate) fn fork_for<C>(
+        &mut self,
+        start: impl FnOnce(&mut Self, &mut [&mut Shard], Monotonic) -> io::Result<C>,
+    ) -> io::Result<C> {
+        // What is split now would be split again.
+        self.saving.repair = None;
+        let began = self.while_all_stand(|control, shards| {
+            let before = Monotonic::now();
+            let child = start(control, shards, before);
+            let saving = &mut control.saving;
+            saving.fork_micros = Monotonic::now().micros_since(before);
+            saving.keys_total = shards.iter().map(|shard| shard.keyspace.len() as u64).sum();
+            child
+        });
+        self.note_time(Event::Fork, self.saving.fork_micros);
+        let saving = &mut self.saving;
+        let seconds = saving.fork_micros.max(1) as f64 / 1e6;
+        saving.fork_rate = used_memory() as f64 / f64::from(1 << 30) / seconds;
+        saving.forks += u64::from(began.is_ok());
+        began
     }
 
     /// Writes a snapshot while all shards stand still.
@@ -366,6 +405,11 @@ impl Control {
         {
             self.child_has_ended(outcome);
         }
+        if let Some(sync) = &mut self.saving.sync
+            && let Some(outcome) = sync.poll(now)
+        {
+            self.sync_has_ended(outcome);
+        }
         self.saving.repair.take_if(|repair| !repair.go_on());
     }
 
@@ -407,21 +451,21 @@ impl Control {
         let is_last = self.end.has_claims();
         let is_save = |waiter: &Waiter| matches!(waiter, Waiter::Save(_));
         let is_awaited = is_last || self.saving.waiters.iter().any(is_save);
-        self.saving.last_cow_bytes = child.private_bytes_max;
+        self.saving.last_cow_bytes = child.forked.private_bytes_max;
         self.saving.repair = Repair::new(now).filter(|_| !is_last);
         if let Some(micros) = child.unlink_micros {
             self.note_time(Event::RdbUnlinkTempFile, micros);
         }
         match &outcome {
             child::Outcome::Saved => {
-                let megabytes = child.private_bytes_max >> 20;
+                let megabytes = child.forked.private_bytes_max >> 20;
                 log::notice(&format!("Fork CoW for RDB: {megabytes} MB at most"));
                 log::notice(if is_awaited {
                     "DB saved on disk"
                 } else {
                     "Background saving terminated with success"
                 });
-                self.saving.last_seconds = Some(now.millis_since(child.began) / 1000);
+                self.saving.last_seconds = Some(now.millis_since(child.forked.began) / 1000);
                 self.note_saved(self.saving.changes_at_fork);
             }
             child::Outcome::Killed => {
@@ -430,7 +474,7 @@ impl Control {
             }
             child::Outcome::Failed(why) => {
                 log::warning(&format!("Background saving error: {why}"));
-                self.saving.last_seconds = Some(now.millis_since(child.began) / 1000);
+                self.saving.last_seconds = Some(now.millis_since(child.forked.began) / 1000);
                 if !is_awaited {
                     self.note_outcome(false);
                 }
@@ -444,7 +488,7 @@ impl Control {
     }
 
     /// Lets those go on who waited for the child.
-    fn tell_waiters(&mut self, outcome: &child::Outcome) {
+    pub(crate) fn tell_waiters(&mut self, outcome: &child::Outcome) {
         let waiters = std::mem::take(&mut self.saving.waiters);
         let is_cancelled = waiters.iter().any(|waiter| matches!(waiter, Waiter::Cancel(_)));
         // If FLUSHALL has killed the child, there is something else to save now.
@@ -465,23 +509,31 @@ impl Control {
     /// Ends the child, if there is one, for this reason; `keep` is told when it is gone.
     pub fn cancel_save(&mut self, kept: KeptRequest) {
         log::notice("Background saving will be aborted due to user request");
-        self.kill_child("BGSAVE CANCEL");
+        self.kill_snapshot("BGSAVE CANCEL");
         self.saving.waiters.push(Waiter::Cancel(kept));
     }
 
-    /// Asks the child to end, for this reason.
-    pub(crate) fn kill_child(&mut self, by: &'static str) {
-        let now = Monotonic::now();
+    /// Asks a child that writes a snapshot to end, for this reason.
+    fn kill_snapshot(&mut self, by: &'static str) {
         if let Some(child) = &mut self.saving.child {
-            child.kill(by, now);
+            child.forked.kill(by, Monotonic::now());
         }
     }
 
-    /// All keys are gone: a child would only bring them back. The batch goes on when it is gone,
-    /// and, where snapshots are asked for, one of the empty dataset is written.
+    /// Asks the child to end, whatever it does, for this reason.
+    pub(crate) fn kill_child(&mut self, by: &'static str) {
+        self.kill_snapshot(by);
+        if let Some(sync) = &mut self.saving.sync {
+            sync.forked.kill(by, Monotonic::now());
+        }
+    }
+
+    /// All keys are gone: a snapshot would only bring them back, and replicas would get them for
+    /// nothing. The batch goes on when the child is gone, and, where snapshots are asked for, one
+    /// of the empty dataset is written.
     pub(crate) fn after_flush(&mut self, batch: Box<Batch>) {
         let saves = !self.node.config.save.is_empty();
-        match (self.saving.child.is_some(), saves) {
+        match (self.saving.forked().is_some(), saves) {
             (false, false) => self.go_home(batch),
             (false, true) => self.wish(Wish::AfterFlush(batch)),
             (true, _) => {

@@ -11,6 +11,8 @@ pub struct Board {
     pub closed: Figure,
     /// Changes that it has made to keys.
     pub changes: Figure,
+    /// What its log weighs.
+    pub logged: Figure,
     /// Keys that it may evict.
     pub evictable: Figure,
     /// Values that it has still to free.

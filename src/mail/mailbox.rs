@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use crate::batches::batch::Batch;
 use crate::mail::board::Board;
 use crate::mail::to_control::ToControl;
+use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
 use crate::reactor::queue::{Receiver, Sender, queue};
 use crate::reactor::wake::Wake;
@@ -89,38 +90,65 @@ pub struct Mailbox<R> {
     inboxes: Vec<Receiver<R>>,
     to_shards: Vec<Outbox<ToShard>>,
     to_control: Outbox<ToControl>,
+    to_relay: Outbox<ToRelay>,
     /// A letter came or went since it was last asked.
     stirred: bool,
 }
 
-/// The ends for so many shards, in their order, and for control.
+/// All ends of the post.
+#[derive(Debug)]
+pub struct Ends {
+    /// The shards', in their order.
+    pub shards: Vec<Mailbox<ToShard>>,
+    /// Control's.
+    pub control: Mailbox<ToControl>,
+    /// The relay's.
+    pub relay: Mailbox<ToRelay>,
+}
+
+/// The ends for so many shards, control and the relay.
 ///
 /// # Errors
 /// The system's, if it has no eventfds left.
-pub fn connect(shards: usize) -> io::Result<(Vec<Mailbox<ToShard>>, Mailbox<ToControl>)> {
+pub fn connect(shards: usize) -> io::Result<Ends> {
+    let threads = shards + 2;
     let bell = |_| {
         let (sleeping, board) = (AtomicBool::new(false), Board::default());
         Ok(Bell { sleeping, wake: Wake::new()?, board })
     };
-    let bells: Bells = (0..=shards).map(bell).collect::<io::Result<Vec<_>>>()?.into();
-    let mut to_shards: Vec<Vec<Outbox<ToShard>>> = (0..=shards).map(|_| Vec::new()).collect();
+    let bells: Bells = (0..threads).map(bell).collect::<io::Result<Vec<_>>>()?.into();
+    let mut to_shards: Vec<Vec<Outbox<ToShard>>> = (0..threads).map(|_| Vec::new()).collect();
     let mut inboxes: Vec<Vec<Receiver<ToShard>>> = Vec::new();
     for _ in 0..shards {
-        let (senders, receivers) = ends(shards + 1);
+        let (senders, receivers) = ends(threads);
         to_shards.iter_mut().zip(senders).for_each(|(outboxes, sender)| outboxes.push(sender));
         inboxes.push(receivers);
     }
-    let (to_control, control_inboxes) = ends(shards + 1);
-    let mut outboxes = to_shards.into_iter().zip(to_control).enumerate();
-    let mailboxes = inboxes.into_iter().zip(outboxes.by_ref());
-    let mailboxes = mailboxes.map(|(inboxes, (me, (to_shards, to_control)))| {
-        let bells = Arc::clone(&bells);
-        Mailbox { bells, me, inboxes, to_shards, to_control, stirred: false }
-    });
-    let mailboxes = mailboxes.collect();
-    let (me, (to_shards, to_control)) = outboxes.next().expect("one set more than shards");
-    let inboxes = control_inboxes;
-    Ok((mailboxes, Mailbox { bells, me, inboxes, to_shards, to_control, stirred: false }))
+    let (to_control, control_inboxes) = ends(threads);
+    let (to_relay, relay_inboxes) = ends(threads);
+    let mut outboxes = to_shards.into_iter().zip(to_control).zip(to_relay).enumerate();
+    let mut next = || {
+        let (me, ((to_shards, to_control), to_relay)) = outboxes.next().expect("one per thread");
+        Outboxes { bells: Arc::clone(&bells), me, to_shards, to_control, to_relay }
+    };
+    let shards = inboxes.into_iter().map(|inboxes| next().with(inboxes)).collect();
+    Ok(Ends { shards, control: next().with(control_inboxes), relay: next().with(relay_inboxes) })
+}
+
+/// What a thread sends by.
+struct Outboxes {
+    bells: Bells,
+    me: Peer,
+    to_shards: Vec<Outbox<ToShard>>,
+    to_control: Outbox<ToControl>,
+    to_relay: Outbox<ToRelay>,
+}
+
+impl Outboxes {
+    fn with<R>(self, inboxes: Vec<Receiver<R>>) -> Mailbox<R> {
+        let Self { bells, me, to_shards, to_control, to_relay } = self;
+        Mailbox { bells, me, inboxes, to_shards, to_control, to_relay, stirred: false }
+    }
 }
 
 /// Queues from so many threads to one.
@@ -148,10 +176,16 @@ impl<R> Mailbox<R> {
         self.to_shards.len()
     }
 
+    /// The relay's number: the one behind control's.
+    #[inline]
+    pub fn relay(&self) -> Peer {
+        self.to_shards.len() + 1
+    }
+
     /// All threads, this one too.
     #[inline]
     pub fn peers(&self) -> std::ops::RangeInclusive<Peer> {
-        0..=self.to_shards.len()
+        0..=self.relay()
     }
 
     /// The eventfd that wakes this thread.
@@ -173,6 +207,13 @@ impl<R> Mailbox<R> {
         self.to_control.put(letter);
     }
 
+    /// Sends a letter to the relay; it lies here until the next [`Self::flush`].
+    #[inline]
+    pub fn tell_relay(&mut self, letter: ToRelay) {
+        self.stirred = true;
+        self.to_relay.put(letter);
+    }
+
     /// Sends a batch to a thread, shard or control.
     #[inline]
     pub fn pass_on(&mut self, to: Peer, batch: Box<Batch>) {
@@ -190,9 +231,15 @@ impl<R> Mailbox<R> {
 
     /// Shows all letters to their receivers, moves overflow into queues and wakes every peer that
     /// has mail and sleeps. True if letters are left that did not fit.
+    ///
+    /// The relay's are shown first: what a shard has logged is there before anything that others
+    /// do because of it.
     pub fn flush(&mut self) -> bool {
-        let Self { bells, to_shards, to_control, .. } = self;
+        let Self { bells, to_shards, to_control, to_relay, .. } = self;
         let mut left = false;
+        if to_relay.written {
+            left |= to_relay.flush(&bells[to_shards.len() + 1]);
+        }
         for (outbox, bell) in to_shards.iter_mut().zip(&**bells) {
             if outbox.written {
                 left |= outbox.flush(bell);
@@ -202,6 +249,14 @@ impl<R> Mailbox<R> {
             left |= to_control.flush(&bells[to_shards.len()]);
         }
         left
+    }
+
+    /// Shows its letters to the relay alone: before replies are sent.
+    #[inline]
+    pub fn show_relay(&mut self) {
+        if self.to_relay.written {
+            self.to_relay.flush(&self.bells[self.to_shards.len() + 1]);
+        }
     }
 
     /// The next letter of a peer, if there is one.
@@ -278,7 +333,7 @@ mod tests {
 
     #[test]
     fn keeps_order_beyond_the_queue() {
-        let (mut ends, _control) = connect(2).expect("eventfds");
+        let mut ends = connect(2).expect("eventfds").shards;
         let mut right = ends.pop().expect("two ends");
         let mut left = ends.pop().expect("two ends");
         let total = QUEUE_LETTERS * 3;
@@ -294,7 +349,7 @@ mod tests {
 
     #[test]
     fn no_thread_sleeps_on_mail() {
-        let (mut ends, mut control) = connect(2).expect("eventfds");
+        let Ends { shards: mut ends, mut control, .. } = connect(2).expect("eventfds");
         let mut right = ends.pop().expect("two ends");
         assert!(right.sleep());
         right.awake();
@@ -307,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_batch_goes_to_shards_and_to_control() {
-        let (mut ends, mut control) = connect(1).expect("eventfds");
+        let Ends { shards: mut ends, mut control, .. } = connect(1).expect("eventfds");
         let mut shard = ends.pop().expect("one end");
         shard.pass_on(shard.control(), Box::default());
         shard.pass_on(0, Box::default());

@@ -6,13 +6,30 @@ use shards::keyspace::db::{Db, Entry};
 use shards::keyspace::waiters::WaitId;
 
 use crate::blocking::waits::Registration;
+use crate::routing::slots::Peer;
+use crate::transactions::apart::Logged;
 use crate::transactions::locks::Ticket;
+
+/// Releases that go by way of the shard that orders transactions.
+#[derive(Debug)]
+pub struct Commit {
+    /// How many transactions they have parts of.
+    pub transactions: u64,
+    /// The releases, and whose they are.
+    pub releases: Vec<(Peer, Release)>,
+}
 
 /// The end of a transaction on one shard.
 #[derive(Debug, Default)]
 pub struct Release {
     /// Its ticket.
     pub ticket: Option<Ticket>,
+    /// What this shard's log gets, in order.
+    pub logged: Vec<Logged>,
+    /// The number of the first transaction of which that has a part.
+    pub txid: u64,
+    /// The number of a fence that is part of it: control is told where it is.
+    pub fence: Option<u64>,
     /// Entries that live here now: database, hash, entry.
     pub entries: Vec<(usize, u64, Entry)>,
     /// The databases, if they were on loan whole.

@@ -3,6 +3,7 @@
 use crate::batches::batch::Batch;
 use crate::mail::disk::LoadReport;
 use crate::mail::query::Answer;
+use crate::mail::replica::{Arrival, RelayWord};
 use crate::shutdown::report::Report;
 use crate::stats::command_log::SlowEntry;
 use crate::stats::latency_events::Occurrence;
@@ -25,6 +26,12 @@ pub enum ToControl {
     Occurrence(Occurrence),
     /// A shard has taken in what it was sent of a snapshot.
     Loaded(Box<LoadReport>),
+    /// A connection has asked for the stream of all changes, and left its shard.
+    Arrived(Box<Arrival>),
+    /// From the relay.
+    Relay(RelayWord),
+    /// A fence is in a shard's log: its number, and offset and weight of the log behind it.
+    Fenced(u64, u64, u64),
     /// How far a shard is with the end of the process.
     Leaving(Report),
 }

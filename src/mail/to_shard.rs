@@ -7,7 +7,8 @@ use crate::mail::end::EndWord;
 use crate::mail::kept::Kept;
 use crate::mail::messages::Word;
 use crate::mail::query::Query;
-use crate::mail::release::Release;
+use crate::mail::release::{Commit, Release};
+use crate::mail::replica::LogWord;
 use crate::mail::room::RoomWord;
 use crate::mail::waits::WaitWord;
 use crate::stats::command_log::SlowEntry;
@@ -20,6 +21,8 @@ pub enum ToShard {
     Batch(Box<Batch>),
     /// A transaction is over: what it borrowed comes back and its claims end.
     Release(Box<Release>),
+    /// Transactions end that have parts in several logs: they get their place among all.
+    Commit(Box<Commit>),
     /// Claims end, and nothing else.
     Unclaim(Ticket),
     /// Keys (database, hash) are no longer watched by a client.
@@ -38,6 +41,8 @@ pub enum ToShard {
     Kept(Box<Kept>),
     /// About requests that wait for keys.
     Wait(WaitWord),
+    /// About the shard's log.
+    Log(LogWord),
     /// About memory.
     Room(RoomWord),
     /// About snapshots.

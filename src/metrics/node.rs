@@ -423,7 +423,7 @@ const SNAPSHOTS: &[Figure] = &[
     ),
     gauge("keylane_snapshot_keys_written", "", "Keys that the child has written so far.", |s| {
         let child = s.gathered.control.saving.child.as_ref();
-        child.map_or(0, |child| child.progress.keys) as f64
+        child.map_or(0, |child| child.forked.progress.keys) as f64
     }),
     gauge("keylane_snapshot_keys_expected", "", "Keys that the child is to write.", |s| {
         let saving = &s.gathered.control.saving;
@@ -435,7 +435,7 @@ const SNAPSHOTS: &[Figure] = &[
         "Memory that the child has for itself: copied on write.",
         |s| {
             let child = s.gathered.control.saving.child.as_ref();
-            child.map_or(0, |child| child.progress.private_bytes) as f64
+            child.map_or(0, |child| child.forked.progress.private_bytes) as f64
         },
     ),
     gauge(

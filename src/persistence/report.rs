@@ -1,15 +1,21 @@
-//! What a copy of the process that writes a snapshot tells its parent, through a pipe.
+//! What a copy of the process tells its parent, through a pipe.
 //!
 //! ```text
 //! 1, keys, bytes     so many keys were written; so many bytes of memory are its own by now
 //! 2, keys, bytes     likewise, and that was all
 //! 3, step, errno     this step failed
+//! 4, bytes, left     so many bytes were sent to each of so many replicas
+//! 5, place, why      this replica was dropped: the number of the system's reason, or as below
+//! 6, code, 0         there is a value of this kind, which cannot be sent; or no replica is left
 //! ```
 //! Each is three u64.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 
+use shards::rdb::kind::{Dialect, Kind};
+
+use crate::persistence::sending::{Lost, Refusal};
 use crate::persistence::snapshot::{Failed, Step};
 
 /// Bytes of a record: what is shorter than a page comes whole or not at all.
@@ -29,7 +35,30 @@ pub enum Report {
         /// The number of the system's reason.
         errno: i32,
     },
+    /// How far a transfer to replicas is.
+    Sent {
+        /// Bytes that each got.
+        bytes: u64,
+        /// Replicas that are left.
+        left: u64,
+    },
+    /// A replica did not get everything.
+    Lost {
+        /// Its place.
+        place: usize,
+        /// Why.
+        why: Lost,
+    },
+    /// No replica gets everything.
+    Refused(Refusal),
 }
+
+/// Why a replica was dropped, if the system has no number for it.
+const STALLED: u64 = 1 << 32;
+/// See `STALLED`.
+const ENDED: u64 = 2 << 32;
+/// No replica is left: no kind has this code.
+const NONE_LEFT: u64 = 1 << 8;
 
 /// How far a snapshot is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,12 +76,23 @@ impl Report {
     }
 
     /// Tells it, unless the pipe is full of what the parent has not read yet.
-    pub fn send(self, to: &mut File) {
+    pub fn send(self, mut to: &File) {
         let step = |step| Step::ALL.iter().position(|&listed| listed == step).unwrap_or(0) as u64;
         let words = match self {
             Self::Progress(Progress { keys, private_bytes }) => [1, keys, private_bytes],
             Self::Done(Progress { keys, private_bytes }) => [2, keys, private_bytes],
             Self::Failed { step: at, errno } => [3, step(at), errno.unsigned_abs().into()],
+            Self::Sent { bytes, left } => [4, bytes, left],
+            Self::Lost { place, why } => {
+                let why = match why {
+                    Lost::Failed(errno) => errno.unsigned_abs().into(),
+                    Lost::Stalled => STALLED,
+                    Lost::Ended => ENDED,
+                };
+                [5, place as u64, why]
+            }
+            Self::Refused(Refusal::Unknown(kind)) => [6, kind.code().into(), 0],
+            Self::Refused(Refusal::NoneLeft) => [6, NONE_LEFT, 0],
         };
         let mut record = [0; RECORD_BYTES];
         for (place, word) in record.chunks_exact_mut(8).zip(words) {
@@ -88,6 +128,20 @@ impl Report {
                 step: *Step::ALL.get(usize::try_from(first).ok()?)?,
                 errno: i32::try_from(second).ok()?,
             },
+            4 => Self::Sent { bytes: first, left: second },
+            5 => Self::Lost {
+                place: usize::try_from(first).ok()?,
+                why: match second {
+                    STALLED => Lost::Stalled,
+                    ENDED => Lost::Ended,
+                    errno => Lost::Failed(i32::try_from(errno).ok()?),
+                },
+            },
+            6 if first == NONE_LEFT => Self::Refused(Refusal::NoneLeft),
+            6 => {
+                let code = u8::try_from(first).ok()?;
+                Self::Refused(Refusal::Unknown(Kind::of(code, Dialect::Valkey)?))
+            }
             _ => return None,
         })
     }
@@ -100,12 +154,19 @@ mod tests {
 
     #[test]
     fn what_is_told_is_heard() {
-        let (mut from, mut to) = pipe().unwrap();
+        let (mut from, to) = pipe().unwrap();
         let progress = Progress { keys: 1 << 40, private_bytes: 7 };
         let mut reports = vec![Report::Progress(progress), Report::Done(progress)];
         reports.extend(Step::ALL.map(|step| Report::Failed { step, errno: libc::ENOSPC }));
+        reports.push(Report::Sent { bytes: 1 << 40, left: 3 });
+        reports.extend(
+            [Lost::Failed(libc::EPIPE), Lost::Stalled, Lost::Ended]
+                .map(|why| Report::Lost { place: 7, why }),
+        );
+        reports.push(Report::Refused(Refusal::Unknown(Kind::Hash2)));
+        reports.push(Report::Refused(Refusal::NoneLeft));
         for report in reports {
-            report.send(&mut to);
+            report.send(&to);
             assert_eq!(Report::receive(&mut from).unwrap(), Some(report));
         }
         assert_eq!(Report::receive(&mut from).unwrap(), None);

@@ -90,6 +90,12 @@ impl Monotonic {
         u64::try_from(self.0.saturating_duration_since(earlier.0).as_micros()).unwrap_or(u64::MAX)
     }
 
+    /// Nanoseconds since `earlier`; 0 if that lies ahead.
+    #[inline]
+    pub fn nanos_since(self, earlier: Self) -> u64 {
+        u64::try_from(self.0.saturating_duration_since(earlier.0).as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// So many milliseconds later; `None` if that is beyond all clocks.
     pub fn after_millis(self, millis: u64) -> Option<Self> {
         self.0.checked_add(Duration::from_millis(millis)).map(Self)

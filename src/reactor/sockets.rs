@@ -3,10 +3,12 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     self, AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrStorage,
     UnixAddr, bind, getpeername, getsockname, setsockopt, sockopt,
@@ -118,6 +120,28 @@ fn address(name: nix::Result<SockaddrStorage>) -> Option<SocketAddr> {
 pub fn send_now(socket: &OwnedFd, bytes: &[u8]) {
     let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
     let _ = socket::send(socket.as_raw_fd(), bytes, flags);
+}
+
+/// Sends as much of `bytes` as the socket takes at once, which is nothing if it has no room.
+///
+/// # Errors
+/// The system's: the peer takes no more.
+pub fn send_some(socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    match socket::send(socket.as_raw_fd(), bytes, flags) {
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
+        sent => Ok(sent?),
+    }
+}
+
+/// Waits until one of these sockets has room or has failed, or the time is over. Signals end it
+/// early.
+pub fn wait_for_room<'s>(sockets: impl Iterator<Item = &'s OwnedFd>, millis: u64) {
+    let mut polled: Vec<_> =
+        sockets.map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLOUT)).collect();
+    let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
+    // The caller tries each of them anyway.
+    let _ = poll(&mut polled, timeout);
 }
 
 /// Says to the peer that nothing more will be sent. What it sends can still be received.

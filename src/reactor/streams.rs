@@ -54,6 +54,22 @@ impl Listener {
 }
 
 impl Stream {
+    /// Takes over a connection.
+    ///
+    /// # Errors
+    /// The system's, if it cannot be made to not block.
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        let stream = TcpStream::from(socket);
+        stream.set_nonblocking(true)?;
+        Ok(Self(stream))
+    }
+
+    /// Ends the connection both ways, for all who have a descriptor of it.
+    pub fn end(&self) {
+        // Who is gone need not be told.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+
     /// Reads what is there.
     pub fn read(&mut self, into: &mut [u8]) -> Tried {
         tried(self.0.read(into))

@@ -74,10 +74,15 @@ pub fn name() -> String {
 
 /// Makes a name that is unique and cannot be guessed: 40 hexadecimal digits.
 pub fn random_name() -> String {
+    random().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Bytes that cannot be guessed.
+pub fn random() -> [u8; 20] {
     let mut bytes = [0; 20];
     let mut source = File::open("/dev/urandom").expect("the hash seed came from there");
     source.read_exact(&mut bytes).expect("the system is never out of chance");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
 }
 
 /// Whether a process of this number is there, whatever user it belongs to.

@@ -22,6 +22,7 @@ mod bytes;
 mod timing;
 
 use crate::replication::address::Address;
+use crate::replication::failover;
 use crate::replication::failure::Failure;
 use crate::replication::handshake::{Ask, Handshake, Hello, Purpose};
 use crate::replication::history::{ReplId, Scalar};
@@ -29,7 +30,7 @@ use crate::replication::limits::Limits;
 use crate::replication::moment::Moment;
 use crate::replication::payload::{Form, Payload};
 use crate::replication::split::{Kind, Split, Unit};
-use events::{Action, By, Desired, Event, Former, Generation, Handover, News, Position};
+use events::{Action, By, Desired, Event, Former, Generation, News, Position};
 use report::Line;
 
 /// The machine.
@@ -326,8 +327,8 @@ impl Link {
         actions.push(Action::Log(Line::Failed(failure.clone())));
         self.last_failure = Some(failure.clone());
         match failure {
-            Failure::FailoverRefused(_) => actions.push(Action::Handover(Handover::Refused)),
-            Failure::FailoverIsOver(_) => actions.push(Action::Handover(Handover::IsPrimary)),
+            Failure::FailoverRefused(_) => actions.push(Action::Handover(failover::News::Refused)),
+            Failure::FailoverIsOver(_) => actions.push(Action::Handover(failover::News::IsPrimary)),
             _ => {}
         }
         self.enter(now, State::Waiting { until: now.after(wait_ms) });

@@ -2,7 +2,7 @@
 //! server's, under the names in force.
 
 use hashbrown::HashMap;
-use shards::commands::spec::{Begin, Command, Find, Flag, KeySpec, Spec};
+use shards::commands::spec::{Begin, Command, Flag, KeySpec, Spec};
 
 use crate::pubsub::kind::Kind;
 use crate::routing::admission::Guards;
@@ -224,13 +224,13 @@ fn number(listed: Listed, ids: &mut usize) -> Call {
     *ids += 1;
     let Listed { spec, run, subcommands } = listed;
     let subcommands = subcommands.into_iter().map(|sub| number(sub, ids)).collect();
-    Call { id, spec, run, keys: shape(spec.keys), guards: Guards::of_command(spec), subcommands }
+    Call { id, spec, run, keys: shape(spec), guards: Guards::of_command(spec), subcommands }
 }
 
-fn shape(keys: &'static [KeySpec]) -> KeyShape {
-    match keys {
+fn shape(spec: &'static Spec) -> KeyShape {
+    match spec.keys {
         [] => KeyShape::None,
-        [KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, .. }, .. }] => {
+        [KeySpec { begin: Begin::Index(at), .. }] if !spec.may_have_several_keys() => {
             KeyShape::One(*at)
         }
         _ => KeyShape::Several,

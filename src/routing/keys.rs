@@ -38,6 +38,16 @@ pub fn reaches(specs: &[KeySpec], args: &[&[u8]]) -> bool {
     specs.iter().any(|spec| matches!(spec.find, Find::Anywhere(asks) if asks(args)))
 }
 
+/// The place of the first key of a command that is split by its keys, and their distance.
+pub fn spacing(keys: &[KeySpec]) -> (usize, usize) {
+    match keys {
+        [KeySpec { begin: Begin::Index(at), find: Find::Range { step, .. }, .. }, ..] => {
+            (*at, *step)
+        }
+        _ => (1, 1),
+    }
+}
+
 fn begin(begin: Begin, args: &[&[u8]]) -> Option<usize> {
     match begin {
         Begin::Index(at) => (at < args.len()).then_some(at),

@@ -1,6 +1,7 @@
 //! A request, parsed and routed.
 
 use shards::resp::parser::Range;
+use shards::resp::request;
 
 use crate::routing::call::Call;
 
@@ -37,6 +38,12 @@ pub struct Parsed {
     pub route: Route,
     /// The place of its first key, 0 if it has none, and the key's hash.
     pub first_key: (u32, u64),
+}
+
+/// The bytes of a request in its input.
+#[inline]
+pub fn as_it_came<'a>(input: &'a [u8], ranges: &[Range], parsed: &Parsed) -> &'a [u8] {
+    request::as_it_came(input, &ranges[parsed.first as usize..][..parsed.count as usize])
 }
 
 /// The arguments of a request as slices of its input: on the stack if they are few.

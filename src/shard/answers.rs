@@ -77,6 +77,7 @@ impl Core {
         self.counters.tracks_latency = config.latency_tracking;
         self.calm_bytes = calm_bytes(&config);
         let recounts = self.node.config.maxmemory_clients != config.maxmemory_clients;
+        self.showing.resize(&config, self.node.slots.shards());
         self.node.config = config;
         self.renew_expiry();
         self.choose_events();

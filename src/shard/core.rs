@@ -29,6 +29,7 @@ use crate::shard::messages::publishing::PubSub;
 use crate::shard::messages::tracking::Copies;
 use crate::shard::quiesce::Quiesce;
 use crate::shard::room::Room;
+use crate::shard::showing::Showing;
 use crate::shard::spare::Spare;
 use crate::stats::counters::Counters;
 use crate::stats::notable::Serving;
@@ -79,6 +80,8 @@ pub struct Core {
     pub(crate) samples: Samples,
     /// What is told of commands to the command logs, to LATENCY, and to those who count.
     pub(crate) observers: Observers,
+    /// Its log, and what of it is shown.
+    pub(crate) showing: Showing,
     /// Claims on its keys.
     pub(crate) claims: Claims,
     /// What holds requests back, and those that are held back.
@@ -129,6 +132,7 @@ impl Core {
         shard.keyspace.slots = node.slots.range(number);
         let mut visitors = Shard::new(databases, node.seed, random);
         visitors.effects.keeps_touched = true;
+        visitors.effects.by_key = true;
         visitors.effects.keeps_notes = true;
         let shards = usize::from(node.slots.shards());
         let config = Arc::clone(&node.config);
@@ -142,6 +146,7 @@ impl Core {
             counters: Counters::new(node.table.ids, node.config.latency_tracking),
             samples: Samples::new(node.now),
             observers: Observers::default(),
+            showing: Showing::default(),
             claims: Claims::default(),
             quiesce: Quiesce::default(),
             room: Room::default(),

@@ -2,6 +2,7 @@
 
 pub mod blocking;
 pub mod claiming;
+pub mod committing;
 pub mod exec;
 pub mod gathered;
 pub mod journey;

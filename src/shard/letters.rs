@@ -30,6 +30,7 @@ impl Core {
                         arrived.push((batch, first));
                     }
                     ToShard::Release(release) => self.release(*release),
+                    ToShard::Commit(commit) => self.order(*commit),
                     ToShard::Unclaim(ticket) => self.end_claims(Some(ticket)),
                     ToShard::Unwatch(keys) => self.unwatch(&keys),
                     ToShard::Connection(connection) => {
@@ -46,6 +47,7 @@ impl Core {
                     ToShard::Kept(kept) => self.batch_is_kept(*kept),
                     ToShard::Logged(entry) => self.sign(entry),
                     ToShard::Wait(word) => self.hear_of_wait(peer, word),
+                    ToShard::Log(word) => self.hear_of_log(word),
                     ToShard::Room(word) => self.hear_of_room(peer, word),
                     ToShard::Disk(word) => self.hear_of_disk(word),
                     ToShard::End(word) => self.hear_of_end(word),

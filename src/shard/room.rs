@@ -296,6 +296,7 @@ impl Core {
     pub fn show_figures(&mut self) {
         let board = self.mailbox.own_board();
         board.changes.set(self.shard.effects.dirty);
+        board.logged.set(self.shard.effects.log.weight());
         let held = self.client_totals.sum();
         board.client_bytes.set(held.bytes);
         board.unauthenticated.set(held.unauthenticated);

@@ -3,15 +3,18 @@
 use shards::commands::spec::Command;
 use shards::effects::Reader;
 use shards::resp::error::Error;
+use shards::resp::parser::Range;
 use shards::shard::{Request, Shard};
 
 use crate::batches::batch::Passport;
 use crate::reactor::clock::cycles;
 use crate::reactor::crash::at_work;
 use crate::routing::call::Call;
+use crate::routing::request::{Parsed, as_it_came};
 use crate::shard::core::Core;
 use crate::shard::messages::tracking::note_reads;
 use crate::stats::notable::Serving;
+use crate::transactions::apart::log_apart;
 
 impl Core {
     /// From now on commands run for this client.
@@ -34,6 +37,7 @@ impl Core {
     ) -> Request<'a> {
         Request {
             args,
+            came: &[],
             db: passport.db,
             protocol: passport.protocol,
             no_touch: passport.no_touch,
@@ -55,6 +59,12 @@ impl Core {
         self.run_on(|core| &mut core.shard, call, command, request, out);
     }
 
+    /// The bytes of a request as they came, if a log wants them; else none.
+    #[inline]
+    pub(crate) fn came<'a>(&self, input: &'a [u8], ranges: &[Range], parsed: &Parsed) -> &'a [u8] {
+        if self.shard.effects.keeps_log { as_it_came(input, ranges, parsed) } else { &[] }
+    }
+
     /// Runs a command on the visitors' keyspace.
     pub(crate) fn run_on_visitors(
         &mut self,
@@ -63,7 +73,9 @@ impl Core {
         request: Request<'_>,
         out: &mut Vec<u8>,
     ) {
+        let touched = self.visitors.effects.touched.len();
         self.run_on(|core| &mut core.visitors, call, command, request, out);
+        log_apart(&mut self.visitors, &self.node.slots, call, &request, touched);
     }
 
     #[inline(always)]

@@ -185,6 +185,8 @@ impl Loop {
                     log::warning(&format!("Accepting client connection: {error}"));
                     self.accepting.failed(listener);
                 }
+                // A shard keeps its clients' sockets until it closes them.
+                Completion::HandedOver(..) => unreachable!("no socket was asked for"),
                 Completion::Woken => {}
             }
         }
@@ -195,6 +197,8 @@ impl Loop {
             core.go_on_ending(left, |token| ring.untaken(token));
         }
         self.is_urgent |= core.look_after_clients(&mut self.sending);
+        core.show_log();
+        core.mailbox.show_relay();
         for Sending { token, bytes } in self.sending.drain(..) {
             ring.send(token, bytes);
         }

@@ -56,6 +56,7 @@ async fn run_control(mut control: Control, mut endpoint: Endpoint) -> io::Result
         }
         control.see_to_snapshots();
         control.see_to_disk();
+        control.see_to_replicas();
         if let Some(signal) = control.process.ending.take() {
             control.end_by(signal);
         }

@@ -14,7 +14,7 @@ use crate::commands::table::{self, Commands};
 use crate::config::table::Config;
 use crate::control::core::Control;
 use crate::log;
-use crate::mail::mailbox;
+use crate::mail::mailbox::{self, Ends};
 use crate::metrics::endpoint::Endpoint;
 use crate::process::Process;
 use crate::process::listening::Listening;
@@ -67,9 +67,9 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
         started: Monotonic::now(),
         now: Monotonic::now(),
     };
-    let (boxes, control) =
+    let Ends { shards: boxes, control, relay } =
         mailbox::connect(usize::from(shards)).map_err(|error| fail("an eventfd", &error))?;
-    let mut control = Control::new(control, node.clone(), &commands.of_control, process);
+    let mut control = Control::new((control, relay), node.clone(), &commands.of_control, process);
     control.listening = Listening::of(&listeners).map_err(|error| fail("a descriptor", &error))?;
     control.begin_loading().map_err(Failure::Log)?;
     node.condition.loading = control.loading.is_some();

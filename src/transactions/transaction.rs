@@ -12,6 +12,7 @@ use crate::transactions::locks::mode_of;
 use crate::transactions::merging::Merged;
 use shards::commands::spec::{Merge, Spread};
 use shards::effects::{self, Event, Note};
+use shards::journal::units::Unit;
 use shards::keyspace::db::{Db, Entry};
 
 use crate::routing::call::{Call, KeyShape, Run};
@@ -57,6 +58,8 @@ pub struct Leftovers {
     pub notes: Vec<Note>,
     /// What happened to keys.
     pub touched: Vec<effects::Touched>,
+    /// What is logged.
+    pub unit: Unit,
 }
 
 /// What happens at a visit.

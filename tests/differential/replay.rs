@@ -1,10 +1,13 @@
 //! Whether a log makes a second keyspace equal to the first, which has neither its clock nor its
-//! chance: random commands run here, without any server, and what they leave runs there.
+//! chance: random commands run here, without any server, and what they leave runs there. So, too,
+//! if the keys are of several shards, whose logs get what happens to their keys.
 
 use std::collections::BTreeMap;
 
 use keylane::commands::table::{Commands, build};
-use keylane::routing::call::Run;
+use keylane::routing::call::{Call, Run};
+use keylane::routing::slots::SlotMap;
+use keylane::transactions::apart::{Apart, apart, log_apart};
 use shards::base::hash::HashSeed;
 use shards::base::random::Random;
 use shards::base::time::UnixMs;
@@ -26,6 +29,8 @@ const ROUNDS: u64 = 300;
 const SEED: u64 = 2026;
 /// The version whose commands are played.
 const VERSION: (u32, u32) = (9, 1);
+/// How many shards the keys are of, if what happens to them is logged by shard.
+const SHARDS: u16 = 5;
 /// Databases of both.
 const DATABASES: usize = 2;
 /// Where the clock of the first begins, and how far off that of the second is, in milliseconds.
@@ -62,12 +67,40 @@ impl<'t> Side<'t> {
         Self { shard, table }
     }
 
-    /// The command of the engine that a request calls, if there is one and it is rightly called.
-    fn find(&self, args: &[&[u8]]) -> Option<&'static Command> {
+    /// The call that a request makes, if it is of a command of the engine, and rightly made.
+    fn call(&self, args: &[&[u8]]) -> Option<(&'t Call, &'static Command)> {
         let call = self.table.table.find(args)?;
         match call.run {
-            Run::Engine(command) if call.spec.arity.accepts(args.len()) => Some(command),
+            Run::Engine(command) if call.spec.arity.accepts(args.len()) => Some((call, command)),
             _ => None,
+        }
+    }
+
+    /// Its command.
+    fn find(&self, args: &[&[u8]]) -> Option<&'static Command> {
+        self.call(args).map(|(_, command)| command)
+    }
+
+    /// Runs a command on keys of several shards, and logs what it does by shard, in any order.
+    fn run_by_shard(&mut self, db: usize, args: &[&[u8]], random: &mut Random) {
+        let Some((call, command)) = self.call(args) else { return };
+        let slots = SlotMap::even(SHARDS);
+        self.shard.effects.touched.clear();
+        self.shard.effects.log.begin();
+        self.run(db, command, args);
+        let request = Request { db, ..Request::of(args) };
+        log_apart(&mut self.shard, &slots, call, &request, 0);
+        let Some(unit) = self.shard.effects.log.take_open() else { return };
+        let log = &mut self.shard.effects.log;
+        match apart(unit, &self.table.table, &slots, self.shard.keyspace.seed) {
+            Apart::Whole(unit) => log.push_unit(&unit),
+            Apart::ByShard(mut units) => {
+                while !units.is_empty() {
+                    let at = random.below(units.len() as u64);
+                    let at = usize::try_from(at).expect("shards are few");
+                    log.push_unit(&units.swap_remove(at).1);
+                }
+            }
         }
     }
 
@@ -171,11 +204,23 @@ fn acts(repertoire: &Repertoire, seed: u64) -> Vec<Act> {
     acts
 }
 
-/// Does this at one keyspace, and what is logged at another, which lacks `lost`, an entry's number.
-/// What differs, if anything does.
-fn play(table: &Commands, acts: &[Act], seed: u64, mut lost: Option<usize>) -> Result<(), String> {
+/// How a play goes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Play {
+    /// What happens to keys is logged by shard.
+    by_shard: bool,
+    /// The number of an entry that is lost.
+    lost: Option<usize>,
+}
+
+/// Does this at one keyspace, and what is logged at another. What differs, if anything does.
+fn play(table: &Commands, acts: &[Act], seed: u64, play: Play) -> Result<(), String> {
+    let Play { by_shard, mut lost } = play;
+    let mut random = Random::new(seed);
     let (mut first, mut second) = (Side::new(table, seed), Side::new(table, seed ^ 0xff));
     first.shard.effects.keeps_log = true;
+    first.shard.effects.by_key = by_shard;
+    first.shard.effects.keeps_touched = by_shard;
     first.shard.keyspace.settings.policy = Policy::AllKeysRandom;
     first.shard.keyspace.now = UnixMs(START);
     second.shard.keyspace.now = UnixMs(START + OFF);
@@ -184,8 +229,11 @@ fn play(table: &Commands, acts: &[Act], seed: u64, mut lost: Option<usize>) -> R
         match act {
             Act::Ask(db, words) => {
                 let args: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-                let Some(command) = first.find(&args) else { continue };
-                first.run(*db, command, &args);
+                if by_shard {
+                    first.run_by_shard(*db, &args, &mut random);
+                } else if let Some(command) = first.find(&args) {
+                    first.run(*db, command, &args);
+                }
             }
             Act::Tick(ms) => first.shard.keyspace.now.0 += ms,
             Act::Expire => {
@@ -231,7 +279,7 @@ fn replay(
             }
         }
         let mut failed = None;
-        let done = each_command(&entry, |db, args| {
+        let done = each_command(entry.header.db, entry.commands, |db, args| {
             let line = || args.iter().map(|arg| arg.escape_ascii().to_string()).collect::<Vec<_>>();
             let Some(command) = second.find(args) else {
                 failed = Some(format!("{:?} is logged", line()));
@@ -250,6 +298,16 @@ fn replay(
 
 #[test]
 fn a_log_makes_another_keyspace_equal() {
+    check(Play::default());
+}
+
+#[test]
+fn logs_by_shard_make_another_keyspace_equal() {
+    check(Play { by_shard: true, lost: None });
+}
+
+#[track_caller]
+fn check(how: Play) {
     let commands = build(&[]).expect("no renames, no errors");
     let repertoire = Repertoire::new(&|_| true, VERSION, Manners::Wild);
     let seed = setting("SEED").unwrap_or(SEED);
@@ -261,9 +319,9 @@ fn a_log_makes_another_keyspace_equal() {
     for round in first..first + rounds {
         let chance = Random::new(seed.wrapping_add(round << 32)).bits();
         let acts = acts(&repertoire, chance);
-        let Err(problem) = play(&commands, &acts, chance, None) else { continue };
-        let least = shrink(acts, |acts| play(&commands, acts, chance, None).is_err());
-        let problem = play(&commands, &least, chance, None).err().unwrap_or(problem);
+        let Err(problem) = play(&commands, &acts, chance, how) else { continue };
+        let least = shrink(acts, |acts| play(&commands, acts, chance, how).is_err());
+        let problem = play(&commands, &least, chance, how).err().unwrap_or(problem);
         let lines: String = least.iter().map(|act| format!("    {}\n", text(act))).collect();
         let kind = least.iter().rev().find_map(|act| match act {
             Act::Ask(_, words) => words.first().map(|word| word.to_ascii_uppercase()),
@@ -284,7 +342,8 @@ fn what_is_missing_in_a_log_is_found() {
     let repertoire = Repertoire::new(&|_| true, VERSION, Manners::Wild);
     let found = (0..ROUNDS).filter(|round| {
         let acts = acts(&repertoire, SEED + round);
-        play(&commands, &acts, SEED, Some(10)).is_err()
+        let how = Play { by_shard: round % 2 == 0, lost: Some(10) };
+        play(&commands, &acts, SEED, how).is_err()
     });
     // Some rounds are short, and some entries are undone by what follows.
     assert!(ROUNDS / 4 <= found.count() as u64);

@@ -4,6 +4,7 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,6 +25,8 @@ pub struct Server {
     pub name: String,
     process: Child,
     dir: PathBuf,
+    /// The program and its arguments, of which the port is one.
+    command: (PathBuf, Vec<String>),
 }
 
 /// The number that this variable of the environment holds, if it is set.
@@ -98,32 +101,38 @@ fn find_valkey() -> Option<PathBuf> {
 }
 
 /// What the program says of its version; `None` if it does not run.
-fn version(program: &Path) -> Option<String> {
+pub fn version(program: &Path) -> Option<String> {
     let output = Command::new(program).arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_string();
     output.status.success().then_some(text)
 }
 
-fn start(program: &Path, options: &[&str], name: String) -> Server {
+/// Starts a server that takes Valkey's options on a free port, and waits until it answers.
+pub fn start(program: &Path, options: &[&str], name: String) -> Server {
     static STARTED: AtomicU32 = AtomicU32::new(0);
     let port = free_port();
     let number = STARTED.fetch_add(1, Ordering::Relaxed);
     let folder = option_env!("CARGO_TARGET_TMPDIR").map_or_else(env::temp_dir, PathBuf::from);
     let dir = folder.join(format!("server-{port}-{number}"));
     fs::create_dir_all(&dir).expect("the folder for temporary files takes one more");
-    let output = fs::File::create(dir.join("output")).expect("the folder was just made");
-    let process = Command::new(program)
-        .args(["--port", &port.to_string(), "--save", "", "--dir"])
-        .arg(&dir)
-        .args(options)
-        .stdin(Stdio::null())
-        .stdout(output.try_clone().expect("a file can be shared"))
-        .stderr(output)
-        .spawn()
-        .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-    let mut server = Server { addr: format!("127.0.0.1:{port}"), name, process, dir };
+    let (port, folder) = (port.to_string(), dir.display().to_string());
+    let usual = ["--port", &port, "--save", "", "--dir", &folder];
+    let words = [&usual, options].concat().into_iter().map(str::to_owned).collect();
+    let command = (program.to_owned(), words);
+    let process = spawn(&command, &dir).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut server = Server { addr: format!("127.0.0.1:{port}"), name, process, dir, command };
     server.wait_until_it_answers();
     server
+}
+
+fn spawn((program, arguments): &(PathBuf, Vec<String>), dir: &Path) -> io::Result<Child> {
+    let output = fs::File::create(dir.join("output"))?;
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .spawn()
 }
 
 /// A port that no process uses now. If a process takes it before the server does, the server fails
@@ -156,6 +165,26 @@ impl Server {
         matches!(self.process.try_wait(), Ok(Some(_)))
     }
 
+    /// Its folder for files.
+    pub fn folder(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Ends its process at once, as a crash does.
+    pub fn kill(&mut self) {
+        // It may have ended by itself; then there is nothing to do.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Starts it again as it was started, in its folder and at its port, after it has ended.
+    pub fn start_again(&mut self) {
+        let name = &self.name;
+        self.process =
+            spawn(&self.command, &self.dir).unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.wait_until_it_answers();
+    }
+
     /// A new connection to it.
     pub fn client(&self) -> Client {
         Client::connect(&self.addr).unwrap_or_else(|error| panic!("{}: {error}", self.name))
@@ -186,9 +215,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to do.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
         let _ = fs::remove_dir_all(&self.dir);
     }
 }

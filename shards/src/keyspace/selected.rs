@@ -1,6 +1,5 @@
 //! Access to a client's selected database: expiry on the way in, effects on the way out.
 
-use alloc::vec::Vec;
 use core::mem;
 
 use crate::base::hash::slot_of_hash;
@@ -292,18 +291,8 @@ impl Selected<'_> {
     /// wait for keys of it.
     pub fn touch_watched(&mut self, db: usize, coming: Option<usize>) {
         let keyspace = &*self.keyspace;
-        let change = |hash: u64| {
-            let before = keyspace.has_expired(db, hash);
-            let after = coming.and_then(|coming| keyspace.has_expired(coming, hash));
-            match (before, after) {
-                (Some(false), _) | (_, Some(false)) => Some((hash, Change::Changed)),
-                (Some(true), None | Some(true)) => Some((hash, Change::Expired)),
-                (None, Some(true)) => Some((hash, Change::CameExpired)),
-                (None, None) => None,
-            }
-        };
-        let changes: Vec<(u64, Change)> = keyspace.heeded(db).filter_map(change).collect();
-        for (hash, change) in changes {
+        let coming = coming.map(|coming| &keyspace.dbs[coming]);
+        for Touched { db, hash, change } in keyspace.touched_by_coming(db, coming) {
             self.touch_hash(db, hash, change);
         }
     }

@@ -3,10 +3,12 @@
 //! A key that has expired and still lies there is no key to a watcher. So it makes no difference to
 //! the watcher that it goes; but a key that was one when the watch began, and expires, has changed.
 
+use alloc::vec::Vec;
+
 use hashbrown::HashMap;
 
-use crate::effects::Change;
-use crate::keyspace::db::{Entry, Keyspace};
+use crate::effects::{Change, Touched};
+use crate::keyspace::db::{Db, Keyspace};
 
 /// Keys that are watched, by (database, key hash). Two keys with one hash are not told apart; a
 /// false alarm only makes an EXEC fail that could have run.
@@ -90,19 +92,36 @@ impl Watches {
 impl Keyspace {
     /// Begins a watch; what it returns is to be compared at EXEC.
     pub fn watch(&mut self, db: usize, hash: u64) -> Seen {
-        let was_expired = self.has_expired(db, hash) == Some(true);
+        let was_expired = self.has_expired(&self.dbs[db], hash) == Some(true);
         self.watches.watch(db, hash, was_expired)
     }
 
     /// Whether a watched key is to its watcher as it was.
     pub fn is_as_seen(&self, db: usize, hash: u64, seen: Seen) -> bool {
-        let is_expired = self.has_expired(db, hash) == Some(true);
+        let is_expired = self.has_expired(&self.dbs[db], hash) == Some(true);
         self.watches.unchanged(db, hash, seen, is_expired)
     }
 
+    /// What happens to the watched and awaited keys of database `db` if `coming` takes its place,
+    /// or none does and it is emptied.
+    pub(super) fn touched_by_coming(&self, db: usize, coming: Option<&Db>) -> Vec<Touched> {
+        let touched = |hash: u64| {
+            let before = self.has_expired(&self.dbs[db], hash);
+            let after = coming.and_then(|coming| self.has_expired(coming, hash));
+            let change = match (before, after) {
+                (Some(false), _) | (_, Some(false)) => Change::Changed,
+                (Some(true), None | Some(true)) => Change::Expired,
+                (None, Some(true)) => Change::CameExpired,
+                (None, None) => return None,
+            };
+            Some(Touched { db, hash, change })
+        };
+        self.heeded(db).filter_map(touched).collect()
+    }
+
     /// Whether the time of a key has come, whatever becomes of such keys; `None` if there is none.
-    pub(super) fn has_expired(&self, db: usize, hash: u64) -> Option<bool> {
-        let entry: &Entry = self.dbs[db].table().find_hash(hash)?;
+    fn has_expired(&self, db: &Db, hash: u64) -> Option<bool> {
+        let entry = db.table().find_hash(hash)?;
         Some(entry.expire().is_some_and(|at| at <= self.now))
     }
 }
@@ -113,6 +132,7 @@ mod tests {
     use crate::base::hash::HashSeed;
     use crate::base::random::Random;
     use crate::base::time::UnixMs;
+    use crate::keyspace::db::Entry;
     use Change::*;
 
     const SEED: HashSeed = HashSeed(1);

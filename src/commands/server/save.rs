@@ -68,8 +68,9 @@ fn bgsave(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     if ctx.control.saving.is_saving() {
         return Err(IN_PROGRESS);
     }
-    if ctx.in_exec {
-        // Its claims stand in the way of a snapshot until it is over.
+    if ctx.in_exec || ctx.control.saving.sync.is_some() {
+        // Claims of an EXEC stand in the way of a snapshot until it is over, and so do transfers to
+        // replicas, which take long.
         ctx.control.saving.scheduled = true;
         ctx.replies.simple("Background saving scheduled");
         return Ok(Outcome::Done);

@@ -3,9 +3,10 @@
 use shards::base::number::{DIGITS_MAX, format_u64};
 use shards::resp::request;
 
-use super::events::{Action, Handover, Position};
+use super::events::{Action, Position};
 use super::report::Line;
 use super::{Arrived, Body, Following, Link, Receiving, Start, State, acknowledge};
+use crate::replication::failover;
 use crate::replication::failure::Failure;
 use crate::replication::handshake::{Answer, Heard, Purpose, Step};
 use crate::replication::history::{ReplId, Scalar};
@@ -100,7 +101,7 @@ impl Link {
                 actions.push(Action::Log(Line::Asking(resume)));
                 actions.push(Action::Send(bytes));
                 if self.purpose == Purpose::Failover {
-                    actions.push(Action::Handover(Handover::Asked));
+                    actions.push(Action::Handover(failover::News::Asked));
                 }
             }
             Heard::Answer(answer) => {
@@ -119,7 +120,7 @@ impl Link {
         actions: &mut Vec<Action<'_>>,
     ) -> Result<(), Failure> {
         if std::mem::replace(&mut self.purpose, Purpose::Follow) == Purpose::Failover {
-            actions.push(Action::Handover(Handover::Accepted));
+            actions.push(Action::Handover(failover::News::Accepted));
         }
         match (answer, &mut self.position) {
             (Answer::Continue(id), Some(position)) => {

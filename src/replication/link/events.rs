@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::report::Line;
 use crate::replication::address::Address;
+use crate::replication::failover;
 use crate::replication::history::{ReplId, Scalar};
 use crate::replication::payload::Form;
 
@@ -149,21 +150,8 @@ pub enum Action<'a> {
         /// The name from here on.
         to: ReplId,
     },
-    /// How the target of a failover took the question.
-    Handover(Handover),
+    /// Tell the failover what its target says. Without an answer it is asked again.
+    Handover(failover::News),
     /// Write this into the log.
     Log(Line),
-}
-
-/// How far the target of a failover is. Without an answer it is asked again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handover {
-    /// `PSYNC ... FAILOVER` was sent.
-    Asked,
-    /// The target promoted itself, and this node follows it.
-    Accepted,
-    /// The target is a primary already.
-    IsPrimary,
-    /// The target refused for another reason.
-    Refused,
 }

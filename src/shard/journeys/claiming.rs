@@ -3,6 +3,7 @@
 use crate::batches::batch::Batch;
 use crate::blocking::waits::Registration;
 use crate::mail::release::Release;
+use crate::mail::to_control::ToControl;
 use crate::mail::to_shard::ToShard;
 use crate::shard::core::Core;
 use crate::transactions::locks::{Claims, Mode, Ticket};
@@ -52,6 +53,9 @@ impl Core {
         // No field is left out: a new one is taken in here, or lost on purpose.
         let Release {
             ticket,
+            logged,
+            txid,
+            fence,
             entries,
             dbs,
             touched,
@@ -62,6 +66,12 @@ impl Core {
             waits,
             served,
         } = release;
+        self.log_parts(txid, logged);
+        if let Some(number) = fence {
+            let log = &self.shard.effects.log;
+            let letter = ToControl::Fenced(number, log.offset(), log.weight());
+            self.mailbox.tell_control(letter);
+        }
         if let Some(dbs) = dbs {
             self.take_back_databases(dbs, &replaced);
         }

@@ -101,6 +101,10 @@ impl Core {
         let Exec { multi, changes, .. } = exec;
         let protocol = batch.passport.protocol;
         Replies::new(&mut batch.replies, protocol).array(multi.len());
+        let logs = self.shard.effects.keeps_log;
+        if logs {
+            self.shard.effects.log.begin();
+        }
         for at in 0..multi.len() {
             multi.with(at, |parsed, args| {
                 let call = parsed.call.expect("only known commands are queued");
@@ -118,6 +122,9 @@ impl Core {
                     }
                 }
             });
+        }
+        if logs {
+            self.shard.effects.log.end();
         }
     }
 

@@ -53,8 +53,13 @@ impl Core {
 
     /// Puts entries on loan into the visitors' keyspace.
     pub(crate) fn receive_visitors(&mut self, transaction: &mut Transaction) {
+        self.visitors.keyspace.settings = self.shard.keyspace.settings.clone();
+        let effects = &mut self.visitors.effects;
+        effects.keeps_log = self.shard.effects.keeps_log;
+        if effects.keeps_log {
+            effects.log.begin();
+        }
         let keyspace = &mut self.visitors.keyspace;
-        keyspace.settings = self.shard.keyspace.settings.clone();
         for loan in transaction.loans.drain(..) {
             keyspace.dbs[loan.db].insert(loan.hash, loan.entry);
         }
@@ -116,8 +121,9 @@ impl Core {
         }
         let mut leftovers = std::mem::take(&mut transaction.leftovers);
         self.keep_leftovers(&mut leftovers);
+        transaction.leftovers.unit = std::mem::take(&mut leftovers.unit);
         self.send_leftovers(leftovers, &mut releases, at);
-        self.release_all(&transaction, releases);
+        self.release_all(transaction, releases);
     }
 
     /// Adds what the visitors' commands have left to what their transaction keeps: the next ones
@@ -151,7 +157,10 @@ impl Core {
             keeps_log: _,
             classes: _,
             events,
-            log: _,
+            by_key: _,
+            falls_apart: _,
+            txid: _,
+            log,
             keeps_notes: _,
             author: _,
             notes,
@@ -166,6 +175,11 @@ impl Core {
         kept.events.append(events);
         kept.notes.append(notes);
         kept.touched.append(touched);
+        if log.is_open()
+            && let Some(unit) = log.take_open()
+        {
+            kept.unit.append(unit);
+        }
     }
 
     /// Sorts what a transaction has left by the owners of the keys: to their releases, or to this
@@ -176,7 +190,7 @@ impl Core {
         releases: &mut [Release],
         at: impl Fn(Peer) -> Option<usize>,
     ) {
-        let Leftovers { dirty, events, notes, touched } = leftovers;
+        let Leftovers { dirty, events, notes, touched, unit: _ } = leftovers;
         let Self { shard, node, .. } = self;
         let seed = node.seed;
         let of_hash = |hash: u64| at(usize::from(node.slots.owner(hash)));

@@ -2,6 +2,7 @@
 
 use shards::keyspace::waiters::WaitId;
 use shards::resp::error::Error;
+use shards::shard::Request;
 
 use crate::batches::batch::{At, Batch, with_rewritten};
 use crate::mail::to_control::ToControl;
@@ -200,9 +201,12 @@ impl Core {
         let parsed = &requests[*next];
         let call = parsed.call.expect("only known commands are routed");
         let Run::Engine(command) = call.run else { unreachable!("others run at home") };
+        // What has waited may have other arguments.
+        let came = if waiting.is_none() { self.came(input, ranges, parsed) } else { &[] };
         with_args(input, ranges, parsed, |args| {
             with_rewritten(args, waiting.as_deref(), |args| {
-                let request = Self::engine_request(args, passport, parsed.first_key);
+                let request =
+                    Request { came, ..Self::engine_request(args, passport, parsed.first_key) };
                 self.run_engine(call, command, request, replies);
             });
         });

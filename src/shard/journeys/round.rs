@@ -10,9 +10,9 @@ use crate::batches::batch::{At, Batch};
 use crate::batches::round::{Changes, Key, Order, Piece, Room, Round, Step};
 use crate::config::choices::PipelineOrder;
 use crate::routing::call::{Call, KeyShape, Run};
+use crate::routing::keys::spacing;
 use crate::routing::request::{Parsed, Route, with_args};
 use crate::shard::core::Core;
-use crate::shard::journeys::visits::spacing;
 use crate::shard::room::Memory;
 use crate::transactions::locks::{Mode, mode_of};
 use crate::transactions::merging::part;
@@ -105,6 +105,7 @@ impl Core {
                 continue;
             }
             round.pieces.push(Piece::Parts(Box::default()));
+            round.changes_shards_together |= mode == Mode::Exclusive;
             with_args(input, ranges, parsed, |args| {
                 let footprint = self.footprint_of(call, args);
                 for (place, shard, hash) in footprint.places() {
@@ -176,13 +177,21 @@ impl Core {
     /// get on there meanwhile.
     fn end_claims_elsewhere(&mut self, round: &mut Round) {
         let me = self.me();
-        if round.visits.len() < 2 || round.visits.iter().any(|visit| visit.ticket.is_none()) {
+        let lacks_some = round.visits.iter().any(|visit| visit.ticket.is_none());
+        if round.visits.len() < 2 || lacks_some || self.logs_at_end(round) {
             return;
         }
         for visit in round.visits.iter_mut().filter(|visit| visit.shard != me) {
             visit.ticket.take().into_iter().for_each(|it| self.end_claims_at(visit.shard, it));
         }
+        self.show_log();
         self.mailbox.flush();
+    }
+
+    /// Whether a round logs what it does when its claims end: one of its requests changes keys of
+    /// several shards, and what is done behind that is logged behind it.
+    fn logs_at_end(&self, round: &Round) -> bool {
+        self.shard.effects.keeps_log && round.changes_shards_together
     }
 
     /// The batch, unless others have claimed keys of its round here: then it waits for them.
@@ -213,6 +222,13 @@ impl Core {
             let call = batch.requests[batch.next + request].call;
             let call = call.expect("only known commands are routed");
             match self.room_for_piece(&batch.round, request, call) {
+                Memory::Enough if self.logs_at_end(&batch.round) => {
+                    self.shard.effects.log.begin();
+                    self.run_piece(&mut batch, keys.start..end, call);
+                    if let Some(unit) = self.shard.effects.log.take_open() {
+                        batch.round.visits[visit].logged.push((request, unit));
+                    }
+                }
                 Memory::Enough => self.run_piece(&mut batch, keys.start..end, call),
                 Memory::Refused => self.refuse_piece(&mut batch.round, request, call),
                 Memory::Coming => {
@@ -311,6 +327,13 @@ impl Core {
     /// All are done: claims end, and the replies go to the batch's, in the order of requests.
     fn end_round(&mut self, batch: &mut Batch) {
         let Batch { round, replies, next, input, ranges, requests, passport, .. } = batch;
+        if self.logs_at_end(round) {
+            self.commit_round(round);
+        } else {
+            let tickets =
+                round.visits.iter().filter_map(|visit| Some((visit.shard, visit.ticket?)));
+            tickets.for_each(|(shard, ticket)| self.end_claims_at(shard, ticket));
+        }
         for (parsed, piece) in requests[*next..round.end].iter().zip(round.pieces.drain(..)) {
             match piece {
                 Piece::None => unreachable!("every request has a key somewhere"),
@@ -329,8 +352,6 @@ impl Core {
                 }
             }
         }
-        let tickets = round.visits.iter().filter_map(|visit| Some((visit.shard, visit.ticket?)));
-        tickets.for_each(|(shard, ticket)| self.end_claims_at(shard, ticket));
         *next = round.end;
         round.clear();
         batch.at = At::Request;

@@ -1,14 +1,13 @@
 //! Commands that span shards, at each shard they visit.
 
-use shards::commands::spec::{Begin, Command, Find, KeySpec, Merge};
+use shards::commands::spec::{Command, Flag, Merge};
 use shards::keyspace::db::Db;
 use shards::resp::reply::Replies;
 use shards::shard::Request;
 
 use crate::batches::batch::{At, Batch, Passport};
-use crate::mail::release::Release;
+use crate::mail::release::{Commit, Release};
 use crate::mail::to_control::ToControl;
-use crate::mail::to_shard::ToShard;
 use crate::reactor::crash::at_work;
 use crate::routing::call::{Call, Run};
 use crate::routing::request::with_args;
@@ -124,7 +123,18 @@ impl Core {
         let mut reply = self.spare_buffer();
         let request =
             Request { reply_max: merged.room(max), ..Self::engine_request(args, passport, (0, 0)) };
+        let logs = self.logs_write(call);
+        if logs {
+            self.shard.effects.log.begin();
+        }
         self.execute_part(call, command, request, &mut reply);
+        if logs
+            && let Some(unit) = self.shard.effects.log.take_open()
+            && transaction.leftovers.unit.is_empty()
+        {
+            // All shards do the same, and it is logged once.
+            transaction.leftovers.unit = unit;
+        }
         if merge == Merge::Pick {
             merged.add_pick(&reply, |limit| self.shard.keyspace.random.below(limit));
         } else {
@@ -132,6 +142,12 @@ impl Core {
         }
         self.keep_buffer(reply);
         transaction.cycles += self.lap();
+    }
+
+    /// Whether what a command does is logged when its transaction ends, not when it runs.
+    #[inline]
+    pub(crate) fn logs_write(&self, call: &Call) -> bool {
+        self.shard.effects.keeps_log && call.spec.flags.has(Flag::Write)
     }
 
     /// Runs a part of a command; it counts when all parts are done.
@@ -200,23 +216,23 @@ impl Core {
             self.observe(call, args, transaction.cycles, reply_bytes);
         });
         let flushed = call.empties_all();
-        self.release_all(&transaction, Vec::new());
+        self.release_all(*transaction, Vec::new());
         batch.next += 1;
         if flushed { self.tell_of_flush(batch) } else { Some(batch) }
     }
 
-    /// Ends a transaction's claims everywhere. `releases`, if any, are one for each visit.
-    pub(crate) fn release_all(&mut self, transaction: &Transaction, releases: Vec<Release>) {
-        let mut releases = releases.into_iter();
-        for visit in &transaction.visits {
-            let mut release = releases.next().unwrap_or_default();
-            release.ticket = visit.ticket;
-            if visit.shard == self.me() {
-                self.release(release);
-            } else if release.ticket.is_some() {
-                self.mailbox.send(visit.shard, ToShard::Release(Box::new(release)));
-            }
-        }
+    /// Ends a transaction's claims everywhere. `releases`, if any, are one for each visit; what
+    /// the transaction has logged goes along.
+    pub(crate) fn release_all(&mut self, mut transaction: Transaction, mut releases: Vec<Release>) {
+        releases.resize_with(transaction.visits.len(), Release::default);
+        let transactions = self.log_transaction(&mut transaction, &mut releases);
+        let releases = transaction
+            .visits
+            .iter()
+            .zip(releases)
+            .map(|(visit, release)| (visit.shard, Release { ticket: visit.ticket, ..release }));
+        let releases = releases.collect();
+        self.commit(Commit { transactions, releases });
     }
 
     fn begin_watches(&mut self, watched: &mut [Watch]) {
@@ -246,15 +262,5 @@ impl Core {
         let protocol = batch.passport.protocol;
         Replies::new(&mut batch.replies, protocol).ok();
         batch.next += 1;
-    }
-}
-
-/// The place of the first key of a command that is split by its keys, and their distance.
-pub(crate) fn spacing(keys: &[KeySpec]) -> (usize, usize) {
-    match keys {
-        [KeySpec { begin: Begin::Index(at), find: Find::Range { step, .. }, .. }, ..] => {
-            (*at, *step)
-        }
-        _ => (1, 1),
     }
 }

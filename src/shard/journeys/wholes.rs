@@ -16,6 +16,7 @@ use crate::routing::keys::reaches;
 use crate::routing::slots::Peer;
 use crate::shard::core::Core;
 use crate::shard::messages::tracking::note_reads;
+use crate::transactions::apart::log_apart;
 use crate::transactions::merging::Merged;
 use crate::transactions::transaction::Transaction;
 
@@ -51,8 +52,10 @@ impl Core {
                 }
                 self.with_whole(transaction, at, |core| {
                     let request = Self::engine_request(args, passport, (0, 0));
+                    let touched = core.visitors.effects.touched.len();
                     // The error is in the reply.
                     let _ = core.visitors.execute(command, request, out);
+                    log_apart(&mut core.visitors, &core.node.slots, call, &request, touched);
                     if let Some(reader) = core.reading {
                         note_reads(&mut core.visitors.effects, call, args, reader);
                     }
@@ -83,6 +86,7 @@ impl Core {
         let mut merged = Merged::default();
         let mut reply = Vec::new();
         let max = passport.reply_max.saturating_sub(out.len());
+        let logs_write = self.logs_write(call);
         for at in 0..transaction.wholes.len() {
             reply.clear();
             let notes = self.visitors.effects.notes.len();
@@ -100,6 +104,10 @@ impl Core {
                 let others = notes.into_iter().filter(|note| *note != Note::Emptied);
                 self.visitors.effects.notes.extend(others);
             }
+            if logs_write {
+                // All shards do the same, and it is logged once.
+                self.visitors.effects.keeps_log = false;
+            }
             transaction.replaced.extend(replaced(call, args, passport.db, databases));
             if merge == Merge::Pick {
                 let random = &mut self.shard.keyspace.random;
@@ -108,6 +116,7 @@ impl Core {
                 merged.add_part(merge, 0, &reply, max);
             }
         }
+        self.visitors.effects.keeps_log = self.shard.effects.keeps_log;
         merged.write(merge, out, passport.reply_max);
     }
 

@@ -1,6 +1,7 @@
 //! Pass 3: the requests of one client run, as far as they can here and now; the others set out.
 
 use shards::resp::error::Error;
+use shards::shard::Request;
 
 use crate::batches::batch::{Batch, Passport};
 use crate::clients::client::{Client, ReplyMode, State};
@@ -112,7 +113,10 @@ impl Pipeline {
             let parsed = &self.requests[at];
             let turn = with_args(input, &self.ranges, parsed, |args| match parsed.route {
                 Route::Home => request_at_home(core, client, parsed, args, out),
-                route => request_here(core, &passport, parsed, route, args, out),
+                route => {
+                    let came = core.came(input, &self.ranges, parsed);
+                    request_here(core, &passport, (parsed, route), (args, came), out)
+                }
             });
             // A request that sets out or waits is counted when its batch is home.
             client.figures.commands += u64::from(!matches!(turn, Turn::Needs(_)));
@@ -201,7 +205,7 @@ fn request_at_home(
             core.run_for(Serving::of_client(client, core.me()), client.id, passport.reads);
             let written = out.len();
             let parsed = Parsed { first_key, ..*parsed };
-            let turn = request_here(core, &passport, &parsed, route, args, out);
+            let turn = request_here(core, &passport, (&parsed, route), (args, &[]), out);
             if matches!(turn, Turn::Done) {
                 mute(client, parsed.call, out, written);
             }
@@ -215,9 +219,8 @@ fn request_at_home(
 fn request_here(
     core: &mut Core,
     passport: &Passport,
-    parsed: &Parsed,
-    route: Route,
-    args: &[&[u8]],
+    (parsed, route): (&Parsed, Route),
+    (args, came): (&[&[u8]], &[u8]),
     out: &mut Vec<u8>,
 ) -> Turn {
     match route {
@@ -243,7 +246,7 @@ fn request_here(
             }
         }
     }
-    let request = Core::engine_request(args, passport, parsed.first_key);
+    let request = Request { came, ..Core::engine_request(args, passport, parsed.first_key) };
     core.run_engine(call, command, request, out);
     if core.shard.effects.wait.is_some() {
         return Turn::Needs(Needs::Key);

@@ -31,12 +31,16 @@ fn pfadd(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let sparse_bytes = ctx.db.keyspace.settings.limits.hll_sparse_bytes;
     let elements = &ctx.args[2..];
     let changes = if let Some(entry) = ctx.db.write(key) {
-        add_all(write(entry)?, elements, sparse_bytes)?
+        let (changes, corrupt) = add_all(write(entry)?, elements, sparse_bytes);
+        if let Some(at) = corrupt {
+            return fail(ctx, &elements[..at], changes);
+        }
+        changes
     } else {
         let mut entry = Entry::string(key.bytes, &empty());
         let bytes = write(&mut entry)?;
         outdate(bytes);
-        let changes = 1 + add_all(bytes, elements, sparse_bytes)?;
+        let changes = 1 + add_all(bytes, elements, sparse_bytes).0;
         ctx.db.insert(key, entry);
         changes
     };
@@ -48,14 +52,30 @@ fn pfadd(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Notes elements; says how many changed a register.
-fn add_all(bytes: &mut Vec<u8>, elements: &[&[u8]], sparse_bytes: usize) -> Result<u64, Corrupt> {
+/// Notes elements; says how many changed a register, and which one met that the value is corrupt.
+fn add_all(bytes: &mut Vec<u8>, elements: &[&[u8]], sparse_bytes: usize) -> (u64, Option<usize>) {
     let mut changes = 0;
-    for element in elements {
-        changes += u64::from(add(bytes, element, sparse_bytes)?);
-    }
+    let corrupt = elements.iter().position(|element| match add(bytes, element, sparse_bytes) {
+        Ok(is_change) => {
+            changes += u64::from(is_change);
+            false
+        }
+        Err(Corrupt) => true,
+    });
     if 0 < changes {
         outdate(bytes);
     }
-    Ok(changes)
+    (changes, corrupt)
+}
+
+/// Answers that the value is corrupt. The elements that were noted before are logged.
+#[cold]
+fn fail(ctx: &mut Ctx<'_>, noted: &[&[u8]], changes: u64) -> Result<(), Error> {
+    if let Some(more) = changes.checked_sub(1) {
+        let key = ctx.key(1);
+        ctx.db.changed(key, Class::String, "pfadd");
+        ctx.db.effects.dirty += more;
+        ctx.db.effects.log_instead(&[&[b"PFADD".as_slice(), key.bytes], noted].concat());
+    }
+    Err(Corrupt.into())
 }

@@ -57,6 +57,10 @@ fn brpoplpush(ctx: &mut Ctx<'_>) -> Result<(), Error> {
 fn run(ctx: &mut Ctx<'_>, from: End, to: End, timeout: Timeout) -> Result<(), Error> {
     let (source, destination) = (ctx.key(1), ctx.key(2));
     if move_one(&mut ctx.db, &mut ctx.replies, (source, from), (destination, to))? {
+        if ctx.db.effects.by_key && source.bytes != ctx.args[2] {
+            // It is logged already.
+            return Ok(());
+        }
         // What is done does not wait any more.
         let name: &[u8] = if ctx.args.len() == 4 { b"RPOPLPUSH" } else { b"LMOVE" };
         let rest = &ctx.args[1..ctx.args.len() - 1];

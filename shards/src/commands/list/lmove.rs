@@ -96,6 +96,11 @@ pub fn move_one(
     }
     source.shrink(limits);
     let is_empty = source.is_empty();
+    if db.effects.by_key && !is_same {
+        let element = &replies.out[start..replies.out.len() - 2];
+        db.effects.log_instead(&[pop::event(from.1).as_bytes(), from.0.bytes]);
+        db.effects.log_instead(&[push::event(to.1).as_bytes(), to.0.bytes, element]);
+    }
     db.changed(from.0, Class::List, pop::event(from.1));
     if is_empty {
         db.remove_if_empty(from.0);

@@ -45,6 +45,10 @@ fn smove(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     if destination.add(member, rules) {
         ctx.db.changed(to, Class::Set, "sadd");
     }
+    if ctx.db.effects.by_key {
+        ctx.db.effects.log_instead(&[b"SREM", from.bytes, member]);
+        ctx.db.effects.log_instead(&[b"SADD", to.bytes, member]);
+    }
     ctx.replies.integer(1);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! MSET key value [key value ...], MSETNX key value [key value ...]
 
 use alloc::string::ToString;
+use core::ops::Range;
 
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Merge, Spec, Spread};
@@ -57,12 +58,23 @@ fn msetnx(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         }
     }
     set_pairs(ctx);
+    if ctx.db.effects.by_key {
+        log_by_key(ctx, 1..ctx.args.len(), &[]);
+    }
     ctx.replies.integer(1);
     Ok(())
 }
 
 fn check_pairs(ctx: &Ctx<'_>, command: &str) -> Result<(), Error> {
     if ctx.args.len() % 2 == 1 { Ok(()) } else { Err(Error::WrongArity(command.to_string())) }
+}
+
+/// Logs a SET for each of the pairs at these places, with these options.
+pub(super) fn log_by_key(ctx: &mut Ctx<'_>, pairs: Range<usize>, options: &[&[u8]]) {
+    for at in pairs.step_by(2) {
+        let set = [b"SET".as_slice(), ctx.args[at], ctx.args[at + 1]];
+        ctx.db.effects.log_instead(&[&set, options].concat());
+    }
 }
 
 fn set_pairs(ctx: &mut Ctx<'_>) {

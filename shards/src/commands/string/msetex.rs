@@ -1,11 +1,10 @@
 //! MSETEX numkeys key value \[key value ...] \[NX | XX] \[EX seconds | PX milliseconds |
 //! EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]
 
-use alloc::vec::Vec;
-
-use crate::base::number::{format_u64, parse_i64};
+use crate::base::number::{DIGITS_MAX, format_u64, parse_i64};
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Begin, Command, Find, Flag, Flags, Group, KeySpec, Spec};
+use crate::commands::string::mset;
 use crate::commands::string::set_options::{Condition, SetOptions};
 use crate::effects::Class;
 use crate::keyspace::selected::Expiry;
@@ -66,9 +65,7 @@ fn msetex(ctx: &mut Ctx<'_>) -> Result<(), Error> {
             ctx.db.event(key, Class::Generic, "expire");
         }
     }
-    if let Expiry::At(at) = expiry {
-        log_until(ctx, options_at, at.0);
-    }
+    log_until(ctx, options_at, expiry);
     ctx.replies.integer(1);
     Ok(())
 }
@@ -78,10 +75,21 @@ const MAX_KEYS: usize = i32::MAX as usize;
 
 /// Logs the command with the point in time at which the keys expire, so that it means the same
 /// later. Without the condition: it held.
-fn log_until(ctx: &mut Ctx<'_>, options_at: usize, unix_ms: u64) {
-    let mut text = [0; 20];
-    let at = format_u64(&mut text, unix_ms);
-    let mut log: Vec<&[u8]> = ctx.args[..options_at].to_vec();
-    log.extend([b"PXAT".as_slice(), at]);
-    ctx.db.effects.log_instead(&log);
+fn log_until(ctx: &mut Ctx<'_>, options_at: usize, expiry: Expiry) {
+    let mut text = [0; DIGITS_MAX];
+    let until;
+    let options: &[&[u8]] = match expiry {
+        Expiry::At(at) => {
+            until = [b"PXAT".as_slice(), format_u64(&mut text, at.0)];
+            &until
+        }
+        Expiry::Keep => &[b"KEEPTTL"],
+        Expiry::Clear => &[],
+    };
+    if ctx.db.effects.by_key {
+        mset::log_by_key(ctx, 2..options_at, options);
+    } else if let Expiry::At(_) = expiry {
+        let log = [&ctx.args[..options_at], options].concat();
+        ctx.db.effects.log_instead(&log);
+    }
 }

@@ -7,7 +7,6 @@ use shards::resp::error::Error;
 use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::debug::EACH;
 use crate::control::ctx::{ControlCtx, Outcome};
-use crate::reactor::system;
 
 pub(super) const CHANGE_REPL_ID: Own = Own {
     spec: Spec {
@@ -22,7 +21,7 @@ fn change(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     if ctx.args.len() != 2 {
         return Err(usage_error(ctx.args[1]));
     }
-    ctx.control.replid = system::random_name();
+    ctx.control.change_replid();
     ctx.replies.ok();
     Ok(Outcome::Done)
 }

@@ -38,7 +38,7 @@ fn write_loading(gathered: &Gathered<'_>, fields: &mut Fields) {
 
 fn write_child(gathered: &Gathered<'_>, fields: &mut Fields) {
     let saving = &gathered.control.saving;
-    let child = saving.child.as_ref();
+    let child = saving.forked();
     let progress = child.map(|child| child.progress).unwrap_or_default();
     let total = if child.is_some() { saving.keys_total } else { 0 };
     let age =
@@ -62,7 +62,7 @@ fn write_last(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("rdb_last_save_time", saving.last_save);
     fields.put("rdb_last_bgsave_status", if saving.last_ok { "ok" } else { "err" });
     fields.put("rdb_last_bgsave_time_sec", seconds(saving.last_seconds));
-    let current = saving.child.as_ref().map(|child| now.millis_since(child.began) / 1000);
+    let current = saving.child.as_ref().map(|child| now.millis_since(child.forked.began) / 1000);
     fields.put("rdb_current_bgsave_time_sec", seconds(current));
     fields.put("rdb_saves", saving.saves);
     fields.put("rdb_last_cow_size", saving.last_cow_bytes);

@@ -12,7 +12,7 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("role", "master");
     fields.put_all(&["connected_slaves", "replicas_waiting_psync"], 0);
     fields.put("master_failover_state", "no-failover");
-    fields.put("master_replid", &gathered.control.replid);
+    fields.put("master_replid", &gathered.control.replicating.replid.to_string());
     fields.put("master_replid2", NO_REPLID);
     fields.put("master_repl_offset", 0);
     fields.put("second_repl_offset", -1);

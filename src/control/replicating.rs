@@ -1,0 +1,353 @@
+//! Replicas, as the control thread sees to them: it starts the relay, has fences written, and makes
+//! the children that send all keys.
+//!
+//! ```text
+//! relay: a session waits --> (others may come) --> control: lend --> relay: descriptors
+//!   --> barrier, gate: a fence in all logs, fork --> the child sends --> relay: the stream goes on
+//! ```
+//! A fence is a transaction of all shards without commands: a point in all logs at which nothing is
+//! half done. A snapshot stands at one, and a stream begins at one. While one is on its way, no
+//! barrier is made, nor the other way round: a snapshot never stands between its parts.
+
+use std::io;
+use std::sync::Arc;
+
+use shards::journal::entry::Note;
+use shards::journal::part;
+use shards::rdb::kind::Version;
+use shards::shard::Shard;
+
+use crate::control::core::Control;
+use crate::control::saving::Wish;
+use crate::log;
+use crate::mail::mailbox::Mailbox;
+use crate::mail::release::{Commit, Release};
+use crate::mail::replica::{
+    Arrival, LogWord, RelayView, RelayWord, SessionId, SyncWord, Waiting,
+};
+use crate::mail::to_relay::ToRelay;
+use crate::mail::to_shard::ToShard;
+use crate::persistence::sending::{self, Form, MARK_BYTES, Scope, SyncPlan, Target};
+use crate::persistence::syncing::{End, Outcome};
+use crate::persistence::walking::Origin;
+use crate::reactor::clock::Monotonic;
+use crate::reactor::system;
+use crate::relay::thread::start_relay;
+use crate::replication::greeting::{Asked, Filter, Framing, RdbForm, Terms};
+use crate::replication::history::{Fence, Offset, ReplId, Scalar, Vector};
+use crate::transactions::apart::Logged;
+
+/// The shard whose log has what concerns no key.
+const NOTES: usize = 0;
+/// The shard that orders transactions.
+const ORDERS: usize = 0;
+
+/// What control knows of replicas.
+#[derive(Debug)]
+pub struct Replicating {
+    /// The name of the history, and of its stream.
+    pub replid: ReplId,
+    /// What the relay has told of itself.
+    pub view: RelayView,
+    /// The relay's mail, until it is started.
+    relay: Option<Mailbox<ToRelay>>,
+    /// Shards keep logs.
+    logs: bool,
+    /// Sessions that wait for a snapshot, and since when.
+    waiting: Vec<(SessionId, Terms, Monotonic)>,
+    /// Descriptors are asked for, or all shards are brought to a stand for them.
+    is_lending: bool,
+    fence: Option<FenceUnderWay>,
+    /// Another one is wanted.
+    wants_fence: bool,
+    fences: u64,
+    last_ping: Monotonic,
+    last_progress: Monotonic,
+}
+
+/// A fence of which not all parts are known to be written.
+#[derive(Debug)]
+struct FenceUnderWay {
+    number: u64,
+    /// Offset and weight of each log behind its part.
+    parts: Vec<Option<(u64, u64)>>,
+}
+
+impl Replicating {
+    /// Nothing yet; `relay` is the mail of a relay that is still to be started.
+    pub fn new(relay: Mailbox<ToRelay>, now: Monotonic) -> Self {
+        Self {
+            replid: ReplId::of_random(system::random()),
+            view: RelayView::default(),
+            relay: Some(relay),
+            logs: false,
+            waiting: Vec::new(),
+            is_lending: false,
+            fence: None,
+            wants_fence: false,
+            fences: 0,
+            last_ping: now,
+            last_progress: now,
+        }
+    }
+
+    /// Whether a fence is on its way: no barrier may be made.
+    pub fn has_fence(&self) -> bool {
+        self.fence.is_some()
+    }
+
+    /// Whether the relay runs.
+    pub fn has_relay(&self) -> bool {
+        self.relay.is_none()
+    }
+}
+
+impl Control {
+    /// A connection has asked for the stream.
+    pub(crate) fn arrived(&mut self, arrival: Box<Arrival>) {
+        match self.start_relay() {
+            Ok(()) => self.mailbox.tell_relay(ToRelay::Arrived(arrival)),
+            // The connection closes: the replica asks anew.
+            Err(error) => log::warning(&format!("Can't start the relay: {error}")),
+        }
+    }
+
+    fn start_relay(&mut self) -> io::Result<()> {
+        let Some(mailbox) = self.replicating.relay.take() else { return Ok(()) };
+        start_relay(mailbox, Arc::clone(&self.node.config), self.node.started, self.process)
+    }
+
+    /// `master_repl_offset`: what all logs weigh.
+    pub fn repl_offset(&self) -> Scalar {
+        let weights = (0..self.shards()).map(|shard| self.mailbox.board(shard).logged.get());
+        Scalar(weights.sum())
+    }
+
+    /// Gives the history another name: replicas do not go on with it.
+    pub fn change_replid(&mut self) {
+        self.replicating.replid = ReplId::of_random(system::random());
+        if self.replicating.has_relay() {
+            let letter = ToRelay::Renamed(self.replicating.replid);
+            self.mailbox.tell_relay(letter);
+        }
+    }
+
+    /// The relay says something.
+    pub(crate) fn hear_of_relay(&mut self, word: RelayWord) {
+        match word {
+            RelayWord::Wait(session, terms) => {
+                self.replicating.waiting.push((session, terms, self.node.now));
+            }
+            RelayWord::Lent(waiting) if waiting.is_empty() => self.replicating.is_lending = false,
+            RelayWord::Lent(waiting) => self.wish(Wish::Sync(waiting)),
+            RelayWord::Gone(session) => {
+                self.replicating.waiting.retain(|(other, ..)| *other != session);
+                self.cut_sync(session.0);
+            }
+            RelayWord::Fence => {
+                self.replicating.wants_fence = true;
+            }
+            RelayWord::View(view) => self.replicating.view = *view,
+        }
+    }
+
+    /// Does for replicas what is due.
+    pub fn see_to_replicas(&mut self) {
+        for outcome in self.take_synced() {
+            self.synced(outcome);
+        }
+        if !self.replicating.waiting.is_empty() {
+            self.begin_sync();
+        }
+        if self.replicating.wants_fence && self.replicating.fence.is_none() && !self.has_wish() {
+            self.begin_fence();
+        }
+    }
+
+    /// What is due some times a second.
+    pub(crate) fn tick_replicas(&mut self) {
+        let now = self.node.now;
+        if let Some(sync) = &self.saving.sync {
+            self.replicating.last_progress = now;
+            self.mailbox.tell_relay(ToRelay::Sync(SyncWord::Progress(sync.bytes)));
+        }
+        let period = u64::from(self.node.config.repl_ping_replica_period) * 1000;
+        let replicating = &mut self.replicating;
+        if replicating.logs
+            && 0 < replicating.view.replicas
+            && period <= now.millis_since(replicating.last_ping)
+        {
+            replicating.last_ping = now;
+            self.mailbox.send(NOTES, ToShard::Log(LogWord::Note(Note::Ping)));
+        }
+    }
+
+    /// Asks for the descriptors of those who wait for a snapshot of one form, if it is time.
+    fn begin_sync(&mut self) {
+        let delay = u64::from(self.node.config.repl_diskless_sync_delay) * 1000;
+        let now = self.node.now;
+        let Replicating { waiting, is_lending, .. } = &mut self.replicating;
+        let is_due = |since: Monotonic| delay <= now.millis_since(since);
+        let (_, first, since) = waiting[0];
+        if *is_lending || !is_due(since) || self.saving.is_busy() {
+            return;
+        }
+        let form = |terms: &Terms| (terms.rdb, terms.framing, terms.filter);
+        let is_like_first = |(_, terms, _): &(SessionId, Terms, Monotonic)| {
+            form(terms) == form(&first)
+        };
+        let sessions = waiting.extract_if(.., |one| is_like_first(one)).map(|(id, ..)| id);
+        let sessions = sessions.collect();
+        *is_lending = true;
+        self.mailbox.tell_relay(ToRelay::Sync(SyncWord::Lend(sessions)));
+    }
+
+    /// Makes the child that sends all keys to these; all shards are claimed.
+    pub(crate) fn sync(&mut self, waiting: Vec<Waiting>) {
+        self.replicating.is_lending = false;
+        let Some(terms) = waiting.first().map(|waiting| waiting.terms) else { return };
+        let sessions: Vec<SessionId> = waiting.iter().map(|waiting| waiting.session).collect();
+        let target = |waiting: Waiting| Target {
+            id: waiting.session.0,
+            socket: waiting.socket,
+            asked: match waiting.terms.asked {
+                Asked::Sync => sending::Asked::Sync,
+                Asked::Psync => sending::Asked::Psync,
+            },
+        };
+        let targets = waiting.into_iter().map(target).collect();
+        let mut cut = None;
+        let began = self.fork_sync(targets, |control, shards| {
+            let fence = control.write_fence(shards);
+            let plan = control.plan_sync(terms, fence.scalar);
+            cut = Some(fence);
+            plan
+        });
+        match (began, cut) {
+            (Ok(()), Some(cut)) => {
+                let (replid, cut) = (self.replicating.replid, Box::new(cut));
+                let word = SyncWord::Began { sessions, replid, cut };
+                self.mailbox.tell_relay(ToRelay::Sync(word));
+            }
+            (began, _) => {
+                let why = began.err().unwrap_or_default();
+                log::warning(&why);
+                for session in sessions {
+                    let word = SyncWord::Ended(session, Err(why.clone()));
+                    self.mailbox.tell_relay(ToRelay::Sync(word));
+                }
+            }
+        }
+    }
+
+    fn plan_sync(&self, terms: Terms, cut: Scalar) -> SyncPlan {
+        let patience_millis = u64::from(self.node.config.repl_progress_timeout) * 1000;
+        let terms = sending::Terms {
+            version: match terms.rdb {
+                RdbForm::Exactly(version) => version,
+                RdbForm::Lowest => Version::V80,
+            },
+            form: match terms.framing {
+                Framing::Eof => Form::Marked(mark()),
+                Framing::Length => Form::Measured,
+            },
+            scope: match terms.filter {
+                Filter::All => Scope::All,
+                Filter::Functions | Filter::Nothing => Scope::Functions,
+            },
+            patience_millis,
+        };
+        let origin = Origin { replid: self.replicating.replid.to_string(), offset: cut.0 };
+        SyncPlan::new(&self.node.config, self.saving.functions.clone(), terms, origin)
+    }
+
+    /// Writes a fence while all shards stand still. With the first one their logs begin.
+    fn write_fence(&mut self, shards: &mut [&mut Shard]) -> Fence {
+        if !std::mem::replace(&mut self.replicating.logs, true) {
+            for shard in &mut *shards {
+                shard.effects.log.clear();
+                shard.effects.keeps_log = true;
+            }
+        }
+        let participants: Vec<u16> = self.all_shards();
+        let orders = &mut shards[ORDERS].effects.txid;
+        let txid = std::mem::replace(orders, *orders + 1);
+        let transaction = part::Transaction { txid, participants: &participants };
+        for (shard, number) in shards.iter_mut().zip(0..) {
+            shard.effects.log.push_part(transaction, number, None);
+        }
+        let logs = || shards.iter().map(|shard| &shard.effects.log);
+        fence_of(logs().map(|log| (log.offset(), log.weight())))
+    }
+
+    fn all_shards(&self) -> Vec<u16> {
+        (0..self.node.slots.shards()).collect()
+    }
+
+    /// Has a fence written that needs no barrier.
+    fn begin_fence(&mut self) {
+        let replicating = &mut self.replicating;
+        replicating.wants_fence = false;
+        replicating.fences += 1;
+        let number = replicating.fences;
+        let participants: Arc<[u16]> = self.all_shards().into();
+        let parts = vec![None; participants.len()];
+        self.replicating.fence = Some(FenceUnderWay { number, parts });
+        let release = |shard: &u16| {
+            let logged = vec![Logged::of(0, &participants, None)];
+            (usize::from(*shard), Release { logged, fence: Some(number), ..Release::default() })
+        };
+        let releases = participants.iter().map(release).collect();
+        let commit = Commit { transactions: 1, releases };
+        self.mailbox.send(ORDERS, ToShard::Commit(Box::new(commit)));
+    }
+
+    /// A part of a fence is written.
+    pub(crate) fn fenced(&mut self, shard: usize, number: u64, offset: u64, weight: u64) {
+        let Some(fence) = &mut self.replicating.fence else { return };
+        if fence.number != number {
+            return;
+        }
+        fence.parts[shard] = Some((offset, weight));
+        if fence.parts.iter().any(Option::is_none) {
+            return;
+        }
+        let fence = fence_of(fence.parts.iter().flatten().copied());
+        self.replicating.fence = None;
+        let letter = ToRelay::Fence(self.replicating.replid, Box::new(fence));
+        self.mailbox.tell_relay(letter);
+        self.next_wish();
+    }
+
+    /// A child that sent all keys has ended.
+    fn synced(&mut self, outcome: Outcome) {
+        let Outcome { targets, end, .. } = outcome;
+        for (target, result) in targets {
+            let session = SessionId(target.id);
+            let word = match (&end, result) {
+                (_, Ok(())) => SyncWord::Ended(session, Ok(())),
+                (End::Killed(Some("FLUSHALL")), Err(_)) => SyncWord::Flushed(session),
+                (End::Refused(why) | End::Failed(why), Err(_)) => {
+                    SyncWord::Ended(session, Err(why.clone()))
+                }
+                (End::Sent | End::Killed(_), Err(lost)) => {
+                    SyncWord::Ended(session, Err(lost.to_string()))
+                }
+            };
+            self.mailbox.tell_relay(ToRelay::Sync(word));
+        }
+    }
+}
+
+/// The fence behind which the logs have these offsets and weights.
+fn fence_of(logs: impl Iterator<Item = (u64, u64)>) -> Fence {
+    let (offsets, weights): (Vec<Offset>, Vec<u64>) =
+        logs.map(|(offset, weight)| (Offset(offset), weight)).unzip();
+    Fence { scalar: Scalar(weights.iter().sum()), vector: Vector::new(offsets) }
+}
+
+/// What stands behind a snapshot whose length is not known before.
+fn mark() -> [u8; MARK_BYTES] {
+    let name = system::random_name();
+    name.as_bytes().try_into().expect("a name has forty digits")
+}

@@ -1,0 +1,115 @@
+//! What shards, control and the relay tell each other of replicas.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use shards::journal::entry::Note;
+
+use crate::replication::greeting::{Greeting, Terms};
+use crate::replication::history::{Fence, ReplId};
+use crate::replication::psync::Request;
+
+/// A replica, or a tool that takes itself for one, which has sent PSYNC or SYNC.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Its connection. No byte of an answer to the request was sent.
+    pub socket: OwnedFd,
+    /// What came behind the request.
+    pub unread: Vec<u8>,
+    /// What it has told by REPLCONF.
+    pub greeting: Box<Greeting>,
+    /// What it asks for.
+    pub request: Request,
+    /// The id that it had as a client.
+    pub client: u64,
+    /// Where its connection comes from; `None` for a unix socket.
+    pub peer: Option<SocketAddr>,
+}
+
+/// A number of a session, which no other has had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// A session that waits for a snapshot, and what it is sent on.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The session.
+    pub session: SessionId,
+    /// A descriptor of its connection, for the child that writes the snapshot.
+    pub socket: OwnedFd,
+    /// What the snapshot is to be like.
+    pub terms: Terms,
+}
+
+/// What control tells the relay of snapshots.
+#[derive(Debug)]
+pub enum SyncWord {
+    /// A child is about to be made that writes to these sessions.
+    Lend(Vec<SessionId>),
+    /// A child writes a snapshot to these sessions. Behind it the stream goes on at the fence.
+    Began {
+        /// The sessions.
+        sessions: Vec<SessionId>,
+        /// The name of the stream.
+        replid: ReplId,
+        /// Where the snapshot is in all logs.
+        cut: Box<Fence>,
+    },
+    /// The child has written so many bytes to each session.
+    Progress(u64),
+    /// The snapshot of a session is complete, or why it is not.
+    Ended(SessionId, Result<(), String>),
+    /// The snapshot of a session was ended by FLUSHALL.
+    Flushed(SessionId),
+}
+
+/// What the relay tells control.
+#[derive(Debug)]
+pub enum RelayWord {
+    /// This session waits for a snapshot.
+    Wait(SessionId, Terms),
+    /// What is lent of sessions that control has asked for, and that are still there.
+    Lent(Vec<Waiting>),
+    /// This session has ended.
+    Gone(SessionId),
+    /// What it waits for to begin a stream: a fence.
+    Fence,
+    /// What it has to show.
+    View(Box<RelayView>),
+}
+
+/// The relay as INFO and ROLE show it.
+#[derive(Clone, Debug, Default)]
+pub struct RelayView {
+    /// A line of INFO for each replica.
+    pub lines: Vec<String>,
+    /// What ROLE says of those that are online.
+    pub roles: Vec<[String; 3]>,
+    /// Bytes from which replicas can resume, and the place of the first one, counted from 1.
+    pub backlog: Option<(u64, u64)>,
+    /// Bytes that the backlog keeps.
+    pub backlog_bytes: u64,
+    /// Requests that were answered by a full sync.
+    pub syncs_full: u64,
+    /// Requests that were answered by the rest of a stream.
+    pub syncs_partial_ok: u64,
+    /// Requests for the rest of a stream that is not there any more.
+    pub syncs_partial_err: u64,
+    /// Bytes of memory for backlog and what waits to be merged.
+    pub memory_bytes: u64,
+    /// Replicas, in whatever state.
+    pub replicas: u64,
+}
+
+/// What the relay tells a shard about its log.
+#[derive(Clone, Copy, Debug)]
+pub enum LogWord {
+    /// Show the log from this offset on, so many bytes at first.
+    Open(u64, u64),
+    /// Show so many bytes more.
+    Credit(u64),
+    /// Write a word to replicas.
+    Note(Note),
+    /// Show nothing any more.
+    Close,
+}

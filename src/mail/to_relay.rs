@@ -1,0 +1,29 @@
+//! Letters to the relay.
+
+use std::sync::Arc;
+
+use crate::config::table::Config;
+use crate::mail::replica::{Arrival, SyncWord};
+use crate::replication::history::{Fence, ReplId};
+use crate::replication::merge::Segment;
+
+/// A letter to the relay, from a shard or from control.
+#[derive(Debug)]
+pub enum ToRelay {
+    /// What a shard shows of its log.
+    Segment(Box<Segment>),
+    /// A shard's log has no more what the relay was not shown yet.
+    Fell(u16),
+    /// A connection has asked for the stream.
+    Arrived(Box<Arrival>),
+    /// A fence was written: the stream of this name can begin there.
+    Fence(ReplId, Box<Fence>),
+    /// The stream has another name from now on.
+    Renamed(ReplId),
+    /// About snapshots for replicas.
+    Sync(SyncWord),
+    /// The configuration in force from now on.
+    Configure(Arc<Config>),
+    /// All sessions end: the process does.
+    End,
+}

@@ -1,0 +1,160 @@
+//! A replica's connection: what its session wants is written to it, and what it says is read.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::journal::backlog::Backlog;
+use crate::journal::cursors::{CursorId, Hold};
+use crate::journal::log::Read;
+use crate::mail::replica::SessionId;
+use crate::reactor::streams::{Stream as Socket, Tried};
+use crate::reactor::wake::Awaited;
+use crate::replication::history::Scalar;
+use crate::replication::moment::Moment;
+use crate::replication::session::{Action, Event, Session};
+
+/// Bytes that are read at once: replicas say little.
+const READ_BYTES: usize = 4096;
+/// Bytes that are written to one replica before the next has its turn.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// A replica and its connection.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its session's number.
+    pub id: SessionId,
+    /// Its session.
+    pub session: Session,
+    socket: Socket,
+    /// What is to be written before the stream.
+    out: Vec<u8>,
+    /// Where in the backlog it reads. A replica that receives its snapshot holds what it is going
+    /// to need.
+    reads: Reads,
+    /// The socket has no room at present.
+    is_full: bool,
+    /// Its session has ended: it is closed at the end of the turn.
+    pub has_ended: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Reads {
+    /// Nothing yet.
+    Nothing,
+    /// From here on, as soon as the stream gets there.
+    From(Scalar),
+    /// By this cursor, which does not go on while the snapshot is on its way.
+    Held(CursorId),
+    /// By this cursor.
+    Stream(CursorId),
+}
+
+impl Peer {
+    /// A session and its connection.
+    pub fn new(id: SessionId, session: Session, socket: Socket) -> Self {
+        let (out, reads) = (Vec::new(), Reads::Nothing);
+        Self { id, session, socket, out, reads, is_full: false, has_ended: false }
+    }
+
+    /// Writes this before the stream.
+    pub fn say(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// A descriptor of the connection for another process.
+    ///
+    /// # Errors
+    /// The system's, for want of descriptors.
+    pub fn lend(&self) -> std::io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
+    }
+
+    /// Holds the stream from here on.
+    pub fn hold_from(&mut self, place: Scalar) {
+        self.reads = Reads::From(place);
+    }
+
+    /// Sends the stream from here on.
+    pub fn stream_from(&mut self, backlog: &mut Backlog, place: Scalar) -> bool {
+        self.catch_up(backlog);
+        let cursor = match self.reads {
+            Reads::Held(cursor) | Reads::Stream(cursor) => Some(cursor),
+            Reads::Nothing | Reads::From(_) => backlog.open(place.0, Hold::Unread),
+        };
+        self.reads = cursor.map_or(Reads::Nothing, Reads::Stream);
+        cursor.is_some()
+    }
+
+    /// Opens its cursor if the stream has got to where it is to begin. False if that place is there
+    /// no more.
+    pub fn catch_up(&mut self, backlog: &mut Backlog) -> bool {
+        let Reads::From(place) = self.reads else { return true };
+        if backlog.end() < place.0 {
+            return true;
+        }
+        let cursor = backlog.open(place.0, Hold::Unread);
+        self.reads = cursor.map_or(Reads::Nothing, Reads::Held);
+        cursor.is_some()
+    }
+
+    /// Writes what there is room for.
+    pub fn write(&mut self, now: Moment, backlog: Option<&mut Backlog>, todo: &mut Vec<Action>) {
+        self.is_full = false;
+        let mut left = WRITE_BYTES;
+        while !self.out.is_empty() {
+            match self.socket.write(&self.out) {
+                Tried::Moved(bytes) => drop(self.out.drain(..bytes)),
+                Tried::Later => return self.is_full = true,
+                Tried::Over => return self.session.handle(now, Event::Closed, todo),
+            }
+        }
+        let (Reads::Stream(cursor), Some(backlog)) = (self.reads, backlog) else { return };
+        while 0 < left {
+            match backlog.read(cursor, left) {
+                Read::Bytes(bytes) => match self.socket.write(bytes) {
+                    Tried::Moved(bytes) => {
+                        backlog.advance(cursor, bytes as u64);
+                        left -= bytes;
+                    }
+                    Tried::Later => {
+                        self.is_full = true;
+                        break;
+                    }
+                    Tried::Over => return self.session.handle(now, Event::Closed, todo),
+                },
+                Read::Nothing => break,
+                Read::Fallen => return self.session.handle(now, Event::FellOut, todo),
+            }
+        }
+        if left < WRITE_BYTES {
+            let sent = Scalar(backlog.next(cursor));
+            self.session.handle(now, Event::Sent(sent), todo);
+        }
+    }
+
+    /// Reads what the replica says.
+    pub fn read(&mut self, now: Moment, todo: &mut Vec<Action>) {
+        let mut bytes = [0; READ_BYTES];
+        match self.socket.read(&mut bytes) {
+            Tried::Moved(count) => {
+                self.session.handle(now, Event::Received(&bytes[..count]), todo);
+            }
+            Tried::Later => {}
+            Tried::Over => self.session.handle(now, Event::Closed, todo),
+        }
+    }
+
+    /// What is waited for.
+    pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
+        let fd: BorrowedFd<'_> = self.socket.as_fd();
+        let writable = self.is_full.then_some(Awaited::Writable(fd));
+        [Awaited::Readable(fd)].into_iter().chain(writable)
+    }
+
+    /// Ends its connection, for whoever has it.
+    pub fn close(self, backlog: Option<&mut Backlog>) {
+        if let (Reads::Held(cursor) | Reads::Stream(cursor), Some(backlog)) = (self.reads, backlog) {
+            backlog.close(cursor);
+        }
+        self.socket.end();
+    }
+}

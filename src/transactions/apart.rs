@@ -1,0 +1,130 @@
+//! How commands fall apart that were run on keys of several shards: the log of each shard gets what
+//! has happened to its keys, and says it without the keys of others.
+//!
+//! | command | logged as |
+//! |---|---|
+//! | its keys are of one shard | itself |
+//! | it falls apart by its keys anyway: MSET, DEL ... | its part for each shard |
+//! | moves an element: LMOVE, SMOVE ...; sets keys on a condition: MSETNX, MSETEX | what it does to each key (its handler says so) |
+//! | any other: RENAME, COPY, SORT STORE, SINTERSTORE ... | what each changed key is now: RESTORE, or DEL |
+//! | it is about all keys: FLUSHALL, FLUSHDB, SWAPDB | itself, once, in the part of the first shard |
+//!
+//! With a command about all keys a whole transaction stands in the part of the first shard: it has
+//! an order among its commands that parts do not have.
+
+use std::sync::Arc;
+
+use shards::base::hash::HashSeed;
+use shards::commands::spec::Spread;
+use shards::journal::reader::each_command;
+use shards::journal::units::Unit;
+use shards::shard::{Request, Shard};
+
+use crate::routing::call::{Call, Table};
+use crate::routing::keys::{key_places, spacing};
+use crate::routing::slots::SlotMap;
+use crate::transactions::merging::part;
+
+/// What the commands of a transaction leave for the logs of the shards.
+#[derive(Debug)]
+pub enum Apart {
+    /// For each of these shards, ascending, what has happened to its keys.
+    ByShard(Vec<(u16, Unit)>),
+    /// For all shards together.
+    Whole(Unit),
+}
+
+/// What transactions leave in the log of one shard.
+#[derive(Debug)]
+pub enum Logged {
+    /// Commands that concern no other shard.
+    Unit(Unit),
+    /// A part of one of the transactions that end together.
+    Part {
+        /// How many of them have a number before its own.
+        nth: u64,
+        /// The shards with a part of it, ascending.
+        participants: Arc<[u16]>,
+        /// The commands, if any.
+        unit: Option<Unit>,
+    },
+}
+
+impl Logged {
+    /// What one of the participants logs of a transaction.
+    pub fn of(nth: u64, participants: &Arc<[u16]>, unit: Option<Unit>) -> Self {
+        match unit {
+            Some(unit) if participants.len() == 1 => Self::Unit(unit),
+            unit => Self::Part { nth, participants: Arc::clone(participants), unit },
+        }
+    }
+}
+
+/// Logs the command that ran last, if it left that to be done: `touched` is how many touched keys
+/// there were before.
+pub fn log_apart(
+    shard: &mut Shard,
+    slots: &SlotMap,
+    call: &Call,
+    request: &Request<'_>,
+    touched: usize,
+) {
+    if !std::mem::take(&mut shard.effects.falls_apart) {
+        return;
+    }
+    let (db, args) = (request.db, request.args);
+    let seed = shard.keyspace.seed;
+    let keys: Vec<(usize, u64)> = key_places(call.spec.keys, args)
+        .into_iter()
+        .map(|at| (at, seed.key_hash(args[at])))
+        .collect();
+    let mut owners: Vec<u16> = keys.iter().map(|(_, hash)| slots.owner(*hash)).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    if owners.len() <= 1 {
+        return match request.came {
+            [] => shard.effects.log.push(db, args),
+            came => shard.effects.log.push_as_it_came(db, came),
+        };
+    }
+    if let Spread::Split(_) = call.spec.spread {
+        let (first_key, step) = spacing(call.spec.keys);
+        for owner in owners {
+            let ours = keys.iter().filter(|(_, hash)| slots.owner(*hash) == owner);
+            let places: Vec<usize> = ours.map(|(place, _)| *place).collect();
+            shard.effects.log.push(db, &part(args, first_key, &places, step));
+        }
+        return;
+    }
+    let mut changed: Vec<(usize, u64)> =
+        shard.effects.touched[touched..].iter().map(|touched| (touched.db, touched.hash)).collect();
+    changed.sort_unstable();
+    changed.dedup();
+    for (db, hash) in changed {
+        if let Some((place, _)) = keys.iter().find(|(_, key)| *key == hash) {
+            shard.log_state(db, args[*place]);
+        }
+    }
+}
+
+/// Takes the commands of a transaction apart, each of which concerns the keys of one shard or all
+/// keys.
+pub fn apart(unit: Unit, table: &Table, slots: &SlotMap, seed: HashSeed) -> Apart {
+    let mut parts: Vec<(u16, Unit)> = Vec::new();
+    let mut is_whole = false;
+    let read = each_command(unit.db, &unit.commands, |db, args| {
+        let keys = table.find(args).map_or_else(Vec::new, |call| key_places(call.spec.keys, args));
+        let Some(key) = keys.first().and_then(|place| args.get(*place)) else {
+            is_whole = true;
+            return;
+        };
+        let owner = slots.owner(seed.key_hash(key));
+        let at = parts.binary_search_by_key(&owner, |part| part.0).unwrap_or_else(|at| {
+            parts.insert(at, (owner, Unit::default()));
+            at
+        });
+        parts[at].1.push(db, args);
+    });
+    read.expect("what was logged just now can be read");
+    if is_whole { Apart::Whole(unit) } else { Apart::ByShard(parts) }
+}
