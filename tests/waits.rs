@@ -68,7 +68,8 @@ impl World {
             started: start,
             now: start,
         };
-        let Ends { shards: mailboxes, control, .. } = connect(SHARDS).expect("there are descriptors");
+        let Ends { shards: mailboxes, control, .. } =
+            connect(SHARDS).expect("there are descriptors");
         let core = |mailbox| {
             let core = Core::new(mailbox, node.clone(), &commands.of_clients, Random::new(seed));
             (core, Pipeline::default(), Buffers::new().expect("there is memory"))

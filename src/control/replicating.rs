@@ -22,9 +22,7 @@ use crate::control::saving::Wish;
 use crate::log;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::release::{Commit, Release};
-use crate::mail::replica::{
-    Arrival, LogWord, RelayView, RelayWord, SessionId, SyncWord, Waiting,
-};
+use crate::mail::replica::{Arrival, LogWord, RelayView, RelayWord, SessionId, SyncWord, Waiting};
 use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
 use crate::persistence::sending::{self, Form, MARK_BYTES, Scope, SyncPlan, Target};
@@ -194,9 +192,8 @@ impl Control {
             return;
         }
         let form = |terms: &Terms| (terms.rdb, terms.framing, terms.filter);
-        let is_like_first = |(_, terms, _): &(SessionId, Terms, Monotonic)| {
-            form(terms) == form(&first)
-        };
+        let is_like_first =
+            |(_, terms, _): &(SessionId, Terms, Monotonic)| form(terms) == form(&first);
         let sessions = waiting.extract_if(.., |one| is_like_first(one)).map(|(id, ..)| id);
         let sessions = sessions.collect();
         *is_lending = true;

@@ -78,8 +78,10 @@ impl Relay {
         match went {
             None | Some(Ok(Ok(()))) => {}
             Some(Ok(Err(_))) => {
-                log::warning("There is no memory for the replication backlog: replicas may have \
-                              to sync");
+                log::warning(
+                    "There is no memory for the replication backlog: replicas may have \
+                              to sync",
+                );
             }
             Some(Err(broken)) => self.begin_anew(&broken.to_string()),
         }
@@ -297,7 +299,9 @@ impl Relay {
             SyncWord::Progress(bytes) => self.with_peers(|peer, now, _, todo| {
                 peer.session.handle(now, Event::Progress(bytes), todo);
             }),
-            SyncWord::Ended(session, result) => self.happens(now, session, Event::ChildEnded(result)),
+            SyncWord::Ended(session, result) => {
+                self.happens(now, session, Event::ChildEnded(result))
+            }
             SyncWord::Flushed(session) => self.happens(now, session, Event::Flushed),
         }
     }

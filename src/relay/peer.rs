@@ -152,7 +152,8 @@ impl Peer {
 
     /// Ends its connection, for whoever has it.
     pub fn close(self, backlog: Option<&mut Backlog>) {
-        if let (Reads::Held(cursor) | Reads::Stream(cursor), Some(backlog)) = (self.reads, backlog) {
+        if let (Reads::Held(cursor) | Reads::Stream(cursor), Some(backlog)) = (self.reads, backlog)
+        {
             backlog.close(cursor);
         }
         self.socket.end();

@@ -28,8 +28,10 @@ pub enum Failure {
     NotYet(String),
     /// PSYNC was answered by an error that SYNC would not help.
     Psync(String),
-    /// The target of a failover does not want to be primary.
+    /// The target of a failover does not become primary.
     FailoverRefused(String),
+    /// It is one already.
+    FailoverIsOver(String),
     /// `+FULLRESYNC` or `+CONTINUE` is malformed.
     Syntax(String),
     /// An error stands where a snapshot should begin.
@@ -104,7 +106,7 @@ impl Display for Failure {
                 )
             }
             Self::Psync(text) => write!(f, "Unexpected reply to PSYNC from primary: {text}"),
-            Self::FailoverRefused(text) => {
+            Self::FailoverRefused(text) | Self::FailoverIsOver(text) => {
                 write!(f, "Failover target rejected psync request: {text}")
             }
             Self::Syntax(text) => write!(f, "Primary replied with wrong syntax: {text}"),

@@ -18,6 +18,7 @@ use shards::base::number::parse_u64;
 use shards::resp::request;
 
 use crate::replication::failure::{Failure, printable};
+use crate::replication::history::{OFFSET_MAX, Scalar};
 use crate::replication::lines::Lines;
 use crate::replication::replid::ReplId;
 
@@ -56,7 +57,7 @@ impl std::fmt::Debug for Credentials {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
     /// The stream that it has, and how many bytes of it; `None` asks for a snapshot.
-    pub resume: Option<(ReplId, u64)>,
+    pub resume: Option<(ReplId, Scalar)>,
     /// Why it asks.
     pub purpose: Purpose,
 }
@@ -118,8 +119,11 @@ pub enum Answer {
     Continue(Option<ReplId>),
     /// With a snapshot, behind which a stream of this name goes on at this offset. `None` after
     /// SYNC, which tells neither.
-    Full(Option<(ReplId, u64)>),
+    Full(Option<(ReplId, Scalar)>),
 }
+
+/// What a node that is a primary already says to `PSYNC .. FAILOVER`.
+const IS_PRIMARY: &[u8] = b"-ERR PSYNC FAILOVER can't be sent to a master";
 
 /// The machine.
 #[derive(Debug)]
@@ -229,6 +233,9 @@ impl Handshake {
             // Nothing was there that could go on.
             (b"+CONTINUE", _) => return Err(Failure::Syntax(text())),
             // Valkey gives up a failover for any error, also for one that would pass.
+            (_, Purpose::Failover) if line.starts_with(IS_PRIMARY) => {
+                return Err(Failure::FailoverIsOver(text()));
+            }
             (_, Purpose::Failover) => return Err(Failure::FailoverRefused(text())),
             // The primary has lost its own primary, loads, or serves nothing without its primary.
             (b"-NOMASTERLINK" | b"-LOADING" | b"-MASTERDOWN", Purpose::Follow) => {
@@ -277,7 +284,7 @@ fn introduction(hello: &Hello) -> (Vec<u8>, Vec<Step>) {
 
 /// The offset on the wire is that of the first byte that is wanted, and bytes count from one.
 fn psync(ask: &Ask) -> Vec<u8> {
-    let wanted = ask.resume.map(|(id, offset)| (id, offset.saturating_add(1).to_string()));
+    let wanted = ask.resume.map(|(id, offset)| (id.to_string(), offset.after(1).to_string()));
     let mut args: Vec<&[u8]> = match &wanted {
         Some((id, first)) => vec![b"PSYNC", id.as_bytes(), first.as_bytes()],
         None => vec![b"PSYNC", b"?", b"-1"],
@@ -295,9 +302,9 @@ fn wants_auth(line: &[u8]) -> bool {
     texts.iter().any(|text| line.starts_with(text))
 }
 
-/// An offset; primaries count with a sign.
-fn parse_offset(text: &[u8]) -> Option<u64> {
-    parse_u64(text).filter(|offset| i64::try_from(*offset).is_ok())
+/// An offset that this node can go on from.
+fn parse_offset(text: &[u8]) -> Option<Scalar> {
+    parse_u64(text).filter(|offset| *offset <= OFFSET_MAX).map(Scalar)
 }
 
 #[cfg(test)]

@@ -22,8 +22,10 @@ mod bytes;
 mod timing;
 
 use crate::replication::address::Address;
+use crate::replication::failover;
 use crate::replication::failure::Failure;
 use crate::replication::handshake::{Ask, Handshake, Hello, Purpose};
+use crate::replication::history::Scalar;
 use crate::replication::limits::Limits;
 use crate::replication::moment::Moment;
 use crate::replication::payload::{Form, Payload};
@@ -46,7 +48,7 @@ pub struct Link {
     /// Since when there is a primary that is not followed.
     down_since: Option<Moment>,
     position: Option<Position>,
-    applied: u64,
+    applied: Scalar,
     is_full: bool,
     /// Attempts since the stream last ran.
     attempts: u32,
@@ -80,7 +82,7 @@ enum State {
 struct Receiving {
     payload: Payload,
     /// Where the stream goes on behind the snapshot.
-    at: Option<(ReplId, u64)>,
+    at: Option<(ReplId, Scalar)>,
     /// Since when the snapshot is waited for.
     asked: Moment,
     /// `None` before its form is known.
@@ -102,7 +104,7 @@ struct Body {
 #[derive(Debug)]
 struct Arrived {
     primary: Address,
-    at: Option<(ReplId, u64)>,
+    at: Option<(ReplId, Scalar)>,
     form: Form,
     done: u64,
     /// Bytes behind it that came with its end.
@@ -131,7 +133,7 @@ struct Following {
     is_synced: bool,
     ack: Moment,
     /// An acknowledgement is due as soon as so much is applied.
-    owed: Option<u64>,
+    owed: Option<Scalar>,
 }
 
 impl Link {
@@ -147,7 +149,7 @@ impl Link {
             since: now,
             down_since: None,
             position: None,
-            applied: 0,
+            applied: Scalar(0),
             is_full: false,
             attempts: 0,
             failures: 0,
@@ -163,10 +165,11 @@ impl Link {
             Event::Follow { primary, by, position } => {
                 if let State::Idle = self.state {
                     self.position = position;
-                    self.applied = position.map_or(0, |position| position.offset);
+                    self.applied = position.map_or(Scalar(0), |position| position.offset);
                 }
                 self.follow(now, primary, by, actions);
             }
+            Event::AskPlainly => self.purpose = Purpose::Follow,
             Event::Unfollow(by) => {
                 self.desired = Desired { primary: None, by };
                 self.purpose = Purpose::Follow;
@@ -325,14 +328,11 @@ impl Link {
         actions.push(Action::Log(Line::Failed(failure.clone())));
         self.last_failure = Some(failure.clone());
         match failure {
-            Failure::FailoverRefused(reason) => {
-                (self.purpose, self.down_since) = (Purpose::Follow, None);
-                self.desired.primary = None;
-                self.enter(now, State::Idle);
-                actions.push(Action::HandoverRefused(reason));
-            }
-            _ => self.enter(now, State::Waiting { until: now.after(wait_ms) }),
+            Failure::FailoverRefused(_) => actions.push(Action::Handover(failover::News::Refused)),
+            Failure::FailoverIsOver(_) => actions.push(Action::Handover(failover::News::IsPrimary)),
+            _ => {}
         }
+        self.enter(now, State::Waiting { until: now.after(wait_ms) });
     }
 
     fn note<'a>(&mut self, now: Moment, news: News<'a>, actions: &mut Vec<Action<'a>>) {
@@ -402,7 +402,7 @@ impl Link {
         let (form, at, early) = (arrived.form, arrived.at, std::mem::take(&mut arrived.early));
         let is_desired = self.desired.primary.as_ref() == Some(&arrived.primary);
         self.position = at.map(|(id, offset)| Position { id, offset, db });
-        self.applied = at.map_or(0, |(_, offset)| offset);
+        self.applied = at.map_or(Scalar(0), |(_, offset)| offset);
         actions.push(Action::Log(Line::Finished));
         match arrived.lost.clone() {
             Some(failure) if is_desired => self.fail(now, failure, actions),
@@ -426,7 +426,7 @@ impl Link {
         let failure = Failure::Commit(reason);
         arrived.lose(failure.clone(), self.generation, actions);
         if former == Former::Lost {
-            (self.position, self.applied) = (None, 0);
+            (self.position, self.applied) = (None, Scalar(0));
         }
         if is_desired {
             return self.fail(now, failure, actions);
@@ -442,7 +442,7 @@ impl Link {
         self.desire(now, actions);
     }
 
-    fn note_applied(&mut self, now: Moment, offset: u64, actions: &mut Vec<Action<'_>>) {
+    fn note_applied(&mut self, now: Moment, offset: Scalar, actions: &mut Vec<Action<'_>>) {
         self.applied = self.applied.max(offset);
         if let State::Following(following) = &mut self.state
             && following.owed.is_some_and(|owed| owed <= self.applied)
@@ -473,7 +473,7 @@ impl Following {
 fn acknowledge(
     following: &mut Following,
     now: Moment,
-    applied: u64,
+    applied: Scalar,
     limits: &Limits,
     actions: &mut Vec<Action<'_>>,
 ) {

@@ -14,6 +14,7 @@ use shards::base::number::parse_u64;
 use shards::resp::parser::{Limits, Parser, Range, Step};
 
 use crate::replication::failure::Malformed;
+use crate::replication::history::Scalar;
 
 /// Bytes of units that were given out that may lie in front of what comes.
 const SPENT_BYTES_MAX: usize = 64 << 10;
@@ -32,7 +33,7 @@ pub struct Split {
     /// Where in the buffer the parser goes on: behind the last whole command.
     at: usize,
     /// The offset of the buffer's first byte.
-    base: u64,
+    base: Scalar,
     /// The database of what comes next.
     db: u16,
     /// The same at the beginning of the unit.
@@ -83,7 +84,7 @@ pub struct Unit<'a> {
     /// The database of its first command.
     pub db: u16,
     /// The offset of its first byte.
-    pub offset: u64,
+    pub offset: Scalar,
     /// All of its bytes, MULTI and EXEC included: what a backlog keeps.
     pub raw: &'a [u8],
     buffer: &'a [u8],
@@ -103,7 +104,7 @@ pub struct Command<'a> {
 
 impl Split {
     /// Of a stream that goes on at `offset`, in this database.
-    pub fn new(offset: u64, db: u16, bulk_bytes_max: u64, unit_bytes_max: usize) -> Self {
+    pub fn new(offset: Scalar, db: u16, bulk_bytes_max: u64, unit_bytes_max: usize) -> Self {
         Self {
             parser: Parser::default(),
             limits: Limits { bulk_bytes_max, authenticated: true },
@@ -121,9 +122,9 @@ impl Split {
     }
 
     /// The end of the last unit that was given out.
-    pub fn received(&self) -> u64 {
+    pub fn received(&self) -> Scalar {
         let end = if self.phase == Phase::Gathering { self.start } else { self.at };
-        self.base.saturating_add(end as u64)
+        self.base.after(end as u64)
     }
 
     /// The database there.
@@ -132,13 +133,14 @@ impl Split {
     }
 
     /// The offset behind all bytes that have come.
-    pub fn read(&self) -> u64 {
-        self.base.saturating_add(self.buffer.len() as u64)
+    pub fn read(&self) -> Scalar {
+        self.base.after(self.buffer.len() as u64)
     }
 
     /// Bytes that have come and are in no unit that was given out.
-    pub fn waiting(&self) -> u64 {
-        self.read() - self.received()
+    pub fn waiting(&self) -> usize {
+        let end = if self.phase == Phase::Gathering { self.start } else { self.at };
+        self.buffer.len() - end
     }
 
     /// Adds bytes, and forgets the unit that was given out.
@@ -203,7 +205,7 @@ impl Split {
         Some(Unit {
             kind,
             db: self.commands.first().map_or(self.first_db, |place| place.db),
-            offset: self.base.saturating_add(self.start as u64),
+            offset: self.base.after(self.start as u64),
             raw: &self.buffer[self.start..self.at],
             buffer: &self.buffer,
             places: &self.commands,
@@ -272,7 +274,7 @@ impl Split {
         } else {
             self.buffer.drain(..spent);
         }
-        self.base = self.base.saturating_add(spent as u64);
+        self.base = self.base.after(spent as u64);
         self.at -= spent;
         for place in &mut self.commands {
             place.start -= spent;
@@ -283,8 +285,8 @@ impl Split {
 
 impl<'a> Unit<'a> {
     /// The offset behind its last byte.
-    pub fn end(&self) -> u64 {
-        self.offset.saturating_add(self.raw.len() as u64)
+    pub fn end(&self) -> Scalar {
+        self.offset.after(self.raw.len() as u64)
     }
 
     /// Its commands in their order, without SELECT, MULTI, EXEC and whatever else is not applied.

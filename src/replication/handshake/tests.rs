@@ -8,7 +8,7 @@ const ID: &str = "71fe5b53d9766a5a07cae29ac7d144ac6256b3a0";
 
 fn ask(resume: Option<u64>, purpose: Purpose) -> Ask {
     let id = ReplId::parse(ID.as_bytes()).expect("it has 40 characters");
-    Ask { resume: resume.map(|offset| (id, offset)), purpose }
+    Ask { resume: resume.map(|offset| (id, Scalar(offset))), purpose }
 }
 
 fn hello() -> Hello {
@@ -137,9 +137,9 @@ const ANSWERS: &[(Option<u64>, Purpose, &str, &str, &str)] = {
         (
             None,
             Follow,
-            "+FULLRESYNC ID 9223372036854775808",
+            "+FULLRESYNC ID 4611686018427387905",
             "PSYNC ? -1",
-            "Syntax(\"+FULLRESYNC ID 9223372036854775808\")",
+            "Syntax(\"+FULLRESYNC ID 4611686018427387905\")",
         ),
         (None, Follow, "-NOMASTERLINK x", "PSYNC ? -1", "NotYet(\"-NOMASTERLINK x\")"),
         (None, Follow, "-LOADING x", "PSYNC ? -1", "NotYet(\"-LOADING x\")"),
@@ -152,6 +152,13 @@ const ANSWERS: &[(Option<u64>, Purpose, &str, &str, &str)] = {
         (None, Follow, "$5", "PSYNC ? -1", "Psync(\"$5\")"),
         (Some(7), Failover, "+CONTINUE ID", "PSYNC ID 8 FAILOVER", "continue ID, rest at"),
         (Some(7), Failover, "+FULLRESYNC ID 9", "PSYNC ID 8 FAILOVER", "full ID 9, rest at"),
+        (
+            Some(7),
+            Failover,
+            "-ERR PSYNC FAILOVER can't be sent to a master.",
+            "PSYNC ID 8 FAILOVER",
+            "FailoverIsOver(\"-ERR PSYNC FAILOVER can't be sent to a master.\")",
+        ),
         (Some(7), Failover, "-ERR x", "PSYNC ID 8 FAILOVER", "FailoverRefused(\"-ERR x\")"),
         (Some(7), Failover, "-LOADING", "PSYNC ID 8 FAILOVER", "FailoverRefused(\"-LOADING\")"),
         (Some(7), Failover, "+OK", "PSYNC ID 8 FAILOVER", "FailoverRefused(\"+OK\")"),

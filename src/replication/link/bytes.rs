@@ -6,8 +6,10 @@ use shards::resp::request;
 use super::events::{Action, Position};
 use super::report::Line;
 use super::{Arrived, Body, Following, Link, Receiving, Start, State, acknowledge};
+use crate::replication::failover;
 use crate::replication::failure::Failure;
 use crate::replication::handshake::{Answer, Heard, Purpose, Step};
+use crate::replication::history::Scalar;
 use crate::replication::moment::Moment;
 use crate::replication::payload::{Form, Payload, Piece};
 use crate::replication::replid::ReplId;
@@ -18,9 +20,9 @@ use crate::replication::split::Split;
 const EARLY_BYTES_MAX: usize = 4 << 20;
 
 /// An acknowledgement of everything in front of `offset`.
-pub(super) fn ack(offset: u64) -> Vec<u8> {
+pub(super) fn ack(offset: Scalar) -> Vec<u8> {
     let mut digits = [0; DIGITS_MAX];
-    request::encode(&[b"REPLCONF", &b"ACK"[..], format_u64(&mut digits, offset)])
+    request::encode(&[b"REPLCONF", &b"ACK"[..], format_u64(&mut digits, offset.0)])
 }
 
 impl Link {
@@ -99,6 +101,9 @@ impl Link {
                 let resume = self.position.map(|at| (at.id, at.offset));
                 actions.push(Action::Log(Line::Asking(resume)));
                 actions.push(Action::Send(bytes));
+                if self.purpose == Purpose::Failover {
+                    actions.push(Action::Handover(failover::News::Asked));
+                }
             }
             Heard::Answer(answer) => {
                 let asked = asked.unwrap_or(now);
@@ -116,7 +121,7 @@ impl Link {
         actions: &mut Vec<Action<'_>>,
     ) -> Result<(), Failure> {
         if std::mem::replace(&mut self.purpose, Purpose::Follow) == Purpose::Failover {
-            actions.push(Action::HandedOver);
+            actions.push(Action::Handover(failover::News::Accepted));
         }
         match (answer, &mut self.position) {
             (Answer::Continue(id), Some(position)) => {
@@ -143,7 +148,7 @@ impl Link {
         Ok(())
     }
 
-    fn await_snapshot(&mut self, now: Moment, asked: Moment, at: Option<(ReplId, u64)>) {
+    fn await_snapshot(&mut self, now: Moment, asked: Moment, at: Option<(ReplId, Scalar)>) {
         let receiving = Receiving { payload: Payload::new(), at, asked, body: None };
         self.enter(now, State::Receiving(Box::new(receiving)));
     }
@@ -203,7 +208,7 @@ impl Link {
     ) {
         let (bulk_max, unit_max) = (self.limits.bulk_bytes_max, self.limits.unit_bytes_max);
         let id = self.position.map(|Position { id, .. }| id);
-        let offset = self.position.map_or(0, |Position { offset, .. }| offset);
+        let offset = self.position.map_or(Scalar(0), |Position { offset, .. }| offset);
         let mut split = Split::new(offset, db, bulk_max, unit_max);
         let (form, early) = match start {
             Start::Resumed => (None, Vec::new()),

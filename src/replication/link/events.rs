@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use super::report::Line;
 use crate::replication::address::Address;
+use crate::replication::failover;
+use crate::replication::history::Scalar;
 use crate::replication::payload::Form;
 use crate::replication::replid::ReplId;
 
@@ -17,7 +19,7 @@ pub struct Position {
     /// The stream that brought them.
     pub id: ReplId,
     /// How many bytes of it they have.
-    pub offset: u64,
+    pub offset: Scalar,
     /// The database that was selected there.
     pub db: u16,
 }
@@ -63,10 +65,12 @@ pub enum Event<'a> {
         /// else the link knows better.
         position: Option<Position>,
     },
+    /// A target is a primary already: it is asked without FAILOVER from now on.
+    AskPlainly,
     /// This node is to follow none.
     Unfollow(By),
     /// All units up to this offset are applied.
-    Applied(u64),
+    Applied(Scalar),
     /// Time has passed.
     Tick,
     /// Something of an attempt.
@@ -137,7 +141,7 @@ pub enum Action<'a> {
     /// Drop it.
     DropStaging(Generation),
     /// Make it the data, at this place of this stream; `None` after SYNC, which tells neither.
-    Commit(Generation, Option<(ReplId, u64)>),
+    Commit(Generation, Option<(ReplId, Scalar)>),
     /// Bytes of the stream have come: take units by [`super::Link::next_unit`].
     Stream,
     /// The stream that this node has goes on under another name.
@@ -147,10 +151,8 @@ pub enum Action<'a> {
         /// The name from here on.
         to: ReplId,
     },
-    /// The peer has become primary.
-    HandedOver,
-    /// It has not, and this link is idle: why.
-    HandoverRefused(String),
+    /// Tell the failover what its target says. Without an answer it is asked again.
+    Handover(failover::News),
     /// Write this into the log.
     Log(Line),
 }

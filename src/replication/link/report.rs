@@ -8,6 +8,7 @@ use super::{Link, State};
 use crate::replication::address::Address;
 use crate::replication::failure::Failure;
 use crate::replication::handshake::Step;
+use crate::replication::history::Scalar;
 use crate::replication::moment::Moment;
 use crate::replication::payload::Form;
 use crate::replication::replid::ReplId;
@@ -28,7 +29,7 @@ pub enum Line {
     /// It does not know an option; its error.
     Unknown(Step, String),
     /// PSYNC is sent: for this stream behind this offset, or for a snapshot.
-    Asking(Option<(ReplId, u64)>),
+    Asking(Option<(ReplId, Scalar)>),
     /// PSYNC is refused; its error.
     NoPsync(String),
     /// The stream goes on.
@@ -36,7 +37,7 @@ pub enum Line {
     /// It has another name.
     Renamed(ReplId),
     /// A snapshot comes; the stream has this name and goes on at this offset.
-    FullResync(ReplId, u64),
+    FullResync(ReplId, Scalar),
     /// It begins.
     Receiving(Form),
     /// It was not complete, or not wanted any more.
@@ -94,9 +95,9 @@ pub struct Observed<'a> {
     /// How many it has, if it said so.
     pub snapshot_bytes_total: Option<u64>,
     /// The offset behind all that has come of the stream.
-    pub read: u64,
+    pub read: Scalar,
     /// The offset behind all that is applied.
-    pub applied: u64,
+    pub applied: Scalar,
 }
 
 impl Link {
@@ -114,7 +115,7 @@ impl Link {
         };
         let read = match &self.state {
             State::Following(following) => following.split.read(),
-            _ => self.position.map_or(0, |position| position.offset),
+            _ => self.position.map_or(Scalar(0), |position| position.offset),
         };
         Observed {
             desired: &self.desired,
@@ -214,7 +215,7 @@ impl Display for Line {
                 write!(f, "(Non critical) Primary does not understand {step}: {text}")
             }
             Self::Asking(Some((id, offset))) => {
-                let first = offset.saturating_add(1);
+                let first = offset.after(1);
                 write!(f, "Trying a partial resynchronization (request {id}:{first}).")
             }
             Self::Asking(None) => {

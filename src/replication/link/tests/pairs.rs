@@ -16,10 +16,11 @@ const STATES: [&str; 11] = [
     "waiting",
 ];
 
-const EVENTS: [&str; 17] = [
+const EVENTS: [&str; 18] = [
     "same",
     "other",
     "failover",
+    "plainly",
     "unfollow",
     "connected",
     "connect-failed",

@@ -4,10 +4,11 @@ use shards::base::random::Random;
 
 use super::rig::{GREETED, ID, MARK, OTHER_ID, Rig};
 
-const EVENTS: [&str; 15] = [
+const EVENTS: [&str; 16] = [
     "same",
     "other",
     "failover",
+    "plainly",
     "unfollow",
     "connect-failed",
     "garbage",

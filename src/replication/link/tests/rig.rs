@@ -2,6 +2,7 @@
 
 use crate::replication::address::Address;
 use crate::replication::handshake::Hello;
+use crate::replication::history::Scalar;
 use crate::replication::limits::Limits;
 use crate::replication::link::Link;
 use crate::replication::link::events::{Action, By, Event, Former, News, Position};
@@ -102,12 +103,11 @@ impl Rig {
                 Action::EndSnapshot => "end".to_string(),
                 Action::DropStaging(generation) => format!("drop{}", generation.0),
                 Action::Commit(generation, at) => {
-                    format!("commit{}:{}", generation.0, at.map_or(0, |(_, offset)| offset))
+                    format!("commit{}:{}", generation.0, at.map_or(0, |(_, offset)| offset.0))
                 }
                 Action::Stream => continue,
                 Action::Renamed { .. } => "renamed".to_string(),
-                Action::HandedOver => "handed-over".to_string(),
-                Action::HandoverRefused(reason) => format!("refused[{reason}]"),
+                Action::Handover(handover) => format!("{handover:?}"),
                 Action::Log(line) => {
                     let sign = if line.is_warning() { "# " } else { "" };
                     self.lines.push(format!("{sign}{line}"));
@@ -138,7 +138,7 @@ impl Rig {
     }
 
     pub fn follow(&mut self, port: u16) {
-        let position = Some(Position { id: id(ID), offset: 100, db: 2 });
+        let position = Some(Position { id: id(ID), offset: Scalar(100), db: 2 });
         self.handle(Event::Follow { primary: primary(port), by: By::Replicaof, position });
     }
 
@@ -154,6 +154,7 @@ impl Rig {
             "failover" => {
                 self.handle(Event::Follow { primary: primary(1), by: By::Failover, position: None })
             }
+            "plainly" => self.handle(Event::AskPlainly),
             "unfollow" => self.handle(Event::Unfollow(By::Replicaof)),
             "connected" => self.news(News::Connected),
             "connect-failed" => self.news(News::ConnectFailed("refused".to_string())),
@@ -168,7 +169,7 @@ impl Rig {
                 let reason = "odd".to_string();
                 self.news(News::CommitFailed { reason, former: Former::Kept });
             }
-            "applied" => self.handle(Event::Applied(107)),
+            "applied" => self.handle(Event::Applied(Scalar(107))),
             "tick" => self.handle(Event::Tick),
             "late" => self.tick_after(100_000),
             other => panic!("no event is called {other}"),

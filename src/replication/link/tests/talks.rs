@@ -1,6 +1,7 @@
 //! Talks with primaries: whole ones at every cut, and what is asked the next time.
 
 use super::rig::{GREETED, ID, MARK, OTHER_ID, Rig, id};
+use crate::replication::history::Scalar;
 use crate::replication::link::events::{Event, Former, News, Position};
 use crate::replication::split::tests::RECORDED;
 
@@ -86,16 +87,19 @@ fn a_reconnect_asks_behind_the_last_whole_unit() {
     rig.bytes(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n*1\r\n$5\r\nMULTI\r\n");
     rig.bytes(b"*2\r\n$6\r\nSELECT\r\n$1\r\n7\r\n");
     assert_eq!(rig.said(), "unit[2>SET k v]");
-    let position = Position { id: id(ID), offset: 127, db: 2 };
+    let position = Position { id: id(ID), offset: Scalar(127), db: 2 };
     assert_eq!(rig.link.position(), Some(position));
-    assert_eq!(rig.link.observed().read, 165);
+    assert_eq!(rig.link.observed().read, Scalar(165));
     rig.happen("closed");
     assert_eq!(rig.link.position(), Some(position));
     assert_eq!(next_attempt(&mut rig), "[psync 128]");
     // The stream goes on where it broke off, in the database that was selected there.
     rig.bytes(format!("+CONTINUE {OTHER_ID}\r\n*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n"));
     assert_eq!(rig.said(), "renamed send[ack 127] unit[2>DEL k]");
-    assert_eq!(rig.link.position(), Some(Position { id: id(OTHER_ID), offset: 147, db: 2 }));
+    assert_eq!(
+        rig.link.position(),
+        Some(Position { id: id(OTHER_ID), offset: Scalar(147), db: 2 })
+    );
 }
 
 #[test]
@@ -105,7 +109,7 @@ fn units_that_were_not_taken_are_asked_for_again() {
     rig.bytes(b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\n*2\r\n$3\r\nDEL\r\n$1\r\nb\r\n");
     let mut actions = Vec::new();
     let end = rig.link.next_unit(rig.now, &mut actions).map(|unit| unit.end());
-    assert_eq!(end, Some(120));
+    assert_eq!(end, Some(Scalar(120)));
     rig.happen("closed");
     assert_eq!(next_attempt(&mut rig), "[psync 121]");
 }
@@ -155,7 +159,10 @@ fn a_change_during_a_commit_takes_effect_behind_it() {
     rig.bytes(b"*1\r\n$4\r\nPING\r\n");
     rig.happen("committed");
     assert_eq!((rig.status(), rig.said()), ("idle", "shut1".to_string()));
-    assert_eq!(rig.link.position(), Some(Position { id: id(OTHER_ID), offset: 500, db: 3 }));
+    assert_eq!(
+        rig.link.position(),
+        Some(Position { id: id(OTHER_ID), offset: Scalar(500), db: 3 })
+    );
     let mut rig = Rig::at("superseded");
     rig.happen("committed");
     assert_eq!(rig.said(), "connect3:2");
@@ -212,12 +219,12 @@ fn getack_is_answered_at_once_and_when_all_is_applied() {
         ends.push(unit.end());
         sent += actions.len();
     }
-    assert_eq!((ends, sent), (vec![120, 157], 1));
-    rig.handle(Event::Applied(119));
+    assert_eq!((ends, sent), (vec![Scalar(120), Scalar(157)], 1));
+    rig.handle(Event::Applied(Scalar(119)));
     assert_eq!(rig.said(), "");
-    rig.handle(Event::Applied(120));
+    rig.handle(Event::Applied(Scalar(120)));
     assert_eq!(rig.said(), "send[ack 120]");
-    rig.handle(Event::Applied(157));
+    rig.handle(Event::Applied(Scalar(157)));
     assert_eq!(rig.said(), "");
 }
 
@@ -226,26 +233,29 @@ fn a_failover_is_asked_for_until_it_is_answered() {
     let start = || {
         let mut rig = Rig::at("following");
         rig.happen("failover");
-        rig.said();
+        rig.happen("connect-failed");
+        assert_eq!(next_attempt(&mut rig), "[psync 101 FAILOVER] Asked");
         rig
     };
     let mut rig = start();
-    rig.happen("connect-failed");
-    assert_eq!(next_attempt(&mut rig), "[psync 101 FAILOVER]");
     rig.bytes(format!("+CONTINUE {OTHER_ID}\r\n"));
-    assert_eq!(rig.said(), "handed-over renamed send[ack 100]");
+    assert_eq!(rig.said(), "Accepted renamed send[ack 100]");
     rig.happen("closed");
     assert_eq!(next_attempt(&mut rig), "[psync 101]");
 
-    for refusal in ["-ERR PSYNC FAILOVER replid must match my replid.", "-LOADING x", "+OK"] {
-        let mut rig = start();
-        rig.news(News::Connected);
-        rig.bytes(GREETED);
-        rig.said();
-        rig.bytes(format!("{refusal}\r\n"));
-        assert_eq!((rig.status(), rig.said()), ("idle", format!("shut3 refused[{refusal}]")));
-        assert_eq!(rig.link.deadline(), None);
-        assert_eq!(rig.link.observed().desired.primary, None);
+    for (refusal, word) in [
+        ("-ERR PSYNC FAILOVER replid must match my replid.", "Refused"),
+        ("-ERR PSYNC FAILOVER can't be sent to a master.", "IsPrimary"),
+        ("-LOADING x", "Refused"),
+        ("+OK", "Refused"),
+    ] {
+        for (event, asked) in [("tick", "[psync 101 FAILOVER] Asked"), ("plainly", "[psync 101]")] {
+            let mut rig = start();
+            rig.bytes(format!("{refusal}\r\n"));
+            assert_eq!((rig.status(), rig.said()), ("waiting", format!("shut5 {word}")));
+            rig.happen(event);
+            assert_eq!(next_attempt(&mut rig), asked, "{refusal}");
+        }
     }
 }
 
@@ -291,5 +301,5 @@ fn what_info_shows_follows_the_link() {
     let observed = rig.link.observed();
     assert!(observed.status.is_up());
     assert_eq!((observed.attempts, observed.down_since), (0, None));
-    assert_eq!((observed.read, observed.applied), (100, 100));
+    assert_eq!((observed.read, observed.applied), (Scalar(100), Scalar(100)));
 }
