@@ -89,6 +89,8 @@ pub struct Batch {
     pub epoch: Option<Epoch>,
     /// Its client does not want the reply to its one request (CLIENT REPLY).
     pub is_muted: bool,
+    /// Its number, if it is no client's but of a primary's stream.
+    pub applies: Option<BatchNumber>,
     /// What it may see.
     pub passport: Passport,
     /// The requests' bytes.
@@ -102,6 +104,10 @@ pub struct Batch {
     /// The request that is next has found nothing so far and waits, or has its turn.
     pub waiting: Option<Box<Waiting>>,
 }
+
+/// A number of a batch of a primary's stream, in the order of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BatchNumber(pub u64);
 
 /// What a batch is at.
 #[derive(Debug, Default)]
@@ -147,6 +153,7 @@ impl Batch {
         self.ticket = None;
         self.epoch = None;
         self.waiting = None;
+        self.applies = None;
         self.prefetched = 0;
     }
 

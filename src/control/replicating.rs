@@ -51,7 +51,7 @@ pub struct Replicating {
     /// The relay's mail, until it is started.
     relay: Option<Mailbox<ToRelay>>,
     /// Shards keep logs.
-    logs: bool,
+    pub(crate) logs: bool,
     /// Sessions that wait for a snapshot, and since when.
     waiting: Vec<(SessionId, Terms, Monotonic)>,
     /// Descriptors are asked for, or all shards are brought to a stand for them.
@@ -111,7 +111,7 @@ impl Control {
         }
     }
 
-    fn start_relay(&mut self) -> io::Result<()> {
+    pub(crate) fn start_relay(&mut self) -> io::Result<()> {
         let Some(mailbox) = self.replicating.relay.take() else { return Ok(()) };
         start_relay(mailbox, Arc::clone(&self.node.config), self.node.started, self.process)
     }

@@ -27,6 +27,7 @@ use crate::mail::query::Query;
 use crate::mail::release::Release;
 use crate::mail::replica::Waiting;
 use crate::mail::to_shard::ToShard;
+use crate::mail::upstream::Brought;
 use crate::persistence::child::{self, SavingChild, failure};
 use crate::persistence::forked::Forked;
 use crate::persistence::repair::Repair;
@@ -35,6 +36,7 @@ use crate::persistence::syncing::{self, SyncChild};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::gate::gate;
+use crate::replication::link::events::Generation;
 use crate::stats::latency_events::Event;
 use crate::transactions::locks::{Claims, Mode};
 use crate::transactions::transaction::{Kind, Transaction, Visit};
@@ -64,6 +66,8 @@ pub enum Wish {
     Final,
     /// A snapshot for replicas, sent by a child.
     Sync(Vec<Waiting>),
+    /// The snapshot of a primary becomes the data: that of this attempt to follow it.
+    Commit(Generation, Box<Brought>),
     /// DEBUG RELOAD.
     Reload(KeptRequest, Reload),
 }
@@ -171,7 +175,7 @@ impl Saving {
     pub fn is_saving(&self) -> bool {
         let saves = |wish: &Wish| match wish {
             Wish::Background(_) | Wish::AfterFlush(_) | Wish::Foreground(_) => true,
-            Wish::Final | Wish::Sync(_) | Wish::Reload(..) => false,
+            Wish::Final | Wish::Sync(_) | Wish::Commit(..) | Wish::Reload(..) => false,
         };
         self.child.is_some() || self.wish.iter().chain(&self.wishes).any(saves)
     }
@@ -215,8 +219,14 @@ impl Control {
             return;
         }
         // One child at a time: a wish for another waits for the end of the first.
-        let may_begin = |wish: &Wish, child: bool| {
-            !child || matches!(wish, Wish::Reload(_, reload) if !reload.saves)
+        let may_begin = |wish: &Wish, child: bool| match wish {
+            Wish::Commit(..) => true,
+            Wish::Reload(_, reload) => !child || !reload.saves,
+            Wish::Background(_)
+            | Wish::AfterFlush(_)
+            | Wish::Foreground(_)
+            | Wish::Final
+            | Wish::Sync(_) => !child,
         };
         if self.replicating.has_fence() {
             return;
@@ -229,7 +239,7 @@ impl Control {
         }
         self.saving.wish = self.saving.wishes.pop_front();
         let mode = match self.saving.wish {
-            Some(Wish::Reload(..)) => Mode::Exclusive,
+            Some(Wish::Reload(..) | Wish::Commit(..)) => Mode::Exclusive,
             _ => Mode::Shared,
         };
         let visit =
@@ -270,6 +280,7 @@ impl Control {
                 }
             },
             Wish::Sync(waiting) => self.sync(waiting),
+            Wish::Commit(generation, brought) => self.commit_snapshot(generation, *brought),
             Wish::Final => return self.save_last(transaction),
             Wish::Reload(kept, reload) => return self.reload(kept, reload, transaction),
         }

@@ -4,6 +4,7 @@ use crate::batches::batch::Batch;
 use crate::mail::disk::LoadReport;
 use crate::mail::query::Answer;
 use crate::mail::replica::{Arrival, RelayWord};
+use crate::mail::upstream::LinkWord;
 use crate::shutdown::report::Report;
 use crate::stats::command_log::SlowEntry;
 use crate::stats::latency_events::Occurrence;
@@ -30,6 +31,8 @@ pub enum ToControl {
     Arrived(Box<Arrival>),
     /// From the relay.
     Relay(RelayWord),
+    /// From the relay, about the primary that this node follows.
+    Link(LinkWord),
     /// A fence is in a shard's log: its number, and offset and weight of the log behind it.
     Fenced(u64, u64, u64),
     /// How far a shard is with the end of the process.

@@ -11,11 +11,13 @@ use crate::mail::mailbox::Mailbox;
 use crate::mail::replica::{Arrival, RelayView, RelayWord, SessionId, SyncWord, Waiting};
 use crate::mail::to_control::ToControl;
 use crate::mail::to_relay::ToRelay;
+use crate::mail::upstream::UpstreamWord;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::streams::Stream as Socket;
 use crate::reactor::wake::Awaited;
 use crate::relay::peer::Peer;
 use crate::relay::stream::Stream;
+use crate::relay::upstream::Upstream;
 use crate::replication::backoff::Backoff;
 use crate::replication::greeting::Asked;
 use crate::replication::history::{Fence, Scalar};
@@ -42,6 +44,10 @@ pub struct Relay {
     undecided: Vec<Box<Arrival>>,
     next_session: u64,
     backoff: Backoff,
+    /// The primary that this node follows, if it ever has.
+    upstream: Option<Box<Upstream>>,
+    /// The primary has sent more than one turn takes.
+    has_more: bool,
     view: RelayView,
     /// The view has changed since control was told.
     is_changed: bool,
@@ -64,6 +70,8 @@ impl Relay {
             undecided: Vec::new(),
             next_session: 0,
             backoff: Backoff::default(),
+            upstream: None,
+            has_more: false,
             view: RelayView::default(),
             is_changed: true,
             told_at: Moment(0),
@@ -91,24 +99,31 @@ impl Relay {
             }
         }
         self.see_to_peers();
+        let now = self.now();
+        if let Some(upstream) = &mut self.upstream {
+            self.has_more = upstream.turn(now, &mut self.mailbox);
+        }
         self.tell_control();
     }
 
     /// Whether there is more to do at once.
     pub fn is_urgent(&self) -> bool {
-        self.stream.as_ref().is_some_and(Stream::is_due)
+        self.has_more || self.stream.as_ref().is_some_and(Stream::is_due)
     }
 
     /// How long the relay may sleep.
     pub fn patience(&self) -> Duration {
         let now = self.now();
-        let next = self.peers.iter().filter_map(|peer| peer.session.deadline()).min();
+        let upstream = self.upstream.iter().filter_map(|upstream| upstream.deadline());
+        let next = self.peers.iter().filter_map(|peer| peer.session.deadline()).chain(upstream);
+        let next = next.min();
         Duration::from_millis(next.map_or(u64::MAX, |next| next.0.saturating_sub(now.0)))
     }
 
     /// What is waited for.
     pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
-        self.peers.iter().flat_map(Peer::awaited)
+        let upstream = self.upstream.iter().flat_map(|upstream| upstream.awaited());
+        self.peers.iter().flat_map(Peer::awaited).chain(upstream)
     }
 
     fn now(&self) -> Moment {
@@ -133,9 +148,34 @@ impl Relay {
                     ToRelay::Arrived(arrival) => self.decide(arrival),
                     ToRelay::Sync(word) => self.hear_of_sync(word),
                     ToRelay::Configure(config) => self.configure(config),
+                    ToRelay::Upstream(word) => self.hear_of_upstream(word),
+                    ToRelay::Applied(applied) => {
+                        let upstream = self.upstream.iter_mut();
+                        upstream.for_each(|upstream| upstream.hear_of_applied(applied.clone()));
+                    }
+                    ToRelay::Staged(staged) => {
+                        let upstream = self.upstream.iter_mut();
+                        upstream.for_each(|upstream| upstream.hear_of_staged(staged.clone()));
+                    }
                     ToRelay::End => self.cut_all(Cut::End),
                 }
             }
+        }
+    }
+
+    /// Control says whom this node follows. What others get from it is another's then.
+    fn hear_of_upstream(&mut self, word: UpstreamWord) {
+        let now = self.now();
+        if let UpstreamWord::Follow { routing, config, .. } = &word {
+            self.cut_all(Cut::History);
+            self.stream = None;
+            self.awaits_fence = false;
+            self.upstream.get_or_insert_with(|| {
+                Box::new(Upstream::new(now, Arc::clone(config), (**routing).clone()))
+            });
+        }
+        if let Some(upstream) = &mut self.upstream {
+            upstream.hear(now, word, &mut self.mailbox);
         }
     }
 
@@ -175,6 +215,9 @@ impl Relay {
         if let Some(stream) = &mut self.stream {
             stream.configure(&config);
         }
+        if let Some(upstream) = &mut self.upstream {
+            upstream.configure(Arc::clone(&config));
+        }
         self.config = config;
     }
 
@@ -192,8 +235,9 @@ impl Relay {
             None if self.awaits_fence => (ReplId::of_random([0; 20]), psync::Backlog::Beginning),
             None => (ReplId::of_random([0; 20]), psync::Backlog::None),
         };
+        let follows = self.upstream.as_ref().is_some_and(|upstream| upstream.is_active());
         let facts = Facts {
-            standing: Standing::Primary,
+            standing: if follows { Standing::Unlinked } else { Standing::Primary },
             stream: replid,
             backlog,
             reaches: self.stream.as_ref().map_or(Scalar(0), Stream::end),

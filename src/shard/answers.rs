@@ -56,6 +56,14 @@ impl Core {
                 self.node.condition.save_failed = failed;
                 self.renew_guards();
             }
+            Query::Role(role) => {
+                self.take_role(number, role);
+                return None;
+            }
+            Query::Stale(is_stale) => {
+                self.node.condition.is_stale = is_stale;
+                self.renew_guards();
+            }
             Query::Unpause => self.end_pause(),
             Query::ActiveExpire(on) => self.shard.keyspace.settings.active_expire = on,
             Query::Stall(micros) => {
