@@ -9,4 +9,5 @@ pub mod reading;
 pub mod repair;
 pub mod report;
 pub mod snapshot;
+pub mod walking;
 pub mod writing;

@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use shards::base::crc64::{crc64, crc64_behind_zeros};
 use shards::rdb::writer::Sink;
 
+use crate::persistence::walking::Records;
 use crate::reactor::fork::write_behind;
 
 /// Bytes that are gathered for one write.
@@ -122,31 +123,6 @@ pub struct Part<'w> {
 }
 
 impl Part<'_> {
-    /// The records that follow are of this section, which `head` begins.
-    pub fn begin_section(&mut self, section: usize, head: Vec<u8>) {
-        self.flush();
-        (self.section, self.head) = (Some(section), head);
-    }
-
-    /// A record is complete.
-    #[inline]
-    pub fn end_record(&mut self) {
-        if ENOUGH_BYTES <= self.buffer.len() || self.held.is_some() {
-            self.flush();
-        }
-    }
-
-    /// Whether the file takes no more.
-    pub fn has_failed(&self) -> bool {
-        self.failed
-    }
-
-    /// Writes what was gathered: whole records.
-    pub fn flush(&mut self) {
-        self.spill();
-        self.held = None;
-    }
-
     /// Writes what was gathered; others wait until a flush.
     #[cold]
     fn spill_in_record(&mut self) {
@@ -210,6 +186,31 @@ impl Sink for Part<'_> {
     }
 }
 
+impl Records for Part<'_> {
+    fn begin_section(&mut self, section: usize, head: &[u8]) {
+        self.flush();
+        self.section = Some(section);
+        self.head.clear();
+        self.head.extend_from_slice(head);
+    }
+
+    #[inline]
+    fn end_record(&mut self) {
+        if ENOUGH_BYTES <= self.buffer.len() || self.held.is_some() {
+            self.flush();
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    fn flush(&mut self) {
+        self.spill();
+        self.held = None;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -269,7 +270,7 @@ mod tests {
                 for thread in 1..4u8 {
                     scope.spawn(move || {
                         let mut part = writing.part();
-                        part.begin_section(thread.into(), vec![0, thread]);
+                        part.begin_section(thread.into(), &[0, thread]);
                         for record in 0..RECORDS {
                             // Some do not fit into a buffer.
                             let len = record % 7 * BUFFER_BYTES / 5;

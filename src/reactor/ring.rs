@@ -7,6 +7,7 @@
 //!            v  |                   send --> Sent | SendFailed     (one at a time per socket)
 //!          paused --(the peer hangs up)--> HungUp, once
 //!                            close: shut down, wait for what is in flight, close the descriptor
+//!                            hand_over: wait for what is in flight --> HandedOver
 //! ```
 //! The end of the input is not the end of the socket: replies can still be sent. A peer that closes
 //! and a peer that only shuts its half send the same packet, so the ring cannot tell them apart. A
@@ -18,6 +19,7 @@
 
 mod accepting;
 pub mod closing;
+mod leaving;
 mod receiving;
 mod requests;
 mod sending;
@@ -81,6 +83,9 @@ pub enum Completion {
     Sent(Token, Vec<u8>),
     /// The peer takes no more.
     SendFailed(Token),
+    /// A socket has left the ring: its descriptor, and the bytes that came in since
+    /// [`DataRing::hand_over`]. The connection is open, unless its peer has ended it.
+    HandedOver(Token, OwnedFd, Vec<u8>),
     /// Another thread rang.
     Woken,
 }
@@ -104,6 +109,8 @@ struct Socket {
     closing: bool,
     /// And before that for its peer.
     lingering: Lingering,
+    /// What came in since the user asked for the descriptor; `None` if the socket stays.
+    unread: Option<Vec<u8>>,
 }
 
 impl Socket {
@@ -136,6 +143,8 @@ pub struct DataRing {
     listeners: Vec<Listener>,
     /// Sockets that are closed when their peers have everything.
     finishing: Vec<u32>,
+    /// Sockets that are handed over when the kernel has no request of them.
+    leaving: Vec<Token>,
     wake: OwnedFd,
     /// A request to hear of it is in the kernel.
     waking: bool,
@@ -161,6 +170,7 @@ impl DataRing {
             starved: Vec::new(),
             listeners: Vec::new(),
             finishing: Vec::new(),
+            leaving: Vec::new(),
             wake: wake.fd().try_clone_to_owned()?,
             waking: false,
             ending: false,
@@ -190,6 +200,7 @@ impl DataRing {
             silent: false,
             closing: false,
             lingering: Lingering::No,
+            unread: None,
         });
         self.arm_receive(index);
         Token { index, generation }
@@ -199,6 +210,7 @@ impl DataRing {
     pub fn close(&mut self, token: Token) {
         let Some(socket) = self.live(token) else { return };
         socket.closing = true;
+        socket.unread = None;
         // Ends both directions: pending requests complete, and the peer hears of it even if a
         // forked child still holds the descriptor.
         sockets::shut(&socket.fd);
@@ -231,7 +243,8 @@ impl DataRing {
             let queue = self.queues.ring.submission();
             (queue.len(), queue.taskrun() || queue.cq_overflow())
         };
-        let wait = wait.filter(|_| self.queues.ring.completion().is_empty());
+        let has_news = !self.queues.ring.completion().is_empty() || self.hands_over();
+        let wait = wait.filter(|_| !has_news);
         if 0 < to_submit || has_work || wait.is_some() {
             self.queues.enter(to_submit, wait)?;
         }
@@ -243,6 +256,9 @@ impl DataRing {
         if all_seen {
             self.settle_silent(done);
         }
+        if !self.leaving.is_empty() {
+            self.part(done);
+        }
         Ok(())
     }
 
@@ -251,7 +267,7 @@ impl DataRing {
         let queue = self.queues.ring.submission();
         let waits = queue.taskrun() || queue.cq_overflow();
         drop(queue);
-        waits || !self.queues.ring.completion().is_empty()
+        waits || !self.queues.ring.completion().is_empty() || self.hands_over()
     }
 
     fn collect(&mut self, done: &mut Vec<Completion>) {
@@ -294,13 +310,18 @@ impl DataRing {
 
     /// Lets go of a closed socket of which the kernel has no request any more.
     fn release_if_idle(&mut self, index: u32) {
-        let at = index as usize;
-        if self.sockets[at].as_ref().is_some_and(Socket::is_idle) {
-            self.starved.retain(|&starved| starved != index);
-            self.sockets[at] = None;
-            self.generations[at] = (self.generations[at] + 1) & 0xFF_FFFF;
-            self.free.push(index);
+        if self.sockets[index as usize].as_ref().is_some_and(Socket::is_idle) {
+            self.vacate(index);
         }
+    }
+
+    /// Makes a place free that the kernel knows nothing of any more. What was there.
+    fn vacate(&mut self, index: u32) -> Socket {
+        let at = index as usize;
+        self.starved.retain(|&starved| starved != index);
+        self.generations[at] = (self.generations[at] + 1) & 0xFF_FFFF;
+        self.free.push(index);
+        self.sockets[at].take().expect("the caller has seen the socket")
     }
 }
 

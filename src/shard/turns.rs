@@ -185,6 +185,8 @@ impl Loop {
                     log::warning(&format!("Accepting client connection: {error}"));
                     self.accepting.failed(listener);
                 }
+                // A shard keeps its clients' sockets until it closes them.
+                Completion::HandedOver(..) => unreachable!("no socket was asked for"),
                 Completion::Woken => {}
             }
         }

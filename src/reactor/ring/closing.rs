@@ -44,6 +44,7 @@ impl DataRing {
         let Some(socket) = self.live(token) else { return };
         assert!(socket.sending.is_none(), "everything was sent before");
         socket.closing = true;
+        socket.unread = None;
         socket.lingering = Lingering::Quiet;
         sockets::shut_sending(&socket.fd);
         if socket.watching {

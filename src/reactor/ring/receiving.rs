@@ -29,13 +29,15 @@ pub(super) enum Input {
 impl Socket {
     /// Returns whether the socket wants a receive request.
     fn is_read(&self) -> bool {
-        let wanted = !self.closing && !self.paused && self.input != Input::Over;
+        let stays = !self.closing && self.unread.is_none();
+        let wanted = stays && !self.paused && self.input != Input::Over;
         wanted || self.lingering != Lingering::No
     }
 
     /// Returns whether the socket wants a request to hear of its peer's end.
     fn is_watched(&self) -> bool {
-        !self.closing && self.paused && self.input == Input::Open
+        let stays = !self.closing && self.unread.is_none();
+        stays && self.paused && self.input == Input::Open
     }
 }
 
@@ -83,9 +85,13 @@ impl DataRing {
             buffer.into_iter().for_each(|buffer| self.buffers.recycle(buffer));
             return self.received_closing(index, result, ended);
         }
+        let leaves = socket.unread.is_some();
         if 0 < result {
             let buffer = buffer.expect("received bytes lie in a buffer");
             let len = usize::try_from(result).expect("positive");
+            if leaves {
+                return self.gather(token, buffer, len);
+            }
             done.push(Completion::Received(token, buffer, len));
             if ended {
                 self.arm_receive(index);
@@ -93,6 +99,8 @@ impl DataRing {
             return;
         }
         match -result {
+            // Its next owner hears of an end, and needs no buffer of the ring.
+            _ if leaves => {}
             0 => {
                 socket.input = Input::Over;
                 done.push(Completion::InputEnded(token));

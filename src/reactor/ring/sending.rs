@@ -6,6 +6,7 @@ use io_uring::{opcode, squeue, types};
 
 use super::requests::{Op, user_data};
 use super::{Completion, DataRing, Token};
+use crate::reactor::sockets;
 
 impl DataRing {
     /// Sends all of `bytes`; at most one send per socket at a time.
@@ -49,6 +50,10 @@ impl DataRing {
             return;
         }
         if result < 0 && ![libc::EINTR, libc::EAGAIN].contains(&-result) {
+            if socket.unread.is_some() {
+                // What its next owner sends must not stand behind a hole.
+                sockets::shut(&socket.fd);
+            }
             done.push(Completion::SendFailed(token));
             return;
         }

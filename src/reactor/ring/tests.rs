@@ -1,5 +1,7 @@
 //! The ring with real sockets.
 
+mod leaving;
+
 use std::io::{Read, Write};
 #[expect(clippy::disallowed_types, reason = "these are the other side")]
 use std::net::{Shutdown, TcpListener, TcpStream};
