@@ -209,6 +209,8 @@ impl Control {
                     ToControl::Stands(transaction) => self.barrier_stands(*transaction),
                     ToControl::Loaded(report) => self.chunk_loaded(*report),
                     ToControl::Answer(number, answer) => self.answered(peer, number, answer),
+                    // A connection that nothing serves ends here.
+                    ToControl::Arrived(arrival) => drop(arrival),
                     ToControl::Leaving(report) => self.happens(Event::Reported(peer, report)),
                     ToControl::Logged(entry) => self.logs.add(*entry, &self.node.config),
                     ToControl::Occurrence(occurrence) => self.latency_events.add(occurrence),
