@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 
 use shards::journal::entry::Note;
 
+use crate::clients::leaving::Leaving;
 use crate::replication::greeting::{Greeting, Terms};
 use crate::replication::history::Fence;
 use crate::replication::psync::Request;
@@ -25,6 +26,15 @@ pub struct Arrival {
     pub client: u64,
     /// Where its connection comes from; `None` for a unix socket.
     pub peer: Option<SocketAddr>,
+}
+
+impl Arrival {
+    /// A client whose socket has left its shard, and what came in while it left.
+    pub fn new(leaving: Leaving, socket: OwnedFd, came: &[u8]) -> Self {
+        let Leaving { mut unread, greeting, request, client, peer } = leaving;
+        unread.extend_from_slice(came);
+        Self { socket, unread, greeting, request, client, peer }
+    }
 }
 
 /// A number of a session, which no other has had.

@@ -1,0 +1,10 @@
+//! The list of commands about replication.
+
+mod psync;
+mod replconf;
+mod sync;
+
+use crate::commands::own::Own;
+
+/// Every command about replication.
+pub const COMMANDS: &[Own] = &[psync::PSYNC, replconf::REPLCONF, sync::SYNC];
