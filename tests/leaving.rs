@@ -5,22 +5,28 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use keylane::clients::client::{Life, State};
+use keylane::commands::table::{Commands, build};
+use keylane::config::table::Config;
+use keylane::mail::connection::Connection;
+use keylane::mail::mailbox::{Mailbox, connect};
+use keylane::mail::query::Query;
+use keylane::mail::replica::Arrival;
+use keylane::mail::to_control::ToControl;
+use keylane::mail::to_shard::ToShard;
+use keylane::pubsub::kind::Kind;
+use keylane::reactor::clock::{CycleRate, Monotonic};
+use keylane::reactor::ring::{Completion, DataRing, Token};
+use keylane::replication::address::Address;
+use keylane::replication::greeting::Greeting;
+use keylane::replication::psync::{Request, Stream, Wanted};
+use keylane::routing::node::{Condition, Holds, Node};
+use keylane::routing::slots::SlotMap;
+use keylane::shard::core::{Core, SocketRequest};
+use keylane::shard::turns::Loop;
 use shards::base::hash::HashSeed;
+use shards::base::random::Random;
 use shards::resp::error::Error;
-
-use super::*;
-use crate::clients::client::{Life, State};
-use crate::commands::table::{Commands, build};
-use crate::config::table::Config;
-use crate::mail::connection::Connection;
-use crate::mail::mailbox::connect;
-use crate::pubsub::kind::Kind;
-use crate::reactor::clock::CycleRate;
-use crate::replication::address::Address;
-use crate::replication::greeting::Greeting;
-use crate::replication::psync::{Request, Stream, Wanted};
-use crate::routing::node::{Condition, Holds};
-use crate::routing::slots::SlotMap;
 
 /// Rounds of turns after which something that was to happen will not.
 const ROUNDS_MAX: usize = 100_000;
@@ -49,9 +55,8 @@ impl World {
         let (mailboxes, control) = connect(shards.into()).unwrap();
         let shard = |mailbox: Mailbox<ToShard>| {
             let ring = DataRing::new(mailbox.bell()).unwrap();
-            let accepting = Accepting::new(mailbox.shards());
             let core = Core::new(mailbox, node.clone(), &commands.of_clients, Random::new(1));
-            (Loop::new(core, accepting), ring, Vec::new())
+            (Loop::new(core), ring, Vec::new())
         };
         let shards = mailboxes.into_iter().map(shard).collect();
         Self { shards, control, arrived: Vec::new() }
@@ -73,6 +78,13 @@ impl World {
 
     fn token(&mut self) -> Token {
         self.home().clients.tokens(|_| true)[0]
+    }
+
+    /// Control gives the client's home an order.
+    fn order(&mut self, query: Query) {
+        self.control.send(HOME, ToShard::Query(0, query));
+        self.control.flush();
+        self.round();
     }
 
     /// One turn of each shard, and what control got.
@@ -114,7 +126,6 @@ impl World {
     fn is_left_empty(&mut self) {
         for (loop_, ring, _) in &mut self.shards {
             assert_eq!(loop_.core.clients.iter().count(), 0);
-            assert!(loop_.leaving.is_empty());
             assert_eq!(ring.sockets_open(), 0);
             let counters = &loop_.core.counters;
             assert_eq!(counters.clients_opened, counters.clients_closed);
@@ -273,7 +284,7 @@ fn a_client_that_is_killed_while_it_leaves_does_not_arrive() {
     let mut world = World::new(2, Config::default());
     let mut far = slow_client(&mut world);
     let token = world.token();
-    world.home().close_soon(token);
+    world.home().remove_client(token);
     world.until("its socket is closed", |world| world.shards[HOME].1.sockets_open() == 0);
     while !read(&mut far).is_empty() {}
     assert!(is_closed(&mut far));
@@ -330,11 +341,11 @@ fn a_pause_of_writes_is_nothing_to_psync_and_one_of_all_holds_it_back() {
     for (holds, is_held) in [(Holds::Writes, false), (Holds::All, true)] {
         let mut world = World::new(2, Config::default());
         let mut far = world.client();
-        world.home().begin_pause(0, u64::MAX, holds);
+        world.order(Query::Pause { millis: u64::MAX, holds });
         far.write_all(b"SYNC\r\nPING\r\n").unwrap();
         world.rest();
         assert_eq!(world.arrived.is_empty(), is_held, "{holds:?}");
-        world.home().end_pause();
+        world.order(Query::Unpause);
         assert_eq!(world.arrival().unread, b"PING\r\n");
         world.is_left_empty();
     }
