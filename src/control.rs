@@ -5,4 +5,5 @@ pub mod ctx;
 pub mod disk;
 pub mod ending;
 pub mod loading;
+pub mod replication;
 pub mod saving;
