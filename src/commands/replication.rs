@@ -2,9 +2,10 @@
 
 mod psync;
 mod replconf;
+mod role;
 mod sync;
 
 use crate::commands::own::Own;
 
 /// Every command about replication.
-pub const COMMANDS: &[Own] = &[psync::PSYNC, replconf::REPLCONF, sync::SYNC];
+pub const COMMANDS: &[Own] = &[psync::PSYNC, replconf::REPLCONF, role::ROLE, sync::SYNC];

@@ -94,9 +94,8 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
     // No one waits for the word any more if another shard failed: then the process ends.
     let _ = start.ready.send(start.mailbox.me());
     drop(start.ready);
-    let accepting = Accepting::new(start.mailbox.shards());
     let core = Core::new(start.mailbox, start.node, start.client_commands, start.random);
-    let mut loop_ = Loop::new(core, accepting);
+    let mut loop_ = Loop::new(core);
     let mut done = Vec::new();
     let mut last_background = Monotonic::now();
     loop {
@@ -118,8 +117,10 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
     }
 }
 
-struct Loop {
-    core: Core,
+/// A shard at work: its core, and what moves between that and its ring.
+pub struct Loop {
+    /// The shard.
+    pub core: Core,
     pipeline: Pipeline,
     accepting: Accepting,
     /// What is to be sent at the end of a turn; kept for its room.
@@ -164,11 +165,12 @@ impl Lingering {
 }
 
 impl Loop {
-    fn new(core: Core, accepting: Accepting) -> Self {
+    /// Nothing has happened yet.
+    pub fn new(core: Core) -> Self {
         let now = core.node.now;
         Self {
+            accepting: Accepting::new(core.mailbox.shards()),
             core,
-            accepting,
             pipeline: Pipeline::default(),
             sending: Vec::new(),
             leaving: HashMap::new(),
@@ -179,7 +181,7 @@ impl Loop {
     }
 
     /// Acts on what is done and on mail, until nothing is left to do now, or for long enough.
-    fn turn(&mut self, ring: &mut DataRing, done: &mut Vec<Completion>) {
+    pub fn turn(&mut self, ring: &mut DataRing, done: &mut Vec<Completion>) {
         let Self { core, pipeline, .. } = self;
         core.begin_turn(Monotonic::now(), clock::wall());
         for completion in done.drain(..) {
@@ -342,6 +344,3 @@ impl Loop {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,22 +5,28 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use keylane::clients::client::{Life, State};
+use keylane::commands::table::{Commands, build};
+use keylane::config::table::Config;
+use keylane::mail::connection::Connection;
+use keylane::mail::mailbox::{Ends, Mailbox, connect};
+use keylane::mail::query::Query;
+use keylane::mail::replica::Arrival;
+use keylane::mail::to_control::ToControl;
+use keylane::mail::to_shard::ToShard;
+use keylane::pubsub::kind::Kind;
+use keylane::reactor::clock::{CycleRate, Monotonic};
+use keylane::reactor::ring::{Completion, DataRing, Token};
+use keylane::replication::address::Address;
+use keylane::replication::greeting::Greeting;
+use keylane::replication::psync::{Request, Stream, Wanted};
+use keylane::routing::node::{Condition, Holds, Node};
+use keylane::routing::slots::SlotMap;
+use keylane::shard::core::{Core, SocketRequest};
+use keylane::shard::turns::Loop;
 use shards::base::hash::HashSeed;
+use shards::base::random::Random;
 use shards::resp::error::Error;
-
-use super::*;
-use crate::clients::client::{Life, State};
-use crate::commands::table::{Commands, build};
-use crate::config::table::Config;
-use crate::mail::connection::Connection;
-use crate::mail::mailbox::{Ends, connect};
-use crate::pubsub::kind::Kind;
-use crate::reactor::clock::CycleRate;
-use crate::replication::address::Address;
-use crate::replication::greeting::Greeting;
-use crate::replication::psync::{Request, Stream, Wanted};
-use crate::routing::node::{Condition, Holds};
-use crate::routing::slots::SlotMap;
 
 /// Rounds of turns after which something that was to happen will not.
 const ROUNDS_MAX: usize = 100_000;
@@ -35,7 +41,8 @@ struct World {
 
 impl World {
     fn new(shards: u16, config: Config) -> Self {
-        let commands: &'static Commands = Box::leak(Box::new(build(&[]).unwrap()));
+        let commands: &'static Commands =
+            Box::leak(Box::new(build(&[]).expect("nothing is renamed")));
         let node = Node {
             config: Arc::new(config),
             table: &commands.table,
@@ -46,12 +53,12 @@ impl World {
             started: Monotonic::now(),
             now: Monotonic::now(),
         };
-        let Ends { shards: mailboxes, control, .. } = connect(shards.into()).unwrap();
+        let Ends { shards: mailboxes, control, .. } =
+            connect(shards.into()).expect("there are descriptors");
         let shard = |mailbox: Mailbox<ToShard>| {
-            let ring = DataRing::new(mailbox.bell()).unwrap();
-            let accepting = Accepting::new(mailbox.shards());
+            let ring = DataRing::new(mailbox.bell()).expect("a ring can be made");
             let core = Core::new(mailbox, node.clone(), &commands.of_clients, Random::new(1));
-            (Loop::new(core, accepting), ring, Vec::new())
+            (Loop::new(core), ring, Vec::new())
         };
         let shards = mailboxes.into_iter().map(shard).collect();
         Self { shards, control, arrived: Vec::new() }
@@ -63,8 +70,8 @@ impl World {
 
     /// A new client.
     fn client(&mut self) -> UnixStream {
-        let (near, far) = UnixStream::pair().unwrap();
-        far.set_nonblocking(true).unwrap();
+        let (near, far) = UnixStream::pair().expect("there are descriptors");
+        far.set_nonblocking(true).expect("it is open");
         let connection = Connection { fd: near.into(), id: 7, peer: None, local: None };
         self.home().socket_requests.push(SocketRequest::Add(Box::new(connection)));
         self.round();
@@ -75,10 +82,17 @@ impl World {
         self.home().clients.tokens(|_| true)[0]
     }
 
+    /// Control gives the client's home an order.
+    fn order(&mut self, query: Query) {
+        self.control.send(HOME, ToShard::Query(0, query));
+        self.control.flush();
+        self.round();
+    }
+
     /// One turn of each shard, and what control got.
     fn round(&mut self) {
         for (loop_, ring, done) in &mut self.shards {
-            ring.turn(None, done).unwrap();
+            ring.turn(None, done).expect("the ring works");
             loop_.turn(ring, done);
         }
         for shard in self.control.peers() {
@@ -107,14 +121,13 @@ impl World {
 
     fn arrival(&mut self) -> Arrival {
         self.until("it arrives", |world| !world.arrived.is_empty());
-        self.arrived.pop().unwrap()
+        self.arrived.pop().expect("it has arrived")
     }
 
     /// Nothing is left of any client.
     fn is_left_empty(&mut self) {
         for (loop_, ring, _) in &mut self.shards {
             assert_eq!(loop_.core.clients.iter().count(), 0);
-            assert!(loop_.leaving.is_empty());
             assert_eq!(ring.sockets_open(), 0);
             let counters = &loop_.core.counters;
             assert_eq!(counters.clients_opened, counters.clients_closed);
@@ -171,12 +184,12 @@ fn check_cut(world: &mut World, form: fn(&str) -> Vec<u8>, cut: usize, rounds: u
     let behind: Vec<u8> = BEHIND.iter().flat_map(|line| form(line)).chain(*b"*2\r\n$3").collect();
     let all = [front, behind.clone()].concat();
     let mut far = world.client();
-    far.write_all(&all[..cut]).unwrap();
+    far.write_all(&all[..cut]).expect("it fits");
     (0..rounds).for_each(|_| world.round());
-    far.write_all(&all[cut..]).unwrap();
+    far.write_all(&all[cut..]).expect("it fits");
     let Arrival { socket, mut unread, greeting, request, client, peer } = world.arrival();
     let mut near = UnixStream::from(socket);
-    near.set_nonblocking(true).unwrap();
+    near.set_nonblocking(true).expect("it is open");
     unread.extend(read(&mut near));
     let text = String::from_utf8_lossy(&unread);
     assert_eq!(text, String::from_utf8_lossy(&behind), "{case}");
@@ -186,7 +199,7 @@ fn check_cut(world: &mut World, form: fn(&str) -> Vec<u8>, cut: usize, rounds: u
     assert_eq!(request, Request::Psync(wanted), "{case}");
     assert_eq!(greeting.address("host"), Address { host: "host".into(), port: 6400 });
     assert!(greeting.knows_psync2() && greeting.version().is_some(), "{case}");
-    near.write_all(b"+CONTINUE").unwrap();
+    near.write_all(b"+CONTINUE").expect("it fits");
     assert_eq!(read(&mut far), b"+CONTINUE", "{case}");
     drop(near);
     assert!(is_closed(&mut far), "{case}");
@@ -194,7 +207,7 @@ fn check_cut(world: &mut World, form: fn(&str) -> Vec<u8>, cut: usize, rounds: u
     world.is_left_empty();
     // The next client finds what this one has found.
     let mut cleaner = world.client();
-    cleaner.write_all(b"DEL a n\r\n").unwrap();
+    cleaner.write_all(b"DEL a n\r\n").expect("it fits");
     world.until("the keys are gone", |_| read(&mut cleaner) == b":2\r\n");
     drop(cleaner);
     world.until("it is closed", |world| world.home().clients.iter().count() == 0);
@@ -220,7 +233,7 @@ fn what_stands_behind_psync_goes_along_wherever_its_bytes_are_cut() {
 fn sync_asks_without_a_greeting() {
     let mut world = World::new(2, Config::default());
     let mut far = world.client();
-    far.write_all(b"SYNC\r\n").unwrap();
+    far.write_all(b"SYNC\r\n").expect("it fits");
     let arrival = world.arrival();
     assert_eq!((arrival.request, *arrival.greeting), (Request::Sync, Greeting::default()));
     assert_eq!(arrival.unread, b"");
@@ -231,22 +244,22 @@ fn sync_asks_without_a_greeting() {
 fn slow_client(world: &mut World) -> UnixStream {
     let mut far = world.client();
     let value = "v".repeat(100 << 10);
-    far.set_nonblocking(false).unwrap();
+    far.set_nonblocking(false).expect("it is open");
     let gets = "GET k\r\n".repeat(8).into_bytes();
     let requests = [resp(&format!("SET k {value}")), gets, b"SYNC\r\nSET k w\r\n".to_vec()];
     let requests = requests.concat();
     let mut requests = &requests[..];
     while !requests.is_empty() {
         let piece = requests.len().min(16 << 10);
-        far.write_all(&requests[..piece]).unwrap();
+        far.write_all(&requests[..piece]).expect("it fits");
         requests = &requests[piece..];
         world.rest();
     }
-    far.set_nonblocking(true).unwrap();
+    far.set_nonblocking(true).expect("it is open");
     world.rest();
     assert!(world.arrived.is_empty());
     let token = world.token();
-    let client = world.home().client(token).unwrap();
+    let client = world.home().client(token).expect("it is a client");
     assert_eq!((client.life, client.state, client.is_read), (Life::Leaving, State::Home, false));
     assert_ne!(client.sending, 0);
     far
@@ -273,7 +286,7 @@ fn a_client_that_is_killed_while_it_leaves_does_not_arrive() {
     let mut world = World::new(2, Config::default());
     let mut far = slow_client(&mut world);
     let token = world.token();
-    world.home().close_soon(token);
+    world.home().remove_client(token);
     world.until("its socket is closed", |world| world.shards[HOME].1.sockets_open() == 0);
     while !read(&mut far).is_empty() {}
     assert!(is_closed(&mut far));
@@ -297,7 +310,7 @@ fn a_client_that_goes_when_it_has_asked_arrives_or_is_closed() {
     for rounds in 0..6 {
         let mut world = World::new(2, Config::default());
         let mut far = world.client();
-        far.write_all(b"SYNC\r\n").unwrap();
+        far.write_all(b"SYNC\r\n").expect("it fits");
         (0..rounds).for_each(|_| world.round());
         drop(far);
         world.rest();
@@ -314,7 +327,7 @@ fn what_the_client_listens_to_and_watches_ends() {
     let mut world = World::new(2, Config::default());
     let mut far = world.client();
     let lines = ["HELLO 3", "SUBSCRIBE a", "CLIENT TRACKING ON", "WATCH a b c d", "PSYNC x 9"];
-    far.write_all(&lines.map(inline).concat()).unwrap();
+    far.write_all(&lines.map(inline).concat()).expect("it fits");
     let wanted = Wanted { stream: Stream::Nonsense, offset: Some(9) };
     assert_eq!(world.arrival().request, Request::Psync(wanted));
     world.rest();
@@ -330,11 +343,11 @@ fn a_pause_of_writes_is_nothing_to_psync_and_one_of_all_holds_it_back() {
     for (holds, is_held) in [(Holds::Writes, false), (Holds::All, true)] {
         let mut world = World::new(2, Config::default());
         let mut far = world.client();
-        world.home().begin_pause(0, u64::MAX, holds);
-        far.write_all(b"SYNC\r\nPING\r\n").unwrap();
+        world.order(Query::Pause { millis: u64::MAX, holds });
+        far.write_all(b"SYNC\r\nPING\r\n").expect("it fits");
         world.rest();
         assert_eq!(world.arrived.is_empty(), is_held, "{holds:?}");
-        world.home().end_pause();
+        world.order(Query::Unpause);
         assert_eq!(world.arrival().unread, b"PING\r\n");
         world.is_left_empty();
     }
@@ -354,15 +367,15 @@ fn a_client_whose_request_is_refused_stays() {
     for (before, request, answer) in REFUSED {
         let mut world = World::new(2, Config::default());
         let mut far = world.client();
-        far.write_all(&inline(before)).unwrap();
+        far.write_all(&inline(before)).expect("it fits");
         world.rest();
         read(&mut far);
-        far.write_all(&inline(request)).unwrap();
+        far.write_all(&inline(request)).expect("it fits");
         world.rest();
         assert_eq!(read(&mut far), *answer, "{before}, {request}");
         assert!(world.arrived.is_empty());
         let token = world.token();
-        assert_eq!(world.home().client(token).unwrap().state, State::Home);
+        assert_eq!(world.home().client(token).expect("it is a client").state, State::Home);
     }
 }
 
@@ -371,10 +384,13 @@ fn a_client_without_a_password_does_not_leave() {
     let config = Config { requirepass: b"secret".to_vec(), ..Config::default() };
     let mut world = World::new(1, config);
     let mut far = world.client();
-    far.write_all(b"REPLCONF capa eof\r\nSYNC\r\nAUTH secret\r\nSYNC\r\n").unwrap();
+    far.write_all(b"REPLCONF capa eof\r\nSYNC\r\nAUTH secret\r\nSYNC\r\n").expect("it fits");
     world.arrival();
     let noauth = "-NOAUTH Authentication required.\r\n";
-    assert_eq!(String::from_utf8(read(&mut far)).unwrap(), [noauth, noauth, "+OK\r\n"].concat());
+    assert_eq!(
+        String::from_utf8(read(&mut far)).expect("it is text"),
+        [noauth, noauth, "+OK\r\n"].concat()
+    );
 }
 
 #[test]
@@ -382,7 +398,8 @@ fn a_client_that_wants_no_replies_leaves_all_the_same() {
     for mode in ["OFF", "SKIP"] {
         let mut world = World::new(2, Config::default());
         let mut far = world.client();
-        far.write_all(format!("CLIENT REPLY {mode}\r\nSYNC\r\nPING\r\n").as_bytes()).unwrap();
+        far.write_all(format!("CLIENT REPLY {mode}\r\nSYNC\r\nPING\r\n").as_bytes())
+            .expect("it fits");
         assert_eq!(world.arrival().unread, b"PING\r\n");
         assert_eq!(read(&mut far), b"");
     }
@@ -393,7 +410,7 @@ fn nothing_is_streamed_while_keys_are_loaded() {
     let mut world = World::new(2, Config::default());
     world.home().node.condition.loading = true;
     let mut far = world.client();
-    far.write_all(b"REPLCONF capa eof\r\nSYNC\r\n").unwrap();
+    far.write_all(b"REPLCONF capa eof\r\nSYNC\r\n").expect("it fits");
     world.rest();
     let mut answer = b"+OK\r\n".to_vec();
     Error::Loading.write(&mut answer);
