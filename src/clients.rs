@@ -5,6 +5,7 @@ pub mod all;
 pub mod client;
 pub mod ctx;
 pub mod filter;
+pub mod leaving;
 pub mod limits;
 pub mod line;
 pub mod memory;

@@ -7,6 +7,7 @@ pub mod function;
 mod help;
 pub mod own;
 pub mod pubsub;
+pub mod replication;
 pub mod server;
 pub mod transactions;
 pub mod table;

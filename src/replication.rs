@@ -4,7 +4,8 @@
 //! A primary joins the logs of its shards ([`merge`]) to the stream of a stock replica, which has
 //! told what it can take ([`greeting`]), asks for a stream ([`psync`]) and has a [`session`]. A
 //! replica of a stock primary has one [`link::Link`]: it greets by [`handshake`], receives a
-//! snapshot by [`payload`], and takes the stream apart by [`split`].
+//! snapshot by [`payload`], and takes the stream apart by [`split`]. What INFO and ROLE show of
+//! either is a [`view`].
 
 pub mod moment;
 pub mod address;
@@ -24,3 +25,4 @@ pub mod handshake;
 pub mod payload;
 pub mod split;
 pub mod link;
+pub mod view;

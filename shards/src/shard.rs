@@ -137,7 +137,7 @@ impl Shard {
         let Some(entry) = self.keyspace.dbs[db].find(hash, key) else {
             return self.effects.log.push(db, &[b"DEL", key]);
         };
-        let payload = dump::dump(&entry.value(), Compression::Off);
+        let payload = dump::dump_for_all(&entry.value(), Compression::Off);
         let mut text = [0; DIGITS_MAX];
         let until = format_u64(&mut text, entry.expire().map_or(0, |at| at.0));
         let restore = [b"RESTORE", key, until, &payload, b"REPLACE", b"ABSTTL"];

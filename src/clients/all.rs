@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::clients::client::{Client, State};
+use crate::clients::client::{Client, Life, State};
 use crate::reactor::clock::Monotonic;
 use crate::reactor::ring::Token;
 
@@ -137,10 +137,10 @@ impl Clients {
         }
     }
 
-    /// Has the input of a client looked at, unless it has none.
+    /// Has the input of a client looked at, unless it has none, or leaves with what it has.
     #[inline]
     pub fn list(&mut self, client: &mut Client) {
-        if !client.listed && !client.query.is_empty() {
+        if !client.listed && !client.query.is_empty() && client.life != Life::Leaving {
             client.listed = true;
             self.listed.push_back(client.token);
         }

@@ -17,6 +17,8 @@ use crate::pubsub::kind::Kind;
 use crate::pubsub::subscriptions::Subscriptions;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::ring::Token;
+use crate::replication::greeting::Greeting;
+use crate::replication::psync::Request;
 use crate::routing::admission::Guards;
 use crate::transactions::multi::{Multi, Watch};
 
@@ -83,6 +85,10 @@ pub struct Client {
     pub found: Option<Found>,
     /// It is shown every command that runs.
     pub monitors: bool,
+    /// What it has told by REPLCONF, if it has.
+    pub greeting: Option<Box<Greeting>>,
+    /// What it asks for by PSYNC or SYNC, if its life is [`Life::Leaving`].
+    pub asked: Option<Box<Request>>,
     /// For how much it is counted in its shard's sums.
     pub counted: Counted,
     /// Figures for CLIENT LIST.
@@ -132,6 +138,9 @@ pub enum Life {
     HungUp,
     /// Until what it sent is done and answered: it sends no more.
     InputEnded,
+    /// Until it has what is written for it: then its socket leaves the shard with its connection
+    /// open, for the stream that it has asked for. Nothing more of it is done here.
+    Leaving,
     /// Until what it sent is done: it takes no replies any more.
     Lost,
     /// Until it has what is written for it: nothing more of it is done.
@@ -253,6 +262,8 @@ impl Client {
             tracker: None,
             found: None,
             monitors: false,
+            greeting: None,
+            asked: None,
             counted: Counted::default(),
             figures: Figures {
                 connected: now,

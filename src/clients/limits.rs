@@ -42,6 +42,8 @@ impl Client {
             // What it still sends is thrown away: a socket that is closed unread is reset, and
             // its replies are lost.
             Life::InputEnded | Life::Lost | Life::Closing | Life::Gone => true,
+            // The next owner of its socket reads what it still sends.
+            Life::Leaving => false,
             Life::Open | Life::HungUp => {
                 // A request that is not complete cannot run before the rest is read.
                 let needs_more = self.state == State::Home && self.awaited != 0;
@@ -61,6 +63,7 @@ impl Client {
     pub fn may_run(&self, config: &Config) -> bool {
         self.state == State::Home
             && !self.is_ending()
+            && self.life != Life::Leaving
             && self.unsent() <= self.out_pause(config, self.is_ahead())
     }
 
@@ -99,7 +102,7 @@ impl Client {
     /// Whether nothing is left to do for it, and its connection is to be closed.
     pub fn is_through(&self) -> bool {
         match self.life {
-            Life::Open | Life::HungUp => false,
+            Life::Open | Life::HungUp | Life::Leaving => false,
             Life::InputEnded | Life::Lost => {
                 self.state == State::Home && !self.listed && self.unsent() == 0
             }
@@ -115,7 +118,8 @@ impl Client {
 
     /// It can be given nothing any more.
     pub fn lose(&mut self) {
-        self.life = if self.is_ending() { Life::Gone } else { Life::Lost };
+        let is_over = self.is_ending() || self.life == Life::Leaving;
+        self.life = if is_over { Life::Gone } else { Life::Lost };
         self.drop_output();
     }
 

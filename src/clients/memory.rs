@@ -7,6 +7,7 @@ use crate::batches::batch::Batch;
 use crate::clients::client::Client;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::subscriptions::Name;
+use crate::replication::greeting::Greeting;
 use crate::transactions::multi::{Exec, Watch};
 
 /// Bytes of waiting replies that CLIENT LIST shows as the reply buffer, as Valkey's clients have
@@ -112,7 +113,9 @@ impl Client {
             names: subscribed * NAME_BYTES + prefix_bytes,
             unsent: self.unsent() + under_way.replies,
             output: kept + self.sending_room.max(self.sending) + under_way.replies,
-            base: size_of::<Self>() + named.iter().map(|name| name.capacity()).sum::<usize>(),
+            base: size_of::<Self>()
+                + named.iter().map(|name| name.capacity()).sum::<usize>()
+                + self.greeting.as_ref().map_or(0, |_| size_of::<Greeting>()),
         }
     }
 }

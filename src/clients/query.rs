@@ -99,6 +99,12 @@ impl Query {
         }
     }
 
+    /// What is to be parsed, for another owner.
+    pub fn into_unused(mut self) -> Vec<u8> {
+        self.bytes.drain(..self.start);
+        self.bytes
+    }
+
     /// Gives memory back if the buffer is empty and large.
     pub fn trim(&mut self) {
         if self.is_empty() && KEPT_BYTES_MAX < self.bytes.capacity() {

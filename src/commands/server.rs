@@ -12,7 +12,6 @@ pub mod memory;
 pub mod module;
 mod monitor;
 mod replicaof;
-mod role;
 mod save;
 mod shutdown;
 pub mod slowlog;
@@ -28,7 +27,6 @@ pub const COMMANDS: &[Own] = &[
     lolwut::LOLWUT,
     monitor::MONITOR,
     replicaof::REPLICAOF,
-    role::ROLE,
     save::SAVE,
     shutdown::SHUTDOWN,
     replicaof::SLAVEOF,

@@ -14,6 +14,7 @@ use crate::commands::connection::{self, client};
 use crate::commands::function;
 use crate::commands::own::{Own, OwnRun};
 use crate::commands::pubsub;
+use crate::commands::replication;
 use crate::commands::server::{
     self, acl, command, commandlog, debug, latency, memory, module, slowlog,
 };
@@ -27,6 +28,7 @@ const GROUPS: &[&[Own]] = &[
     cluster::COMMANDS,
     pubsub::COMMANDS,
     transactions::COMMANDS,
+    replication::COMMANDS,
     server::COMMANDS,
 ];
 

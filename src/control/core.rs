@@ -222,6 +222,7 @@ impl Control {
                     }
                     ToControl::Loaded(report) => self.chunk_loaded(*report),
                     ToControl::Answer(number, answer) => self.answered(peer, number, answer),
+                    // A connection that nothing serves ends here.
                     ToControl::Leaving(report) => self.happens(Event::Reported(peer, report)),
                     ToControl::Logged(entry) => self.logs.add(*entry, &self.node.config),
                     ToControl::Occurrence(occurrence) => self.latency_events.add(occurrence),

@@ -34,6 +34,7 @@ use crate::relay::thread::start_relay;
 use crate::replication::greeting::{Asked, Filter, Framing, RdbForm, Terms};
 use crate::replication::history::{Fence, Offset, Scalar, Vector};
 use crate::replication::replid::ReplId;
+use crate::replication::view::ReplicationView;
 use crate::transactions::apart::Logged;
 
 /// The shard whose log has what concerns no key.
@@ -116,10 +117,16 @@ impl Control {
         start_relay(mailbox, Arc::clone(&self.node.config), self.node.started, self.process)
     }
 
-    /// `master_repl_offset`: what all logs weigh.
-    pub fn repl_offset(&self) -> Scalar {
+    /// What INFO and ROLE show.
+    pub fn replication(&self) -> ReplicationView {
+        let Replicating { replid, view, .. } = &self.replicating;
         let weights = (0..self.shards()).map(|shard| self.mailbox.board(shard).logged.get());
-        Scalar(weights.sum())
+        ReplicationView {
+            replicas: view.replicas.clone(),
+            offset: Scalar(weights.sum()),
+            backlog: view.backlog,
+            ..ReplicationView::of_primary(replid.to_string(), self.node.config.repl_backlog_size)
+        }
     }
 
     /// Gives the history another name: replicas do not go on with it.
@@ -173,7 +180,7 @@ impl Control {
         let period = u64::from(self.node.config.repl_ping_replica_period) * 1000;
         let replicating = &mut self.replicating;
         if replicating.logs
-            && 0 < replicating.view.replicas
+            && !replicating.view.replicas.is_empty()
             && period <= now.millis_since(replicating.last_ping)
         {
             replicating.last_ping = now;

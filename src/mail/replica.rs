@@ -5,10 +5,12 @@ use std::os::fd::OwnedFd;
 
 use shards::journal::entry::Note;
 
+use crate::clients::leaving::Leaving;
 use crate::replication::greeting::{Greeting, Terms};
 use crate::replication::history::Fence;
-use crate::replication::psync::Request;
+use crate::replication::psync::{Backlog, Request};
 use crate::replication::replid::ReplId;
+use crate::replication::view::Replica;
 
 /// A replica, or a tool that takes itself for one, which has sent PSYNC or SYNC.
 #[derive(Debug)]
@@ -25,6 +27,15 @@ pub struct Arrival {
     pub client: u64,
     /// Where its connection comes from; `None` for a unix socket.
     pub peer: Option<SocketAddr>,
+}
+
+impl Arrival {
+    /// A client whose socket has left its shard, and what came in while it left.
+    pub fn new(leaving: Leaving, socket: OwnedFd, came: &[u8]) -> Self {
+        let Leaving { mut unread, greeting, request, client, peer } = leaving;
+        unread.extend_from_slice(came);
+        Self { socket, unread, greeting, request, client, peer }
+    }
 }
 
 /// A number of a session, which no other has had.
@@ -80,26 +91,34 @@ pub enum RelayWord {
 }
 
 /// The relay as INFO and ROLE show it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RelayView {
-    /// A line of INFO for each replica.
-    pub lines: Vec<String>,
-    /// What ROLE says of those that are online.
-    pub roles: Vec<[String; 3]>,
-    /// Bytes from which replicas can resume, and the place of the first one, counted from 1.
-    pub backlog: Option<(u64, u64)>,
-    /// Bytes that the backlog keeps.
-    pub backlog_bytes: u64,
+    /// Its sessions.
+    pub replicas: Vec<Replica>,
+    /// What is kept of the stream.
+    pub backlog: Backlog,
     /// Requests that were answered by a full sync.
     pub syncs_full: u64,
     /// Requests that were answered by the rest of a stream.
     pub syncs_partial_ok: u64,
     /// Requests for the rest of a stream that is not there any more.
     pub syncs_partial_err: u64,
-    /// Bytes of memory for backlog and what waits to be merged.
+    /// Bytes of memory for what is kept.
     pub memory_bytes: u64,
-    /// Replicas, in whatever state.
-    pub replicas: u64,
+}
+
+impl Default for RelayView {
+    /// That of a relay which was not started.
+    fn default() -> Self {
+        Self {
+            replicas: Vec::new(),
+            backlog: Backlog::None,
+            syncs_full: 0,
+            syncs_partial_ok: 0,
+            syncs_partial_err: 0,
+            memory_bytes: 0,
+        }
+    }
 }
 
 /// What the relay tells a shard about its log.

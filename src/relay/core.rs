@@ -27,6 +27,7 @@ use crate::replication::psync::{self, Answer, Facts, Request, Standing};
 use crate::replication::replid::ReplId;
 use crate::replication::session::ended::Cut;
 use crate::replication::session::{Action, Event, Limits, Session};
+use crate::replication::view::Replica;
 
 /// The relay.
 #[derive(Debug)]
@@ -48,7 +49,8 @@ pub struct Relay {
     upstream: Option<Box<Upstream>>,
     /// The primary has sent more than one turn takes.
     has_more: bool,
-    view: RelayView,
+    /// What was counted, in a view without anything else.
+    counts: RelayView,
     /// The view has changed since control was told.
     is_changed: bool,
     told_at: Moment,
@@ -72,7 +74,7 @@ impl Relay {
             backoff: Backoff::default(),
             upstream: None,
             has_more: false,
-            view: RelayView::default(),
+            counts: RelayView::default(),
             is_changed: true,
             told_at: Moment(0),
         }
@@ -227,19 +229,16 @@ impl Relay {
 
     /// Decides what a connection gets that asks for the stream.
     fn decide(&mut self, arrival: Box<Arrival>) {
-        let (replid, backlog) = match &self.stream {
-            Some(Stream { replid, backlog, .. }) => {
-                let (first, end) = (Scalar(backlog.first()), Scalar(backlog.end()));
-                (*replid, psync::Backlog::Kept { first, end })
-            }
-            None if self.awaits_fence => (ReplId::of_random([0; 20]), psync::Backlog::Beginning),
-            None => (ReplId::of_random([0; 20]), psync::Backlog::None),
+        let replid = match &self.stream {
+            Some(stream) => stream.replid,
+            // No replica has that.
+            None => ReplId::of_random([0; 20]),
         };
         let follows = self.upstream.as_ref().is_some_and(|upstream| upstream.is_active());
         let facts = Facts {
             standing: if follows { Standing::Unlinked } else { Standing::Primary },
             stream: replid,
-            backlog,
+            backlog: self.kept(),
             reaches: self.stream.as_ref().map_or(Scalar(0), Stream::end),
             former: None,
             foreign: None,
@@ -252,15 +251,27 @@ impl Relay {
         match decision.answer {
             Answer::Wait => self.undecided.push(arrival),
             Answer::Continue => {
-                self.view.syncs_partial_ok += 1;
+                self.counts.syncs_partial_ok += 1;
                 self.resume(*arrival, replid);
             }
             Answer::Full(full) => {
-                self.view.syncs_partial_err += u64::from(full.is_partial_err());
+                self.counts.syncs_partial_err += u64::from(full.is_partial_err());
                 self.sync(*arrival);
             }
             Answer::Refuse(refusal) => refuse(arrival.socket, &refusal.error()),
             Answer::Promote => unreachable!("a primary has no request for a promotion"),
+        }
+    }
+
+    /// What is kept of the stream.
+    fn kept(&self) -> psync::Backlog {
+        match &self.stream {
+            Some(Stream { backlog, .. }) => {
+                let (first, end) = (Scalar(backlog.first()), Scalar(backlog.end()));
+                psync::Backlog::Kept { first, end }
+            }
+            None if self.awaits_fence => psync::Backlog::Beginning,
+            None => psync::Backlog::None,
         }
     }
 
@@ -331,7 +342,7 @@ impl Relay {
                 if self.stream.as_ref().is_none_or(|stream| stream.replid != replid) {
                     self.begin_at(replid, (*cut).clone());
                 }
-                self.view.syncs_full += sessions.len() as u64;
+                self.counts.syncs_full += sessions.len() as u64;
                 let cut = cut.scalar;
                 self.with_peers(|peer, now, _, todo| {
                     if sessions.contains(&peer.id) {
@@ -467,18 +478,17 @@ impl Relay {
             return;
         }
         (self.is_changed, self.told_at) = (false, now);
-        let sessions = || self.peers.iter().map(|peer| &peer.session);
-        let lines = sessions().enumerate();
-        let lines = lines.filter_map(|(number, session)| session.info_line(number, now));
+        let sessions = self.peers.iter().map(|peer| &peer.session).enumerate();
+        let replica = |(number, session): (usize, &Session)| {
+            let line = session.info_line(number, now)?;
+            Some(Replica { line, role: session.role_entry() })
+        };
         let backlog = self.stream.as_ref().map(|stream| &stream.backlog);
         let view = RelayView {
-            lines: lines.collect(),
-            roles: sessions().filter_map(Session::role_entry).collect(),
-            backlog: backlog.map(|backlog| (backlog.histlen(), backlog.first_byte_offset())),
-            backlog_bytes: self.config.repl_backlog_size,
+            replicas: sessions.filter_map(replica).collect(),
+            backlog: self.kept(),
             memory_bytes: backlog.map_or(0, |backlog| backlog.memory_bytes() as u64),
-            replicas: self.peers.len() as u64,
-            ..self.view
+            ..self.counts.clone()
         };
         self.mailbox.tell_control(ToControl::Relay(RelayWord::View(Box::new(view))));
     }

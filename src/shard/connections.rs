@@ -4,6 +4,7 @@
 use hashbrown::HashMap;
 
 use crate::clients::client::{Client, Life, State};
+use crate::clients::leaving::Leaving;
 use crate::clients::line::line_for_log;
 use crate::clients::totals::Counted;
 use crate::log;
@@ -32,22 +33,35 @@ impl Core {
     /// Removes a client; its socket is closed by the loop. If a batch of it is under way it goes
     /// when that is home: when a client is none any more, nothing of it runs.
     pub fn remove_client(&mut self, token: Token) {
-        self.dismiss_client(token, SocketRequest::Close(token));
+        self.dismiss_client(token, |_| SocketRequest::Close(token));
     }
 
     /// Likewise, but its socket is closed when it has all that was sent to it.
     pub(crate) fn finish_client(&mut self, token: Token) {
-        self.dismiss_client(token, SocketRequest::Finish(token));
+        self.dismiss_client(token, |_| SocketRequest::Finish(token));
     }
 
-    fn dismiss_client(&mut self, token: Token, request: SocketRequest) {
+    /// Likewise, but its socket leaves the shard for the stream that the client has asked for, if
+    /// it has all its replies. Returns whether it has.
+    fn let_client_go(&mut self, token: Token) -> bool {
+        let Some(mut client) = self.take_client(token) else { return false };
+        // What it is sent unasked would keep it here.
+        self.end_ties(&mut client);
+        let asked = if client.unsent() == 0 { client.asked.take() } else { None };
+        self.put_client(client);
+        let Some(request) = asked else { return false };
+        self.dismiss_client(token, |client| {
+            SocketRequest::LetGo(token, Box::new(Leaving::of(*client, *request)))
+        });
+        true
+    }
+
+    /// The one door through which clients go.
+    fn dismiss_client(&mut self, token: Token, request: impl FnOnce(Box<Client>) -> SocketRequest) {
         let Some(mut client) = self.take_client(token) else { return };
         self.client_totals.count(&mut client, Counted::default());
         self.abandon(&mut client);
-        self.forget_watches(&mut client);
-        let mut changes = Vec::new();
-        self.end_subscriptions(&mut client, &mut changes);
-        self.announce(changes, token, None);
+        self.end_ties(&mut client);
         if client.state == State::Away {
             client.lose();
             client.end();
@@ -55,7 +69,15 @@ impl Core {
         }
         self.counters.clients_closed += 1;
         self.mailbox.own_board().closed.set(self.counters.clients_closed);
-        self.socket_requests.push(request);
+        self.socket_requests.push(request(client));
+    }
+
+    /// Ends what a client watches, listens to and is told of.
+    fn end_ties(&mut self, client: &mut Client) {
+        self.forget_watches(client);
+        let mut changes = Vec::new();
+        self.end_subscriptions(client, &mut changes);
+        self.announce(changes, client.token, None);
     }
 
     /// The peer of a client sends no more.
@@ -215,6 +237,12 @@ impl Core {
             client.held_since = None;
             begin_to_send(client, send);
         }
+        let Some(client) = self.clients.get(token) else { return false };
+        let leaves = client.life == Life::Leaving && client.state == State::Home;
+        if leaves && self.let_client_go(token) {
+            return false;
+        }
+        let config = &self.node.config;
         let Some(client) = self.clients.get(token) else { return false };
         let may_run = client.may_run(config) && !client.listed && !client.query.is_empty();
         if may_run && client.awaited == 0 {

@@ -15,6 +15,7 @@ use crate::blocking::waits::Waits;
 use crate::clients::all::Clients;
 use crate::clients::client::Client;
 use crate::clients::ctx::ClientCommands;
+use crate::clients::leaving::Leaving;
 use crate::clients::totals::Totals;
 use crate::mail::connection::{Connection, Listeners};
 use crate::mail::mailbox::Mailbox;
@@ -50,6 +51,8 @@ pub enum SocketRequest {
     Resume(Token),
     /// Close it when its peer has everything it was sent.
     Finish(Token),
+    /// Let it go with its connection open: another thread serves it from now on.
+    LetGo(Token, Box<Leaving>),
     /// Accept on other addresses.
     Listen(Listeners),
     /// Accept no more connections.

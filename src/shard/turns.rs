@@ -7,17 +7,21 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use hashbrown::HashMap;
 use shards::base::random::Random;
 
 use crate::clients::ctx::ClientCommands;
+use crate::clients::leaving::Leaving;
 use crate::log;
 use crate::mail::connection::Listeners;
 use crate::mail::mailbox::Mailbox;
+use crate::mail::replica::Arrival;
+use crate::mail::to_control::ToControl;
 use crate::mail::to_shard::ToShard;
 use crate::process::Process;
 use crate::reactor::clock::{self, Monotonic, cycles};
 use crate::reactor::crash;
-use crate::reactor::ring::{Completion, DataRing};
+use crate::reactor::ring::{Completion, DataRing, Token};
 use crate::routing::node::Node;
 use crate::shard::accepting::Accepting;
 use crate::shard::connections::Sending;
@@ -90,16 +94,8 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
     // No one waits for the word any more if another shard failed: then the process ends.
     let _ = start.ready.send(start.mailbox.me());
     drop(start.ready);
-    let now = start.node.now;
-    let mut loop_ = Loop {
-        accepting: Accepting::new(start.mailbox.shards()),
-        core: Core::new(start.mailbox, start.node, start.client_commands, start.random),
-        pipeline: Pipeline::default(),
-        sending: Vec::new(),
-        lingering: Lingering { last_mail: now, looks: LOOKS_ALONE_MAX, lost: None },
-        last_tick: now,
-        is_urgent: false,
-    };
+    let core = Core::new(start.mailbox, start.node, start.client_commands, start.random);
+    let mut loop_ = Loop::new(core);
     let mut done = Vec::new();
     let mut last_background = Monotonic::now();
     loop {
@@ -121,12 +117,16 @@ async fn run_shard(start: Start) -> io::Result<Infallible> {
     }
 }
 
-struct Loop {
-    core: Core,
+/// A shard at work: its core, and what moves between that and its ring.
+pub struct Loop {
+    /// The shard.
+    pub core: Core,
     pipeline: Pipeline,
     accepting: Accepting,
     /// What is to be sent at the end of a turn; kept for its room.
     sending: Vec<Sending>,
+    /// Clients of which the ring has not handed the socket over yet.
+    leaving: HashMap<Token, Box<Leaving>>,
     lingering: Lingering,
     last_tick: Monotonic,
     /// Something is to be done in the next turn, whether or not anything comes in.
@@ -165,8 +165,23 @@ impl Lingering {
 }
 
 impl Loop {
+    /// Nothing has happened yet.
+    pub fn new(core: Core) -> Self {
+        let now = core.node.now;
+        Self {
+            accepting: Accepting::new(core.mailbox.shards()),
+            core,
+            pipeline: Pipeline::default(),
+            sending: Vec::new(),
+            leaving: HashMap::new(),
+            lingering: Lingering { last_mail: now, looks: LOOKS_ALONE_MAX, lost: None },
+            last_tick: now,
+            is_urgent: false,
+        }
+    }
+
     /// Acts on what is done and on mail, until nothing is left to do now, or for long enough.
-    fn turn(&mut self, ring: &mut DataRing, done: &mut Vec<Completion>) {
+    pub fn turn(&mut self, ring: &mut DataRing, done: &mut Vec<Completion>) {
         let Self { core, pipeline, .. } = self;
         core.begin_turn(Monotonic::now(), clock::wall());
         for completion in done.drain(..) {
@@ -185,8 +200,11 @@ impl Loop {
                     log::warning(&format!("Accepting client connection: {error}"));
                     self.accepting.failed(listener);
                 }
-                // A shard keeps its clients' sockets until it closes them.
-                Completion::HandedOver(..) => unreachable!("no socket was asked for"),
+                Completion::HandedOver(token, socket, unread) => {
+                    let leaving = self.leaving.remove(&token).expect("it was asked for");
+                    let arrival = Arrival::new(*leaving, socket, &unread);
+                    core.mailbox.tell_control(ToControl::Arrived(Box::new(arrival)));
+                }
                 Completion::Woken => {}
             }
         }
@@ -309,6 +327,10 @@ impl Loop {
                 SocketRequest::Pause(token) => ring.pause(token),
                 SocketRequest::Resume(token) => ring.resume(token),
                 SocketRequest::Finish(token) => ring.finish(token),
+                SocketRequest::LetGo(token, leaving) => {
+                    self.leaving.insert(token, leaving);
+                    ring.hand_over(token);
+                }
                 SocketRequest::Listen(Listeners { opened, closed }) => {
                     closed.into_iter().for_each(|address| ring.stop_accepting_at(address));
                     for socket in opened {

@@ -39,13 +39,13 @@ pub const PAIRS: &[Pair] = &[
     pair(Redis70, Redis80, On),
     pair(Redis70, Valkey81, On),
     pair(Redis70, Valkey91, On),
-    pair(Keylane(1), Valkey91, NotYet),
-    pair(Keylane(3), Valkey91, NotYet),
-    pair(Keylane(3), Valkey81, NotYet),
-    pair(Keylane(1), Redis80, NotYet),
-    pair(Keylane(3), Redis80, NotYet),
-    pair(Keylane(1), Redis70, NotYet),
-    pair(Keylane(3), Redis70, NotYet),
+    pair(Keylane(1), Valkey91, On),
+    pair(Keylane(3), Valkey91, On),
+    pair(Keylane(3), Valkey81, On),
+    pair(Keylane(1), Redis80, On),
+    pair(Keylane(3), Redis80, On),
+    pair(Keylane(1), Redis70, On),
+    pair(Keylane(3), Redis70, On),
     pair(Valkey91, Keylane(1), NotYet),
     pair(Valkey91, Keylane(3), NotYet),
     pair(Valkey81, Keylane(3), NotYet),
@@ -76,8 +76,8 @@ pub const CHAINS: &[([Kind; 3], State)] = &[
     ([Valkey91, Valkey91, Valkey91], On),
     ([Redis70, Redis80, Valkey91], On),
     ([Redis70, Valkey91, Redis80], On),
-    ([Keylane(3), Valkey91, Redis80], NotYet),
-    ([Keylane(3), Redis80, Valkey91], NotYet),
+    ([Keylane(3), Valkey91, Redis80], On),
+    ([Keylane(3), Redis80, Valkey91], On),
     ([Valkey91, Keylane(3), Redis80], NotYet),
     ([Redis80, Keylane(3), Valkey91], NotYet),
     ([Valkey91, Redis80, Keylane(3)], NotYet),
@@ -92,8 +92,8 @@ pub const CHAINS: &[([Kind; 3], State)] = &[
 pub const ILL_TREATED: &[Pair] = &[
     pair(Valkey91, Valkey91, On),
     pair(Redis70, Redis70, On),
-    pair(Keylane(3), Valkey91, NotYet),
-    pair(Keylane(3), Redis80, NotYet),
+    pair(Keylane(3), Valkey91, On),
+    pair(Keylane(3), Redis80, On),
     pair(Valkey91, Keylane(3), NotYet),
     pair(Redis80, Keylane(3), NotYet),
     pair(Keylane(3), Keylane(3), NotYet),
@@ -102,7 +102,7 @@ pub const ILL_TREATED: &[Pair] = &[
 
 /// Servers from which tools read as replicas do.
 pub const READ_BY_TOOLS: &[(Kind, State)] =
-    &[(Valkey91, On), (Redis70, On), (Keylane(1), NotYet), (Keylane(3), NotYet)];
+    &[(Valkey91, On), (Redis70, On), (Keylane(1), On), (Keylane(3), On)];
 
 /// A primary and two replicas that Sentinels watch.
 pub const WATCHED: &[([Kind; 3], State)] = &[

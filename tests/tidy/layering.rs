@@ -67,12 +67,16 @@ pub const PACKAGES: &[Package] = &[
             floor("transactions", &["pubsub", "reactor", "routing"]),
             floor("batches", &["reactor", "routing", "transactions"]),
             floor("blocking", &["reactor", "routing", "batches"]),
-            floor("clients", &["pubsub", "reactor", "routing", "transactions", "batches"]),
+            floor(
+                "clients",
+                &["replication", "pubsub", "reactor", "routing", "transactions", "batches"],
+            ),
             floor("stats", &["reactor", "routing", "batches", "clients"]),
             floor(
                 "mail",
                 &[
                     "shutdown",
+                    "replication",
                     "pubsub",
                     "reactor",
                     "persistence",
@@ -106,6 +110,7 @@ pub const PACKAGES: &[Package] = &[
                 "control",
                 &[
                     "shutdown",
+                    "replication",
                     "pubsub",
                     "reactor",
                     "log",
@@ -125,6 +130,7 @@ pub const PACKAGES: &[Package] = &[
                 &[
                     "version",
                     "shutdown",
+                    "replication",
                     "pubsub",
                     "reactor",
                     "log",

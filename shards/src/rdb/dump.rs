@@ -17,9 +17,23 @@ const CHECKSUM_BYTES: usize = 8;
 /// A dump of a value. It names the oldest version that knows its kind, so that Redis and older
 /// Valkeys take it if they can.
 pub fn dump(value: &Value<'_, Object>, compression: Compression) -> Vec<u8> {
-    let kind = value::kind(value, Version::V80).expect("the newest version has all kinds");
+    dump_as(value, Version::V80, compression)
+}
+
+/// A dump of a value that as many as possible can read. A stream tells no more than Redis 7.0
+/// knows of it: it lacks when consumers were active last.
+pub fn dump_for_all(value: &Value<'_, Object>, compression: Compression) -> Vec<u8> {
+    let version = match value::kind(value, Version::V10) {
+        Some(_) => Version::V10,
+        None => value::lowest_version(value),
+    };
+    dump_as(value, version, compression)
+}
+
+fn dump_as(value: &Value<'_, Object>, version: Version, compression: Compression) -> Vec<u8> {
+    let kind = value::kind(value, version).expect("the version holds the value");
     let mut out = Vec::new();
-    let mut writer = Writer::new(&mut out, Version::V80, compression);
+    let mut writer = Writer::new(&mut out, version, compression);
     writer.kind(kind);
     value::write(&mut writer, value);
     out.extend_from_slice(&kind.since().number().to_le_bytes());

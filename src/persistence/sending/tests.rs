@@ -288,14 +288,14 @@ fn transfers_end_at_any_byte() {
     let plan = plan(Version::V11, Form::Marked(MARK), Scope::All);
     let expected = transfer(&mut all, &plan, Asked::Psync);
     let first = number("SEED", 0);
-    let (mut forks, mut ends) = (Vec::new(), Vec::new());
+    let (mut forks, mut snapshots, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for seed in first..first + rounds {
         eprintln!("SEED={seed}");
+        snapshots.push(fork_of_a_snapshot(&mut all));
         let (fork_micros, end_millis) = shut_at_random(&mut all, seed, &expected);
         forks.push(fork_micros);
         ends.push(end_millis);
     }
-    let snapshots: Vec<u64> = (0..5).map(|_| fork_of_a_snapshot(&mut all)).collect();
     eprintln!(
         "forks took {:?} us (least, median, most), those of snapshots {:?}; copies ended within \
          {:?} ms of the last shut",

@@ -16,7 +16,7 @@ use shards::resp::error::ProtocolError;
 use shards::resp::parser::{Limits, Parser, Range, Step};
 
 use crate::batches::batch::Batch;
-use crate::clients::client::{Client, State};
+use crate::clients::client::{Client, Life, State};
 use crate::clients::query::Query;
 use crate::reactor::buffers::{BufferId, Buffers};
 use crate::reactor::clock::cycles;
@@ -127,7 +127,11 @@ impl Pipeline {
         client.figures.active = node.now;
         if client.is_ending() {
             buffers.recycle(id);
-        } else if client.query.is_empty() && client.state == State::Home && !client.listed {
+        } else if client.query.is_empty()
+            && client.state == State::Home
+            && client.life != Life::Leaving
+            && !client.listed
+        {
             client.listed = true;
             let source = Some(Source::Lent(id, 0..len));
             return self.waiting.push_back(Input { token, source });

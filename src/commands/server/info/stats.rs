@@ -6,8 +6,6 @@ use crate::commands::server::gathered::Gathered;
 use crate::commands::server::info::Fields;
 use crate::pubsub::kind::Kind;
 
-/// What comes between the replies to replicas and the lookups, and does not happen here.
-const OF_REPLICAS: &[&str] = &["sync_full", "sync_partial_ok", "sync_partial_err"];
 /// What comes after the channels and does not happen here: moves to other nodes,
 /// defragmentation.
 const ABSENT: &[&str] = &[
@@ -65,7 +63,10 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     let of_replication = ["instantaneous_input_repl_kbps", "instantaneous_output_repl_kbps"];
     fields.put_all(&of_replication, Kilobytes(0));
     fields.put("rejected_connections", counters.clients_refused);
-    fields.put_all(OF_REPLICAS, 0);
+    let relay = &gathered.control.replicating.view;
+    fields.put("sync_full", relay.syncs_full);
+    fields.put("sync_partial_ok", relay.syncs_partial_ok);
+    fields.put("sync_partial_err", relay.syncs_partial_err);
     fields.put("expired_keys", stats.expired);
     fields.put("expired_fields", stats.expired_fields);
     // Keys that are due are known exactly, not estimated: they go as soon as there is time.

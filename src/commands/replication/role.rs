@@ -3,8 +3,8 @@
 use shards::commands::spec::{Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
-use crate::clients::ctx::ClientCtx;
 use crate::commands::own::{Own, OwnRun};
+use crate::control::ctx::{ControlCtx, Outcome};
 
 pub(super) const ROLE: Own = Own {
     spec: Spec {
@@ -16,14 +16,10 @@ pub(super) const ROLE: Own = Own {
         categories: &["admin", "dangerous"],
         ..Spec::EMPTY
     },
-    run: OwnRun::Client(role),
+    run: OwnRun::Control(role),
 };
 
-/// Nothing is replicated yet: a primary, no byte of whose log was sent, without replicas.
-fn role(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
-    ctx.replies.array(3);
-    ctx.replies.bulk(b"master");
-    ctx.replies.integer(0);
-    ctx.replies.array(0);
-    Ok(())
+fn role(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
+    ctx.control.replication().write_role(&mut ctx.replies);
+    Ok(Outcome::Done)
 }

@@ -1,0 +1,11 @@
+//! The list of commands about replication.
+
+mod psync;
+mod replconf;
+mod role;
+mod sync;
+
+use crate::commands::own::Own;
+
+/// Every command about replication.
+pub const COMMANDS: &[Own] = &[psync::PSYNC, replconf::REPLCONF, role::ROLE, sync::SYNC];
