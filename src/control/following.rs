@@ -19,6 +19,9 @@ use crate::mail::to_relay::ToRelay;
 use crate::mail::upstream::{Brought, LinkView, LinkWord, Routing, UpstreamWord};
 use crate::replication::address::Address;
 use crate::replication::link::events::{By, Generation};
+use crate::replication::link::report::Status;
+use crate::replication::moment::Moment;
+use crate::replication::view;
 use crate::routing::node::Role;
 
 /// What control knows of the primary.
@@ -36,6 +39,30 @@ impl Control {
     /// Whether this node follows a primary.
     pub fn is_replica(&self) -> bool {
         self.node.config.replicaof.is_some()
+    }
+
+    /// The link as INFO and ROLE show it; `None` on a primary.
+    pub(crate) fn link(&self) -> Option<view::Following> {
+        let config = &self.node.config;
+        let Primary { host, port } = config.replicaof.clone()?;
+        let primary = Address { host, port };
+        let link = self.following.view.as_ref();
+        // What the link says of another primary, or of none, is old.
+        let link = link.filter(|link| link.primary.as_ref() == Some(&primary));
+        let now = Moment(self.node.now.millis_since(self.node.started));
+        let seconds = |since: Moment| now.since(since) / 1000;
+        Some(view::Following {
+            primary,
+            status: link.map_or(Status::Connecting, |link| link.status),
+            silent_seconds: link.and_then(|link| link.last_io).map(seconds),
+            down_seconds: link.and_then(|link| link.down_since).map(seconds),
+            snapshot_bytes: link.map_or(0, |link| link.snapshot_bytes),
+            read: link.map_or(0, |link| link.read.0),
+            applied: link.map_or(0, |link| link.applied.0),
+            priority: config.replica_priority,
+            is_read_only: true,
+            is_announced: true,
+        })
     }
 
     /// Follows the primary of the configuration, if it has one: at start.

@@ -121,9 +121,18 @@ impl Control {
     pub fn replication(&self) -> ReplicationView {
         let Replicating { replid, view, .. } = &self.replicating;
         let weights = (0..self.shards()).map(|shard| self.mailbox.board(shard).logged.get());
+        let following = self.link();
+        // Data that a primary has brought are part of its stream, not of ours.
+        let link = self.following.view.as_ref().filter(|_| following.is_some());
+        let replid = link.and_then(|link| link.replid).unwrap_or(*replid);
+        let offset = match &following {
+            Some(following) => Scalar(following.applied),
+            None => Scalar(weights.sum()),
+        };
         ReplicationView {
+            following,
             replicas: view.replicas.clone(),
-            offset: Scalar(weights.sum()),
+            offset,
             backlog: view.backlog,
             ..ReplicationView::of_primary(replid.to_string(), self.node.config.repl_backlog_size)
         }

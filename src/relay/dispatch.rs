@@ -6,11 +6,13 @@
 //!                                 in front of it is under way, it runs, and the lanes go on
 //! ```
 //! Gates stand in all lanes in the order of the stream, so they never wait for each other. Each
-//! lane keeps the order of the stream; other lanes do not wait for it.
+//! lane keeps the order of the stream; other lanes do not wait for it. While a gate waits, units
+//! that follow it in all of their lanes join it: what takes effect together then is more, and in
+//! the same order.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use shards::commands::spec::Flag;
+use shards::commands::spec::{Flag, Spread};
 use shards::resp::parser::Range;
 
 use crate::batches::batch::{At, Batch, BatchNumber};
@@ -67,6 +69,10 @@ enum Item {
 #[derive(Debug)]
 struct Gate {
     shards: Vec<u16>,
+    /// Bytes of its units.
+    bytes: usize,
+    /// The database that is selected behind the last of them.
+    db: u16,
     /// Lanes that have not got there.
     missing: usize,
     /// `None` when it was sent.
@@ -125,6 +131,7 @@ impl Dispatch {
         let shards = footprint.shards(&self.routing.slots);
         match (shards.as_slice(), commands.as_slice()) {
             (_, []) => {}
+            _ if self.join_gate(&shards, &commands, unit) => {}
             ([shard], [only]) if runs_by_itself(only) => self.append(*shard, only, unit),
             // What concerns no key has its place in the stream of one shard.
             ([], _) => self.add_exec(vec![0], &commands, unit),
@@ -188,29 +195,14 @@ impl Dispatch {
             ..request(call, Route::Shard(shard), *first_key)
         };
         batch.append(command.raw, 0, command.ranges(), parsed);
-        let number = batch.applies;
-        let entry = number.and_then(|number| self.unanswered.get_mut(&number));
-        entry.expect("a batch in a lane is not answered").bytes += unit.raw.len();
-        self.bytes += unit.raw.len();
+        let number = batch.applies.expect("batches of lanes have numbers");
+        self.add_bytes(number, unit.raw.len());
     }
 
     /// Adds a unit that runs as an EXEC, on one shard or on several.
     fn add_exec(&mut self, shards: Vec<u16>, commands: &[Planned<'_>], unit: &Unit<'_>) {
         let mut multi = Box::<Multi>::default();
-        let mut db = unit.db;
-        for Planned { call, command, args, first_key } in commands {
-            if command.db != db {
-                db = command.db;
-                let number = db.to_string();
-                let select = self.own("select");
-                multi.push(select, &[b"SELECT", number.as_bytes()], Route::Home, (0, 0));
-            }
-            let route = match *shards {
-                [shard] => Route::Shard(shard),
-                _ => Route::Home,
-            };
-            multi.push(call, args, route, *first_key);
-        }
+        self.push(&mut multi, unit.db, commands);
         let lane = match *shards {
             [shard] => Some(usize::from(shard)),
             _ => None,
@@ -228,9 +220,7 @@ impl Dispatch {
             changes: None,
         }));
         let number = batch.applies.expect("it has just got one");
-        let entry = self.unanswered.get_mut(&number).expect("it was just noted");
-        entry.bytes += unit.raw.len();
-        self.bytes += unit.raw.len();
+        self.add_bytes(number, unit.raw.len());
         if let Some(lane) = lane {
             return self.lanes[lane].queue.push_back(Item::Batch(batch));
         }
@@ -238,7 +228,64 @@ impl Dispatch {
             self.lanes[usize::from(*shard)].queue.push_back(Item::Gate(number));
         }
         let missing = shards.len();
-        self.gates.insert(number, Gate { shards, missing, batch: Some(batch) });
+        let bytes = unit.raw.len();
+        self.gates.insert(
+            number,
+            Gate { shards, bytes, db: last_db(unit.db, commands), missing, batch: Some(batch) },
+        );
+    }
+
+    /// Adds a unit to the last gate, if that waits and stands last in all lanes of the unit.
+    fn join_gate(&mut self, shards: &[u16], commands: &[Planned<'_>], unit: &Unit<'_>) -> bool {
+        let Some((&number, gate)) = self.gates.last_key_value() else { return false };
+        let gate_db = gate.db;
+        let is_last = |shard: &u16| {
+            let last = self.lanes[usize::from(*shard)].queue.back();
+            matches!(last, Some(Item::Gate(last)) if *last == number)
+        };
+        let fits = gate.bytes + unit.raw.len() <= BATCH_BYTES
+            && !shards.is_empty()
+            && shards.iter().all(is_last);
+        let Some(mut batch) =
+            self.gates.get_mut(&number).and_then(|gate| gate.batch.take_if(|_| fits))
+        else {
+            return false;
+        };
+        if let At::Exec(exec) = &mut batch.at {
+            self.push(&mut exec.multi, gate_db, commands);
+        }
+        self.add_bytes(number, unit.raw.len());
+        if let Some(gate) = self.gates.get_mut(&number) {
+            gate.bytes += unit.raw.len();
+            gate.db = last_db(gate_db, commands);
+            gate.batch = Some(batch);
+        }
+        true
+    }
+
+    /// Adds commands to a transaction in which this database is selected.
+    fn push(&self, multi: &mut Multi, mut db: u16, commands: &[Planned<'_>]) {
+        for Planned { call, command, args, first_key } in commands {
+            if command.db != db {
+                db = command.db;
+                self.select(multi, db);
+            }
+            let needs_all = matches!(call.spec.spread, Spread::Everywhere(_) | Spread::Cursor);
+            let route = if needs_all { Route::Home } else { Route::Anywhere };
+            multi.push(call, args, route, *first_key);
+        }
+    }
+
+    fn select(&self, multi: &mut Multi, db: u16) {
+        let number = db.to_string();
+        let args: [&[u8]; 2] = [b"SELECT", number.as_bytes()];
+        multi.push(self.own("select"), &args, Route::Home, (0, 0));
+    }
+
+    fn add_bytes(&mut self, number: BatchNumber, bytes: usize) {
+        let unanswered = self.unanswered.get_mut(&number);
+        unanswered.expect("a batch that was not sent is not answered").bytes += bytes;
+        self.bytes += bytes;
     }
 
     fn begin_batch(&mut self, db: usize, start: Scalar, lane: Option<usize>) -> Box<Batch> {
@@ -301,6 +348,11 @@ impl Dispatch {
             }
         }
     }
+}
+
+/// The database that is selected behind these, if `db` was in front of them.
+fn last_db(db: u16, commands: &[Planned<'_>]) -> u16 {
+    commands.last().map_or(db, |planned| planned.command.db)
 }
 
 /// Whether a command needs no EXEC around it: it answers at once, and all it does is on its shard.
