@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use shards::resp::parser::Range;
 use shards::resp::reply::Protocol;
+use shards::shard::Origin;
 
 use crate::batches::epochs::Epoch;
 use crate::batches::round::Round;
@@ -28,8 +29,8 @@ pub struct Passport {
     pub protocol: Protocol,
     /// Whether lookups leave LRU and LFU as they are.
     pub no_touch: bool,
-    /// Whether it sees what is due: it is an import source, in import mode.
-    pub sees_due: bool,
+    /// Where its requests come from: an import source is one only in import mode.
+    pub origin: Origin,
     /// Whether it is connected from this machine.
     pub local: bool,
     /// Whether it is told when keys change that it reads.
@@ -48,7 +49,7 @@ impl Default for Passport {
             db: 0,
             protocol: Protocol::default(),
             no_touch: false,
-            sees_due: false,
+            origin: Origin::Client,
             local: false,
             reads: false,
             exempt: Guards::NONE,

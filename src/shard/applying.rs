@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 
 use shards::resp::reply;
+use shards::shard::Origin;
 
 use crate::batches::batch::{At, Batch, Passport};
 use crate::mail::to_relay::ToRelay;
@@ -45,7 +46,7 @@ impl Core {
         batch.passport = Passport {
             db: batch.passport.db,
             // A primary says what is there, whatever this clock says.
-            sees_due: true,
+            origin: Origin::Primary,
             no_touch: false,
             exempt: Guards::OF_NODE,
             ..Passport::default()
