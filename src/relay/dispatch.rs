@@ -363,3 +363,6 @@ fn runs_by_itself(planned: &Planned<'_>) -> bool {
 fn request(call: &'static Call, route: Route, first_key: (u32, u64)) -> Parsed {
     Parsed { call: Some(call), first: 0, count: 1, end: 0, route, first_key }
 }
+
+#[cfg(test)]
+mod tests;
