@@ -349,7 +349,7 @@ mod tests {
             "daemonize no",
             "cluster-enabled no",
             "tls-port 0",
-            "repl-backlog-size 10mb",
+            "repl-diskless-sync yes",
             "auto-aof-rewrite-min-size 64mb",
             "user default on nopass sanitize-payload ~* &* +@all",
             "activerehashing yes",

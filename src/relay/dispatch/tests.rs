@@ -130,8 +130,8 @@ fn a_unit_of_several_shards_waits_for_what_is_before_it_and_other_shards_go_on()
     rig.answer(2);
     assert_eq!(rig.send(), [""; 0]);
     rig.answer(0);
-    assert_eq!(rig.send(), ["0/0: exec(mset)"]);
-    rig.take(&["SET @0 5"]).unwrap();
+    assert_eq!(rig.send(), ["0/0: mset set"]);
+    rig.take(&["SET @0 5", "SET @1 6"]).unwrap();
     assert_eq!(rig.send(), [""; 0], "what follows waits for it");
     rig.answer(0);
     assert_eq!(rig.send(), ["0/0: set", "1/0: set"]);
@@ -142,17 +142,32 @@ fn units_join_a_gate_that_waits_and_is_the_last_of_their_lanes() {
     let mut rig = Rig::new();
     rig.take(&["SET @0 1"]).unwrap();
     rig.send();
-    rig.take(&["MSET @0 1 @1 1", "SELECT 2", "MSET @1 1 @0 1", "SET @1 1", "SET @2 1"]).unwrap();
+    rig.take(&["SINTERSTORE @0 @1", "SELECT 2", "MSET @1 1 @0 1"]).unwrap();
+    rig.take(&["SET @1 1", "SET @2 1"]).unwrap();
     // A lane that the gate does not stand in, or something behind it, needs another one.
     rig.take(&["MSET @1 1 @2 1"]).unwrap();
     assert_eq!(rig.send(), ["2/2: set"]);
     rig.answer(0);
-    assert_eq!(rig.send(), ["0/0: exec(mset select mset set)"]);
+    assert_eq!(rig.send(), ["0/0: exec(sinterstore select mset set)"]);
     rig.take(&["SET @0 2"]).unwrap();
     rig.answer(2);
     assert_eq!(rig.send(), [""; 0]);
     rig.answer(0);
-    assert_eq!(rig.send(), ["0/2: set", "1/2: exec(mset)"]);
+    assert_eq!(rig.send(), ["0/2: set", "1/2: mset"]);
+}
+
+#[test]
+fn commands_that_fall_apart_travel_together_unless_their_databases_differ() {
+    let mut rig = Rig::new();
+    rig.take(&["SET @0 1"]).unwrap();
+    rig.send();
+    rig.take(&["MSET @0 1 @1 1", "DEL @0 @1", "SELECT 1", "DEL @0 @1", "RENAME @0 @1"]).unwrap();
+    rig.answer(0);
+    assert_eq!(rig.send(), ["0/0: mset del"]);
+    rig.answer(0);
+    assert_eq!(rig.send(), ["0/1: del"]);
+    rig.answer(0);
+    assert_eq!(rig.send(), ["0/1: exec(rename)"]);
 }
 
 #[test]
