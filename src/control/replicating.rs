@@ -295,7 +295,7 @@ impl Control {
         replicating.wants_fence = false;
         replicating.fences += 1;
         let number = replicating.fences;
-        let participants: Arc<[u16]> = self.all_shards().into();
+        let participants = self.all_shards();
         let parts = vec![None; participants.len()];
         self.replicating.fence = Some(FenceUnderWay { number, parts });
         let release = |shard: &u16| {
