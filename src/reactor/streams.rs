@@ -58,6 +58,7 @@ impl Stream {
     ///
     /// # Errors
     /// The system's, if it cannot be made to not block.
+    #[expect(clippy::disallowed_types, reason = "this is where sockets live")]
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         let stream = TcpStream::from(socket);
         stream.set_nonblocking(true)?;

@@ -40,7 +40,7 @@ pub struct Relay {
     awaits_fence: bool,
     peers: Vec<Peer>,
     /// Those whose request is decided when the stream has got further.
-    undecided: Vec<Box<Arrival>>,
+    undecided: Vec<Arrival>,
     next_session: u64,
     backoff: Backoff,
     /// What was counted, in a view without anything else.
@@ -132,7 +132,7 @@ impl Relay {
                     }
                     ToRelay::Fence(replid, fence) => self.fenced(replid, *fence),
                     ToRelay::Renamed(replid) => self.rename(replid),
-                    ToRelay::Arrived(arrival) => self.decide(arrival),
+                    ToRelay::Arrived(arrival) => self.decide(*arrival),
                     ToRelay::Sync(word) => self.hear_of_sync(word),
                     ToRelay::Configure(config) => self.configure(config),
                     ToRelay::End => self.cut_all(Cut::End),
@@ -185,7 +185,7 @@ impl Relay {
     }
 
     /// Decides what a connection gets that asks for the stream.
-    fn decide(&mut self, arrival: Box<Arrival>) {
+    fn decide(&mut self, arrival: Arrival) {
         let replid = match &self.stream {
             Some(stream) => stream.replid,
             // No replica has that.
@@ -208,11 +208,11 @@ impl Relay {
             Answer::Wait => self.undecided.push(arrival),
             Answer::Continue => {
                 self.counts.syncs_partial_ok += 1;
-                self.resume(*arrival, replid);
+                self.resume(arrival, replid);
             }
             Answer::Full(full) => {
                 self.counts.syncs_partial_err += u64::from(full.is_partial_err());
-                self.sync(*arrival);
+                self.sync(arrival);
             }
             Answer::Refuse(refusal) => refuse(arrival.socket, &refusal.error()),
             Answer::Promote => unreachable!("a primary has no request for a promotion"),
