@@ -31,6 +31,7 @@ use crate::persistence::walking::Origin;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::system;
 use crate::relay::thread::start_relay;
+use crate::replication::acks::{Acks, Ticket};
 use crate::replication::greeting::{Asked, Filter, Framing, RdbForm, Terms};
 use crate::replication::history::{Fence, Offset, Scalar, Vector};
 use crate::replication::replid::ReplId;
@@ -61,6 +62,10 @@ pub struct Replicating {
     /// Another one is wanted.
     wants_fence: bool,
     fences: u64,
+    /// What replicas are to have when the process ends.
+    pub(crate) last_fence: Option<Fence>,
+    /// What replicas acknowledge, and who waits for that.
+    pub(crate) acks: Acks,
     last_ping: Monotonic,
     last_progress: Monotonic,
 }
@@ -71,6 +76,18 @@ struct FenceUnderWay {
     number: u64,
     /// Offset and weight of each log behind its part.
     parts: Vec<Option<(u64, u64)>>,
+    purpose: Purpose,
+}
+
+/// What a fence is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose {
+    /// The stream begins at it.
+    Stream,
+    /// WAIT asked for it.
+    Acks(Ticket),
+    /// The process ends: replicas are to have all that is in front of it.
+    End,
 }
 
 impl Replicating {
@@ -86,6 +103,8 @@ impl Replicating {
             fence: None,
             wants_fence: false,
             fences: 0,
+            last_fence: None,
+            acks: Acks::default(),
             last_ping: now,
             last_progress: now,
         }
@@ -94,6 +113,11 @@ impl Replicating {
     /// Whether a fence is on its way: no barrier may be made.
     pub fn has_fence(&self) -> bool {
         self.fence.is_some()
+    }
+
+    /// Whether shards keep logs.
+    pub fn keeps_logs(&self) -> bool {
+        self.logs
     }
 
     /// Whether the relay runs.
@@ -129,6 +153,17 @@ impl Control {
         }
     }
 
+    /// Ends all sessions of replicas: the process ends.
+    pub(crate) fn close_replicas(&mut self) {
+        if self.replicating.has_relay() {
+            let end = match &self.replicating.last_fence {
+                Some(fence) => fence.scalar,
+                None => self.replication().offset,
+            };
+            self.mailbox.tell_relay(ToRelay::End(end));
+        }
+    }
+
     /// Gives the history another name: replicas do not go on with it.
     pub fn change_replid(&mut self) {
         self.replicating.replid = ReplId::of_random(system::random());
@@ -149,9 +184,11 @@ impl Control {
             RelayWord::Gone(session) => {
                 self.replicating.waiting.retain(|(other, ..)| *other != session);
                 self.cut_sync(session.0);
+                self.acknowledges_no_more(session);
             }
-            RelayWord::Fence => {
-                self.replicating.wants_fence = true;
+            RelayWord::Fence => self.replicating.wants_fence = true,
+            RelayWord::Acked { session, applied, is_first } => {
+                self.acknowledged(session, applied, is_first);
             }
             RelayWord::View(view) => self.replicating.view = *view,
         }
@@ -159,6 +196,7 @@ impl Control {
 
     /// Does for replicas what is due.
     pub fn see_to_replicas(&mut self) {
+        self.end_late_acks();
         for outcome in self.take_synced() {
             self.synced(outcome);
         }
@@ -166,7 +204,7 @@ impl Control {
             self.begin_sync();
         }
         if self.replicating.wants_fence && self.replicating.fence.is_none() && !self.has_wish() {
-            self.begin_fence();
+            self.begin_fence(Purpose::Stream);
         }
     }
 
@@ -290,14 +328,14 @@ impl Control {
     }
 
     /// Has a fence written that needs no barrier.
-    fn begin_fence(&mut self) {
+    pub(crate) fn begin_fence(&mut self, purpose: Purpose) {
         let replicating = &mut self.replicating;
         replicating.wants_fence = false;
         replicating.fences += 1;
         let number = replicating.fences;
         let participants = self.all_shards();
         let parts = vec![None; participants.len()];
-        self.replicating.fence = Some(FenceUnderWay { number, parts });
+        self.replicating.fence = Some(FenceUnderWay { number, parts, purpose });
         let release = |shard: &u16| {
             let logged = vec![Logged::of(0, &participants, None)];
             (usize::from(*shard), Release { logged, fence: Some(number), ..Release::default() })
@@ -317,8 +355,14 @@ impl Control {
         if fence.parts.iter().any(Option::is_none) {
             return;
         }
+        let purpose = fence.purpose;
         let fence = fence_of(fence.parts.iter().flatten().copied());
         self.replicating.fence = None;
+        match purpose {
+            Purpose::Stream => {}
+            Purpose::Acks(ticket) => self.ack_fence_written(ticket, fence.clone()),
+            Purpose::End => self.end_fence_written(fence.clone()),
+        }
         let letter = ToRelay::Fence(self.replicating.replid, Box::new(fence));
         self.mailbox.tell_relay(letter);
         self.next_wish();

@@ -21,6 +21,7 @@ use crate::batches::batch::Batch;
 use crate::config::lists::SavePoint;
 use crate::control::core::Control;
 use crate::control::ctx::Outcome;
+use crate::control::replicating::Purpose;
 use crate::log;
 use crate::mail::disk::DiskWord;
 use crate::mail::query::Query;
@@ -35,6 +36,7 @@ use crate::persistence::syncing::{self, SyncChild};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::gate::gate;
+use crate::replication::acks::Ticket;
 use crate::stats::latency_events::Event;
 use crate::transactions::locks::{Claims, Mode};
 use crate::transactions::transaction::{Kind, Transaction, Visit};
@@ -64,6 +66,8 @@ pub enum Wish {
     Final,
     /// A snapshot for replicas, sent by a child.
     Sync(Vec<Waiting>),
+    /// Nothing: what clients were answered for is to be in the logs, for a fence behind it.
+    Acks(Ticket),
     /// DEBUG RELOAD.
     Reload(KeptRequest, Reload),
 }
@@ -171,7 +175,7 @@ impl Saving {
     pub fn is_saving(&self) -> bool {
         let saves = |wish: &Wish| match wish {
             Wish::Background(_) | Wish::AfterFlush(_) | Wish::Foreground(_) => true,
-            Wish::Final | Wish::Sync(_) | Wish::Reload(..) => false,
+            Wish::Final | Wish::Sync(_) | Wish::Acks(_) | Wish::Reload(..) => false,
         };
         self.child.is_some() || self.wish.iter().chain(&self.wishes).any(saves)
     }
@@ -200,7 +204,11 @@ impl Saving {
 impl Control {
     /// Brings all shards to a stand for this, after whatever they stand still for before.
     pub fn wish(&mut self, wish: Wish) {
-        self.saving.wishes.push_back(wish);
+        match wish {
+            // It is over at once, and what is in front may wait for a child.
+            Wish::Acks(_) => self.saving.wishes.push_front(wish),
+            wish => self.saving.wishes.push_back(wish),
+        }
         self.next_wish();
     }
 
@@ -216,7 +224,16 @@ impl Control {
         }
         // One child at a time: a wish for another waits for the end of the first.
         let may_begin = |wish: &Wish, child: bool| {
-            !child || matches!(wish, Wish::Reload(_, reload) if !reload.saves)
+            let needs_none = match wish {
+                Wish::Acks(_) => true,
+                Wish::Reload(_, reload) => !reload.saves,
+                Wish::Background(_)
+                | Wish::AfterFlush(_)
+                | Wish::Foreground(_)
+                | Wish::Final
+                | Wish::Sync(_) => false,
+            };
+            !child || needs_none
         };
         if self.replicating.has_fence() {
             return;
@@ -270,6 +287,7 @@ impl Control {
                 }
             },
             Wish::Sync(waiting) => self.sync(waiting),
+            Wish::Acks(ticket) => self.begin_fence(Purpose::Acks(ticket)),
             Wish::Final => return self.save_last(transaction),
             Wish::Reload(kept, reload) => return self.reload(kept, reload, transaction),
         }

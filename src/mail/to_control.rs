@@ -1,9 +1,12 @@
 //! Letters to the control thread.
 
+use shards::keyspace::waiters::WaitId;
+
 use crate::batches::batch::Batch;
 use crate::mail::disk::LoadReport;
 use crate::mail::query::Answer;
 use crate::mail::replica::{Arrival, RelayWord};
+use crate::replication::acks::Needs;
 use crate::shutdown::report::Report;
 use crate::stats::command_log::SlowEntry;
 use crate::stats::latency_events::Occurrence;
@@ -28,6 +31,10 @@ pub enum ToControl {
     Loaded(Box<LoadReport>),
     /// A connection has asked for the stream of all changes, and left its shard.
     Arrived(Box<Arrival>),
+    /// A client waits for replicas, for so many milliseconds or for ever.
+    AwaitAcks(WaitId, Needs, Option<u64>),
+    /// It waits no more.
+    AwaitNoMore(WaitId),
     /// From the relay.
     Relay(RelayWord),
     /// A fence is in a shard's log: its number, and offset and weight of the log behind it.

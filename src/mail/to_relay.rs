@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::table::Config;
 use crate::mail::replica::{Arrival, SyncWord};
-use crate::replication::history::Fence;
+use crate::replication::history::{Fence, Scalar};
 use crate::replication::merge::Segment;
 use crate::replication::replid::ReplId;
 
@@ -25,6 +25,7 @@ pub enum ToRelay {
     Sync(SyncWord),
     /// The configuration in force from now on.
     Configure(Arc<Config>),
-    /// All sessions end: the process does.
-    End,
+    /// The process ends: the log is to tell of each replica that lacks what is in front of this
+    /// place, and all sessions end.
+    End(Scalar),
 }

@@ -135,7 +135,7 @@ impl Relay {
                     ToRelay::Arrived(arrival) => self.decide(*arrival),
                     ToRelay::Sync(word) => self.hear_of_sync(word),
                     ToRelay::Configure(config) => self.configure(config),
-                    ToRelay::End => self.cut_all(Cut::End),
+                    ToRelay::End(end) => self.end(end),
                 }
             }
         }
@@ -161,6 +161,22 @@ impl Relay {
     fn begin_at(&mut self, replid: ReplId, fence: Fence) {
         self.awaits_fence = false;
         self.stream = Some(Stream::begin(replid, fence, &self.config, &mut self.mailbox));
+    }
+
+    /// The process ends.
+    fn end(&mut self, end: Scalar) {
+        let now = self.now();
+        let lines = self.peers.iter().filter_map(|peer| peer.session.lagging_line(end, now));
+        let lines: Vec<String> = lines.collect();
+        lines.iter().for_each(|line| log::notice(line));
+        let (all, lagging) = (self.peers.len(), lines.len());
+        if all != 0 {
+            log::notice(&format!(
+                "{} of {all} replicas are in sync when shutting down.",
+                all - lagging
+            ));
+        }
+        self.cut_all(Cut::End);
     }
 
     /// The history goes on under another name: those who want the stream are to ask anew.
@@ -396,7 +412,13 @@ impl Relay {
                         return self.act(at, more);
                     }
                 }
-                Action::Acked(_) => self.is_changed = true,
+                Action::Acked(ack) => {
+                    let (session, applied) = (peer.id, ack.applied);
+                    let is_first = !std::mem::replace(&mut peer.has_acked, true);
+                    let word = RelayWord::Acked { session, applied, is_first };
+                    self.mailbox.tell_control(ToControl::Relay(word));
+                    self.is_changed = true;
+                }
                 Action::SyncOver(outcome) => backoff.note(now, peer.session.address(), outcome),
                 Action::Log(level, line) => log_at(level, &line),
                 Action::Close(ended) => {
