@@ -38,11 +38,18 @@ impl Control {
             matches!(needs, Needs::Applied(0) | Needs::Durable { local: 0, replicas: 0 });
         let patience = if needs_none {
             let vector = Vector::start(self.node.slots.shards());
-            Patience::AtOnce(Fence { scalar: self.replication().offset, vector })
+            Patience::AtOnce(Fence { scalar: self.last_write(), vector })
         } else {
             Patience::Until(timeout_millis.map(|millis| self.moment().after(millis)))
         };
         self.acks_hear(Event::Wait(acks_id(id), needs, patience));
+    }
+
+    /// The end of the stream, as far as is known, without a GETACK behind the last fence: replicas
+    /// acknowledge that later.
+    fn last_write(&self) -> Scalar {
+        let (fence, end) = (self.replicating.ack_fence, self.replication().offset);
+        if end <= fence.after(Note::GetAck.command().len() as u64) { fence } else { end }
     }
 
     /// It waits no more.
@@ -81,6 +88,7 @@ impl Control {
     /// The fence that was asked for is in all logs.
     pub(crate) fn ack_fence_written(&mut self, ticket: Ticket, fence: Fence) {
         self.mailbox.send(NOTES, ToShard::Log(LogWord::Note(Note::GetAck)));
+        self.replicating.ack_fence = fence.scalar;
         self.acks_hear(Event::FenceWritten(ticket, fence));
     }
 

@@ -62,6 +62,8 @@ pub struct Replicating {
     /// Another one is wanted.
     wants_fence: bool,
     fences: u64,
+    /// The last fence that replicas were asked to acknowledge.
+    pub(crate) ack_fence: Scalar,
     /// What replicas are to have when the process ends.
     pub(crate) last_fence: Option<Fence>,
     /// What replicas acknowledge, and who waits for that.
@@ -103,6 +105,7 @@ impl Replicating {
             fence: None,
             wants_fence: false,
             fences: 0,
+            ack_fence: Scalar(0),
             last_fence: None,
             acks: Acks::default(),
             last_ping: now,

@@ -421,11 +421,7 @@ impl Relay {
                 }
                 Action::SyncOver(outcome) => backoff.note(now, peer.session.address(), outcome),
                 Action::Log(level, line) => log_at(level, &line),
-                Action::Close(ended) => {
-                    let level =
-                        if ended.is_warning() { LogLevel::Warning } else { LogLevel::Notice };
-                    let address = peer.session.address();
-                    log_at(level, &format!("Connection with replica {address} lost: {ended}"));
+                Action::Close(_) => {
                     peer.has_ended = true;
                     self.is_changed = true;
                 }
