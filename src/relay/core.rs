@@ -72,10 +72,10 @@ impl Relay {
         }
     }
 
-    /// Does what can be done now.
-    pub fn turn(&mut self) {
+    /// Does what can be done now. True if there was mail.
+    pub fn turn(&mut self) -> bool {
         let clock = Stamp(Monotonic::now().nanos_since(self.started));
-        self.read_mail();
+        let had_mail = self.read_mail();
         let went = self.stream.as_mut().map(|stream| stream.go_on(clock, &mut self.mailbox));
         match went {
             None | Some(Ok(Ok(()))) => {}
@@ -94,6 +94,7 @@ impl Relay {
         }
         self.see_to_peers();
         self.tell_control();
+        had_mail
     }
 
     /// Whether there is more to do at once.
@@ -117,9 +118,11 @@ impl Relay {
         Moment(Monotonic::now().millis_since(self.started))
     }
 
-    fn read_mail(&mut self) {
+    fn read_mail(&mut self) -> bool {
+        let mut any = false;
         for peer in self.mailbox.peers() {
             while let Some(letter) = self.mailbox.receive(peer) {
+                any = true;
                 match letter {
                     ToRelay::Segment(segment) => {
                         let took = self.stream.as_mut().map(|stream| stream.take(*segment));
@@ -139,6 +142,7 @@ impl Relay {
                 }
             }
         }
+        any
     }
 
     /// The stream cannot go on: what a shard has logged is not there any more. All sessions end,
