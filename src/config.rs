@@ -12,6 +12,7 @@ pub mod lists;
 pub mod notify;
 pub mod on_signal;
 pub mod output_limits;
+pub mod primary;
 pub mod table;
 pub mod valkey;
 pub mod parse;

@@ -5,6 +5,7 @@ pub mod core;
 pub mod ctx;
 pub mod disk;
 pub mod ending;
+pub mod following;
 pub mod loading;
 pub mod replicating;
 pub mod saving;

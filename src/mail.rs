@@ -14,4 +14,5 @@ pub mod room;
 pub mod to_control;
 pub mod to_relay;
 pub mod to_shard;
+pub mod upstream;
 pub mod waits;

@@ -7,6 +7,7 @@ pub mod forked;
 pub mod leftovers;
 pub mod loader;
 pub mod reading;
+pub mod receiving;
 pub mod repair;
 pub mod report;
 pub mod sending;

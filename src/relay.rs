@@ -5,6 +5,10 @@
 //! wait for it, and it waits for no replica: a replica that takes too little is cut.
 
 pub mod core;
+pub mod dial;
+pub mod dispatch;
+pub mod intake;
 pub mod peer;
 pub mod stream;
 pub mod thread;
+pub mod upstream;

@@ -4,6 +4,7 @@
 
 pub mod accepting;
 pub mod answers;
+pub mod applying;
 pub mod client_memory;
 pub mod connections;
 pub mod core;

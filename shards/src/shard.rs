@@ -34,12 +34,24 @@ pub struct Request<'a> {
     pub protocol: Protocol,
     /// Whether lookups leave LRU and LFU as they are.
     pub no_touch: bool,
-    /// Whether it sees what is due as if it had no time: it is of an import source.
-    pub sees_due: bool,
+    /// Where it comes from.
+    pub origin: Origin,
     /// Bytes that the output may have, with what is in it already.
     pub reply_max: usize,
     /// Which argument is the first key, 0 if there is none, and its hash.
     pub first_key: (usize, u64),
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// A client, for whom time passes.
+    #[default]
+    Client,
+    /// An import source. It sees what is due as if it had no time.
+    Importer,
+    /// The primary that is followed. So does it, and what it has accepted is not refused.
+    Primary,
 }
 
 impl<'a> Request<'a> {
@@ -52,7 +64,7 @@ impl<'a> Request<'a> {
             db: 0,
             protocol: Protocol::Resp2,
             no_touch: false,
-            sees_due: false,
+            origin: Origin::Client,
             reply_max: usize::MAX,
             first_key: (0, 0),
         }
@@ -158,9 +170,13 @@ pub fn run(
     out: &mut Vec<u8>,
 ) -> Result<(), Box<Error>> {
     let (dirty_before, written) = (effects.dirty, out.len());
-    let expiry = keyspace.settings.expiry;
-    if request.sees_due {
-        keyspace.settings.expiry = OnExpiry::Ignores;
+    let settings = &mut keyspace.settings;
+    let (expiry, string_bytes_max) = (settings.expiry, settings.string_bytes_max);
+    if request.origin != Origin::Client {
+        settings.expiry = OnExpiry::Ignores;
+        if request.origin == Origin::Primary {
+            (settings.obeys, settings.string_bytes_max) = (true, usize::MAX);
+        }
     }
     let mut ctx = Ctx {
         args: request.args,
@@ -170,7 +186,11 @@ pub fn run(
         first_key_hash: request.first_key.1,
     };
     let result = (command.run)(&mut ctx);
-    ctx.db.keyspace.settings.expiry = expiry;
+    if request.origin != Origin::Client {
+        let settings = &mut ctx.db.keyspace.settings;
+        settings.expiry = expiry;
+        (settings.obeys, settings.string_bytes_max) = (false, string_bytes_max);
+    }
     let effects = &mut *ctx.db.effects;
     if effects.keeps_log {
         log(effects, command, request, effects.dirty != dirty_before);

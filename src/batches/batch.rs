@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use shards::resp::parser::Range;
 use shards::resp::reply::Protocol;
+use shards::shard::Origin;
 
 use crate::batches::epochs::Epoch;
 use crate::batches::round::Round;
@@ -28,8 +29,8 @@ pub struct Passport {
     pub protocol: Protocol,
     /// Whether lookups leave LRU and LFU as they are.
     pub no_touch: bool,
-    /// Whether it sees what is due: it is an import source, in import mode.
-    pub sees_due: bool,
+    /// Where its requests come from: an import source is one only in import mode.
+    pub origin: Origin,
     /// Whether it is connected from this machine.
     pub local: bool,
     /// Whether it is told when keys change that it reads.
@@ -48,7 +49,7 @@ impl Default for Passport {
             db: 0,
             protocol: Protocol::default(),
             no_touch: false,
-            sees_due: false,
+            origin: Origin::Client,
             local: false,
             reads: false,
             exempt: Guards::NONE,
@@ -89,6 +90,8 @@ pub struct Batch {
     pub epoch: Option<Epoch>,
     /// Its client does not want the reply to its one request (CLIENT REPLY).
     pub is_muted: bool,
+    /// Its number, if it is no client's but of a primary's stream.
+    pub applies: Option<BatchNumber>,
     /// What it may see.
     pub passport: Passport,
     /// The requests' bytes.
@@ -102,6 +105,10 @@ pub struct Batch {
     /// The request that is next has found nothing so far and waits, or has its turn.
     pub waiting: Option<Box<Waiting>>,
 }
+
+/// A number of a batch of a primary's stream, in the order of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BatchNumber(pub u64);
 
 /// What a batch is at.
 #[derive(Debug, Default)]
@@ -147,6 +154,7 @@ impl Batch {
         self.ticket = None;
         self.epoch = None;
         self.waiting = None;
+        self.applies = None;
         self.prefetched = 0;
     }
 

@@ -21,6 +21,8 @@ pub enum WaitEnd {
     InVain,
     /// With an error, because CLIENT UNBLOCK says so.
     Refused,
+    /// With an error, because the node follows a primary from now on.
+    RoleChanged,
     /// Its client is gone.
     Gone,
     /// So many replicas have what its client wrote.
@@ -92,6 +94,11 @@ impl Waits {
     pub fn of_client(&self, client: u64) -> Option<u64> {
         let mut kept = self.kept.iter();
         kept.find(|(_, kept)| kept.batch.client == client).map(|(number, _)| *number)
+    }
+
+    /// All waits that are kept here.
+    pub fn numbers(&self) -> Vec<u64> {
+        self.kept.keys().copied().collect()
     }
 
     /// When the first wait ends in vain, and which.

@@ -80,8 +80,14 @@ fn check(
     if stops(Guards::MISCONF) {
         return Err(Error::Misconf);
     }
+    if stops(Guards::READONLY) {
+        return Err(Error::ReadOnly);
+    }
     if stops(Guards::LISTENS) && !serves_listeners(call) {
         return Err(only_listens(call));
+    }
+    if stops(Guards::STALE) {
+        return Err(Error::PrimaryDown);
     }
     if stops(Guards::LOADING) {
         return Err(Error::Loading);

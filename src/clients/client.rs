@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use shards::keyspace::waiters::WaitId;
 use shards::resp::parser::Parser;
 use shards::resp::reply::Protocol;
+use shards::shard::Origin;
 
 use crate::batches::batch::Passport;
 use crate::clients::memory::UnderWay;
@@ -309,12 +310,13 @@ impl Client {
     pub fn passport(&self, config: &Config) -> Passport {
         let Session { db, protocol, no_touch, import_source, .. } = self.session;
         let reads = self.tracker.as_ref().is_some_and(|tracker| tracker.reads());
+        let imports = import_source && config.import_mode;
         let (reply_pause, reply_max) = self.reply_limits(config);
         Passport {
             db,
             protocol,
             no_touch,
-            sees_due: import_source && config.import_mode,
+            origin: if imports { Origin::Importer } else { Origin::Client },
             local: self.from_here,
             reads,
             exempt: self.exempt_from(),

@@ -14,6 +14,7 @@ use super::lists::{Addresses, CpuList, Percentiles, Rename, Renames, SavePoint, 
 use super::notify::{Events, NotifyFlags};
 use super::on_signal::{OnSignal, ShutdownOptions};
 use super::output_limits::{ClassLimits, OutputLimits};
+use super::primary::{Primary, PrimaryOrNone};
 use std::path::PathBuf;
 
 /// When a setting may change.
@@ -345,6 +346,12 @@ settings! {
     /// TCP port; 0 for none.
     "port" port: u16 = 6379, Integer(0..=65535), AtRuntime;
 
+    /// The password by which a replica authenticates at its primary; empty for none.
+    "primaryauth" | "masterauth" primaryauth: Vec<u8> = Vec::new(), Password, AtRuntime;
+
+    /// The user that it authenticates as; empty for the default one.
+    "primaryuser" | "masteruser" primaryuser: Vec<u8> = Vec::new(), Password, AtRuntime;
+
     /// Whether only this machine is served while the default user has no password.
     "protected-mode" protected_mode: bool = true, YesNo, AtRuntime;
 
@@ -389,6 +396,24 @@ settings! {
 
     /// Seconds of silence after which a replica, or a primary, counts as gone.
     "repl-timeout" repl_timeout: u32 = 60, Integer(1..=INT), AtRuntime;
+
+    /// The address that a replica gives its primary for clients; empty for its socket's.
+    "replica-announce-ip" | "slave-announce-ip" replica_announce_ip: String = String::new(),
+        Name, AtRuntime;
+
+    /// The port that a replica gives its primary for clients; 0 for the one it listens on.
+    "replica-announce-port" | "slave-announce-port" replica_announce_port: u16 = 0,
+        Integer(0..=65535), AtRuntime;
+
+    /// Which replica Sentinel makes a primary first: the one with the lowest number; 0 for never.
+    "replica-priority" | "slave-priority" replica_priority: u32 = 100, Integer(0..=INT), AtRuntime;
+
+    /// Whether a replica shows what it has while it cannot tell whether that is old.
+    "replica-serve-stale-data" | "slave-serve-stale-data" replica_serve_stale_data: bool = true,
+        YesNo, AtRuntime;
+
+    /// Host and port of the primary that the server follows; REPLICAOF changes them.
+    "replicaof" | "slaveof" replicaof: Option<Primary> = None, PrimaryOrNone, AtStart;
 
     /// The password of the default user; empty for none.
     "requirepass" requirepass: Vec<u8> = Vec::new(), Password, AtRuntime;
@@ -485,88 +510,4 @@ fn default_save() -> Vec<SavePoint> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::line::split;
-    use super::*;
-
-    /// The words of an example, as they would stand in a file's line.
-    fn words(setting: &Setting, text: &str) -> Vec<Vec<u8>> {
-        if setting.many && !text.is_empty() {
-            split(text.as_bytes()).expect("examples are balanced")
-        } else {
-            vec![text.as_bytes().to_vec()]
-        }
-    }
-
-    fn read(setting: &Setting, words: &[Vec<u8>]) -> Result<Config, Reason> {
-        let mut config = Config::default();
-        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-        (setting.read)(&mut config, &words, Mention::First).map(|()| config)
-    }
-
-    #[test]
-    fn names_are_sorted_unique_and_lower_case() {
-        assert!(SETTINGS.is_sorted_by(|one, next| one.name < next.name));
-        let mut names: Vec<_> = SETTINGS.iter().flat_map(Setting::names).collect();
-        assert!(names.iter().all(|name| *name == name.to_ascii_lowercase()));
-        let count = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), count);
-    }
-
-    #[test]
-    fn each_setting_says_what_it_means() {
-        for setting in SETTINGS {
-            assert!(setting.doc.ends_with('.'), "{}: {}", setting.name, setting.doc);
-            assert!(!setting.doc.contains("  "), "{}", setting.name);
-            assert!(!(setting.limits)().is_empty(), "{}", setting.name);
-        }
-    }
-
-    #[test]
-    fn each_value_reads_back_from_what_is_printed() {
-        for setting in SETTINGS {
-            for text in (setting.examples)().good {
-                let config = read(setting, &words(setting, &text))
-                    .unwrap_or_else(|reason| panic!("{} {text}: {reason}", setting.name));
-                let mut again = Config::default();
-                let mut mention = Mention::First;
-                for line in (setting.lines)(&config) {
-                    let words = split(&line.words).expect("printed lines are balanced");
-                    let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-                    (setting.read)(&mut again, &words, mention).unwrap();
-                    mention = Mention::Again;
-                }
-                assert_eq!(again, config, "{} {text}", setting.name);
-                // What CONFIG GET prints may be given to CONFIG SET, but for hidden letters.
-                if !setting.file_only && setting.name != "notify-keyspace-events" {
-                    let printed = String::from_utf8((setting.print)(&config)).unwrap();
-                    assert_eq!(read(setting, &words(setting, &printed)), Ok(config));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_out_of_bounds_is_refused_with_a_reason() {
-        for setting in SETTINGS {
-            let examples = (setting.examples)();
-            assert!(!examples.good.is_empty(), "{}", setting.name);
-            for text in examples.bad {
-                let reason = read(setting, &words(setting, &text))
-                    .map(|_| format!("{} takes {text:?}", setting.name))
-                    .expect_err("an example of what is refused");
-                assert!(!reason.is_empty(), "{} {text}", setting.name);
-            }
-        }
-    }
-
-    #[test]
-    fn a_name_is_found_in_any_case_and_by_its_alias() {
-        let (setting, name) = find(b"SlowLog-Max-Len").unwrap();
-        assert_eq!(setting.name, "commandlog-slow-execution-max-len");
-        assert_eq!(name, "slowlog-max-len");
-        assert!(find(b"nosuch").is_none());
-    }
-}
+mod tests;

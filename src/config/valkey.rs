@@ -112,11 +112,6 @@ fn never(_: &[&[u8]]) -> bool {
     false
 }
 
-/// `replicaof no one`.
-fn no_one(words: &[&[u8]]) -> bool {
-    matches!(words, [no, one] if no.eq_ignore_ascii_case(b"no") && one.eq_ignore_ascii_case(b"one"))
-}
-
 /// The line that Valkey's CONFIG REWRITE leaves in every file: the default user, free of limits.
 fn default_user(words: &[&[u8]]) -> bool {
     let free: [&[u8]; 9] = [
@@ -154,6 +149,7 @@ const SUPERVISOR: &str = "the server stays in the foreground, so that a supervis
 const SYNCED: &str = "snapshots are always written to the disk bit by bit";
 const THREADS: &str = "each shard has one thread of its own; see shards and shard-cpus";
 const TLS: &str = "there is no TLS yet";
+const WRITABLE: &str = "a replica that changes keys by itself has no place in a stream any more";
 const USERS: &str = "there are no users but the default one yet; see requirepass";
 
 /// All of them, grouped by reason.
@@ -178,18 +174,12 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("rdb-save-incremental-fsync", "yes", SYNCED),
     ignored("key-load-delay", "0", LOADING).exact(),
     ignored("loading-process-events-interval-bytes", "2097152", LOADING).exact(),
-    refused("replicaof", "", REPLICATION).at_start().harmless(no_one),
-    refused("slaveof", "", REPLICATION).at_start().harmless(no_one),
     refused("min-replicas-to-write", "0", REPLICATION),
     refused("min-slaves-to-write", "0", REPLICATION),
     ignored("bind-source-addr", "", REPLICATION),
     ignored("dual-channel-replication-enabled", "no", REPLICATION),
-    ignored("masterauth", "", REPLICATION).secret(),
-    ignored("masteruser", "", REPLICATION).secret(),
     ignored("min-replicas-max-lag", "10", REPLICATION),
     ignored("min-slaves-max-lag", "10", REPLICATION),
-    ignored("primaryauth", "", REPLICATION).secret(),
-    ignored("primaryuser", "", REPLICATION).secret(),
     ignored("propagation-error-behavior", "ignore", REPLICATION),
     ignored("repl-backlog-ttl", "3600", REPLICATION),
     ignored("repl-disable-tcp-nodelay", "no", REPLICATION),
@@ -197,22 +187,14 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("repl-diskless-sync", "yes", REPLICATION),
     ignored("repl-diskless-sync-max-replicas", "0", REPLICATION),
     ignored("repl-mptcp", "no", REPLICATION).at_start(),
-    ignored("replica-announce-ip", "", REPLICATION),
-    ignored("replica-announce-port", "0", REPLICATION),
     ignored("replica-announced", "yes", REPLICATION),
     ignored("replica-ignore-disk-write-errors", "no", REPLICATION),
     ignored("replica-ignore-maxmemory", "yes", REPLICATION),
     ignored("replica-lazy-flush", "yes", REPLICATION),
-    ignored("replica-priority", "100", REPLICATION),
-    ignored("replica-read-only", "yes", REPLICATION),
-    ignored("replica-serve-stale-data", "yes", REPLICATION),
-    ignored("slave-announce-ip", "", REPLICATION),
-    ignored("slave-announce-port", "0", REPLICATION),
+    refused("replica-read-only", "yes", WRITABLE),
     ignored("slave-ignore-maxmemory", "yes", REPLICATION),
     ignored("slave-lazy-flush", "yes", REPLICATION),
-    ignored("slave-priority", "100", REPLICATION),
-    ignored("slave-read-only", "yes", REPLICATION),
-    ignored("slave-serve-stale-data", "yes", REPLICATION),
+    refused("slave-read-only", "yes", WRITABLE),
     refused("cluster-enabled", "no", CLUSTER).at_start(),
     ignored("cluster-allow-pubsubshard-when-down", "yes", CLUSTER),
     ignored("cluster-allow-reads-when-down", "no", CLUSTER),

@@ -20,6 +20,7 @@ use crate::config::table::Config;
 use crate::control::ctx::{Awaited, ControlCommands, ControlCtx, Outcome, Then};
 use crate::control::disk::Disk;
 use crate::control::ending::End;
+use crate::control::following::Following;
 use crate::control::loading::Loading;
 use crate::control::replicating::Replicating;
 use crate::control::saving::{KeptRequest, Saving, Wish};
@@ -89,6 +90,8 @@ pub struct Control {
     pub run_id: String,
     /// Replicas.
     pub replicating: Replicating,
+    /// The primary that this node follows.
+    pub following: Following,
     /// When the process started, in seconds since the epoch.
     pub started_at: u64,
     /// Snapshots that are written.
@@ -180,6 +183,7 @@ impl Control {
             info_text,
             run_id: system::random_name(),
             replicating,
+            following: Following::default(),
             started_at: clock::wall().seconds(),
             saving: Saving::default(),
             disk: Disk::default(),
@@ -216,6 +220,7 @@ impl Control {
                     }
                     ToControl::AwaitNoMore(id) => self.await_no_more(id),
                     ToControl::Relay(word) => self.hear_of_relay(word),
+                    ToControl::Link(word) => self.hear_of_link(word),
                     ToControl::Fenced(number, offset, weight) => {
                         self.fenced(peer, number, offset, weight);
                     }
@@ -288,6 +293,11 @@ impl Control {
         std::mem::take(&mut self.figures)
     }
 
+    /// Asks every shard for a request, which goes on with their answers.
+    pub(crate) fn ask_for(&mut self, kept: KeptRequest, query: &Query, then: Then) {
+        self.ask(query, Asker::Request(kept, then));
+    }
+
     /// The number of the last question or order.
     pub(crate) fn last_question(&self) -> u64 {
         self.next_question - 1
@@ -341,6 +351,7 @@ impl Control {
             Awaited::Save => self.wish(Wish::Foreground(kept)),
             Awaited::Cancelled => self.cancel_save(kept),
             Awaited::Reload(reload) => self.wish(Wish::Reload(kept, reload)),
+            Awaited::Promotion => self.following.promotions.push(kept),
             Awaited::Disk(work) => self.work_on_disk(kept, work),
             Awaited::End(options) => self.end_by_command(options, kept),
         }
@@ -378,15 +389,16 @@ impl Control {
         let failed = match outcome {
             Ok(Outcome::Ask(query, then)) => {
                 batch.replies = replies;
-                if let Query::Pause { .. } = query {
+                if let Query::Pause { .. } | Query::Role(_) = query {
                     self.let_rest(&mut batch);
                 }
                 return self.ask(&query, Asker::Request(KeptRequest { batch, started }, then));
             }
             Ok(Outcome::Wait(awaited)) => {
                 batch.replies = replies;
-                // An EXEC goes on with its writes, so what is to be quiet waits for it.
-                if !batch.is_exec() {
+                // An EXEC goes on with its writes, so what is to be quiet waits for it, but not a
+                // change of the role: it ends the writes.
+                if !batch.is_exec() || matches!(awaited, Awaited::Promotion) {
                     self.let_rest(&mut batch);
                 }
                 return self.keep(KeptRequest { batch, started }, awaited);

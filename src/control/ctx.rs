@@ -50,6 +50,8 @@ pub enum Awaited {
     Cancelled,
     /// DEBUG RELOAD.
     Reload(Reload),
+    /// That the node follows no primary any more, and has applied all that came of one.
+    Promotion,
     /// Work on a disk.
     Disk(DiskWork),
     /// The end of the process, or that there is none.

@@ -205,6 +205,7 @@ impl Control {
         self.node.condition.loading = false;
         self.order(&Query::EndLoading);
         self.end_loading = Some(self.last_question());
+        self.follow_configured();
     }
 
     fn load_failed(&mut self, loading: Loading, error: &RdbError) {

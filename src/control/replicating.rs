@@ -53,7 +53,7 @@ pub struct Replicating {
     /// The relay's mail, until it is started.
     relay: Option<Mailbox<ToRelay>>,
     /// Shards keep logs.
-    logs: bool,
+    pub(crate) logs: bool,
     /// Sessions that wait for a snapshot, and since when.
     waiting: Vec<(SessionId, Terms, Monotonic)>,
     /// Descriptors are asked for, or all shards are brought to a stand for them.
@@ -139,7 +139,7 @@ impl Control {
         }
     }
 
-    fn start_relay(&mut self) -> io::Result<()> {
+    pub(crate) fn start_relay(&mut self) -> io::Result<()> {
         let Some(mailbox) = self.replicating.relay.take() else { return Ok(()) };
         start_relay(mailbox, Arc::clone(&self.node.config), self.node.started, self.process)
     }
@@ -148,9 +148,18 @@ impl Control {
     pub fn replication(&self) -> ReplicationView {
         let Replicating { replid, view, .. } = &self.replicating;
         let weights = (0..self.shards()).map(|shard| self.mailbox.board(shard).logged.get());
+        let following = self.link();
+        // Data that a primary has brought are part of its stream, not of ours.
+        let link = self.following.view.as_ref().filter(|_| following.is_some());
+        let replid = link.and_then(|link| link.replid).unwrap_or(*replid);
+        let offset = match &following {
+            Some(following) => Scalar(following.applied),
+            None => Scalar(weights.sum()),
+        };
         ReplicationView {
+            following,
             replicas: view.replicas.clone(),
-            offset: Scalar(weights.sum()),
+            offset,
             backlog: view.backlog,
             ..ReplicationView::of_primary(replid.to_string(), self.node.config.repl_backlog_size)
         }

@@ -28,6 +28,7 @@ use crate::mail::query::Query;
 use crate::mail::release::Release;
 use crate::mail::replica::Waiting;
 use crate::mail::to_shard::ToShard;
+use crate::mail::upstream::Brought;
 use crate::persistence::child::{self, SavingChild, failure};
 use crate::persistence::forked::Forked;
 use crate::persistence::repair::Repair;
@@ -37,6 +38,7 @@ use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::gate::gate;
 use crate::replication::acks::Ticket;
+use crate::replication::link::events::Generation;
 use crate::stats::latency_events::Event;
 use crate::transactions::locks::{Claims, Mode};
 use crate::transactions::transaction::{Kind, Transaction, Visit};
@@ -68,6 +70,8 @@ pub enum Wish {
     Sync(Vec<Waiting>),
     /// Nothing: what clients were answered for is to be in the logs, for a fence behind it.
     Acks(Ticket),
+    /// The snapshot of a primary becomes the data: that of this attempt to follow it.
+    Commit(Generation, Box<Brought>),
     /// DEBUG RELOAD.
     Reload(KeptRequest, Reload),
 }
@@ -175,7 +179,9 @@ impl Saving {
     pub fn is_saving(&self) -> bool {
         let saves = |wish: &Wish| match wish {
             Wish::Background(_) | Wish::AfterFlush(_) | Wish::Foreground(_) => true,
-            Wish::Final | Wish::Sync(_) | Wish::Acks(_) | Wish::Reload(..) => false,
+            Wish::Final | Wish::Sync(_) | Wish::Commit(..) | Wish::Acks(_) | Wish::Reload(..) => {
+                false
+            }
         };
         self.child.is_some() || self.wish.iter().chain(&self.wishes).any(saves)
     }
@@ -223,17 +229,14 @@ impl Control {
             return;
         }
         // One child at a time: a wish for another waits for the end of the first.
-        let may_begin = |wish: &Wish, child: bool| {
-            let needs_none = match wish {
-                Wish::Acks(_) => true,
-                Wish::Reload(_, reload) => !reload.saves,
-                Wish::Background(_)
-                | Wish::AfterFlush(_)
-                | Wish::Foreground(_)
-                | Wish::Final
-                | Wish::Sync(_) => false,
-            };
-            !child || needs_none
+        let may_begin = |wish: &Wish, child: bool| match wish {
+            Wish::Commit(..) | Wish::Acks(_) => true,
+            Wish::Reload(_, reload) => !child || !reload.saves,
+            Wish::Background(_)
+            | Wish::AfterFlush(_)
+            | Wish::Foreground(_)
+            | Wish::Final
+            | Wish::Sync(_) => !child,
         };
         if self.replicating.has_fence() {
             return;
@@ -246,7 +249,7 @@ impl Control {
         }
         self.saving.wish = self.saving.wishes.pop_front();
         let mode = match self.saving.wish {
-            Some(Wish::Reload(..)) => Mode::Exclusive,
+            Some(Wish::Reload(..) | Wish::Commit(..)) => Mode::Exclusive,
             _ => Mode::Shared,
         };
         let visit =
@@ -288,6 +291,7 @@ impl Control {
             },
             Wish::Sync(waiting) => self.sync(waiting),
             Wish::Acks(ticket) => self.begin_fence(Purpose::Acks(ticket)),
+            Wish::Commit(generation, brought) => self.commit_snapshot(generation, *brought),
             Wish::Final => return self.save_last(transaction),
             Wish::Reload(kept, reload) => return self.reload(kept, reload, transaction),
         }

@@ -1,6 +1,6 @@
 //! What control asks shards, and what they answer.
 
-use crate::routing::node::Holds;
+use crate::routing::node::{Holds, Role};
 use std::sync::Arc;
 
 use shards::base::slot::Slot;
@@ -49,6 +49,10 @@ pub enum Query {
     EndLoading,
     /// Whether the last snapshot could not be written: `Done`.
     SaveFailed(bool),
+    /// What the node is among others: `Done` when everything that was under way has seen it.
+    Role(Role),
+    /// Whether what a replica has may be old: `Done`.
+    Stale(bool),
     /// End of the pause: `Done`.
     Unpause,
     /// DEBUG SET-ACTIVE-EXPIRE: `Done`.

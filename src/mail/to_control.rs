@@ -6,6 +6,7 @@ use crate::batches::batch::Batch;
 use crate::mail::disk::LoadReport;
 use crate::mail::query::Answer;
 use crate::mail::replica::{Arrival, RelayWord};
+use crate::mail::upstream::LinkWord;
 use crate::replication::acks::Needs;
 use crate::shutdown::report::Report;
 use crate::stats::command_log::SlowEntry;
@@ -37,6 +38,8 @@ pub enum ToControl {
     AwaitNoMore(WaitId),
     /// From the relay.
     Relay(RelayWord),
+    /// From the relay, about the primary that this node follows.
+    Link(LinkWord),
     /// A fence is in a shard's log: its number, and offset and weight of the log behind it.
     Fenced(u64, u64, u64),
     /// How far a shard is with the end of the process.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::table::Config;
 use crate::mail::replica::{Arrival, SyncWord};
+use crate::mail::upstream::{Applied, Staged, UpstreamWord};
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::merge::Segment;
 use crate::replication::replid::ReplId;
@@ -25,6 +26,12 @@ pub enum ToRelay {
     Sync(SyncWord),
     /// The configuration in force from now on.
     Configure(Arc<Config>),
+    /// About the primary that this node follows.
+    Upstream(UpstreamWord),
+    /// A shard has run a batch of the primary's stream.
+    Applied(Applied),
+    /// A shard has taken in keys of the primary's snapshot.
+    Staged(Staged),
     /// The process ends: the log is to tell of each replica that lacks what is in front of this
     /// place, and all sessions end.
     End(Scalar),

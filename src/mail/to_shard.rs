@@ -10,6 +10,7 @@ use crate::mail::query::Query;
 use crate::mail::release::{Commit, Release};
 use crate::mail::replica::LogWord;
 use crate::mail::room::RoomWord;
+use crate::mail::upstream::SnapshotWord;
 use crate::mail::waits::WaitWord;
 use crate::stats::command_log::SlowEntry;
 use crate::transactions::locks::Ticket;
@@ -41,6 +42,10 @@ pub enum ToShard {
     Kept(Box<Kept>),
     /// About requests that wait for keys.
     Wait(WaitWord),
+    /// Commands of a primary's stream: answered when they have run.
+    Apply(Box<Batch>),
+    /// About a primary's snapshot.
+    Snapshot(SnapshotWord),
     /// About the shard's log.
     Log(LogWord),
     /// About memory.

@@ -496,7 +496,7 @@ fn write_names(gathered: &Gathered<'_>, page: &mut Page) {
         [("version", VERSION), ("valkey_version", VALKEY_VERSION), ("run_id", &control.run_id)];
     page.gauge(Name { name: "keylane_instance_info", help }, &own, 1.0);
     let redis = [
-        ("role", "master"),
+        ("role", if control.is_replica() { "slave" } else { "master" }),
         ("redis_version", REDIS_VERSION),
         ("redis_build_id", "0"),
         ("redis_mode", "standalone"),

@@ -3,14 +3,14 @@
 
 use std::fs::File as DiskFile;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use shards::base::time::UnixMs;
 use shards::keyspace::evict::Usage;
 use shards::rdb::error::{Error, Problem};
 use shards::rdb::file::{Event, File, Key};
 use shards::rdb::kind::{Dialect, Kind};
-use shards::rdb::reader::Reader;
+use shards::rdb::reader::{Reader, Source};
 
 use crate::config::choices::VersionCheck;
 use crate::config::table::Config;
@@ -82,12 +82,13 @@ impl Chunk {
     }
 }
 
-/// A file that is being read.
+/// A snapshot that is being read, from a file as a rule.
 #[derive(Debug)]
-pub struct Loader {
-    path: PathBuf,
-    file: File<Reading>,
-    /// Bytes of the file.
+pub struct Loader<S = Reading> {
+    /// Where it comes from, for the log.
+    name: String,
+    file: File<S>,
+    /// Bytes that it has; 0 if that is not known.
     pub total: u64,
     databases: usize,
     db: usize,
@@ -99,6 +100,8 @@ pub struct Loader {
     pub keys: u64,
     /// Libraries of functions, as they lie in the file.
     pub functions: Vec<Vec<u8>>,
+    /// The database that is selected in the stream behind it.
+    pub stream_db: u16,
     has_ended: bool,
 }
 
@@ -116,25 +119,59 @@ pub enum Step {
 /// Keys read in one step, at most.
 const STEP_KEYS: usize = 512;
 
-impl Loader {
+impl Loader<Reading> {
     /// Opens the snapshot at `path` for so many shards; `None` if there is no file.
     ///
     /// # Errors
     /// Why it cannot be loaded, in a sentence.
     pub fn open(path: &Path, shards: usize, config: &Config) -> Result<Option<Self>, String> {
+        let name = path.display().to_string();
         let file = match DiskFile::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(told(path, &plain(&error))),
+            Err(error) => return Err(told(&name, &plain(&error))),
         };
-        let metadata = file.metadata().map_err(|error| told(path, &plain(&error)))?;
+        let metadata = file.metadata().map_err(|error| told(&name, &plain(&error)))?;
         if metadata.is_dir() {
-            return Err(told(path, "it is a folder"));
+            return Err(told(&name, "it is a folder"));
         }
-        let reader = Reader::summing(Reading::new(file));
-        let file = File::open(reader).map_err(|error| told(path, &error.to_string()))?;
+        let rules = Rules::of(config, shards);
+        Self::of(name, Reading::new(file), metadata.len(), rules).map(Some)
+    }
+
+    /// A sentence that says what is wrong with the file.
+    pub fn told(&self, error: &Error) -> String {
+        let disk = self.file.source().error().map(plain);
+        told(&self.name, &disk.unwrap_or_else(|| error.to_string()))
+    }
+}
+
+/// What a snapshot has to comply with.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    shards: usize,
+    databases: usize,
+    version_check: VersionCheck,
+}
+
+impl Rules {
+    /// Those of a configuration and of so many shards.
+    pub fn of(config: &Config, shards: usize) -> Self {
+        let databases = usize::try_from(config.databases).unwrap_or(usize::MAX);
+        Self { shards, databases, version_check: config.rdb_version_check }
+    }
+}
+
+impl<S: Source> Loader<S> {
+    /// Begins to read what the log calls `name`: `total` bytes, or 0 if that is not known.
+    ///
+    /// # Errors
+    /// Why it cannot be loaded, in a sentence.
+    pub fn of(name: String, source: S, total: u64, rules: Rules) -> Result<Self, String> {
+        let reader = Reader::summing(source);
+        let file = File::open(reader).map_err(|error| told(&name, &error.to_string()))?;
         let header = file.header();
-        if !Dialect::knows(header.version) && config.rdb_version_check == VersionCheck::Strict {
+        if !Dialect::knows(header.version) && rules.version_check == VersionCheck::Strict {
             let writer = match header.dialect {
                 Dialect::Redis => "Redis later than 7.2",
                 Dialect::Valkey => "Valkey later than 9",
@@ -143,21 +180,22 @@ impl Loader {
                 "RDB version {} is of a {writer}: set `rdb-version-check relaxed` to try",
                 header.version
             );
-            return Err(told(path, &why));
+            return Err(told(&name, &why));
         }
-        let chunks = (0..shards).map(|_| Chunk::default()).collect();
-        Ok(Some(Self {
-            path: path.to_path_buf(),
+        let chunks = (0..rules.shards).map(|_| Chunk::default()).collect();
+        Ok(Self {
+            name,
             file,
-            total: metadata.len(),
-            databases: usize::try_from(config.databases).unwrap_or(usize::MAX),
+            total,
+            databases: rules.databases,
             db: 0,
             chunks,
             used_memory: 0,
             keys: 0,
             functions: Vec::new(),
+            stream_db: 0,
             has_ended: false,
-        }))
+        })
     }
 
     /// Bytes read.
@@ -165,10 +203,9 @@ impl Loader {
         self.file.offset()
     }
 
-    /// A sentence that says what is wrong with the file.
-    pub fn told(&self, error: &Error) -> String {
-        let disk = self.file.source().error().map(plain);
-        told(&self.path, &disk.unwrap_or_else(|| error.to_string()))
+    /// A sentence that says what is wrong with what came.
+    pub fn told_of(&self, error: &Error) -> String {
+        told(&self.name, &error.to_string())
     }
 
     /// Reads on. `owner` knows the shard of a key.
@@ -251,6 +288,7 @@ impl Loader {
                 let megabytes = self.used_memory as f64 / f64::from(1 << 20);
                 log::notice(&format!("RDB memory usage when created {megabytes:.2} Mb"));
             }
+            b"repl-stream-db" => self.stream_db = text.parse().unwrap_or(0),
             // Others know what the rest is for.
             _ => {}
         }
@@ -258,6 +296,6 @@ impl Loader {
 }
 
 /// What is wrong, with the name of the file.
-fn told(path: &Path, why: &str) -> String {
-    format!("Can't load {}: {why}", path.display())
+fn told(name: &str, why: &str) -> String {
+    format!("Can't load {name}: {why}")
 }

@@ -50,6 +50,9 @@ pub struct Token {
 }
 
 impl Token {
+    /// The name of no socket.
+    pub const NONE: Self = Self { index: u32::MAX, generation: u32::MAX };
+
     /// As one number.
     pub const fn bits(self) -> u64 {
         (self.generation as u64) << 32 | self.index as u64

@@ -87,6 +87,24 @@ pub fn listen_unix(path: &Path, permissions: Option<u32>, backlog: i32) -> io::R
     Ok(socket)
 }
 
+/// A TCP socket on its way to `address`, which does not wait. What was sent is acknowledged within
+/// so many milliseconds, or the system gives the connection up.
+///
+/// # Errors
+/// The system's, if there is no way.
+pub fn begin_to_connect(address: SocketAddr, silence_millis: u32) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket::socket(family, SockType::Stream, flags, None)?;
+    // An option that cannot be set costs latency or late detection, never correctness.
+    let _ = setsockopt(&socket, sockopt::TcpNoDelay, &true);
+    let _ = setsockopt(&socket, sockopt::TcpUserTimeout, &silence_millis);
+    match socket::connect(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(socket),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Prepares an accepted TCP connection: no delay, and probes after `keepalive_seconds` of silence
 /// (0: none), as Valkey spaces them.
 pub fn prepare_tcp(socket: &OwnedFd, keepalive_seconds: u32) {

@@ -1,10 +1,12 @@
 //! Sockets that never block, for the few connections that a thread serves beside its own work.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 #[expect(clippy::disallowed_types, reason = "this is where sockets live")]
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::reactor::sockets::begin_to_connect;
 
 /// A listening socket that does not wait for connections.
 #[derive(Debug)]
@@ -63,6 +65,30 @@ impl Stream {
         let stream = TcpStream::from(socket);
         stream.set_nonblocking(true)?;
         Ok(Self(stream))
+    }
+
+    /// Begins to connect; [`Self::is_connected`] says when it is done. The system gives the
+    /// connection up when the peer has not acknowledged for `silence_millis` what was sent.
+    ///
+    /// # Errors
+    /// The system's, if there is no way.
+    pub fn connect(address: SocketAddr, silence_millis: u32) -> io::Result<Self> {
+        Self::new(begin_to_connect(address, silence_millis)?)
+    }
+
+    /// Whether it is connected by now.
+    ///
+    /// # Errors
+    /// Why it will not be.
+    pub fn is_connected(&self) -> io::Result<bool> {
+        if let Some(error) = self.0.take_error()? {
+            return Err(error);
+        }
+        match self.0.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ends the connection both ways, for all who have a descriptor of it.

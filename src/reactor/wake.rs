@@ -22,10 +22,7 @@ pub enum Awaited<'fd> {
 ///
 /// # Errors
 /// The system's.
-pub fn nap<'fd>(
-    awaited: impl IntoIterator<Item = Awaited<'fd>>,
-    time: Duration,
-) -> io::Result<()> {
+pub fn nap<'fd>(awaited: impl IntoIterator<Item = Awaited<'fd>>, time: Duration) -> io::Result<()> {
     let mut polled: Vec<PollFd<'_>> = awaited.into_iter().map(Awaited::polled).collect();
     match ppoll(&mut polled, Some(TimeSpec::from_duration(time)), None) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),

@@ -11,11 +11,13 @@ use crate::mail::mailbox::Mailbox;
 use crate::mail::replica::{Arrival, RelayView, RelayWord, SessionId, SyncWord, Waiting};
 use crate::mail::to_control::ToControl;
 use crate::mail::to_relay::ToRelay;
+use crate::mail::upstream::UpstreamWord;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::streams::Stream as Socket;
 use crate::reactor::wake::Awaited;
 use crate::relay::peer::Peer;
 use crate::relay::stream::Stream;
+use crate::relay::upstream::Upstream;
 use crate::replication::backoff::Backoff;
 use crate::replication::greeting::Asked;
 use crate::replication::history::{Fence, Scalar};
@@ -43,6 +45,10 @@ pub struct Relay {
     undecided: Vec<Arrival>,
     next_session: u64,
     backoff: Backoff,
+    /// The primary that this node follows, if it ever has.
+    upstream: Option<Box<Upstream>>,
+    /// The primary has sent more than one turn takes.
+    has_more: bool,
     /// What was counted, in a view without anything else.
     counts: RelayView,
     /// The view has changed since control was told.
@@ -66,6 +72,8 @@ impl Relay {
             undecided: Vec::new(),
             next_session: 0,
             backoff: Backoff::default(),
+            upstream: None,
+            has_more: false,
             counts: RelayView::default(),
             is_changed: true,
             told_at: Moment(0),
@@ -93,25 +101,32 @@ impl Relay {
             }
         }
         self.see_to_peers();
+        let now = self.now();
+        if let Some(upstream) = &mut self.upstream {
+            self.has_more = upstream.turn(now, &mut self.mailbox);
+        }
         self.tell_control();
         had_mail
     }
 
     /// Whether there is more to do at once.
     pub fn is_urgent(&self) -> bool {
-        self.stream.as_ref().is_some_and(Stream::is_due)
+        self.has_more || self.stream.as_ref().is_some_and(Stream::is_due)
     }
 
     /// How long the relay may sleep.
     pub fn patience(&self) -> Duration {
         let now = self.now();
-        let next = self.peers.iter().filter_map(|peer| peer.session.deadline()).min();
+        let upstream = self.upstream.iter().filter_map(|upstream| upstream.deadline());
+        let next = self.peers.iter().filter_map(|peer| peer.session.deadline()).chain(upstream);
+        let next = next.min();
         Duration::from_millis(next.map_or(u64::MAX, |next| next.0.saturating_sub(now.0)))
     }
 
     /// What is waited for.
     pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
-        self.peers.iter().flat_map(Peer::awaited)
+        let upstream = self.upstream.iter().flat_map(|upstream| upstream.awaited());
+        self.peers.iter().flat_map(Peer::awaited).chain(upstream)
     }
 
     fn now(&self) -> Moment {
@@ -138,11 +153,36 @@ impl Relay {
                     ToRelay::Arrived(arrival) => self.decide(*arrival),
                     ToRelay::Sync(word) => self.hear_of_sync(word),
                     ToRelay::Configure(config) => self.configure(config),
+                    ToRelay::Upstream(word) => self.hear_of_upstream(word),
+                    ToRelay::Applied(applied) => {
+                        let upstream = self.upstream.iter_mut();
+                        upstream.for_each(|upstream| upstream.hear_of_applied(applied.clone()));
+                    }
+                    ToRelay::Staged(staged) => {
+                        let upstream = self.upstream.iter_mut();
+                        upstream.for_each(|upstream| upstream.hear_of_staged(staged.clone()));
+                    }
                     ToRelay::End(end) => self.end(end),
                 }
             }
         }
         any
+    }
+
+    /// Control says whom this node follows. What others get from it is another's then.
+    fn hear_of_upstream(&mut self, word: UpstreamWord) {
+        let now = self.now();
+        if let UpstreamWord::Follow { routing, config, .. } = &word {
+            self.cut_all(Cut::History);
+            self.stream = None;
+            self.awaits_fence = false;
+            self.upstream.get_or_insert_with(|| {
+                Box::new(Upstream::new(now, Arc::clone(config), (**routing).clone()))
+            });
+        }
+        if let Some(upstream) = &mut self.upstream {
+            upstream.hear(now, word, &mut self.mailbox);
+        }
     }
 
     /// The stream cannot go on: what a shard has logged is not there any more. All sessions end,
@@ -197,6 +237,9 @@ impl Relay {
         if let Some(stream) = &mut self.stream {
             stream.configure(&config);
         }
+        if let Some(upstream) = &mut self.upstream {
+            upstream.configure(Arc::clone(&config));
+        }
         self.config = config;
     }
 
@@ -211,8 +254,9 @@ impl Relay {
             // No replica has that.
             None => ReplId::of_random([0; 20]),
         };
+        let follows = self.upstream.as_ref().is_some_and(|upstream| upstream.is_active());
         let facts = Facts {
-            standing: Standing::Primary,
+            standing: if follows { Standing::Unlinked } else { Standing::Primary },
             stream: replid,
             backlog: self.kept(),
             reaches: self.stream.as_ref().map_or(Scalar(0), Stream::end),

@@ -46,6 +46,8 @@ pub enum Failure {
     Flooded,
     /// The stream is malformed.
     Stream(Malformed),
+    /// A command of the stream cannot be applied here: why.
+    Unappliable(String),
 }
 
 /// A limit that passed.
@@ -123,6 +125,9 @@ impl Display for Failure {
             Self::Flooded => f.write_str("The primary sent too much before it was acknowledged."),
             Self::Stream(malformed) => {
                 write!(f, "Protocol error in the stream of the primary: {malformed}")
+            }
+            Self::Unappliable(why) => {
+                write!(f, "The stream of the primary can't be applied here: {why}")
             }
         }
     }

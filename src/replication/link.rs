@@ -176,6 +176,11 @@ impl Link {
                 self.desire(now, actions);
             }
             Event::Applied(offset) => self.note_applied(now, offset, actions),
+            Event::Unappliable(why) => {
+                if let State::Following(_) = self.state {
+                    self.fail(now, Failure::Unappliable(why), actions);
+                }
+            }
             Event::Tick => self.tick(now, actions),
             Event::Of(generation, news) if generation == self.generation => {
                 self.note(now, news, actions);
@@ -313,7 +318,7 @@ impl Link {
         };
         self.down_since.get_or_insert(now);
         self.leave(actions);
-        let is_malformed = matches!(failure, Failure::Stream(_));
+        let is_malformed = matches!(failure, Failure::Stream(_) | Failure::Unappliable(_));
         if is_malformed {
             // What comes behind that place would be malformed again.
             self.position = None;

@@ -302,6 +302,11 @@ impl<'a> Unit<'a> {
 }
 
 impl<'a> Command<'a> {
+    /// The places of its arguments in `raw`, its name first.
+    pub fn ranges(&self) -> &'a [Range] {
+        self.ranges
+    }
+
     /// Its arguments, its name first.
     pub fn args(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let raw = self.raw;

@@ -29,6 +29,13 @@ impl Guards {
     /// Everything is held back.
     pub const ALL_PAUSED: Self = Self(1 << 3);
 
+    /// The node follows a primary: its clients do not write.
+    pub const READONLY: Self = Self(1 << 4);
+    /// The node's keys may be old, and `replica-serve-stale-data no` refuses to show them.
+    pub const STALE: Self = Self(1 << 5);
+
+    /// All of the node's.
+    pub const OF_NODE: Self = Self((1 << 8) - 1);
     /// Something is held back.
     pub const PAUSED: Self = Self::WRITES_PAUSED.and(Self::ALL_PAUSED);
 
@@ -86,6 +93,8 @@ impl Guards {
         [
             Self::LOADING.and(Self::LATE).when(!has(Flag::Loading)),
             Self::MISCONF.when(tells_of_saves),
+            Self::READONLY.when(writes),
+            Self::STALE.when(!has(Flag::Stale)),
             Self::WRITES_PAUSED.when(writes || has(Flag::MayReplicate)),
             Self::ALL_PAUSED,
             Self::UNAUTHENTICATED,

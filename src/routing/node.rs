@@ -40,6 +40,20 @@ pub struct Condition {
     pub save_failed: bool,
     /// What is held back.
     pub holds: Holds,
+    /// What the node is among others.
+    pub role: Role,
+    /// It follows a primary, and what it has may be old.
+    pub is_stale: bool,
+}
+
+/// What a node is among others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Its clients write.
+    #[default]
+    Primary,
+    /// It follows a primary, which says what its keys are.
+    Replica,
 }
 
 /// Which requests are held back.
@@ -57,10 +71,13 @@ pub enum Holds {
 impl Node {
     /// The node's reasons to look closer at a request.
     pub fn guards(&self) -> Guards {
-        let Condition { loading, holds, .. } = self.condition;
+        let Condition { loading, holds, role, is_stale, .. } = self.condition;
+        let hides_stale = is_stale && !self.config.replica_serve_stale_data;
         [
             Guards::LOADING.when(loading),
             Guards::MISCONF.when(self.refuses_writes()),
+            Guards::READONLY.when(role == Role::Replica),
+            Guards::STALE.when(role == Role::Replica && hides_stale),
             Guards::WRITES_PAUSED.when(holds == Holds::Writes),
             Guards::ALL_PAUSED.when(holds == Holds::All),
         ]

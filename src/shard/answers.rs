@@ -56,6 +56,14 @@ impl Core {
                 self.node.condition.save_failed = failed;
                 self.renew_guards();
             }
+            Query::Role(role) => {
+                self.take_role(number, role);
+                return None;
+            }
+            Query::Stale(is_stale) => {
+                self.node.condition.is_stale = is_stale;
+                self.renew_guards();
+            }
             Query::Unpause => self.end_pause(),
             Query::ActiveExpire(on) => self.shard.keyspace.settings.active_expire = on,
             Query::Stall(micros) => {
@@ -186,6 +194,7 @@ fn engine_settings(config: &Config) -> Settings {
         string_bytes_max: usize::try_from(config.proto_max_bulk_len).unwrap_or(usize::MAX),
         takes_any_dump: config.rdb_version_check == VersionCheck::Relaxed,
         expiry: OnExpiry::Removes,
+        obeys: false,
         active_expire: true,
         lazy_user_flush: config.lazyfree_lazy_user_flush,
         lazy_user_del: config.lazyfree_lazy_user_del,

@@ -24,6 +24,7 @@ use crate::reactor::clock::{Monotonic, cycles};
 use crate::reactor::ring::Token;
 use crate::routing::node::Node;
 use crate::routing::slots::Peer;
+use crate::shard::applying::Applying;
 use crate::shard::ending::EndPart;
 use crate::shard::messages::monitoring::Monitors;
 use crate::shard::messages::publishing::PubSub;
@@ -99,6 +100,8 @@ pub struct Core {
     pub copies: Copies,
     /// Which clients are shown what others do.
     pub monitors: Monitors,
+    /// What it runs of a primary's stream.
+    pub(crate) applying: Applying,
     /// Its part in the end of the process, while that is under way.
     pub(crate) end: Option<Box<EndPart>>,
     /// For the loop to do.
@@ -157,6 +160,7 @@ impl Core {
             pubsub: PubSub::new(shards),
             copies: Copies::new(shards),
             monitors: Monitors::default(),
+            applying: Applying::default(),
             end: None,
             node,
             client_commands,

@@ -47,6 +47,8 @@ impl Core {
                     ToShard::Kept(kept) => self.batch_is_kept(*kept),
                     ToShard::Logged(entry) => self.sign(entry),
                     ToShard::Wait(word) => self.hear_of_wait(peer, word),
+                    ToShard::Apply(batch) => self.apply(batch),
+                    ToShard::Snapshot(word) => self.hear_of_snapshot(word),
                     ToShard::Log(word) => self.hear_of_log(word),
                     ToShard::Room(word) => self.hear_of_room(peer, word),
                     ToShard::Disk(word) => self.hear_of_disk(word),
@@ -70,7 +72,7 @@ impl Core {
 
     /// The requests still to run in a batch whose keys live here: also those behind requests for
     /// other shards, because the batch will be back soon.
-    fn ours<'a>(&self, batch: &'a Batch) -> impl Iterator<Item = &'a Parsed> + use<'a> {
+    pub(crate) fn ours<'a>(&self, batch: &'a Batch) -> impl Iterator<Item = &'a Parsed> + use<'a> {
         let here = Route::Shard(self.shard_number());
         let rest = batch.requests[batch.next..].iter();
         rest.filter(move |parsed| parsed.route == here).take(AHEAD_MAX)

@@ -1,12 +1,16 @@
 //! A shard's part in reading a snapshot: it makes values of what it is sent.
 
+use shards::keyspace::db::Entry;
 use shards::keyspace::evict;
+use shards::keyspace::staging::NotStaged;
 use shards::rdb::error::{Error as RdbError, Problem};
 use shards::rdb::reader::Reader;
 use shards::rdb::value::{self, Rules};
 
 use crate::mail::disk::{DiskWord, Doubles, LoadNumber, LoadReport};
 use crate::mail::to_control::ToControl;
+use crate::mail::to_relay::ToRelay;
+use crate::mail::upstream::{SnapshotWord, Staged};
 use crate::persistence::loader::{Chunk, Loaded};
 use crate::shard::core::Core;
 
@@ -50,21 +54,63 @@ impl Core {
         report
     }
 
-    fn load_key(&mut self, key: Loaded<'_>, doubles: Doubles) -> Result<Arrival, RdbError> {
-        let keyspace = &mut self.shard.keyspace;
+    /// What the relay has to say about a primary's snapshot.
+    pub(crate) fn hear_of_snapshot(&mut self, word: SnapshotWord) {
+        match word {
+            SnapshotWord::Begin => self.shard.stage(),
+            SnapshotWord::Drop => self.shard.unstage(),
+            SnapshotWord::Chunk(generation, chunk) => {
+                let mut staged = Staged { generation, keys: 0, error: None };
+                for key in chunk.keys() {
+                    match self.stage_key(key) {
+                        Ok(()) => staged.keys += 1,
+                        // The primary has no such key, whatever its snapshot says.
+                        Err(RdbError { problem: Problem::Empty, .. }) => {}
+                        Err(error) => {
+                            staged.error = Some(error);
+                            break;
+                        }
+                    }
+                }
+                self.mailbox.tell_relay(ToRelay::Staged(staged));
+            }
+        }
+    }
+
+    fn stage_key(&mut self, key: Loaded<'_>) -> Result<(), RdbError> {
+        let entry = self.read_entry(key)?;
+        // A snapshot that was dropped meanwhile has no place, and is not missed.
+        let Some(staging) = &mut self.shard.staging else { return Ok(()) };
+        staging.insert(key.db, entry).map_err(|not_staged| {
+            let problem = match not_staged {
+                NotStaged::Database => Problem::Encoding("number of a database"),
+                NotStaged::Duplicate => Problem::Duplicate("key"),
+            };
+            RdbError { offset: key.offset, problem }
+        })
+    }
+
+    /// A key's entry, with its time and its usage.
+    fn read_entry(&self, key: Loaded<'_>) -> Result<Entry, RdbError> {
+        let keyspace = &self.shard.keyspace;
         let rules = Rules { limits: keyspace.settings.limits, seed: keyspace.seed };
         let read = value::read(&mut Reader::new(key.value), key.kind, &rules);
         let in_file = |error: RdbError| RdbError { offset: error.offset + key.offset, ..error };
         let mut entry = read.map_err(in_file)?.into_entry(key.name);
         entry.set_expire(key.expire);
+        entry.set_access(match key.usage {
+            Some(usage) => evict::imported(&keyspace.settings, keyspace.now, usage),
+            None => evict::fresh(&keyspace.settings, keyspace.now),
+        });
+        Ok(entry)
+    }
+
+    fn load_key(&mut self, key: Loaded<'_>, doubles: Doubles) -> Result<Arrival, RdbError> {
+        let mut entry = self.read_entry(key)?;
+        let keyspace = &mut self.shard.keyspace;
         if !keyspace.shed_due_fields(&mut entry) {
             return Ok(Arrival::FieldsDue);
         }
-        let access = match key.usage {
-            Some(usage) => evict::imported(&keyspace.settings, keyspace.now, usage),
-            None => evict::fresh(&keyspace.settings, keyspace.now),
-        };
-        entry.set_access(access);
         let hash = keyspace.seed.key_hash(key.name);
         let db = &mut keyspace.dbs[key.db];
         if db.find(hash, key.name).is_some() {

@@ -16,12 +16,13 @@ use shards::keyspace::settings::OnExpiry;
 
 use crate::batches::batch::Batch;
 use crate::batches::epochs::{Epoch, Epochs};
+use crate::blocking::waits::WaitEnd;
 use crate::clients::client::{Client, State};
 use crate::mail::kept::Kept;
 use crate::mail::query::Answer;
 use crate::mail::to_control::ToControl;
 use crate::reactor::clock::Monotonic;
-use crate::routing::node::Holds;
+use crate::routing::node::{Condition, Holds, Role};
 use crate::routing::request::Route;
 use crate::shard::core::Core;
 
@@ -69,6 +70,21 @@ impl Core {
         self.quiesce.asked.push((number, epoch));
     }
 
+    /// What the node is among others from now on. The question is answered when everything under
+    /// way has seen it. Requests that wait for keys do not go on in another role.
+    pub(crate) fn take_role(&mut self, number: u64, role: Role) {
+        let condition = &mut self.node.condition;
+        let before = std::mem::replace(&mut condition.role, role);
+        condition.is_stale = role == Role::Replica;
+        self.renew_expiry();
+        self.renew_guards();
+        if before == Role::Primary && role == Role::Replica {
+            self.end_all_waits(WaitEnd::RoleChanged);
+        }
+        let epoch = self.quiesce.epochs.advance();
+        self.quiesce.asked.push((number, epoch));
+    }
+
     /// CLIENT UNPAUSE.
     pub(crate) fn end_pause(&mut self) {
         self.quiesce.command = None;
@@ -110,10 +126,12 @@ impl Core {
         }
     }
 
-    /// Says anew what becomes of what is due: while nothing may be written, and in import mode, it
-    /// is not seen, and stays.
+    /// Says anew what becomes of what is due: while nothing may be written, in import mode, and
+    /// on a replica, it is not seen, and stays.
     pub(crate) fn renew_expiry(&mut self) {
-        let removes = self.node.condition.holds == Holds::Nothing && !self.node.config.import_mode;
+        let Condition { holds, role, .. } = self.node.condition;
+        let removes = holds == Holds::Nothing && role == Role::Primary;
+        let removes = removes && !self.node.config.import_mode;
         let expiry = if removes { OnExpiry::Removes } else { OnExpiry::Hides };
         self.shard.keyspace.settings.expiry = expiry;
     }

@@ -41,7 +41,7 @@ impl Core {
             db: passport.db,
             protocol: passport.protocol,
             no_touch: passport.no_touch,
-            sees_due: passport.sees_due,
+            origin: passport.origin,
             reply_max: passport.reply_max,
             first_key: (first_key.0 as usize, first_key.1),
         }

@@ -43,6 +43,9 @@ pub fn start_control(
 
 async fn run_control(mut control: Control, mut endpoint: Endpoint) -> io::Result<()> {
     let mut last_tick = Monotonic::now();
+    if control.loading.is_none() {
+        control.follow_configured();
+    }
     loop {
         let now = Monotonic::now();
         control.node.now = now;

@@ -1,6 +1,6 @@
 //! Starts the shard threads and waits until all of them serve.
 
-use crate::routing::node::Condition;
+use crate::routing::node::{Condition, Role};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -57,13 +57,14 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
     // They live as long as the process.
     let commands: &'static Commands = Box::leak(Box::new(commands));
     let mut random = Random::new(chance().map_err(|error| fail("/dev/urandom", &error))?);
+    let role = if config.replicaof.is_some() { Role::Replica } else { Role::Primary };
     let mut node = Node {
         config: Arc::new(config),
         table: &commands.table,
         slots: SlotMap::even(shards),
         seed: HashSeed(random.bits()),
         cycle_rate: CycleRate::measure(),
-        condition: Condition::default(),
+        condition: Condition { role, is_stale: role == Role::Replica, ..Condition::default() },
         started: Monotonic::now(),
         now: Monotonic::now(),
     };

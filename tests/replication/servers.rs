@@ -84,7 +84,7 @@ impl Kind {
         let own: Vec<&str> = match self {
             Self::Keylane(count) => {
                 shards = count.to_string();
-                vec!["--shards", &shards]
+                vec!["--shards", &shards, "--rdb-version-check", "relaxed"]
             }
             // A snapshot of Redis 8 is of a version that it reads only if it is told to try.
             Self::Valkey91 => vec!["--appendonly", "no", "--rdb-version-check", "relaxed"],

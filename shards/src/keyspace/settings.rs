@@ -20,6 +20,8 @@ pub struct Settings {
     pub takes_any_dump: bool,
     /// What becomes of keys and fields whose time has come.
     pub expiry: OnExpiry,
+    /// Whether the command that runs comes from a primary: what that has accepted is not refused.
+    pub obeys: bool,
     /// Whether background expiry runs (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: bool,
     /// Whether databases are freed in the background by FLUSHALL and FLUSHDB without an option.
@@ -48,6 +50,7 @@ impl Default for Settings {
             string_bytes_max: 512 << 20,
             takes_any_dump: false,
             expiry: OnExpiry::Removes,
+            obeys: false,
             active_expire: true,
             lazy_user_flush: true,
             lazy_user_del: true,

@@ -1,7 +1,7 @@
 //! Replies in RESP2 and RESP3.
 
 use crate::base::float::format_f64;
-use crate::base::number::{DIGITS_MAX, format_i64, put_digits_before};
+use crate::base::number::{DIGITS_MAX, format_i64, parse_u64, put_digits_before};
 use crate::resp::error::Error;
 use alloc::vec::Vec;
 
@@ -236,6 +236,27 @@ impl<'a> Replies<'a> {
 /// A type byte, 20 digits, a line end.
 const HEADER_BYTES_MAX: usize = 1 + DIGITS_MAX + 2;
 
+/// The first error among whole replies, on its own or in an array: its line, without its end.
+/// `None` if there is none, or if the bytes are no replies.
+pub fn first_error(replies: &[u8]) -> Option<&[u8]> {
+    let mut rest = replies;
+    while let [kind, behind @ ..] = rest {
+        let end = behind.windows(2).position(|two| two == b"\r\n")?;
+        let (line, next) = (&behind[..end], &behind[end + 2..]);
+        rest = match kind {
+            b'-' => return Some(line),
+            b'$' | b'=' | b'!' => match parse_u64(line).and_then(|len| usize::try_from(len).ok()) {
+                Some(len) => next.get(len.checked_add(2)?..)?,
+                // There is none.
+                None => next,
+            },
+            // What is in an array stands behind its line.
+            _ => next,
+        };
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,6 +315,25 @@ mod tests {
             let n = usize::try_from(n.unsigned_abs()).unwrap();
             let expected = format!("*{n}\r\n");
             check(|r| r.array(n), &expected, &expected);
+        }
+    }
+
+    #[test]
+    fn the_first_error_is_found_wherever_it_stands() {
+        let found = |replies: &str| {
+            let line = first_error(replies.as_bytes());
+            line.map(|line| String::from_utf8(line.to_vec()).unwrap())
+        };
+        for (replies, error) in [
+            ("", None),
+            ("+OK\r\n:1\r\n$-1\r\n*-1\r\n_\r\n,1.5\r\n#t\r\n", None),
+            ("$5\r\n-a\r\n-\r\n+OK\r\n", None),
+            (":1\r\n-ERR no\r\n-ERR two\r\n", Some("ERR no")),
+            ("*2\r\n$0\r\n\r\n-WRONGTYPE x\r\n", Some("WRONGTYPE x")),
+            ("$9\r\nshort\r\n", None),
+            ("-no end", None),
+        ] {
+            assert_eq!(found(replies).as_deref(), error, "{replies:?}");
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::commands::connection::client::name;
 use crate::commands::connection::{BEFORE_AUTH, credentials};
 use crate::commands::own::{Own, OwnRun};
 use crate::config::table::Config;
+use crate::routing::node::Role;
 use crate::version::StandsFor;
 
 pub(super) const HELLO: Own = Own {
@@ -80,7 +81,10 @@ fn introduce(ctx: &mut ClientCtx<'_>) {
     replies.bulk(b"mode");
     replies.bulk(b"standalone");
     replies.bulk(b"role");
-    replies.bulk(b"master");
+    replies.bulk(match node.condition.role {
+        Role::Primary => b"master",
+        Role::Replica => b"slave",
+    });
     replies.bulk(b"modules");
     replies.array(0);
     if !availability_zone.is_empty() {

@@ -71,6 +71,8 @@ pub enum Event<'a> {
     Unfollow(By),
     /// All units up to this offset are applied.
     Applied(Scalar),
+    /// A unit that was given out holds what cannot be applied: why. Data and stream part there.
+    Unappliable(String),
     /// Time has passed.
     Tick,
     /// Something of an attempt.

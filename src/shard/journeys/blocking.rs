@@ -40,6 +40,9 @@ use crate::stats::notable::Serving;
 use crate::transactions::locks::Ticket;
 use crate::transactions::transaction::{Footprint, Kind};
 
+const ROLE_CHANGED: Error = Error::Text(
+    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+);
 const UNBLOCKED: Error = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
 /// What became of the turn of a batch that waits.
@@ -227,8 +230,10 @@ impl Core {
             WaitEnd::Acked(count) => {
                 answer_acked(count, &mut Replies::new(&mut batch.replies, protocol));
             }
-            WaitEnd::Refused => {
-                self.refuse(&UNBLOCKED, &mut batch.replies);
+            WaitEnd::Refused | WaitEnd::RoleChanged => {
+                let is_asked = ending == WaitEnd::Refused;
+                let error = if is_asked { &UNBLOCKED } else { &ROLE_CHANGED };
+                self.refuse(error, &mut batch.replies);
                 self.counters.rejected(call.id);
             }
         }
@@ -241,6 +246,13 @@ impl Core {
     pub(crate) fn unblock(&mut self, client: u64, ending: WaitEnd) -> bool {
         let number = self.waits.of_client(client);
         number.is_some_and(|number| self.end_wait(number, ending))
+    }
+
+    /// Ends all waits that are kept here.
+    pub(crate) fn end_all_waits(&mut self, ending: WaitEnd) {
+        for number in self.waits.numbers() {
+            self.end_wait(number, ending);
+        }
     }
 
     /// Ends waits whose time is up.

@@ -4,6 +4,7 @@
 //! place. Otherwise its entries (or, for FLUSHALL and its like, whole databases) are gathered at
 //! home, the commands run there one by one, and everything goes back.
 
+use shards::base::number::parse_u64;
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
@@ -201,6 +202,13 @@ impl Core {
                     self.run_on_wholes(transaction, call, args, &batch.passport, replies);
                 }
             }
+            Run::Client if batch.applies.is_some() => {
+                // The stream has only SELECT of these, which was looked at when it was taken apart.
+                let db = args.get(1).and_then(|arg| parse_u64(arg));
+                let db = db.and_then(|db| usize::try_from(db).ok());
+                batch.passport.db = db.unwrap_or(batch.passport.db);
+                Replies::new(&mut batch.replies, batch.passport.protocol).ok();
+            }
             Run::Client => {
                 // A client that is gone has nothing left to change.
                 if let Some(mut client) = self.take_client(batch.token) {
@@ -273,7 +281,8 @@ impl Core {
         with_args(&batch.input, &batch.ranges, parsed, |args| self.observe(call, args, 0, 0));
         batch.next += 1;
         let mut calls = exec.multi.commands().filter_map(|parsed| parsed.call);
-        let flushed = !exec.aborted && calls.any(Call::empties_all);
+        // The stream of a primary does not wait for the disk.
+        let flushed = batch.applies.is_none() && !exec.aborted && calls.any(Call::empties_all);
         let Some(changes) = exec.changes else {
             return if flushed { self.tell_of_flush(batch) } else { Some(batch) };
         };

@@ -148,6 +148,7 @@ impl Core {
     fn run_here(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
         let call = batch.request().and_then(|parsed| parsed.call);
         if self.room.is_short()
+            && batch.applies.is_none()
             && let Some(call) = call.filter(|call| call.denies_oom())
         {
             match self.find_room(&|_| None) {

@@ -496,6 +496,9 @@ impl Core {
 
     /// A batch is home for good: its replies go to its client.
     pub(crate) fn deliver(&mut self, mut batch: Box<Batch>) {
+        if batch.applies.is_some() {
+            return self.applied(batch);
+        }
         if let Some(mut client) = self.take_client(batch.token) {
             client.state = State::Home;
             client.end_exec();

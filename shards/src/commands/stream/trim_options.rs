@@ -2,6 +2,7 @@
 
 use crate::base::number::{DIGITS_MAX, format_u64, parse_i64};
 use crate::commands::stream::ids::{NewId, parse_id, parse_new_id};
+use crate::keyspace::settings::Settings;
 use crate::resp::error::Error;
 use crate::types::limits::StreamLimits;
 use crate::types::stream::id::ID_BYTES_MAX;
@@ -44,7 +45,7 @@ const ENTRIES_MAX: u64 = 1_000_000;
 
 impl TrimOptions {
     /// Reads the options, which begin behind the key.
-    pub fn parse(args: &[&[u8]], command: For, limits: StreamLimits) -> Result<Self, Error> {
+    pub fn parse(args: &[&[u8]], command: For, settings: &Settings) -> Result<Self, Error> {
         let mut options = Self { trim: None, nomkstream: false, id: None };
         let (mut keep, mut is_exact, mut limit) = (None, true, None);
         let mut at = 2;
@@ -84,13 +85,14 @@ impl TrimOptions {
         if command == For::Xtrim && keep.is_none() {
             return Err(NO_STRATEGY);
         }
-        if limit.is_some() && is_exact {
+        // A primary says with `=` what it has removed, and leaves the limit of its client behind.
+        if limit.is_some() && is_exact && !settings.obeys {
             return Err(LIMIT_EXACT);
         }
         let precision = if is_exact {
             Precision::Exact
         } else {
-            Precision::Nodes(limit.unwrap_or_else(|| default_limit(limits)))
+            Precision::Nodes(limit.unwrap_or_else(|| default_limit(settings.limits.stream)))
         };
         options.trim = keep.map(|keep| Trim { keep, precision });
         Ok(options)

@@ -43,7 +43,7 @@ const TOO_LARGE: Error = Error::Text("ERR Elements are too large to be stored");
 fn xadd(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let (args, key, now) = (ctx.args, ctx.key(1), ctx.db.now());
     let limits = ctx.db.keyspace.settings.limits.stream;
-    let options = TrimOptions::parse(args, For::Xadd, limits)?;
+    let options = TrimOptions::parse(args, For::Xadd, &ctx.db.keyspace.settings)?;
     let (new_id, id_at) = options.id.ok_or_else(wrong_arity)?;
     let pairs = &args[id_at + 1..];
     if pairs.is_empty() || pairs.len() % 2 == 1 {

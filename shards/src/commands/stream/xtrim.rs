@@ -26,8 +26,7 @@ pub(super) const XTRIM: Command = Command {
 
 fn xtrim(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let key = ctx.key(1);
-    let limits = ctx.db.keyspace.settings.limits.stream;
-    let options = TrimOptions::parse(ctx.args, For::Xtrim, limits)?;
+    let options = TrimOptions::parse(ctx.args, For::Xtrim, &ctx.db.keyspace.settings)?;
     let trim = options.trim.expect("XTRIM is not parsed without");
     let Some(stream) = ctx.db.write_stream(key)? else {
         ctx.replies.integer(0);

@@ -1,0 +1,134 @@
+//! What the relay, shards and control tell each other of the primary that this node follows.
+
+use std::sync::Arc;
+
+use shards::base::hash::HashSeed;
+use shards::rdb::error::Error as RdbError;
+
+use crate::batches::batch::BatchNumber;
+use crate::config::table::Config;
+use crate::persistence::loader::Chunk;
+use crate::replication::address::Address;
+use crate::replication::history::Scalar;
+use crate::replication::link::events::{By, Generation, Position};
+use crate::replication::link::report::Status;
+use crate::replication::moment::Moment;
+use crate::replication::replid::ReplId;
+use crate::routing::call::Table;
+use crate::routing::slots::SlotMap;
+
+/// What the relay needs to know to take a stream apart by shards.
+#[derive(Clone, Debug)]
+pub struct Routing {
+    /// All commands.
+    pub table: &'static Table,
+    /// Which shard owns which slot.
+    pub slots: SlotMap,
+    /// The secret of all key hashes.
+    pub seed: HashSeed,
+}
+
+/// What control tells the relay of the primary.
+#[derive(Debug)]
+pub enum UpstreamWord {
+    /// Follow it.
+    Follow {
+        /// Where it is.
+        primary: Address,
+        /// What decided it.
+        by: By,
+        /// What this node's data are, if they are part of a stream.
+        position: Option<Position>,
+        /// How commands are routed here.
+        routing: Box<Routing>,
+        /// The configuration in force.
+        config: Arc<Config>,
+    },
+    /// Follow none: [`LinkWord::Ended`] answers.
+    Unfollow(By),
+    /// The snapshot of this attempt is the data of all shards.
+    Committed(Generation),
+}
+
+/// What the relay tells control of the primary.
+#[derive(Debug)]
+pub enum LinkWord {
+    /// The snapshot of this attempt is staged on all shards, and nothing of the stream before it is
+    /// under way: it is to become the data.
+    Commit(Generation, Box<Brought>),
+    /// No primary is followed, and all that came of one is applied.
+    Ended,
+    /// What there is to show.
+    View(Box<LinkView>),
+}
+
+/// What a snapshot has brought besides keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Brought {
+    /// Libraries of functions.
+    pub functions: Vec<Vec<u8>>,
+    /// Keys that were staged.
+    pub keys: u64,
+}
+
+/// The link to the primary, as INFO and ROLE show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkView {
+    /// The primary; `None` if there is none.
+    pub primary: Option<Address>,
+    /// What the link is about.
+    pub status: Status,
+    /// Since when.
+    pub since: Moment,
+    /// When the primary last sent something.
+    pub last_io: Option<Moment>,
+    /// Since when the primary is not followed; `None` while it is.
+    pub down_since: Option<Moment>,
+    /// Which attempt this is, of all.
+    pub generation: Generation,
+    /// Attempts since the stream last ran.
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub last_failure: Option<String>,
+    /// Bytes of a snapshot that have come.
+    pub snapshot_bytes: u64,
+    /// How many it has, if that is known.
+    pub snapshot_bytes_total: Option<u64>,
+    /// The name of the stream that the data are part of.
+    pub replid: Option<ReplId>,
+    /// The offset behind all that has come of the stream.
+    pub read: Scalar,
+    /// The offset behind all that is applied.
+    pub applied: Scalar,
+}
+
+/// What the relay tells a shard of a snapshot.
+#[derive(Debug)]
+pub enum SnapshotWord {
+    /// One begins; another that was not committed is dropped.
+    Begin,
+    /// Keys of it.
+    Chunk(Generation, Box<Chunk>),
+    /// It came to nothing.
+    Drop,
+}
+
+/// What a shard made of a chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Staged {
+    /// The attempt that it belongs to.
+    pub generation: Generation,
+    /// Keys taken in.
+    pub keys: u64,
+    /// What was wrong with the first that was not taken in.
+    pub error: Option<RdbError>,
+}
+
+/// A batch of a stream has run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Which.
+    pub number: BatchNumber,
+    /// The first error that it answered, a line as it stands in a reply.
+    pub error: Option<String>,
+}

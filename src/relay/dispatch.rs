@@ -1,0 +1,365 @@
+//! Units of a primary's stream on their way to the shards.
+//!
+//! ```text
+//! unit --keys of one shard-----> lane of that shard:  [batch][batch][gate 7][batch] ...
+//!      \-keys of several shards-> a gate in each lane: when all of them have got there and nothing
+//!                                 in front of it is under way, it runs, and the lanes go on
+//! ```
+//! Gates stand in all lanes in the order of the stream, so they never wait for each other. Each
+//! lane keeps the order of the stream; other lanes do not wait for it. While a gate waits, units
+//! that follow it in all of their lanes join it: what takes effect together then is more, and in
+//! the same order.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use shards::commands::spec::{Flag, Spread};
+use shards::resp::parser::Range;
+
+use crate::batches::batch::{At, Batch, BatchNumber};
+use crate::mail::mailbox::Mailbox;
+use crate::mail::to_relay::ToRelay;
+use crate::mail::to_shard::ToShard;
+use crate::mail::upstream::Routing;
+use crate::replication::history::Scalar;
+use crate::replication::split::{Command, Unit};
+use crate::routing::call::{Call, KeyShape, PubSubStep, Run};
+use crate::routing::request::{Parsed, Route};
+use crate::transactions::multi::{Exec, Multi};
+use crate::transactions::transaction::Footprint;
+
+/// Bytes that were taken and not answered, from which on no more are taken.
+const BYTES_MAX: usize = 4 << 20;
+/// Bytes and requests of a batch, from which on the next one begins.
+const BATCH_BYTES: usize = 64 << 10;
+const BATCH_REQUESTS: usize = 512;
+/// The request in a batch that stands for a transaction, and the place of its name.
+const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
+const EXEC_NAME: Range = Range { start: 8, len: 4 };
+
+/// What is taken of a stream and not applied.
+#[derive(Debug)]
+pub struct Dispatch {
+    routing: Routing,
+    databases: usize,
+    lanes: Vec<Lane>,
+    gates: BTreeMap<BatchNumber, Gate>,
+    /// Batches that were not answered, by their numbers, and so in the order of the stream.
+    unanswered: BTreeMap<BatchNumber, Unanswered>,
+    next: BatchNumber,
+    bytes: usize,
+}
+
+/// What is for one shard.
+#[derive(Debug, Default)]
+struct Lane {
+    queue: VecDeque<Item>,
+    /// Batches that were sent and not answered.
+    under_way: usize,
+    /// Its first item is a gate, which knows so.
+    has_arrived: bool,
+}
+
+#[derive(Debug)]
+enum Item {
+    Batch(Box<Batch>),
+    Gate(BatchNumber),
+}
+
+/// A unit of several shards.
+#[derive(Debug)]
+struct Gate {
+    shards: Vec<u16>,
+    /// Bytes of its units.
+    bytes: usize,
+    /// The database that is selected behind the last of them.
+    db: u16,
+    /// Lanes that have not got there.
+    missing: usize,
+    /// `None` when it was sent.
+    batch: Option<Box<Batch>>,
+}
+
+#[derive(Debug)]
+struct Unanswered {
+    /// Where its first unit begins in the stream.
+    start: Scalar,
+    bytes: usize,
+    /// Its shard; `None` if it is a gate's.
+    lane: Option<usize>,
+}
+
+/// A command that can be applied.
+struct Planned<'a> {
+    call: &'static Call,
+    command: Command<'a>,
+    args: Vec<&'a [u8]>,
+    first_key: (u32, u64),
+}
+
+impl Dispatch {
+    /// Nothing yet, for a node with so many databases.
+    pub fn new(routing: Routing, databases: usize) -> Self {
+        let lanes = (0..routing.slots.shards()).map(|_| Lane::default()).collect();
+        let (gates, unanswered) = (BTreeMap::new(), BTreeMap::new());
+        let next = BatchNumber(0);
+        Self { routing, databases, lanes, gates, unanswered, next, bytes: 0 }
+    }
+
+    /// Whether all that was taken is applied.
+    pub fn is_empty(&self) -> bool {
+        self.unanswered.is_empty()
+    }
+
+    /// Whether no more is to be taken for now.
+    pub fn is_full(&self) -> bool {
+        BYTES_MAX <= self.bytes
+    }
+
+    /// The offset in front of which all is applied, if everything up to `taken` was taken.
+    pub fn applied(&self, taken: Scalar) -> Scalar {
+        self.unanswered.first_key_value().map_or(taken, |(_, first)| first.start)
+    }
+
+    /// Takes the commands of a unit.
+    ///
+    /// # Errors
+    /// Why it cannot be applied. Then nothing of it was taken.
+    pub fn take(&mut self, unit: &Unit<'_>) -> Result<(), String> {
+        let mut footprint = Footprint::default();
+        let commands = unit.commands().map(|command| self.plan(command, &mut footprint));
+        let commands = commands.collect::<Result<Vec<_>, _>>()?;
+        let shards = footprint.shards(&self.routing.slots);
+        match (shards.as_slice(), commands.as_slice()) {
+            (_, []) => {}
+            _ if self.join_gate(&shards, &commands, unit) => {}
+            ([shard], [only]) if runs_by_itself(only) => self.append(*shard, only, unit),
+            // What concerns no key has its place in the stream of one shard.
+            ([], _) => self.add_exec(vec![0], &commands, unit),
+            _ => self.add_exec(shards, &commands, unit),
+        }
+        Ok(())
+    }
+
+    /// Looks at a command, and adds what it touches.
+    fn plan<'a>(
+        &self,
+        command: Command<'a>,
+        footprint: &mut Footprint,
+    ) -> Result<Planned<'a>, String> {
+        let args: Vec<&[u8]> = command.args().collect();
+        let name = || String::from_utf8_lossy(args[0]).into_owned();
+        let Routing { table, slots, seed } = &self.routing;
+        let call = table.find(&args).ok_or_else(|| format!("unknown command '{}'", name()))?;
+        if !call.accepts(&args) {
+            return Err(format!("wrong number of arguments for '{}'", name()));
+        }
+        if self.databases <= usize::from(command.db) {
+            return Err(format!("there is no database {} (raise `databases`?)", command.db));
+        }
+        match call.run {
+            Run::Engine(_) | Run::PubSub(PubSubStep::Publish(_)) => {}
+            Run::PubSub(_) | Run::Client | Run::Control | Run::Transaction(_) | Run::Container => {
+                return Err(format!("'{}' is not for replicas", name()));
+            }
+        }
+        footprint.add_call(slots, call, &args, |key| seed.key_hash(key));
+        let first_key = match call.keys {
+            KeyShape::One(at) => args.get(at).map(|key| (at, seed.key_hash(key))),
+            KeyShape::None | KeyShape::Several => None,
+        };
+        let first_key = first_key.and_then(|(at, hash)| Some((u32::try_from(at).ok()?, hash)));
+        Ok(Planned { call, command, args, first_key: first_key.unwrap_or((0, 0)) })
+    }
+
+    /// Appends a command to the last batch of a shard.
+    fn append(&mut self, shard: u16, planned: &Planned<'_>, unit: &Unit<'_>) {
+        let db = usize::from(planned.command.db);
+        let lane = usize::from(shard);
+        let fits = |item: &Item| match item {
+            Item::Batch(batch) => {
+                matches!(batch.at, At::Request)
+                    && batch.passport.db == db
+                    && batch.input.len() < BATCH_BYTES
+                    && batch.requests.len() < BATCH_REQUESTS
+            }
+            Item::Gate(_) => false,
+        };
+        if !self.lanes[lane].queue.back().is_some_and(fits) {
+            let batch = self.begin_batch(db, unit.offset, Some(lane));
+            self.lanes[lane].queue.push_back(Item::Batch(batch));
+        }
+        let Some(Item::Batch(batch)) = self.lanes[lane].queue.back_mut() else { return };
+        let Planned { call, command, first_key, .. } = planned;
+        let parsed = Parsed {
+            count: u32::try_from(command.ranges().len()).expect("a command has 2^31 arguments"),
+            ..request(call, Route::Shard(shard), *first_key)
+        };
+        batch.append(command.raw, 0, command.ranges(), parsed);
+        let number = batch.applies.expect("batches of lanes have numbers");
+        self.add_bytes(number, unit.raw.len());
+    }
+
+    /// Adds a unit that runs as an EXEC, on one shard or on several.
+    fn add_exec(&mut self, shards: Vec<u16>, commands: &[Planned<'_>], unit: &Unit<'_>) {
+        let mut multi = Box::<Multi>::default();
+        self.push(&mut multi, unit.db, commands);
+        let lane = match *shards {
+            [shard] => Some(usize::from(shard)),
+            _ => None,
+        };
+        let mut batch = self.begin_batch(usize::from(unit.db), unit.offset, lane);
+        let exec = request(self.own("exec"), Route::Home, (0, 0));
+        batch.append(EXEC, 0, &[EXEC_NAME], exec);
+        batch.at = At::Exec(Box::new(Exec {
+            multi,
+            next: 0,
+            watched: Vec::new(),
+            // Its shard plans it.
+            place: None,
+            aborted: false,
+            changes: None,
+        }));
+        let number = batch.applies.expect("it has just got one");
+        self.add_bytes(number, unit.raw.len());
+        if let Some(lane) = lane {
+            return self.lanes[lane].queue.push_back(Item::Batch(batch));
+        }
+        for shard in &shards {
+            self.lanes[usize::from(*shard)].queue.push_back(Item::Gate(number));
+        }
+        let missing = shards.len();
+        let bytes = unit.raw.len();
+        self.gates.insert(
+            number,
+            Gate { shards, bytes, db: last_db(unit.db, commands), missing, batch: Some(batch) },
+        );
+    }
+
+    /// Adds a unit to the last gate, if that waits and stands last in all lanes of the unit.
+    fn join_gate(&mut self, shards: &[u16], commands: &[Planned<'_>], unit: &Unit<'_>) -> bool {
+        let Some((&number, gate)) = self.gates.last_key_value() else { return false };
+        let gate_db = gate.db;
+        let is_last = |shard: &u16| {
+            let last = self.lanes[usize::from(*shard)].queue.back();
+            matches!(last, Some(Item::Gate(last)) if *last == number)
+        };
+        let fits = gate.bytes + unit.raw.len() <= BATCH_BYTES
+            && !shards.is_empty()
+            && shards.iter().all(is_last);
+        let Some(mut batch) =
+            self.gates.get_mut(&number).and_then(|gate| gate.batch.take_if(|_| fits))
+        else {
+            return false;
+        };
+        if let At::Exec(exec) = &mut batch.at {
+            self.push(&mut exec.multi, gate_db, commands);
+        }
+        self.add_bytes(number, unit.raw.len());
+        if let Some(gate) = self.gates.get_mut(&number) {
+            gate.bytes += unit.raw.len();
+            gate.db = last_db(gate_db, commands);
+            gate.batch = Some(batch);
+        }
+        true
+    }
+
+    /// Adds commands to a transaction in which this database is selected.
+    fn push(&self, multi: &mut Multi, mut db: u16, commands: &[Planned<'_>]) {
+        for Planned { call, command, args, first_key } in commands {
+            if command.db != db {
+                db = command.db;
+                self.select(multi, db);
+            }
+            let needs_all = matches!(call.spec.spread, Spread::Everywhere(_) | Spread::Cursor);
+            let route = if needs_all { Route::Home } else { Route::Anywhere };
+            multi.push(call, args, route, *first_key);
+        }
+    }
+
+    fn select(&self, multi: &mut Multi, db: u16) {
+        let number = db.to_string();
+        let args: [&[u8]; 2] = [b"SELECT", number.as_bytes()];
+        multi.push(self.own("select"), &args, Route::Home, (0, 0));
+    }
+
+    fn add_bytes(&mut self, number: BatchNumber, bytes: usize) {
+        let unanswered = self.unanswered.get_mut(&number);
+        unanswered.expect("a batch that was not sent is not answered").bytes += bytes;
+        self.bytes += bytes;
+    }
+
+    fn begin_batch(&mut self, db: usize, start: Scalar, lane: Option<usize>) -> Box<Batch> {
+        let number = self.next;
+        self.next.0 += 1;
+        self.unanswered.insert(number, Unanswered { start, bytes: 0, lane });
+        let mut batch = Box::<Batch>::default();
+        batch.applies = Some(number);
+        batch.passport.db = db;
+        batch
+    }
+
+    /// A command of this server, whatever it is called by clients.
+    fn own(&self, name: &str) -> &'static Call {
+        let call = self.routing.table.calls.iter().find(|call| call.spec.name == name);
+        call.expect("the table has all commands, renamed or not")
+    }
+
+    /// Notes that a batch was applied. What waited for it goes on with the next [`Self::send`].
+    pub fn answered(&mut self, number: BatchNumber) {
+        let Some(Unanswered { bytes, lane, .. }) = self.unanswered.remove(&number) else { return };
+        self.bytes -= bytes;
+        if let Some(lane) = lane {
+            self.lanes[lane].under_way -= 1;
+        }
+        if let Some(gate) = self.gates.remove(&number) {
+            for shard in gate.shards {
+                let lane = &mut self.lanes[usize::from(shard)];
+                lane.queue.pop_front();
+                lane.has_arrived = false;
+            }
+        }
+    }
+
+    /// Sends what need not wait.
+    pub fn send(&mut self, mailbox: &mut Mailbox<ToRelay>) {
+        let Self { lanes, gates, .. } = self;
+        for (shard, lane) in lanes.iter_mut().enumerate() {
+            while let Some(item) = lane.queue.pop_front() {
+                let number = match item {
+                    Item::Batch(batch) => {
+                        lane.under_way += 1;
+                        mailbox.send(shard, ToShard::Apply(batch));
+                        continue;
+                    }
+                    Item::Gate(number) => number,
+                };
+                lane.queue.push_front(Item::Gate(number));
+                if lane.under_way == 0 && !lane.has_arrived {
+                    lane.has_arrived = true;
+                    let gate = gates.get_mut(&number).expect("it goes when its batch is applied");
+                    gate.missing -= 1;
+                    if gate.missing == 0
+                        && let Some(batch) = gate.batch.take()
+                    {
+                        mailbox.send(gate.shards[0].into(), ToShard::Apply(batch));
+                    }
+                }
+                break;
+            }
+        }
+    }
+}
+
+/// The database that is selected behind these, if `db` was in front of them.
+fn last_db(db: u16, commands: &[Planned<'_>]) -> u16 {
+    commands.last().map_or(db, |planned| planned.command.db)
+}
+
+/// Whether a command needs no EXEC around it: it answers at once, and all it does is on its shard.
+fn runs_by_itself(planned: &Planned<'_>) -> bool {
+    matches!(planned.call.run, Run::Engine(_)) && !planned.call.spec.flags.has(Flag::Blocking)
+}
+
+fn request(call: &'static Call, route: Route, first_key: (u32, u64)) -> Parsed {
+    Parsed { call: Some(call), first: 0, count: 1, end: 0, route, first_key }
+}
