@@ -150,6 +150,7 @@ impl Relay {
                     }
                     ToRelay::Fence(replid, fence) => self.fenced(replid, *fence),
                     ToRelay::Renamed(replid) => self.rename(replid),
+                    ToRelay::Forget => self.forget_stream(),
                     ToRelay::Arrived(arrival) => self.decide(*arrival),
                     ToRelay::Sync(word) => self.hear_of_sync(word),
                     ToRelay::Configure(config) => self.configure(config),
@@ -173,9 +174,7 @@ impl Relay {
     fn hear_of_upstream(&mut self, word: UpstreamWord) {
         let now = self.now();
         if let UpstreamWord::Follow { routing, config, .. } = &word {
-            self.cut_all(Cut::History);
-            self.stream = None;
-            self.awaits_fence = false;
+            self.forget_stream();
             self.upstream.get_or_insert_with(|| {
                 Box::new(Upstream::new(now, Arc::clone(config), (**routing).clone()))
             });
@@ -221,6 +220,13 @@ impl Relay {
             ));
         }
         self.cut_all(Cut::End);
+    }
+
+    /// Logs are kept no more, or are another's.
+    fn forget_stream(&mut self) {
+        self.cut_all(Cut::History);
+        self.stream = None;
+        self.awaits_fence = false;
     }
 
     /// The history goes on under another name: those who want the stream are to ask anew.
