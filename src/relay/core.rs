@@ -21,6 +21,7 @@ use crate::relay::upstream::Upstream;
 use crate::replication::backoff::Backoff;
 use crate::replication::greeting::Asked;
 use crate::replication::history::{Fence, Scalar};
+use crate::replication::link::events::By;
 use crate::replication::merge::Stamp;
 use crate::replication::moment::Moment;
 use crate::replication::psync::{self, Answer, Facts, Request, Standing};
@@ -163,7 +164,10 @@ impl Relay {
                         let upstream = self.upstream.iter_mut();
                         upstream.for_each(|upstream| upstream.hear_of_staged(staged.clone()));
                     }
-                    ToRelay::End(end) => self.end(end),
+                    ToRelay::End(end) => {
+                        self.end(end);
+                        self.hear_of_upstream(UpstreamWord::Unfollow(By::Shutdown));
+                    }
                 }
             }
         }
