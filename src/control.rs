@@ -1,5 +1,6 @@
 //! The control thread: the only writer of what the whole node shares.
 
+pub mod acknowledging;
 pub mod core;
 pub mod ctx;
 pub mod disk;

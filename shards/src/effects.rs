@@ -110,10 +110,11 @@ pub struct Wait {
 pub enum InVain {
     /// No array.
     Null,
-    /// How many replicas have what the client wrote: none.
-    Replicas,
-    /// Whether this server and how many replicas have it on their disks: none.
-    Disks,
+    /// How many replicas have what the client wrote. It waits for so many.
+    Replicas(u64),
+    /// Whether this server and how many replicas have it on their disks. It waits for so many
+    /// replicas.
+    Disks(u64),
 }
 
 /// What is awaited of a key.

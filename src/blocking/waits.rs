@@ -11,6 +11,7 @@ use shards::keyspace::waiters::{Place, WaitId};
 
 use crate::batches::batch::Batch;
 use crate::reactor::clock::Monotonic;
+use crate::replication::acks::Count;
 use crate::routing::slots::Peer;
 
 /// How a wait ends that is not served.
@@ -24,6 +25,8 @@ pub enum WaitEnd {
     RoleChanged,
     /// Its client is gone.
     Gone,
+    /// So many replicas have what its client wrote.
+    Acked(Count),
 }
 
 /// A batch whose next request waits.

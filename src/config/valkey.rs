@@ -181,7 +181,6 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("min-replicas-max-lag", "10", REPLICATION),
     ignored("min-slaves-max-lag", "10", REPLICATION),
     ignored("propagation-error-behavior", "ignore", REPLICATION),
-    ignored("repl-backlog-ttl", "3600", REPLICATION),
     ignored("repl-disable-tcp-nodelay", "no", REPLICATION),
     ignored("repl-diskless-load", "disabled", REPLICATION),
     ignored("repl-diskless-sync", "yes", REPLICATION),

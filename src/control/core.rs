@@ -215,6 +215,10 @@ impl Control {
                     ToControl::Flushed(batch) => self.after_flush(batch),
                     ToControl::Stands(transaction) => self.barrier_stands(*transaction),
                     ToControl::Arrived(arrival) => self.arrived(arrival),
+                    ToControl::AwaitAcks(id, needs, timeout) => {
+                        self.await_acks(id, needs, timeout);
+                    }
+                    ToControl::AwaitNoMore(id) => self.await_no_more(id),
                     ToControl::Relay(word) => self.hear_of_relay(word),
                     ToControl::Link(word) => self.hear_of_link(word),
                     ToControl::Fenced(number, offset, weight) => {

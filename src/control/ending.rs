@@ -142,8 +142,10 @@ impl Control {
     pub fn go_on_ending(&mut self) -> bool {
         match self.end.shutdown.stage() {
             None => return self.end.is_over,
-            // There are none.
-            Some(Stage::Replicas) => self.happens(Event::ReplicasReady),
+            Some(Stage::Replicas) if self.replicas_have_all() => {
+                self.happens(Event::ReplicasReady);
+            }
+            Some(Stage::Replicas) => {}
             // One may have begun since.
             Some(Stage::Child) if self.saving.is_busy() => self.kill_child("shutdown"),
             // Its request is answered before clients are closed.
@@ -195,8 +197,8 @@ impl Control {
         match action {
             Action::Log(line) => self.tell_of_stage(&line),
             Action::Order(stage) => self.begin_stage(stage),
-            // There are none to wait for.
-            Action::AwaitReplicas => {}
+            // A fence of an end that was called off is behind what was written since.
+            Action::AwaitReplicas => self.replicating.last_fence = None,
             Action::Save => self.wish(Wish::Final),
             Action::CancelSave => self.kill_child("shutdown"),
             Action::Close(resource) => self.close(resource),
@@ -247,6 +249,7 @@ impl Control {
                 self.tell_shards_of_end(&EndWord::CloseListeners);
             }
             Resource::Clients => self.begin_stage(Stage::Clients),
+            Resource::Replicas => self.close_replicas(),
             Resource::Shards => self.begin_stage(Stage::Shards),
             Resource::Child => {
                 if self.saving.child.is_some() {

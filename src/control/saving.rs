@@ -21,6 +21,7 @@ use crate::batches::batch::Batch;
 use crate::config::lists::SavePoint;
 use crate::control::core::Control;
 use crate::control::ctx::Outcome;
+use crate::control::replicating::Purpose;
 use crate::log;
 use crate::mail::disk::DiskWord;
 use crate::mail::query::Query;
@@ -36,6 +37,7 @@ use crate::persistence::syncing::{self, SyncChild};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::gate::gate;
+use crate::replication::acks::Ticket;
 use crate::replication::link::events::Generation;
 use crate::stats::latency_events::Event;
 use crate::transactions::locks::{Claims, Mode};
@@ -66,8 +68,12 @@ pub enum Wish {
     Final,
     /// A snapshot for replicas, sent by a child.
     Sync(Vec<Waiting>),
+    /// Nothing: what clients were answered for is to be in the logs, for a fence behind it.
+    Acks(Ticket),
     /// The snapshot of a primary becomes the data: that of this attempt to follow it.
     Commit(Generation, Box<Brought>),
+    /// The end of all logs: no replica reads them.
+    StopLogs,
     /// DEBUG RELOAD.
     Reload(KeptRequest, Reload),
 }
@@ -175,7 +181,12 @@ impl Saving {
     pub fn is_saving(&self) -> bool {
         let saves = |wish: &Wish| match wish {
             Wish::Background(_) | Wish::AfterFlush(_) | Wish::Foreground(_) => true,
-            Wish::Final | Wish::Sync(_) | Wish::Commit(..) | Wish::Reload(..) => false,
+            Wish::Final
+            | Wish::Sync(_)
+            | Wish::Commit(..)
+            | Wish::Acks(_)
+            | Wish::StopLogs
+            | Wish::Reload(..) => false,
         };
         self.child.is_some() || self.wish.iter().chain(&self.wishes).any(saves)
     }
@@ -204,7 +215,11 @@ impl Saving {
 impl Control {
     /// Brings all shards to a stand for this, after whatever they stand still for before.
     pub fn wish(&mut self, wish: Wish) {
-        self.saving.wishes.push_back(wish);
+        match wish {
+            // It is over at once, and what is in front may wait for a child.
+            Wish::Acks(_) => self.saving.wishes.push_front(wish),
+            wish => self.saving.wishes.push_back(wish),
+        }
         self.next_wish();
     }
 
@@ -220,7 +235,7 @@ impl Control {
         }
         // One child at a time: a wish for another waits for the end of the first.
         let may_begin = |wish: &Wish, child: bool| match wish {
-            Wish::Commit(..) => true,
+            Wish::Commit(..) | Wish::Acks(_) | Wish::StopLogs => true,
             Wish::Reload(_, reload) => !child || !reload.saves,
             Wish::Background(_)
             | Wish::AfterFlush(_)
@@ -280,7 +295,9 @@ impl Control {
                 }
             },
             Wish::Sync(waiting) => self.sync(waiting),
+            Wish::Acks(ticket) => self.begin_fence(Purpose::Acks(ticket)),
             Wish::Commit(generation, brought) => self.commit_snapshot(generation, *brought),
+            Wish::StopLogs => self.stop_logs(),
             Wish::Final => return self.save_last(transaction),
             Wish::Reload(kept, reload) => return self.reload(kept, reload, transaction),
         }

@@ -7,7 +7,7 @@ use shards::journal::entry::Note;
 
 use crate::clients::leaving::Leaving;
 use crate::replication::greeting::{Greeting, Terms};
-use crate::replication::history::Fence;
+use crate::replication::history::{Fence, Scalar};
 use crate::replication::psync::{Backlog, Request};
 use crate::replication::replid::ReplId;
 use crate::replication::view::Replica;
@@ -82,6 +82,15 @@ pub enum RelayWord {
     Wait(SessionId, Terms),
     /// What is lent of sessions that control has asked for, and that are still there.
     Lent(Vec<Waiting>),
+    /// The replica of this session has applied the stream up to there.
+    Acked {
+        /// The session.
+        session: SessionId,
+        /// The place.
+        applied: Scalar,
+        /// It is the first that the session acknowledges.
+        is_first: bool,
+    },
     /// This session has ended.
     Gone(SessionId),
     /// What it waits for to begin a stream: a fence.

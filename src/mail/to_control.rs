@@ -1,10 +1,13 @@
 //! Letters to the control thread.
 
+use shards::keyspace::waiters::WaitId;
+
 use crate::batches::batch::Batch;
 use crate::mail::disk::LoadReport;
 use crate::mail::query::Answer;
 use crate::mail::replica::{Arrival, RelayWord};
 use crate::mail::upstream::LinkWord;
+use crate::replication::acks::Needs;
 use crate::shutdown::report::Report;
 use crate::stats::command_log::SlowEntry;
 use crate::stats::latency_events::Occurrence;
@@ -29,6 +32,10 @@ pub enum ToControl {
     Loaded(Box<LoadReport>),
     /// A connection has asked for the stream of all changes, and left its shard.
     Arrived(Box<Arrival>),
+    /// A client waits for replicas, for so many milliseconds or for ever.
+    AwaitAcks(WaitId, Needs, Option<u64>),
+    /// It waits no more.
+    AwaitNoMore(WaitId),
     /// From the relay.
     Relay(RelayWord),
     /// From the relay, about the primary that this node follows.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::table::Config;
 use crate::mail::replica::{Arrival, SyncWord};
 use crate::mail::upstream::{Applied, Staged, UpstreamWord};
-use crate::replication::history::Fence;
+use crate::replication::history::{Fence, Scalar};
 use crate::replication::merge::Segment;
 use crate::replication::replid::ReplId;
 
@@ -20,6 +20,8 @@ pub enum ToRelay {
     Arrived(Box<Arrival>),
     /// A fence was written: the stream of this name can begin there.
     Fence(ReplId, Box<Fence>),
+    /// The stream is over: logs are kept no more.
+    Forget,
     /// The stream has another name from now on.
     Renamed(ReplId),
     /// About snapshots for replicas.
@@ -32,6 +34,7 @@ pub enum ToRelay {
     Applied(Applied),
     /// A shard has taken in keys of the primary's snapshot.
     Staged(Staged),
-    /// All sessions end: the process does.
-    End,
+    /// The process ends: the log is to tell of each replica that lacks what is in front of this
+    /// place, and all sessions end.
+    End(Scalar),
 }

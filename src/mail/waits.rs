@@ -5,6 +5,7 @@ use shards::keyspace::waiters::WaitId;
 use crate::batches::batch::Batch;
 use crate::batches::epochs::Epoch;
 use crate::reactor::ring::Token;
+use crate::replication::acks::Count;
 use crate::transactions::locks::Ticket;
 
 /// What shards write each other about waits.
@@ -22,6 +23,8 @@ pub enum WaitWord {
     Declined(WaitId, Ticket),
     /// To the shard of a key: the wait is over.
     Forget(WaitId),
+    /// To the keeper, from control: so many replicas have what the client of this wait wrote.
+    Acked(u64, Count),
 }
 
 /// A batch waits for a key from now on.

@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
 
 /// What of a descriptor is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +16,27 @@ pub enum Awaited<'fd> {
     Readable(BorrowedFd<'fd>),
     /// That it can be written.
     Writable(BorrowedFd<'fd>),
+}
+
+/// Waits until something of `awaited` can be done, or so long. No bell ends it.
+///
+/// # Errors
+/// The system's.
+pub fn nap<'fd>(awaited: impl IntoIterator<Item = Awaited<'fd>>, time: Duration) -> io::Result<()> {
+    let mut polled: Vec<PollFd<'_>> = awaited.into_iter().map(Awaited::polled).collect();
+    match ppoll(&mut polled, Some(TimeSpec::from_duration(time)), None) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl<'fd> Awaited<'fd> {
+    fn polled(self) -> PollFd<'fd> {
+        match self {
+            Self::Readable(fd) => PollFd::new(fd, PollFlags::POLLIN),
+            Self::Writable(fd) => PollFd::new(fd, PollFlags::POLLOUT),
+        }
+    }
 }
 
 /// An eventfd that any thread may ring.
@@ -47,10 +69,7 @@ impl Wake {
         timeout: Duration,
     ) -> io::Result<()> {
         let mut polled = vec![PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        polled.extend(others.into_iter().map(|awaited| match awaited {
-            Awaited::Readable(fd) => PollFd::new(fd, PollFlags::POLLIN),
-            Awaited::Writable(fd) => PollFd::new(fd, PollFlags::POLLOUT),
-        }));
+        polled.extend(others.into_iter().map(Awaited::polled));
         let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
         match poll(&mut polled, timeout) {
             Ok(0) | Err(Errno::EINTR) => {}

@@ -43,7 +43,7 @@ pub struct Relay {
     awaits_fence: bool,
     peers: Vec<Peer>,
     /// Those whose request is decided when the stream has got further.
-    undecided: Vec<Box<Arrival>>,
+    undecided: Vec<Arrival>,
     next_session: u64,
     backoff: Backoff,
     /// The primary that this node follows, if it ever has.
@@ -81,10 +81,10 @@ impl Relay {
         }
     }
 
-    /// Does what can be done now.
-    pub fn turn(&mut self) {
+    /// Does what can be done now. True if there was mail.
+    pub fn turn(&mut self) -> bool {
         let clock = Stamp(Monotonic::now().nanos_since(self.started));
-        self.read_mail();
+        let had_mail = self.read_mail();
         let went = self.stream.as_mut().map(|stream| stream.go_on(clock, &mut self.mailbox));
         match went {
             None | Some(Ok(Ok(()))) => {}
@@ -107,6 +107,7 @@ impl Relay {
             self.has_more = upstream.turn(now, &mut self.mailbox);
         }
         self.tell_control();
+        had_mail
     }
 
     /// Whether there is more to do at once.
@@ -133,9 +134,11 @@ impl Relay {
         Moment(Monotonic::now().millis_since(self.started))
     }
 
-    fn read_mail(&mut self) {
+    fn read_mail(&mut self) -> bool {
+        let mut any = false;
         for peer in self.mailbox.peers() {
             while let Some(letter) = self.mailbox.receive(peer) {
+                any = true;
                 match letter {
                     ToRelay::Segment(segment) => {
                         let took = self.stream.as_mut().map(|stream| stream.take(*segment));
@@ -148,7 +151,8 @@ impl Relay {
                     }
                     ToRelay::Fence(replid, fence) => self.fenced(replid, *fence),
                     ToRelay::Renamed(replid) => self.rename(replid),
-                    ToRelay::Arrived(arrival) => self.decide(arrival),
+                    ToRelay::Forget => self.forget_stream(),
+                    ToRelay::Arrived(arrival) => self.decide(*arrival),
                     ToRelay::Sync(word) => self.hear_of_sync(word),
                     ToRelay::Configure(config) => self.configure(config),
                     ToRelay::Upstream(word) => self.hear_of_upstream(word),
@@ -160,22 +164,21 @@ impl Relay {
                         let upstream = self.upstream.iter_mut();
                         upstream.for_each(|upstream| upstream.hear_of_staged(staged.clone()));
                     }
-                    ToRelay::End => {
-                        self.cut_all(Cut::End);
+                    ToRelay::End(end) => {
+                        self.end(end);
                         self.hear_of_upstream(UpstreamWord::Unfollow(By::Shutdown));
                     }
                 }
             }
         }
+        any
     }
 
     /// Control says whom this node follows. What others get from it is another's then.
     fn hear_of_upstream(&mut self, word: UpstreamWord) {
         let now = self.now();
         if let UpstreamWord::Follow { routing, config, .. } = &word {
-            self.cut_all(Cut::History);
-            self.stream = None;
-            self.awaits_fence = false;
+            self.forget_stream();
             self.upstream.get_or_insert_with(|| {
                 Box::new(Upstream::new(now, Arc::clone(config), (**routing).clone()))
             });
@@ -207,6 +210,29 @@ impl Relay {
         self.stream = Some(Stream::begin(replid, fence, &self.config, &mut self.mailbox));
     }
 
+    /// The process ends.
+    fn end(&mut self, end: Scalar) {
+        let now = self.now();
+        let lines = self.peers.iter().filter_map(|peer| peer.session.lagging_line(end, now));
+        let lines: Vec<String> = lines.collect();
+        lines.iter().for_each(|line| log::notice(line));
+        let (all, lagging) = (self.peers.len(), lines.len());
+        if all != 0 {
+            log::notice(&format!(
+                "{} of {all} replicas are in sync when shutting down.",
+                all - lagging
+            ));
+        }
+        self.cut_all(Cut::End);
+    }
+
+    /// Logs are kept no more, or are another's.
+    fn forget_stream(&mut self) {
+        self.cut_all(Cut::History);
+        self.stream = None;
+        self.awaits_fence = false;
+    }
+
     /// The history goes on under another name: those who want the stream are to ask anew.
     fn rename(&mut self, replid: ReplId) {
         self.cut_all(Cut::History);
@@ -232,7 +258,7 @@ impl Relay {
     }
 
     /// Decides what a connection gets that asks for the stream.
-    fn decide(&mut self, arrival: Box<Arrival>) {
+    fn decide(&mut self, arrival: Arrival) {
         let replid = match &self.stream {
             Some(stream) => stream.replid,
             // No replica has that.
@@ -256,11 +282,11 @@ impl Relay {
             Answer::Wait => self.undecided.push(arrival),
             Answer::Continue => {
                 self.counts.syncs_partial_ok += 1;
-                self.resume(*arrival, replid);
+                self.resume(arrival, replid);
             }
             Answer::Full(full) => {
                 self.counts.syncs_partial_err += u64::from(full.is_partial_err());
-                self.sync(*arrival);
+                self.sync(arrival);
             }
             Answer::Refuse(refusal) => refuse(arrival.socket, &refusal.error()),
             Answer::Promote => unreachable!("a primary has no request for a promotion"),
@@ -444,14 +470,16 @@ impl Relay {
                         return self.act(at, more);
                     }
                 }
-                Action::Acked(_) => self.is_changed = true,
+                Action::Acked(ack) => {
+                    let (session, applied) = (peer.id, ack.applied);
+                    let is_first = !std::mem::replace(&mut peer.has_acked, true);
+                    let word = RelayWord::Acked { session, applied, is_first };
+                    self.mailbox.tell_control(ToControl::Relay(word));
+                    self.is_changed = true;
+                }
                 Action::SyncOver(outcome) => backoff.note(now, peer.session.address(), outcome),
                 Action::Log(level, line) => log_at(level, &line),
-                Action::Close(ended) => {
-                    let level =
-                        if ended.is_warning() { LogLevel::Warning } else { LogLevel::Notice };
-                    let address = peer.session.address();
-                    log_at(level, &format!("Connection with replica {address} lost: {ended}"));
+                Action::Close(_) => {
                     peer.has_ended = true;
                     self.is_changed = true;
                 }

@@ -32,6 +32,8 @@ pub struct Peer {
     reads: Reads,
     /// The socket has no room at present.
     is_full: bool,
+    /// It has acknowledged something.
+    pub has_acked: bool,
     /// Its session has ended: it is closed at the end of the turn.
     pub has_ended: bool,
 }
@@ -52,7 +54,7 @@ impl Peer {
     /// A session and its connection.
     pub fn new(id: SessionId, session: Session, socket: Socket) -> Self {
         let (out, reads) = (Vec::new(), Reads::Nothing);
-        Self { id, session, socket, out, reads, is_full: false, has_ended: false }
+        Self { id, session, socket, out, reads, is_full: false, has_acked: false, has_ended: false }
     }
 
     /// Writes this before the stream.

@@ -11,8 +11,13 @@ use crate::mail::to_relay::ToRelay;
 use crate::process::Process;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::crash;
+use crate::reactor::wake;
 use crate::relay::core::Relay;
 
+/// How long the relay looks away from its mail when there was some. Shards need not wake it then,
+/// and what they write meanwhile is sent together: one wake-up for each of their turns took 0.2 us
+/// of each SET at 16 in a pipeline.
+const NAP: Duration = Duration::from_micros(500);
 /// How often the relay looks after what is due.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -40,9 +45,15 @@ pub fn start_relay(
 }
 
 fn turn(relay: &mut Relay) -> io::Result<()> {
-    relay.turn();
+    let had_mail = relay.turn();
     let left = relay.mailbox.flush();
-    if left || relay.is_urgent() || !relay.mailbox.sleep() {
+    if left || relay.is_urgent() {
+        return Ok(());
+    }
+    if had_mail {
+        return wake::nap(relay.awaited(), NAP);
+    }
+    if !relay.mailbox.sleep() {
         return Ok(());
     }
     let patience = relay.patience().min(TICK);

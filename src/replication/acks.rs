@@ -219,6 +219,16 @@ impl Acks {
         self.replicas.values().filter(is_good).count()
     }
 
+    /// Whether no replica has acknowledged anything.
+    pub fn is_alone(&self) -> bool {
+        self.replicas.is_empty()
+    }
+
+    /// Whether every replica has all that is in front of a fence.
+    pub fn all_cover(&self, fence: &Fence) -> bool {
+        self.replicas.values().all(|replica| replica.applied.has(fence))
+    }
+
     /// Whether this replica has all that is in front of a fence.
     pub fn covers(&self, replica: ReplicaId, fence: &Fence) -> bool {
         self.replicas.get(&replica).is_some_and(|replica| replica.applied.has(fence))

@@ -12,6 +12,8 @@ pub enum Resource {
     Child,
     /// Clients' sockets.
     Clients,
+    /// Replicas' sockets.
+    Replicas,
     /// The name of the unix socket.
     UnixSocketFile,
     /// The file with the process's number.
@@ -65,6 +67,13 @@ pub const RESOURCES: &[Entry] = &[
         traces: &["socket"],
     },
     Entry {
+        resource: Resource::Replicas,
+        stage: Some(Stage::Clients),
+        // Until then the end may fail, and replicas go on.
+        after: &[Resource::Clients],
+        traces: &["socket"],
+    },
+    Entry {
         resource: Resource::Child,
         stage: Some(Stage::Child),
         after: &[],
@@ -85,7 +94,7 @@ pub const RESOURCES: &[Entry] = &[
     Entry {
         resource: Resource::Shards,
         stage: Some(Stage::Shards),
-        after: &[Resource::Listeners, Resource::Clients, Resource::Child],
+        after: &[Resource::Listeners, Resource::Clients, Resource::Replicas, Resource::Child],
         // The executor of each thread has rings and bells of its own.
         traces: &["anon_inode:[io_uring]", "anon_inode:[eventfd]"],
     },

@@ -5,14 +5,13 @@
 //! |---|---|
 //! | its keys are of one shard | itself |
 //! | it falls apart by its keys anyway: MSET, DEL ... | its part for each shard |
-//! | moves an element: LMOVE, SMOVE ...; sets keys on a condition: MSETNX, MSETEX | what it does to each key (its handler says so) |
-//! | any other: RENAME, COPY, SORT STORE, SINTERSTORE ... | what each changed key is now: RESTORE, or DEL |
-//! | it is about all keys: FLUSHALL, FLUSHDB, SWAPDB | itself, once, in the part of the first shard |
+//! | moves an element: LMOVE, SMOVE ... | a pop and a push: its handler says so |
+//! | sets keys on a condition: MSETNX, MSETEX | a SET for each: its handler says so |
+//! | any other: RENAME, COPY, SINTERSTORE ... | what each changed key is now: RESTORE, or DEL |
+//! | it is about all keys: FLUSHALL, SWAPDB ... | itself, once, in the first shard's part |
 //!
 //! With a command about all keys a whole transaction stands in the part of the first shard: it has
 //! an order among its commands that parts do not have.
-
-use std::sync::Arc;
 
 use shards::base::hash::HashSeed;
 use shards::commands::spec::Spread;
@@ -44,7 +43,7 @@ pub enum Logged {
         /// How many of them have a number before its own.
         nth: u64,
         /// The shards with a part of it, ascending.
-        participants: Arc<[u16]>,
+        participants: Vec<u16>,
         /// The commands, if any.
         unit: Option<Unit>,
     },
@@ -52,10 +51,10 @@ pub enum Logged {
 
 impl Logged {
     /// What one of the participants logs of a transaction.
-    pub fn of(nth: u64, participants: &Arc<[u16]>, unit: Option<Unit>) -> Self {
+    pub fn of(nth: u64, participants: &[u16], unit: Option<Unit>) -> Self {
         match unit {
             Some(unit) if participants.len() == 1 => Self::Unit(unit),
-            unit => Self::Part { nth, participants: Arc::clone(participants), unit },
+            unit => Self::Part { nth, participants: participants.to_vec(), unit },
         }
     }
 }

@@ -92,11 +92,13 @@ pub const PACKAGES: &[Package] = &[
                 "shard",
                 &[
                     "shutdown",
+                    "replication",
                     "pubsub",
                     "reactor",
                     "log",
                     "process",
                     "persistence",
+                    "journal",
                     "routing",
                     "transactions",
                     "batches",
@@ -106,6 +108,7 @@ pub const PACKAGES: &[Package] = &[
                     "mail",
                 ],
             ),
+            floor("relay", &["replication", "reactor", "log", "process", "journal", "mail"]),
             floor(
                 "control",
                 &[
@@ -123,6 +126,7 @@ pub const PACKAGES: &[Package] = &[
                     "clients",
                     "stats",
                     "mail",
+                    "relay",
                 ],
             ),
             floor(

@@ -40,11 +40,10 @@ pub struct Spec {
 impl Spec {
     /// Whether a request may name several keys, or where its key is depends on its arguments.
     pub const fn may_have_several_keys(&self) -> bool {
-        match self.keys {
-            [] => false,
-            [KeySpec { begin: Begin::Index(_), find: Find::Range { last: 0, .. }, .. }] => false,
-            _ => true,
-        }
+        !matches!(
+            self.keys,
+            [] | [KeySpec { begin: Begin::Index(_), find: Find::Range { last: 0, .. }, .. }]
+        )
     }
 
     /// A specification with nothing said yet; constants are written as

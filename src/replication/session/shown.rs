@@ -21,7 +21,16 @@ impl Session {
     pub fn info_line(&self, number: usize, now: Moment) -> Option<String> {
         let state = self.state_name()?;
         let Address { host, port } = &self.address;
-        let (offset, lag) = match self.state {
+        let (offset, lag) = self.standing(now);
+        Some(format!(
+            "slave{number}:ip={host},port={port},state={state},offset={offset},lag={lag},\
+             type=replica"
+        ))
+    }
+
+    /// What it has acknowledged, and the seconds since it was last heard; zeros unless it is online.
+    fn standing(&self, now: Moment) -> (Scalar, u64) {
+        match self.state {
             State::Online(online) => {
                 (online.acked.unwrap_or_default(), now.since(online.heard) / 1000)
             }
@@ -30,10 +39,18 @@ impl Session {
             | State::Receiving { .. }
             | State::Loading { .. }
             | State::Ended => (Scalar(0), 0),
-        };
+        }
+    }
+
+    /// The line in the log that says, as Valkey words it, how far it is behind `end` when the
+    /// process ends; `None` if it has all, or is no session any more.
+    pub fn lagging_line(&self, end: Scalar, now: Moment) -> Option<String> {
+        let (state, (offset, lag)) = (self.state_name()?, self.standing(now));
+        let behind = end.0.checked_sub(offset.0).filter(|behind| *behind != 0)?;
+        let address = &self.address;
         Some(format!(
-            "slave{number}:ip={host},port={port},state={state},offset={offset},lag={lag},\
-             type=replica"
+            "Lagging replica {address} reported offset {behind} behind master, lag={lag}, \
+             state={state}."
         ))
     }
 

@@ -17,6 +17,7 @@ use crate::batches::batch::At;
 use crate::blocking::waits::KeptWait;
 use crate::blocking::waits::WaitEnd;
 use crate::clients::client::State;
+use crate::mail::to_control::ToControl;
 use crate::mail::waits::Begun;
 use crate::mail::waits::WaitWord;
 use crate::routing::admission::Guards;
@@ -30,6 +31,7 @@ use crate::batches::waiting::Waiting;
 use crate::blocking::waits::Registration;
 use crate::mail::to_shard::ToShard;
 use crate::reactor::clock::Monotonic;
+use crate::replication::acks::{Count, Needs};
 use crate::routing::request::Route;
 use crate::routing::request::with_args;
 use crate::routing::slots::Peer;
@@ -108,7 +110,14 @@ impl Core {
             self.node.now.after_millis(wait.timeout_millis)
         });
         let id = WaitId { place: self.shard_number(), number: self.waits.number() };
-        let (until, rewritten, in_vain) = (until.flatten(), wait.rewritten.clone(), wait.in_vain);
+        let (mut until, in_vain) = (until.flatten(), wait.in_vain);
+        if let Some(needs) = needs_of(in_vain) {
+            // Control knows of replicas, and answers when time is up, too.
+            let timeout = (wait.timeout_millis != 0).then_some(wait.timeout_millis);
+            self.mailbox.tell_control(ToControl::AwaitAcks(id, needs, timeout));
+            until = None;
+        }
+        let rewritten = wait.rewritten.clone();
         batch.waiting = Some(Box::new(Waiting { id, until, rewritten, in_vain }));
         id
     }
@@ -150,6 +159,9 @@ impl Core {
             WaitWord::Offer(id, ticket) => self.consider(from, id, ticket),
             WaitWord::Declined(id, ticket) => self.declined(id, ticket),
             WaitWord::Forget(id) => self.forget_wait(id),
+            WaitWord::Acked(number, count) => {
+                self.end_wait(number, WaitEnd::Acked(count));
+            }
         }
     }
 
@@ -202,6 +214,9 @@ impl Core {
         };
         let Waiting { id, in_vain, .. } = **batch.waiting.as_ref().expect("it waited");
         self.forget_at(&shards, id);
+        if needs_of(in_vain).is_some() && !matches!(ending, WaitEnd::Acked(_)) {
+            self.mailbox.tell_control(ToControl::AwaitNoMore(id));
+        }
         let call = batch.request().and_then(|parsed| parsed.call).expect("a known command waited");
         let protocol = batch.passport.protocol;
         match ending {
@@ -211,6 +226,9 @@ impl Core {
             }
             WaitEnd::InVain => {
                 answer_in_vain(in_vain, &mut Replies::new(&mut batch.replies, protocol));
+            }
+            WaitEnd::Acked(count) => {
+                answer_acked(count, &mut Replies::new(&mut batch.replies, protocol));
             }
             WaitEnd::Refused | WaitEnd::RoleChanged => {
                 let is_asked = ending == WaitEnd::Refused;
@@ -461,11 +479,29 @@ impl Core {
 fn answer_in_vain(in_vain: InVain, replies: &mut Replies<'_>) {
     match in_vain {
         InVain::Null => replies.null_array(),
-        InVain::Replicas => replies.integer(0),
-        InVain::Disks => {
+        InVain::Replicas(_) => answer_acked(Count::Applied(0), replies),
+        InVain::Disks(_) => answer_acked(Count::Durable { local: 0, replicas: 0 }, replies),
+    }
+}
+
+/// What a command answers that waited for replicas.
+fn answer_acked(count: Count, replies: &mut Replies<'_>) {
+    let count_of = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    match count {
+        Count::Applied(replicas) => replies.integer(count_of(replicas)),
+        Count::Durable { local, replicas } => {
             replies.array(2);
-            replies.integer(0);
-            replies.integer(0);
+            replies.integer(count_of(local));
+            replies.integer(count_of(replicas));
         }
+    }
+}
+
+/// What a wait needs of replicas, if it is for them.
+fn needs_of(in_vain: InVain) -> Option<Needs> {
+    match in_vain {
+        InVain::Null => None,
+        InVain::Replicas(replicas) => Some(Needs::Applied(replicas)),
+        InVain::Disks(replicas) => Some(Needs::Durable { local: 0, replicas }),
     }
 }

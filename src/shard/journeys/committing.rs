@@ -9,8 +9,6 @@
 //! that of the other. So one shard passes on all releases with parts in several logs, and queues
 //! keep their order. A transaction without parts, or with one, is released straight away.
 
-use std::sync::Arc;
-
 use shards::journal::part;
 use shards::journal::units::Unit;
 
@@ -95,7 +93,7 @@ impl Core {
                 shards.iter().map(|shard| (*shard, unit.take())).collect()
             }
         };
-        let participants: Arc<[u16]> = parts.iter().map(|(shard, _)| *shard).collect();
+        let participants: Vec<u16> = parts.iter().map(|(shard, _)| *shard).collect();
         for (shard, unit) in parts {
             let at = shards.iter().position(|visited| *visited == shard);
             let release = &mut releases[at.expect("only claimed keys change")];
@@ -121,9 +119,9 @@ impl Core {
         let numbered = participants.into_iter().map(|shards| {
             let nth = transactions;
             transactions += u64::from(1 < shards.len());
-            (nth, Arc::from(shards))
+            (nth, shards)
         });
-        let numbered: Vec<(u64, Arc<[u16]>)> = numbered.collect();
+        let numbered: Vec<(u64, Vec<u16>)> = numbered.collect();
         let releases = round.visits.iter_mut().map(|visit| {
             let logged = visit.logged.drain(..).map(|(request, unit)| {
                 let (nth, participants) = &numbered[request];

@@ -1,8 +1,8 @@
 //! WAIT numreplicas timeout, WAITAOF numlocal numreplicas timeout
 //!
-//! Nothing is replicated yet, and there is no append-only file: no replica ever says that it has
-//! what a client wrote. So these answer at once if they ask for none, and when their time is up
-//! otherwise.
+//! The floor above knows which replicas have what the client wrote, and answers: with how many they
+//! are, as soon as they are enough or time is up. Within MULTI nothing waits, and none is counted.
+//! There is no append-only file.
 
 use crate::base::number::parse_i64;
 use crate::commands::ctx::Ctx;
@@ -15,7 +15,7 @@ pub(super) const WAIT: Command = Command {
     spec: Spec {
         name: "wait",
         since: "3.0.0",
-        summary: "Waits until replicas have what the client wrote; there are no replicas yet.",
+        summary: "Waits until so many replicas have what the client wrote.",
         syntax: "numreplicas timeout",
         arity: Arity::Exactly(3),
         ..EACH
@@ -27,7 +27,7 @@ pub(super) const WAITAOF: Command = Command {
     spec: Spec {
         name: "waitaof",
         since: "7.2.0",
-        summary: "Waits until append-only files have what the client wrote; there are none yet.",
+        summary: "Waits until append-only files have what the client wrote; this server has none.",
         syntax: "numlocal numreplicas timeout",
         arity: Arity::Exactly(4),
         ..EACH
@@ -53,9 +53,7 @@ fn wait(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let replicas = parse_i64(replicas).ok_or(Error::NotInteger)?;
     let timeout = Timeout::of_millis(timeout, ctx.db.now())?;
     ctx.replies.integer(0);
-    if 0 < replicas {
-        ctx.wait_for_replicas(timeout, InVain::Replicas);
-    }
+    ctx.wait_for_replicas(timeout, InVain::Replicas(u64::try_from(replicas).unwrap_or(0)));
     Ok(())
 }
 
@@ -72,8 +70,6 @@ fn waitaof(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     ctx.replies.array(2);
     ctx.replies.integer(0);
     ctx.replies.integer(0);
-    if 0 < replicas {
-        ctx.wait_for_replicas(timeout, InVain::Disks);
-    }
+    ctx.wait_for_replicas(timeout, InVain::Disks(replicas));
     Ok(())
 }

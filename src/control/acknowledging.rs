@@ -1,0 +1,156 @@
+//! WAIT, and who else waits for replicas: control asks for a fence, and counts who has it.
+//!
+//! ```text
+//! WAIT --> its shard keeps the client --> control: barrier --> fence in all logs, GETACK behind it
+//!      <-- the number of replicas <---------- acknowledgements of the fence, or time is up
+//! ```
+//! The barrier waits for all claims that there are: what the client was answered for is in the logs
+//! then, wherever the release of its transaction had to go by.
+
+use shards::journal::entry::Note;
+use shards::keyspace::waiters::WaitId;
+
+use crate::control::core::Control;
+use crate::control::replicating::Purpose;
+use crate::control::saving::Wish;
+use crate::mail::replica::{LogWord, SessionId};
+use crate::mail::to_shard::ToShard;
+use crate::mail::waits::WaitWord;
+use crate::reactor::clock::Monotonic;
+use crate::replication::acks::{self, Action, Count, Event, Needs, Patience, Position, Ticket};
+use crate::replication::history::{Fence, Scalar, Vector};
+use crate::replication::moment::Moment;
+
+/// The shard whose log has words to replicas.
+const NOTES: usize = 0;
+/// A wait's shard is in the lower bits of its number here.
+const SHARD_BITS: u32 = 16;
+
+impl Control {
+    /// The present moment, as machines count it.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(self.node.now.millis_since(self.node.started))
+    }
+
+    /// A client of a shard waits for replicas; for ever if there is no limit of time.
+    pub(crate) fn await_acks(&mut self, id: WaitId, needs: Needs, timeout_millis: Option<u64>) {
+        let needs_none =
+            matches!(needs, Needs::Applied(0) | Needs::Durable { local: 0, replicas: 0 });
+        let patience = if needs_none {
+            let vector = Vector::start(self.node.slots.shards());
+            Patience::AtOnce(Fence { scalar: self.last_write(), vector })
+        } else {
+            Patience::Until(timeout_millis.map(|millis| self.moment().after(millis)))
+        };
+        self.acks_hear(Event::Wait(acks_id(id), needs, patience));
+    }
+
+    /// The end of the stream, as far as is known, without a GETACK behind the last fence: replicas
+    /// acknowledge that later.
+    fn last_write(&self) -> Scalar {
+        let (fence, end) = (self.replicating.ack_fence, self.replication().offset);
+        if end <= fence.after(Note::GetAck.command().len() as u64) { fence } else { end }
+    }
+
+    /// It waits no more.
+    pub(crate) fn await_no_more(&mut self, id: WaitId) {
+        self.acks_hear(Event::ClientGone(acks_id(id)));
+    }
+
+    /// A replica is so far.
+    pub(crate) fn acknowledged(&mut self, session: SessionId, applied: Scalar, is_first: bool) {
+        let replica = acks::ReplicaId(session.0);
+        if is_first {
+            self.acks_hear(Event::Joined(replica));
+        }
+        self.acks_hear(Event::Acked(replica, Position::Stock(applied), None));
+    }
+
+    /// A replica is gone.
+    pub(crate) fn acknowledges_no_more(&mut self, session: SessionId) {
+        self.acks_hear(Event::Gone(acks::ReplicaId(session.0)));
+    }
+
+    /// Looks whether the time of a wait is up.
+    pub(crate) fn end_late_acks(&mut self) {
+        if self.replicating.acks.deadline().is_some_and(|deadline| deadline <= self.moment()) {
+            self.acks_hear(Event::Tick);
+        }
+    }
+
+    /// Milliseconds until [`Self::end_late_acks`] has something to do.
+    pub(crate) fn acks_patience(&self) -> Option<u64> {
+        let deadline = self.replicating.acks.deadline()?;
+        let now = Moment(Monotonic::now().millis_since(self.node.started));
+        Some(deadline.0.saturating_sub(now.0))
+    }
+
+    /// The fence that was asked for is in all logs.
+    pub(crate) fn ack_fence_written(&mut self, ticket: Ticket, fence: Fence) {
+        self.mailbox.send(NOTES, ToShard::Log(LogWord::Note(Note::GetAck)));
+        self.replicating.ack_fence = fence.scalar;
+        self.acks_hear(Event::FenceWritten(ticket, fence));
+    }
+
+    /// Whether all replicas have what they are to have when the process ends. No write is under
+    /// way any more; the fence behind all of them is asked for here.
+    pub(crate) fn replicas_have_all(&mut self) -> bool {
+        if !self.replicating.keeps_logs() || self.replicating.acks.is_alone() {
+            return true;
+        }
+        match &self.replicating.last_fence {
+            Some(fence) => self.replicating.acks.all_cover(fence),
+            None => {
+                if !self.replicating.has_fence() && !self.has_wish() {
+                    self.begin_fence(Purpose::End);
+                }
+                false
+            }
+        }
+    }
+
+    /// The fence that is to be the last one is in all logs.
+    pub(crate) fn end_fence_written(&mut self, fence: Fence) {
+        self.mailbox.send(NOTES, ToShard::Log(LogWord::Note(Note::GetAck)));
+        self.replicating.last_fence = Some(fence);
+    }
+
+    fn acks_hear(&mut self, event: Event) {
+        let mut todo = Vec::new();
+        let now = self.moment();
+        self.replicating.acks.handle(now, event, &mut todo);
+        for action in todo {
+            match action {
+                Action::AskFence(ticket) if self.replicating.keeps_logs() => {
+                    self.wish(Wish::Acks(ticket));
+                }
+                // No replica has ever been there, and the logs are empty.
+                Action::AskFence(ticket) => {
+                    let vector = Vector::start(self.node.slots.shards());
+                    let fence = Fence { scalar: Scalar(0), vector };
+                    self.acks_hear(Event::FenceWritten(ticket, fence));
+                }
+                Action::Answer(id, count) => self.tell_wait(id, WaitWord::Acked(number(id), count)),
+                Action::Unblock(id) => {
+                    // The role has changed: no replica acknowledges any more.
+                    self.tell_wait(id, WaitWord::Acked(number(id), Count::Applied(0)));
+                }
+            }
+        }
+    }
+
+    fn tell_wait(&mut self, id: acks::WaitId, word: WaitWord) {
+        let shard = usize::try_from(id.0 & ((1 << SHARD_BITS) - 1)).expect("it has 16 bits");
+        self.mailbox.send(shard, ToShard::Wait(word));
+    }
+}
+
+/// A wait as the machine knows it.
+fn acks_id(id: WaitId) -> acks::WaitId {
+    acks::WaitId(id.number << SHARD_BITS | u64::from(id.place))
+}
+
+/// Its number at its shard.
+fn number(id: acks::WaitId) -> u64 {
+    id.0 >> SHARD_BITS
+}
