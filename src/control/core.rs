@@ -263,6 +263,7 @@ impl Control {
         if self.replicating.has_relay() {
             self.mailbox.tell_relay(ToRelay::Configure(Arc::clone(&config)));
         }
+        self.count_good_replicas();
         Query::Configure(config)
     }
 

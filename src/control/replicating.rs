@@ -161,6 +161,7 @@ impl Control {
             replicas: view.replicas.clone(),
             offset,
             backlog: view.backlog,
+            good_replicas: self.node.needs_replicas().then_some(self.node.condition.good_replicas),
             ..ReplicationView::of_primary(replid.to_string(), self.node.config.repl_backlog_size)
         }
     }
@@ -222,6 +223,7 @@ impl Control {
 
     /// What is due some times a second.
     pub(crate) fn tick_replicas(&mut self) {
+        self.count_good_replicas();
         let now = self.node.now;
         if let Some(sync) = &self.saving.sync {
             self.replicating.last_progress = now;

@@ -53,6 +53,8 @@ pub enum Query {
     Role(Role),
     /// Whether what a replica has may be old: `Done`.
     Stale(bool),
+    /// How many replicas keep up: `Done`.
+    GoodReplicas(usize),
     /// End of the pause: `Done`.
     Unpause,
     /// DEBUG SET-ACTIVE-EXPIRE: `Done`.

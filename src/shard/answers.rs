@@ -64,6 +64,10 @@ impl Core {
                 self.node.condition.is_stale = is_stale;
                 self.renew_guards();
             }
+            Query::GoodReplicas(good) => {
+                self.node.condition.good_replicas = good;
+                self.renew_guards();
+            }
             Query::Unpause => self.end_pause(),
             Query::ActiveExpire(on) => self.shard.keyspace.settings.active_expire = on,
             Query::Stall(micros) => {
