@@ -66,11 +66,13 @@ impl Control {
         }
         self.acks_hear(Event::Acked(replica, Position::Stock(applied), None));
         self.count_good_replicas();
+        self.failover_hears_ack(session, applied);
     }
 
     /// A replica is gone.
     pub(crate) fn acknowledges_no_more(&mut self, session: SessionId) {
         self.acks_hear(Event::Gone(acks::ReplicaId(session.0)));
+        self.failover_hears_of_end(session);
         self.count_good_replicas();
     }
 
@@ -134,7 +136,7 @@ impl Control {
         for action in todo {
             match action {
                 Action::AskFence(ticket) if self.replicating.keeps_logs() => {
-                    self.wish(Wish::Acks(ticket));
+                    self.wish(Wish::Fence(Purpose::Acks(ticket)));
                 }
                 // No replica has ever been there, and the logs are empty.
                 Action::AskFence(ticket) => {

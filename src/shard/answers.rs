@@ -64,6 +64,11 @@ impl Core {
                 self.node.condition.is_stale = is_stale;
                 self.renew_guards();
             }
+            Query::HoldForFailover => {
+                self.begin_failover_hold(number);
+                return None;
+            }
+            Query::EndFailoverHold => self.end_failover_hold(),
             Query::GoodReplicas(good) => {
                 self.node.condition.good_replicas = good;
                 self.renew_guards();

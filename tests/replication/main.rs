@@ -20,6 +20,7 @@ mod differential {
 
 mod compare;
 mod cuts;
+mod failover;
 mod guards;
 mod load;
 mod matrix;
