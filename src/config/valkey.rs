@@ -174,12 +174,8 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("rdb-save-incremental-fsync", "yes", SYNCED),
     ignored("key-load-delay", "0", LOADING).exact(),
     ignored("loading-process-events-interval-bytes", "2097152", LOADING).exact(),
-    refused("min-replicas-to-write", "0", REPLICATION),
-    refused("min-slaves-to-write", "0", REPLICATION),
     ignored("bind-source-addr", "", REPLICATION),
     ignored("dual-channel-replication-enabled", "no", REPLICATION),
-    ignored("min-replicas-max-lag", "10", REPLICATION),
-    ignored("min-slaves-max-lag", "10", REPLICATION),
     ignored("propagation-error-behavior", "ignore", REPLICATION),
     ignored("repl-disable-tcp-nodelay", "no", REPLICATION),
     ignored("repl-diskless-load", "disabled", REPLICATION),
@@ -384,7 +380,6 @@ mod tests {
             "user default off",
             "user default on >secret ~* &* +@all",
             "user alice on nopass ~* +@all",
-            "min-replicas-to-write 1",
         ];
         for line in refused {
             let reason = take(line).expect_err(line);
