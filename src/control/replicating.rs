@@ -17,12 +17,16 @@ use shards::journal::part;
 use shards::rdb::kind::Version;
 use shards::shard::Shard;
 
+use crate::clients::filter::{ClientFilter, Subject};
+use crate::clients::line::line_of_replica;
 use crate::control::core::Control;
 use crate::control::saving::Wish;
 use crate::log;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::release::{Commit, Release};
-use crate::mail::replica::{Arrival, LogWord, RelayView, RelayWord, SessionId, SyncWord, Waiting};
+use crate::mail::replica::{
+    Arrival, LogWord, RelayView, RelayWord, SessionId, SessionView, SyncWord, Waiting,
+};
 use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
 use crate::persistence::sending::{self, Form, MARK_BYTES, Scope, SyncPlan, Target};
@@ -36,6 +40,7 @@ use crate::replication::greeting::{Asked, Filter, Framing, RdbForm, Terms};
 use crate::replication::history::{Fence, Offset, Scalar, Vector};
 use crate::replication::replid::ReplId;
 use crate::replication::view::ReplicationView;
+use crate::routing::node::Node;
 use crate::transactions::apart::Logged;
 
 /// The shard whose log has what concerns no key.
@@ -163,6 +168,29 @@ impl Control {
             backlog: view.backlog,
             ..ReplicationView::of_primary(replid.to_string(), self.node.config.repl_backlog_size)
         }
+    }
+
+    /// Replicas that a filter of clients means: their ids and lines.
+    pub fn list_replicas(&self, filter: &ClientFilter) -> Vec<(u64, String)> {
+        let line = |SessionView { known, unsent_bytes, .. }: &SessionView| {
+            (known.id, line_of_replica(known, *unsent_bytes, &self.node))
+        };
+        let sessions = self.replicating.view.sessions.iter();
+        sessions.filter(|session| is_meant(filter, session, &self.node)).map(line).collect()
+    }
+
+    /// Ends the sessions of the replicas that a filter of clients means. How many there were.
+    pub fn kill_replicas(&mut self, filter: &ClientFilter) -> u64 {
+        let node = &self.node;
+        // What is ended here is not shown until the relay tells of itself again.
+        let sessions = &mut self.replicating.view.sessions;
+        let killed = sessions.extract_if(.., |session| is_meant(filter, session, node));
+        let killed: Vec<SessionId> = killed.map(|session| session.session).collect();
+        let count = killed.len() as u64;
+        if count != 0 {
+            self.mailbox.tell_relay(ToRelay::Kill(killed));
+        }
+        count
     }
 
     /// Ends all sessions of replicas: the process ends.
@@ -398,6 +426,10 @@ impl Control {
             self.mailbox.tell_relay(ToRelay::Sync(word));
         }
     }
+}
+
+fn is_meant(filter: &ClientFilter, session: &SessionView, node: &Node) -> bool {
+    filter.matches(&Subject::of_replica(&session.known), node)
 }
 
 /// The fence behind which the logs have these offsets and weights.

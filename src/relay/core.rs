@@ -162,6 +162,7 @@ impl Relay {
                         let upstream = self.upstream.iter_mut();
                         upstream.for_each(|upstream| upstream.hear_of_staged(staged.clone()));
                     }
+                    ToRelay::Kill(sessions) => self.kill(&sessions),
                     ToRelay::End(end) => self.end(end),
                 }
             }
@@ -243,6 +244,15 @@ impl Relay {
         self.config = config;
     }
 
+    /// CLIENT KILL ends these sessions.
+    fn kill(&mut self, sessions: &[SessionId]) {
+        self.with_peers(|peer, now, _, todo| {
+            if sessions.contains(&peer.id) {
+                peer.session.handle(now, Event::Cut(Cut::Killed), todo);
+            }
+        });
+    }
+
     fn cut_all(&mut self, cut: Cut) {
         self.with_peers(|peer, now, _, todo| peer.session.handle(now, Event::Cut(cut), todo));
     }
@@ -264,7 +274,7 @@ impl Relay {
             foreign: None,
         };
         let decision = psync::decide(&arrival.request, &facts);
-        let host = arrival.peer.map_or_else(String::new, |peer| peer.ip().to_string());
+        let host = arrival.known.peer.map_or_else(String::new, |peer| peer.ip().to_string());
         let address = arrival.greeting.address(&host);
         let about = format!("Replica {address} asks for synchronization");
         log::notice(&format!("{about}: {}", decision.reason));
@@ -296,12 +306,13 @@ impl Relay {
     }
 
     fn session(&mut self, arrival: Arrival, greets: bool) -> Option<&mut Peer> {
-        let Arrival { socket, unread, greeting, request, client: _, peer } = arrival;
+        let Arrival { socket, unread, greeting, request, known } = arrival;
         let asked = match request {
             Request::Sync => Asked::Sync,
             Request::Psync(_) | Request::Failover(_) => Asked::Psync,
         };
-        let address = greeting.address(&peer.map_or_else(String::new, |it| it.ip().to_string()));
+        let host = known.peer.map_or_else(String::new, |peer| peer.ip().to_string());
+        let address = greeting.address(&host);
         let now = self.now();
         let terms = match greeting.terms(asked) {
             Ok(terms) => terms,
@@ -320,7 +331,7 @@ impl Relay {
         let id = SessionId(self.next_session);
         self.next_session += 1;
         let session = Session::new(now, address, terms, limits(&self.config));
-        let mut peer = Peer::new(id, session, socket);
+        let mut peer = Peer::new(id, session, known, socket);
         let mut todo = Vec::new();
         peer.session.handle(now, Event::Received(&unread), &mut todo);
         self.peers.push(peer);
@@ -508,6 +519,7 @@ impl Relay {
         let backlog = self.stream.as_ref().map(|stream| &stream.backlog);
         let view = RelayView {
             replicas: sessions.filter_map(replica).collect(),
+            sessions: self.peers.iter().filter_map(|peer| peer.view(now, backlog)).collect(),
             backlog: self.kept(),
             memory_bytes: backlog.map_or(0, |backlog| backlog.memory_bytes() as u64),
             ..self.counts.clone()

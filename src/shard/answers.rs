@@ -9,7 +9,7 @@ use shards::types::limits::{
 };
 
 use crate::clients::client::Client;
-use crate::clients::filter::ClientFilter;
+use crate::clients::filter::{ClientFilter, Subject};
 use crate::clients::limits::calm_bytes;
 use crate::clients::line::line;
 use crate::config::choices::{MaxmemoryPolicy, VersionCheck};
@@ -162,12 +162,12 @@ impl Core {
 
     fn list_clients(&self, filter: &ClientFilter) -> Vec<(u64, String)> {
         let clients = self.clients.iter();
-        let matching = clients.filter(|client| filter.matches(client, &self.node));
+        let matching = clients.filter(|client| filter.matches(&Subject::of(client), &self.node));
         matching.map(|client| (client.id, line(client, &self.node))).collect()
     }
 
     fn kill_clients(&mut self, filter: &ClientFilter) -> u64 {
-        let tokens = self.clients.tokens(|client| filter.matches(client, &self.node));
+        let tokens = self.clients.tokens(|client| filter.matches(&Subject::of(client), &self.node));
         tokens.iter().for_each(|token| self.close_soon(*token));
         tokens.len() as u64
     }

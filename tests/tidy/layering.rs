@@ -108,7 +108,10 @@ pub const PACKAGES: &[Package] = &[
                     "mail",
                 ],
             ),
-            floor("relay", &["replication", "reactor", "log", "process", "journal", "mail"]),
+            floor(
+                "relay",
+                &["replication", "reactor", "log", "process", "journal", "clients", "mail"],
+            ),
             floor(
                 "control",
                 &[
