@@ -14,7 +14,7 @@ use crate::clients::limits::calm_bytes;
 use crate::clients::line::line;
 use crate::config::choices::{MaxmemoryPolicy, VersionCheck};
 use crate::config::table::Config;
-use crate::mail::query::{Answer, DbFigures, Figures, Query, Waiting};
+use crate::mail::query::{Answer, DbFigures, Figures, LogFigures, Query, Waiting};
 use crate::pubsub::kind::Kind;
 use crate::reactor::allocator::{Aside, thread_bytes};
 use crate::reactor::clock::{self, Monotonic};
@@ -152,12 +152,22 @@ impl Core {
             garbage: keyspace.garbage.len() as u64,
             cpu_nanos: clock::thread_cpu_nanos(),
             cpu: system::cpu_time_of_thread(),
+            log: self.log_figures(),
             aside: Aside::since(before),
             arena: heap::arena(),
         });
         // Now with the box.
         figures.aside = Aside::since(before);
         figures
+    }
+
+    fn log_figures(&self) -> LogFigures {
+        if !self.shard.effects.keeps_log {
+            return LogFigures::default();
+        }
+        let log = &self.shard.effects.log;
+        let memory_bytes = self.showing.memory_bytes() as u64;
+        LogFigures { offset: log.offset(), weight: log.weight(), memory_bytes }
     }
 
     fn list_clients(&self, filter: &ClientFilter) -> Vec<(u64, String)> {
