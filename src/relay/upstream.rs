@@ -398,7 +398,7 @@ fn hello(config: &Config) -> Hello {
     let ip = &config.replica_announce_ip;
     Hello {
         credentials,
-        listening_port: u16::try_from(port).unwrap_or(0),
+        listening_port: port,
         announced_ip: (!ip.is_empty()).then(|| ip.clone()),
         version: VALKEY_VERSION.to_owned(),
         node_id: None,
