@@ -257,6 +257,7 @@ mod tests {
             "metrics-port",
             "pipeline-order",
             "rdb-save-threads",
+            "repl-progress-timeout",
             "shard-cpus",
             "shards",
             "shutdown-total-timeout",

@@ -57,11 +57,13 @@ impl Kind for PrimaryOrNone {
     }
 
     fn lines(&self, value: &Option<Primary>, default: &Option<Primary>) -> Vec<FileLine> {
-        let line = |Primary { host, port }: &Primary| {
-            let words = [&quote(host.as_bytes())[..], b" ", port.to_string().as_bytes()].concat();
-            FileLine { words, needed: value != default }
+        let words = match value {
+            Some(Primary { host, port }) => {
+                [&quote(host.as_bytes())[..], b" ", port.to_string().as_bytes()].concat()
+            }
+            None => b"no one".to_vec(),
         };
-        value.iter().map(line).collect()
+        vec![FileLine { words, needed: value != default }]
     }
 
     fn limits(&self) -> String {

@@ -384,6 +384,9 @@ settings! {
     /// Bytes of recent writes from which replicas resume after a lost connection.
     "repl-backlog-size" repl_backlog_size: u64 = 10 << 20, Memory(16384..=LONG), AtRuntime;
 
+    /// Seconds for which recent writes are kept when there is no replica; 0 for ever.
+    "repl-backlog-ttl" repl_backlog_ttl: u32 = 3600, Integer(0..=INT), AtRuntime;
+
     /// Seconds that a replica waits for others that want the same snapshot.
     "repl-diskless-sync-delay" repl_diskless_sync_delay: u32 = 5, Integer(0..=INT), AtRuntime;
 

@@ -134,7 +134,6 @@ const ANYWHERE: &str = "snapshots are written on any processor the server may us
 const AOF: &str = "there is no append-only file yet";
 const APPLIED: &str = "a replica applies what its primary sends, and tells in its \
     log what went wrong";
-const BACKLOG: &str = "what replicas resume from is kept as long as the process lives";
 const CLUSTER: &str = "there is no cluster mode yet";
 const COUNTED: &str = "writes do not depend on how many replicas there are; WAIT tells";
 const DISKLESS: &str = "snapshots for replicas go from memory to memory, without a file";
@@ -190,7 +189,6 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("min-replicas-max-lag", "10", COUNTED),
     ignored("min-slaves-max-lag", "10", COUNTED),
     ignored("propagation-error-behavior", "ignore", APPLIED),
-    ignored("repl-backlog-ttl", "3600", BACKLOG),
     ignored("repl-disable-tcp-nodelay", "no", LINK),
     ignored("repl-diskless-load", "disabled", DISKLESS),
     ignored("repl-diskless-sync", "yes", DISKLESS),
@@ -358,9 +356,7 @@ mod tests {
             "daemonize no",
             "cluster-enabled no",
             "tls-port 0",
-            "replicaof no one",
-            "slaveof \"\"",
-            "repl-backlog-size 10mb",
+            "repl-diskless-sync yes",
             "auto-aof-rewrite-min-size 64mb",
             "user default on nopass sanitize-payload ~* &* +@all",
             "activerehashing yes",
@@ -390,7 +386,7 @@ mod tests {
             "daemonize yes",
             "cluster-enabled yes",
             "tls-port 6380",
-            "replicaof 10.0.0.1 6379",
+            "replica-read-only no",
             "loadmodule a.so",
             "aclfile users.acl",
             "user default off",

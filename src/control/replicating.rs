@@ -48,11 +48,16 @@ const NOTES: usize = 0;
 /// The shard that orders transactions.
 const ORDERS: usize = 0;
 
+/// Databases that entries of a log have numbers for.
+const DATABASES_MAX: u32 = 1 << 16;
+
 /// What control knows of replicas.
 #[derive(Debug)]
 pub struct Replicating {
     /// The name of the history, and of its stream.
     pub replid: ReplId,
+    /// Where the stream was when the logs began.
+    pub(crate) base: Scalar,
     /// What the relay has told of itself.
     pub view: RelayView,
     /// The relay's mail, until it is started.
@@ -74,7 +79,10 @@ pub struct Replicating {
     /// What replicas acknowledge, and who waits for that.
     pub(crate) acks: Acks,
     last_ping: Monotonic,
-    last_progress: Monotonic,
+    /// When there was last a replica, or something that asked for one.
+    last_reader: Monotonic,
+    /// Shards are brought to a stand to end their logs.
+    is_stopping: bool,
 }
 
 /// A fence of which not all parts are known to be written.
@@ -102,6 +110,7 @@ impl Replicating {
     pub fn new(relay: Mailbox<ToRelay>, now: Monotonic) -> Self {
         Self {
             replid: ReplId::of_random(system::random()),
+            base: Scalar(0),
             view: RelayView::default(),
             relay: Some(relay),
             logs: false,
@@ -114,7 +123,8 @@ impl Replicating {
             last_fence: None,
             acks: Acks::default(),
             last_ping: now,
-            last_progress: now,
+            last_reader: now,
+            is_stopping: false,
         }
     }
 
@@ -137,6 +147,13 @@ impl Replicating {
 impl Control {
     /// A connection has asked for the stream.
     pub(crate) fn arrived(&mut self, arrival: Box<Arrival>) {
+        if DATABASES_MAX < self.node.config.databases {
+            // The connection closes.
+            return log::warning(&format!(
+                "There can be no replicas: logs know {DATABASES_MAX} databases, and `databases` \
+                 asks for more"
+            ));
+        }
         match self.start_relay() {
             Ok(()) => self.mailbox.tell_relay(ToRelay::Arrived(arrival)),
             // The connection closes: the replica asks anew.
@@ -151,7 +168,7 @@ impl Control {
 
     /// What INFO and ROLE show.
     pub fn replication(&self) -> ReplicationView {
-        let Replicating { replid, view, .. } = &self.replicating;
+        let Replicating { replid, base, view, .. } = &self.replicating;
         let weights = (0..self.shards()).map(|shard| self.mailbox.board(shard).logged.get());
         let following = self.link();
         // Data that a primary has brought are part of its stream, not of ours.
@@ -159,7 +176,7 @@ impl Control {
         let replid = link.and_then(|link| link.replid).unwrap_or(*replid);
         let offset = match &following {
             Some(following) => Scalar(following.applied),
-            None => Scalar(weights.sum()),
+            None => base.after(weights.sum()),
         };
         ReplicationView {
             following,
@@ -217,6 +234,7 @@ impl Control {
     pub(crate) fn hear_of_relay(&mut self, word: RelayWord) {
         match word {
             RelayWord::Wait(session, terms) => {
+                self.replicating.last_reader = self.node.now;
                 self.replicating.waiting.push((session, terms, self.node.now));
             }
             RelayWord::Lent(waiting) if waiting.is_empty() => self.replicating.is_lending = false,
@@ -252,7 +270,6 @@ impl Control {
     pub(crate) fn tick_replicas(&mut self) {
         let now = self.node.now;
         if let Some(sync) = &self.saving.sync {
-            self.replicating.last_progress = now;
             self.mailbox.tell_relay(ToRelay::Sync(SyncWord::Progress(sync.bytes)));
         }
         let period = u64::from(self.node.config.repl_ping_replica_period) * 1000;
@@ -264,6 +281,46 @@ impl Control {
             replicating.last_ping = now;
             self.mailbox.send(NOTES, ToShard::Log(LogWord::Note(Note::Ping)));
         }
+        self.stop_logs_if_due();
+    }
+
+    /// Ends logs that no replica has read for as long as `repl-backlog-ttl` says.
+    fn stop_logs_if_due(&mut self) {
+        let ttl = u64::from(self.node.config.repl_backlog_ttl);
+        let replicating = &mut self.replicating;
+        if !replicating.logs || !replicating.view.replicas.is_empty() {
+            replicating.last_reader = self.node.now;
+        }
+        let silent = self.node.now.millis_since(replicating.last_reader) / 1000;
+        if ttl == 0 || silent < ttl || replicating.is_stopping || self.end.has_claims() {
+            return;
+        }
+        replicating.is_stopping = true;
+        self.wish(Wish::StopLogs);
+    }
+
+    /// Ends the logs of all shards, which are claimed. What is written from now on is in none, so
+    /// the history has another name then: a replica does not go on with it.
+    pub(crate) fn stop_logs(&mut self) {
+        self.replicating.is_stopping = false;
+        if !self.replicating.view.replicas.is_empty() || !self.replicating.logs {
+            return;
+        }
+        log::notice("Replication backlog freed: no replica has asked for it lately");
+        let weights: u64 = self.while_all_stand(|_, shards| {
+            let stop = |shard: &mut &mut Shard| {
+                let weight = shard.effects.log.weight();
+                shard.effects.log.clear();
+                shard.effects.keeps_log = false;
+                weight
+            };
+            shards.iter_mut().map(stop).sum()
+        });
+        let replicating = &mut self.replicating;
+        replicating.logs = false;
+        replicating.base = replicating.base.after(weights);
+        self.change_replid();
+        self.mailbox.tell_relay(ToRelay::Forget);
     }
 
     /// Asks for the descriptors of those who wait for a snapshot of one form, if it is time.
@@ -360,7 +417,7 @@ impl Control {
             shard.effects.log.push_part(transaction, number, None);
         }
         let logs = || shards.iter().map(|shard| &shard.effects.log);
-        fence_of(logs().map(|log| (log.offset(), log.weight())))
+        fence_of(self.replicating.base, logs().map(|log| (log.offset(), log.weight())))
     }
 
     fn all_shards(&self) -> Vec<u16> {
@@ -396,7 +453,7 @@ impl Control {
             return;
         }
         let purpose = fence.purpose;
-        let fence = fence_of(fence.parts.iter().flatten().copied());
+        let fence = fence_of(self.replicating.base, fence.parts.iter().flatten().copied());
         self.replicating.fence = None;
         match purpose {
             Purpose::Stream => {}
@@ -432,11 +489,11 @@ fn is_meant(filter: &ClientFilter, session: &SessionView, node: &Node) -> bool {
     filter.matches(&Subject::of_replica(&session.known), node)
 }
 
-/// The fence behind which the logs have these offsets and weights.
-fn fence_of(logs: impl Iterator<Item = (u64, u64)>) -> Fence {
+/// The fence behind which the logs of a history have these offsets and weights.
+fn fence_of(base: Scalar, logs: impl Iterator<Item = (u64, u64)>) -> Fence {
     let (offsets, weights): (Vec<Offset>, Vec<u64>) =
         logs.map(|(offset, weight)| (Offset(offset), weight)).unzip();
-    Fence { scalar: Scalar(weights.iter().sum()), vector: Vector::new(offsets) }
+    Fence { scalar: base.after(weights.iter().sum()), vector: Vector::new(offsets) }
 }
 
 /// What stands behind a snapshot whose length is not known before.

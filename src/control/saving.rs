@@ -72,6 +72,8 @@ pub enum Wish {
     Acks(Ticket),
     /// The snapshot of a primary becomes the data: that of this attempt to follow it.
     Commit(Generation, Box<Brought>),
+    /// The end of all logs: no replica reads them.
+    StopLogs,
     /// DEBUG RELOAD.
     Reload(KeptRequest, Reload),
 }
@@ -179,9 +181,12 @@ impl Saving {
     pub fn is_saving(&self) -> bool {
         let saves = |wish: &Wish| match wish {
             Wish::Background(_) | Wish::AfterFlush(_) | Wish::Foreground(_) => true,
-            Wish::Final | Wish::Sync(_) | Wish::Commit(..) | Wish::Acks(_) | Wish::Reload(..) => {
-                false
-            }
+            Wish::Final
+            | Wish::Sync(_)
+            | Wish::Commit(..)
+            | Wish::Acks(_)
+            | Wish::StopLogs
+            | Wish::Reload(..) => false,
         };
         self.child.is_some() || self.wish.iter().chain(&self.wishes).any(saves)
     }
@@ -230,7 +235,7 @@ impl Control {
         }
         // One child at a time: a wish for another waits for the end of the first.
         let may_begin = |wish: &Wish, child: bool| match wish {
-            Wish::Commit(..) | Wish::Acks(_) => true,
+            Wish::Commit(..) | Wish::Acks(_) | Wish::StopLogs => true,
             Wish::Reload(_, reload) => !child || !reload.saves,
             Wish::Background(_)
             | Wish::AfterFlush(_)
@@ -292,6 +297,7 @@ impl Control {
             Wish::Sync(waiting) => self.sync(waiting),
             Wish::Acks(ticket) => self.begin_fence(Purpose::Acks(ticket)),
             Wish::Commit(generation, brought) => self.commit_snapshot(generation, *brought),
+            Wish::StopLogs => self.stop_logs(),
             Wish::Final => return self.save_last(transaction),
             Wish::Reload(kept, reload) => return self.reload(kept, reload, transaction),
         }

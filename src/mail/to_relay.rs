@@ -20,6 +20,8 @@ pub enum ToRelay {
     Arrived(Box<Arrival>),
     /// A fence was written: the stream of this name can begin there.
     Fence(ReplId, Box<Fence>),
+    /// The stream is over: logs are kept no more.
+    Forget,
     /// The stream has another name from now on.
     Renamed(ReplId),
     /// About snapshots for replicas.

@@ -21,6 +21,7 @@ use crate::relay::upstream::Upstream;
 use crate::replication::backoff::Backoff;
 use crate::replication::greeting::Asked;
 use crate::replication::history::{Fence, Scalar};
+use crate::replication::link::events::By;
 use crate::replication::merge::Stamp;
 use crate::replication::moment::Moment;
 use crate::replication::psync::{self, Answer, Facts, Request, Standing};
@@ -150,6 +151,7 @@ impl Relay {
                     }
                     ToRelay::Fence(replid, fence) => self.fenced(replid, *fence),
                     ToRelay::Renamed(replid) => self.rename(replid),
+                    ToRelay::Forget => self.forget_stream(),
                     ToRelay::Arrived(arrival) => self.decide(*arrival),
                     ToRelay::Sync(word) => self.hear_of_sync(word),
                     ToRelay::Configure(config) => self.configure(config),
@@ -163,7 +165,10 @@ impl Relay {
                         upstream.for_each(|upstream| upstream.hear_of_staged(staged.clone()));
                     }
                     ToRelay::Kill(sessions) => self.kill(&sessions),
-                    ToRelay::End(end) => self.end(end),
+                    ToRelay::End(end) => {
+                        self.end(end);
+                        self.hear_of_upstream(UpstreamWord::Unfollow(By::Shutdown));
+                    }
                 }
             }
         }
@@ -174,9 +179,7 @@ impl Relay {
     fn hear_of_upstream(&mut self, word: UpstreamWord) {
         let now = self.now();
         if let UpstreamWord::Follow { routing, config, .. } = &word {
-            self.cut_all(Cut::History);
-            self.stream = None;
-            self.awaits_fence = false;
+            self.forget_stream();
             self.upstream.get_or_insert_with(|| {
                 Box::new(Upstream::new(now, Arc::clone(config), (**routing).clone()))
             });
@@ -222,6 +225,13 @@ impl Relay {
             ));
         }
         self.cut_all(Cut::End);
+    }
+
+    /// Logs are kept no more, or are another's.
+    fn forget_stream(&mut self) {
+        self.cut_all(Cut::History);
+        self.stream = None;
+        self.awaits_fence = false;
     }
 
     /// The history goes on under another name: those who want the stream are to ask anew.

@@ -23,6 +23,7 @@ use crate::mail::upstream::Routing;
 use crate::replication::history::Scalar;
 use crate::replication::split::{Command, Unit};
 use crate::routing::call::{Call, KeyShape, PubSubStep, Run};
+use crate::routing::keys::falls_apart;
 use crate::routing::request::{Parsed, Route};
 use crate::transactions::multi::{Exec, Multi};
 use crate::transactions::transaction::Footprint;
@@ -135,6 +136,11 @@ impl Dispatch {
             ([shard], [only]) if runs_by_itself(only) => self.append(*shard, only, unit),
             // What concerns no key has its place in the stream of one shard.
             ([], _) => self.add_exec(vec![0], &commands, unit),
+            (_, [only]) if route_of(only, &shards) == Some(Route::Parts) => {
+                let mut batch = self.begin_batch(usize::from(unit.db), unit.offset, None);
+                put(&mut batch, only, Route::Parts);
+                self.add_gate(shards, batch, unit.db, unit);
+            }
             _ => self.add_exec(shards, &commands, unit),
         }
         Ok(())
@@ -189,12 +195,7 @@ impl Dispatch {
             self.lanes[lane].queue.push_back(Item::Batch(batch));
         }
         let Some(Item::Batch(batch)) = self.lanes[lane].queue.back_mut() else { return };
-        let Planned { call, command, first_key, .. } = planned;
-        let parsed = Parsed {
-            count: u32::try_from(command.ranges().len()).expect("a command has 2^31 arguments"),
-            ..request(call, Route::Shard(shard), *first_key)
-        };
-        batch.append(command.raw, 0, command.ranges(), parsed);
+        put(batch, planned, Route::Shard(shard));
         let number = batch.applies.expect("batches of lanes have numbers");
         self.add_bytes(number, unit.raw.len());
     }
@@ -219,20 +220,24 @@ impl Dispatch {
             aborted: false,
             changes: None,
         }));
+        let Some(lane) = lane else {
+            return self.add_gate(shards, batch, last_db(unit.db, commands), unit);
+        };
         let number = batch.applies.expect("it has just got one");
         self.add_bytes(number, unit.raw.len());
-        if let Some(lane) = lane {
-            return self.lanes[lane].queue.push_back(Item::Batch(batch));
-        }
+        self.lanes[lane].queue.push_back(Item::Batch(batch));
+    }
+
+    /// Adds a batch that runs on several shards. Behind it, this database is selected.
+    fn add_gate(&mut self, shards: Vec<u16>, batch: Box<Batch>, db: u16, unit: &Unit<'_>) {
+        let number = batch.applies.expect("it has just got one");
+        let bytes = unit.raw.len();
+        self.add_bytes(number, bytes);
         for shard in &shards {
             self.lanes[usize::from(*shard)].queue.push_back(Item::Gate(number));
         }
         let missing = shards.len();
-        let bytes = unit.raw.len();
-        self.gates.insert(
-            number,
-            Gate { shards, bytes, db: last_db(unit.db, commands), missing, batch: Some(batch) },
-        );
+        self.gates.insert(number, Gate { shards, bytes, db, missing, batch: Some(batch) });
     }
 
     /// Adds a unit to the last gate, if that waits and stands last in all lanes of the unit.
@@ -243,22 +248,33 @@ impl Dispatch {
             let last = self.lanes[usize::from(*shard)].queue.back();
             matches!(last, Some(Item::Gate(last)) if *last == number)
         };
-        let fits = gate.bytes + unit.raw.len() <= BATCH_BYTES
+        let has_room = gate.bytes + unit.raw.len() <= BATCH_BYTES
             && !shards.is_empty()
             && shards.iter().all(is_last);
-        let Some(mut batch) =
-            self.gates.get_mut(&number).and_then(|gate| gate.batch.take_if(|_| fits))
-        else {
-            return false;
+        let Some(gate) = self.gates.get_mut(&number).filter(|_| has_room) else { return false };
+        let Some(mut batch) = gate.batch.take() else { return false };
+        let has_joined = match (&mut batch.at, commands) {
+            (At::Exec(exec), _) => {
+                self.push(&mut exec.multi, gate_db, commands);
+                true
+            }
+            (_, [only]) if only.command.db == gate_db => {
+                let route = route_of(only, shards);
+                route.into_iter().for_each(|route| put(&mut batch, only, route));
+                route.is_some()
+            }
+            (_, _) => false,
         };
-        if let At::Exec(exec) = &mut batch.at {
-            self.push(&mut exec.multi, gate_db, commands);
+        if let Some(gate) = self.gates.get_mut(&number) {
+            gate.batch = Some(batch);
+        }
+        if !has_joined {
+            return false;
         }
         self.add_bytes(number, unit.raw.len());
         if let Some(gate) = self.gates.get_mut(&number) {
             gate.bytes += unit.raw.len();
             gate.db = last_db(gate_db, commands);
-            gate.batch = Some(batch);
         }
         true
     }
@@ -360,6 +376,26 @@ fn runs_by_itself(planned: &Planned<'_>) -> bool {
     matches!(planned.call.run, Run::Engine(_)) && !planned.call.spec.flags.has(Flag::Blocking)
 }
 
+/// How a command runs among others of a batch. `None`: not at all, but in a transaction.
+fn route_of(planned: &Planned<'_>, shards: &[u16]) -> Option<Route> {
+    match *shards {
+        _ if !runs_by_itself(planned) => None,
+        [shard] => Some(Route::Shard(shard)),
+        _ => falls_apart(planned.call.spec, &planned.args).then_some(Route::Parts),
+    }
+}
+
+/// Appends a command to a batch.
+fn put(batch: &mut Batch, planned: &Planned<'_>, route: Route) {
+    let Planned { call, command, first_key, .. } = planned;
+    let count = u32::try_from(command.ranges().len()).expect("a command has 2^31 arguments");
+    let parsed = Parsed { count, ..request(call, route, *first_key) };
+    batch.append(command.raw, 0, command.ranges(), parsed);
+}
+
 fn request(call: &'static Call, route: Route, first_key: (u32, u64)) -> Parsed {
     Parsed { call: Some(call), first: 0, count: 1, end: 0, route, first_key }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Which arguments of a request are keys.
 
 use shards::base::number::parse_i64;
-use shards::commands::spec::{Begin, Find, KeySpec};
+use shards::commands::spec::{Begin, Find, KeySpec, Spec, Spread};
 
 /// The places of a request's keys among its arguments, ascending within each specification.
 /// Malformed requests give the keys that can be made out.
@@ -31,6 +31,17 @@ pub fn key_places(specs: &[KeySpec], args: &[&[u8]]) -> Vec<usize> {
         }
     }
     places
+}
+
+/// Whether a command is split by its keys, and has no arguments left over (MSET a 1 b).
+pub fn falls_apart(spec: &Spec, args: &[&[u8]]) -> bool {
+    match (spec.spread, spec.keys) {
+        (
+            Spread::Split(_),
+            [KeySpec { begin: Begin::Index(at), find: Find::Range { step, .. }, .. }],
+        ) => (args.len() - at).is_multiple_of(*step),
+        _ => false,
+    }
 }
 
 /// Whether a request asks for keys that do not stand among its arguments.

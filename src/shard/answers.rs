@@ -162,11 +162,8 @@ impl Core {
     }
 
     fn log_figures(&self) -> LogFigures {
-        if !self.shard.effects.keeps_log {
-            return LogFigures::default();
-        }
-        let log = &self.shard.effects.log;
         let memory_bytes = self.showing.memory_bytes() as u64;
+        let log = &self.shard.effects.log;
         LogFigures { offset: log.offset(), weight: log.weight(), memory_bytes }
     }
 

@@ -38,7 +38,7 @@ type Aspect = (&'static str, Reply);
 /// Fails unless the replica comes to hold what the primary holds, once all of the load was sent.
 /// Keys that expire meanwhile are waited for.
 pub fn assert_equal(primary: &Server, replica: &Server, load: &Load) {
-    const TRIES: usize = 40;
+    const TRIES: usize = 300;
     let mut found = None;
     // Each server that was a primary may have kept something to itself.
     let untold = load.writers().iter().map(|name| Untold::by(name)).max();

@@ -94,6 +94,10 @@ impl Core {
     ) {
         self.publish_events(Some(author));
         let receivers = self.publish(kind, args[1], args[2], Some(author));
+        if self.shard.effects.keeps_log {
+            // Replicas have subscribers, too. Channels are of no database.
+            self.shard.effects.log.push(0, args);
+        }
         let written = out.len();
         let mut replies = Replies::new(out, author.protocol);
         replies.integer(i64::try_from(receivers).expect("clients are few"));

@@ -3,7 +3,7 @@
 
 use crate::clients::client::State;
 use shards::base::number::parse_u64;
-use shards::commands::spec::{Begin, Find, Flag, KeySpec, Spec, Spread};
+use shards::commands::spec::{Flag, Spread};
 use shards::encodings::table::Position;
 use shards::keyspace::watch::Seen;
 use shards::resp::error::Error;
@@ -18,6 +18,7 @@ use crate::clients::tracker::note_caching;
 use crate::mail::to_control::ToControl;
 use crate::reactor::crash::at_work;
 use crate::routing::call::{Call, KeyShape, Run, Step};
+use crate::routing::keys::falls_apart;
 use crate::routing::listening::pong;
 use crate::routing::request::{Route, with_args};
 use crate::shard::core::Core;
@@ -518,17 +519,6 @@ impl Core {
             self.put_client(client);
         }
         self.recycle(batch);
-    }
-}
-
-/// Whether a command is split by its keys, and has no arguments left over (MSET a 1 b).
-fn falls_apart(spec: &Spec, args: &[&[u8]]) -> bool {
-    match (spec.spread, spec.keys) {
-        (
-            Spread::Split(_),
-            [KeySpec { begin: Begin::Index(at), find: Find::Range { step, .. }, .. }],
-        ) => (args.len() - at).is_multiple_of(*step),
-        _ => false,
     }
 }
 
