@@ -321,6 +321,14 @@ impl Control {
         replicating.base = replicating.base.after(weights);
         self.change_replid();
         self.mailbox.tell_relay(ToRelay::Forget);
+        self.free_logs();
+    }
+
+    /// Has shards free what they keep of logs to which nothing is added any more.
+    pub(crate) fn free_logs(&mut self) {
+        for shard in 0..self.shards() {
+            self.mailbox.send(shard, ToShard::Log(LogWord::Close));
+        }
     }
 
     /// Asks for the descriptors of those who wait for a snapshot of one form, if it is time.

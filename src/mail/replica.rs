@@ -144,7 +144,7 @@ impl Default for RelayView {
     }
 }
 
-/// What the relay tells a shard about its log.
+/// What the relay and control tell a shard about its log.
 #[derive(Clone, Copy, Debug)]
 pub enum LogWord {
     /// Show the log from this offset on, so many bytes at first.
@@ -153,6 +153,6 @@ pub enum LogWord {
     Credit(u64),
     /// Write a word to replicas.
     Note(Note),
-    /// Show nothing any more.
+    /// Nothing is logged any more: what is kept of the log goes.
     Close,
 }
