@@ -6,6 +6,7 @@ pub mod ctx;
 pub mod disk;
 pub mod ending;
 pub mod following;
+pub mod handing_over;
 pub mod loading;
 pub mod replicating;
 pub mod saving;

@@ -64,6 +64,13 @@ pub fn writes(level: LogLevel) -> bool {
     LEVEL.load(Ordering::Relaxed) <= level as u8
 }
 
+/// Writes a message of this level; none of [`LogLevel::Nothing`].
+pub fn at(level: LogLevel, message: &str) {
+    if level != LogLevel::Nothing {
+        write(level, message);
+    }
+}
+
 /// What only a developer asks for.
 pub fn debug(message: &str) {
     write(LogLevel::Debug, message);

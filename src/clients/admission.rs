@@ -80,6 +80,9 @@ fn check(
     if stops(Guards::MISCONF) {
         return Err(Error::Misconf);
     }
+    if stops(Guards::FEW_REPLICAS) {
+        return Err(Error::NoReplicas);
+    }
     if stops(Guards::READONLY) {
         return Err(Error::ReadOnly);
     }

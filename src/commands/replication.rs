@@ -1,5 +1,6 @@
 //! The list of commands about replication.
 
+mod failover;
 mod psync;
 mod replconf;
 mod role;
@@ -8,4 +9,5 @@ mod sync;
 use crate::commands::own::Own;
 
 /// Every command about replication.
-pub const COMMANDS: &[Own] = &[psync::PSYNC, replconf::REPLCONF, role::ROLE, sync::SYNC];
+pub const COMMANDS: &[Own] =
+    &[failover::FAILOVER, psync::PSYNC, replconf::REPLCONF, role::ROLE, sync::SYNC];

@@ -331,6 +331,15 @@ settings! {
     /// TCP port that serves metrics to Prometheus: /metrics, /healthz and /readyz; 0 for none.
     "metrics-port" metrics_port: u16 = 0, Integer(0..=65535), AtStart;
 
+    /// Seconds of silence after which a replica does not count for `min-replicas-to-write`; 0 for
+    /// asking for none.
+    "min-replicas-max-lag" | "min-slaves-max-lag" min_replicas_max_lag: u32 = 10,
+        Integer(0..=INT), AtRuntime;
+
+    /// Replicas that must keep up, or writes are refused; 0 for none.
+    "min-replicas-to-write" | "min-slaves-to-write" min_replicas_to_write: u32 = 0,
+        Integer(0..=INT), AtRuntime;
+
     /// Keyspace events to publish: `K` and `E` choose the channels, `A` stands for `g$lshzxetd`.
     "notify-keyspace-events" notify_keyspace_events: NotifyFlags = NotifyFlags::default(), Events,
         AtRuntime;

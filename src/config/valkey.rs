@@ -135,7 +135,6 @@ const AOF: &str = "there is no append-only file yet";
 const APPLIED: &str = "a replica applies what its primary sends, and tells in its \
     log what went wrong";
 const CLUSTER: &str = "there is no cluster mode yet";
-const COUNTED: &str = "writes do not depend on how many replicas there are; WAIT tells";
 const DISKLESS: &str = "snapshots for replicas go from memory to memory, without a file";
 const EVICTS: &str = "a replica evicts nothing by itself";
 const LAZILY: &str = "a replica changes all keys at once, and frees the old ones little by little";
@@ -182,12 +181,8 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("rdb-save-incremental-fsync", "yes", SYNCED),
     ignored("key-load-delay", "0", LOADING).exact(),
     ignored("loading-process-events-interval-bytes", "2097152", LOADING).exact(),
-    refused("min-replicas-to-write", "0", COUNTED),
-    refused("min-slaves-to-write", "0", COUNTED),
     ignored("bind-source-addr", "", LINK),
     ignored("dual-channel-replication-enabled", "no", LINK),
-    ignored("min-replicas-max-lag", "10", COUNTED),
-    ignored("min-slaves-max-lag", "10", COUNTED),
     ignored("propagation-error-behavior", "ignore", APPLIED),
     ignored("repl-disable-tcp-nodelay", "no", LINK),
     ignored("repl-diskless-load", "disabled", DISKLESS),
@@ -392,7 +387,6 @@ mod tests {
             "user default off",
             "user default on >secret ~* &* +@all",
             "user alice on nopass ~* +@all",
-            "min-replicas-to-write 1",
         ];
         for line in refused {
             let reason = take(line).expect_err(line);

@@ -13,6 +13,7 @@ use shards::keyspace::waiters::WaitId;
 use crate::control::core::Control;
 use crate::control::replicating::Purpose;
 use crate::control::saving::Wish;
+use crate::mail::query::Query;
 use crate::mail::replica::{LogWord, SessionId};
 use crate::mail::to_shard::ToShard;
 use crate::mail::waits::WaitWord;
@@ -64,11 +65,24 @@ impl Control {
             self.acks_hear(Event::Joined(replica));
         }
         self.acks_hear(Event::Acked(replica, Position::Stock(applied), None));
+        self.count_good_replicas();
+        self.failover_hears_ack(session, applied);
     }
 
     /// A replica is gone.
     pub(crate) fn acknowledges_no_more(&mut self, session: SessionId) {
         self.acks_hear(Event::Gone(acks::ReplicaId(session.0)));
+        self.failover_hears_of_end(session);
+        self.count_good_replicas();
+    }
+
+    /// Tells shards how many replicas keep up, if that has changed.
+    pub(crate) fn count_good_replicas(&mut self) {
+        let max_lag = u64::from(self.node.config.min_replicas_max_lag);
+        let good = self.replicating.acks.good(self.moment(), max_lag);
+        if std::mem::replace(&mut self.node.condition.good_replicas, good) != good {
+            self.order(&Query::GoodReplicas(good));
+        }
     }
 
     /// Looks whether the time of a wait is up.
@@ -122,7 +136,7 @@ impl Control {
         for action in todo {
             match action {
                 Action::AskFence(ticket) if self.replicating.keeps_logs() => {
-                    self.wish(Wish::Acks(ticket));
+                    self.wish(Wish::Fence(Purpose::Acks(ticket)));
                 }
                 // No replica has ever been there, and the logs are empty.
                 Action::AskFence(ticket) => {

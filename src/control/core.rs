@@ -21,6 +21,7 @@ use crate::control::ctx::{Awaited, ControlCommands, ControlCtx, Outcome, Then};
 use crate::control::disk::Disk;
 use crate::control::ending::End;
 use crate::control::following::Following;
+use crate::control::handing_over::HandingOver;
 use crate::control::loading::Loading;
 use crate::control::replicating::Replicating;
 use crate::control::saving::{KeptRequest, Saving, Wish};
@@ -92,6 +93,8 @@ pub struct Control {
     pub replicating: Replicating,
     /// The primary that this node follows.
     pub following: Following,
+    /// FAILOVER.
+    pub handing_over: HandingOver,
     /// When the process started, in seconds since the epoch.
     pub started_at: u64,
     /// Snapshots that are written.
@@ -151,6 +154,8 @@ enum Asker {
     Request(KeptRequest, Then),
     /// The metrics endpoint, which fetches them by [`Control::take_figures`].
     Metrics,
+    /// FAILOVER, which waits until writes rest.
+    Failover,
 }
 
 impl Control {
@@ -184,6 +189,7 @@ impl Control {
             run_id: system::random_name(),
             replicating,
             following: Following::default(),
+            handing_over: HandingOver::default(),
             started_at: clock::wall().seconds(),
             saving: Saving::default(),
             disk: Disk::default(),
@@ -263,6 +269,7 @@ impl Control {
         if self.replicating.has_relay() {
             self.mailbox.tell_relay(ToRelay::Configure(Arc::clone(&config)));
         }
+        self.count_good_replicas();
         Query::Configure(config)
     }
 
@@ -291,6 +298,13 @@ impl Control {
     /// The answers that are complete since the last call, by the number of their question.
     pub fn take_figures(&mut self) -> Vec<(u64, Vec<Answer>)> {
         std::mem::take(&mut self.figures)
+    }
+
+    /// Has every shard hold writes back for a failover: [`Self::writes_rest`] is told of it by the
+    /// order's number.
+    pub(crate) fn hold_for_failover(&mut self) -> u64 {
+        self.ask(&Query::HoldForFailover, Asker::Failover);
+        self.last_question()
     }
 
     /// Asks every shard for a request, which goes on with their answers.
@@ -332,6 +346,7 @@ impl Control {
                 self.step(batch, started, |ctx| then(ctx, answers).map(|()| Outcome::Done));
             }
             Asker::Metrics => self.figures.push((number, answers)),
+            Asker::Failover => self.writes_rest(number),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::mail::end::EndWord;
 use crate::mail::to_shard::ToShard;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::signals::Signal;
+use crate::replication::failover;
 use crate::shutdown::report::{Edge, Line, Outcome, Reason};
 use crate::shutdown::resources::Resource;
 use crate::shutdown::stage::Stage;
@@ -120,6 +121,7 @@ impl Control {
             log::notice("User requested shutdown...");
         }
         self.happens(Event::Asked(request));
+        self.failover_hears(failover::Event::Ending);
     }
 
     /// SHUTDOWN ABORT.

@@ -18,7 +18,7 @@ use crate::mail::query::Query;
 use crate::mail::to_relay::ToRelay;
 use crate::mail::upstream::{Brought, LinkView, LinkWord, Routing, UpstreamWord};
 use crate::replication::address::Address;
-use crate::replication::link::events::{By, Generation};
+use crate::replication::link::events::{By, Generation, Position};
 use crate::replication::link::report::Status;
 use crate::replication::moment::Moment;
 use crate::replication::view;
@@ -31,6 +31,8 @@ pub struct Following {
     pub view: Option<LinkView>,
     /// REPLICAOF NO ONE, while what came of a primary is still being applied.
     pub(crate) promotions: Vec<KeptRequest>,
+    /// A failover came to nothing: no primary was followed, and the history goes on.
+    pub(crate) keeps_history: bool,
     /// Shards know that the link is up.
     is_up: bool,
 }
@@ -75,6 +77,11 @@ impl Control {
 
     /// Follows a primary from now on. Shards are to be told of the role.
     pub fn follow(&mut self, primary: Primary, by: By) {
+        self.follow_from(primary, by, None);
+    }
+
+    /// Likewise, with data that are a part of the primary's stream if there is a position.
+    pub(crate) fn follow_from(&mut self, primary: Primary, by: By, position: Option<Position>) {
         if let Err(error) = self.start_relay() {
             // The link is retried by REPLICAOF only: for want of threads nothing else goes, too.
             log::warning(&format!("Can't start the relay: {error}"));
@@ -82,13 +89,14 @@ impl Control {
         }
         let Primary { host, port } = primary.clone();
         self.set_primary(Some(primary));
+        self.following.keeps_history = false;
         (self.node.condition.role, self.following.is_up) = (Role::Replica, false);
         let node = &self.node;
         let routing = Routing { table: node.table, slots: node.slots.clone(), seed: node.seed };
         self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Follow {
             primary: Address { host, port },
             by,
-            position: None,
+            position,
             routing: Box::new(routing),
             config: Arc::clone(&node.config),
         }));
@@ -118,6 +126,7 @@ impl Control {
                 self.wish(crate::control::saving::Wish::Commit(generation, brought));
             }
             LinkWord::Ended => self.promote(),
+            LinkWord::Handover(news) => self.failover_hears_news(news),
             LinkWord::View(view) => {
                 let is_up = view.status.is_up();
                 self.following.view = Some(*view);
@@ -134,7 +143,9 @@ impl Control {
         if self.is_replica() {
             return;
         }
-        self.change_replid();
+        if !std::mem::take(&mut self.following.keeps_history) {
+            self.change_replid();
+        }
         self.node.condition.role = Role::Primary;
         let query = Query::Role(Role::Primary);
         let promotions = std::mem::take(&mut self.following.promotions);

@@ -40,7 +40,7 @@ use crate::replication::greeting::{Asked, Filter, Framing, RdbForm, Terms};
 use crate::replication::history::{Fence, Offset, Scalar, Vector};
 use crate::replication::replid::ReplId;
 use crate::replication::view::ReplicationView;
-use crate::routing::node::Node;
+use crate::routing::node::{Node, Role};
 use crate::transactions::apart::Logged;
 
 /// The shard whose log has what concerns no key.
@@ -96,13 +96,15 @@ struct FenceUnderWay {
 
 /// What a fence is for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// The stream begins at it.
     Stream,
     /// WAIT asked for it.
     Acks(Ticket),
     /// The process ends: replicas are to have all that is in front of it.
     End,
+    /// FAILOVER asked for it when this order to hold writes back was in force everywhere.
+    Failover(u64),
 }
 
 impl Replicating {
@@ -183,6 +185,8 @@ impl Control {
             replicas: view.replicas.clone(),
             offset,
             backlog: view.backlog,
+            failover: self.handing_over.machine.state_name(),
+            good_replicas: self.node.needs_replicas().then_some(self.node.condition.good_replicas),
             ..ReplicationView::of_primary(replid.to_string(), self.node.config.repl_backlog_size)
         }
     }
@@ -249,12 +253,14 @@ impl Control {
                 self.acknowledged(session, applied, is_first);
             }
             RelayWord::View(view) => self.replicating.view = *view,
+            RelayWord::Promote(from) => self.take_over(&from),
         }
     }
 
     /// Does for replicas what is due.
     pub fn see_to_replicas(&mut self) {
         self.end_late_acks();
+        self.see_to_failover();
         for outcome in self.take_synced() {
             self.synced(outcome);
         }
@@ -268,13 +274,18 @@ impl Control {
 
     /// What is due some times a second.
     pub(crate) fn tick_replicas(&mut self) {
+        self.count_good_replicas();
         let now = self.node.now;
         if let Some(sync) = &self.saving.sync {
             self.mailbox.tell_relay(ToRelay::Sync(SyncWord::Progress(sync.bytes)));
         }
         let period = u64::from(self.node.config.repl_ping_replica_period) * 1000;
+        // A replica that takes over is to be where the stream ends: it stands still meanwhile.
+        let stands =
+            self.node.condition.role == Role::Replica || self.handing_over.machine.is_under_way();
         let replicating = &mut self.replicating;
         if replicating.logs
+            && !stands
             && !replicating.view.replicas.is_empty()
             && period <= now.millis_since(replicating.last_ping)
         {
@@ -467,6 +478,7 @@ impl Control {
             Purpose::Stream => {}
             Purpose::Acks(ticket) => self.ack_fence_written(ticket, fence.clone()),
             Purpose::End => self.end_fence_written(fence.clone()),
+            Purpose::Failover(order) => self.failover_fence_written(order, fence.clone()),
         }
         let letter = ToRelay::Fence(self.replicating.replid, Box::new(fence));
         self.mailbox.tell_relay(letter);

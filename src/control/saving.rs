@@ -37,7 +37,6 @@ use crate::persistence::syncing::{self, SyncChild};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::gate::gate;
-use crate::replication::acks::Ticket;
 use crate::replication::link::events::Generation;
 use crate::stats::latency_events::Event;
 use crate::transactions::locks::{Claims, Mode};
@@ -69,7 +68,7 @@ pub enum Wish {
     /// A snapshot for replicas, sent by a child.
     Sync(Vec<Waiting>),
     /// Nothing: what clients were answered for is to be in the logs, for a fence behind it.
-    Acks(Ticket),
+    Fence(Purpose),
     /// The snapshot of a primary becomes the data: that of this attempt to follow it.
     Commit(Generation, Box<Brought>),
     /// The end of all logs: no replica reads them.
@@ -184,7 +183,7 @@ impl Saving {
             Wish::Final
             | Wish::Sync(_)
             | Wish::Commit(..)
-            | Wish::Acks(_)
+            | Wish::Fence(_)
             | Wish::StopLogs
             | Wish::Reload(..) => false,
         };
@@ -217,7 +216,7 @@ impl Control {
     pub fn wish(&mut self, wish: Wish) {
         match wish {
             // It is over at once, and what is in front may wait for a child.
-            Wish::Acks(_) => self.saving.wishes.push_front(wish),
+            Wish::Fence(_) => self.saving.wishes.push_front(wish),
             wish => self.saving.wishes.push_back(wish),
         }
         self.next_wish();
@@ -235,7 +234,7 @@ impl Control {
         }
         // One child at a time: a wish for another waits for the end of the first.
         let may_begin = |wish: &Wish, child: bool| match wish {
-            Wish::Commit(..) | Wish::Acks(_) | Wish::StopLogs => true,
+            Wish::Commit(..) | Wish::Fence(_) | Wish::StopLogs => true,
             Wish::Reload(_, reload) => !child || !reload.saves,
             Wish::Background(_)
             | Wish::AfterFlush(_)
@@ -295,7 +294,7 @@ impl Control {
                 }
             },
             Wish::Sync(waiting) => self.sync(waiting),
-            Wish::Acks(ticket) => self.begin_fence(Purpose::Acks(ticket)),
+            Wish::Fence(purpose) => self.begin_fence(purpose),
             Wish::Commit(generation, brought) => self.commit_snapshot(generation, *brought),
             Wish::StopLogs => self.stop_logs(),
             Wish::Final => return self.save_last(transaction),

@@ -53,6 +53,12 @@ pub enum Query {
     Role(Role),
     /// Whether what a replica has may be old: `Done`.
     Stale(bool),
+    /// Hold writes back for a failover: `Done` when everything that was under way has seen it.
+    HoldForFailover,
+    /// Hold them back no more: `Done`.
+    EndFailoverHold,
+    /// How many replicas keep up: `Done`.
+    GoodReplicas(usize),
     /// End of the pause: `Done`.
     Unpause,
     /// DEBUG SET-ACTIVE-EXPIRE: `Done`.

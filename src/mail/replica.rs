@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 use shards::journal::entry::Note;
 
 use crate::clients::leaving::{Known, Leaving};
+use crate::replication::address::Address;
+use crate::replication::failover::Candidate;
 use crate::replication::greeting::{Greeting, Terms};
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::psync::{Backlog, Request};
@@ -95,6 +97,8 @@ pub enum RelayWord {
     Fence,
     /// What it has to show.
     View(Box<RelayView>),
+    /// The primary at this address hands over: this node is to become a primary.
+    Promote(Address),
 }
 
 /// The relay as INFO and ROLE show it.
@@ -104,6 +108,8 @@ pub struct RelayView {
     pub replicas: Vec<Replica>,
     /// The same sessions, as CLIENT LIST and the metrics show them.
     pub sessions: Vec<SessionView>,
+    /// Where they can be reached, for FAILOVER.
+    pub candidates: Vec<(SessionId, Candidate)>,
     /// What is kept of the stream.
     pub backlog: Backlog,
     /// Requests that were answered by a full sync.
@@ -135,6 +141,7 @@ impl Default for RelayView {
         Self {
             replicas: Vec::new(),
             sessions: Vec::new(),
+            candidates: Vec::new(),
             backlog: Backlog::None,
             syncs_full: 0,
             syncs_partial_ok: 0,

@@ -9,6 +9,7 @@ use crate::batches::batch::BatchNumber;
 use crate::config::table::Config;
 use crate::persistence::loader::Chunk;
 use crate::replication::address::Address;
+use crate::replication::failover;
 use crate::replication::history::Scalar;
 use crate::replication::link::events::{By, Generation, Position};
 use crate::replication::link::report::Status;
@@ -44,6 +45,8 @@ pub enum UpstreamWord {
         /// The configuration in force.
         config: Arc<Config>,
     },
+    /// A failover is over, and the target is a primary: it is asked to promote itself no more.
+    AskPlainly,
     /// Follow none: [`LinkWord::Ended`] answers.
     Unfollow(By),
     /// The snapshot of this attempt is the data of all shards.
@@ -58,6 +61,8 @@ pub enum LinkWord {
     Commit(Generation, Box<Brought>),
     /// No primary is followed, and all that came of one is applied.
     Ended,
+    /// What the target of a failover says.
+    Handover(failover::News),
     /// What there is to show.
     View(Box<LinkView>),
 }

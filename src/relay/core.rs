@@ -4,7 +4,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::choices::LogLevel;
 use crate::config::table::Config;
 use crate::log;
 use crate::mail::mailbox::Mailbox;
@@ -15,10 +14,11 @@ use crate::mail::upstream::UpstreamWord;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::streams::Stream as Socket;
 use crate::reactor::wake::Awaited;
-use crate::relay::peer::Peer;
+use crate::relay::peer::{Peer, limits};
 use crate::relay::stream::Stream;
 use crate::relay::upstream::Upstream;
 use crate::replication::backoff::Backoff;
+use crate::replication::failover::Candidate;
 use crate::replication::greeting::Asked;
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::link::events::By;
@@ -27,7 +27,7 @@ use crate::replication::moment::Moment;
 use crate::replication::psync::{self, Answer, Facts, Request, Standing};
 use crate::replication::replid::ReplId;
 use crate::replication::session::ended::Cut;
-use crate::replication::session::{Action, Event, Limits, Session};
+use crate::replication::session::{Action, Event, Session};
 use crate::replication::view::Replica;
 
 /// The relay.
@@ -44,6 +44,8 @@ pub struct Relay {
     peers: Vec<Peer>,
     /// Those whose request is decided when the stream has got further.
     undecided: Vec<Arrival>,
+    /// Primaries that hand over to this node: their requests are decided when it is one.
+    promoting: Vec<Arrival>,
     next_session: u64,
     backoff: Backoff,
     /// The primary that this node follows, if it ever has.
@@ -71,6 +73,7 @@ impl Relay {
             awaits_fence: false,
             peers: Vec::new(),
             undecided: Vec::new(),
+            promoting: Vec::new(),
             next_session: 0,
             backoff: Backoff::default(),
             upstream: None,
@@ -105,6 +108,7 @@ impl Relay {
         let now = self.now();
         if let Some(upstream) = &mut self.upstream {
             self.has_more = upstream.turn(now, &mut self.mailbox);
+            self.give_up_history();
         }
         self.tell_control();
         had_mail
@@ -179,14 +183,28 @@ impl Relay {
     fn hear_of_upstream(&mut self, word: UpstreamWord) {
         let now = self.now();
         if let UpstreamWord::Follow { routing, config, .. } = &word {
-            self.forget_stream();
+            // It is to become another's replica, not a primary.
+            self.undecided.append(&mut self.promoting);
             self.upstream.get_or_insert_with(|| {
                 Box::new(Upstream::new(now, Arc::clone(config), (**routing).clone()))
             });
         }
-        if let Some(upstream) = &mut self.upstream {
-            upstream.hear(now, word, &mut self.mailbox);
+        let Some(upstream) = &mut self.upstream else { return };
+        upstream.hear(now, word, &mut self.mailbox);
+        self.give_up_history();
+    }
+
+    /// Once this node follows another, what it had logged is of no use. As long as it hands over
+    /// it may be a primary again, with all that it had.
+    fn give_up_history(&mut self) {
+        let follows = |upstream: &Upstream| upstream.is_active() && !upstream.hands_over();
+        if self.upstream.as_deref().is_some_and(follows) && self.has_history() {
+            self.forget_stream();
         }
+    }
+
+    fn has_history(&self) -> bool {
+        self.stream.is_some() || self.awaits_fence || !self.peers.is_empty()
     }
 
     /// The stream cannot go on: what a shard has logged is not there any more. All sessions end,
@@ -240,6 +258,7 @@ impl Relay {
         if let Some(stream) = &mut self.stream {
             stream.replid = replid;
         }
+        self.undecided.append(&mut self.promoting);
     }
 
     fn configure(&mut self, config: Arc<Config>) {
@@ -269,14 +288,9 @@ impl Relay {
 
     /// Decides what a connection gets that asks for the stream.
     fn decide(&mut self, arrival: Arrival) {
-        let replid = match &self.stream {
-            Some(stream) => stream.replid,
-            // No replica has that.
-            None => ReplId::of_random([0; 20]),
-        };
-        let follows = self.upstream.as_ref().is_some_and(|upstream| upstream.is_active());
+        let (standing, replid) = self.standing(&arrival.request);
         let facts = Facts {
-            standing: if follows { Standing::Unlinked } else { Standing::Primary },
+            standing,
             stream: replid,
             backlog: self.kept(),
             reaches: self.stream.as_ref().map_or(Scalar(0), Stream::end),
@@ -299,7 +313,29 @@ impl Relay {
                 self.sync(arrival);
             }
             Answer::Refuse(refusal) => refuse(arrival.socket, &refusal.error()),
-            Answer::Promote => unreachable!("a primary has no request for a promotion"),
+            Answer::Promote => {
+                let request = arrival.request.promoted();
+                self.promoting.push(Arrival { request, ..arrival });
+                self.mailbox.tell_control(ToControl::Relay(RelayWord::Promote(address)));
+            }
+        }
+    }
+
+    /// What this node is to a request, and the name of the stream that it has.
+    fn standing(&self, request: &Request) -> (Standing, ReplId) {
+        // No replica has that name.
+        let none = ReplId::of_random([0; 20]);
+        let ours = self.stream.as_ref().map_or(none, |stream| stream.replid);
+        let upstream = self.upstream.as_deref().filter(|upstream| upstream.is_active());
+        match (upstream, request) {
+            (None, _) => (Standing::Primary, ours),
+            (Some(upstream), _) if upstream.hands_over() => (Standing::FailingOver, ours),
+            (Some(upstream), Request::Failover(_)) => match upstream.stream() {
+                Some(stream) => (Standing::Follows, stream),
+                None => (Standing::Unlinked, none),
+            },
+            // It has the data of its primary, but not the stream.
+            (Some(_), Request::Sync | Request::Psync(_)) => (Standing::Unlinked, ours),
         }
     }
 
@@ -489,7 +525,7 @@ impl Relay {
                     self.is_changed = true;
                 }
                 Action::SyncOver(outcome) => backoff.note(now, peer.session.address(), outcome),
-                Action::Log(level, line) => log_at(level, &line),
+                Action::Log(level, line) => log::at(level, &line),
                 Action::Close(_) => {
                     peer.has_ended = true;
                     self.is_changed = true;
@@ -530,21 +566,12 @@ impl Relay {
         let view = RelayView {
             replicas: sessions.filter_map(replica).collect(),
             sessions: self.peers.iter().filter_map(|peer| peer.view(now, backlog)).collect(),
+            candidates: self.peers.iter().map(Peer::candidate).collect(),
             backlog: self.kept(),
             memory_bytes: backlog.map_or(0, |backlog| backlog.memory_bytes() as u64),
             ..self.counts.clone()
         };
         self.mailbox.tell_control(ToControl::Relay(RelayWord::View(Box::new(view))));
-    }
-}
-
-/// What sessions may use, by the configuration.
-fn limits(config: &Config) -> Limits {
-    Limits {
-        silence_ms: u64::from(config.repl_timeout) * 1000,
-        progress_ms: u64::from(config.repl_progress_timeout) * 1000,
-        output: config.client_output_buffer_limit.replica,
-        backlog_bytes: config.repl_backlog_size,
     }
 }
 
@@ -556,14 +583,5 @@ fn refuse(socket: OwnedFd, error: &shards::resp::error::Error) {
         // The socket of a replica that has just asked has room for a line.
         let _ = socket.write(&bytes);
         socket.end_writing();
-    }
-}
-
-fn log_at(level: LogLevel, line: &str) {
-    match level {
-        LogLevel::Warning => log::warning(line),
-        LogLevel::Notice => log::notice(line),
-        LogLevel::Verbose => log::verbose(line),
-        LogLevel::Debug | LogLevel::Nothing => {}
     }
 }

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::clients::leaving::Known;
+use crate::config::table::Config;
 use crate::journal::backlog::Backlog;
 use crate::journal::cursors::{CursorId, Hold};
 use crate::journal::log::Read;
@@ -10,9 +11,10 @@ use crate::mail::replica::{SessionId, SessionView};
 use crate::reactor::clock::Monotonic;
 use crate::reactor::streams::{Stream as Socket, Tried};
 use crate::reactor::wake::Awaited;
+use crate::replication::failover::Candidate;
 use crate::replication::history::Scalar;
 use crate::replication::moment::Moment;
-use crate::replication::session::{Action, Event, Session};
+use crate::replication::session::{Action, Event, Limits, Session};
 
 /// Bytes that are read at once: replicas say little.
 const READ_BYTES: usize = 4096;
@@ -71,6 +73,12 @@ impl Peer {
             has_acked: false,
             has_ended: false,
         }
+    }
+
+    /// As FAILOVER sees it.
+    pub fn candidate(&self) -> (SessionId, Candidate) {
+        let (address, is_online) = (self.session.address().clone(), self.session.is_online());
+        (self.id, Candidate { address, is_online })
     }
 
     /// As CLIENT LIST and the metrics show it, until its session has ended.
@@ -198,5 +206,15 @@ impl Peer {
             backlog.close(cursor);
         }
         self.socket.end();
+    }
+}
+
+/// What sessions may use, by the configuration.
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        silence_ms: u64::from(config.repl_timeout) * 1000,
+        progress_ms: u64::from(config.repl_progress_timeout) * 1000,
+        output: config.client_output_buffer_limit.replica,
+        backlog_bytes: config.repl_backlog_size,
     }
 }

@@ -22,13 +22,15 @@ use crate::relay::dial::Dial;
 use crate::relay::dispatch::Dispatch;
 use crate::relay::intake::{Intake, drop_staging};
 use crate::replication::address::Address;
+use crate::replication::failover;
 use crate::replication::handshake::{Credentials, Hello};
 use crate::replication::history::Scalar;
 use crate::replication::limits::Limits;
 use crate::replication::link::Link;
-use crate::replication::link::events::{Action, Event, Generation, News};
+use crate::replication::link::events::{Action, By, Event, Generation, News};
 use crate::replication::link::report::{Line, Observed, Status};
 use crate::replication::moment::Moment;
+use crate::replication::replid::ReplId;
 use crate::version::VALKEY_VERSION;
 
 /// Bytes that are read at once, and in one turn.
@@ -59,6 +61,9 @@ pub struct Upstream {
     applied: Scalar,
     /// Control waits until nothing is followed or under way.
     is_ending: bool,
+    /// The node that is to be followed was not a primary yet when this was asked for, and may
+    /// refuse to become one.
+    hands_over: bool,
     /// What has happened while an action was carried out.
     later: VecDeque<Event<'static>>,
     view: Option<LinkView>,
@@ -85,6 +90,7 @@ impl Upstream {
             dispatch,
             applied: Scalar(0),
             is_ending: false,
+            hands_over: false,
             later: VecDeque::new(),
             view: None,
             told_at: now,
@@ -102,6 +108,18 @@ impl Upstream {
         self.link.observed().desired.primary.is_some()
     }
 
+    /// Whether this node is still to hand over to the one that it is to follow.
+    pub fn hands_over(&self) -> bool {
+        self.hands_over
+    }
+
+    /// The stream that this node's data are part of; `None` while they are of none, or are about to
+    /// be replaced.
+    pub fn stream(&self) -> Option<ReplId> {
+        let is_sync = self.link.observed().status.is_sync();
+        self.link.position().filter(|_| !is_sync).map(|position| position.id)
+    }
+
     /// Control says something.
     pub fn hear(&mut self, now: Moment, word: UpstreamWord, mailbox: &mut Mailbox<ToRelay>) {
         self.now = now;
@@ -109,11 +127,17 @@ impl Upstream {
             UpstreamWord::Follow { primary, by, position, routing: _, config } => {
                 self.configure(config);
                 self.is_ending = false;
+                self.hands_over = by == By::Failover;
                 self.happens(Event::Follow { primary, by, position }, mailbox);
             }
             UpstreamWord::Unfollow(by) => {
                 self.is_ending = true;
+                self.hands_over = false;
                 self.happens(Event::Unfollow(by), mailbox);
+            }
+            UpstreamWord::AskPlainly => {
+                self.hands_over = false;
+                self.happens(Event::AskPlainly, mailbox);
             }
             UpstreamWord::Committed(generation) => {
                 let news = News::Committed { db: self.brought.1 };
@@ -211,8 +235,10 @@ impl Upstream {
                 Action::Stream => {}
                 // Nothing here keeps the name but the link.
                 Action::Renamed { .. } => {}
-                // No failover is asked for here.
-                Action::Handover(_) => {}
+                Action::Handover(news) => {
+                    self.hands_over &= news != failover::News::Accepted;
+                    mailbox.tell_control(ToControl::Link(LinkWord::Handover(news)));
+                }
                 Action::Log(line) => write_line(&line),
             }
         }

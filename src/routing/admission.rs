@@ -34,6 +34,9 @@ impl Guards {
     /// The node's keys may be old, and `replica-serve-stale-data no` refuses to show them.
     pub const STALE: Self = Self(1 << 5);
 
+    /// Fewer replicas keep up than `min-replicas-to-write` demands.
+    pub const FEW_REPLICAS: Self = Self(1 << 6);
+
     /// All of the node's.
     pub const OF_NODE: Self = Self((1 << 8) - 1);
     /// Something is held back.
@@ -93,7 +96,7 @@ impl Guards {
         [
             Self::LOADING.and(Self::LATE).when(!has(Flag::Loading)),
             Self::MISCONF.when(tells_of_saves),
-            Self::READONLY.when(writes),
+            Self::READONLY.and(Self::FEW_REPLICAS).when(writes),
             Self::STALE.when(!has(Flag::Stale)),
             Self::WRITES_PAUSED.when(writes || has(Flag::MayReplicate)),
             Self::ALL_PAUSED,

@@ -44,6 +44,8 @@ pub struct Condition {
     pub role: Role,
     /// It follows a primary, and what it has may be old.
     pub is_stale: bool,
+    /// Replicas that have acknowledged something within `min-replicas-max-lag` seconds.
+    pub good_replicas: usize,
 }
 
 /// What a node is among others.
@@ -77,12 +79,25 @@ impl Node {
             Guards::LOADING.when(loading),
             Guards::MISCONF.when(self.refuses_writes()),
             Guards::READONLY.when(role == Role::Replica),
+            Guards::FEW_REPLICAS.when(role == Role::Primary && self.lacks_replicas()),
             Guards::STALE.when(role == Role::Replica && hides_stale),
             Guards::WRITES_PAUSED.when(holds == Holds::Writes),
             Guards::ALL_PAUSED.when(holds == Holds::All),
         ]
         .into_iter()
         .fold(Guards::NONE, Guards::and)
+    }
+
+    /// Whether writes are refused, because too few replicas keep up.
+    fn lacks_replicas(&self) -> bool {
+        let needed = usize::try_from(self.config.min_replicas_to_write).unwrap_or(usize::MAX);
+        self.needs_replicas() && self.condition.good_replicas < needed
+    }
+
+    /// Whether writes need replicas that keep up: as in Valkey, a setting of 0 asks for nothing.
+    pub fn needs_replicas(&self) -> bool {
+        let Config { min_replicas_to_write, min_replicas_max_lag, .. } = &*self.config;
+        *min_replicas_to_write != 0 && *min_replicas_max_lag != 0
     }
 
     /// Whether writes are refused, because what is written cannot be saved.

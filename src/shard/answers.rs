@@ -64,6 +64,15 @@ impl Core {
                 self.node.condition.is_stale = is_stale;
                 self.renew_guards();
             }
+            Query::HoldForFailover => {
+                self.begin_failover_hold(number);
+                return None;
+            }
+            Query::EndFailoverHold => self.end_failover_hold(),
+            Query::GoodReplicas(good) => {
+                self.node.condition.good_replicas = good;
+                self.renew_guards();
+            }
             Query::Unpause => self.end_pause(),
             Query::ActiveExpire(on) => self.shard.keyspace.settings.active_expire = on,
             Query::Stall(micros) => {

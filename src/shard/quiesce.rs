@@ -1,5 +1,5 @@
-//! Requests are held back: by CLIENT PAUSE, and while the process ends. And the shard says so when
-//! everything that was under way has seen it.
+//! Requests are held back: by CLIENT PAUSE, by FAILOVER, and while the process ends. The shard says
+//! so when everything that was under way has seen it.
 //!
 //! ```text
 //! order --> the node's guards are renewed; what sets out from now on passes them
@@ -35,6 +35,8 @@ pub struct Quiesce {
     command: Option<Pause>,
     /// What the end of the process holds back.
     end: Holds,
+    /// What a failover holds back.
+    failover: Holds,
     /// Batches that are held back, in the order in which they came.
     held: BTreeMap<u64, Box<Batch>>,
     next_held: u64,
@@ -57,7 +59,8 @@ impl Quiesce {
     }
 
     fn holds(&self) -> Holds {
-        self.command.map_or(Holds::Nothing, |pause| pause.holds).max(self.end)
+        let command = self.command.map_or(Holds::Nothing, |pause| pause.holds);
+        command.max(self.end).max(self.failover)
     }
 }
 
@@ -109,6 +112,21 @@ impl Core {
     /// What the end of the process holds back from now on.
     pub(crate) fn hold_for_end(&mut self, holds: Holds) {
         self.quiesce.end = holds;
+        self.renew_holds();
+    }
+
+    /// Holds writes back for a failover. The question is answered when everything under way has
+    /// seen it.
+    pub(crate) fn begin_failover_hold(&mut self, number: u64) {
+        self.quiesce.failover = Holds::Writes;
+        self.renew_holds();
+        let epoch = self.quiesce.epochs.advance();
+        self.quiesce.asked.push((number, epoch));
+    }
+
+    /// A failover holds nothing back any more.
+    pub(crate) fn end_failover_hold(&mut self) {
+        self.quiesce.failover = Holds::Nothing;
         self.renew_holds();
     }
 

@@ -74,7 +74,8 @@ async fn run_control(mut control: Control, mut endpoint: Endpoint) -> io::Result
             let repair = control.saving.repair.as_ref();
             let patience = repair.map_or(TICK, |repair| repair.patience(now)).min(patience);
             let acks = control.acks_patience().map_or(TICK, Duration::from_millis);
-            let patience = patience.min(acks);
+            let failover = control.failover_patience().map_or(TICK, Duration::from_millis);
+            let patience = patience.min(acks).min(failover);
             let news = control.saving.news().into_iter().chain(control.disk.news());
             let awaited = endpoint.awaited().chain(news.map(Awaited::Readable));
             control.mailbox.bell().wait(awaited, patience)?;

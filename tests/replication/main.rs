@@ -20,6 +20,8 @@ mod differential {
 
 mod compare;
 mod cuts;
+mod failover;
+mod guards;
 mod load;
 mod matrix;
 mod pairs;

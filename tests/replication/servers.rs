@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, Reply};
+use crate::client::Reply;
 use crate::processes::{self, Server};
 
 /// A kind of server.
@@ -145,13 +145,11 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool, describe: impl FnO
     }
 }
 
-/// A section of INFO: its fields and values.
+/// A section of INFO: its fields and values. The connection is a new one each time: Sentinels have
+/// servers close those of their clients.
 pub fn info(server: &Server, section: &str) -> BTreeMap<String, String> {
-    fields(&mut server.client(), section)
-}
-
-fn fields(client: &mut Client, section: &str) -> BTreeMap<String, String> {
-    let Ok(Reply::Bulk(text) | Reply::Verbatim(text)) = client.call(&["INFO", section]) else {
+    let reply = server.client().call(&["INFO", section]);
+    let Ok(Reply::Bulk(text) | Reply::Verbatim(text)) = reply else {
         return BTreeMap::new();
     };
     let text = String::from_utf8_lossy(&text).into_owned();
@@ -176,14 +174,13 @@ pub fn follow(replica: &Server, address: &str) {
 
 /// Waits until the replica's link is up and the primary calls it online.
 pub fn wait_until_online(primary: &Server, replica: &Server) {
-    let (mut above, mut below) = (primary.client(), replica.client());
     let port = replica.addr.rsplit_once(':').expect("an address has a port").1;
     let online = || {
-        let is_up = fields(&mut below, "replication")
+        let is_up = info(replica, "replication")
             .get("master_link_status")
             .is_some_and(|status| status == "up");
         is_up
-            && fields(&mut above, "replication").iter().any(|(name, value)| {
+            && info(primary, "replication").iter().any(|(name, value)| {
                 name.starts_with("slave")
                     && value.contains(&format!("port={port},"))
                     && value.contains("state=online")
@@ -194,10 +191,9 @@ pub fn wait_until_online(primary: &Server, replica: &Server) {
 
 /// Waits until the replica has processed as much as its primary has written.
 pub fn wait_until_offsets_meet(primary: &Server, replica: &Server) {
-    let (mut above, mut below) = (primary.client(), replica.client());
     let meet = || {
-        let written = fields(&mut above, "replication").remove("master_repl_offset");
-        let mut applied = fields(&mut below, "replication");
+        let written = info(primary, "replication").remove("master_repl_offset");
+        let mut applied = info(replica, "replication");
         let is_up = applied.get("master_link_status").is_some_and(|status| status == "up");
         is_up && written.is_some() && written == applied.remove("slave_repl_offset")
     };

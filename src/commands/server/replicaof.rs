@@ -8,6 +8,7 @@ use crate::config::primary::{Primary, is_no_one};
 use crate::control::ctx::{Awaited, ControlCtx, Outcome};
 use crate::log;
 use crate::mail::query::Query;
+use crate::replication::failover::REPLICAOF_REFUSED;
 use crate::replication::link::events::By;
 use crate::routing::node::Role;
 
@@ -33,6 +34,9 @@ const PORT: Error = Error::Text("ERR Invalid master port");
 
 fn replicaof(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let [_, host, port] = ctx.args else { return Err(Error::Syntax) };
+    if ctx.control.handing_over.machine.is_under_way() {
+        return Err(REPLICAOF_REFUSED);
+    }
     if is_no_one(host, port) {
         return Ok(no_one(ctx));
     }
