@@ -18,7 +18,6 @@ use crate::relay::peer::{Peer, limits};
 use crate::relay::stream::Stream;
 use crate::relay::upstream::Upstream;
 use crate::replication::backoff::Backoff;
-use crate::replication::failover::Candidate;
 use crate::replication::greeting::Asked;
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::link::events::By;
