@@ -121,6 +121,7 @@ pub const PACKAGES: &[Package] = &[
                     "routing",
                     "transactions",
                     "batches",
+                    "clients",
                     "mail",
                 ],
             ),
