@@ -107,7 +107,7 @@ pub const READ_BY_TOOLS: &[(Kind, State)] =
 /// A primary and two replicas that Sentinels watch.
 pub const WATCHED: &[([Kind; 3], State)] = &[
     ([Valkey91, Valkey91, Valkey91], On),
-    ([Keylane(2), Keylane(2), Keylane(2)], NotYet),
-    ([Keylane(2), Keylane(3), Valkey91], NotYet),
-    ([Valkey91, Keylane(2), Keylane(2)], NotYet),
+    ([Keylane(2), Keylane(2), Keylane(2)], On),
+    ([Keylane(2), Keylane(3), Valkey91], On),
+    ([Valkey91, Keylane(2), Keylane(2)], On),
 ];
