@@ -7,4 +7,5 @@ pub mod http;
 pub mod node;
 pub mod page;
 pub mod readiness;
+pub mod replication;
 pub mod shards;

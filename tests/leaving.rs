@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use keylane::clients::client::{Life, State};
+use keylane::clients::leaving::Known;
 use keylane::commands::table::{Commands, build};
 use keylane::config::table::Config;
 use keylane::mail::connection::Connection;
@@ -187,7 +188,8 @@ fn check_cut(world: &mut World, form: fn(&str) -> Vec<u8>, cut: usize, rounds: u
     far.write_all(&all[..cut]).expect("it fits");
     (0..rounds).for_each(|_| world.round());
     far.write_all(&all[cut..]).expect("it fits");
-    let Arrival { socket, mut unread, greeting, request, client, peer } = world.arrival();
+    let Arrival { socket, mut unread, greeting, request, known } = world.arrival();
+    let Known { id: client, peer, .. } = known;
     let mut near = UnixStream::from(socket);
     near.set_nonblocking(true).expect("it is open");
     unread.extend(read(&mut near));

@@ -10,7 +10,7 @@
 
 use std::net::SocketAddr;
 
-use crate::clients::client::{Client, Life};
+use crate::clients::client::{Client, Figures, Life, Session};
 use crate::replication::greeting::Greeting;
 use crate::replication::psync::Request;
 
@@ -23,18 +23,39 @@ pub struct Leaving {
     pub greeting: Box<Greeting>,
     /// What it asks for.
     pub request: Request,
-    /// The id that it had.
-    pub client: u64,
+    /// What CLIENT LIST goes on to show of it.
+    pub known: Known,
+}
+
+/// What of a client that has left CLIENT LIST goes on to show.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The id that it had, and keeps.
+    pub id: u64,
+    /// Its descriptor's number.
+    pub fd: i32,
     /// Where its connection comes from; `None` for a unix socket.
     pub peer: Option<SocketAddr>,
+    /// Our end of it; `None` for a unix socket.
+    pub local: Option<SocketAddr>,
+    /// CLIENT SETNAME
+    pub name: Vec<u8>,
+    /// CLIENT SETINFO LIB-NAME
+    pub lib_name: Vec<u8>,
+    /// CLIENT SETINFO LIB-VER
+    pub lib_ver: Vec<u8>,
+    /// What it has done, as a client and since.
+    pub figures: Figures,
 }
 
 impl Leaving {
     /// What is left of a client that is dismissed.
     pub fn of(client: Client, request: Request) -> Self {
-        let Client { id, peer, query, greeting, .. } = client;
+        let Client { id, fd, peer, local, session, query, greeting, figures, .. } = client;
+        let Session { name, lib_name, lib_ver, .. } = session;
+        let known = Known { id, fd, peer, local, name, lib_name, lib_ver, figures };
         let greeting = greeting.unwrap_or_default();
-        Self { unread: query.into_unused(), greeting, request, client: id, peer }
+        Self { unread: query.into_unused(), greeting, request, known }
     }
 }
 

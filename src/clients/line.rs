@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use shards::resp::reply::Protocol;
 
 use crate::clients::client::{Client, Transactions};
+use crate::clients::filter::Subject;
+use crate::clients::leaving::Known;
+use crate::clients::memory::Memory;
 use crate::clients::tracker::Tracker;
 use crate::config::table::Config;
 use crate::pubsub::kind::Kind;
@@ -35,25 +38,64 @@ pub fn line_for_log(client: &Client, node: &Node) -> String {
     }
 }
 
+/// The line of a replica that was a client, and that so many bytes of the stream wait for.
+pub fn line_of_replica(known: &Known, unsent_bytes: u64, node: &Node) -> String {
+    let unsent = usize::try_from(unsent_bytes).unwrap_or(usize::MAX);
+    let rest = Rest {
+        multi: -1,
+        redirect: -1,
+        resp: 2,
+        memory: Memory { unsent, output: unsent, ..Memory::default() },
+        ..Rest::default()
+    };
+    let name = String::from_utf8_lossy(&known.name);
+    write(&Subject::of_replica(known), &rest, node, &name, "default")
+}
+
 fn line_with(client: &Client, node: &Node, name: &str, user: &str) -> String {
-    let Client { id, fd, session, figures, .. } = client;
-    let seconds = |since| node.now.millis_since(since) / 1000;
-    let text = |bytes| String::from_utf8_lossy(bytes);
-    let (addr, laddr) = (address(client.peer, &node.config), address(client.local, &node.config));
-    let flags = flags(client);
-    let (age, idle) = (seconds(figures.connected), seconds(figures.active));
-    let capa = capa(client);
     let multi = match (&client.multi, client.transactions) {
         (Some(multi), _) => signed(multi.len()),
         (None, Transactions::Exec(commands)) => signed(commands),
         (None, Transactions::Begun) => 0,
         (None, Transactions::Never) => -1,
     };
-    let resp = match session.protocol {
+    let resp = match client.session.protocol {
         Protocol::Resp2 => 2,
         Protocol::Resp3 => 3,
     };
-    let memory = client.memory();
+    let rest = Rest {
+        sub: client.listens_to(Kind::Channel),
+        psub: client.listens_to(Kind::Pattern),
+        ssub: client.listens_to(Kind::ShardChannel),
+        watch: client.watched.len(),
+        multi,
+        redirect: redirect(client),
+        resp,
+        memory: client.memory(),
+    };
+    write(&Subject::of(client), &rest, node, name, user)
+}
+
+/// What a line says of a connection besides what filters see.
+#[derive(Default)]
+struct Rest {
+    sub: usize,
+    psub: usize,
+    ssub: usize,
+    watch: usize,
+    multi: i64,
+    redirect: i64,
+    resp: u8,
+    memory: Memory,
+}
+
+fn write(subject: &Subject<'_>, rest: &Rest, node: &Node, name: &str, user: &str) -> String {
+    let Subject { id, fd, flags, capa, db, figures, .. } = subject;
+    let Rest { sub, psub, ssub, watch, multi, redirect, resp, memory } = rest;
+    let seconds = |since| node.now.millis_since(since) / 1000;
+    let text = |bytes| String::from_utf8_lossy(bytes);
+    let (addr, laddr) = (address(subject.peer, &node.config), address(subject.local, &node.config));
+    let (age, idle) = (seconds(figures.connected), seconds(figures.active));
     let ((reply, reply_used), (list, list_len)) = (memory.reply_buffer(), memory.reply_list());
     format!(
         "id={id} addr={addr} laddr={laddr} fd={fd} name={name} age={age} idle={idle} \
@@ -64,12 +106,6 @@ fn line_with(client: &Client, node: &Node, name: &str, user: &str) -> String {
          events={events} cmd={command} user={user} redir={redirect} resp={resp} \
          lib-name={lib_name} lib-ver={lib_ver} \
          tot-net-in={bytes_in} tot-net-out={bytes_out} tot-cmds={commands}",
-        db = session.db,
-        sub = client.listens_to(Kind::Channel),
-        psub = client.listens_to(Kind::Pattern),
-        ssub = client.listens_to(Kind::ShardChannel),
-        watch = client.watched.len(),
-        redirect = redirect(client),
         query = memory.query,
         query_free = memory.query_free,
         args = memory.args,
@@ -77,8 +113,8 @@ fn line_with(client: &Client, node: &Node, name: &str, user: &str) -> String {
         total = memory.total(),
         events = if memory.unsent == 0 { "r" } else { "rw" },
         command = figures.last_command,
-        lib_name = text(&session.lib_name),
-        lib_ver = text(&session.lib_ver),
+        lib_name = text(subject.lib_name),
+        lib_ver = text(subject.lib_ver),
         bytes_in = figures.bytes_in,
         bytes_out = figures.bytes_out,
         commands = figures.commands,

@@ -11,7 +11,7 @@ const NOW: u8 = 1 << 2;
 const FORCE: u8 = 1 << 3;
 const FAILOVER: u8 = 1 << 5;
 
-/// Options of SHUTDOWN. Those that are about replicas and clusters are kept, but mean nothing yet.
+/// Options of SHUTDOWN. Those that are about clusters are kept, and mean nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OnSignal(u8);
 

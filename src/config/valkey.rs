@@ -129,9 +129,17 @@ fn default_user(words: &[&[u8]]) -> bool {
         if rules.contains(&b"nopass".as_slice()) && rules.iter().all(|rule| free.contains(rule)))
 }
 
+const ANNOUNCED: &str = "every replica is announced";
 const ANYWHERE: &str = "snapshots are written on any processor the server may use";
 const AOF: &str = "there is no append-only file yet";
+const APPLIED: &str = "a replica applies what its primary sends, and tells in its \
+    log what went wrong";
 const CLUSTER: &str = "there is no cluster mode yet";
+const DISKLESS: &str = "snapshots for replicas go from memory to memory, without a file";
+const EVICTS: &str = "a replica evicts nothing by itself";
+const LAZILY: &str = "a replica changes all keys at once, and frees the old ones little by little";
+const LINK: &str = "a replica has one connection, from the address that the \
+    system chooses, and what is sent on it goes at once";
 const LOADING: &str = "clients are served between short steps of loading";
 const LOCALE: &str = "texts are compared byte by byte";
 const LOOKS: &str = "it would change nothing that is shown here";
@@ -140,7 +148,6 @@ const MODULES: &str = "there are no modules";
 const OLD: &str = "Valkey 9 ignores it too";
 const PROCESS: &str = "the process is left as it was started";
 const RDMA: &str = "there is no RDMA";
-const REPLICATION: &str = "there is no replication yet";
 const SCRIPTS: &str = "there are no scripts yet";
 const SENTINEL: &str = "there is no sentinel mode";
 const SOCKETS: &str = "sockets get neither marks nor another group";
@@ -149,8 +156,8 @@ const SUPERVISOR: &str = "the server stays in the foreground, so that a supervis
 const SYNCED: &str = "snapshots are always written to the disk bit by bit";
 const THREADS: &str = "each shard has one thread of its own; see shards and shard-cpus";
 const TLS: &str = "there is no TLS yet";
-const WRITABLE: &str = "a replica that changes keys by itself has no place in a stream any more";
 const USERS: &str = "there are no users but the default one yet; see requirepass";
+const WRITABLE: &str = "a replica that changes keys by itself has no place in a stream any more";
 
 /// All of them, grouped by reason.
 pub static FOREIGN: &[Foreign] = &[
@@ -170,25 +177,25 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("aof-disable-auto-gc", "no", AOF).exact(),
     ignored("bgsave-cpulist", "", ANYWHERE).at_start(),
     ignored("bgsave_cpulist", "", ANYWHERE).at_start(),
-    ignored("rdb-del-sync-files", "no", REPLICATION),
+    ignored("rdb-del-sync-files", "no", DISKLESS),
     ignored("rdb-save-incremental-fsync", "yes", SYNCED),
     ignored("key-load-delay", "0", LOADING).exact(),
     ignored("loading-process-events-interval-bytes", "2097152", LOADING).exact(),
-    ignored("bind-source-addr", "", REPLICATION),
-    ignored("dual-channel-replication-enabled", "no", REPLICATION),
-    ignored("propagation-error-behavior", "ignore", REPLICATION),
-    ignored("repl-disable-tcp-nodelay", "no", REPLICATION),
-    ignored("repl-diskless-load", "disabled", REPLICATION),
-    ignored("repl-diskless-sync", "yes", REPLICATION),
-    ignored("repl-diskless-sync-max-replicas", "0", REPLICATION),
-    ignored("repl-mptcp", "no", REPLICATION).at_start(),
-    ignored("replica-announced", "yes", REPLICATION),
-    ignored("replica-ignore-disk-write-errors", "no", REPLICATION),
-    ignored("replica-ignore-maxmemory", "yes", REPLICATION),
-    ignored("replica-lazy-flush", "yes", REPLICATION),
+    ignored("bind-source-addr", "", LINK),
+    ignored("dual-channel-replication-enabled", "no", LINK),
+    ignored("propagation-error-behavior", "ignore", APPLIED),
+    ignored("repl-disable-tcp-nodelay", "no", LINK),
+    ignored("repl-diskless-load", "disabled", DISKLESS),
+    ignored("repl-diskless-sync", "yes", DISKLESS),
+    ignored("repl-diskless-sync-max-replicas", "0", DISKLESS),
+    ignored("repl-mptcp", "no", PROCESS).at_start(),
+    ignored("replica-announced", "yes", ANNOUNCED),
+    ignored("replica-ignore-disk-write-errors", "no", APPLIED),
+    ignored("replica-ignore-maxmemory", "yes", EVICTS),
+    ignored("replica-lazy-flush", "yes", LAZILY),
     refused("replica-read-only", "yes", WRITABLE),
-    ignored("slave-ignore-maxmemory", "yes", REPLICATION),
-    ignored("slave-lazy-flush", "yes", REPLICATION),
+    ignored("slave-ignore-maxmemory", "yes", EVICTS),
+    ignored("slave-lazy-flush", "yes", LAZILY),
     refused("slave-read-only", "yes", WRITABLE),
     refused("cluster-enabled", "no", CLUSTER).at_start(),
     ignored("cluster-allow-pubsubshard-when-down", "yes", CLUSTER),

@@ -286,8 +286,7 @@ impl Control {
     /// All shards are claimed for the last snapshot.
     pub(crate) fn save_last(&mut self, claims: Transaction) {
         if self.end.shutdown.stage() != Some(Stage::Save) {
-            self.release_barrier(claims);
-            return self.next_wish();
+            return self.release_barrier(claims);
         }
         log::notice("Saving the final RDB snapshot before exiting.");
         self.end.claims = Some(claims);

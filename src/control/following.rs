@@ -171,6 +171,7 @@ impl Control {
             }
         });
         self.replicating.logs = false;
+        self.free_logs();
         self.saving.functions = brought.functions;
         log::notice(&format!("The snapshot has brought {} keys", brought.keys));
         self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Committed(generation)));

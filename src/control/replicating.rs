@@ -17,12 +17,16 @@ use shards::journal::part;
 use shards::rdb::kind::Version;
 use shards::shard::Shard;
 
+use crate::clients::filter::{ClientFilter, Subject};
+use crate::clients::line::line_of_replica;
 use crate::control::core::Control;
 use crate::control::saving::Wish;
 use crate::log;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::release::{Commit, Release};
-use crate::mail::replica::{Arrival, LogWord, RelayView, RelayWord, SessionId, SyncWord, Waiting};
+use crate::mail::replica::{
+    Arrival, LogWord, RelayView, RelayWord, SessionId, SessionView, SyncWord, Waiting,
+};
 use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
 use crate::persistence::sending::{self, Form, MARK_BYTES, Scope, SyncPlan, Target};
@@ -36,7 +40,7 @@ use crate::replication::greeting::{Asked, Filter, Framing, RdbForm, Terms};
 use crate::replication::history::{Fence, Offset, Scalar, Vector};
 use crate::replication::replid::ReplId;
 use crate::replication::view::ReplicationView;
-use crate::routing::node::Role;
+use crate::routing::node::{Node, Role};
 use crate::transactions::apart::Logged;
 
 /// The shard whose log has what concerns no key.
@@ -187,6 +191,29 @@ impl Control {
         }
     }
 
+    /// Replicas that a filter of clients means: their ids and lines.
+    pub fn list_replicas(&self, filter: &ClientFilter) -> Vec<(u64, String)> {
+        let line = |SessionView { known, unsent_bytes, .. }: &SessionView| {
+            (known.id, line_of_replica(known, *unsent_bytes, &self.node))
+        };
+        let sessions = self.replicating.view.sessions.iter();
+        sessions.filter(|session| is_meant(filter, session, &self.node)).map(line).collect()
+    }
+
+    /// Ends the sessions of the replicas that a filter of clients means. How many there were.
+    pub fn kill_replicas(&mut self, filter: &ClientFilter) -> u64 {
+        let node = &self.node;
+        // What is ended here is not shown until the relay tells of itself again.
+        let sessions = &mut self.replicating.view.sessions;
+        let killed = sessions.extract_if(.., |session| is_meant(filter, session, node));
+        let killed: Vec<SessionId> = killed.map(|session| session.session).collect();
+        let count = killed.len() as u64;
+        if count != 0 {
+            self.mailbox.tell_relay(ToRelay::Kill(killed));
+        }
+        count
+    }
+
     /// Ends all sessions of replicas: the process ends.
     pub(crate) fn close_replicas(&mut self) {
         if self.replicating.has_relay() {
@@ -305,6 +332,14 @@ impl Control {
         replicating.base = replicating.base.after(weights);
         self.change_replid();
         self.mailbox.tell_relay(ToRelay::Forget);
+        self.free_logs();
+    }
+
+    /// Has shards free what they keep of logs to which nothing is added any more.
+    pub(crate) fn free_logs(&mut self) {
+        for shard in 0..self.shards() {
+            self.mailbox.send(shard, ToShard::Log(LogWord::Close));
+        }
     }
 
     /// Asks for the descriptors of those who wait for a snapshot of one form, if it is time.
@@ -468,6 +503,10 @@ impl Control {
             self.mailbox.tell_relay(ToRelay::Sync(word));
         }
     }
+}
+
+fn is_meant(filter: &ClientFilter, session: &SessionView, node: &Node) -> bool {
+    filter.matches(&Subject::of_replica(&session.known), node)
 }
 
 /// The fence behind which the logs of a history have these offsets and weights.

@@ -301,16 +301,16 @@ impl Control {
             Wish::Reload(kept, reload) => return self.reload(kept, reload, transaction),
         }
         self.release_barrier(transaction);
-        self.next_wish();
     }
 
-    /// Ends the claims of a barrier.
+    /// Ends the claims of a barrier: what waits for another has its turn.
     pub(crate) fn release_barrier(&mut self, transaction: Transaction) {
         for visit in transaction.visits {
             let release = Release { ticket: visit.ticket, ..Release::default() };
             self.mailbox.send(visit.shard, ToShard::Release(Box::new(release)));
         }
         self.mailbox.flush();
+        self.next_wish();
     }
 
     /// Does `work` while all shards stand still; they have been claimed.

@@ -130,10 +130,23 @@ pub struct Figures {
     pub cpu_nanos: u64,
     /// The same by where it had it.
     pub cpu: CpuTime,
+    /// Its log.
+    pub log: LogFigures,
     /// The bytes of this answer do not count as used.
     pub aside: Aside,
     /// The allocator's arena that its thread allocates from, if that is known.
     pub arena: Option<u32>,
+}
+
+/// The log of one shard; zeros if it has none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogFigures {
+    /// Bytes that were logged.
+    pub offset: u64,
+    /// Bytes that they add to the stream.
+    pub weight: u64,
+    /// Memory for what is kept of them, outside of the heap.
+    pub memory_bytes: u64,
 }
 
 /// Waits of one shard.

@@ -1,17 +1,17 @@
 //! What shards, control and the relay tell each other of replicas.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use shards::journal::entry::Note;
 
-use crate::clients::leaving::Leaving;
+use crate::clients::leaving::{Known, Leaving};
 use crate::replication::address::Address;
 use crate::replication::failover::Candidate;
 use crate::replication::greeting::{Greeting, Terms};
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::psync::{Backlog, Request};
 use crate::replication::replid::ReplId;
+use crate::replication::session::shown::Standing;
 use crate::replication::view::Replica;
 
 /// A replica, or a tool that takes itself for one, which has sent PSYNC or SYNC.
@@ -25,18 +25,16 @@ pub struct Arrival {
     pub greeting: Box<Greeting>,
     /// What it asks for.
     pub request: Request,
-    /// The id that it had as a client.
-    pub client: u64,
-    /// Where its connection comes from; `None` for a unix socket.
-    pub peer: Option<SocketAddr>,
+    /// Who it was as a client.
+    pub known: Known,
 }
 
 impl Arrival {
     /// A client whose socket has left its shard, and what came in while it left.
     pub fn new(leaving: Leaving, socket: OwnedFd, came: &[u8]) -> Self {
-        let Leaving { mut unread, greeting, request, client, peer } = leaving;
+        let Leaving { mut unread, greeting, request, known } = leaving;
         unread.extend_from_slice(came);
-        Self { socket, unread, greeting, request, client, peer }
+        Self { socket, unread, greeting, request, known }
     }
 }
 
@@ -108,6 +106,8 @@ pub enum RelayWord {
 pub struct RelayView {
     /// Its sessions.
     pub replicas: Vec<Replica>,
+    /// The same sessions, as CLIENT LIST and the metrics show them.
+    pub sessions: Vec<SessionView>,
     /// Where they can be reached, for FAILOVER.
     pub candidates: Vec<(SessionId, Candidate)>,
     /// What is kept of the stream.
@@ -122,11 +122,25 @@ pub struct RelayView {
     pub memory_bytes: u64,
 }
 
+/// A session, and the client that it was.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    /// Its number.
+    pub session: SessionId,
+    /// Who it was as a client, and what it has done since.
+    pub known: Known,
+    /// How far it is.
+    pub standing: Standing,
+    /// Bytes of the stream that wait for it.
+    pub unsent_bytes: u64,
+}
+
 impl Default for RelayView {
     /// That of a relay which was not started.
     fn default() -> Self {
         Self {
             replicas: Vec::new(),
+            sessions: Vec::new(),
             candidates: Vec::new(),
             backlog: Backlog::None,
             syncs_full: 0,
@@ -137,7 +151,7 @@ impl Default for RelayView {
     }
 }
 
-/// What the relay tells a shard about its log.
+/// What the relay and control tell a shard about its log.
 #[derive(Clone, Copy, Debug)]
 pub enum LogWord {
     /// Show the log from this offset on, so many bytes at first.
@@ -146,6 +160,6 @@ pub enum LogWord {
     Credit(u64),
     /// Write a word to replicas.
     Note(Note),
-    /// Show nothing any more.
+    /// Nothing is logged any more: what is kept of the log goes.
     Close,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::table::Config;
-use crate::mail::replica::{Arrival, SyncWord};
+use crate::mail::replica::{Arrival, SessionId, SyncWord};
 use crate::mail::upstream::{Applied, Staged, UpstreamWord};
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::merge::Segment;
@@ -34,6 +34,8 @@ pub enum ToRelay {
     Applied(Applied),
     /// A shard has taken in keys of the primary's snapshot.
     Staged(Staged),
+    /// CLIENT KILL has met these sessions.
+    Kill(Vec<SessionId>),
     /// The process ends: the log is to tell of each replica that lacks what is in front of this
     /// place, and all sessions end.
     End(Scalar),

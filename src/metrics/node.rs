@@ -300,7 +300,7 @@ const MEMORY: &[Figure] = &[
     gauge(
         "keylane_memory_used_bytes",
         "redis_memory_used_bytes",
-        "Given out by the allocator.",
+        "Given out by the allocator, and for logs and backlog of replicas.",
         |s| s.memory.used as f64,
     ),
     gauge(

@@ -47,6 +47,14 @@ fn write_shard(gathered: &Gathered<'_>, figures: &Figures, page: &mut Page) {
             name("keylane_shard_evicted_keys_total", "Keys of a shard that were evicted."),
             figures.stats.evicted,
         ),
+        (
+            name("keylane_shard_log_bytes_total", "Bytes that a shard has logged for replicas."),
+            figures.log.offset,
+        ),
+        (
+            name("keylane_shard_log_weight_bytes_total", "Bytes that those add to the stream."),
+            figures.log.weight,
+        ),
     ];
     counts.into_iter().for_each(|(name, count)| page.count(name, shard, count));
     let gauges = [
@@ -60,6 +68,10 @@ fn write_shard(gathered: &Gathered<'_>, figures: &Figures, page: &mut Page) {
         (
             name("keylane_shard_table_bytes", "Memory of a shard's tables, without the entries."),
             tables,
+        ),
+        (
+            name("keylane_shard_log_memory_bytes", "Memory for what is kept of a shard's log."),
+            figures.log.memory_bytes,
         ),
     ];
     gauges.into_iter().for_each(|(name, value)| page.gauge(name, shard, value as f64));

@@ -14,11 +14,10 @@ use crate::mail::upstream::UpstreamWord;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::streams::Stream as Socket;
 use crate::reactor::wake::Awaited;
-use crate::relay::peer::Peer;
+use crate::relay::peer::{Peer, limits};
 use crate::relay::stream::Stream;
 use crate::relay::upstream::Upstream;
 use crate::replication::backoff::Backoff;
-use crate::replication::failover::Candidate;
 use crate::replication::greeting::Asked;
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::link::events::By;
@@ -27,7 +26,7 @@ use crate::replication::moment::Moment;
 use crate::replication::psync::{self, Answer, Facts, Request, Standing};
 use crate::replication::replid::ReplId;
 use crate::replication::session::ended::Cut;
-use crate::replication::session::{Action, Event, Limits, Session};
+use crate::replication::session::{Action, Event, Session};
 use crate::replication::view::Replica;
 
 /// The relay.
@@ -168,6 +167,7 @@ impl Relay {
                         let upstream = self.upstream.iter_mut();
                         upstream.for_each(|upstream| upstream.hear_of_staged(staged.clone()));
                     }
+                    ToRelay::Kill(sessions) => self.kill(&sessions),
                     ToRelay::End(end) => {
                         self.end(end);
                         self.hear_of_upstream(UpstreamWord::Unfollow(By::Shutdown));
@@ -272,6 +272,15 @@ impl Relay {
         self.config = config;
     }
 
+    /// CLIENT KILL ends these sessions.
+    fn kill(&mut self, sessions: &[SessionId]) {
+        self.with_peers(|peer, now, _, todo| {
+            if sessions.contains(&peer.id) {
+                peer.session.handle(now, Event::Cut(Cut::Killed), todo);
+            }
+        });
+    }
+
     fn cut_all(&mut self, cut: Cut) {
         self.with_peers(|peer, now, _, todo| peer.session.handle(now, Event::Cut(cut), todo));
     }
@@ -288,7 +297,7 @@ impl Relay {
             foreign: None,
         };
         let decision = psync::decide(&arrival.request, &facts);
-        let host = arrival.peer.map_or_else(String::new, |peer| peer.ip().to_string());
+        let host = arrival.known.peer.map_or_else(String::new, |peer| peer.ip().to_string());
         let address = arrival.greeting.address(&host);
         let about = format!("Replica {address} asks for synchronization");
         log::notice(&format!("{about}: {}", decision.reason));
@@ -342,12 +351,13 @@ impl Relay {
     }
 
     fn session(&mut self, arrival: Arrival, greets: bool) -> Option<&mut Peer> {
-        let Arrival { socket, unread, greeting, request, client: _, peer } = arrival;
+        let Arrival { socket, unread, greeting, request, known } = arrival;
         let asked = match request {
             Request::Sync => Asked::Sync,
             Request::Psync(_) | Request::Failover(_) => Asked::Psync,
         };
-        let address = greeting.address(&peer.map_or_else(String::new, |it| it.ip().to_string()));
+        let host = known.peer.map_or_else(String::new, |peer| peer.ip().to_string());
+        let address = greeting.address(&host);
         let now = self.now();
         let terms = match greeting.terms(asked) {
             Ok(terms) => terms,
@@ -366,7 +376,7 @@ impl Relay {
         let id = SessionId(self.next_session);
         self.next_session += 1;
         let session = Session::new(now, address, terms, limits(&self.config));
-        let mut peer = Peer::new(id, session, socket);
+        let mut peer = Peer::new(id, session, known, socket);
         let mut todo = Vec::new();
         peer.session.handle(now, Event::Received(&unread), &mut todo);
         self.peers.push(peer);
@@ -554,28 +564,13 @@ impl Relay {
         let backlog = self.stream.as_ref().map(|stream| &stream.backlog);
         let view = RelayView {
             replicas: sessions.filter_map(replica).collect(),
-            candidates: self.peers.iter().map(candidate).collect(),
+            sessions: self.peers.iter().filter_map(|peer| peer.view(now, backlog)).collect(),
+            candidates: self.peers.iter().map(Peer::candidate).collect(),
             backlog: self.kept(),
             memory_bytes: backlog.map_or(0, |backlog| backlog.memory_bytes() as u64),
             ..self.counts.clone()
         };
         self.mailbox.tell_control(ToControl::Relay(RelayWord::View(Box::new(view))));
-    }
-}
-
-/// A replica as FAILOVER sees it.
-fn candidate(peer: &Peer) -> (SessionId, Candidate) {
-    let (address, is_online) = (peer.session.address().clone(), peer.session.is_online());
-    (peer.id, Candidate { address, is_online })
-}
-
-/// What sessions may use, by the configuration.
-fn limits(config: &Config) -> Limits {
-    Limits {
-        silence_ms: u64::from(config.repl_timeout) * 1000,
-        progress_ms: u64::from(config.repl_progress_timeout) * 1000,
-        output: config.client_output_buffer_limit.replica,
-        backlog_bytes: config.repl_backlog_size,
     }
 }
 

@@ -2,20 +2,27 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::clients::leaving::Known;
+use crate::config::table::Config;
 use crate::journal::backlog::Backlog;
 use crate::journal::cursors::{CursorId, Hold};
 use crate::journal::log::Read;
-use crate::mail::replica::SessionId;
+use crate::mail::replica::{SessionId, SessionView};
+use crate::reactor::clock::Monotonic;
 use crate::reactor::streams::{Stream as Socket, Tried};
 use crate::reactor::wake::Awaited;
+use crate::replication::failover::Candidate;
 use crate::replication::history::Scalar;
 use crate::replication::moment::Moment;
-use crate::replication::session::{Action, Event, Session};
+use crate::replication::session::{Action, Event, Limits, Session};
 
 /// Bytes that are read at once: replicas say little.
 const READ_BYTES: usize = 4096;
 /// Bytes that are written to one replica before the next has its turn.
 const WRITE_BYTES: usize = 1 << 20;
+
+/// By what replicas acknowledge.
+const ACK_COMMAND: &str = "replconf";
 
 /// A replica and its connection.
 #[derive(Debug)]
@@ -24,6 +31,8 @@ pub struct Peer {
     pub id: SessionId,
     /// Its session.
     pub session: Session,
+    /// Who it was as a client, and what it has done since.
+    known: Known,
     socket: Socket,
     /// What is to be written before the stream.
     out: Vec<u8>,
@@ -52,9 +61,36 @@ enum Reads {
 
 impl Peer {
     /// A session and its connection.
-    pub fn new(id: SessionId, session: Session, socket: Socket) -> Self {
-        let (out, reads) = (Vec::new(), Reads::Nothing);
-        Self { id, session, socket, out, reads, is_full: false, has_acked: false, has_ended: false }
+    pub fn new(id: SessionId, session: Session, known: Known, socket: Socket) -> Self {
+        Self {
+            id,
+            session,
+            known,
+            socket,
+            out: Vec::new(),
+            reads: Reads::Nothing,
+            is_full: false,
+            has_acked: false,
+            has_ended: false,
+        }
+    }
+
+    /// As FAILOVER sees it.
+    pub fn candidate(&self) -> (SessionId, Candidate) {
+        let (address, is_online) = (self.session.address().clone(), self.session.is_online());
+        (self.id, Candidate { address, is_online })
+    }
+
+    /// As CLIENT LIST and the metrics show it, until its session has ended.
+    pub fn view(&self, now: Moment, backlog: Option<&Backlog>) -> Option<SessionView> {
+        let standing = self.session.shown(now)?;
+        let unsent_bytes = match (self.reads, backlog) {
+            (Reads::Held(cursor) | Reads::Stream(cursor), Some(backlog)) => {
+                backlog.end().saturating_sub(backlog.next(cursor))
+            }
+            (Reads::Nothing | Reads::From(_), _) | (_, None) => 0,
+        };
+        Some(SessionView { session: self.id, known: self.known.clone(), standing, unsent_bytes })
     }
 
     /// Writes this before the stream.
@@ -104,7 +140,10 @@ impl Peer {
         let mut left = WRITE_BYTES;
         while !self.out.is_empty() {
             match self.socket.write(&self.out) {
-                Tried::Moved(bytes) => drop(self.out.drain(..bytes)),
+                Tried::Moved(bytes) => {
+                    self.known.figures.bytes_out += bytes as u64;
+                    self.out.drain(..bytes);
+                }
                 Tried::Later => return self.is_full = true,
                 Tried::Over => return self.session.handle(now, Event::Closed, todo),
             }
@@ -115,6 +154,7 @@ impl Peer {
                 Read::Bytes(bytes) => match self.socket.write(bytes) {
                     Tried::Moved(bytes) => {
                         backlog.advance(cursor, bytes as u64);
+                        self.known.figures.bytes_out += bytes as u64;
                         left -= bytes;
                     }
                     Tried::Later => {
@@ -138,7 +178,14 @@ impl Peer {
         let mut bytes = [0; READ_BYTES];
         match self.socket.read(&mut bytes) {
             Tried::Moved(count) => {
+                self.known.figures.bytes_in += count as u64;
+                self.known.figures.active = Monotonic::now();
                 self.session.handle(now, Event::Received(&bytes[..count]), todo);
+                let acks = todo.iter().filter(|action| matches!(action, Action::Acked(_))).count();
+                if acks != 0 {
+                    self.known.figures.commands += acks as u64;
+                    self.known.figures.last_command = ACK_COMMAND;
+                }
             }
             Tried::Later => {}
             Tried::Over => self.session.handle(now, Event::Closed, todo),
@@ -159,5 +206,15 @@ impl Peer {
             backlog.close(cursor);
         }
         self.socket.end();
+    }
+}
+
+/// What sessions may use, by the configuration.
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        silence_ms: u64::from(config.repl_timeout) * 1000,
+        progress_ms: u64::from(config.repl_progress_timeout) * 1000,
+        output: config.client_output_buffer_limit.replica,
+        backlog_bytes: config.repl_backlog_size,
     }
 }

@@ -17,7 +17,7 @@
 
 pub mod input;
 pub mod ended;
-mod shown;
+pub mod shown;
 
 use std::mem;
 

@@ -9,12 +9,12 @@ use shards::types::limits::{
 };
 
 use crate::clients::client::Client;
-use crate::clients::filter::ClientFilter;
+use crate::clients::filter::{ClientFilter, Subject};
 use crate::clients::limits::calm_bytes;
 use crate::clients::line::line;
 use crate::config::choices::{MaxmemoryPolicy, VersionCheck};
 use crate::config::table::Config;
-use crate::mail::query::{Answer, DbFigures, Figures, Query, Waiting};
+use crate::mail::query::{Answer, DbFigures, Figures, LogFigures, Query, Waiting};
 use crate::pubsub::kind::Kind;
 use crate::reactor::allocator::{Aside, thread_bytes};
 use crate::reactor::clock::{self, Monotonic};
@@ -161,6 +161,7 @@ impl Core {
             garbage: keyspace.garbage.len() as u64,
             cpu_nanos: clock::thread_cpu_nanos(),
             cpu: system::cpu_time_of_thread(),
+            log: self.log_figures(),
             aside: Aside::since(before),
             arena: heap::arena(),
         });
@@ -169,14 +170,20 @@ impl Core {
         figures
     }
 
+    fn log_figures(&self) -> LogFigures {
+        let memory_bytes = self.showing.memory_bytes() as u64;
+        let log = &self.shard.effects.log;
+        LogFigures { offset: log.offset(), weight: log.weight(), memory_bytes }
+    }
+
     fn list_clients(&self, filter: &ClientFilter) -> Vec<(u64, String)> {
         let clients = self.clients.iter();
-        let matching = clients.filter(|client| filter.matches(client, &self.node));
+        let matching = clients.filter(|client| filter.matches(&Subject::of(client), &self.node));
         matching.map(|client| (client.id, line(client, &self.node))).collect()
     }
 
     fn kill_clients(&mut self, filter: &ClientFilter) -> u64 {
-        let tokens = self.clients.tokens(|client| filter.matches(client, &self.node));
+        let tokens = self.clients.tokens(|client| filter.matches(&Subject::of(client), &self.node));
         tokens.iter().for_each(|token| self.close_soon(*token));
         tokens.len() as u64
     }

@@ -138,39 +138,40 @@ impl Core {
         }
     }
 
-    /// The relay says something about this shard's log.
+    /// The relay, or control, says something about this shard's log.
     pub(crate) fn hear_of_log(&mut self, word: LogWord) {
-        if let LogWord::Note(note) = word {
-            return self.shard.effects.log.push_note(note);
-        }
-        self.show_log();
-        let (stamp, number) = (self.stamp(), self.shard_number());
-        let Showing { log: Some(log), relay } = &mut self.showing else { return };
         match word {
+            LogWord::Note(note) => self.shard.effects.log.push_note(note),
+            LogWord::Close => self.showing = Showing::default(),
             LogWord::Open(offset, credit) => {
-                if let Some(shown) = relay.take() {
-                    log.close(shown.cursor);
-                }
-                let Some(cursor) = log.open(offset, Hold::Window) else {
-                    return self.mailbox.tell_relay(ToRelay::Fell(number));
-                };
-                let mut turns = VecDeque::new();
-                if offset < log.end() {
-                    turns.push_back((log.end(), stamp));
-                }
-                *relay = Some(Shown { cursor, credit, turns, is_marked: false });
+                self.show_log();
+                self.open_to_relay(offset, credit);
+                self.show_relay();
             }
             LogWord::Credit(bytes) => {
-                if let Some(shown) = relay {
+                self.show_log();
+                if let Some(shown) = &mut self.showing.relay {
                     shown.credit = shown.credit.saturating_add(bytes);
                 }
-            }
-            LogWord::Note(_) | LogWord::Close => {
-                if let Some(shown) = relay.take() {
-                    log.close(shown.cursor);
-                }
+                self.show_relay();
             }
         }
-        self.show_relay();
+    }
+
+    /// Shows the relay the log from this offset on.
+    fn open_to_relay(&mut self, offset: u64, credit: u64) {
+        let (stamp, number) = (self.stamp(), self.shard_number());
+        let Showing { log: Some(log), relay } = &mut self.showing else { return };
+        if let Some(shown) = relay.take() {
+            log.close(shown.cursor);
+        }
+        let Some(cursor) = log.open(offset, Hold::Window) else {
+            return self.mailbox.tell_relay(ToRelay::Fell(number));
+        };
+        let mut turns = VecDeque::new();
+        if offset < log.end() {
+            turns.push_back((log.end(), stamp));
+        }
+        *relay = Some(Shown { cursor, credit, turns, is_marked: false });
     }
 }

@@ -9,7 +9,7 @@ pub enum Stage {
     Drain,
     /// All writes wait. None is under way any more.
     Pause,
-    /// Replicas come up to what was written. Nothing has replicas yet.
+    /// Replicas come up to what was written.
     Replicas,
     /// A process that writes a snapshot is ended, and seen gone.
     Child,

@@ -25,6 +25,8 @@ const SUBJECTS: &[&str] = &[
     "Clients",
     "Network",
     "Hit ratio",
+    "Replication lag",
+    "Replicas and link",
 ];
 /// What Grafana fills in, and what is filled in here.
 const VARIABLES: &[(&str, &str)] =

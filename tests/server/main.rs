@@ -22,6 +22,7 @@ mod monitor;
 mod persistence;
 mod pubsub;
 mod readiness;
+mod replicas;
 mod sorting;
 mod start;
 mod stop;

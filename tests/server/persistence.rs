@@ -401,6 +401,23 @@ fn snapshots_are_made_when_enough_has_changed() {
 }
 
 #[test]
+fn what_waits_behind_a_reload_has_its_turn() {
+    const CLIENTS: usize = 3;
+    let folder = Folder::new();
+    let port = free_port();
+    let options = ["--dir", &folder.path(""), "--shards", "3", "--enable-debug-command", "yes"];
+    let running = Running::ready(port, &options);
+    ok(&mut running.client(port), "MSET one 1 two 2 three 3");
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            let mut client = running.client(port);
+            // One that comes while keys are read is refused.
+            scope.spawn(move || (0..20).for_each(|_| drop(text(&mut client, "DEBUG RELOAD"))));
+        }
+    });
+}
+
+#[test]
 fn a_file_that_is_not_whole_is_refused_and_left_alone() {
     let folder = Folder::new();
     let port = free_port();

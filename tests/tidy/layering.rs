@@ -108,7 +108,23 @@ pub const PACKAGES: &[Package] = &[
                     "mail",
                 ],
             ),
-            floor("relay", &["replication", "reactor", "log", "process", "journal", "mail"]),
+            floor(
+                "relay",
+                &[
+                    "version",
+                    "replication",
+                    "reactor",
+                    "log",
+                    "process",
+                    "persistence",
+                    "journal",
+                    "routing",
+                    "transactions",
+                    "batches",
+                    "clients",
+                    "mail",
+                ],
+            ),
             floor(
                 "control",
                 &[

@@ -85,7 +85,7 @@ impl Ctx<'_> {
         effects.wait = Some(wait);
     }
 
-    /// Says that the command waits for replicas, of which there are none: until its time is up.
+    /// Says that the command waits for replicas, and at most until its time is up.
     pub fn wait_for_replicas(&mut self, timeout: Timeout, in_vain: InVain) {
         let effects = &mut *self.db.effects;
         if !effects.denies_waiting {

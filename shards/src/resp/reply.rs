@@ -261,6 +261,7 @@ pub fn first_error(replies: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
     use alloc::format;
+    use alloc::string::String;
     use proptest::prelude::*;
 
     /// What `write` appends in RESP2 and in RESP3.

@@ -69,7 +69,7 @@ const ABSENT: &[(&str, &str)] = &[
     ("pause-cron", "each shard has work of its own in the background"),
     ("quicklist", "lists are not kept as Valkey keeps them"),
     ("quicklist-packed-threshold", "lists are not kept as Valkey keeps them"),
-    ("replicate", "there are no replicas"),
+    ("replicate", "replicas get what commands have done"),
     ("replybuffer", "reply buffers have no fixed size"),
     ("sdslen", "strings are not Valkey's"),
     ("set-disable-deny-scripts", "there are no scripts"),

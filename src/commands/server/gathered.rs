@@ -90,7 +90,9 @@ impl<'a> Gathered<'a> {
 
     /// Where the memory is.
     pub fn memory(&self) -> Memory {
-        let used = self.control.used_when_asked;
+        let backlog = self.control.replicating.view.memory_bytes;
+        let logs = self.sum(|shard| shard.log.memory_bytes);
+        let used = self.control.used_when_asked + backlog + logs;
         let startup = self.control.memory_at_start.min(used);
         let clients = self.sum(|shard| shard.client_bytes);
         let tables = self.dbs.iter().map(|db| db.table_bytes + db.due_bytes).sum();
@@ -100,7 +102,9 @@ impl<'a> Gathered<'a> {
             startup,
             clients,
             tables,
-            overhead: (startup + clients + tables).min(used),
+            backlog,
+            logs,
+            overhead: (startup + clients + tables + backlog + logs).min(used),
             resident: system::resident_bytes(),
             heap: heap::heap(),
         }
@@ -110,7 +114,7 @@ impl<'a> Gathered<'a> {
 /// Where the memory is, in bytes.
 #[derive(Debug)]
 pub struct Memory {
-    /// Given out by the allocator.
+    /// Given out by the allocator, and for logs and backlog.
     pub used: u64,
     /// The most that was in use.
     pub peak: u64,
@@ -120,6 +124,10 @@ pub struct Memory {
     pub clients: u64,
     /// Tables of keys, without the entries.
     pub tables: u64,
+    /// For what is kept of the stream, outside of the heap.
+    pub backlog: u64,
+    /// For what shards keep of their logs, outside of the heap.
+    pub logs: u64,
     /// In use for anything but entries.
     pub overhead: u64,
     /// Of the process, in RAM.
@@ -129,6 +137,11 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Bytes for replicas, which do not count for `maxmemory`.
+    pub fn replication(&self) -> u64 {
+        self.backlog + self.logs
+    }
+
     /// Bytes of entries.
     pub fn dataset(&self) -> u64 {
         self.used - self.overhead

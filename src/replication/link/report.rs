@@ -149,17 +149,29 @@ impl Link {
 }
 
 impl Status {
+    /// All words of [`Self::name`].
+    pub const NAMES: [&str; 8] = [
+        "idle",
+        "connecting",
+        "greeting",
+        "asking",
+        "receiving",
+        "committing",
+        "following",
+        "waiting",
+    ];
+
     /// As INFO calls it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Idle => "idle",
-            Self::Connecting => "connecting",
-            Self::Greeting(_) => "greeting",
-            Self::Asking => "asking",
-            Self::Receiving(_) => "receiving",
-            Self::Committing => "committing",
-            Self::Following => "following",
-            Self::Waiting(_) => "waiting",
+            Self::Idle => Self::NAMES[0],
+            Self::Connecting => Self::NAMES[1],
+            Self::Greeting(_) => Self::NAMES[2],
+            Self::Asking => Self::NAMES[3],
+            Self::Receiving(_) => Self::NAMES[4],
+            Self::Committing => Self::NAMES[5],
+            Self::Following => Self::NAMES[6],
+            Self::Waiting(_) => Self::NAMES[7],
         }
     }
 

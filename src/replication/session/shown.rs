@@ -5,14 +5,37 @@ use crate::replication::history::Scalar;
 use crate::replication::moment::Moment;
 use crate::replication::session::{Session, State};
 
+/// How far a replica is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Where it can be reached.
+    pub address: Address,
+    /// Valkey's word for its state: one of [`STATES`].
+    pub state: &'static str,
+    /// What it has acknowledged; 0 unless it is online.
+    pub acked: Scalar,
+    /// Seconds since it was last heard; 0 unless it is online.
+    pub silent_seconds: u64,
+}
+
+impl Standing {
+    /// Whether it is sent the stream.
+    pub fn is_online(&self) -> bool {
+        self.state == STATES[2]
+    }
+}
+
+/// Valkey's words for the states of replicas, in the order in which they come.
+pub const STATES: [&str; 3] = ["wait_bgsave", "send_bulk", "online"];
+
 impl Session {
     /// Its state by Valkey's word, until it has ended. A replica that loads is not `online`
     /// here before it says so.
     pub fn state_name(&self) -> Option<&'static str> {
         match self.state {
-            State::Waiting { .. } | State::Lent => Some("wait_bgsave"),
-            State::Receiving { .. } | State::Loading { .. } => Some("send_bulk"),
-            State::Online(_) => Some("online"),
+            State::Waiting { .. } | State::Lent => Some(STATES[0]),
+            State::Receiving { .. } | State::Loading { .. } => Some(STATES[1]),
+            State::Online(_) => Some(STATES[2]),
             State::Ended => None,
         }
     }
@@ -26,6 +49,12 @@ impl Session {
             "slave{number}:ip={host},port={port},state={state},offset={offset},lag={lag},\
              type=replica"
         ))
+    }
+
+    /// How far it is, until it has ended.
+    pub fn shown(&self, now: Moment) -> Option<Standing> {
+        let (state, (acked, silent_seconds)) = (self.state_name()?, self.standing(now));
+        Some(Standing { address: self.address.clone(), state, acked, silent_seconds })
     }
 
     /// What it has acknowledged, and the seconds since it was last heard; zeros unless it is online.

@@ -36,22 +36,30 @@ pub(super) const KILL: Own = Own {
 const NO_SUCH_CLIENT: Error = Error::Text("ERR No such client");
 
 fn kill(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
-    if let [_, _, addr] = ctx.args {
-        let mut filter = ClientFilter::default();
-        filter.must_have(Trait::Addr(addr.to_vec()));
-        return Ok(Outcome::Ask(Query::KillClients(Arc::new(filter)), |ctx, answers| {
-            if sum(answers) == 0 {
-                return Err(NO_SUCH_CLIENT);
-            }
-            ctx.replies.ok();
-            Ok(())
-        }));
-    }
-    let filter = filter::parse(ctx, &ctx.args[2..], true)?;
+    let filter = wanted(ctx)?;
     Ok(Outcome::Ask(Query::KillClients(Arc::new(filter)), |ctx, answers| {
-        ctx.replies.integer(sum(answers));
+        // Replicas have left their shards.
+        let filter = wanted(ctx)?;
+        let count = sum(answers).saturating_add_unsigned(ctx.control.kill_replicas(&filter));
+        match ctx.args {
+            [_, _, _] if count == 0 => return Err(NO_SUCH_CLIENT),
+            [_, _, _] => ctx.replies.ok(),
+            _ => ctx.replies.integer(count),
+        }
         Ok(())
     }))
+}
+
+/// Which clients are meant: by one word an address, and by more whatever filters say.
+fn wanted(ctx: &ControlCtx<'_>) -> Result<ClientFilter, Error> {
+    match ctx.args {
+        [_, _, addr] => {
+            let mut filter = ClientFilter::default();
+            filter.must_have(Trait::Addr(addr.to_vec()));
+            Ok(filter)
+        }
+        _ => filter::parse(ctx, &ctx.args[2..], true),
+    }
 }
 
 fn sum(answers: Vec<Answer>) -> i64 {

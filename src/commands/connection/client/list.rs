@@ -38,7 +38,9 @@ fn list(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
 }
 
 fn write(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
-    let mut clients: Vec<(u64, String)> = Vec::new();
+    // Replicas have left their shards.
+    let filter = filter::parse(ctx, &ctx.args[2..], false)?;
+    let mut clients = ctx.control.list_replicas(&filter);
     for answer in answers {
         let Answer::Clients(some) = answer else { unreachable!("clients were asked for") };
         clients.extend(some);

@@ -33,14 +33,11 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields
         .put("mem_fragmentation_ratio", format_args!("{:.2}", ratio(memory.resident, memory.used)));
     fields.put("mem_fragmentation_bytes", difference(memory.resident, memory.used));
-    let of_replicas = [
-        "mem_not_counted_for_evict",
-        "mem_replication_backlog",
-        "mem_total_replication_buffers",
-        "mem_replicas_repl_buffer",
-        "mem_clients_slaves",
-    ];
-    fields.put_all(&of_replicas, 0);
+    fields.put("mem_not_counted_for_evict", memory.replication());
+    fields.put("mem_replication_backlog", memory.backlog);
+    fields.put("mem_total_replication_buffers", memory.replication());
+    // What waits for a replica lies in the backlog.
+    fields.put_all(&["mem_replicas_repl_buffer", "mem_clients_slaves"], 0);
     fields.put("mem_clients_normal", memory.clients);
     let of_cluster = [
         "mem_cluster_links",

@@ -13,12 +13,14 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
             format_args!("shard{}", figures.shard),
             format_args!(
                 "keys={keys},clients={},requests={},requests_per_sec={},hops={},mailbox_depth={},\
-                 table_bytes={table_bytes}",
+                 table_bytes={table_bytes},log_bytes={},log_memory_bytes={}",
                 figures.clients,
                 figures.commands.0,
                 figures.rates.commands,
                 figures.counters.hops,
-                figures.mailbox_depth
+                figures.mailbox_depth,
+                figures.log.offset,
+                figures.log.memory_bytes
             ),
         );
     }

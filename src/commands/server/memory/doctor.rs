@@ -93,6 +93,8 @@ mod tests {
             startup: MB,
             clients: MB,
             tables: MB,
+            backlog: 0,
+            logs: 0,
             overhead: 3 * MB,
             resident: 120 * MB,
             heap: Heap {

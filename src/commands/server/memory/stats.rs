@@ -54,7 +54,8 @@ fn lines(gathered: &Gathered<'_>) -> Vec<(String, Value)> {
     put("peak.allocated", bytes(memory.peak));
     put("total.allocated", bytes(memory.used));
     put("startup.allocated", bytes(memory.startup));
-    for absent in ["replication.backlog", "replicas.repl.buffer", "clients.slaves"] {
+    put("replication.backlog", bytes(memory.backlog));
+    for absent in ["replicas.repl.buffer", "clients.slaves"] {
         put(absent, bytes(0));
     }
     put("clients.normal", bytes(memory.clients));
