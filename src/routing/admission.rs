@@ -122,7 +122,8 @@ mod tests {
     fn check(name: &'static str, flags: &[Flag], of_node: &[Guards]) {
         let spec = Spec { name, flags: Flags::of(flags), ..Spec::EMPTY };
         let guards = Guards::of_command(&spec);
-        let all = [Guards::LOADING, Guards::MISCONF, Guards::WRITES_PAUSED, Guards::ALL_PAUSED];
+        let refuse = [Guards::LOADING, Guards::MISCONF, Guards::READONLY, Guards::FEW_REPLICAS];
+        let all = [&refuse[..], &[Guards::WRITES_PAUSED, Guards::ALL_PAUSED]].concat();
         for guard in all {
             assert_eq!(guards.meets(guard), of_node.contains(&guard), "{name}: {guard:?}");
         }
@@ -133,7 +134,8 @@ mod tests {
     fn commands_are_looked_at_for_reasons_that_concern_them() {
         use Guards as G;
         check("get", &[Flag::ReadOnly], &[G::LOADING, G::ALL_PAUSED]);
-        let write = [G::LOADING, G::MISCONF, G::WRITES_PAUSED, G::ALL_PAUSED];
+        let refuse = [G::LOADING, G::MISCONF, G::READONLY, G::FEW_REPLICAS];
+        let write = [&refuse[..], &[G::WRITES_PAUSED, G::ALL_PAUSED]].concat();
         check("set", &[Flag::Write], &write);
         check("publish", &[Flag::MayReplicate, Flag::Loading], &[G::WRITES_PAUSED, G::ALL_PAUSED]);
         check("ping", &[Flag::Loading], &[G::MISCONF, G::ALL_PAUSED]);
