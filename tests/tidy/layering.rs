@@ -66,7 +66,7 @@ pub const PACKAGES: &[Package] = &[
             floor("routing", &["pubsub", "reactor"]),
             floor("transactions", &["pubsub", "reactor", "routing"]),
             floor("batches", &["reactor", "routing", "transactions"]),
-            floor("blocking", &["reactor", "routing", "batches"]),
+            floor("blocking", &["replication", "reactor", "routing", "batches"]),
             floor(
                 "clients",
                 &["replication", "pubsub", "reactor", "routing", "transactions", "batches"],
@@ -170,6 +170,7 @@ pub const PACKAGES: &[Package] = &[
                 "metrics",
                 &[
                     "version",
+                    "replication",
                     "pubsub",
                     "commands",
                     "shutdown",

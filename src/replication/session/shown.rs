@@ -57,7 +57,8 @@ impl Session {
         Some(Standing { address: self.address.clone(), state, acked, silent_seconds })
     }
 
-    /// What it has acknowledged, and the seconds since it was last heard; zeros unless it is online.
+    /// What it has acknowledged, and the seconds since it was last heard. Unless it is online both
+    /// are zero.
     fn standing(&self, now: Moment) -> (Scalar, u64) {
         match self.state {
             State::Online(online) => {
