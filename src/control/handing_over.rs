@@ -18,7 +18,7 @@ use crate::control::replicating::Purpose;
 use crate::control::saving::Wish;
 use crate::log;
 use crate::mail::query::Query;
-use crate::mail::replica::{LogWord, SessionId};
+use crate::mail::replica::{LogWord, SessionId, SessionView};
 use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
 use crate::mail::upstream::UpstreamWord;
@@ -68,8 +68,8 @@ impl Control {
     /// # Errors
     /// Those of [`Failover::start`].
     pub fn begin_failover(&mut self, request: &Request) -> Result<(), Error> {
-        let replicas = self.replicating.view.candidates.iter();
-        let replicas: Vec<Candidate> = replicas.map(|(_, replica)| replica.clone()).collect();
+        let sessions = self.replicating.view.sessions.iter();
+        let replicas: Vec<Candidate> = sessions.map(candidate).collect();
         let facts = Facts { is_replica: self.is_replica(), replicas: &replicas };
         let (now, mut todo) = (self.moment(), Vec::new());
         self.handing_over.machine.start(now, request, facts, &mut todo)?;
@@ -165,8 +165,8 @@ impl Control {
     }
 
     fn address_of(&self, session: SessionId) -> Option<Address> {
-        let mut all = self.replicating.view.candidates.iter();
-        all.find(|(id, _)| *id == session).map(|(_, replica)| replica.address.clone())
+        let mut all = self.replicating.view.sessions.iter();
+        all.find(|one| one.session == session).map(|one| one.standing.address.clone())
     }
 
     fn act_for_failover(&mut self, todo: Vec<Action>) {
@@ -206,4 +206,10 @@ impl Control {
         self.order(&Query::Role(Role::Replica));
         self.end_failover_hold();
     }
+}
+
+/// A replica as FAILOVER sees it.
+fn candidate(session: &SessionView) -> Candidate {
+    let standing = &session.standing;
+    Candidate { address: standing.address.clone(), is_online: standing.is_online() }
 }

@@ -6,7 +6,6 @@ use shards::journal::entry::Note;
 
 use crate::clients::leaving::{Known, Leaving};
 use crate::replication::address::Address;
-use crate::replication::failover::Candidate;
 use crate::replication::greeting::{Greeting, Terms};
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::psync::{Backlog, Request};
@@ -108,8 +107,6 @@ pub struct RelayView {
     pub replicas: Vec<Replica>,
     /// The same sessions, as CLIENT LIST and the metrics show them.
     pub sessions: Vec<SessionView>,
-    /// Where they can be reached, for FAILOVER.
-    pub candidates: Vec<(SessionId, Candidate)>,
     /// What is kept of the stream.
     pub backlog: Backlog,
     /// Requests that were answered by a full sync.
@@ -141,7 +138,6 @@ impl Default for RelayView {
         Self {
             replicas: Vec::new(),
             sessions: Vec::new(),
-            candidates: Vec::new(),
             backlog: Backlog::None,
             syncs_full: 0,
             syncs_partial_ok: 0,

@@ -565,7 +565,6 @@ impl Relay {
         let view = RelayView {
             replicas: sessions.filter_map(replica).collect(),
             sessions: self.peers.iter().filter_map(|peer| peer.view(now, backlog)).collect(),
-            candidates: self.peers.iter().map(Peer::candidate).collect(),
             backlog: self.kept(),
             memory_bytes: backlog.map_or(0, |backlog| backlog.memory_bytes() as u64),
             ..self.counts.clone()

@@ -11,7 +11,6 @@ use crate::mail::replica::{SessionId, SessionView};
 use crate::reactor::clock::Monotonic;
 use crate::reactor::streams::{Stream as Socket, Tried};
 use crate::reactor::wake::Awaited;
-use crate::replication::failover::Candidate;
 use crate::replication::history::Scalar;
 use crate::replication::moment::Moment;
 use crate::replication::session::{Action, Event, Limits, Session};
@@ -73,12 +72,6 @@ impl Peer {
             has_acked: false,
             has_ended: false,
         }
-    }
-
-    /// As FAILOVER sees it.
-    pub fn candidate(&self) -> (SessionId, Candidate) {
-        let (address, is_online) = (self.session.address().clone(), self.session.is_online());
-        (self.id, Candidate { address, is_online })
     }
 
     /// As CLIENT LIST and the metrics show it, until its session has ended.
