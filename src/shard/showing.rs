@@ -59,10 +59,15 @@ impl Showing {
     }
 }
 
-/// What each of so many logs keeps.
+/// What each of so many logs keeps. What the relay was not shown yet is kept up to the limit that
+/// replicas have: one large command may be longer than any window.
 fn limits(config: &Config, shards: u16) -> Limits {
     let window_bytes = config.repl_backlog_size / u64::from(shards);
-    Limits { window_bytes, held_bytes_max: 0 }
+    let held_bytes_max = match config.client_output_buffer_limit.replica.hard {
+        0 => u64::MAX,
+        hard => hard,
+    };
+    Limits { window_bytes, held_bytes_max }
 }
 
 impl Core {
@@ -165,7 +170,7 @@ impl Core {
         if let Some(shown) = relay.take() {
             log.close(shown.cursor);
         }
-        let Some(cursor) = log.open(offset, Hold::Window) else {
+        let Some(cursor) = log.open(offset, Hold::Unread) else {
             return self.mailbox.tell_relay(ToRelay::Fell(number));
         };
         let mut turns = VecDeque::new();

@@ -172,7 +172,10 @@ mod tests {
     #[test]
     fn stages_close_what_is_theirs() {
         assert_eq!(closed_in(Stage::Child), [Resource::Child]);
-        assert_eq!(closed_in(Stage::Clients), [Resource::Listeners, Resource::Clients]);
+        assert_eq!(
+            closed_in(Stage::Clients),
+            [Resource::Listeners, Resource::Clients, Resource::Replicas]
+        );
         assert_eq!(closed_in(Stage::Files), [Resource::UnixSocketFile, Resource::PidFile]);
         assert_eq!(closed_in(Stage::Shards), [Resource::Shards]);
         assert_eq!(closed_in(Stage::Drain), []);

@@ -45,6 +45,11 @@ fn a_link_that_was_down_for_too_much_gets_a_full_sync() {
     play_all("links down for long", keep_down);
 }
 
+#[test]
+fn a_burst_longer_than_the_backlog_breaks_no_link() {
+    play_all("bursts", burst);
+}
+
 fn play_all(name: &'static str, play: fn(&Pair)) {
     let mut tally = Tally::new(name);
     let mut rows: Vec<&Pair> = ILL_TREATED.iter().collect();
@@ -175,4 +180,16 @@ fn keep_down(pair: &Pair) {
     assert_equal(&scene.primary, &scene.replica, &scene.load);
     assert_eq!(scene.full_syncs(), 2, "{}: {}", scene.name(), scene.describe());
     say(&format!("{}: a second full sync, as there must be, then equal", scene.name()));
+}
+
+fn burst(pair: &Pair) {
+    let small = ["--repl-backlog-size", "16kb"];
+    let mut scene = Scene::new([pair.primary, pair.replica], &small);
+    follow(&scene.replica, &scene.proxy.address);
+    wait_until_online(&scene.primary, &scene.replica);
+    scene.fill(LARGE_VALUES, LARGE_BYTES);
+    scene.fill(1, LARGE_VALUES * LARGE_BYTES);
+    scene.write();
+    assert_equal(&scene.primary, &scene.replica, &scene.load);
+    assert_eq!(scene.full_syncs(), 1, "{}: {}", scene.name(), scene.describe());
 }

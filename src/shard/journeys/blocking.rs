@@ -43,6 +43,10 @@ use crate::transactions::transaction::{Footprint, Kind};
 const ROLE_CHANGED: Error = Error::Text(
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
 );
+/// How much later than control the shard ends the wait for replicas of a client, in milliseconds:
+/// should control hang, its clients do not.
+const CONTROL_MILLIS: u64 = 1000;
+
 const UNBLOCKED: Error = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
 /// What became of the turn of a batch that waits.
@@ -115,7 +119,7 @@ impl Core {
             // Control knows of replicas, and answers when time is up, too.
             let timeout = (wait.timeout_millis != 0).then_some(wait.timeout_millis);
             self.mailbox.tell_control(ToControl::AwaitAcks(id, needs, timeout));
-            until = None;
+            until = until.and_then(|until| until.after_millis(CONTROL_MILLIS));
         }
         let rewritten = wait.rewritten.clone();
         batch.waiting = Some(Box::new(Waiting { id, until, rewritten, in_vain }));
