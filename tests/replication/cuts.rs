@@ -187,6 +187,9 @@ fn burst(pair: &Pair) {
     let mut scene = Scene::new([pair.primary, pair.replica], &small);
     follow(&scene.replica, &scene.proxy.address);
     wait_until_online(&scene.primary, &scene.replica);
+    let limit = ["CONFIG", "SET", "proto-max-bulk-len", "512mb"];
+    let raised = scene.primary.client().call(&limit);
+    assert!(matches!(raised, Ok(Reply::Simple(_))), "{raised:?}");
     scene.fill(LARGE_VALUES, LARGE_BYTES);
     scene.fill(1, LARGE_VALUES * LARGE_BYTES);
     scene.write();
