@@ -100,7 +100,7 @@ impl Control {
             routing: Box::new(routing),
             config: Arc::clone(&node.config),
         }));
-        // Whoever wanted a primary is overtaken by who wants another one.
+        // A request for a primary is overtaken by one for another.
         for kept in std::mem::take(&mut self.following.promotions) {
             self.answer_kept(kept, Ok("OK"));
         }

@@ -192,7 +192,7 @@ impl Peer {
         [Awaited::Readable(fd)].into_iter().chain(writable)
     }
 
-    /// Ends its connection, for whoever has it.
+    /// Ends its connection, also for a child that has a descriptor of it.
     pub fn close(self, backlog: Option<&mut Backlog>) {
         if let (Reads::Held(cursor) | Reads::Stream(cursor), Some(backlog)) = (self.reads, backlog)
         {
