@@ -115,8 +115,10 @@ impl Control {
         match &self.replicating.last_fence {
             Some(fence) => self.replicating.acks.all_cover(fence),
             None => {
+                // Behind a barrier: of a transaction whose client was answered the release may
+                // still be on its way to the logs.
                 if !self.replicating.has_fence() && !self.has_wish() {
-                    self.begin_fence(Purpose::End);
+                    self.wish(Wish::Fence(Purpose::End));
                 }
                 false
             }

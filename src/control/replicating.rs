@@ -135,6 +135,16 @@ impl Replicating {
         self.fence.is_some()
     }
 
+    /// The process is about to end: a fence that an earlier end asked for is not the last one.
+    pub(crate) fn forget_last_fence(&mut self) {
+        self.last_fence = None;
+        if let Some(fence) = &mut self.fence
+            && matches!(fence.purpose, Purpose::End)
+        {
+            fence.purpose = Purpose::Stream;
+        }
+    }
+
     /// Whether shards keep logs.
     pub fn keeps_logs(&self) -> bool {
         self.logs
