@@ -100,7 +100,9 @@ const SCRIPTS: &[&str] = &[
 /// One command in so many is followed by a script.
 const SCRIPT: usize = 60;
 
-/// Commands that set times of fields: only servers of one family hold the same.
+/// Commands that set times of fields: only servers of one family hold the same. Not for Valkey and
+/// Redis as primaries: a Valkey that removes fields whose time has passed by itself may keep a hash
+/// that its replica has lost (valkey#4732), and stays so.
 const FIELD_TIMES: &[&str] =
     &["hexpire", "hexpireat", "hpexpire", "hpexpireat", "hsetex", "hgetex", "hpersist"];
 /// What is not asked where a Valkey or Redis takes part, and a word of it: one that refuses an
@@ -147,7 +149,8 @@ impl Load {
         let version = clients.iter_mut().map(version).min().expect("there are servers");
         let knows = |name: &str| {
             // What is no command is refused by all, and costs nothing.
-            (of_one_family || !FIELD_TIMES.contains(&name))
+            let has_field_times = of_one_family && !kinds[0].is_reference();
+            (has_field_times || !FIELD_TIMES.contains(&name))
                 && clients_know(servers, name).iter().all(|known| *known)
         };
         // Servers of several ages do not write the same of what is odd.
