@@ -14,16 +14,14 @@ use crate::control::core::Control;
 use crate::control::replicating::Purpose;
 use crate::control::saving::Wish;
 use crate::mail::query::Query;
-use crate::mail::replica::{LogWord, SessionId};
+use crate::mail::replica::SessionId;
 use crate::mail::to_shard::ToShard;
 use crate::mail::waits::WaitWord;
 use crate::reactor::clock::Monotonic;
-use crate::replication::acks::{self, Action, Count, Event, Needs, Patience, Position, Ticket};
+use crate::replication::acks::{self, Action, Count, Event, Needs, Patience, Position};
 use crate::replication::history::{Fence, Scalar, Vector};
 use crate::replication::moment::Moment;
 
-/// The shard whose log has words to replicas.
-const NOTES: usize = 0;
 /// A wait's shard is in the lower bits of its number here.
 const SHARD_BITS: u32 = 16;
 
@@ -31,6 +29,11 @@ impl Control {
     /// The present moment, as machines count it.
     pub(crate) fn moment(&self) -> Moment {
         Moment(self.node.now.millis_since(self.node.started))
+    }
+
+    /// Milliseconds from now until then.
+    pub(crate) fn millis_until(&self, deadline: Moment) -> u64 {
+        deadline.0.saturating_sub(Monotonic::now().millis_since(self.node.started))
     }
 
     /// A client of a shard waits for replicas; for ever if there is no limit of time.
@@ -95,15 +98,7 @@ impl Control {
     /// Milliseconds until [`Self::end_late_acks`] has something to do.
     pub(crate) fn acks_patience(&self) -> Option<u64> {
         let deadline = self.replicating.acks.deadline()?;
-        let now = Moment(Monotonic::now().millis_since(self.node.started));
-        Some(deadline.0.saturating_sub(now.0))
-    }
-
-    /// The fence that was asked for is in all logs.
-    pub(crate) fn ack_fence_written(&mut self, ticket: Ticket, fence: Fence) {
-        self.mailbox.send(NOTES, ToShard::Log(LogWord::Note(Note::GetAck)));
-        self.replicating.ack_fence = fence.scalar;
-        self.acks_hear(Event::FenceWritten(ticket, fence));
+        Some(self.millis_until(deadline))
     }
 
     /// Whether all replicas have what they are to have when the process ends. No write is under
@@ -115,9 +110,7 @@ impl Control {
         match &self.replicating.last_fence {
             Some(fence) => self.replicating.acks.all_cover(fence),
             None => {
-                // Behind a barrier: of a transaction whose client was answered the release may
-                // still be on its way to the logs.
-                if !self.replicating.has_fence() && !self.has_wish() {
+                if !self.has_wish() {
                     self.wish(Wish::Fence(Purpose::End));
                 }
                 false
@@ -125,13 +118,7 @@ impl Control {
         }
     }
 
-    /// The fence that is to be the last one is in all logs.
-    pub(crate) fn end_fence_written(&mut self, fence: Fence) {
-        self.mailbox.send(NOTES, ToShard::Log(LogWord::Note(Note::GetAck)));
-        self.replicating.last_fence = Some(fence);
-    }
-
-    fn acks_hear(&mut self, event: Event) {
+    pub(crate) fn acks_hear(&mut self, event: Event) {
         let mut todo = Vec::new();
         let now = self.moment();
         self.replicating.acks.handle(now, event, &mut todo);

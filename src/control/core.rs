@@ -227,9 +227,6 @@ impl Control {
                     ToControl::AwaitNoMore(id) => self.await_no_more(id),
                     ToControl::Relay(word) => self.hear_of_relay(word),
                     ToControl::Link(word) => self.hear_of_link(word),
-                    ToControl::Fenced(number, offset, weight) => {
-                        self.fenced(peer, number, offset, weight);
-                    }
                     ToControl::Loaded(report) => self.chunk_loaded(*report),
                     ToControl::Answer(number, answer) => self.answered(peer, number, answer),
                     // A connection that nothing serves ends here.

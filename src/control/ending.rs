@@ -200,7 +200,7 @@ impl Control {
             Action::Log(line) => self.tell_of_stage(&line),
             Action::Order(stage) => self.begin_stage(stage),
             // A fence of an end that was called off is behind what was written since.
-            Action::AwaitReplicas => self.replicating.forget_last_fence(),
+            Action::AwaitReplicas => self.replicating.last_fence = None,
             Action::Save => self.wish(Wish::Final),
             Action::CancelSave => self.kill_child("shutdown"),
             Action::Close(resource) => self.close(resource),

@@ -51,7 +51,7 @@ impl Control {
         let link = self.following.view.as_ref();
         // What the link says of another primary, or of none, is old.
         let link = link.filter(|link| link.primary.as_ref() == Some(&primary));
-        let now = Moment(self.node.now.millis_since(self.node.started));
+        let now = self.moment();
         let seconds = |since: Moment| now.since(since) / 1000;
         Some(view::Following {
             primary,

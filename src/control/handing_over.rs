@@ -9,7 +9,6 @@
 //! The other side: a primary asks the relay of its replica by `PSYNC ... FAILOVER`, and the replica
 //! promotes itself as REPLICAOF NO ONE does.
 
-use shards::journal::entry::Note;
 use shards::resp::error::Error;
 
 use crate::config::primary::Primary;
@@ -18,22 +17,16 @@ use crate::control::replicating::Purpose;
 use crate::control::saving::Wish;
 use crate::log;
 use crate::mail::query::Query;
-use crate::mail::replica::{LogWord, SessionId, SessionView};
+use crate::mail::replica::{SessionId, SessionView};
 use crate::mail::to_relay::ToRelay;
-use crate::mail::to_shard::ToShard;
 use crate::mail::upstream::UpstreamWord;
-use crate::reactor::clock::Monotonic;
 use crate::replication::acks::Position as Acknowledged;
 use crate::replication::address::Address;
 use crate::replication::failover::request::Request;
 use crate::replication::failover::{Action, Candidate, Event, Facts, Failover, News};
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::link::events::{By, Position};
-use crate::replication::moment::Moment;
 use crate::routing::node::Role;
-
-/// The shard whose log has words to replicas.
-const NOTES: usize = 0;
 
 /// FAILOVER, and how far its pause is.
 #[derive(Debug, Default)]
@@ -116,8 +109,7 @@ impl Control {
     /// Milliseconds until [`Self::see_to_failover`] has something to do.
     pub(crate) fn failover_patience(&self) -> Option<u64> {
         let deadline = self.handing_over.machine.deadline()?;
-        let now = Moment(Monotonic::now().millis_since(self.node.started));
-        Some(deadline.0.saturating_sub(now.0))
+        Some(self.millis_until(deadline))
     }
 
     /// No write is under way any more that this order holds back.
@@ -132,7 +124,6 @@ impl Control {
     /// The fence behind all writes is in all logs.
     pub(crate) fn failover_fence_written(&mut self, order: u64, fence: Fence) {
         if self.handing_over.hold.is_some_and(|hold| hold.order == order) {
-            self.mailbox.send(NOTES, ToShard::Log(LogWord::Note(Note::GetAck)));
             self.failover_hears(Event::Fenced(fence));
         }
     }

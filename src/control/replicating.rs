@@ -1,13 +1,13 @@
-//! Replicas, as the control thread sees to them: it starts the relay, has fences written, and makes
-//! the children that send all keys.
+//! Replicas, as the control thread sees to them: it starts the relay, writes fences, and makes the
+//! children that send all keys.
 //!
 //! ```text
 //! relay: a session waits --> (others may come) --> control: lend --> relay: descriptors
 //!   --> barrier, gate: a fence in all logs, fork --> the child sends --> relay: the stream goes on
 //! ```
 //! A fence is a transaction of all shards without commands: a point in all logs at which nothing is
-//! half done. A snapshot stands at one, and a stream begins at one. While one is on its way, no
-//! barrier is made, nor the other way round: a snapshot never stands between its parts.
+//! half done. A snapshot stands at one, and a stream begins at one. All are written in one way: all
+//! shards are claimed, so nothing is on its way to a log, and stand still.
 
 use std::io;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::control::core::Control;
 use crate::control::saving::Wish;
 use crate::log;
 use crate::mail::mailbox::Mailbox;
-use crate::mail::release::{Commit, Release};
+use crate::mail::release::ORDERS;
 use crate::mail::replica::{
     Arrival, LogWord, RelayView, RelayWord, SessionId, SessionView, SyncWord, Waiting,
 };
@@ -35,18 +35,15 @@ use crate::persistence::walking::Origin;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::system;
 use crate::relay::thread::start_relay;
-use crate::replication::acks::{Acks, Ticket};
+use crate::replication::acks::{self, Acks, Ticket};
 use crate::replication::greeting::{Asked, Filter, Framing, RdbForm, Terms};
 use crate::replication::history::{Fence, Offset, Scalar, Vector};
 use crate::replication::replid::ReplId;
 use crate::replication::view::ReplicationView;
 use crate::routing::node::{Node, Role};
-use crate::transactions::apart::Logged;
 
 /// The shard whose log has what concerns no key.
 const NOTES: usize = 0;
-/// The shard that orders transactions.
-const ORDERS: usize = 0;
 
 /// Databases that entries of a log have numbers for.
 const DATABASES_MAX: u32 = 1 << 16;
@@ -68,10 +65,6 @@ pub struct Replicating {
     waiting: Vec<(SessionId, Terms, Monotonic)>,
     /// Descriptors are asked for, or all shards are brought to a stand for them.
     is_lending: bool,
-    fence: Option<FenceUnderWay>,
-    /// Another one is wanted.
-    wants_fence: bool,
-    fences: u64,
     /// The last fence that replicas were asked to acknowledge.
     pub(crate) ack_fence: Scalar,
     /// What replicas are to have when the process ends.
@@ -83,15 +76,6 @@ pub struct Replicating {
     last_reader: Monotonic,
     /// Shards are brought to a stand to end their logs.
     is_stopping: bool,
-}
-
-/// A fence of which not all parts are known to be written.
-#[derive(Debug)]
-struct FenceUnderWay {
-    number: u64,
-    /// Offset and weight of each log behind its part.
-    parts: Vec<Option<(u64, u64)>>,
-    purpose: Purpose,
 }
 
 /// What a fence is for.
@@ -118,30 +102,12 @@ impl Replicating {
             logs: false,
             waiting: Vec::new(),
             is_lending: false,
-            fence: None,
-            wants_fence: false,
-            fences: 0,
             ack_fence: Scalar(0),
             last_fence: None,
             acks: Acks::default(),
             last_ping: now,
             last_reader: now,
             is_stopping: false,
-        }
-    }
-
-    /// Whether a fence is on its way: no barrier may be made.
-    pub fn has_fence(&self) -> bool {
-        self.fence.is_some()
-    }
-
-    /// The process is about to end: a fence that an earlier end asked for is not the last one.
-    pub(crate) fn forget_last_fence(&mut self) {
-        self.last_fence = None;
-        if let Some(fence) = &mut self.fence
-            && matches!(fence.purpose, Purpose::End)
-        {
-            fence.purpose = Purpose::Stream;
         }
     }
 
@@ -258,7 +224,7 @@ impl Control {
                 self.cut_sync(session.0);
                 self.acknowledges_no_more(session);
             }
-            RelayWord::Fence => self.replicating.wants_fence = true,
+            RelayWord::Fence => self.wish(Wish::Fence(Purpose::Stream)),
             RelayWord::Acked { session, applied, is_first } => {
                 self.acknowledged(session, applied, is_first);
             }
@@ -276,9 +242,6 @@ impl Control {
         }
         if !self.replicating.waiting.is_empty() {
             self.begin_sync();
-        }
-        if self.replicating.wants_fence && self.replicating.fence.is_none() && !self.has_wish() {
-            self.begin_fence(Purpose::Stream);
         }
     }
 
@@ -438,7 +401,7 @@ impl Control {
                 shard.effects.keeps_log = true;
             }
         }
-        let participants: Vec<u16> = self.all_shards();
+        let participants: Vec<u16> = (0..self.node.slots.shards()).collect();
         let orders = &mut shards[ORDERS].effects.txid;
         let txid = std::mem::replace(orders, *orders + 1);
         let transaction = part::Transaction { txid, participants: &participants };
@@ -449,50 +412,26 @@ impl Control {
         fence_of(self.replicating.base, logs().map(|log| (log.offset(), log.weight())))
     }
 
-    fn all_shards(&self) -> Vec<u16> {
-        (0..self.node.slots.shards()).collect()
-    }
-
-    /// Has a fence written that needs no barrier.
-    pub(crate) fn begin_fence(&mut self, purpose: Purpose) {
-        let replicating = &mut self.replicating;
-        replicating.wants_fence = false;
-        replicating.fences += 1;
-        let number = replicating.fences;
-        let participants = self.all_shards();
-        let parts = vec![None; participants.len()];
-        self.replicating.fence = Some(FenceUnderWay { number, parts, purpose });
-        let release = |shard: &u16| {
-            let logged = vec![Logged::of(0, &participants, None)];
-            (usize::from(*shard), Release { logged, fence: Some(number), ..Release::default() })
-        };
-        let releases = participants.iter().map(release).collect();
-        let commit = Commit { transactions: 1, releases };
-        self.mailbox.send(ORDERS, ToShard::Commit(Box::new(commit)));
-    }
-
-    /// A part of a fence is written.
-    pub(crate) fn fenced(&mut self, shard: usize, number: u64, offset: u64, weight: u64) {
-        let Some(fence) = &mut self.replicating.fence else { return };
-        if fence.number != number {
-            return;
-        }
-        fence.parts[shard] = Some((offset, weight));
-        if fence.parts.iter().any(Option::is_none) {
-            return;
-        }
-        let purpose = fence.purpose;
-        let fence = fence_of(self.replicating.base, fence.parts.iter().flatten().copied());
-        self.replicating.fence = None;
+    /// Writes a fence; all shards are claimed. Replicas are asked to acknowledge it if that is what
+    /// it is for.
+    pub(crate) fn fence(&mut self, purpose: Purpose) {
+        let fence = self.while_all_stand(|control, shards| {
+            let fence = control.write_fence(shards);
+            if !matches!(purpose, Purpose::Stream) {
+                control.replicating.ack_fence = fence.scalar;
+                shards[NOTES].effects.log.push_note(Note::GetAck);
+            }
+            fence
+        });
         match purpose {
-            Purpose::Stream => {}
-            Purpose::Acks(ticket) => self.ack_fence_written(ticket, fence.clone()),
-            Purpose::End => self.end_fence_written(fence.clone()),
-            Purpose::Failover(order) => self.failover_fence_written(order, fence.clone()),
+            Purpose::Stream => {
+                let letter = ToRelay::Fence(self.replicating.replid, Box::new(fence));
+                self.mailbox.tell_relay(letter);
+            }
+            Purpose::Acks(ticket) => self.acks_hear(acks::Event::FenceWritten(ticket, fence)),
+            Purpose::End => self.replicating.last_fence = Some(fence),
+            Purpose::Failover(order) => self.failover_fence_written(order, fence),
         }
-        let letter = ToRelay::Fence(self.replicating.replid, Box::new(fence));
-        self.mailbox.tell_relay(letter);
-        self.next_wish();
     }
 
     /// A child that sent all keys has ended.

@@ -9,7 +9,6 @@
 //! Claims of whole shards put a snapshot into one order with all transactions: it has all of each,
 //! or nothing. That the threads stop besides makes sure that none of them is at work in memory.
 
-use crate::batches::batch::At;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use shards::resp::error::Error;
 use shards::shard::Shard;
 
-use crate::batches::batch::Batch;
+use crate::batches::batch::{At, Batch};
 use crate::config::lists::SavePoint;
 use crate::control::core::Control;
 use crate::control::ctx::Outcome;
@@ -242,9 +241,6 @@ impl Control {
             | Wish::Final
             | Wish::Sync(_) => !child,
         };
-        if self.replicating.has_fence() {
-            return;
-        }
         let has_child = self.saving.forked().is_some();
         if self.saving.wish.is_some()
             || !self.saving.wishes.front().is_some_and(|wish| may_begin(wish, has_child))
@@ -294,7 +290,7 @@ impl Control {
                 }
             },
             Wish::Sync(waiting) => self.sync(waiting),
-            Wish::Fence(purpose) => self.begin_fence(purpose),
+            Wish::Fence(purpose) => self.fence(purpose),
             Wish::Commit(generation, brought) => self.commit_snapshot(generation, *brought),
             Wish::StopLogs => self.stop_logs(),
             Wish::Final => return self.save_last(transaction),
@@ -318,7 +314,6 @@ impl Control {
         &mut self,
         work: impl FnOnce(&mut Self, &mut [&mut Shard]) -> R,
     ) -> R {
-        let began = Monotonic::now();
         let (gate, places) = gate(self.shards());
         for (shard, place) in places.into_iter().enumerate() {
             self.mailbox.send(shard, ToShard::Disk(DiskWord::Stand(place)));
@@ -327,7 +322,13 @@ impl Control {
             // Shards still take letters: they have not seen this one.
             std::thread::yield_now();
         }
-        let done = gate.hold(|shards| work(self, shards));
+        gate.hold(|shards| work(self, shards))
+    }
+
+    /// Does for a snapshot what must be done while all shards stand still, and notes for how long.
+    fn stand_for_snapshot<R>(&mut self, work: impl FnOnce(&mut Self, &mut [&mut Shard]) -> R) -> R {
+        let began = Monotonic::now();
+        let done = self.while_all_stand(work);
         self.saving.stand_micros = Monotonic::now().micros_since(began);
         done
     }
@@ -371,7 +372,7 @@ impl Control {
     ) -> io::Result<C> {
         // What is split now would be split again.
         self.saving.repair = None;
-        let began = self.while_all_stand(|control, shards| {
+        let began = self.stand_for_snapshot(|control, shards| {
             let before = Monotonic::now();
             let child = start(control, shards, before);
             let saving = &mut control.saving;
@@ -390,7 +391,7 @@ impl Control {
     /// Writes a snapshot while all shards stand still.
     pub(crate) fn save_now(&mut self) -> Result<(), ()> {
         let plan = self.plan();
-        self.while_all_stand(|control, shards| {
+        self.stand_for_snapshot(|control, shards| {
             let written = plan.write(shards, Others::Stand, |_| {});
             let changes = shards.iter().map(|shard| shard.effects.dirty).sum();
             control.note_written(&plan, written.map(|_| changes))

@@ -10,6 +10,9 @@ use crate::routing::slots::Peer;
 use crate::transactions::apart::Logged;
 use crate::transactions::locks::Ticket;
 
+/// The shard that gives transactions over several logs their numbers.
+pub const ORDERS: Peer = 0;
+
 /// Releases that go by way of the shard that orders transactions.
 #[derive(Debug)]
 pub struct Commit {
@@ -28,8 +31,6 @@ pub struct Release {
     pub logged: Vec<Logged>,
     /// The number of the first transaction of which that has a part.
     pub txid: u64,
-    /// The number of a fence that is part of it: control is told where it is.
-    pub fence: Option<u64>,
     /// Entries that live here now: database, hash, entry.
     pub entries: Vec<(usize, u64, Entry)>,
     /// The databases, if they were on loan whole.

@@ -40,8 +40,6 @@ pub enum ToControl {
     Relay(RelayWord),
     /// From the relay, about the primary that this node follows.
     Link(LinkWord),
-    /// A fence is in a shard's log: its number, and offset and weight of the log behind it.
-    Fenced(u64, u64, u64),
     /// How far a shard is with the end of the process.
     Leaving(Report),
 }

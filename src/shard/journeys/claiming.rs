@@ -3,7 +3,6 @@
 use crate::batches::batch::Batch;
 use crate::blocking::waits::Registration;
 use crate::mail::release::Release;
-use crate::mail::to_control::ToControl;
 use crate::mail::to_shard::ToShard;
 use crate::shard::core::Core;
 use crate::transactions::locks::{Claims, Mode, Ticket};
@@ -55,7 +54,6 @@ impl Core {
             ticket,
             logged,
             txid,
-            fence,
             entries,
             dbs,
             touched,
@@ -67,11 +65,6 @@ impl Core {
             served,
         } = release;
         self.log_parts(txid, logged);
-        if let Some(number) = fence {
-            let log = &self.shard.effects.log;
-            let letter = ToControl::Fenced(number, log.offset(), log.weight());
-            self.mailbox.tell_control(letter);
-        }
         if let Some(dbs) = dbs {
             self.take_back_databases(dbs, &replaced);
         }

@@ -13,15 +13,12 @@ use shards::journal::part;
 use shards::journal::units::Unit;
 
 use crate::batches::round::Round;
-use crate::mail::release::{Commit, Release};
+use crate::mail::release::{Commit, ORDERS, Release};
 use crate::mail::to_shard::ToShard;
 use crate::routing::slots::Peer;
 use crate::shard::core::Core;
 use crate::transactions::apart::{Apart, Logged, apart};
 use crate::transactions::transaction::Transaction;
-
-/// The shard that gives transactions their numbers.
-const ORDERS: Peer = 0;
 
 impl Core {
     /// Ends claims of a number of transactions whose parts these releases carry.
