@@ -10,4 +10,5 @@ pub mod handing_over;
 pub mod loading;
 pub mod replicating;
 pub mod saving;
+pub mod standing;
 pub mod syncing;

@@ -12,7 +12,7 @@ use shards::keyspace::waiters::WaitId;
 
 use crate::control::core::Control;
 use crate::control::replicating::Purpose;
-use crate::control::saving::Wish;
+use crate::control::standing::Wish;
 use crate::mail::query::Query;
 use crate::mail::replica::SessionId;
 use crate::mail::to_shard::ToShard;

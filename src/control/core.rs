@@ -24,7 +24,8 @@ use crate::control::following::Following;
 use crate::control::handing_over::HandingOver;
 use crate::control::loading::Loading;
 use crate::control::replicating::Replicating;
-use crate::control::saving::{KeptRequest, Saving, Wish};
+use crate::control::saving::{KeptRequest, Saving};
+use crate::control::standing::{Standing, Wish};
 use crate::log;
 use crate::mail::connection::Listeners;
 use crate::mail::mailbox::Mailbox;
@@ -99,6 +100,8 @@ pub struct Control {
     pub started_at: u64,
     /// Snapshots that are written.
     pub saving: Saving,
+    /// What all shards are to stand still for.
+    pub(crate) standing: Standing,
     /// What is done on a disk by a thread of its own.
     pub disk: Disk,
     /// The snapshot that is being read, while one is.
@@ -192,6 +195,7 @@ impl Control {
             handing_over: HandingOver::default(),
             started_at: clock::wall().seconds(),
             saving: Saving::default(),
+            standing: Standing::default(),
             disk: Disk::default(),
             loading: None,
             loads: LoadNumber::default(),

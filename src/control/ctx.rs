@@ -6,7 +6,7 @@ use shards::resp::reply::Replies;
 use crate::control::core::Control;
 use crate::control::disk::DiskWork;
 use crate::control::ending::Options;
-use crate::control::saving::Reload;
+use crate::control::standing::Reload;
 use crate::mail::query::{Answer, Query};
 use crate::routing::call::Call;
 

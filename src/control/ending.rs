@@ -9,7 +9,8 @@ use shards::resp::error::Error;
 
 use crate::config::table::Config;
 use crate::control::core::Control;
-use crate::control::saving::{KeptRequest, Wish};
+use crate::control::saving::KeptRequest;
+use crate::control::standing::Wish;
 use crate::log;
 use crate::mail::end::EndWord;
 use crate::mail::to_shard::ToShard;
@@ -149,7 +150,7 @@ impl Control {
             }
             Some(Stage::Replicas) => {}
             // One may have begun since.
-            Some(Stage::Child) if self.saving.is_busy() => self.kill_child("shutdown"),
+            Some(Stage::Child) if self.has_child_or_wish() => self.kill_child("shutdown"),
             // Its request is answered before clients are closed.
             Some(Stage::Child) if self.disk.is_busy() => {}
             Some(Stage::Child) => self.happens(Event::ChildGone),

@@ -13,6 +13,7 @@ use crate::config::primary::Primary;
 use crate::config::table::Config;
 use crate::control::core::Control;
 use crate::control::saving::KeptRequest;
+use crate::control::standing::Wish;
 use crate::log;
 use crate::mail::query::Query;
 use crate::mail::to_relay::ToRelay;
@@ -123,7 +124,7 @@ impl Control {
     pub(crate) fn hear_of_link(&mut self, word: LinkWord) {
         match word {
             LinkWord::Commit(generation, brought) => {
-                self.wish(crate::control::saving::Wish::Commit(generation, brought));
+                self.wish(Wish::Commit(generation, brought));
             }
             LinkWord::Ended => self.promote(),
             LinkWord::Handover(news) => self.failover_hears_news(news),

@@ -14,7 +14,7 @@ use shards::resp::error::Error;
 use crate::config::primary::Primary;
 use crate::control::core::Control;
 use crate::control::replicating::Purpose;
-use crate::control::saving::Wish;
+use crate::control::standing::Wish;
 use crate::log;
 use crate::mail::query::Query;
 use crate::mail::replica::{SessionId, SessionView};

@@ -10,7 +10,8 @@ use shards::rdb::error::Error as RdbError;
 use shards::resp::error::Error;
 
 use crate::control::core::Control;
-use crate::control::saving::{KeptRequest, Reload};
+use crate::control::saving::KeptRequest;
+use crate::control::standing::Reload;
 use crate::log;
 use crate::mail::disk::DiskWord;
 use crate::mail::query::Query;

@@ -20,7 +20,7 @@ use shards::shard::Shard;
 use crate::clients::filter::{ClientFilter, Subject};
 use crate::clients::line::line_of_replica;
 use crate::control::core::Control;
-use crate::control::saving::Wish;
+use crate::control::standing::Wish;
 use crate::log;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::release::ORDERS;
@@ -319,10 +319,11 @@ impl Control {
     fn begin_sync(&mut self) {
         let delay = u64::from(self.node.config.repl_diskless_sync_delay) * 1000;
         let now = self.node.now;
+        let is_busy = self.has_child_or_wish();
         let Replicating { waiting, is_lending, .. } = &mut self.replicating;
         let is_due = |since: Monotonic| delay <= now.millis_since(since);
         let (_, first, since) = waiting[0];
-        if *is_lending || !is_due(since) || self.saving.is_busy() {
+        if *is_lending || !is_due(since) || is_busy {
             return;
         }
         let form = |terms: &Terms| (terms.rdb, terms.framing, terms.filter);

@@ -9,25 +9,20 @@
 //! Claims of whole shards put a snapshot into one order with all transactions: it has all of each,
 //! or nothing. That the threads stop besides makes sure that none of them is at work in memory.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use shards::resp::error::Error;
 use shards::shard::Shard;
 
-use crate::batches::batch::{At, Batch};
+use crate::batches::batch::Batch;
 use crate::config::lists::SavePoint;
 use crate::control::core::Control;
 use crate::control::ctx::Outcome;
-use crate::control::replicating::Purpose;
+use crate::control::standing::Wish;
 use crate::log;
-use crate::mail::disk::DiskWord;
 use crate::mail::query::Query;
-use crate::mail::release::Release;
-use crate::mail::replica::Waiting;
 use crate::mail::to_shard::ToShard;
-use crate::mail::upstream::Brought;
 use crate::persistence::child::{self, SavingChild, failure};
 use crate::persistence::forked::Forked;
 use crate::persistence::repair::Repair;
@@ -35,11 +30,7 @@ use crate::persistence::snapshot::{Failed, Others, Plan};
 use crate::persistence::syncing::{self, SyncChild};
 use crate::reactor::allocator::used_memory;
 use crate::reactor::clock::{self, Monotonic};
-use crate::reactor::gate::gate;
-use crate::replication::link::events::Generation;
 use crate::stats::latency_events::Event;
-use crate::transactions::locks::{Claims, Mode};
-use crate::transactions::transaction::{Kind, Transaction, Visit};
 
 /// If a snapshot failed, the next automatic or scheduled one waits this long.
 const RETRY_MILLIS: u64 = 5000;
@@ -51,40 +42,6 @@ pub struct KeptRequest {
     pub batch: Box<Batch>,
     /// The time-stamp counter when it began.
     pub started: u64,
-}
-
-/// What all shards are to stand still for.
-#[derive(Debug)]
-pub enum Wish {
-    /// A snapshot by a child; the client that asked, if any, is told that it has begun.
-    Background(Option<KeptRequest>),
-    /// A snapshot after FLUSHALL: its batch goes on when that has ended.
-    AfterFlush(Box<Batch>),
-    /// A snapshot whose request is answered when it is written.
-    Foreground(KeptRequest),
-    /// The last snapshot, before the process ends.
-    Final,
-    /// A snapshot for replicas, sent by a child.
-    Sync(Vec<Waiting>),
-    /// Nothing: what clients were answered for is to be in the logs, for a fence behind it.
-    Fence(Purpose),
-    /// The snapshot of a primary becomes the data: that of this attempt to follow it.
-    Commit(Generation, Box<Brought>),
-    /// The end of all logs: no replica reads them.
-    StopLogs,
-    /// DEBUG RELOAD.
-    Reload(KeptRequest, Reload),
-}
-
-/// What DEBUG RELOAD is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reload {
-    /// Write a snapshot first.
-    pub saves: bool,
-    /// Remove all keys before it is read.
-    pub flushes: bool,
-    /// Keys that are there may be in the file too.
-    pub merges: bool,
 }
 
 /// Who goes on when there is no child any more.
@@ -113,9 +70,6 @@ pub struct Saving {
     pub repair: Option<Repair>,
     /// A snapshot is to be made as soon as possible.
     pub scheduled: bool,
-    /// What the shards are brought to a stand for.
-    wish: Option<Wish>,
-    wishes: VecDeque<Wish>,
     waiters: Vec<Waiter>,
     /// Libraries of functions that came with the keys: kept for servers that can call them.
     pub functions: Vec<Vec<u8>>,
@@ -153,8 +107,6 @@ impl Default for Saving {
             synced: Vec::new(),
             repair: None,
             scheduled: false,
-            wish: None,
-            wishes: VecDeque::new(),
             waiters: Vec::new(),
             functions: Vec::new(),
             last_save: clock::wall().seconds(),
@@ -175,20 +127,6 @@ impl Default for Saving {
 }
 
 impl Saving {
-    /// Whether a child writes a snapshot, or is about to.
-    pub fn is_saving(&self) -> bool {
-        let saves = |wish: &Wish| match wish {
-            Wish::Background(_) | Wish::AfterFlush(_) | Wish::Foreground(_) => true,
-            Wish::Final
-            | Wish::Sync(_)
-            | Wish::Commit(..)
-            | Wish::Fence(_)
-            | Wish::StopLogs
-            | Wish::Reload(..) => false,
-        };
-        self.child.is_some() || self.wish.iter().chain(&self.wishes).any(saves)
-    }
-
     /// The child, whatever it does.
     pub fn forked(&self) -> Option<&Forked> {
         let saves = self.child.as_ref().map(|child| &child.forked);
@@ -200,129 +138,51 @@ impl Saving {
         self.forked().map(AsFd::as_fd)
     }
 
-    /// Whether anything is under way that the end of the process must wait for.
-    pub fn is_busy(&self) -> bool {
-        self.forked().is_some() || self.wish.is_some() || !self.wishes.is_empty()
-    }
-
     fn may_retry(&self, now: Monotonic) -> bool {
         self.last_ok || self.last_try.is_none_or(|at| RETRY_MILLIS <= now.millis_since(at))
     }
 }
 
 impl Control {
-    /// Brings all shards to a stand for this, after whatever they stand still for before.
-    pub fn wish(&mut self, wish: Wish) {
-        match wish {
-            // It is over at once, and what is in front may wait for a child.
-            Wish::Fence(_) => self.saving.wishes.push_front(wish),
-            wish => self.saving.wishes.push_back(wish),
-        }
-        self.next_wish();
+    /// Whether a child writes a snapshot, or is about to.
+    pub fn is_saving(&self) -> bool {
+        self.saving.child.is_some() || self.standing.wishes().any(Wish::saves)
     }
 
-    /// Whether all shards are being brought to a stand.
-    pub(crate) fn has_wish(&self) -> bool {
-        self.saving.wish.is_some()
+    /// Whether a child is at work, or all shards are to stand still.
+    pub(crate) fn has_child_or_wish(&self) -> bool {
+        self.saving.forked().is_some() || self.standing.wishes().next().is_some()
     }
 
-    pub(crate) fn next_wish(&mut self) {
-        if self.end.has_claims() {
-            // All shards stay claimed for the last snapshot.
-            return;
-        }
-        // One child at a time: a wish for another waits for the end of the first.
-        let may_begin = |wish: &Wish, child: bool| match wish {
-            Wish::Commit(..) | Wish::Fence(_) | Wish::StopLogs => true,
-            Wish::Reload(_, reload) => !child || !reload.saves,
-            Wish::Background(_)
-            | Wish::AfterFlush(_)
-            | Wish::Foreground(_)
-            | Wish::Final
-            | Wish::Sync(_) => !child,
+    /// Makes the child for BGSAVE, or because it is due; the client that asked, if any, is told.
+    pub(crate) fn save_in_background(&mut self, kept: Option<KeptRequest>) {
+        let failure = self.fork();
+        let Some(kept) = kept else { return };
+        let answer = match failure {
+            None => Ok("Background saving started"),
+            Some(why) => Err(Error::Owned(format!("ERR {why}"))),
         };
-        let has_child = self.saving.forked().is_some();
-        if self.saving.wish.is_some()
-            || !self.saving.wishes.front().is_some_and(|wish| may_begin(wish, has_child))
-        {
-            return;
-        }
-        self.saving.wish = self.saving.wishes.pop_front();
-        let mode = match self.saving.wish {
-            Some(Wish::Reload(..) | Wish::Commit(..)) => Mode::Exclusive,
-            _ => Mode::Shared,
-        };
-        let visit =
-            |shard| Visit { shard, claims: Claims::Whole(mode), ticket: None, watched: Vec::new() };
-        let transaction = Transaction::new(Kind::Barrier, (0..self.shards()).map(visit).collect());
-        let mut batch = Box::new(Batch::default());
-        batch.home = self.mailbox.me();
-        batch.at = At::Visits(Box::new(transaction));
-        self.mailbox.send(0, ToShard::Batch(batch));
+        self.answer_kept(kept, answer);
     }
 
-    /// The barrier has claimed all shards: what it was for happens now.
-    pub(crate) fn barrier_stands(&mut self, transaction: Transaction) {
-        let wish = self.saving.wish.take().expect("a barrier stands for something");
-        match wish {
-            Wish::Background(kept) => {
-                let failure = self.fork();
-                if let Some(kept) = kept {
-                    self.answer_kept(
-                        kept,
-                        match failure {
-                            None => Ok("Background saving started"),
-                            Some(why) => Err(Error::Owned(format!("ERR {why}"))),
-                        },
-                    );
-                }
+    /// Makes the child for FLUSHALL, whose batch goes on when that has ended.
+    pub(crate) fn save_after_flush(&mut self, batch: Box<Batch>) {
+        match self.fork() {
+            None => self.saving.waiters.push(Waiter::Batch(batch)),
+            Some(_) => self.go_home(batch),
+        }
+    }
+
+    /// Makes the child for SAVE, which is answered when that has ended.
+    pub(crate) fn save_in_foreground(&mut self, kept: KeptRequest) {
+        match self.fork() {
+            None => self.saving.waiters.push(Waiter::Save(kept)),
+            Some(_) => {
+                // No room for a copy of the process: it is written right here.
+                let saved = self.save_now().is_ok();
+                self.answer_save(kept, saved);
             }
-            Wish::AfterFlush(batch) => match self.fork() {
-                None => self.saving.waiters.push(Waiter::Batch(batch)),
-                Some(_) => self.go_home(batch),
-            },
-            Wish::Foreground(kept) => match self.fork() {
-                None => self.saving.waiters.push(Waiter::Save(kept)),
-                Some(_) => {
-                    // No room for a copy of the process: it is written right here.
-                    let saved = self.save_now().is_ok();
-                    self.answer_save(kept, saved);
-                }
-            },
-            Wish::Sync(waiting) => self.sync(waiting),
-            Wish::Fence(purpose) => self.fence(purpose),
-            Wish::Commit(generation, brought) => self.commit_snapshot(generation, *brought),
-            Wish::StopLogs => self.stop_logs(),
-            Wish::Final => return self.save_last(transaction),
-            Wish::Reload(kept, reload) => return self.reload(kept, reload, transaction),
         }
-        self.release_barrier(transaction);
-    }
-
-    /// Ends the claims of a barrier: what waits for another has its turn.
-    pub(crate) fn release_barrier(&mut self, transaction: Transaction) {
-        for visit in transaction.visits {
-            let release = Release { ticket: visit.ticket, ..Release::default() };
-            self.mailbox.send(visit.shard, ToShard::Release(Box::new(release)));
-        }
-        self.mailbox.flush();
-        self.next_wish();
-    }
-
-    /// Does `work` while all shards stand still; they have been claimed.
-    pub(crate) fn while_all_stand<R>(
-        &mut self,
-        work: impl FnOnce(&mut Self, &mut [&mut Shard]) -> R,
-    ) -> R {
-        let (gate, places) = gate(self.shards());
-        for (shard, place) in places.into_iter().enumerate() {
-            self.mailbox.send(shard, ToShard::Disk(DiskWord::Stand(place)));
-        }
-        while self.mailbox.flush() {
-            // Shards still take letters: they have not seen this one.
-            std::thread::yield_now();
-        }
-        gate.hold(|shards| work(self, shards))
     }
 
     /// Does for a snapshot what must be done while all shards stand still, and notes for how long.
@@ -444,7 +304,7 @@ impl Control {
     /// What is due some times a second: snapshots that the configuration asks for.
     pub(crate) fn save_if_due(&mut self) {
         let now = self.node.now;
-        if self.saving.is_saving() || self.is_loading() || self.end.shutdown.is_under_way() {
+        if self.is_saving() || self.is_loading() || self.end.shutdown.is_under_way() {
             return;
         }
         if self.saving.scheduled && self.saving.may_retry(now) {

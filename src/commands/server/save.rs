@@ -51,7 +51,7 @@ const NOTHING_TO_CANCEL: Error =
     Error::Text("ERR Background saving is currently not in progress or scheduled");
 
 fn save(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
-    if ctx.control.saving.is_saving() {
+    if ctx.control.is_saving() {
         return Err(IN_PROGRESS);
     }
     Ok(Outcome::Wait(Awaited::Save))
@@ -65,7 +65,7 @@ fn bgsave(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
         [word] if is(word, "cancel") => return cancel(ctx),
         _ => return Err(Error::Syntax),
     }
-    if ctx.control.saving.is_saving() {
+    if ctx.control.is_saving() {
         return Err(IN_PROGRESS);
     }
     if ctx.in_exec || ctx.control.saving.sync.is_some() {

@@ -6,7 +6,7 @@ use shards::resp::error::Error;
 use crate::commands::own::{Own, OwnRun};
 use crate::commands::server::debug::EACH;
 use crate::control::ctx::{Awaited, ControlCtx, Outcome};
-use crate::control::saving::Reload;
+use crate::control::standing::Reload;
 
 pub(super) const RELOAD: Own = Own {
     spec: Spec {
