@@ -14,8 +14,6 @@
 //! that come later may have writes behind it, and get the next. A fence comes with a GETACK, so
 //! replicas answer at once.
 
-pub mod request;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -110,8 +108,6 @@ pub enum Event {
     ClientGone(WaitId),
     /// The logs are those of another history: what was acknowledged means nothing.
     NewHistory,
-    /// This node is a replica now.
-    Demoted,
     /// Time has passed.
     Tick,
 }
@@ -123,8 +119,6 @@ pub enum Action {
     AskFence(Ticket),
     /// Answer a client.
     Answer(WaitId, Count),
-    /// Tell a client that its wait ended with the role of this node: `-UNBLOCKED`.
-    Unblock(WaitId),
 }
 
 /// The machine.
@@ -139,7 +133,7 @@ pub struct Acks {
     queued: Vec<WaitId>,
     /// The fence that was asked for, and the waits that it will serve.
     asked: Option<(Ticket, Vec<WaitId>)>,
-    /// Fences that somebody waits for, in their order.
+    /// Fences for which clients wait, in their order.
     fences: BTreeMap<Ticket, Group>,
     last: u64,
 }
@@ -199,10 +193,6 @@ impl Acks {
             }
             Event::ClientGone(id) => self.forget(id),
             Event::NewHistory => self.begin_anew(actions),
-            Event::Demoted => {
-                actions.extend(self.waits.keys().map(|id| Action::Unblock(*id)));
-                *self = Self { last: self.last, ..Self::default() };
-            }
             Event::Tick => self.end_late(now, actions),
         }
     }
@@ -227,11 +217,6 @@ impl Acks {
     /// Whether every replica has all that is in front of a fence.
     pub fn all_cover(&self, fence: &Fence) -> bool {
         self.replicas.values().all(|replica| replica.applied.has(fence))
-    }
-
-    /// Whether this replica has all that is in front of a fence.
-    pub fn covers(&self, replica: ReplicaId, fence: &Fence) -> bool {
-        self.replicas.get(&replica).is_some_and(|replica| replica.applied.has(fence))
     }
 
     fn begin(

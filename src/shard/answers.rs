@@ -88,15 +88,15 @@ impl Core {
     /// Puts a configuration in force.
     pub(crate) fn configure(&mut self, config: Arc<Config>) {
         let settings = &mut self.shard.keyspace.settings;
-        let Settings { active_expire, expiry, .. } = *settings;
-        *settings = Settings { active_expire, expiry, ..engine_settings(&config) };
+        let active_expire = settings.active_expire;
+        *settings = Settings { active_expire, ..engine_settings(&config) };
         self.publish_events(None);
         self.counters.tracks_latency = config.latency_tracking;
         self.calm_bytes = calm_bytes(&config);
         let recounts = self.node.config.maxmemory_clients != config.maxmemory_clients;
         self.showing.resize(&config, self.node.slots.shards());
         self.node.config = config;
-        self.renew_expiry();
+        self.tell_engine();
         self.choose_events();
         self.choose_notable();
         self.renew_guards();
@@ -211,6 +211,7 @@ fn engine_settings(config: &Config) -> Settings {
         takes_any_dump: config.rdb_version_check == VersionCheck::Relaxed,
         expiry: OnExpiry::Removes,
         obeys: false,
+        is_replica: false,
         active_expire: true,
         lazy_user_flush: config.lazyfree_lazy_user_flush,
         lazy_user_del: config.lazyfree_lazy_user_del,

@@ -79,7 +79,7 @@ impl Core {
         let condition = &mut self.node.condition;
         let before = std::mem::replace(&mut condition.role, role);
         condition.is_stale = role == Role::Replica;
-        self.renew_expiry();
+        self.tell_engine();
         self.renew_guards();
         if before == Role::Primary && role == Role::Replica {
             self.end_all_waits(WaitEnd::RoleChanged);
@@ -135,7 +135,7 @@ impl Core {
         let (before, now) = (self.node.condition.holds, self.quiesce.holds());
         if before != now {
             self.node.condition.holds = now;
-            self.renew_expiry();
+            self.tell_engine();
         }
         self.renew_guards();
         if now < before {
@@ -144,14 +144,15 @@ impl Core {
         }
     }
 
-    /// Says anew what becomes of what is due: while nothing may be written, in import mode, and
-    /// on a replica, it is not seen, and stays.
-    pub(crate) fn renew_expiry(&mut self) {
+    /// Tells the engine anew of the role, and what becomes of what is due: while nothing may be
+    /// written, in import mode, and on a replica, it is not seen, and stays.
+    pub(crate) fn tell_engine(&mut self) {
         let Condition { holds, role, .. } = self.node.condition;
         let removes = holds == Holds::Nothing && role == Role::Primary;
         let removes = removes && !self.node.config.import_mode;
         let expiry = if removes { OnExpiry::Removes } else { OnExpiry::Hides };
-        self.shard.keyspace.settings.expiry = expiry;
+        let settings = &mut self.shard.keyspace.settings;
+        (settings.expiry, settings.is_replica) = (expiry, role == Role::Replica);
     }
 
     /// The node's state has changed, or how clients are exempt from it: their requests pass it

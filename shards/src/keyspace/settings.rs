@@ -22,6 +22,8 @@ pub struct Settings {
     pub expiry: OnExpiry,
     /// Whether the command that runs comes from a primary: what that has accepted is not refused.
     pub obeys: bool,
+    /// Whether the node is a replica: its clients do not wait for replicas of it.
+    pub is_replica: bool,
     /// Whether background expiry runs (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: bool,
     /// Whether databases are freed in the background by FLUSHALL and FLUSHDB without an option.
@@ -51,6 +53,7 @@ impl Default for Settings {
             takes_any_dump: false,
             expiry: OnExpiry::Removes,
             obeys: false,
+            is_replica: false,
             active_expire: true,
             lazy_user_flush: true,
             lazy_user_del: true,

@@ -2,7 +2,7 @@
 //!
 //! The floor above knows which replicas have what the client wrote, and answers: with how many they
 //! are, as soon as they are enough or time is up. Within MULTI nothing waits, and none is counted.
-//! There is no append-only file.
+//! There is no append-only file. On a replica they are refused: its clients' writes go nowhere.
 
 use crate::base::number::parse_i64;
 use crate::commands::ctx::Ctx;
@@ -48,7 +48,20 @@ const NUMREPLICAS: Error = Error::Text("ERR value is out of range, must be posit
 const NO_FILE: Error =
     Error::Text("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
 
+const WAIT_ON_REPLICA: Error = Error::Text(
+    "ERR WAIT cannot be used with replica instances. Please also note that if a replica is \
+     configured to be writable (which is not the default) writes to replicas are just local and \
+     are not propagated.",
+);
+const WAITAOF_ON_REPLICA: Error = Error::Text(
+    "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas \
+     are just local and are not propagated.",
+);
+
 fn wait(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    if ctx.db.keyspace.settings.is_replica {
+        return Err(WAIT_ON_REPLICA);
+    }
     let [_, replicas, timeout] = ctx.args else { return Err(Error::Syntax) };
     let replicas = parse_i64(replicas).ok_or(Error::NotInteger)?;
     let timeout = Timeout::of_millis(timeout, ctx.db.now())?;
@@ -64,6 +77,9 @@ fn waitaof(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let replicas = parse_i64(replicas).and_then(|replicas| u64::try_from(replicas).ok());
     let replicas = replicas.ok_or(NUMREPLICAS)?;
     let timeout = Timeout::of_millis(timeout, ctx.db.now())?;
+    if ctx.db.keyspace.settings.is_replica {
+        return Err(WAITAOF_ON_REPLICA);
+    }
     if local == 1 {
         return Err(NO_FILE);
     }
