@@ -18,7 +18,7 @@ use crate::mail::replica::SessionId;
 use crate::mail::to_shard::ToShard;
 use crate::mail::waits::WaitWord;
 use crate::reactor::clock::Monotonic;
-use crate::replication::acks::{self, Action, Count, Event, Needs, Patience, Position};
+use crate::replication::acks::{self, Action, Event, Needs, Patience, Position};
 use crate::replication::history::{Fence, Scalar, Vector};
 use crate::replication::moment::Moment;
 
@@ -134,10 +134,6 @@ impl Control {
                     self.acks_hear(Event::FenceWritten(ticket, fence));
                 }
                 Action::Answer(id, count) => self.tell_wait(id, WaitWord::Acked(number(id), count)),
-                Action::Unblock(id) => {
-                    // The role has changed: no replica acknowledges any more.
-                    self.tell_wait(id, WaitWord::Acked(number(id), Count::Applied(0)));
-                }
             }
         }
     }

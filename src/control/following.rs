@@ -134,6 +134,10 @@ impl Control {
                 if std::mem::replace(&mut self.following.is_up, is_up) != is_up {
                     self.node.condition.is_stale = !is_up;
                     self.order(&Query::Stale(!is_up));
+                    if is_up {
+                        // The data are a part of the primary's stream now, snapshot or not.
+                        self.wish_to_stop_logs();
+                    }
                 }
             }
         }
@@ -145,7 +149,7 @@ impl Control {
             return;
         }
         if !std::mem::take(&mut self.following.keeps_history) {
-            self.change_replid();
+            self.begin_history();
         }
         self.node.condition.role = Role::Primary;
         let query = Query::Role(Role::Primary);
@@ -161,18 +165,24 @@ impl Control {
         }
     }
 
+    /// The history of this node's own begins where what came of a primary ended.
+    fn begin_history(&mut self) {
+        let view = self.following.view.as_ref().filter(|view| view.replid.is_some());
+        if let Some(view) = view.filter(|_| !self.replicating.keeps_logs()) {
+            self.replicating.base = view.applied;
+        }
+        self.change_replid();
+    }
+
     /// Makes a primary's snapshot the data; all shards are claimed.
     pub(crate) fn commit_snapshot(&mut self, generation: Generation, brought: Brought) {
-        self.while_all_stand(|_, shards| {
-            for shard in shards {
+        self.while_all_stand(|control, shards| {
+            for shard in &mut *shards {
                 shard.commit();
-                // What comes now is of the primary's history, not of ours.
-                shard.effects.log.clear();
-                shard.effects.keeps_log = false;
             }
+            // What comes now is of the primary's history, not of ours.
+            control.end_logs(shards);
         });
-        self.replicating.logs = false;
-        self.free_logs();
         self.saving.functions = brought.functions;
         log::notice(&format!("The snapshot has brought {} keys", brought.keys));
         self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Committed(generation)));

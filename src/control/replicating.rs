@@ -204,6 +204,7 @@ impl Control {
     /// Gives the history another name: replicas do not go on with it.
     pub fn change_replid(&mut self) {
         self.replicating.replid = ReplId::of_random(system::random());
+        self.acks_hear(acks::Event::NewHistory);
         if self.replicating.has_relay() {
             let letter = ToRelay::Renamed(self.replicating.replid);
             self.mailbox.tell_relay(letter);
@@ -276,41 +277,51 @@ impl Control {
             replicating.last_reader = self.node.now;
         }
         let silent = self.node.now.millis_since(replicating.last_reader) / 1000;
-        if ttl == 0 || silent < ttl || replicating.is_stopping || self.end.has_claims() {
-            return;
+        if ttl != 0 && ttl <= silent {
+            self.wish_to_stop_logs();
         }
-        replicating.is_stopping = true;
-        self.wish(Wish::StopLogs);
+    }
+
+    /// Has the logs end, if there are any.
+    pub(crate) fn wish_to_stop_logs(&mut self) {
+        let replicating = &mut self.replicating;
+        if replicating.logs && !replicating.is_stopping && !self.end.has_claims() {
+            replicating.is_stopping = true;
+            self.wish(Wish::StopLogs);
+        }
     }
 
     /// Ends the logs of all shards, which are claimed. What is written from now on is in none, so
-    /// the history has another name then: a replica does not go on with it.
+    /// the history of a primary has another name then: a replica does not go on with it.
     pub(crate) fn stop_logs(&mut self) {
         self.replicating.is_stopping = false;
-        if !self.replicating.view.replicas.is_empty() || !self.replicating.logs {
+        let is_read = !self.is_replica() && !self.replicating.view.replicas.is_empty();
+        if is_read {
             return;
         }
-        log::notice("Replication backlog freed: no replica has asked for it lately");
-        let weights: u64 = self.while_all_stand(|_, shards| {
-            let stop = |shard: &mut &mut Shard| {
-                let weight = shard.effects.log.weight();
-                shard.effects.log.clear();
-                shard.effects.keeps_log = false;
-                weight
-            };
-            shards.iter_mut().map(stop).sum()
-        });
-        let replicating = &mut self.replicating;
-        replicating.logs = false;
-        replicating.base = replicating.base.after(weights);
-        self.change_replid();
-        self.mailbox.tell_relay(ToRelay::Forget);
-        self.free_logs();
+        self.while_all_stand(|control, shards| control.end_logs(shards));
+        if !self.is_replica() {
+            log::notice("Replication backlog freed: no replica has asked for it lately");
+            self.change_replid();
+            self.mailbox.tell_relay(ToRelay::Forget);
+        }
     }
 
-    /// Has shards free what they keep of logs to which nothing is added any more.
-    pub(crate) fn free_logs(&mut self) {
+    /// Ends the logs of all shards, which stand still, and has what they keep of them freed. Logs
+    /// that begin later go on in the stream where these end.
+    pub(crate) fn end_logs(&mut self, shards: &mut [&mut Shard]) {
+        if !std::mem::take(&mut self.replicating.logs) {
+            return;
+        }
+        let mut weights = 0;
+        for shard in shards {
+            weights += shard.effects.log.weight();
+            shard.effects.log.clear();
+            shard.effects.keeps_log = false;
+        }
+        self.replicating.base = self.replicating.base.after(weights);
         for shard in 0..self.shards() {
+            self.mailbox.board(shard).logged.set(0);
             self.mailbox.send(shard, ToShard::Log(LogWord::Close));
         }
     }

@@ -364,19 +364,22 @@ impl Upstream {
 
     fn tell_control(&mut self, mailbox: &mut Mailbox<ToRelay>) {
         let status = self.link.observed().status;
-        if self.is_ending && status == Status::Idle && self.dispatch.is_empty() {
+        let has_ended = self.is_ending && status == Status::Idle && self.dispatch.is_empty();
+        let is_other = |view: &LinkView| view.status.name() != status.name();
+        if has_ended
+            || self.view.as_ref().is_none_or(is_other)
+            || VIEW_MILLIS <= self.now.since(self.told_at)
+        {
+            self.told_at = self.now;
+            let view = self.look();
+            if self.view.as_ref() != Some(&view) {
+                self.view = Some(view.clone());
+                mailbox.tell_control(ToControl::Link(LinkWord::View(Box::new(view))));
+            }
+        }
+        if has_ended {
             self.is_ending = false;
             mailbox.tell_control(ToControl::Link(LinkWord::Ended));
-        }
-        let is_news = self.view.as_ref().is_none_or(|view| view.status.name() != status.name());
-        if !is_news && self.now.since(self.told_at) < VIEW_MILLIS {
-            return;
-        }
-        self.told_at = self.now;
-        let view = self.look();
-        if self.view.as_ref() != Some(&view) {
-            self.view = Some(view.clone());
-            mailbox.tell_control(ToControl::Link(LinkWord::View(Box::new(view))));
         }
     }
 

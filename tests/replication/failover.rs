@@ -85,7 +85,7 @@ fn play(kinds: &[Kind; 2]) {
 }
 
 /// Lets the primary hand over to its replica, and waits until that is done.
-fn hand_over(servers: &[Server; 2], primary: usize) {
+pub fn hand_over(servers: &[Server; 2], primary: usize) {
     let (before, after) = (&servers[primary], &servers[1 - primary]);
     wait_until_online(before, after);
     let (host, port) = after.addr.rsplit_once(':').expect("an address has a port");

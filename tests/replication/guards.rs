@@ -1,8 +1,9 @@
 //! `min-replicas-to-write`: a primary refuses writes while too few replicas keep up, and takes them
 //! again when they are back.
 
-use crate::client::{Client, Reply};
+use crate::client::Client;
 use crate::processes::Server;
+use crate::roles::text;
 use crate::servers::Kind::{self, Keylane, Redis80, Valkey91};
 use crate::servers::{counter, follow, until, wait_until_online};
 use crate::{Tally, matrix::State, say};
@@ -66,12 +67,4 @@ fn join(primary: &Server, replica: &Server) {
 
 fn set(client: &mut Client) -> String {
     text(client.call(&["SET", "a", "1"]))
-}
-
-/// A line that was answered.
-fn text(reply: std::io::Result<Reply>) -> String {
-    match reply {
-        Ok(Reply::Simple(text) | Reply::Error(text)) => String::from_utf8_lossy(&text).into_owned(),
-        other => format!("{other:?}"),
-    }
 }

@@ -27,6 +27,7 @@ mod matrix;
 mod pairs;
 mod planted;
 mod proxy;
+mod roles;
 mod sentinel;
 mod servers;
 mod tools;
