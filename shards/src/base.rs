@@ -13,5 +13,6 @@ pub mod partial_sort;
 pub mod random;
 pub mod sha1;
 pub mod slot;
+pub mod spelling;
 pub mod time;
 pub mod trigonometry;

@@ -21,4 +21,6 @@ pub mod list;
 mod stream;
 pub mod server;
 #[cfg(test)]
+mod obeying;
+#[cfg(test)]
 mod testing;

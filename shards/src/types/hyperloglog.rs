@@ -207,7 +207,7 @@ fn raise(
 }
 
 fn checked_encoding(bytes: &[u8]) -> Encoding {
-    encoding(bytes).expect("whoever brings the bytes has looked whether they are one")
+    encoding(bytes).expect("the caller has looked whether the bytes are one")
 }
 
 #[cfg(test)]

@@ -38,8 +38,9 @@ fn geoadd(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         return Err(Error::Syntax);
     }
     let mut members = Vec::with_capacity(given.len() / 3);
+    let spelling = ctx.db.keyspace.settings.spelling();
     for given in given.chunks_exact(3) {
-        members.push((place(given[0], given[1])?.score(), given[2]));
+        members.push((place(given[0], given[1], spelling)?.score(), given[2]));
     }
     let before = ctx.db.effects.dirty;
     zadd::add(ctx, members.iter().copied(), options)?;

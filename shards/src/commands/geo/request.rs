@@ -5,9 +5,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::shape::{Outline, Shape, unit_m};
-use crate::base::float::parse_f64;
 use crate::base::geohash::Place;
 use crate::base::number::parse_i64;
+use crate::base::spelling::Spelling;
 use crate::base::trigonometry::Trigonometry;
 use crate::resp::error::Error;
 use crate::types::sorted_set::SortedSet;
@@ -84,6 +84,7 @@ struct Options {
     order: Option<Order>,
     store: Option<usize>,
     stores_distances: bool,
+    spelling: Spelling,
 }
 
 /// Where the center is. A member of a missing key is nowhere, and need not be anywhere.
@@ -166,13 +167,13 @@ impl Options {
             (None | Some(From::Place(_)), _, [longitude, latitude, ..])
                 if is("FROMLONLAT") && !has_polygon =>
             {
-                self.from = Some(From::Place(place(longitude, latitude)?));
+                self.from = Some(From::Place(place(longitude, latitude, self.spelling)?));
                 Ok(3)
             }
             (_, None | Some((By::Outline(Outline::Circle { .. }), _)), [radius, unit, ..])
                 if is("BYRADIUS") =>
             {
-                self.by = Some(circle(radius, unit)?);
+                self.by = Some(circle(radius, unit, self.spelling)?);
                 Ok(3)
             }
             (
@@ -180,11 +181,11 @@ impl Options {
                 None | Some((By::Outline(Outline::Rectangle { .. }), _)),
                 [width, height, unit, ..],
             ) if is("BYBOX") => {
-                self.by = Some(rectangle(width, height, unit)?);
+                self.by = Some(rectangle(width, height, unit, self.spelling)?);
                 Ok(4)
             }
             (None, None | Some((By::Polygon(_), _)), [count, corners @ ..]) if is("BYPOLYGON") => {
-                let corners = polygon(count, corners)?;
+                let corners = polygon(count, corners, self.spelling)?;
                 let taken = 2 + 2 * corners.len();
                 self.by = Some((By::Polygon(corners), 1.0));
                 Ok(taken)
@@ -229,19 +230,20 @@ impl Request {
         form: Form,
         set: Option<&SortedSet>,
         of: Trigonometry,
+        spelling: Spelling,
     ) -> Result<Self, Error> {
-        let mut options = Options::default();
+        let mut options = Options { spelling, ..Options::default() };
         let mut at = match form {
             Form::Radius | Form::RadiusReadOnly => {
-                options.from = Some(From::Place(place(args[2], args[3])?));
-                options.by = Some(circle(args[4], args[5])?);
+                options.from = Some(From::Place(place(args[2], args[3], spelling)?));
+                options.by = Some(circle(args[4], args[5], spelling)?);
                 6
             }
             Form::RadiusByMember | Form::RadiusByMemberReadOnly => {
                 options.from = Some(From::Member(place_of(args[2], set)?));
                 // If there is nothing to search in, the command ignores the radius, as in Valkey.
                 let (radius, unit) = if set.is_some() { (args[3], args[4]) } else { NOWHERE };
-                options.by = Some(circle(radius, unit)?);
+                options.by = Some(circle(radius, unit, spelling)?);
                 5
             }
             Form::Search => 2,
@@ -287,9 +289,9 @@ impl Request {
 const NOWHERE: (&[u8], &[u8]) = (b"0", b"m");
 
 /// A place in degrees.
-pub(super) fn place(longitude: &[u8], latitude: &[u8]) -> Result<Place, Error> {
-    let longitude = parse_f64(longitude).ok_or(Error::NotFloat)?;
-    let latitude = parse_f64(latitude).ok_or(Error::NotFloat)?;
+pub(super) fn place(longitude: &[u8], latitude: &[u8], spelling: Spelling) -> Result<Place, Error> {
+    let longitude = spelling.read(longitude).ok_or(Error::NotFloat)?;
+    let latitude = spelling.read(latitude).ok_or(Error::NotFloat)?;
     Place::new(longitude, latitude).ok_or_else(|| {
         Error::Owned(format!("ERR invalid longitude,latitude pair {longitude:.6},{latitude:.6}"))
     })
@@ -303,8 +305,8 @@ fn place_of(member: &[u8], set: Option<&SortedSet>) -> Result<Option<Place>, Err
     Ok(Some(Place::of_score(score)))
 }
 
-fn circle(radius: &[u8], unit: &[u8]) -> Result<(By, f64), Error> {
-    let radius = parse_f64(radius).ok_or(Error::Text("ERR need numeric radius"))?;
+fn circle(radius: &[u8], unit: &[u8], spelling: Spelling) -> Result<(By, f64), Error> {
+    let radius = spelling.read(radius).ok_or(Error::Text("ERR need numeric radius"))?;
     if radius < 0.0 {
         return Err(Error::Text("ERR radius cannot be negative"));
     }
@@ -312,9 +314,14 @@ fn circle(radius: &[u8], unit: &[u8]) -> Result<(By, f64), Error> {
     Ok((By::Outline(Outline::Circle { radius_m: radius * unit_m }), unit_m))
 }
 
-fn rectangle(width: &[u8], height: &[u8], unit: &[u8]) -> Result<(By, f64), Error> {
-    let width = parse_f64(width).ok_or(Error::Text("ERR need numeric width"))?;
-    let height = parse_f64(height).ok_or(Error::Text("ERR need numeric height"))?;
+fn rectangle(
+    width: &[u8],
+    height: &[u8],
+    unit: &[u8],
+    spelling: Spelling,
+) -> Result<(By, f64), Error> {
+    let width = spelling.read(width).ok_or(Error::Text("ERR need numeric width"))?;
+    let height = spelling.read(height).ok_or(Error::Text("ERR need numeric height"))?;
     if width < 0.0 || height < 0.0 {
         return Err(Error::Text("ERR height or width cannot be negative"));
     }
@@ -324,11 +331,12 @@ fn rectangle(width: &[u8], height: &[u8], unit: &[u8]) -> Result<(By, f64), Erro
 }
 
 /// The corners of a polygon: their number and their degrees.
-fn polygon(count: &[u8], corners: &[&[u8]]) -> Result<Vec<Place>, Error> {
+fn polygon(count: &[u8], corners: &[&[u8]], spelling: Spelling) -> Result<Vec<Place>, Error> {
     let count = parse_i64(count).and_then(|count| i32::try_from(count).ok());
     let count = count.ok_or(Error::Text("ERR invalid number of vertices"))?;
     let count = usize::try_from(count).ok().filter(|count| 3 <= *count);
     let corners = count.and_then(|count| corners.get(..2 * count));
     let too_few = Error::Text("ERR GEOSEARCH BYPOLYGON must have at least 3 vertices");
-    corners.ok_or(too_few)?.chunks_exact(2).map(|corner| place(corner[0], corner[1])).collect()
+    let corners = corners.ok_or(too_few)?.chunks_exact(2);
+    corners.map(|corner| place(corner[0], corner[1], spelling)).collect()
 }

@@ -29,9 +29,10 @@ struct Found<'a> {
 /// Runs a command of this form.
 pub(super) fn run(ctx: &mut Ctx<'_>, form: Form) -> Result<(), Error> {
     let (args, key, rules) = (ctx.args, ctx.key(form.source()), ctx.db.sorted_set_rules());
-    let of = ctx.db.keyspace.settings.trigonometry;
+    let settings = &ctx.db.keyspace.settings;
+    let (of, spelling) = (settings.trigonometry, settings.spelling());
     let set = ctx.db.read_sorted_set(key)?;
-    let request = Request::parse(args, form, set, of)?;
+    let request = Request::parse(args, form, set, of, spelling)?;
     let found = set.map(|set| search(set, &request)).unwrap_or_default();
     let Some(at) = request.store else {
         show(&mut ctx.replies, &found, &request);

@@ -1,11 +1,13 @@
 //! How the ends of a range are written.
 
+use crate::base::spelling::Spelling;
 use crate::resp::error::Error;
 use crate::types::sorted_set::bounds::{LexBound, LexRange, ScoreBound, ScoreRange};
 
 /// The range of scores from `min` to `max`.
-pub(super) fn score_range(min: &[u8], max: &[u8]) -> Result<ScoreRange, Error> {
-    let parse = |text| score_bound(text).ok_or(Error::Text("ERR min or max is not a float"));
+pub(super) fn score_range(min: &[u8], max: &[u8], spelling: Spelling) -> Result<ScoreRange, Error> {
+    let parse =
+        |text| score_bound(text, spelling).ok_or(Error::Text("ERR min or max is not a float"));
     Ok(ScoreRange { min: parse(min)?, max: parse(max)? })
 }
 
@@ -18,14 +20,14 @@ pub(super) fn lex_range<'a>(min: &'a [u8], max: &'a [u8]) -> Result<LexRange<'a>
 
 /// A score, behind `(` if it is not part of the range. As in Valkey, nothing is zero, what is too
 /// large is infinite, and what stands behind a zero byte does not count.
-fn score_bound(text: &[u8]) -> Option<ScoreBound> {
+fn score_bound(text: &[u8], spelling: Spelling) -> Option<ScoreBound> {
     let (is_exclusive, text) = match text {
         [b'(', text @ ..] => (true, text),
         text => (false, text),
     };
     let text = text.split(|byte| *byte == 0).next().unwrap_or(text);
-    let score: f64 =
-        if text.is_empty() { 0.0 } else { core::str::from_utf8(text).ok()?.parse().ok()? };
+    let parsed = core::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    let score: f64 = if text.is_empty() { 0.0 } else { parsed.or_else(|| spelling.read(text))? };
     (!score.is_nan()).then_some(ScoreBound { score, is_exclusive })
 }
 
@@ -70,7 +72,7 @@ mod tests {
             ("1e", None),
             (".", None),
         ] {
-            let bound = score_bound(text.as_bytes());
+            let bound = score_bound(text.as_bytes(), Spelling::Valkey);
             let expected = expected.map(|(score, is_exclusive)| ScoreBound { score, is_exclusive });
             assert_eq!(bound, expected, "{text:?}");
         }

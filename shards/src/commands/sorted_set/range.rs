@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::bounds::{lex_range, score_range};
 use crate::base::number::parse_i64;
+use crate::base::spelling::Spelling;
 use crate::resp::error::Error;
 use crate::types::sorted_set::SortedSet;
 use crate::types::sorted_set::bounds::{LexRange, ScoreRange};
@@ -49,7 +50,7 @@ enum Bounds<'a> {
 
 impl<'a> Request<'a> {
     /// Reads `start stop [options]`.
-    pub(super) fn parse(args: &[&'a [u8]], form: Form) -> Result<Self, Error> {
+    pub(super) fn parse(args: &[&'a [u8]], form: Form, spelling: Spelling) -> Result<Self, Error> {
         let (mut by, mut reverse, mut with_scores) = (form.by, form.reverse, false);
         let (mut offset, mut limit) = (0, -1);
         let mut options = &args[2..];
@@ -92,7 +93,7 @@ impl<'a> Request<'a> {
                 let number = |text| parse_i64(text).ok_or(Error::NotInteger);
                 Bounds::Rank(number(args[0])?, number(args[1])?)
             }
-            By::Score => Bounds::Score(score_range(min, max)?),
+            By::Score => Bounds::Score(score_range(min, max, spelling)?),
             By::Lex => Bounds::Lex(lex_range(min, max)?),
         };
         Ok(Self { bounds, reverse, with_scores, offset, limit })
@@ -109,6 +110,12 @@ impl<'a> Request<'a> {
             Bounds::Score(range) => self.limited(set, set.ranks(range)),
             Bounds::Lex(range) => self.limited(set, set.ranks(range)),
         }
+    }
+
+    /// Whether the members asked for depend on how the set is encoded, which may be otherwise on a
+    /// replica.
+    pub(super) fn depends_on_encoding(&self) -> bool {
+        self.offset < 0 && !matches!(self.bounds, Bounds::Rank(..))
     }
 
     fn limited(&self, set: &SortedSet, ranks: Range<usize>) -> Range<usize> {

@@ -3,7 +3,6 @@
 
 use alloc::vec;
 
-use crate::base::float::parse_f64;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::effects::Class;
@@ -128,8 +127,9 @@ fn zadd(ctx: &mut Ctx<'_>) -> Result<(), Error> {
             &mut many
         }
     };
+    let spelling = ctx.db.keyspace.settings.spelling();
     for (score, pair) in scores.iter_mut().zip(pairs.chunks_exact(2)) {
-        *score = parse_f64(pair[0]).ok_or(Error::NotFloat)?;
+        *score = spelling.read(pair[0]).ok_or(Error::NotFloat)?;
     }
     let members = scores.iter().copied().zip(pairs.chunks_exact(2).map(|pair| pair[1]));
     add(ctx, members, options)
@@ -140,7 +140,7 @@ fn zincrby(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     if Options::default().take(ctx.args[2]) {
         return Err(Error::Syntax);
     }
-    let by = parse_f64(ctx.args[2]).ok_or(Error::NotFloat)?;
+    let by = ctx.db.keyspace.settings.spelling().read(ctx.args[2]).ok_or(Error::NotFloat)?;
     let options = Options { incr: true, ..Options::default() };
     add(ctx, core::iter::once((by, ctx.args[3])), options)
 }

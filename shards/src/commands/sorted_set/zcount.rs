@@ -37,7 +37,7 @@ const SPEC: Spec = Spec {
 };
 
 fn zcount(ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    let range = score_range(ctx.args[2], ctx.args[3])?;
+    let range = score_range(ctx.args[2], ctx.args[3], ctx.db.keyspace.settings.spelling())?;
     count(ctx, &range)
 }
 

@@ -59,7 +59,7 @@ fn zremrangebyrank(ctx: &mut Ctx<'_>) -> Result<(), Error> {
 }
 
 fn zremrangebyscore(ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    let range = score_range(ctx.args[2], ctx.args[3])?;
+    let range = score_range(ctx.args[2], ctx.args[3], ctx.db.keyspace.settings.spelling())?;
     remove(ctx, "zremrangebyscore", |set| set.ranks(&range))
 }
 

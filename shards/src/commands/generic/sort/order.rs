@@ -7,7 +7,6 @@ use core::ops::Range;
 use super::NOT_NUMBERS;
 use super::elements::{Elements, Item};
 use super::request::Request;
-use crate::base::float::parse_f64;
 use crate::base::partial_sort::sort_part;
 use crate::keyspace::selected::Selected;
 use crate::resp::error::Error;
@@ -20,10 +19,11 @@ pub(super) fn weigh(
 ) -> Result<(), Error> {
     let by = request.by.as_ref().filter(|_| elements.by_pattern);
     let alpha = elements.alpha;
+    let spelling = db.keyspace.settings.spelling();
     let (mut element, mut name, mut all_are_numbers) = (Vec::new(), Vec::new(), true);
     for at in 0..elements.items.len() {
         let item = &mut elements.items[at];
-        let mut weigh = |text: &[u8]| match number(text) {
+        let mut weigh = |text: &[u8]| match spelling.read(until_zero(text)) {
             Some(score) => item.score = score,
             None => all_are_numbers = false,
         };
@@ -80,11 +80,7 @@ pub(super) fn sort(elements: &mut Elements, request: &Request<'_>, wanted: &Rang
     }
 }
 
-/// The number that a text is up to a zero byte.
-fn number(text: &[u8]) -> Option<f64> {
-    parse_f64(until_zero(text))
-}
-
+/// What C reads of a text.
 fn until_zero(text: &[u8]) -> &[u8] {
     text.split(|byte| *byte == 0).next().unwrap_or(text)
 }

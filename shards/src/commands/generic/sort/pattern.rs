@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::base::number::DIGITS_MAX;
+use crate::base::slot::Slot;
 use crate::keyspace::db::Entry;
 use crate::keyspace::selected::Selected;
 use crate::types::object::Object;
@@ -70,6 +71,16 @@ impl<'a> Pattern<'a> {
             });
         });
     }
+}
+
+/// The slot of all keys that a pattern may name: that of its tag, if this is whole in front of any
+/// mark that has a meaning in patterns. `None`: they may be of different slots.
+pub(super) fn slot(text: &[u8]) -> Option<Slot> {
+    let plain = text.iter().position(|byte| b"*?[\\".contains(byte)).unwrap_or(text.len());
+    let plain = &text[..plain];
+    let open = plain.iter().position(|byte| *byte == b'{')?;
+    let len = plain[open + 1..].iter().position(|byte| *byte == b'}')?;
+    (0 < len).then(|| Slot::of(plain))
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::pattern::Pattern;
+use super::pattern::{self, Pattern};
 use crate::base::number::parse_i64;
+use crate::base::slot::Slot;
 use crate::resp::error::Error;
 
 /// Which command it is.
@@ -33,9 +34,18 @@ pub(super) struct Request<'a> {
     limit: Option<(i64, i64)>,
 }
 
+const BY_ELSEWHERE: Error = Error::Text(
+    "ERR BY option of SORT denied in Cluster mode when keys formed by the pattern may be in \
+     different slots.",
+);
+const GET_ELSEWHERE: Error = Error::Text(
+    "ERR GET option of SORT denied in Cluster mode when keys formed by the pattern may be in \
+     different slots.",
+);
+
 impl<'a> Request<'a> {
-    /// Reads the options behind name and key.
-    pub(super) fn parse(args: &[&'a [u8]], form: Form) -> Result<Self, Error> {
+    /// Reads the options behind name and key. Where there is a `slot`, all keys must be of it.
+    pub(super) fn parse(args: &[&'a [u8]], form: Form, slot: Option<Slot>) -> Result<Self, Error> {
         let mut request = Self::default();
         let mut at = 2;
         while let [option, rest @ ..] = args.get(at..).unwrap_or_default() {
@@ -60,9 +70,18 @@ impl<'a> Request<'a> {
                     let by = Pattern::of(argument);
                     // As in Valkey, one such pattern among several is enough.
                     request.is_unsorted |= !by.names_keys();
+                    if by.names_keys() && slot.is_some() && pattern::slot(argument) != slot {
+                        return Err(BY_ELSEWHERE);
+                    }
                     request.by = Some(by);
                 } else if is("GET") {
-                    request.gets.push(Pattern::of(argument));
+                    let get = Pattern::of(argument);
+                    // As in Valkey, also if it names no key.
+                    let is_key = get != Pattern::Element;
+                    if is_key && slot.is_some() && pattern::slot(argument) != slot {
+                        return Err(GET_ELSEWHERE);
+                    }
+                    request.gets.push(get);
                 } else {
                     return Err(Error::Syntax);
                 }
@@ -72,6 +91,12 @@ impl<'a> Request<'a> {
             }
         }
         Ok(request)
+    }
+
+    /// Whether it asks for keys that only the elements tell.
+    pub(super) fn reads_other_keys(&self) -> bool {
+        let by = self.by.iter().filter(|_| !self.is_unsorted);
+        by.chain(&self.gets).any(Pattern::names_keys)
     }
 
     /// Which of so many elements are wanted, by their places in the order asked for.
@@ -86,10 +111,7 @@ impl<'a> Request<'a> {
 /// Whether the arguments ask for keys that only the elements tell.
 pub(super) fn reaches(args: &[&[u8]]) -> bool {
     // What SORT_RO refuses does no harm.
-    Request::parse(args, Form::Full).is_ok_and(|request| {
-        let by = request.by.filter(|_| !request.is_unsorted);
-        by.iter().chain(&request.gets).any(Pattern::names_keys)
-    })
+    Request::parse(args, Form::Full, None).is_ok_and(|request| request.reads_other_keys())
 }
 
 /// Where the key stands in which the result is stored, be the request valid or not.
@@ -131,7 +153,7 @@ mod tests {
             ("SORT STORE d", None),
         ] {
             assert_eq!(store_place(&words(line)), place, "{line}");
-            if let Ok(request) = Request::parse(&words(line), Form::Full) {
+            if let Ok(request) = Request::parse(&words(line), Form::Full, None) {
                 assert_eq!(request.store, place, "{line}");
             }
         }
