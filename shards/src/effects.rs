@@ -85,6 +85,8 @@ pub enum Logged {
     /// The command as it came, if it changed anything.
     #[default]
     AsItCame,
+    /// The command as it came, even if it has changed nothing here: elsewhere it may.
+    Anyway,
     /// What is in `instead`, so that a replica needs neither a clock nor chance.
     Instead,
     /// Nothing.
@@ -276,6 +278,13 @@ impl Effects {
     pub fn log_behind(&mut self, args: &[&[u8]]) {
         if self.keeps_log {
             self.behind.push(args);
+        }
+    }
+
+    /// Logs the command that is running even if it has changed nothing.
+    pub fn log_anyway(&mut self) {
+        if self.keeps_log {
+            self.logged = Logged::Anyway;
         }
     }
 

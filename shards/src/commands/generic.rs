@@ -103,7 +103,7 @@ mod tests {
         harness.check("SWAPDB 1 1", 0, "", "");
         assert_eq!(harness.run("EXISTS c d"), ":2\\r\\n");
         harness.check("FLUSHDB", 2, "", "FLUSHDB");
-        harness.check("FLUSHDB", 0, "", "");
+        harness.check("FLUSHDB", 0, "", "FLUSHDB");
         harness.check("FLUSHALL SYNC", 2, "", "FLUSHALL SYNC");
         assert_eq!(harness.keyspace.garbage.len(), 2, "only what is freed later is kept");
     }

@@ -118,6 +118,7 @@ impl Harness {
         assert_eq!(shown.join(" "), events, "events of {line}");
 
         match self.effects.logged {
+            Logged::Anyway => self.effects.log.push(0, &line.split(' ').collect::<Vec<_>>()),
             Logged::AsItCame if changes != 0 => {
                 self.effects.log.push(0, &line.split(' ').collect::<Vec<_>>());
             }

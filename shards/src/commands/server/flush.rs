@@ -69,6 +69,8 @@ fn flush(ctx: &mut Ctx<'_>, dbs: Range<usize>) -> Result<(), Error> {
             keyspace.garbage.add_db(removed);
         }
     }
+    // A replica that has keys of its own loses them, as with Valkey.
+    ctx.db.effects.log_anyway();
     ctx.replies.ok();
     Ok(())
 }

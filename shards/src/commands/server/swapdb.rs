@@ -22,7 +22,12 @@ pub(super) const SWAPDB: Command = Command {
     run: swapdb,
 };
 
+const IN_CLUSTER: Error = Error::Text("ERR SWAPDB is not allowed in cluster mode");
+
 fn swapdb(ctx: &mut Ctx<'_>) -> Result<(), Error> {
+    if ctx.db.keyspace.settings.in_cluster {
+        return Err(IN_CLUSTER);
+    }
     let parse = |text| number::parse_i64(text).and_then(|number| i32::try_from(number).ok());
     let first = parse(ctx.args[1]).ok_or(Error::Text("ERR invalid first DB index"))?;
     let second = parse(ctx.args[2]).ok_or(Error::Text("ERR invalid second DB index"))?;

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use super::sources::Source;
 use super::{shown, store};
-use crate::base::float::parse_f64;
 use crate::base::hash::HashSeed;
 use crate::base::number::{DIGITS_MAX, parse_i64};
+use crate::base::spelling::Spelling;
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Begin, Command, Find, Flag, Flags, Group, KeySpec, Spec};
 use crate::encodings::listpack::Element;
@@ -184,6 +184,7 @@ impl Options {
         keys: usize,
         operation: Operation,
         shows: bool,
+        spelling: Spelling,
     ) -> Result<Self, Error> {
         let mut options =
             Self { weights: Vec::new(), aggregate: Aggregate::Sum, with_scores: false };
@@ -195,7 +196,7 @@ impl Options {
                 && counts
                 && is("WEIGHTS")
             {
-                let weight = |text: &&[u8]| parse_f64(text).ok_or(NO_WEIGHT);
+                let weight = |text: &&[u8]| spelling.read(text).ok_or(NO_WEIGHT);
                 options.weights = weights.iter().map(weight).collect::<Result<_, _>>()?;
                 args = rest;
             } else if let [kind, rest @ ..] = rest
@@ -232,8 +233,9 @@ fn key_count(ctx: &Ctx<'_>, at: usize, name: &str) -> Result<usize, Error> {
 fn show(ctx: &mut Ctx<'_>, name: &str, operation: Operation) -> Result<(), Error> {
     let keys = key_count(ctx, 1, name)?;
     let (args, seed) = (ctx.args, ctx.db.keyspace.seed);
+    let spelling = ctx.db.keyspace.settings.spelling();
     let sources = Source::read(ctx, 2, keys)?;
-    let options = Options::parse(&args[2 + keys..], keys, operation, true)?;
+    let options = Options::parse(&args[2 + keys..], keys, operation, true, spelling)?;
     let result = Ranking::of(operation.run(&sources, &options, seed));
     let members = result.iter(0..result.len(), false);
     let members = members.map(|(member, score)| (Element::Bytes(member), score));
@@ -244,8 +246,9 @@ fn show(ctx: &mut Ctx<'_>, name: &str, operation: Operation) -> Result<(), Error
 fn store_all(ctx: &mut Ctx<'_>, name: &'static str, operation: Operation) -> Result<(), Error> {
     let keys = key_count(ctx, 2, name)?;
     let (args, rules) = (ctx.args, ctx.db.sorted_set_rules());
+    let spelling = ctx.db.keyspace.settings.spelling();
     let sources = Source::read(ctx, 3, keys)?;
-    let options = Options::parse(&args[3 + keys..], keys, operation, false)?;
+    let options = Options::parse(&args[3 + keys..], keys, operation, false, spelling)?;
     let result = SortedSet::of_scores(operation.run(&sources, &options, rules.seed), &rules);
     let key = ctx.key(1);
     store(ctx, key, result, name);

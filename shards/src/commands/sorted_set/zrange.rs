@@ -1,8 +1,10 @@
 //! ZRANGE with all its forms, and ZRANGESTORE
 
+use core::ops::Range;
+
 use super::range::{By, Form, Request};
 use super::{shown, store};
-use crate::base::number::DIGITS_MAX;
+use crate::base::number::{DIGITS_MAX, format_u64};
 use crate::commands::ctx::Ctx;
 use crate::commands::spec::{Arity, Command, Flag, Flags, Group, KeySpec, Spec};
 use crate::resp::error::Error;
@@ -104,7 +106,8 @@ const fn form(by: By, reverse: bool) -> Form {
 }
 
 fn show(ctx: &mut Ctx<'_>, form: Form) -> Result<(), Error> {
-    let request = Request::parse(&ctx.args[2..], form)?;
+    let spelling = ctx.db.keyspace.settings.spelling();
+    let request = Request::parse(&ctx.args[2..], form, spelling)?;
     let key = ctx.key(1);
     match ctx.db.read_sorted_set(key)? {
         Some(set) => {
@@ -118,11 +121,17 @@ fn show(ctx: &mut Ctx<'_>, form: Form) -> Result<(), Error> {
 }
 
 fn zrangestore(ctx: &mut Ctx<'_>) -> Result<(), Error> {
-    let request = Request::parse(&ctx.args[3..], Form { stores: true, ..Form::default() })?;
+    let (form, spelling) =
+        (Form { stores: true, ..Form::default() }, ctx.db.keyspace.settings.spelling());
+    let request = Request::parse(&ctx.args[3..], form, spelling)?;
     let (to, from, rules) = (ctx.key(1), ctx.key(2), ctx.db.sorted_set_rules());
     let mut stored = SortedSet::default();
+    let mut by_rank = None;
     if let Some(set) = ctx.db.read_sorted_set(from)? {
         let (ranks, mut scratch) = (request.ranks(set), [0; DIGITS_MAX]);
+        if request.depends_on_encoding() {
+            by_rank = Some(ranks_asked_for(&ranks, set.len(), request.reverse));
+        }
         stored.prepare(ranks.len(), 0, &rules);
         // In which order they come decides whether a zero keeps its sign.
         for (member, score) in set.iter(ranks, request.reverse) {
@@ -130,5 +139,22 @@ fn zrangestore(ctx: &mut Ctx<'_>) -> Result<(), Error> {
         }
     }
     store(ctx, to, stored, "zrangestore");
+    if let Some([start, stop]) = by_rank {
+        let [mut one, mut other] = [[0; DIGITS_MAX]; 2];
+        let (start, stop) = (format_u64(&mut one, start), format_u64(&mut other, stop));
+        let words: [&[u8]; 6] = [b"ZRANGESTORE", ctx.args[1], ctx.args[2], start, stop, b"REV"];
+        let count = if request.reverse { words.len() } else { words.len() - 1 };
+        ctx.db.effects.log_instead(&words[..count]);
+    }
     Ok(())
+}
+
+/// What `ZRANGESTORE to from start stop [REV]` says of these ranks of a set with so many members.
+fn ranks_asked_for(ranks: &Range<usize>, len: usize, reverse: bool) -> [u64; 2] {
+    if ranks.is_empty() {
+        return [1, 0];
+    }
+    let (first, last) = (ranks.start, ranks.end - 1);
+    let (start, stop) = if reverse { (len - 1 - last, len - 1 - first) } else { (first, last) };
+    [start as u64, stop as u64]
 }
