@@ -25,3 +25,4 @@ mod stream;
 pub mod value;
 pub mod dump;
 pub mod file;
+pub mod record;

@@ -130,11 +130,14 @@ pub struct File<S> {
 }
 
 /// What stands before a key and is told together with it.
-#[derive(Default)]
-struct Attributes {
-    expire: Option<UnixMs>,
-    idle_seconds: Option<u64>,
-    frequency: Option<u8>,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// When it expires.
+    pub expire: Option<UnixMs>,
+    /// For how many seconds it was not used.
+    pub idle_seconds: Option<u64>,
+    /// How often it was used, on a logarithmic scale.
+    pub frequency: Option<u8>,
 }
 
 impl<S: Source> File<S> {
@@ -193,7 +196,7 @@ impl<S: Source> File<S> {
         let mut attributes = Attributes::default();
         loop {
             let code = self.reader.byte()?;
-            if !self.attribute(code, &mut attributes)? {
+            if !attributes.read(code, &mut self.reader)? {
                 return self.event(code, attributes).map(Some);
             }
         }
@@ -231,22 +234,6 @@ impl<S: Source> File<S> {
             Some(kind) => value::skip(&mut self.reader, kind),
             None => Ok(()),
         }
-    }
-
-    /// Notes what is told together with the key that follows; false if it is something else.
-    fn attribute(&mut self, code: u8, attributes: &mut Attributes) -> Result<bool, Error> {
-        let reader = &mut self.reader;
-        match code {
-            EXPIRE_MS => attributes.expire = unix_ms(reader.fixed()?),
-            EXPIRE_SECONDS => {
-                let seconds = i64::from(i32::from_le_bytes(reader.array()?));
-                attributes.expire = unix_ms(seconds * 1000);
-            }
-            IDLE => attributes.idle_seconds = Some(reader.length()?),
-            FREQUENCY => attributes.frequency = Some(reader.byte()?),
-            _ => return Ok(false),
-        }
-        Ok(true)
     }
 
     fn event(&mut self, code: u8, attributes: Attributes) -> Result<Event, Error> {
@@ -297,6 +284,28 @@ impl<S: Source> File<S> {
             Some(_) if expected != 0 => Ok(Checksum::Right),
             Some(_) | None => Ok(Checksum::Unknown),
         }
+    }
+}
+
+impl Attributes {
+    /// Reads what this code begins; false if it begins something else.
+    #[inline]
+    pub(super) fn read<S: Source>(
+        &mut self,
+        code: u8,
+        reader: &mut Reader<S>,
+    ) -> Result<bool, Error> {
+        match code {
+            EXPIRE_MS => self.expire = unix_ms(reader.fixed()?),
+            EXPIRE_SECONDS => {
+                let seconds = i64::from(i32::from_le_bytes(reader.array()?));
+                self.expire = unix_ms(seconds * 1000);
+            }
+            IDLE => self.idle_seconds = Some(reader.length()?),
+            FREQUENCY => self.frequency = Some(reader.byte()?),
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 }
 

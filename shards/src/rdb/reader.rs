@@ -1,5 +1,6 @@
 //! How lengths, strings and numbers are read (see `writer.rs` for what they look like).
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::base::crc64::crc64;
@@ -353,6 +354,47 @@ impl<S: Source> Reader<S> {
         if let Some((copy, from)) = &mut self.copy {
             copy.extend_from_slice(&piece[*from..]);
             *from = piece.len();
+        }
+    }
+}
+
+impl<'a> Reader<&'a [u8]> {
+    /// Reads a string, which is borrowed unless it lies there in another form.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    #[inline]
+    pub fn text_in_place(&mut self) -> Result<Cow<'a, [u8]>, Error> {
+        self.in_place(u64::MAX)
+    }
+
+    /// Likewise a key: see [`Self::argument`].
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    #[inline]
+    pub fn argument_in_place(&mut self) -> Result<Cow<'a, [u8]>, Error> {
+        self.in_place(ARGUMENT_BYTES_MAX)
+    }
+
+    #[inline]
+    fn in_place(&mut self, bytes_max: u64) -> Result<Cow<'a, [u8]>, Error> {
+        match self.length_or_encoding()? {
+            Length::Plain(length) if length <= bytes_max => {
+                let rest: &'a [u8] = &self.source[self.at..];
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                let Some(text) = rest.get(..length) else {
+                    return Err(self.error(Problem::Truncated));
+                };
+                self.at += length;
+                Ok(Cow::Borrowed(text))
+            }
+            Length::Plain(_) => Err(self.error(Problem::Length)),
+            Length::Encoded(code) => {
+                let mut out = Vec::new();
+                self.encoded(code, bytes_max, &mut out)?;
+                Ok(Cow::Owned(out))
+            }
         }
     }
 }
