@@ -2,7 +2,6 @@
 
 use std::hint::black_box;
 
-use keylane::journal::cursors::Hold;
 use keylane::journal::log::{Limits, Log, Read};
 use shards::journal::units::Units;
 
@@ -28,7 +27,7 @@ pub fn run(runner: &mut Runner) {
             append(&mut log, entry);
         }
     });
-    let cursor = log.open(log.end(), Hold::Window).expect("the end is in a log");
+    let cursor = log.open(log.end()).expect("the end is in a log");
     let mut into = Vec::new();
     runner.measure("journal: append and copy, 64 each", entries, || {
         for _ in 0..entries.div_ceil(TURN) {
@@ -53,6 +52,5 @@ pub fn run(runner: &mut Runner) {
 }
 
 fn append(log: &mut Log, entry: &[u8]) {
-    let weight = entry.len() as u64;
-    log.append(black_box(entry), weight).expect("there is memory for a log");
+    log.append(black_box(entry)).expect("there is memory for a log");
 }

@@ -59,7 +59,9 @@ fn stage(shard: &mut Shard, count: u64, entry: fn(u64) -> Entry) {
     shard.stage();
     let staging = shard.staging.as_mut().expect("it was just made");
     for number in 0..count {
-        staging.insert(0, entry(number)).expect("every key is another");
+        let entry = entry(number);
+        let hash = SEED.key_hash(entry.key());
+        staging.insert(0, hash, entry).expect("every key is another");
     }
 }
 

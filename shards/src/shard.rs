@@ -209,6 +209,7 @@ fn log(effects: &mut Effects, command: &Command, request: Request<'_>, changed: 
     let db = request.db;
     let logged = match core::mem::take(&mut effects.logged) {
         Logged::AsItCame if !changed || !command.spec.flags.has(Flag::Write) => Logged::Nothing,
+        Logged::Anyway => Logged::AsItCame,
         logged => logged,
     };
     if logged == Logged::AsItCame && effects.by_key && command.spec.may_have_several_keys() {
@@ -227,7 +228,7 @@ fn log(effects: &mut Effects, command: &Command, request: Request<'_>, changed: 
         Logged::AsItCame if request.came.is_empty() => effects.log.push(db, request.args),
         Logged::AsItCame => effects.log.push_as_it_came(db, request.came),
         Logged::Instead => effects.log.push_all(db, &effects.instead),
-        Logged::Nothing => {}
+        Logged::Anyway | Logged::Nothing => {}
     }
     if is_more {
         effects.log.push_all(db, &effects.behind);

@@ -24,6 +24,8 @@ use crate::base::number::{DIGITS_MAX, format_u64};
 pub const HEADER: usize = 10;
 /// Bytes that an entry may have: its length has 48 bits.
 pub const BYTES_MAX: u64 = (1 << 48) - 1;
+/// Bytes with which an entry says how long it is.
+pub const LEN_BYTES: usize = 6;
 /// Bytes of a part between its header and its participants: txid and count.
 pub const PART_PREFIX: usize = 8 + 2;
 /// Bytes of one participant.
@@ -157,6 +159,11 @@ impl Note {
     }
 }
 
+/// How long an entry is that begins like this.
+pub const fn len_of([a, b, c, d, e, f]: [u8; LEN_BYTES]) -> u64 {
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+}
+
 impl Header {
     /// As bytes.
     ///
@@ -175,6 +182,7 @@ impl Header {
     ///
     /// # Errors
     /// If they do not begin with one, or there are fewer bytes than it says.
+    #[inline]
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let Some(&[a, b, c, d, e, f, kind, flags, low, high]) = bytes.first_chunk() else {
             return Err(Malformed::Short);
@@ -188,7 +196,7 @@ impl Header {
         if flags & !(MULTI | ENDS_ELSEWHERE) != 0 {
             return Err(Malformed::Flags(flags));
         }
-        let len = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+        let len = len_of([a, b, c, d, e, f]);
         if len < kind.bytes_min() as u64 {
             return Err(Malformed::Length);
         }

@@ -73,6 +73,7 @@ impl<'a> Entry<'a> {
     ///
     /// # Errors
     /// If they do not begin with one, or it is not all there.
+    #[inline]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let header = Header::decode(bytes)?;
         let len = usize::try_from(header.len).expect("so many bytes are there");
@@ -169,22 +170,41 @@ pub fn each_command(
     commands: &[u8],
     mut with: impl FnMut(usize, &[&[u8]]),
 ) -> Result<(), Malformed> {
+    let mut ranges = Vec::new();
+    each_place(db, commands, &mut ranges, |db, place, ranges| {
+        let command = &commands[place];
+        let args: Vec<&[u8]> = ranges.drain(..).map(|range| range.of(command)).collect();
+        with(db.into(), &args);
+    })
+}
+
+/// The same, with the place of each command. The ranges of its arguments, in the command, stand
+/// behind those that `ranges` had, and may stay there.
+///
+/// # Errors
+/// Likewise.
+pub fn each_place(
+    mut db: u16,
+    commands: &[u8],
+    ranges: &mut Vec<Range>,
+    mut with: impl FnMut(u16, core::ops::Range<usize>, &mut Vec<Range>),
+) -> Result<(), Malformed> {
     const LIMITS: Limits = Limits { bulk_bytes_max: u32::MAX as u64, authenticated: true };
-    let (mut rest, mut db) = (commands, usize::from(db));
-    let mut ranges: Vec<Range> = Vec::new();
-    while !rest.is_empty() {
-        ranges.clear();
-        let step = Parser::default().step(rest, &mut ranges, &LIMITS);
+    let mut at = 0;
+    while at < commands.len() {
+        let (rest, first) = (&commands[at..], ranges.len());
+        let step = Parser::default().step(rest, ranges, &LIMITS);
         let Ok(Step::Request { consumed }) = step else { return Err(Malformed::Command) };
-        let args: Vec<&[u8]> = ranges.iter().map(|range| range.of(rest)).collect();
-        match args[..] {
-            [b"SELECT", name] => {
-                let number = parse_u64(name).and_then(|number| u16::try_from(number).ok());
-                db = usize::from(number.ok_or(Malformed::Command)?);
+        match ranges[first..] {
+            [name, number] if name.of(rest) == b"SELECT" => {
+                let number = parse_u64(number.of(rest));
+                let number = number.and_then(|number| u16::try_from(number).ok());
+                db = number.ok_or(Malformed::Command)?;
+                ranges.truncate(first);
             }
-            _ => with(db, &args),
+            _ => with(db, at..at + consumed, ranges),
         }
-        rest = &rest[consumed..];
+        at += consumed;
     }
     Ok(())
 }

@@ -7,6 +7,9 @@ use crate::journal::entry::{HEADER, Header, Kind, Note};
 use crate::journal::part::{Payload, Transaction};
 use crate::resp::request;
 
+/// Bytes of room that stay when a unit is taken out.
+const OPEN_ROOM_MAX: usize = 256 << 10;
+
 /// Entries, one behind the other. A command is one of its own, unless a unit is begun: then it
 /// belongs to that.
 #[derive(Debug, Default)]
@@ -16,10 +19,10 @@ pub struct Units {
     taken: u64,
     /// The weight of all entries since the history began.
     weight: u64,
-    /// That of the entries that the log has taken.
-    taken_weight: u64,
     /// The unit that was begun and is not ended.
     open: Option<Open>,
+    /// Somebody waits until replicas have what is here.
+    is_awaited: bool,
 }
 
 /// Commands that take effect at once and are in no log yet.
@@ -146,16 +149,21 @@ impl Units {
         self.entries().is_empty()
     }
 
-    /// Gives the entries that are complete to the log, with the offset of the first one and with
-    /// their weight, and keeps their room up to so many bytes.
+    /// Whether somebody waits until replicas have what was added since the last call: it has a part
+    /// of a fence, or asks for acknowledgements.
+    pub fn take_awaited(&mut self) -> bool {
+        core::mem::take(&mut self.is_awaited)
+    }
+
+    /// Gives the entries that are complete to the log, with the offset of the first one,
+    /// and keeps their room up to so many bytes.
     ///
     /// # Panics
     /// If a unit is begun: what takes effect at once is taken as a whole.
-    pub fn take(&mut self, room_max: usize, log: impl FnOnce(u64, &[u8], u64)) {
+    pub fn take(&mut self, room_max: usize, log: impl FnOnce(u64, &[u8])) {
         assert!(self.open.is_none(), "a unit is taken when it has ended");
-        log(self.taken, &self.bytes, self.weight - self.taken_weight);
+        log(self.taken, &self.bytes);
         self.taken += self.bytes.len() as u64;
-        self.taken_weight = self.weight;
         self.bytes.clear();
         if room_max < self.bytes.capacity() {
             self.bytes = Vec::new();
@@ -165,8 +173,8 @@ impl Units {
     /// Forgets everything but its room: a history begins.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        (self.taken, self.weight, self.taken_weight) = (0, 0, 0);
-        self.open = None;
+        (self.taken, self.weight) = (0, 0);
+        (self.open, self.is_awaited) = (None, false);
     }
 
     /// Whether a unit is begun and not ended.
@@ -216,6 +224,9 @@ impl Units {
         let Open { start, commands: count, first_db: db, last_db } = open;
         let commands = self.bytes[start + HEADER..].to_vec();
         self.bytes.truncate(start);
+        if start == 0 && OPEN_ROOM_MAX < self.bytes.capacity() {
+            self.bytes = Vec::new();
+        }
         (count != 0).then_some(Unit { commands, count, db, last_db })
     }
 
@@ -245,6 +256,7 @@ impl Units {
     pub fn push_part(&mut self, transaction: Transaction<'_>, shard: u16, unit: Option<&Unit>) {
         assert!(self.open.is_none(), "a unit has no parts in it");
         let payload = unit.map_or_else(Payload::default, Unit::payload);
+        self.is_awaited |= unit.is_none();
         self.weight += transaction.push_part(&mut self.bytes, shard, payload);
     }
 
@@ -255,6 +267,7 @@ impl Units {
     pub fn push_note(&mut self, note: Note) {
         assert!(self.open.is_none(), "a unit has no notes in it");
         self.bytes.extend_from_slice(&note.encode());
+        self.is_awaited |= note == Note::GetAck;
         self.weight += note.command().len() as u64;
     }
 
@@ -377,17 +390,15 @@ mod tests {
     fn a_log_takes_entries_once_and_knows_where_it_is() {
         let mut units = Units::default();
         let mut log = Vec::new();
-        let mut weights = 0;
         for round in 0..3 {
             assert!(units.are_taken());
             units.push(round, &["DEL", "a"]);
             assert!(!units.are_taken());
-            units.take(1, |offset, entries, weight| {
+            units.take(1, |offset, entries| {
                 assert_eq!(offset, log.len() as u64);
                 log.extend_from_slice(entries);
-                weights += weight;
             });
-            assert_eq!((units.offset(), units.weight()), (log.len() as u64, weights));
+            assert_eq!(units.offset(), log.len() as u64);
         }
         assert_eq!(text_of(&log), ["0: DEL a", "1: DEL a", "2: DEL a"]);
         units.clear();

@@ -151,6 +151,12 @@ impl Keyspace {
         self.watches.of_db(db).chain(self.waiters.of_db(db))
     }
 
+    /// Gives back the memory that empty databases have kept since they were full.
+    pub fn drop_room(&mut self) {
+        let seed = self.seed;
+        self.dbs.iter_mut().filter(|db| db.is_empty()).for_each(|db| *db = Db::new(seed));
+    }
+
     /// Keys in all databases.
     pub fn len(&self) -> usize {
         self.dbs.iter().map(Db::len).sum()

@@ -1,5 +1,6 @@
 //! What of the configuration the engine needs, copied into each shard.
 
+use crate::base::spelling::Spelling;
 use crate::base::trigonometry::Trigonometry;
 use crate::types::limits::Limits;
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub takes_any_dump: bool,
     /// What becomes of keys and fields whose time has come.
     pub expiry: OnExpiry,
+    /// Whether the server is a node of a cluster: no command may need keys of several slots.
+    pub in_cluster: bool,
     /// Whether the command that runs comes from a primary: what that has accepted is not refused.
     pub obeys: bool,
     /// Whether the node is a replica: its clients do not wait for replicas of it.
@@ -52,6 +55,7 @@ impl Default for Settings {
             string_bytes_max: 512 << 20,
             takes_any_dump: false,
             expiry: OnExpiry::Removes,
+            in_cluster: false,
             obeys: false,
             is_replica: false,
             active_expire: true,
@@ -63,6 +67,15 @@ impl Default for Settings {
             limits: Limits::default(),
             trigonometry: Trigonometry::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Which texts the command that runs may take as floats. A Redis has accepted some that a
+    /// Valkey refuses, and tells its replicas of them as they came.
+    #[inline]
+    pub fn spelling(&self) -> Spelling {
+        if self.obeys { Spelling::Redis } else { Spelling::Valkey }
     }
 }
 

@@ -36,13 +36,14 @@ impl Staging {
         Self { dbs: keyspace.dbs.iter().map(|_| Db::new(seed)).collect(), seed }
     }
 
-    /// Adds an entry to a database.
+    /// Adds an entry, whose key has this hash, to a database.
     ///
     /// # Errors
     /// What is wrong with the snapshot, which is then of no use.
-    pub fn insert(&mut self, db: usize, entry: Entry) -> Result<(), NotStaged> {
+    #[inline]
+    pub fn insert(&mut self, db: usize, hash: u64, entry: Entry) -> Result<(), NotStaged> {
         let db = self.dbs.get_mut(db).ok_or(NotStaged::Database)?;
-        let hash = self.seed.key_hash(entry.key());
+        debug_assert!(hash == self.seed.key_hash(entry.key()), "an entry comes with its hash");
         if db.find(hash, entry.key()).is_some() {
             return Err(NotStaged::Duplicate);
         }

@@ -50,7 +50,8 @@ fn put(shard: &mut Shard, db: usize, name: &str, expire: Option<u64>) {
 }
 
 fn stage(shard: &mut Shard, db: usize, entry: Entry) {
-    assert_eq!(shard.staging.as_mut().unwrap().insert(db, entry), Ok(()));
+    let hash = SEED.key_hash(entry.key());
+    assert_eq!(shard.staging.as_mut().unwrap().insert(db, hash, entry), Ok(()));
 }
 
 fn has(shard: &Shard, db: usize, name: &str) -> bool {
@@ -92,10 +93,10 @@ fn a_snapshot_that_is_wrong_is_refused() {
     let mut shard = shard();
     shard.stage();
     let staging = shard.staging.as_mut().unwrap();
-    assert_eq!(staging.insert(1, text("k", None)), Ok(()));
-    assert_eq!(staging.insert(1, text("k", Some(5))), Err(NotStaged::Duplicate));
-    assert_eq!(staging.insert(0, text("k", None)), Ok(()));
-    assert_eq!(staging.insert(DATABASES, text("k", None)), Err(NotStaged::Database));
+    assert_eq!(staging.insert(1, hash_of("k"), text("k", None)), Ok(()));
+    assert_eq!(staging.insert(1, hash_of("k"), text("k", Some(5))), Err(NotStaged::Duplicate));
+    assert_eq!(staging.insert(0, hash_of("k"), text("k", None)), Ok(()));
+    assert_eq!(staging.insert(DATABASES, hash_of("k"), text("k", None)), Err(NotStaged::Database));
     assert_eq!(staging.len(), 2);
 }
 
@@ -250,7 +251,8 @@ fn databases_agree_with_a_model_whenever_snapshots_come_and_go() {
                         true => Err(NotStaged::Duplicate),
                         false => Ok(()),
                     };
-                    assert_eq!(staging.insert(db, text(&name, at)), expected, "seed {seed}");
+                    let inserted = staging.insert(db, hash_of(&name), text(&name, at));
+                    assert_eq!(inserted, expected, "seed {seed}");
                     staged.entry((db, number)).or_insert(at);
                     assert_eq!(staging.len(), staged.len(), "seed {seed}");
                 }
