@@ -1,0 +1,279 @@
+//! T-C: what a node claims to be and to own, against what this node holds. The greater config epoch
+//! decides.
+
+mod slots;
+
+use crate::cluster::frame::bodies::Update;
+use crate::cluster::frame::header::{Flags, Header};
+use crate::cluster::ids::Epoch;
+use crate::cluster::machine::Machine;
+use crate::cluster::machine::action::{Action, Follow, Sync};
+use crate::cluster::nodes::Key;
+use crate::cluster::nodes::node::Role;
+use crate::config::choices::LogLevel;
+
+/// Whether a frame is to be read further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It is.
+    Taken,
+    /// Its sender did not know the present when it was written.
+    Stale,
+}
+
+impl Machine {
+    /// Takes the epochs of a frame that are greater than the known ones.
+    pub(super) fn learn_epochs(&mut self, sender: Key, header: &Header) {
+        // It is saved with the next thing that has to be: an epoch that was only seen may be
+        // forgotten.
+        self.current_epoch = self.current_epoch.max(header.current_epoch);
+        let claims_primary = header.flags.has(Flags::PRIMARY) && header.primary.is_none();
+        if !claims_primary {
+            return;
+        }
+        if self.nodes.at(sender).config_epoch < header.config_epoch {
+            self.nodes.at_mut(sender).config_epoch = header.config_epoch;
+            (self.todo.save, self.todo.state) = (true, true);
+        }
+        self.current_epoch = self.current_epoch.max(header.config_epoch);
+        self.election_outrun(sender, header.config_epoch);
+    }
+
+    /// Compares what the sender of a heartbeat says of itself with what this node holds.
+    pub(super) fn claim(&mut self, sender: Key, header: &Header) -> Claim {
+        match header.primary {
+            None if header.flags.has(Flags::PRIMARY) => self.claims_primary(sender),
+            None => {}
+            Some(id) => {
+                let primary = self.nodes.find(id);
+                if self.claims_replica(sender, primary, header) == Claim::Stale {
+                    return Claim::Stale;
+                }
+            }
+        }
+        if self.nodes.at(sender).is_primary() {
+            self.take_slots(sender, header.config_epoch, &header.slots);
+            self.follow_emptier(sender, header);
+        }
+        if let Some((_, owner)) = self.newer_owner(header).filter(|(_, owner)| *owner != sender) {
+            self.tell_update(sender, owner);
+        }
+        self.avoid_collision(sender, header);
+        Claim::Taken
+    }
+
+    /// Row 2.
+    fn claims_primary(&mut self, sender: Key) {
+        let was_unknown = self.nodes.at(sender).role == Role::Unknown;
+        if !self.nodes.set_primary(sender) {
+            return;
+        }
+        (self.todo.state, self.todo.remember, self.todo.own) = (true, true, true);
+        if !was_unknown {
+            let (shown, shard) = (self.shown(sender), self.nodes.shown_shard(sender));
+            let text = format!("Reconfiguring node {shown} as primary for shard {shard}");
+            self.log(LogLevel::Notice, text);
+        }
+    }
+
+    /// Rows 3, 4, 4a and 4b.
+    fn claims_replica(&mut self, sender: Key, primary: Option<Key>, header: &Header) -> Claim {
+        let me = self.nodes.myself();
+        if primary == Some(sender) {
+            return Claim::Stale;
+        }
+        if self.nodes.at(sender).is_primary()
+            && let Some(primary) = primary
+            && self.nodes.are_of_one_shard(sender, primary)
+        {
+            let known = self.nodes.at(sender).config_epoch;
+            let of_primary = self.nodes.at(primary).config_epoch;
+            if header.config_epoch < known.max(of_primary) {
+                let shown = self.shown(sender);
+                let text = format!(
+                    "Ignore stale message from {shown}; gossip config epoch: {}, current config \
+                     epoch: {known}",
+                    header.config_epoch
+                );
+                self.log(LogLevel::Notice, text);
+                return Claim::Stale;
+            }
+            if self.nodes.at(primary).is_replica() && primary != me {
+                self.failed_over(sender, primary, header.config_epoch);
+            }
+        }
+        if primary.is_some_and(|primary| self.is_dead_end(sender, primary)) {
+            return Claim::Taken;
+        }
+        // Of a replica whose new primary is not known yet, the known one is kept.
+        let node = self.nodes.at(sender);
+        let is_news = node.role != Role::Replica(primary);
+        if is_news && (primary.is_some() || !node.is_replica()) {
+            self.became_replica(sender, primary);
+        }
+        self.follow_primarys_primary(sender);
+        Claim::Taken
+    }
+
+    /// Row 3: the sender's slots are of the node that took over from it.
+    fn failed_over(&mut self, sender: Key, primary: Key, epoch: Epoch) {
+        self.nodes.set_primary(primary);
+        let count = self.nodes.move_slots(sender, primary);
+        self.nodes.at_mut(primary).config_epoch = epoch;
+        for open in [&mut self.nodes.migrating, &mut self.nodes.importing] {
+            open.values_mut().filter(|node| **node == sender).for_each(|node| *node = primary);
+        }
+        let (from, to) = (self.shown(sender), self.shown(primary));
+        let shard = self.nodes.shown_shard(primary);
+        self.log(
+            LogLevel::Notice,
+            format!(
+                "A failover occurred in shard {shard}; node {from} lost {count} slot(s) and failed \
+                 over to node {to} with a config epoch of {epoch}"
+            ),
+        );
+    }
+
+    /// Row 4a: whether a node says that it follows one that is FAIL here, while a newer primary of
+    /// its shard lives: it does not know that one yet.
+    fn is_dead_end(&self, sender: Key, primary: Key) -> bool {
+        let node = self.nodes.at(primary);
+        let newer = |(key, other): (Key, &super::nodes::node::Node)| {
+            let is_newer = node.config_epoch < other.config_epoch && other.is_voting();
+            let is_there = key != sender && !other.is_failed();
+            is_newer && is_there && self.nodes.are_of_one_shard(key, primary)
+        };
+        node.is_failed() && self.nodes.iter().any(newer)
+    }
+
+    /// Rows 3 and 4: what the sender still has becomes unowned.
+    fn became_replica(&mut self, sender: Key, primary: Option<Key>) {
+        self.nodes.set_replica(sender, primary);
+        (self.todo.state, self.todo.remember, self.todo.own) = (true, true, true);
+        let shown = self.shown(sender);
+        if let Some(primary) = primary {
+            let (of, shard) = (self.shown(primary), self.nodes.shown_shard(primary));
+            let text = format!("Node {shown} is now a replica of node {of} in shard {shard}");
+            self.log(LogLevel::Notice, text);
+        }
+    }
+
+    /// Row 4b: replicas of replicas have old data, and never take over.
+    fn follow_primarys_primary(&mut self, sender: Key) {
+        let me = self.nodes.myself();
+        if self.nodes.me().role != Role::Replica(Some(sender)) {
+            return;
+        }
+        let Role::Replica(Some(next)) = self.nodes.at(sender).role else { return };
+        if next == me || self.nodes.at(next).is_failed() {
+            return;
+        }
+        let (from, to) = (self.shown(sender), self.shown(next));
+        let sync = self.sync_from(next);
+        let text = format!("I'm a sub-replica! Reconfiguring myself from {from} to {to}");
+        self.log(LogLevel::Notice, text);
+        self.replicate(next, sync);
+    }
+
+    /// How this node gets the data of another one.
+    pub(super) fn sync_from(&self, primary: Key) -> Sync {
+        let is_alike = self.nodes.are_of_one_shard(self.nodes.myself(), primary);
+        if is_alike { Sync::Partial } else { Sync::Full }
+    }
+
+    /// Makes this node the replica of another one.
+    pub(super) fn replicate(&mut self, primary: Key, sync: Sync) {
+        let me = self.nodes.myself();
+        if self.nodes.me().role != Role::Replica(Some(primary)) {
+            self.nodes.set_replica(me, Some(primary));
+            self.nodes.me_mut().config_epoch = Epoch(0);
+            self.reset_manual();
+            self.drop_election();
+            self.nodes.migrating.clear();
+            self.nodes.importing.clear();
+            // Up to a full sync nothing of the new history is here.
+            if sync == Sync::Full {
+                self.mine.offset = 0;
+            }
+        }
+        (self.todo.state, self.todo.save, self.todo.own) = (true, true, true);
+        let node = self.nodes.at(primary);
+        if let Some(ip) = node.ip {
+            let follow = Follow { primary: node.id, ip, port: node.ports.client, sync };
+            self.act(Action::Follow(follow));
+        }
+    }
+
+    /// Row 13: two primaries with one epoch. The smaller id takes a new one.
+    fn avoid_collision(&mut self, sender: Key, header: &Header) {
+        let (me, node) = (self.nodes.me(), self.nodes.at(sender));
+        let collides = me.is_primary()
+            && node.is_primary()
+            && header.config_epoch == me.config_epoch
+            && me.id < node.id;
+        if !collides || self.cannot_save {
+            return;
+        }
+        // Just started: a primary of the same shard that has the slots took over from this node.
+        let claims_mine = me.slot_set().first_common(&header.slots).is_some();
+        let of_one_shard = self.nodes.are_of_one_shard(self.nodes.myself(), sender);
+        if claims_mine && of_one_shard && !self.is_safe_to_join() {
+            let sync = self.sync_from(sender);
+            self.nodes.move_slots(self.nodes.myself(), sender);
+            self.replicate(sender, sync);
+            return;
+        }
+        let shown = self.shown(sender);
+        self.raise_epoch();
+        let epoch = self.nodes.me().config_epoch;
+        self.todo.pong_all = true;
+        let text =
+            format!("WARNING: configEpoch collision with node {shown}. configEpoch set to {epoch}");
+        self.log(LogLevel::Warning, text);
+    }
+
+    /// Takes an epoch that is greater than all known ones, without asking anybody.
+    pub(super) fn raise_epoch(&mut self) {
+        self.current_epoch = self.current_epoch.max(self.nodes.greatest_config_epoch()).next();
+        self.nodes.me_mut().config_epoch = self.current_epoch;
+        self.todo.save = true;
+    }
+
+    /// Row 14: another node tells of a newer owner.
+    pub(super) fn update_came(&mut self, sender: Key, update: &Update) {
+        let Some(subject) = self.nodes.find(update.node) else { return };
+        let (by, shown) = (self.shown(sender), self.shown(subject));
+        if subject == self.nodes.myself()
+            || update.config_epoch <= self.nodes.at(subject).config_epoch
+        {
+            return;
+        }
+        let text = format!("Processing UPDATE message received from {by} about {shown}");
+        self.log(LogLevel::Debug, text);
+        self.nodes.set_primary(subject);
+        self.nodes.at_mut(subject).config_epoch = update.config_epoch;
+        self.current_epoch = self.current_epoch.max(update.config_epoch);
+        (self.todo.state, self.todo.save, self.todo.own) = (true, true, true);
+        self.take_slots(subject, update.config_epoch, &update.slots);
+        self.election_outrun(subject, update.config_epoch);
+    }
+
+    /// Row 11: of two primaries of a shard without slots, the one with the greater epoch is
+    /// followed.
+    fn follow_emptier(&mut self, sender: Key, header: &Header) {
+        let (me, node) = (self.nodes.me(), self.nodes.at(sender));
+        let are_empty = me.is_primary() && me.slot_count() == 0 && node.slot_count() == 0;
+        let is_newer = me.config_epoch < header.config_epoch;
+        if are_empty && is_newer && self.nodes.are_of_one_shard(self.nodes.myself(), sender) {
+            let shown = self.shown(sender);
+            let text = format!(
+                "Configuration change detected. Reconfiguring myself as a replica of node {shown}"
+            );
+            self.log(LogLevel::Notice, text);
+            self.replicate(sender, Sync::Partial);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

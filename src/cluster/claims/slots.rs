@@ -1,0 +1,187 @@
+//! T-C, rows 5 to 10: slots that another primary claims, and those that it does not claim any more.
+
+use shards::base::slot::Slot;
+
+use crate::cluster::ids::Epoch;
+use crate::cluster::machine::Machine;
+use crate::cluster::machine::action::{Action, Sync};
+use crate::cluster::nodes::Key;
+use crate::cluster::slot_set::{SlotSet, all_slots};
+use crate::config::choices::LogLevel;
+
+impl Machine {
+    /// Compares the claim of a primary with what this node holds of all slots.
+    pub(super) fn take_slots(&mut self, sender: Key, epoch: Epoch, claimed: &SlotSet) {
+        // What changes nothing is most of what comes.
+        if self.nodes.at(sender).slot_set() == claimed && !self.has_unclaimed(sender) {
+            return;
+        }
+        let me = self.nodes.myself();
+        let mine = self.nodes.my_primary();
+        let had = mine.map_or(0, |mine| self.nodes.at(mine).slot_count());
+        let mut lost = SlotSet::default();
+        for slot in all_slots() {
+            if !claimed.contains(slot) {
+                self.slot_not_claimed(slot, sender);
+                continue;
+            }
+            let owner = self.nodes.owner(slot);
+            if owner == Some(sender) {
+                self.nodes.mark_claimed(slot);
+            } else if owner.is_none_or(|owner| self.nodes.at(owner).config_epoch < epoch) {
+                if owner.is_some() && owner == mine {
+                    lost.insert(slot);
+                }
+                self.close_taken(slot, sender);
+                self.nodes.own(slot, sender);
+                (self.todo.state, self.todo.save, self.todo.own) = (true, true, true);
+            }
+        }
+        let Some(mine) = mine.filter(|_| !lost.is_empty()) else { return };
+        self.log_lost(sender, mine, &lost);
+        let is_empty = self.nodes.at(mine).slot_count() == 0;
+        if 0 < had && is_empty && self.follow_taker(sender) {
+            return;
+        }
+        if mine == me {
+            let ranges = lost.ranges();
+            for range in &ranges {
+                let text = crate::cluster::report::nodes::shown(*range);
+                self.log(LogLevel::Notice, format!("Deleting keys in dirty slots {text}."));
+            }
+            self.act(Action::DeleteKeys(lost));
+        }
+    }
+
+    /// Whether some slot of a node is marked, so that a claim that seems the same is not.
+    fn has_unclaimed(&self, key: Key) -> bool {
+        let marked = self.nodes.unclaimed().first_common(self.nodes.at(key).slot_set());
+        marked.is_some() || !self.nodes.migrating.is_empty() || !self.nodes.importing.is_empty()
+    }
+
+    /// Rows 7 and 8.
+    fn slot_not_claimed(&mut self, slot: Slot, sender: Key) {
+        let is_owner = self.nodes.owner(slot) == Some(sender);
+        if is_owner {
+            self.nodes.mark_unclaimed(slot);
+        }
+        if let Some(target) = self.nodes.migrating.get(&slot).copied()
+            && target != sender
+            && self.nodes.at(target).is_replica()
+            && self.nodes.are_of_one_shard(target, sender)
+        {
+            let shown = self.shown(sender);
+            let text = format!(
+                "A failover occurred in migration target. Slot {} is now being migrated to {shown}",
+                slot.number()
+            );
+            self.log(LogLevel::Notice, text);
+            self.nodes.migrating.insert(slot, sender);
+            self.todo.save = true;
+        }
+        let is_mine = self.nodes.importing.get(&slot) == Some(&sender) && self.is_primary();
+        if is_mine && is_owner && !self.cannot_save {
+            // The source has given it, and its word to this node was lost.
+            self.nodes.importing.remove(&slot);
+            self.nodes.own(slot, self.nodes.myself());
+            self.raise_epoch();
+            (self.todo.state, self.todo.own, self.todo.pong_all) = (true, true, true);
+        }
+    }
+
+    /// Row 6: what an open slot means now that it has another owner.
+    fn close_taken(&mut self, slot: Slot, sender: Key) {
+        if let Some(target) = self.nodes.migrating.get(&slot).copied()
+            && !self.nodes.are_of_one_shard(self.nodes.myself(), sender)
+        {
+            let shown = self.shown(target);
+            let text =
+                format!("Slot {} is no longer being migrated to node {shown}", slot.number());
+            self.log(LogLevel::Notice, text);
+            self.nodes.migrating.remove(&slot);
+        }
+        let Some(source) = self.nodes.importing.get(&slot).copied() else { return };
+        if source == sender {
+            return;
+        }
+        if self.nodes.are_of_one_shard(source, sender) {
+            let shown = self.shown(sender);
+            let text = format!(
+                "A failover occurred in migration source. Slot {} is now being imported from node \
+                 {shown}",
+                slot.number()
+            );
+            self.log(LogLevel::Notice, text);
+            self.nodes.importing.insert(slot, sender);
+        } else {
+            self.nodes.importing.remove(&slot);
+        }
+    }
+
+    fn log_lost(&mut self, sender: Key, from: Key, lost: &SlotSet) {
+        let (from, to) = (self.shown(from), self.shown(sender));
+        for range in lost.ranges() {
+            let (first, last) = (range.first.number(), range.last.number());
+            let text =
+                format!("Slot range [{first}, {last}] is migrated from node {from} to node {to}");
+            self.log(LogLevel::Notice, text);
+        }
+    }
+
+    /// Row 9: this shard has no slot left. False if this node stays an empty primary.
+    fn follow_taker(&mut self, sender: Key) -> bool {
+        let shown = self.shown(sender);
+        let sync = self.sync_from(sender);
+        if sync == Sync::Full && !self.settings.allows_migration {
+            if self.is_primary() {
+                let text = format!(
+                    "My last slot was migrated to node {shown} in shard {}. I am now an empty \
+                     primary.",
+                    self.nodes.shown_shard(sender)
+                );
+                self.log(LogLevel::Notice, text);
+            }
+            return false;
+        }
+        let text = format!(
+            "Configuration change detected. Reconfiguring myself as a replica of node {shown} in \
+             shard {}",
+            self.nodes.shown_shard(sender)
+        );
+        self.log(LogLevel::Notice, text);
+        self.replicate(sender, sync);
+        true
+    }
+
+    /// Keys are loaded, of slots that no node or another one owns.
+    pub(in crate::cluster) fn claim_loaded(&mut self, slots: &SlotSet) {
+        let me = self.nodes.myself();
+        let mut foreign = SlotSet::default();
+        for slot in slots.iter() {
+            let number = slot.number();
+            match self.nodes.owner(slot) {
+                Some(owner) if owner == me => {}
+                _ if self.nodes.importing.contains_key(&slot) => {}
+                None => {
+                    let text = format!(
+                        "I have keys for unassigned slot {number}. Taking responsibility for it."
+                    );
+                    self.log(LogLevel::Notice, text);
+                    self.nodes.own(slot, me);
+                    (self.todo.state, self.todo.save, self.todo.own) = (true, true, true);
+                }
+                Some(_) => {
+                    let text = format!(
+                        "I have keys for slot {number}, but the slot is assigned to another node. \
+                         Deleting keys in the slot."
+                    );
+                    self.log(LogLevel::Notice, text);
+                    foreign.insert(slot);
+                }
+            }
+        }
+        if !foreign.is_empty() {
+            self.act(Action::DeleteKeys(foreign));
+        }
+    }
+}

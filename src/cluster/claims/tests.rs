@@ -1,0 +1,394 @@
+//! T-C, row by row.
+
+use super::*;
+use crate::cluster::frame::{Beat, Body, Heartbeat};
+use crate::cluster::machine::action::{Action, Durability};
+use crate::cluster::machine::bench::{Bench, id, inbound, ip, shard, slot, slots};
+use crate::cluster::machine::event::{Event, LinkId};
+use crate::cluster::machine::settings::Settings;
+use crate::cluster::moment::Moment;
+use crate::cluster::nodes::node::Health;
+use crate::cluster::slot_set::SlotSet;
+
+/// The bench is a primary with a replica `r`; `a` has the replica `s`.
+const FIVE: &str = "m primary 3 0-5460, a primary 4 5461-10922, b primary 5 10923-16383, \
+                    r replica m, s replica a";
+/// The bench is the replica of `a`, beside `s`.
+const REPLICA: &str = "m replica a, a primary 4 0-5460, b primary 5 5461-16383, s replica a";
+
+/// The sender says that it replicates this one.
+fn follows(letter: char) -> impl FnOnce(&mut Header) {
+    move |header| {
+        header.primary = Some(id(letter));
+        header.flags = header.flags.without(Flags::PRIMARY).with(Flags::REPLICA);
+    }
+}
+
+/// The sender says that it is a primary with these slots.
+fn claims(epoch: u64, claimed: SlotSet) -> impl FnOnce(&mut Header) {
+    move |header| {
+        header.primary = None;
+        header.flags = header.flags.without(Flags::REPLICA).with(Flags::PRIMARY);
+        header.config_epoch = Epoch(epoch);
+        header.current_epoch = header.current_epoch.max(Epoch(epoch));
+        header.slots = claimed;
+    }
+}
+
+fn owner(bench: &Bench, number: u16) -> Option<char> {
+    let owner = bench.machine.nodes.owner(slot(number))?;
+    Some(char::from(bench.machine.nodes.at(owner).id.as_bytes()[0]))
+}
+
+fn primary_of(bench: &Bench, letter: char) -> Option<char> {
+    match bench.node(letter).role {
+        Role::Replica(Some(key)) => Some(char::from(bench.machine.nodes.at(key).id.as_bytes()[0])),
+        _ => None,
+    }
+}
+
+#[test]
+fn greater_epochs_are_taken() {
+    let mut bench = Bench::of(FIVE);
+    bench.beat('a', Beat::Ping, |header| header.current_epoch = Epoch(9));
+    assert_eq!(bench.machine.current_epoch(), Epoch(9), "T-C 1");
+    let all = bench.node('a').slot_set().clone();
+    bench.beat('a', Beat::Ping, claims(8, all));
+    assert_eq!(bench.node('a').config_epoch, Epoch(8), "T-C 1");
+    bench.expect("T-C 1", &["save Durable"]);
+    bench.beat('a', Beat::Ping, |header| {
+        (header.current_epoch, header.config_epoch) = (Epoch(1), Epoch(1));
+    });
+    assert_eq!(bench.machine.current_epoch(), Epoch(9), "T-C 1: none falls");
+    assert_eq!(bench.node('a').config_epoch, Epoch(8), "T-C 1: none falls");
+}
+
+#[test]
+fn a_replica_that_says_that_it_is_a_primary_is_one() {
+    let mut bench = Bench::of(FIVE);
+    bench.beat('s', Beat::Ping, claims(0, SlotSet::default()));
+    bench.expect("T-C 2", &["Reconfiguring node ssss", "as primary for shard aaaa"]);
+    assert!(bench.node('s').is_primary(), "T-C 2");
+    assert!(bench.node('s').flags.has(Flags::MIGRATE_TO), "T-C 2");
+}
+
+#[test]
+fn a_primary_that_says_that_it_follows_its_replica_was_replaced() {
+    // The epochs of the frame and those that are known of the sender and the one it names.
+    for (label, epoch, of_named, stale) in [
+        ("T-C 3", 6, 0, false),
+        ("T-C 3: an old frame of the sender", 3, 0, true),
+        ("T-C 3: the named one is further", 6, 7, true),
+    ] {
+        let mut bench = Bench::of(FIVE);
+        bench.node_mut('s').config_epoch = Epoch(of_named);
+        let target = bench.key('a');
+        bench.machine.nodes.migrating.insert(slot(0), target);
+        bench.beat('a', Beat::Ping, |header| {
+            header.config_epoch = Epoch(epoch);
+            follows('s')(header);
+        });
+        assert_eq!(bench.did("Ignore stale message from aaaa"), stale, "{label}");
+        assert_eq!(primary_of(&bench, 'a'), (!stale).then_some('s'), "{label}");
+        assert_eq!(owner(&bench, 6000), Some(if stale { 'a' } else { 's' }), "{label}");
+        let target = bench.key(if stale { 'a' } else { 's' });
+        assert_eq!(bench.machine.nodes.migrating.get(&slot(0)), Some(&target), "{label}");
+        if !stale {
+            bench.expect(label, &["lost 5462 slot(s) and failed over to node ssss"]);
+            assert_eq!(bench.node('s').config_epoch, Epoch(epoch), "{label}");
+        }
+        assert_eq!(bench.machine.stats().stale_frames, u64::from(stale), "{label}");
+    }
+}
+
+#[test]
+fn a_stale_frame_says_nothing_more() {
+    let mut bench = Bench::of(FIVE);
+    bench.node_mut('s').config_epoch = Epoch(9);
+    let heartbeat = Heartbeat {
+        gossip: Vec::new(),
+        extensions: vec![crate::cluster::frame::extensions::Extension::Hostname("h".to_string())],
+    };
+    bench.frame('a', follows('s'), Body::Heartbeat(Beat::Ping, heartbeat));
+    assert_eq!(bench.node('a').names.hostname, "", "T-C 3: the whole frame is dropped");
+}
+
+#[test]
+fn a_primary_that_follows_one_of_another_shard_has_no_slots() {
+    let mut bench = Bench::of(FIVE);
+    bench.beat('a', Beat::Ping, follows('b'));
+    bench.expect("T-C 4", &["Node aaaa", "is now a replica of node bbbb"]);
+    assert_eq!((primary_of(&bench, 'a'), owner(&bench, 6000)), (Some('b'), None), "T-C 4");
+    bench.beat('a', Beat::Ping, follows('y'));
+    assert_eq!(bench.node('a').role, Role::Replica(bench.machine.nodes.find(id('b'))), "T-C 4");
+}
+
+#[test]
+fn nobody_goes_back_to_a_dead_primary_that_was_replaced() {
+    for (label, replaced, taken) in [("T-C 4a", true, false), ("T-C 4a: not yet", false, true)] {
+        let mut bench = Bench::of(
+            "m primary 3 0-5460, a primary 4 0-99, b primary 5 10923-16383, s replica a, \
+             n primary/a 6 5461-10922, c replica b",
+        );
+        bench.node_mut('a').health = Health::Failed(Moment(0));
+        if !replaced {
+            bench.node_mut('n').health = Health::Failed(Moment(0));
+        }
+        bench.beat('c', Beat::Ping, follows('a'));
+        assert_eq!(primary_of(&bench, 'c') == Some('a'), taken, "{label}");
+    }
+}
+
+#[test]
+fn a_replica_of_a_replica_goes_to_the_primary() {
+    for (label, to, of, dead, follows_it, sync) in [
+        ("T-C 4b", 's', "a", false, true, "follow s Partial"),
+        ("T-C 4b: another shard", 'b', "a", false, true, "follow b Full"),
+        ("T-C 4b: it is FAIL", 'b', "a", true, false, ""),
+        ("T-C 4b: it follows me", 'm', "a", false, false, ""),
+    ] {
+        assert_eq!(of, "a");
+        let mut bench = Bench::of(REPLICA);
+        if dead {
+            bench.node_mut(to).health = Health::Failed(Moment(0));
+        }
+        bench.beat('a', Beat::Ping, |header| {
+            header.config_epoch = Epoch(8);
+            follows(to)(header);
+        });
+        assert_eq!(bench.did("I'm a sub-replica!"), follows_it, "{label}: {:#?}", bench.lines);
+        assert_eq!(bench.did("follow "), follows_it, "{label}");
+        assert!(sync.is_empty() || bench.did(sync), "{label}: {:#?}", bench.lines);
+    }
+}
+
+#[test]
+fn a_slot_goes_to_the_greater_epoch() {
+    for (label, number, epoch, expected) in
+        [("T-C 6", 6000, 7, 's'), ("T-C 6: an equal epoch", 6000, 4, 'a'), ("T-C 12", 6000, 3, 'a')]
+    {
+        let mut bench = Bench::of(FIVE);
+        bench.beat('s', Beat::Ping, claims(epoch, slots(number..number + 1)));
+        assert_eq!(owner(&bench, number), Some(expected), "{label}");
+        assert_eq!(bench.did("send s update a 4"), epoch < 4, "{label}");
+    }
+    let mut bench = Bench::of(FIVE);
+    bench.machine.nodes.disown(slot(6000));
+    bench.beat('s', Beat::Ping, claims(0, slots(6000..6001)));
+    assert_eq!(owner(&bench, 6000), Some('s'), "T-C 6: it had no owner");
+}
+
+#[test]
+fn an_owner_that_does_not_claim_its_slot_keeps_it_marked() {
+    let mut bench = Bench::of(FIVE);
+    bench.beat('a', Beat::Ping, claims(4, slots(5462..10923)));
+    assert_eq!(owner(&bench, 5461), Some('a'), "T-C 7");
+    assert!(bench.machine.nodes.unclaimed().contains(slot(5461)), "T-C 7");
+    bench.beat('s', Beat::Ping, claims(3, slots(5461..5462)));
+    bench.expect("T-C 7: nothing is told of it", &["!update"]);
+    bench.beat('a', Beat::Ping, claims(4, slots(5461..10923)));
+    assert!(!bench.machine.nodes.unclaimed().contains(slot(5461)), "T-C 5");
+    bench.beat('s', Beat::Ping, claims(3, slots(5461..5462)));
+    bench.expect("T-C 12", &["send s update a 4"]);
+}
+
+#[test]
+fn open_slots_follow_a_failover_of_the_other_side() {
+    let mut bench = Bench::of(FIVE);
+    let (a, s) = (bench.key('a'), bench.key('s'));
+    bench.machine.nodes.migrating.insert(slot(0), a);
+    bench.machine.nodes.importing.insert(slot(6000), a);
+    // The replica takes over: first it claims, then the old primary follows it.
+    bench.beat('s', Beat::Ping, claims(9, slots(5461..10923)));
+    assert_eq!(bench.machine.nodes.importing.get(&slot(6000)), Some(&s), "T-C 6: the source");
+    bench.beat('a', Beat::Ping, |header| {
+        header.config_epoch = Epoch(9);
+        follows('s')(header);
+    });
+    bench.beat('s', Beat::Ping, |_| {});
+    assert_eq!(bench.machine.nodes.migrating.get(&slot(0)), Some(&s), "T-C 8: the target");
+}
+
+#[test]
+fn an_import_ends_when_the_source_gave_the_slot_away() {
+    for (label, taker, epoch, open) in
+        [("T-C 8", 'a', 4, false), ("T-C 6: another shard took it", 'b', 9, false)]
+    {
+        let mut bench = Bench::of(FIVE);
+        let a = bench.key('a');
+        bench.machine.nodes.importing.insert(slot(6000), a);
+        let mut claimed = bench.node(taker).slot_set().clone();
+        if taker == 'a' {
+            claimed.remove(slot(6000));
+        } else {
+            claimed.insert(slot(6000));
+        }
+        bench.beat(taker, Beat::Ping, claims(epoch, claimed));
+        assert_eq!(bench.machine.nodes.importing.contains_key(&slot(6000)), open, "{label}");
+        let expected = if taker == 'a' { 'm' } else { 'b' };
+        assert_eq!(owner(&bench, 6000), Some(expected), "{label}");
+        if taker == 'a' {
+            assert_eq!(bench.node('m').config_epoch, Epoch(6), "{label}: a new epoch");
+            bench.expect(label, &["save Durable", "send b pong 6"]);
+        }
+    }
+}
+
+#[test]
+fn a_migration_ends_when_another_shard_has_the_slot() {
+    for (label, taker, stays) in
+        [("T-C 6", 'b', false), ("T-C 6: a failover of my shard", 'r', true)]
+    {
+        let mut bench = Bench::of(FIVE);
+        let a = bench.key('a');
+        bench.machine.nodes.migrating.insert(slot(0), a);
+        let mut claimed = bench.node(taker).slot_set().clone();
+        claimed.insert(slot(0));
+        bench.beat(taker, Beat::Ping, claims(9, claimed));
+        assert_eq!(bench.machine.nodes.migrating.contains_key(&slot(0)), stays, "{label}");
+    }
+}
+
+#[test]
+fn a_shard_without_slots_follows_who_took_the_last_one() {
+    for (label, text, taker, allows, follow) in [
+        ("T-C 9: a failover", FIVE, 'r', true, "follow r Partial"),
+        ("T-C 9: another shard", FIVE, 'a', true, "follow a Full"),
+        ("T-C 9: it stays", FIVE, 'a', false, "I am now an empty primary"),
+        ("T-C 9: my primary's", REPLICA, 's', false, "follow s Partial"),
+        ("T-C 9: my primary's, to another shard", REPLICA, 'b', true, "follow b Full"),
+        ("T-C 9: my primary's, and it stays", REPLICA, 'b', false, "!follow"),
+    ] {
+        let mut bench = Bench::of(text);
+        bench.machine.settings.allows_migration = allows;
+        let mut claimed = bench.node(taker).slot_set().clone();
+        slots(0..5461).iter().for_each(|slot| claimed.insert(slot));
+        bench.beat(taker, Beat::Ping, claims(9, claimed));
+        bench.expect(label, &[follow, "Slot range [0, 5460] is migrated from node"]);
+        let deletes = text == FIVE && taker == 'a' && !allows;
+        assert_eq!(bench.did("delete 5461"), deletes, "{label}: a sync replaces the keys");
+    }
+}
+
+#[test]
+fn keys_of_lost_slots_are_deleted() {
+    let mut bench = Bench::of(FIVE);
+    let mut claimed = bench.node('a').slot_set().clone();
+    claimed.insert(slot(7));
+    bench.beat('a', Beat::Ping, claims(9, claimed));
+    bench.expect("T-C 10", &["delete 1", "Deleting keys in dirty slots 7", "own", "!follow"]);
+    let place = |text: &str| bench.lines.iter().position(|line| line == text);
+    assert!(place("own") < place("delete 1"), "no shard answers without the keys");
+    let place = |is: fn(&Action) -> bool| bench.done.iter().position(is);
+    let own = place(|action| matches!(action, Action::Own)).expect("shards are told");
+    let send = place(|action| matches!(action, Action::Send(..)));
+    assert!(send.is_none_or(|send| own < send), "T-C 10: shards know before others do");
+}
+
+#[test]
+fn of_two_empty_primaries_of_a_shard_one_follows() {
+    for (label, mine, epoch, of_one_shard, follows_it) in [
+        ("T-C 11", "", 4, true, true),
+        ("T-C 11: an older one", "", 2, true, false),
+        ("T-C 11: another shard", "", 4, false, false),
+        ("T-C 11: I have slots", " 0-1", 4, true, false),
+    ] {
+        let shard = if of_one_shard { "m" } else { "a" };
+        let mut bench =
+            Bench::of(&format!("m primary 3{mine}, a primary/{shard} 2, b primary 5 10923-16383"));
+        bench.beat('a', Beat::Ping, claims(epoch, SlotSet::default()));
+        assert_eq!(bench.did("follow a Partial"), follows_it, "{label}");
+    }
+}
+
+#[test]
+fn of_two_primaries_with_one_epoch_the_smaller_id_takes_a_new_one() {
+    for (label, other, raises) in [("T-C 13", 'n', true), ("T-C 13: its id is smaller", 'b', false)]
+    {
+        let text =
+            format!("m primary 5 0-5460, a primary 4 5461-10922, {other} primary 5 10923-16383");
+        let mut bench = Bench::of(&text);
+        // The first heartbeats have met already.
+        bench.node_mut('m').config_epoch = Epoch(5);
+        bench.beat(other, Beat::Ping, |header| header.config_epoch = Epoch(5));
+        assert_eq!(bench.did("configEpoch collision with node"), raises, "{label}");
+        if raises {
+            bench.expect(label, &["save Durable", "send a pong 7"]);
+        }
+    }
+}
+
+#[test]
+fn a_primary_that_was_replaced_while_it_was_away_does_not_raise_its_epoch() {
+    let text = "m primary 5 0-5460, a primary 4 5461-10922, n primary/m 5 10923-16383";
+    let mut bench = Bench::started(text, Settings { node_timeout_ms: 1000, ..Settings::default() });
+    bench.handle(Event::Loaded(SlotSet::default()));
+    bench.handle(Event::Accepted { link: inbound('n'), peer: ip('n'), local: ip('z') });
+    bench.beat('n', Beat::Ping, claims(5, slots(0..5461)));
+    bench.expect("R5", &["follow n Partial", "!collision"]);
+    assert_eq!(owner(&bench, 0), Some('n'), "R5");
+}
+
+#[test]
+fn an_update_tells_of_a_newer_owner() {
+    for (label, about, epoch, taken) in [
+        ("T-C 14", 's', 9, true),
+        ("T-C 14: it is known", 'a', 4, false),
+        ("T-C 14: about me", 'm', 9, false),
+        ("T-C 14: a stranger", 'y', 9, false),
+    ] {
+        let mut bench = Bench::of(FIVE);
+        let claimed = slots(5461..10923);
+        let update = Update { node: id(about), config_epoch: Epoch(epoch), slots: claimed };
+        bench.frame('b', |_| {}, Body::Update(update));
+        assert_eq!(owner(&bench, 6000), Some(if taken { 's' } else { 'a' }), "{label}");
+        assert_eq!(bench.did("save Durable"), taken, "{label}");
+        assert_eq!(bench.node('m').slot_count(), 5461, "{label}");
+    }
+}
+
+#[test]
+fn keys_that_are_loaded_are_owned_or_deleted() {
+    let text = "m primary 3 0-99, a primary 4 200-299";
+    let mut bench = Bench::started(text, Settings::default());
+    bench.handle(Event::Loaded([5, 150, 250].map(slot).into_iter().collect()));
+    bench.expect(
+        "3.10",
+        &["keys for unassigned slot 150", "delete 1", "but the slot is assigned to another node"],
+    );
+    assert_eq!((owner(&bench, 150), owner(&bench, 250)), (Some('m'), Some('a')), "3.10");
+    let mut bench = Bench::started("m replica a, a primary 4 200-299", Settings::default());
+    bench.handle(Event::Loaded(slots(100..101)));
+    bench.expect("3.10: a replica", &["!delete", "!unassigned"]);
+}
+
+#[test]
+fn what_is_claimed_is_saved_before_it_is_told() {
+    let mut bench = Bench::of(FIVE);
+    let mut claimed = bench.node('a').slot_set().clone();
+    slots(0..5461).iter().for_each(|slot| claimed.insert(slot));
+    bench.beat('a', Beat::Ping, claims(9, claimed));
+    let mut saved = false;
+    for action in &bench.done {
+        saved |= matches!(action, Action::Save(Durability::Durable));
+        assert!(saved || !matches!(action, Action::Send(..)), "S5: {:#?}", bench.lines);
+    }
+    assert!(saved, "S5");
+}
+
+#[test]
+fn nodes_without_shard_ids_are_of_the_shard_of_their_primary() {
+    let mut bench = Bench::of(FIVE);
+    for letter in ['a', 's'] {
+        bench.node_mut(letter).shard = None;
+    }
+    bench.beat('a', Beat::Ping, |header| {
+        header.config_epoch = Epoch(6);
+        follows('s')(header);
+    });
+    assert_eq!(owner(&bench, 6000), Some('s'), "T-C 3: a Redis 7.0 fails over");
+    let link = LinkId::Inbound(9);
+    bench.handle(Event::Accepted { link, peer: ip('s'), local: ip('z') });
+    assert_eq!(bench.machine.nodes.shown_shard(bench.key('a')), id('s').to_string());
+    assert_ne!(shard('a').to_string(), bench.machine.nodes.shown_shard(bench.key('a')));
+}

@@ -1,0 +1,136 @@
+//! What to tell whom: PINGs at their times, and what they say of other nodes.
+
+use crate::cluster::frame::Heartbeat;
+use crate::cluster::frame::extensions::Extension;
+use crate::cluster::frame::gossip::Entry;
+use crate::cluster::frame::header::Flags;
+use crate::cluster::machine::Machine;
+use crate::cluster::machine::settings::{CRON_MS, RANDOM_PING_MS};
+use crate::cluster::moment::Moment;
+use crate::cluster::nodes::Key;
+use crate::cluster::nodes::node::{Health, Node};
+
+/// Nodes of which a heartbeat tells at least, if there are so many.
+const ENTRIES_MIN: usize = 3;
+/// Nodes among which the random PING goes to the one that was silent longest.
+const CANDIDATES: usize = 5;
+
+impl Machine {
+    /// What a heartbeat to a node says; `None`: to a node that is not known.
+    pub(super) fn heartbeat(&mut self, to: Option<Key>) -> Heartbeat {
+        let gossip = self.entries(to);
+        let takes = to.is_some_and(|key| self.nodes.at(key).flags.has(Flags::EXTENSIONS));
+        let extensions = if takes { self.extensions() } else { Vec::new() };
+        Heartbeat { gossip, extensions }
+    }
+
+    /// Some nodes at random, and all that are PFAIL: who is to decide has to hear of them at once.
+    fn entries(&mut self, to: Option<Key>) -> Vec<Entry> {
+        let others = self.nodes.others();
+        let others = others.filter(|(key, node)| Some(*key) != to && !node.is_in_handshake());
+        let (pfail, mut rest): (Vec<_>, Vec<_>) =
+            others.partition(|(_, node)| node.health == Health::Suspected);
+        rest.retain(|(_, node)| node.ip.is_some() && (node.is_linked() || 0 < node.slot_count()));
+        let known = self.nodes.len();
+        let percent = usize::try_from(self.settings.gossip_percent).unwrap_or(100);
+        let wanted = (known * percent / 100).max(ENTRIES_MIN).min(rest.len());
+        let mut keys: Vec<Key> = rest.into_iter().map(|(key, _)| key).collect();
+        let suspected: Vec<Key> = pfail.into_iter().map(|(key, _)| key).collect();
+        for index in 0..wanted {
+            let left = u64::try_from(keys.len() - index).unwrap_or(u64::MAX);
+            let other = usize::try_from(self.random.below(left)).unwrap_or(0);
+            keys.swap(index, index + other);
+        }
+        keys.truncate(wanted);
+        keys.into_iter().chain(suspected).map(|key| self.entry(self.nodes.at(key))).collect()
+    }
+
+    fn entry(&self, node: &Node) -> Entry {
+        let seconds = |moment: Option<Moment>| {
+            let seconds = moment.map_or(0, |moment| self.now.unix_at(moment).seconds());
+            u32::try_from(seconds).unwrap_or(u32::MAX)
+        };
+        Entry {
+            node: node.id,
+            ping_sent_s: seconds(node.contact.ping_sent),
+            pong_received_s: seconds(node.contact.pong_received),
+            ip: node.ip,
+            ports: node.ports,
+            flags: node.all_flags(),
+        }
+    }
+
+    /// More of this node, for those that take it.
+    fn extensions(&self) -> Vec<Extension> {
+        let me = self.nodes.me();
+        let names = &me.names;
+        let texts = [
+            (&names.hostname, Extension::Hostname as fn(String) -> Extension),
+            (&names.nodename, Extension::Nodename),
+            (&names.client_ipv4, Extension::ClientIpv4),
+            (&names.client_ipv6, Extension::ClientIpv6),
+            (&names.zone, Extension::Zone),
+        ];
+        let texts = texts.into_iter().filter(|(text, _)| !text.is_empty());
+        let ports = [
+            (names.client_port, Extension::ClientPort as fn(u16) -> Extension),
+            (names.client_tls_port, Extension::ClientTlsPort),
+        ];
+        let ports = ports.into_iter().filter(|(port, _)| *port != 0);
+        let forgotten = self
+            .forgotten
+            .iter()
+            .map(|(id, until)| Extension::Forgotten(*id, until.since(self.now.at).div_ceil(1000)));
+        let texts = texts.map(|(text, of)| of(text.clone()));
+        let all = texts.chain(ports.map(|(port, of)| of(port))).chain(forgotten);
+        all.chain(me.shard.map(Extension::Shard)).collect()
+    }
+
+    /// Sends the PINGs that are due.
+    pub(super) fn send_pings(&mut self) {
+        if self.rounds.is_multiple_of(RANDOM_PING_MS / CRON_MS) {
+            self.ping_at_random();
+        }
+        for key in self.nodes.keys() {
+            let contact = &self.nodes.at(key).contact;
+            let is_quiet =
+                contact.pong_received.is_none_or(|at| self.ping_ms(key) < self.since(at));
+            if contact.ping_sent.is_none() && is_quiet {
+                self.ping(key);
+            }
+        }
+    }
+
+    /// How long a node may be silent until it is sent a PING: for the fence, voters must answer in
+    /// time.
+    fn ping_ms(&self, key: Key) -> u64 {
+        let lease = self.settings.lease_ms();
+        let for_lease = self.nodes.me().is_voting() && self.nodes.at(key).is_voting() && 0 < lease;
+        let usual = self.settings.ping_ms();
+        if for_lease { usual.min(lease / 3) } else { usual }
+    }
+
+    /// Sends a PING to the node, of a few, that has not answered for longest.
+    fn ping_at_random(&mut self) {
+        let is_free = |node: &Node| {
+            node.is_linked() && node.contact.ping_sent.is_none() && !node.is_in_handshake()
+        };
+        let others = self.nodes.others().filter(|(_, node)| is_free(node));
+        let mut keys: Vec<Key> = others.map(|(key, _)| key).collect();
+        let mut oldest: Option<Key> = None;
+        for _ in 0..CANDIDATES.min(keys.len()) {
+            let len = u64::try_from(keys.len()).unwrap_or(u64::MAX);
+            let key = keys.swap_remove(usize::try_from(self.random.below(len)).unwrap_or(0));
+            let pong = |key: Key| self.nodes.at(key).contact.pong_received;
+            if oldest.is_none_or(|oldest| pong(key) < pong(oldest)) {
+                oldest = Some(key);
+            }
+        }
+        if let Some(key) = oldest {
+            self.ping(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! T-S: the state of the cluster as this node sees it, and the fence: a primary that does not hear
+//! from a majority stops to write, since another one may have been elected.
+
+use crate::cluster::machine::Machine;
+use crate::cluster::moment::Moment;
+use crate::cluster::nodes::node::Health;
+use crate::cluster::slot_set::SlotSet;
+use crate::config::choices::LogLevel;
+use shards::base::slot::SLOTS;
+
+/// Milliseconds for which a primary that has just started does not serve: another node may have
+/// taken its slots.
+pub const BOOT_MS: u64 = 2000;
+
+/// The state of the cluster, as this node sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    is_ok: bool,
+    /// When it was first looked at with the data loaded.
+    first: Option<Moment>,
+    /// When this node last was in the minority.
+    minority: Option<Moment>,
+    /// Whether it may not write.
+    is_fenced: bool,
+    /// Until when the answers of a majority last; `None`: there were none yet.
+    lease_until: Option<Moment>,
+    /// Until when it does not write whatever answers: a successor may have been elected.
+    held_until: Option<Moment>,
+}
+
+impl State {
+    /// Whether the cluster serves.
+    pub const fn is_ok(&self) -> bool {
+        self.is_ok
+    }
+
+    /// Whether this node may not write although the cluster serves.
+    pub const fn is_fenced(&self) -> bool {
+        self.is_fenced
+    }
+}
+
+/// Which row of the table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Row {
+    /// A primary that has just started: it does not serve, and does not vote.
+    Booting,
+    /// A slot has no owner, or one that is FAIL.
+    Uncovered,
+    /// Too few primaries can be reached.
+    Minority,
+    /// The minority is over, and the old owners may not know yet that they have lost their slots.
+    Rejoining,
+    /// It serves.
+    Serving,
+}
+
+/// What the state depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether this node is a primary.
+    pub is_primary: bool,
+    /// Whether the state was ok up to now.
+    pub is_ok: bool,
+    /// Milliseconds since the state was first looked at with the data loaded; `None`: not yet.
+    pub since_first_ms: Option<u64>,
+    /// Whether all slots have to be served for any of them to be.
+    pub requires_full_coverage: bool,
+    /// Whether all slots have an owner that is not FAIL.
+    pub is_covered: bool,
+    /// Primaries with slots that are neither PFAIL nor FAIL.
+    pub reachable: usize,
+    /// How many make a majority.
+    pub quorum: usize,
+    /// Milliseconds since this node was in the minority; `None`: it never was.
+    pub since_minority_ms: Option<u64>,
+    /// How long a primary waits after that.
+    pub rejoin_ms: u64,
+}
+
+/// The first row that holds.
+pub fn row(facts: &Facts) -> Row {
+    let may_have_lost = facts.is_primary && !facts.is_ok;
+    if may_have_lost && facts.since_first_ms.is_none_or(|millis| millis < BOOT_MS) {
+        return Row::Booting;
+    }
+    if facts.requires_full_coverage && !facts.is_covered {
+        return Row::Uncovered;
+    }
+    if facts.reachable < facts.quorum {
+        return Row::Minority;
+    }
+    if may_have_lost && facts.since_minority_ms.is_some_and(|millis| millis < facts.rejoin_ms) {
+        return Row::Rejoining;
+    }
+    Row::Serving
+}
+
+impl Machine {
+    /// Whether the cluster serves, and whether this node may write.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Whether this node can trust what it holds of others: if not, it does not vote.
+    pub(super) fn is_safe_to_join(&self) -> bool {
+        row(&self.facts()) != Row::Booting
+    }
+
+    fn facts(&self) -> Facts {
+        let owned: usize = self.nodes.iter().map(|(_, node)| node.slot_count()).sum();
+        let voting = || self.nodes.iter().filter(|(_, node)| node.is_voting());
+        Facts {
+            is_primary: self.is_primary(),
+            is_ok: self.state.is_ok,
+            since_first_ms: self.state.first.map(|first| self.since(first)),
+            requires_full_coverage: self.settings.requires_full_coverage,
+            is_covered: owned == usize::from(SLOTS) && !voting().any(|(_, node)| node.is_failed()),
+            reachable: voting().filter(|(_, node)| node.health == Health::Fit).count(),
+            quorum: self.nodes.quorum(),
+            since_minority_ms: self.state.minority.map(|moment| self.since(moment)),
+            rejoin_ms: self.settings.rejoin_ms(),
+        }
+    }
+
+    /// Looks what the state is now.
+    pub(super) fn update_state(&mut self) {
+        self.todo.state = false;
+        if !self.is_loading {
+            self.state.first = self.state.first.or(Some(self.now.at));
+        }
+        let row = row(&self.facts());
+        let reason = match row {
+            Row::Booting | Row::Rejoining | Row::Serving => None,
+            Row::Uncovered => Some(
+                "At least one hash slot is not served by any available node. Please check the \
+                 'cluster-require-full-coverage' configuration.",
+            ),
+            Row::Minority => {
+                self.state.minority = Some(self.now.at);
+                Some("I am part of a minority partition.")
+            }
+        };
+        let is_ok = row == Row::Serving;
+        if self.state.is_ok == is_ok {
+            return;
+        }
+        self.state.is_ok = is_ok;
+        self.todo.own = true;
+        let name = if is_ok { "ok" } else { "fail" };
+        self.log(LogLevel::Notice, format!("Cluster state changed: {name}"));
+        if let Some(reason) = reason {
+            self.log(LogLevel::Notice, format!("Cluster is currently down: {reason}"));
+        }
+    }
+
+    /// The data is loaded; it has keys in `slots`.
+    pub(super) fn loaded(&mut self, slots: &SlotSet) {
+        self.is_loading = false;
+        self.todo.state = true;
+        if self.is_primary() {
+            self.claim_loaded(slots);
+        }
+    }
+
+    /// Looks until when a majority of primaries has lately answered this node.
+    pub(super) fn renew_lease(&mut self) {
+        let lease = self.settings.lease_ms();
+        let voting = self.nodes.others().filter(|(_, node)| node.is_voting());
+        let mut answered: Vec<Moment> =
+            voting.filter_map(|(_, node)| node.contact.answered).collect();
+        answered.sort_unstable_by(|one, other| other.cmp(one));
+        // This node is one of the majority.
+        let needed = self.nodes.quorum().saturating_sub(1);
+        let until = match needed.checked_sub(1) {
+            Some(last) => answered.get(last).map(|answered| answered.after(lease)),
+            None => Some(self.now.at.after(lease)),
+        };
+        let former = std::mem::replace(&mut self.state.lease_until, until);
+        // For so long nobody has heard of this node that it may be FAIL, and its successor may be
+        // about to tell of itself.
+        let timeout = self.settings.node_timeout_ms;
+        let was_lost = former.is_some_and(|former| timeout <= self.since(former.before(lease)));
+        if was_lost && until.is_some_and(|until| self.now.at <= until) {
+            self.state.held_until = Some(self.now.at.after(self.settings.rejoin_ms()));
+        }
+        self.look_at_lease();
+    }
+
+    /// A majority has elected this node, by answers to what it sent at `asked`.
+    pub(super) fn elected(&mut self, asked: Moment) {
+        let until = asked.after(self.settings.lease_ms());
+        self.state.lease_until = self.state.lease_until.max(Some(until));
+        self.state.held_until = None;
+        self.look_at_lease();
+    }
+
+    /// Stops writes if the lease is over, and lets them go on if it is not.
+    pub(super) fn look_at_lease(&mut self) {
+        let now = self.now.at;
+        let applies =
+            self.nodes.me().is_voting() && 0 < self.settings.lease_ms() && 2 <= self.nodes.size();
+        let is_over = self.state.lease_until.is_none_or(|until| until < now);
+        let is_held = self.state.held_until.is_some_and(|until| now < until);
+        let is_fenced = applies && (is_over || is_held);
+        if is_fenced != self.state.is_fenced {
+            self.state.is_fenced = is_fenced;
+            self.todo.own = true;
+            let text = if is_fenced {
+                "No majority of primaries answers: writes are refused until it does."
+            } else {
+                "A majority of primaries answers: writes are no longer refused."
+            };
+            self.log(LogLevel::Notice, text.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

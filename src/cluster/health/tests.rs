@@ -1,0 +1,187 @@
+//! T-S, row by row and in all combinations, and the fence.
+
+use super::*;
+use crate::cluster::frame::Beat;
+use crate::cluster::machine::bench::{Bench, NT};
+use crate::cluster::machine::event::Event;
+
+const FACTS: Facts = Facts {
+    is_primary: true,
+    is_ok: false,
+    since_first_ms: Some(BOOT_MS),
+    requires_full_coverage: true,
+    is_covered: true,
+    reachable: 2,
+    quorum: 2,
+    since_minority_ms: None,
+    rejoin_ms: 500,
+};
+
+#[test]
+fn each_row_has_its_case() {
+    let minority = Facts { reachable: 1, ..FACTS };
+    for (label, facts, expected) in [
+        ("T-S 1", Facts { since_first_ms: Some(BOOT_MS - 1), ..FACTS }, Row::Booting),
+        ("T-S 1: loading", Facts { since_first_ms: None, ..FACTS }, Row::Booting),
+        (
+            "T-S 1: a replica",
+            Facts { is_primary: false, since_first_ms: None, ..FACTS },
+            Row::Serving,
+        ),
+        ("T-S 2", Facts { is_covered: false, ..FACTS }, Row::Uncovered),
+        (
+            "T-S 2: not required",
+            Facts { is_covered: false, requires_full_coverage: false, ..FACTS },
+            Row::Serving,
+        ),
+        ("T-S 3", minority, Row::Minority),
+        ("T-S 4", Facts { since_minority_ms: Some(499), ..FACTS }, Row::Rejoining),
+        (
+            "T-S 4: a replica",
+            Facts { is_primary: false, since_minority_ms: Some(499), ..FACTS },
+            Row::Serving,
+        ),
+        (
+            "T-S 4: it was ok",
+            Facts { is_ok: true, since_minority_ms: Some(499), ..FACTS },
+            Row::Serving,
+        ),
+        ("T-S 5", FACTS, Row::Serving),
+    ] {
+        assert_eq!(row(&facts), expected, "{label}");
+    }
+}
+
+/// The conditions of the table, each by itself.
+fn holds(row: Row, facts: &Facts) -> bool {
+    let Facts { is_primary, is_ok, since_first_ms, since_minority_ms, .. } = *facts;
+    match row {
+        Row::Booting => is_primary && !is_ok && since_first_ms.is_none_or(|ms| ms < BOOT_MS),
+        Row::Uncovered => facts.requires_full_coverage && !facts.is_covered,
+        Row::Minority => facts.reachable < facts.quorum,
+        Row::Rejoining => {
+            let recent = since_minority_ms.is_some_and(|ms| ms < facts.rejoin_ms);
+            is_primary && !is_ok && recent
+        }
+        Row::Serving => true,
+    }
+}
+
+#[test]
+fn every_combination_meets_the_first_row_that_holds() {
+    let rows = [Row::Booting, Row::Uncovered, Row::Minority, Row::Rejoining, Row::Serving];
+    let mut met = Vec::new();
+    for bits in 0..128_u32 {
+        let bit = |index: u32| bits >> index & 1 == 1;
+        for since_first_ms in [None, Some(0), Some(BOOT_MS)] {
+            let facts = Facts {
+                is_primary: bit(0),
+                is_ok: bit(1),
+                since_first_ms,
+                requires_full_coverage: bit(2),
+                is_covered: bit(3),
+                reachable: usize::from(bit(4)) + 1,
+                since_minority_ms: bit(5).then_some(if bit(6) { 0 } else { 500 }),
+                ..FACTS
+            };
+            let first = rows.into_iter().find(|row| holds(*row, &facts));
+            assert_eq!(Some(row(&facts)), first, "{facts:?}");
+            met.extend(first);
+        }
+    }
+    met.sort_unstable();
+    met.dedup();
+    assert_eq!(met, rows);
+}
+
+const THREE: &str = "m primary 3 0-5460, a primary 4 5461-10922, b primary 5 10923-16383";
+
+#[test]
+fn the_state_follows_the_table() {
+    let mut bench = Bench::of(THREE);
+    assert!(bench.machine.state().is_ok());
+    for letter in ['a', 'b'] {
+        bench.node_mut(letter).health = Health::Suspected;
+    }
+    bench.machine.todo.state = true;
+    bench.handle(Event::Tick);
+    bench.expect("T-S 3", &["Cluster state changed: fail", "I am part of a minority", "own"]);
+    bench.pass(100);
+    bench.beat('a', Beat::Ping, |_| {});
+    assert!(!bench.machine.state().is_ok(), "T-S 4");
+    for _ in 0..10 {
+        bench.pass(100);
+        bench.answer_all();
+    }
+    assert!(bench.machine.state().is_ok(), "T-S 5");
+    bench.node_mut('a').health = Health::Failed(Moment(0));
+    bench.machine.todo.state = true;
+    bench.handle(Event::Tick);
+    bench.expect("T-S 2", &["Cluster state changed: fail", "At least one hash slot"]);
+}
+
+#[test]
+fn a_primary_that_no_majority_answers_does_not_write() {
+    let mut bench = Bench::of(THREE);
+    assert!(!bench.machine.state().is_fenced());
+    // Frames of others are no answers.
+    for _ in 0..8 {
+        bench.pass(100);
+        bench.beat('a', Beat::Ping, |_| {});
+        bench.beat('b', Beat::Ping, |_| {});
+    }
+    assert!(bench.machine.state().is_fenced() && bench.machine.state().is_ok());
+    bench.pong('a');
+    // The PING that is answered was sent when the silence began.
+    assert!(bench.machine.state().is_fenced());
+    bench.pass(200);
+    bench.pong('a');
+    bench.expect("one of two others makes a majority", &["no longer refused", "own"]);
+    assert!(!bench.machine.state().is_fenced());
+}
+
+#[test]
+fn the_first_act_after_a_long_stop_is_to_look_at_the_fence() {
+    let mut bench = Bench::of(THREE);
+    bench.at += 10 * NT;
+    bench.beat('a', Beat::Ping, |_| {});
+    bench.expect("7.4", &["writes are refused", "own"]);
+}
+
+#[test]
+fn a_primary_that_was_lost_for_the_node_timeout_waits_for_its_successor() {
+    for (label, lost, waits) in [("shorter", NT - 200, false), ("longer", NT + 100, true)] {
+        let mut bench = Bench::of(THREE);
+        bench.pass(lost);
+        assert!(bench.machine.state().is_fenced(), "{label}");
+        let now = bench.now().at;
+        for letter in ['a', 'b'] {
+            bench.node_mut(letter).contact.ping_sent = Some(now);
+            bench.pong(letter);
+        }
+        assert_eq!(bench.machine.state().is_fenced(), waits, "{label}");
+        for _ in 0..=NT / 100 {
+            bench.pass(100);
+            bench.answer_all();
+        }
+        assert!(!bench.machine.state().is_fenced(), "{label}");
+    }
+}
+
+#[test]
+fn the_fence_is_only_for_primaries_of_a_cluster_with_others() {
+    for (label, text, fenced) in [
+        ("three", THREE, true),
+        ("the only primary", "m primary 3 0-16383, r replica m", false),
+        ("a replica", "r replica a, a primary 4 0-8000, b primary 5 8001-16383", false),
+        ("without slots", "m primary 3, a primary 4 0-8000, b primary 5 8001-16383", false),
+    ] {
+        let mut bench = Bench::of(text);
+        bench.pass(NT);
+        assert_eq!(bench.machine.state().is_fenced(), fenced, "{label}");
+    }
+    let mut bench = Bench::of(THREE);
+    bench.machine.settings.write_lease_ms = Some(0);
+    bench.pass(NT);
+    assert!(!bench.machine.state().is_fenced(), "switched off");
+}

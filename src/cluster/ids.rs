@@ -1,0 +1,109 @@
+//! Names and numbers of a cluster: node ids, shard ids, epochs.
+
+use std::fmt::{Debug, Display, Formatter, Result, Write as _};
+
+/// Characters of a node id and of a shard id.
+pub const ID_LEN: usize = 40;
+
+/// The name of a node, for as long as it belongs to its cluster: 40 of `a-z0-9`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId([u8; ID_LEN]);
+
+/// The name of a shard, which its primary and replicas share: 40 of `a-z0-9`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId([u8; ID_LEN]);
+
+/// A moment in the life of the cluster: the greater one decides who owns a slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch behind this one.
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl Display for Epoch {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        Display::fmt(&self.0, f)
+    }
+}
+
+/// What both kinds of id can do.
+macro_rules! id {
+    ($name:ident) => {
+        impl $name {
+            /// The id that `text` spells; `None` if its length or a character is another.
+            pub fn parse(text: &[u8]) -> Option<Self> {
+                parse(text).map(Self)
+            }
+
+            /// The id that these random bytes make: their hexadecimal digits.
+            pub const fn of_random(bytes: [u8; ID_LEN / 2]) -> Self {
+                Self(hexadecimal(bytes))
+            }
+
+            /// Its characters.
+            pub const fn as_bytes(&self) -> &[u8; ID_LEN] {
+                &self.0
+            }
+        }
+
+        impl Display for $name {
+            fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+                self.0.iter().try_for_each(|byte| f.write_char(char::from(*byte)))
+            }
+        }
+
+        impl Debug for $name {
+            fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+                Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+id!(NodeId);
+id!(ShardId);
+
+fn parse(text: &[u8]) -> Option<[u8; ID_LEN]> {
+    let characters: [u8; ID_LEN] = text.try_into().ok()?;
+    let is_letter = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    characters.iter().all(is_letter).then_some(characters)
+}
+
+const fn hexadecimal(bytes: [u8; ID_LEN / 2]) -> [u8; ID_LEN] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut characters = [0; ID_LEN];
+    let mut index = 0;
+    while index < bytes.len() {
+        characters[2 * index] = DIGITS[bytes[index] as usize >> 4];
+        characters[2 * index + 1] = DIGITS[bytes[index] as usize & 0xF];
+        index += 1;
+    }
+    characters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_40_small_letters_and_digits() {
+        let text = "c0ffeez".repeat(5) + "01234";
+        let id = NodeId::parse(text.as_bytes()).expect("it has 40 characters");
+        assert_eq!(id.to_string(), text);
+        for odd in [&text[1..], &format!("{text}0"), &text.replace("c0", "C0"), ""] {
+            assert_eq!(NodeId::parse(odd.as_bytes()), None, "{odd:?}");
+            assert_eq!(ShardId::parse(odd.as_bytes()), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn random_bytes_become_hexadecimal_digits() {
+        let mut bytes = [0x0f; 20];
+        bytes[19] = 0xa2;
+        assert_eq!(NodeId::of_random(bytes).to_string(), "0f".repeat(19) + "a2");
+    }
+}

@@ -1,0 +1,156 @@
+//! What is told to others at the end of an event: frames and replies, after the state that they
+//! tell of is saved.
+
+use std::sync::Arc;
+
+use shards::resp::error::Error;
+
+use super::Machine;
+use super::action::{Action, Actions, Answer};
+use super::event::{LinkId, Ticket};
+use crate::cluster::frame::header::{Flags, Header, Marks};
+use crate::cluster::frame::{Beat, Body, Frame, Message, Packet};
+use crate::cluster::nodes::Key;
+
+/// What is told at the end of an event.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    Frame(LinkId, Body, Marks),
+    Light(LinkId, Arc<Packet>),
+    Reply(Ticket, Result<Answer, Error>),
+}
+
+impl Machine {
+    /// Sends a frame by a link.
+    pub(in crate::cluster) fn send_by(&mut self, link: LinkId, body: Body, marks: Marks) {
+        self.later.push(Outgoing::Frame(link, body, marks));
+    }
+
+    /// Sends a frame to a node, if there is a link to it.
+    pub(in crate::cluster) fn send(&mut self, key: Key, body: Body) {
+        if let Some(link) = self.nodes.at(key).link() {
+            self.send_by(link, body, Marks::default());
+        }
+    }
+
+    /// Sends a heartbeat by a link.
+    pub(in crate::cluster) fn beat_by(&mut self, link: LinkId, beat: Beat, to: Option<Key>) {
+        let heartbeat = self.heartbeat(to);
+        self.send_by(link, Body::Heartbeat(beat, heartbeat), Marks::EXTENSIONS);
+    }
+
+    /// Sends a PING to a node, if there is a link to it. An older PING without an answer goes on
+    /// counting.
+    pub(in crate::cluster) fn ping(&mut self, key: Key) {
+        let at = self.now.at;
+        let Some(link) = self.nodes.at(key).link() else { return };
+        let contact = &mut self.nodes.at_mut(key).contact;
+        contact.ping_sent = contact.ping_sent.or(Some(at));
+        self.beat_by(link, Beat::Ping, Some(key));
+    }
+
+    /// Sends a PONG to all nodes, so that they know this node's claim at once.
+    pub(in crate::cluster) fn pong_all(&mut self) {
+        for key in self.nodes.keys() {
+            self.pong(key);
+        }
+    }
+
+    /// Sends a PONG to a node, if there is a link to it.
+    pub(in crate::cluster) fn pong(&mut self, key: Key) {
+        if let Some(link) = self.nodes.at(key).link() {
+            self.beat_by(link, Beat::Pong, Some(key));
+        }
+    }
+
+    /// Sends a frame to all nodes that are no longer in handshake.
+    pub(in crate::cluster) fn broadcast(&mut self, body: &Body, marks: Marks) {
+        for key in self.nodes.keys() {
+            let node = self.nodes.at(key);
+            if let Some(link) = node.link().filter(|_| !node.is_in_handshake()) {
+                self.send_by(link, body.clone(), marks);
+            }
+        }
+    }
+
+    /// Sends a client's message to the nodes that may have subscribers.
+    pub(super) fn publish(&mut self, message: Message) {
+        let me = self.nodes.myself();
+        let to_shard = matches!(message, Message::PublishShard(_));
+        let takes = match message {
+            Message::Publish(_) | Message::PublishShard(_) => Flags::LIGHT_PUBLISH,
+            Message::Module(_) => Flags::LIGHT_MODULE,
+        };
+        let light = Arc::new(Packet::Light(message.clone()));
+        for key in self.nodes.keys() {
+            let node = self.nodes.at(key);
+            let is_meant = !to_shard || self.nodes.are_of_one_shard(key, me);
+            let Some(link) = node.link().filter(|_| is_meant && !node.is_in_handshake()) else {
+                continue;
+            };
+            if node.flags.has(takes) {
+                self.later.push(Outgoing::Light(link, Arc::clone(&light)));
+            } else {
+                self.send_by(link, Body::Message(message.clone()), Marks::default());
+            }
+        }
+    }
+
+    /// Answers a client.
+    pub(in crate::cluster) fn reply(&mut self, ticket: Ticket, reply: Result<Answer, Error>) {
+        self.later.push(Outgoing::Reply(ticket, reply));
+    }
+
+    /// Hands out what is told.
+    pub(super) fn flush(&mut self, actions: &mut Actions) {
+        if self.later.is_empty() {
+            return;
+        }
+        let header = self.header();
+        let is_unsaved = self.is_claim_unsaved();
+        for outgoing in std::mem::take(&mut self.later) {
+            match outgoing {
+                Outgoing::Frame(..) if is_unsaved => {}
+                Outgoing::Frame(link, body, marks) => {
+                    let marks = self.manual.mark().with(marks);
+                    let header = Header { marks, ..header.clone() };
+                    let packet = Packet::Full(Box::new(Frame { header, body }));
+                    self.hand_out(link, Arc::new(packet), actions);
+                }
+                Outgoing::Light(link, packet) => self.hand_out(link, packet, actions),
+                Outgoing::Reply(ticket, reply) => actions.push(Action::Reply(ticket, reply)),
+            }
+        }
+    }
+
+    fn hand_out(&mut self, link: LinkId, packet: Arc<Packet>, actions: &mut Actions) {
+        if let Some(kind) = packet.kind() {
+            *self.stats.sent.entry(kind).or_default() += 1;
+        }
+        actions.push(Action::Send(link, packet));
+    }
+
+    /// What this node says of itself.
+    fn header(&self) -> Header {
+        let me = self.nodes.me();
+        let primary = self.nodes.my_primary().filter(|key| *key != self.nodes.myself());
+        let claims = primary.map_or(me, |primary| self.nodes.at(primary));
+        let mut flags = me.all_flags().with(Flags::MYSELF).without(Flags::NOADDR);
+        if primary.is_some_and(|primary| self.nodes.at(primary).is_failed()) {
+            flags = flags.with(Flags::PRIMARY_FAIL);
+        }
+        Header {
+            sender: me.id,
+            primary: primary.map(|primary| self.nodes.at(primary).id),
+            ip: self.settings.announced_ip,
+            ports: me.ports,
+            flags,
+            current_epoch: self.current_epoch,
+            config_epoch: claims.config_epoch,
+            offset: self.mine.offset,
+            slots: claims.slot_set().clone(),
+            sees_fail: !self.state.is_ok(),
+            marks: Marks::default(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! ADDSLOTS, DELSLOTS, FLUSHSLOTS, SETSLOT: slots by hand.
+
+use shards::base::slot::Slot;
+use shards::resp::error::Error;
+
+use super::CANNOT_SAVE;
+use crate::cluster::ids::NodeId;
+use crate::cluster::machine::Machine;
+use crate::cluster::machine::action::{Answer, Sync};
+use crate::cluster::machine::event::SetSlot;
+use crate::cluster::members::unknown_node;
+use crate::cluster::nodes::Key;
+use crate::cluster::slot_set::SlotSet;
+use crate::config::choices::LogLevel;
+
+const REPLICA: Error = Error::Text("ERR Please use SETSLOT only with masters.");
+const NOT_A_PRIMARY: Error = Error::Text("ERR Target node is not a master");
+
+impl Machine {
+    pub(super) fn add_slots(&mut self, slots: &SlotSet) -> Result<Answer, Error> {
+        if !self.is_primary() {
+            return Err(Error::Text("ERR Slots can be added to a primary only"));
+        }
+        if let Some(busy) = slots.iter().find(|slot| self.nodes.owner(*slot).is_some()) {
+            return Err(numbered("ERR Slot ", busy, " is already busy"));
+        }
+        let me = self.nodes.myself();
+        for slot in slots.iter() {
+            self.nodes.importing.remove(&slot);
+            self.nodes.own(slot, me);
+        }
+        self.slots_changed();
+        Ok(Answer::Ok)
+    }
+
+    pub(super) fn del_slots(&mut self, slots: &SlotSet) -> Result<Answer, Error> {
+        if !self.is_primary() {
+            return Err(Error::Text("ERR Slots can be taken from a primary only"));
+        }
+        if let Some(free) = slots.iter().find(|slot| self.nodes.owner(*slot).is_none()) {
+            return Err(numbered("ERR Slot ", free, " is already unassigned"));
+        }
+        slots.iter().for_each(|slot| self.nodes.disown(slot));
+        self.slots_changed();
+        Ok(Answer::Ok)
+    }
+
+    pub(super) fn flush_slots(&mut self) -> Result<Answer, Error> {
+        if !self.is_primary() {
+            return Err(Error::Text("ERR Slots can be taken from a primary only"));
+        }
+        self.nodes.disown_all(self.nodes.myself());
+        self.slots_changed();
+        Ok(Answer::Ok)
+    }
+
+    fn slots_changed(&mut self) {
+        (self.todo.state, self.todo.save, self.todo.own) = (true, true, true);
+    }
+
+    pub(super) fn set_slot(&mut self, slot: Slot, request: SetSlot) -> Result<Answer, Error> {
+        if !self.is_primary() {
+            return Err(REPLICA);
+        }
+        match request {
+            SetSlot::Migrating(id) => {
+                if self.nodes.owner(slot) != Some(self.nodes.myself()) {
+                    return Err(numbered("ERR I'm not the owner of hash slot ", slot, ""));
+                }
+                let target = self.other_primary(id)?;
+                let (number, shown) = (slot.number(), self.shown(target));
+                self.log(LogLevel::Notice, format!("Migrating slot {number} to node {shown}"));
+                self.nodes.migrating.insert(slot, target);
+            }
+            SetSlot::Importing(id) => {
+                if self.nodes.owner(slot) == Some(self.nodes.myself()) {
+                    return Err(numbered("ERR I'm already the owner of hash slot ", slot, ""));
+                }
+                let source = self.other_primary(id)?;
+                let (number, shown) = (slot.number(), self.shown(source));
+                self.log(LogLevel::Notice, format!("Importing slot {number} from node {shown}"));
+                self.nodes.importing.insert(slot, source);
+            }
+            SetSlot::Stable => {
+                let number = slot.number();
+                self.log(LogLevel::Notice, format!("Marking slot {number} stable"));
+                self.nodes.migrating.remove(&slot);
+                self.nodes.importing.remove(&slot);
+            }
+            SetSlot::Node { owner, keys } => self.assign(slot, owner, keys)?,
+        }
+        self.slots_changed();
+        Ok(Answer::Ok)
+    }
+
+    /// The node that a slot is to go to or to come from.
+    fn other_primary(&self, id: NodeId) -> Result<Key, Error> {
+        let unknown = || Error::naming("ERR I don't know about node ", id.as_bytes(), "");
+        let key = self.nodes.find(id).ok_or_else(unknown)?;
+        if key == self.nodes.myself() {
+            return Err(Error::Text("ERR Target node is myself"));
+        }
+        if self.nodes.at(key).is_replica() { Err(NOT_A_PRIMARY) } else { Ok(key) }
+    }
+
+    /// SETSLOT NODE: the end of a migration by hand.
+    fn assign(&mut self, slot: Slot, id: NodeId, keys: usize) -> Result<(), Error> {
+        let owner = self.nodes.find(id).ok_or_else(|| unknown_node(id))?;
+        if self.nodes.at(owner).is_replica() {
+            return Err(NOT_A_PRIMARY);
+        }
+        let me = self.nodes.myself();
+        let was_mine = self.nodes.owner(slot) == Some(me);
+        let (is_mine, imports) = (owner == me, self.nodes.importing.contains_key(&slot));
+        if was_mine && !is_mine && keys != 0 {
+            return Err(numbered(
+                "ERR Can't assign hashslot ",
+                slot,
+                " to a different node while I still hold keys for this hash slot.",
+            ));
+        }
+        if is_mine && imports && self.cannot_save {
+            return Err(CANNOT_SAVE);
+        }
+        let (number, shown) = (slot.number(), self.shown(owner));
+        let text = format!(
+            "Assigning slot {number} to node {shown} in shard {}",
+            self.nodes.shown_shard(owner)
+        );
+        self.log(LogLevel::Notice, text);
+        if keys == 0 {
+            self.nodes.migrating.remove(&slot);
+        }
+        self.nodes.own(slot, owner);
+        if is_mine && imports {
+            self.nodes.importing.remove(&slot);
+            self.raise_epoch();
+            self.todo.pong_all = true;
+            let text = format!(
+                "ConfigEpoch updated after importing slot {number}. New configEpoch set to {}",
+                self.nodes.me().config_epoch
+            );
+            self.log(LogLevel::Notice, text);
+        }
+        let is_last = was_mine && !is_mine && self.nodes.me().slot_count() == 0;
+        if is_last && self.settings.allows_migration {
+            let text = format!(
+                "Lost my last slot during slot migration. Reconfiguring myself as a replica of \
+                 {shown}"
+            );
+            self.log(LogLevel::Notice, text);
+            self.replicate(owner, Sync::Full);
+        }
+        Ok(())
+    }
+}
+
+fn numbered(before: &'static str, slot: Slot, after: &str) -> Error {
+    Error::naming(before, slot.number().to_string().as_bytes(), after)
+}

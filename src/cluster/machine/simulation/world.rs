@@ -1,0 +1,505 @@
+//! A world of machines: time, links in order, disks that forget, replication as offsets.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use shards::base::random::Random;
+use shards::base::time::UnixMs;
+
+use super::super::Machine;
+use super::super::action::{Action, Actions, Durability, Follow};
+use super::super::event::{Command, End, Event, Failure, LinkId, Replicated, Ticket};
+use super::super::settings::Settings;
+use super::checks::Checks;
+use crate::cluster::file;
+use crate::cluster::frame::{Body, Packet};
+use crate::cluster::ids::{NodeId, ShardId};
+use crate::cluster::moment::{Moment, Now};
+use crate::cluster::slot_set::SlotSet;
+
+/// What the calendar says at the moment 0.
+const UNIX: u64 = 1_000_000_000_000;
+/// Milliseconds between two looks at replication.
+const REPLICATION_MS: u64 = 50;
+
+/// A connection; each side has a queue of what is on its way to it.
+pub struct Connection {
+    ends: [(usize, LinkId); 2],
+    queues: [VecDeque<Arc<Packet>>; 2],
+}
+
+/// A node and its disk.
+pub struct Node {
+    /// `None`: it is dead.
+    pub machine: Option<Machine>,
+    actions: Actions,
+    /// A stopped process: what happens to it waits.
+    pub is_stopped: bool,
+    waiting: Vec<Event>,
+    boot: u64,
+    pub disk: String,
+    /// Saves fail.
+    pub disk_fails: bool,
+    /// How far its data is, and whose it replicates.
+    pub offset: u64,
+    follows: Option<NodeId>,
+    heard: Option<Moment>,
+    pub is_paused: bool,
+    next_tick: u64,
+    pub settings: Settings,
+}
+
+/// Something that will happen.
+enum Happening {
+    Tick(usize, u64),
+    Event(usize, u64, Event),
+    Saved(usize, u64, String, bool),
+    Arrive(u64, usize),
+    Ended(usize, LinkId, u64),
+    Replicate,
+    Fault(usize),
+}
+
+struct Due {
+    at: u64,
+    number: u64,
+    what: Happening,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.number) == (other.at, other.number)
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+pub struct World {
+    pub at: u64,
+    pub nodes: Vec<Node>,
+    pub checks: Checks,
+    pub random: Random,
+    /// What cannot get from one node to another.
+    pub blocked: BTreeSet<(usize, usize)>,
+    due: BinaryHeap<Reverse<Due>>,
+    number: u64,
+    connections: BTreeMap<u64, Connection>,
+    by_link: BTreeMap<(usize, LinkId), (u64, usize)>,
+    next_connection: u64,
+}
+
+pub fn ip(node: usize) -> IpAddr {
+    Ipv4Addr::new(10, 0, 1, u8::try_from(node).expect("nodes are few")).into()
+}
+
+/// The id of a node by its number.
+pub fn id(node: usize) -> NodeId {
+    let letter = b'a' + u8::try_from(node).expect("nodes are few");
+    NodeId::parse(&[letter; 40]).expect("a letter")
+}
+
+/// The shard that a node is of at first.
+pub fn shard(node: usize) -> ShardId {
+    ShardId::parse(id(node).as_bytes()).expect("a letter")
+}
+
+impl World {
+    /// Nodes with these files.
+    pub fn new(seed: u64, files: &[String], settings: &Settings) -> Self {
+        let mut random = Random::new(seed);
+        let node = |disk: &String| Node {
+            machine: None,
+            actions: Actions::default(),
+            is_stopped: false,
+            waiting: Vec::new(),
+            boot: 0,
+            disk: disk.clone(),
+            disk_fails: false,
+            offset: 1,
+            follows: None,
+            heard: None,
+            is_paused: false,
+            next_tick: 0,
+            settings: settings.clone(),
+        };
+        let nodes: Vec<Node> = files.iter().map(node).collect();
+        let checks = Checks::new(nodes.len());
+        random.bits();
+        let mut world = Self {
+            at: 1000,
+            nodes,
+            checks,
+            random,
+            blocked: BTreeSet::new(),
+            due: BinaryHeap::new(),
+            number: 0,
+            connections: BTreeMap::new(),
+            by_link: BTreeMap::new(),
+            next_connection: 0,
+        };
+        (0..files.len()).for_each(|node| world.start(node));
+        world.later(REPLICATION_MS, Happening::Replicate);
+        world
+    }
+
+    fn now(&self) -> Now {
+        Now { at: Moment(self.at), unix: UnixMs(UNIX + self.at) }
+    }
+
+    fn later(&mut self, millis: u64, what: Happening) {
+        self.number += 1;
+        self.due.push(Reverse(Due { at: self.at + millis, number: self.number, what }));
+    }
+
+    /// Lets a fault happen at a moment; it is named by its number.
+    pub fn fault_at(&mut self, at: u64, fault: usize) {
+        self.later(at.saturating_sub(self.at), Happening::Fault(fault));
+    }
+
+    fn latency(&mut self) -> u64 {
+        1 + self.random.below(4)
+    }
+
+    /// Starts a node with what is on its disk.
+    pub fn start(&mut self, node: usize) {
+        let (now, seed) = (self.now(), self.random.bits());
+        let one = &mut self.nodes[node];
+        if one.machine.is_some() {
+            return;
+        }
+        let settings = Settings { announced_ip: Some(ip(node)), ..one.settings.clone() };
+        let memory = file::load(&one.disk, now.at).expect("only machines write it");
+        let machine = match memory {
+            Some(memory) => Machine::load(now, memory, shard(node), settings, seed),
+            None => Machine::new(now, id(node), shard(node), settings, seed),
+        };
+        let follows = machine.nodes().my_primary().map(|primary| machine.nodes().at(primary).id);
+        one.follows = follows.filter(|primary| *primary != machine.nodes().me().id);
+        one.machine = Some(machine);
+        one.actions = Actions::default();
+        one.boot += 1;
+        (one.is_stopped, one.is_paused, one.heard) = (false, false, None);
+        one.waiting.clear();
+        self.checks.started(node, &self.nodes[node].disk);
+        self.event(node, Event::Loaded(SlotSet::default()));
+    }
+
+    /// Kills a node: its links end at once, and what was not durable may be lost.
+    pub fn kill(&mut self, node: usize) {
+        self.nodes[node].machine = None;
+        let links: Vec<LinkId> = self
+            .by_link
+            .keys()
+            .filter(|(other, _)| *other == node)
+            .map(|(_, link)| *link)
+            .collect();
+        links.into_iter().for_each(|link| self.close(node, link));
+    }
+
+    /// Lets a stopped node go on.
+    pub fn go_on(&mut self, node: usize) {
+        self.nodes[node].is_stopped = false;
+        for event in std::mem::take(&mut self.nodes[node].waiting) {
+            self.event(node, event);
+        }
+        if self.nodes[node].machine.is_some() {
+            self.event(node, Event::Tick);
+        }
+    }
+
+    /// Breaks all links of a node once.
+    pub fn cut_links(&mut self, node: usize) {
+        let links: Vec<LinkId> = self
+            .by_link
+            .keys()
+            .filter(|(other, _)| *other == node)
+            .map(|(_, link)| *link)
+            .collect();
+        for link in links {
+            self.close(node, link);
+            self.event(node, Event::Ended(link, End::ByPeer));
+        }
+    }
+
+    pub fn ask(&mut self, node: usize, command: Command) {
+        if self.nodes[node].machine.is_some() {
+            self.event(node, Event::Asked(Ticket(0), command));
+        }
+    }
+
+    /// Lets time pass up to `until`; stops at a fault and names it.
+    pub fn run(&mut self, until: u64) -> Option<usize> {
+        while let Some(Reverse(due)) = self.due.peek() {
+            if until < due.at {
+                break;
+            }
+            let Some(Reverse(due)) = self.due.pop() else { break };
+            self.at = due.at;
+            match due.what {
+                Happening::Fault(fault) => return Some(fault),
+                what => self.happen(what),
+            }
+        }
+        self.at = until;
+        None
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Tick(node, boot) => {
+                if self.is_alive(node, boot) && self.nodes[node].next_tick <= self.at {
+                    self.event(node, Event::Tick);
+                }
+            }
+            Happening::Event(node, boot, event) => {
+                if self.is_alive(node, boot) {
+                    self.event(node, event);
+                }
+            }
+            Happening::Saved(node, boot, text, durable) => self.saved(node, boot, text, durable),
+            Happening::Arrive(connection, side) => self.arrive(connection, side),
+            Happening::Ended(node, link, boot) => {
+                if self.is_alive(node, boot) {
+                    self.event(node, Event::Ended(link, End::ByPeer));
+                }
+            }
+            Happening::Replicate => {
+                self.replicate();
+                self.later(REPLICATION_MS, Happening::Replicate);
+            }
+            Happening::Fault(_) => {}
+        }
+    }
+
+    fn is_alive(&self, node: usize, boot: u64) -> bool {
+        self.nodes[node].machine.is_some() && self.nodes[node].boot == boot
+    }
+
+    /// Lets a node act.
+    pub fn event(&mut self, node: usize, event: Event) {
+        let now = self.now();
+        let one = &mut self.nodes[node];
+        if one.is_stopped {
+            one.waiting.push(event);
+            return;
+        }
+        let Some(machine) = &mut one.machine else { return };
+        machine.handle(now, event, &mut one.actions);
+        self.do_all(node);
+        self.plan_tick(node);
+        self.checks.after(node, self.at, &self.nodes);
+    }
+
+    fn plan_tick(&mut self, node: usize) {
+        let one = &self.nodes[node];
+        let Some(machine) = &one.machine else { return };
+        let at = machine.deadline().0.max(self.at + 1);
+        let boot = one.boot;
+        if one.next_tick <= self.at || at < one.next_tick {
+            self.nodes[node].next_tick = at;
+            self.later(at - self.at, Happening::Tick(node, boot));
+        }
+    }
+
+    fn do_all(&mut self, node: usize) {
+        while let Some(action) = self.nodes[node].actions.next_action() {
+            self.act(node, action);
+        }
+    }
+
+    fn act(&mut self, node: usize, action: Action) {
+        let boot = self.nodes[node].boot;
+        match action {
+            Action::Log(_, text) => self.checks.logged(node, self.at, &text),
+            Action::Connect(link, ip, _) => self.connect(node, link, ip),
+            Action::Close(link) => self.close(node, link),
+            Action::Send(link, packet) => {
+                self.checks.sent(node, &packet, self.at);
+                self.checks.took_over |= self.is_vote_against_a_live_primary(node, link, &packet);
+                self.send(node, link, packet);
+            }
+            Action::Save(durability) => {
+                let text = self.nodes[node].machine.as_ref().map(Machine::file);
+                let durable = durability == Durability::Durable;
+                let millis = 1 + self.random.below(5);
+                self.later(millis, Happening::Saved(node, boot, text.unwrap_or_default(), durable));
+            }
+            Action::Follow(Follow { primary, .. }) => {
+                self.nodes[node].follows = Some(primary);
+                self.nodes[node].heard = None;
+            }
+            Action::Promote => self.nodes[node].follows = None,
+            Action::Pause(_) => {
+                self.nodes[node].is_paused = true;
+                self.later(5, Happening::Event(node, boot, Event::Quiesced));
+            }
+            Action::Unpause => self.nodes[node].is_paused = false,
+            Action::Own | Action::Flush | Action::DeleteKeys(_) => {}
+            Action::Deliver(_) | Action::Reply(..) => {}
+        }
+    }
+
+    fn saved(&mut self, node: usize, boot: u64, text: String, durable: bool) {
+        let one = &mut self.nodes[node];
+        let fails = one.disk_fails;
+        if !fails && (durable || one.boot == boot) {
+            self.checks.on_disk(node, &text);
+            one.disk = text;
+        }
+        if !self.is_alive(node, boot) || !durable {
+            return;
+        }
+        let one = &mut self.nodes[node];
+        if fails {
+            one.actions.save_failed();
+        } else {
+            one.actions.saved();
+        }
+        self.do_all(node);
+        self.event(node, if fails { Event::SaveFailed } else { Event::Saved });
+    }
+
+    fn is_cut(&self, one: usize, other: usize) -> bool {
+        self.blocked.contains(&(one, other)) || self.blocked.contains(&(other, one))
+    }
+
+    fn connect(&mut self, node: usize, link: LinkId, to: IpAddr) {
+        let boot = self.nodes[node].boot;
+        let target = (0..self.nodes.len()).find(|other| ip(*other) == to);
+        let alive = target.filter(|target| self.nodes[*target].machine.is_some());
+        match (target, alive) {
+            (Some(target), _) if self.is_cut(node, target) => {
+                let event = Event::ConnectFailed(link, Failure::Other);
+                self.later(300, Happening::Event(node, boot, event));
+            }
+            (_, Some(target)) => {
+                let number = self.next_connection;
+                self.next_connection += 1;
+                let theirs = LinkId::Inbound(number);
+                let ends = [(node, link), (target, theirs)];
+                let queues = [VecDeque::new(), VecDeque::new()];
+                self.connections.insert(number, Connection { ends, queues });
+                self.by_link.insert((node, link), (number, 0));
+                self.by_link.insert((target, theirs), (number, 1));
+                let accepted = Event::Accepted { link: theirs, peer: ip(node), local: ip(target) };
+                let theirs = self.nodes[target].boot;
+                self.later(1, Happening::Event(target, theirs, accepted));
+                self.later(1, Happening::Event(node, boot, Event::Connected(link)));
+            }
+            (_, None) => {
+                let event = Event::ConnectFailed(link, Failure::Refused);
+                self.later(1, Happening::Event(node, boot, event));
+            }
+        }
+    }
+
+    /// A node closes a link; the other side learns of it, unless nothing gets there.
+    fn close(&mut self, node: usize, link: LinkId) {
+        let Some((number, _)) = self.by_link.remove(&(node, link)) else { return };
+        let Some(connection) = self.connections.remove(&number) else { return };
+        for (other, theirs) in connection.ends {
+            if other == node {
+                continue;
+            }
+            self.by_link.remove(&(other, theirs));
+            let boot = self.nodes[other].boot;
+            if !self.blocked.contains(&(node, other)) {
+                let millis = self.latency();
+                self.later(millis, Happening::Ended(other, theirs, boot));
+            }
+        }
+    }
+
+    fn send(&mut self, node: usize, link: LinkId, packet: Arc<Packet>) {
+        let Some((number, side)) = self.by_link.get(&(node, link)).copied() else { return };
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.queues[1 - side].push_back(packet);
+            let millis = self.latency();
+            self.later(millis, Happening::Arrive(number, 1 - side));
+        }
+    }
+
+    /// Whether a voter that holds a primary for alive votes for its replica: then FORCEACK has
+    /// asked for it. Old reports may have made the replica, or who told it, think of a failure. The
+    /// primary goes on until it hears of its successor.
+    fn is_vote_against_a_live_primary(&self, node: usize, link: LinkId, packet: &Packet) -> bool {
+        let Packet::Full(frame) = packet else { return false };
+        let Some((number, side)) = self.by_link.get(&(node, link)) else { return false };
+        let candidate = self.connections.get(number).map(|one| one.ends[1 - side].0);
+        let machine = candidate.zip(self.nodes[node].machine.as_ref());
+        let holds_failed = machine.is_some_and(|(candidate, machine)| {
+            let nodes = machine.nodes();
+            let primary = nodes.find(id(candidate)).and_then(|key| nodes.primary_of(key));
+            primary.is_some_and(|primary| nodes.at(primary).is_failed())
+        });
+        frame.body == Body::AuthAck && !holds_failed
+    }
+
+    fn arrive(&mut self, number: u64, side: usize) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let ((from, _), (to, link)) = (connection.ends[1 - side], connection.ends[side]);
+        if self.blocked.contains(&(from, to)) {
+            // The system sends it again and again.
+            self.later(50, Happening::Arrive(number, side));
+            return;
+        }
+        let Some(packet) = connection.queues[side].pop_front() else { return };
+        self.event(to, Event::Received(link, (*packet).clone()));
+    }
+
+    /// Primaries that write get on; replicas that can reach theirs have what it has.
+    fn replicate(&mut self) {
+        for node in 0..self.nodes.len() {
+            let writes = self.accepts_writes(node);
+            let one = &mut self.nodes[node];
+            if writes {
+                one.offset += 10;
+            }
+            let by_id = |wanted: NodeId| {
+                (0..self.nodes.len()).find(|other| {
+                    let machine = self.nodes[*other].machine.as_ref();
+                    machine.is_some_and(|machine| machine.nodes().me().id == wanted)
+                })
+            };
+            let primary = self.nodes[node].follows.and_then(by_id);
+            let reached = primary
+                .filter(|primary| !self.nodes[*primary].is_stopped && !self.is_cut(node, *primary));
+            let now = Moment(self.at);
+            if let Some(primary) = reached {
+                self.nodes[node].offset = self.nodes[primary].offset;
+                self.nodes[node].heard = Some(now);
+            }
+            let one = &self.nodes[node];
+            let replicated =
+                Replicated { offset: one.offset, is_linked: reached.is_some(), heard: one.heard };
+            if one.machine.is_some() && !one.is_stopped {
+                self.event(node, Event::Replicated(replicated));
+            }
+        }
+    }
+
+    /// Whether a node would take a write for its slots.
+    pub fn accepts_writes(&self, node: usize) -> bool {
+        accepts_writes(&self.nodes[node], self.at)
+    }
+}
+
+/// Whether a node would take a write for its slots now.
+pub fn accepts_writes(node: &Node, at: u64) -> bool {
+    let Some(machine) = node.machine.as_ref().filter(|_| !node.is_stopped) else { return false };
+    let acts = at < machine.now().at.0 + 200;
+    let me = machine.nodes().me();
+    let serves = machine.state().is_ok() && !machine.state().is_fenced() && !node.is_paused;
+    acts && me.is_voting() && serves
+}

@@ -1,0 +1,331 @@
+//! The table of nodes: what this node knows of itself and of others, who owns which slot, and who
+//! replicates whom. It decides nothing.
+
+pub mod node;
+
+use std::collections::BTreeMap;
+
+use shards::base::slot::{SLOTS, Slot};
+
+use crate::cluster::frame::header::Flags;
+use crate::cluster::ids::{Epoch, NodeId, ShardId};
+use crate::cluster::moment::Moment;
+use crate::cluster::slot_set::SlotSet;
+use node::{Node, Role};
+
+/// A node's place in the table. It is never given to another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(std::num::NonZeroU32);
+
+/// A shard, named as well as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shard {
+    /// By the id that its nodes announce.
+    Named(ShardId),
+    /// By its primary: a Redis before 7.2 announces no shard id.
+    Of(NodeId),
+}
+
+/// The table.
+#[derive(Debug)]
+pub struct Nodes {
+    nodes: BTreeMap<Key, Node>,
+    by_id: BTreeMap<NodeId, Key>,
+    me: Key,
+    next: Key,
+    owners: Box<[Option<Key>]>,
+    /// Slots that their owner does not claim any more, and that no other node claims.
+    unclaimed: SlotSet,
+    /// Slots of this node's shard that are on their way to another primary.
+    pub migrating: BTreeMap<Slot, Key>,
+    /// Slots of another primary that are on their way to this node's shard.
+    pub importing: BTreeMap<Slot, Key>,
+}
+
+impl Nodes {
+    /// A table of this node alone.
+    pub fn new(me: Node) -> Self {
+        let first = Key(std::num::NonZeroU32::MIN);
+        Self {
+            by_id: BTreeMap::from([(me.id, first)]),
+            nodes: BTreeMap::from([(first, me)]),
+            me: first,
+            next: Key(first.0.saturating_add(1)),
+            owners: vec![None; usize::from(SLOTS)].into(),
+            unclaimed: SlotSet::default(),
+            migrating: BTreeMap::new(),
+            importing: BTreeMap::new(),
+        }
+    }
+
+    /// Where this node stands.
+    pub const fn myself(&self) -> Key {
+        self.me
+    }
+
+    /// This node.
+    pub fn me(&self) -> &Node {
+        self.at(self.me)
+    }
+
+    /// This node.
+    pub fn me_mut(&mut self) -> &mut Node {
+        self.at_mut(self.me)
+    }
+
+    /// The node at `key`, which must be in the table.
+    pub fn at(&self, key: Key) -> &Node {
+        self.nodes.get(&key).expect("keys are dropped with their nodes")
+    }
+
+    /// The node at `key`, which must be in the table.
+    pub fn at_mut(&mut self, key: Key) -> &mut Node {
+        self.nodes.get_mut(&key).expect("keys are dropped with their nodes")
+    }
+
+    /// The node with this id; `None` if there is none.
+    pub fn find(&self, id: NodeId) -> Option<Key> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// Whether there is still a node at `key`.
+    pub fn contains(&self, key: Key) -> bool {
+        self.nodes.contains_key(&key)
+    }
+
+    /// All nodes, this one too, in the order in which they became known.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &Node)> {
+        self.nodes.iter().map(|(key, node)| (*key, node))
+    }
+
+    /// All nodes but this one.
+    pub fn others(&self) -> impl Iterator<Item = (Key, &Node)> {
+        self.iter().filter(|(key, _)| *key != self.me)
+    }
+
+    /// All nodes, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut Node)> {
+        self.nodes.iter_mut().map(|(key, node)| (*key, node))
+    }
+
+    /// The places of all nodes, so that the table can be changed meanwhile.
+    pub fn keys(&self) -> Vec<Key> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// How many nodes there are, this one too.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is no node: never, since this one is in it.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Adds a node. `None` if its id is there already.
+    pub fn add(&mut self, node: Node) -> Option<Key> {
+        if self.by_id.contains_key(&node.id) {
+            return None;
+        }
+        let key = self.next;
+        self.next = Key(key.0.checked_add(1).expect("nodes are fewer than four billion"));
+        self.by_id.insert(node.id, key);
+        self.nodes.insert(key, node);
+        Some(key)
+    }
+
+    /// Takes a node out that is not this one, with its slots, what it reported and what points to
+    /// it.
+    pub fn remove(&mut self, key: Key) -> Option<Node> {
+        assert!(key != self.me, "a node does not remove itself");
+        self.disown_all(key);
+        let node = self.nodes.remove(&key)?;
+        self.by_id.remove(&node.id);
+        for other in self.nodes.values_mut() {
+            other.reports.remove(&key);
+            if other.role == Role::Replica(Some(key)) {
+                other.role = Role::Replica(None);
+            }
+        }
+        self.migrating.retain(|_, target| *target != key);
+        self.importing.retain(|_, source| *source != key);
+        Some(node)
+    }
+
+    /// Gives a node another id, which no node has.
+    pub fn rename(&mut self, key: Key, id: NodeId) {
+        assert!(!self.by_id.contains_key(&id), "ids are unique");
+        let node = self.at_mut(key);
+        let former = std::mem::replace(&mut node.id, id);
+        self.by_id.remove(&former);
+        self.by_id.insert(id, key);
+    }
+
+    /// The owner of `slot`; `None` if it has none.
+    pub fn owner(&self, slot: Slot) -> Option<Key> {
+        self.owners[usize::from(slot.number())]
+    }
+
+    /// Gives `slot` to a node.
+    pub fn own(&mut self, slot: Slot, key: Key) {
+        self.disown(slot);
+        self.owners[usize::from(slot.number())] = Some(key);
+        self.at_mut(key).give(slot);
+    }
+
+    /// Takes `slot` from its owner, if it has one.
+    pub fn disown(&mut self, slot: Slot) {
+        self.unclaimed.remove(slot);
+        if let Some(owner) = self.owners[usize::from(slot.number())].take() {
+            self.at_mut(owner).take(slot);
+        }
+    }
+
+    /// Takes all slots from a node, and says how many those were.
+    pub fn disown_all(&mut self, key: Key) -> usize {
+        let slots: Vec<Slot> = self.nodes.get(&key).into_iter().flat_map(Node::slots).collect();
+        slots.iter().for_each(|slot| self.disown(*slot));
+        slots.len()
+    }
+
+    /// Gives all slots of a node to another one, and says how many those were.
+    pub fn move_slots(&mut self, from: Key, to: Key) -> usize {
+        let slots: Vec<Slot> = self.at(from).slots().collect();
+        slots.iter().for_each(|slot| self.own(*slot, to));
+        slots.len()
+    }
+
+    /// Notes that the owner of `slot` does not claim it any more.
+    pub fn mark_unclaimed(&mut self, slot: Slot) {
+        self.unclaimed.insert(slot);
+    }
+
+    /// Notes that the owner of `slot` claims it.
+    pub fn mark_claimed(&mut self, slot: Slot) {
+        self.unclaimed.remove(slot);
+    }
+
+    /// Slots whose owners have stopped to claim them.
+    pub const fn unclaimed(&self) -> &SlotSet {
+        &self.unclaimed
+    }
+
+    /// The primary of this node's shard: this node itself, or the one that it replicates, or `None`
+    /// if that one is not known.
+    pub fn my_primary(&self) -> Option<Key> {
+        self.primary_of(self.me)
+    }
+
+    /// The primary of a node's shard: the node itself if it is no replica.
+    pub fn primary_of(&self, key: Key) -> Option<Key> {
+        match self.at(key).role {
+            Role::Replica(primary) => primary,
+            Role::Primary | Role::Unknown => Some(key),
+        }
+    }
+
+    /// The replicas of a node.
+    pub fn replicas_of(&self, key: Key) -> impl Iterator<Item = (Key, &Node)> {
+        self.iter().filter(move |(_, node)| node.role == Role::Replica(Some(key)))
+    }
+
+    /// How many primaries have slots, whether they are alive or not.
+    pub fn size(&self) -> usize {
+        self.nodes.values().filter(|node| node.is_voting()).count()
+    }
+
+    /// How many of them make a majority.
+    pub fn quorum(&self) -> usize {
+        self.size() / 2 + 1
+    }
+
+    /// The shard of a node.
+    pub fn shard(&self, key: Key) -> Shard {
+        let node = self.at(key);
+        let primary = self.primary_of(key).map_or(node, |primary| self.at(primary));
+        match node.shard.or(primary.shard) {
+            Some(shard) => Shard::Named(shard),
+            None => Shard::Of(primary.id),
+        }
+    }
+
+    /// Whether two nodes are of one shard, as far as that is known.
+    pub fn are_of_one_shard(&self, one: Key, other: Key) -> bool {
+        self.shard(one) == self.shard(other)
+    }
+
+    /// Makes a node a primary. False if it is one already.
+    pub fn set_primary(&mut self, key: Key) -> bool {
+        let is_me = key == self.me;
+        let node = self.at_mut(key);
+        if node.role == Role::Primary {
+            return false;
+        }
+        if matches!(node.role, Role::Replica(_)) && !is_me {
+            node.flags = node.flags.with(Flags::MIGRATE_TO);
+        }
+        node.role = Role::Primary;
+        node.flags = node.flags.without(Flags::PRIMARY_FAIL);
+        true
+    }
+
+    /// Makes a node a replica of another one. Its slots become unowned; it takes the shard of its
+    /// primary, if that is known.
+    pub fn set_replica(&mut self, key: Key, primary: Option<Key>) {
+        assert!(primary != Some(key), "no node replicates itself");
+        self.disown_all(key);
+        let shard = primary.and_then(|primary| self.at(primary).shard);
+        let node = self.at_mut(key);
+        node.role = Role::Replica(primary);
+        node.flags = node.flags.without(Flags::MIGRATE_TO).without(Flags::PRIMARY_FAIL);
+        node.shard = shard.or(node.shard);
+    }
+
+    /// Gives a node its shard; a primary's replicas follow it. False if a replica names another
+    /// shard than its primary has.
+    pub fn set_shard(&mut self, key: Key, shard: ShardId) -> bool {
+        let of_primary = match self.at(key).role {
+            Role::Replica(Some(primary)) => self.at(primary).shard,
+            Role::Replica(None) | Role::Primary | Role::Unknown => None,
+        };
+        if of_primary.is_some_and(|of_primary| of_primary != shard) {
+            return false;
+        }
+        for (other, node) in self.iter_mut() {
+            if other == key || node.role == Role::Replica(Some(key)) {
+                node.shard = Some(shard);
+            }
+        }
+        true
+    }
+
+    /// The greatest config epoch of any node.
+    pub fn greatest_config_epoch(&self) -> Epoch {
+        self.nodes.values().map(|node| node.config_epoch).max().unwrap_or_default()
+    }
+
+    /// How a log names a node: its id, and in parentheses its name.
+    pub fn shown(&self, key: Key) -> String {
+        let node = self.at(key);
+        format!("{} ({})", node.id, node.name())
+    }
+
+    /// How a log names a shard.
+    pub fn shown_shard(&self, key: Key) -> String {
+        match self.shard(key) {
+            Shard::Named(shard) => shard.to_string(),
+            Shard::Of(primary) => primary.to_string(),
+        }
+    }
+
+    /// Drops reports about a node that are older than `millis`, and says how many are left.
+    pub fn fresh_reports(&mut self, key: Key, now: Moment, millis: u64) -> usize {
+        let node = self.at_mut(key);
+        node.reports.retain(|_, at| now.since(*at) <= millis);
+        node.reports.len()
+    }
+}
+
+#[cfg(test)]
+mod tests;

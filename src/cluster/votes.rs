@@ -1,0 +1,193 @@
+//! T-V: whether to vote for a replica. One vote an epoch, on the disk before it is told.
+
+use crate::cluster::frame::Body;
+use crate::cluster::frame::bodies::Update;
+use crate::cluster::frame::header::{Flags, Header, Marks};
+use crate::cluster::ids::Epoch;
+use crate::cluster::machine::Machine;
+use crate::cluster::nodes::Key;
+use crate::cluster::nodes::node::Node;
+use crate::config::choices::LogLevel;
+
+/// Primaries in a cluster from which a healthy one does not vote itself out.
+const SIZE_MIN: usize = 3;
+
+/// Which row of the table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Row {
+    /// This node has no vote.
+    NoVote,
+    /// It has just started.
+    NotSafe,
+    /// The request is of a past epoch.
+    OldEpoch,
+    /// The vote of this epoch is given.
+    Voted,
+    /// The requester is a primary.
+    OfPrimary,
+    /// Nobody knows whom the requester replicates.
+    NoPrimary,
+    /// Its primary is alive.
+    PrimaryUp,
+    /// Another node has a newer claim to one of its slots.
+    OldClaim,
+    /// Its primary is this node, which is well.
+    Myself,
+    /// It gets the vote.
+    Granted,
+}
+
+/// What a vote depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether this node is a primary with slots.
+    pub is_voting: bool,
+    /// Whether it can trust what it holds of others.
+    pub is_safe: bool,
+    /// The epoch of the request.
+    pub epoch: Epoch,
+    /// The greatest epoch that this node knows.
+    pub current: Epoch,
+    /// The epoch of its last vote.
+    pub last_vote: Epoch,
+    /// Whom the requester replicates.
+    pub requester: Requester,
+    /// Whether the request says FORCEACK.
+    pub is_forced: bool,
+    /// Whether one of the slots has an owner with a greater epoch.
+    pub is_old_claim: bool,
+    /// Whether the requester thinks that its primary is FAIL.
+    pub thinks_failed: bool,
+    /// Primaries with slots.
+    pub size: usize,
+    /// Whether this node may not write, or hands over.
+    pub is_leaving: bool,
+    /// Whether nothing can be made durable.
+    pub cannot_save: bool,
+}
+
+/// Whom a requester replicates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requester {
+    /// Nobody: it is a primary.
+    Primary,
+    /// A node that this one does not know.
+    ReplicaOfUnknown,
+    /// A node that is FAIL.
+    ReplicaOfFailed,
+    /// A node that is not.
+    ReplicaOfLive,
+    /// This node.
+    ReplicaOfMe,
+}
+
+/// The first row that holds.
+pub fn row(facts: &Facts) -> Row {
+    let thinks_me_dead = facts.requester == Requester::ReplicaOfMe && facts.thinks_failed;
+    match facts {
+        facts if !facts.is_voting => Row::NoVote,
+        facts if !facts.is_safe || facts.cannot_save => Row::NotSafe,
+        facts if facts.epoch < facts.current => Row::OldEpoch,
+        facts if facts.last_vote == facts.current => Row::Voted,
+        facts if facts.requester == Requester::Primary => Row::OfPrimary,
+        facts if facts.requester == Requester::ReplicaOfUnknown => Row::NoPrimary,
+        facts if facts.requester != Requester::ReplicaOfFailed && !facts.is_forced => {
+            Row::PrimaryUp
+        }
+        facts if facts.is_old_claim => Row::OldClaim,
+        facts if thinks_me_dead && SIZE_MIN <= facts.size && !facts.is_leaving => Row::Myself,
+        _ => Row::Granted,
+    }
+}
+
+impl Machine {
+    /// A replica asks for a vote.
+    pub(super) fn vote_asked(&mut self, sender: Key, header: &Header) {
+        let newer = self.newer_owner(header);
+        let row = row(&self.vote_facts(sender, header, newer.is_some()));
+        let shown = self.shown(sender);
+        let (epoch, current) = (header.current_epoch, self.current_epoch);
+        let why = match row {
+            Row::NoVote => return,
+            Row::NotSafe => "it is not safe to vote in this moment)".to_string(),
+            Row::OldEpoch => format!("reqEpoch ({epoch}) < curEpoch({current})"),
+            Row::Voted => format!("already voted for epoch {current}"),
+            Row::OfPrimary => "it is a primary node".to_string(),
+            Row::NoPrimary => "I don't know its primary".to_string(),
+            Row::PrimaryUp | Row::Myself => "its primary is up".to_string(),
+            Row::OldClaim => {
+                let Some((slot, owner)) = newer else { return };
+                self.tell_update(sender, owner);
+                let (has, asks) = (self.nodes.at(owner).config_epoch, header.config_epoch);
+                format!("slot {slot} epoch ({has}) > reqConfigEpoch ({asks})")
+            }
+            Row::Granted => return self.grant(sender),
+        };
+        self.stats.votes_denied += 1;
+        self.log(LogLevel::Notice, format!("Failover auth denied to {shown}: {why}"));
+    }
+
+    fn grant(&mut self, sender: Key) {
+        self.last_vote_epoch = self.current_epoch;
+        self.todo.save = true;
+        self.stats.votes_granted += 1;
+        self.send(sender, Body::AuthAck);
+        let (shown, epoch) = (self.shown(sender), self.current_epoch);
+        let text = format!("Failover auth granted to {shown} for epoch {epoch}");
+        self.log(LogLevel::Notice, text);
+    }
+
+    fn vote_facts(&self, sender: Key, header: &Header, is_old_claim: bool) -> Facts {
+        let me = self.nodes.myself();
+        let node = self.nodes.at(sender);
+        let primary = self.nodes.primary_of(sender);
+        let requester = match primary {
+            _ if !node.is_replica() => Requester::Primary,
+            None => Requester::ReplicaOfUnknown,
+            Some(primary) if primary == me => Requester::ReplicaOfMe,
+            Some(primary) if self.nodes.at(primary).is_failed() => Requester::ReplicaOfFailed,
+            Some(_) => Requester::ReplicaOfLive,
+        };
+        Facts {
+            is_voting: self.nodes.me().is_voting(),
+            is_safe: self.is_safe_to_join(),
+            epoch: header.current_epoch,
+            current: self.current_epoch,
+            last_vote: self.last_vote_epoch,
+            requester,
+            is_forced: header.marks.has(Marks::FORCEACK),
+            is_old_claim,
+            thinks_failed: header.flags.has(Flags::PRIMARY_FAIL),
+            size: self.nodes.size(),
+            is_leaving: self.state.is_fenced() || self.manual.is_under_way(),
+            cannot_save: self.cannot_save,
+        }
+    }
+
+    /// A slot that a header claims and whose owner has a newer claim, with that owner. Slots that
+    /// their owners do not claim any more say nothing.
+    pub(super) fn newer_owner(&self, header: &Header) -> Option<(u16, Key)> {
+        let is_newer = |node: &Node| {
+            header.config_epoch < node.config_epoch && node.id != header.sender && node.is_voting()
+        };
+        let newer = self.nodes.iter().filter(|(_, node)| is_newer(node));
+        let claimed = |(key, node): (Key, &Node)| {
+            // Most claims are of no slot of another node.
+            node.slot_set().first_common(&header.slots)?;
+            let owned = node.slot_set().without(self.nodes.unclaimed());
+            Some((owned.first_common(&header.slots)?.number(), key))
+        };
+        newer.filter_map(claimed).min_by_key(|(slot, _)| *slot)
+    }
+
+    /// Tells a node who owns what it claims.
+    pub(super) fn tell_update(&mut self, to: Key, owner: Key) {
+        let node = self.nodes.at(owner);
+        let slots = node.slot_set().clone();
+        let update = Update { node: node.id, config_epoch: node.config_epoch, slots };
+        self.send(to, Body::Update(update));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! T-V, row by row and in all combinations.
+
+use super::*;
+use crate::cluster::frame::Beat;
+use crate::cluster::machine::action::{Action, Durability};
+use crate::cluster::machine::bench::{Bench, id};
+use crate::cluster::machine::event::Event;
+use crate::cluster::moment::Moment;
+use crate::cluster::nodes::node::Health;
+
+const FACTS: Facts = Facts {
+    is_voting: true,
+    is_safe: true,
+    epoch: Epoch(7),
+    current: Epoch(7),
+    last_vote: Epoch(6),
+    requester: Requester::ReplicaOfFailed,
+    is_forced: false,
+    is_old_claim: false,
+    thinks_failed: true,
+    size: 3,
+    is_leaving: false,
+    cannot_save: false,
+};
+
+#[test]
+fn each_row_has_its_case() {
+    let mine = Facts { requester: Requester::ReplicaOfMe, is_forced: true, ..FACTS };
+    for (label, facts, expected) in [
+        ("T-V 1", Facts { is_voting: false, ..FACTS }, Row::NoVote),
+        ("T-V 2", Facts { is_safe: false, ..FACTS }, Row::NotSafe),
+        ("a vote that cannot be kept", Facts { cannot_save: true, ..FACTS }, Row::NotSafe),
+        ("T-V 3", Facts { epoch: Epoch(6), ..FACTS }, Row::OldEpoch),
+        ("T-V 4", Facts { last_vote: Epoch(7), ..FACTS }, Row::Voted),
+        (
+            "T-V 5",
+            Facts { requester: Requester::Primary, is_forced: true, ..FACTS },
+            Row::OfPrimary,
+        ),
+        ("T-V 5", Facts { requester: Requester::ReplicaOfUnknown, ..FACTS }, Row::NoPrimary),
+        ("T-V 5", Facts { requester: Requester::ReplicaOfLive, ..FACTS }, Row::PrimaryUp),
+        (
+            "T-V 5: FORCEACK",
+            Facts { requester: Requester::ReplicaOfLive, is_forced: true, ..FACTS },
+            Row::Granted,
+        ),
+        ("T-V 6", Facts { is_old_claim: true, ..FACTS }, Row::OldClaim),
+        ("T-V 7", mine, Row::Myself),
+        ("T-V 7: it does not think so", Facts { thinks_failed: false, ..mine }, Row::Granted),
+        ("T-V 7: two primaries", Facts { size: 2, ..mine }, Row::Granted),
+        ("T-V 7: I hand over", Facts { is_leaving: true, ..mine }, Row::Granted),
+        ("T-V 8", FACTS, Row::Granted),
+    ] {
+        assert_eq!(row(&facts), expected, "{label}");
+    }
+}
+
+const ROWS: [Row; 10] = [
+    Row::NoVote,
+    Row::NotSafe,
+    Row::OldEpoch,
+    Row::Voted,
+    Row::OfPrimary,
+    Row::NoPrimary,
+    Row::PrimaryUp,
+    Row::OldClaim,
+    Row::Myself,
+    Row::Granted,
+];
+
+/// The conditions of the table, each by itself.
+fn holds(row: Row, facts: &Facts) -> bool {
+    let is_live = matches!(facts.requester, Requester::ReplicaOfLive | Requester::ReplicaOfMe);
+    match row {
+        Row::NoVote => !facts.is_voting,
+        Row::NotSafe => !facts.is_safe || facts.cannot_save,
+        Row::OldEpoch => facts.epoch < facts.current,
+        Row::Voted => facts.last_vote == facts.current,
+        Row::OfPrimary => facts.requester == Requester::Primary,
+        Row::NoPrimary => facts.requester == Requester::ReplicaOfUnknown,
+        Row::PrimaryUp => is_live && !facts.is_forced,
+        Row::OldClaim => facts.is_old_claim,
+        Row::Myself => {
+            let is_mine = facts.requester == Requester::ReplicaOfMe && facts.thinks_failed;
+            is_mine && 3 <= facts.size && !facts.is_leaving
+        }
+        Row::Granted => true,
+    }
+}
+
+#[test]
+fn every_combination_meets_the_first_row_that_holds() {
+    let requesters = [
+        Requester::Primary,
+        Requester::ReplicaOfUnknown,
+        Requester::ReplicaOfFailed,
+        Requester::ReplicaOfLive,
+        Requester::ReplicaOfMe,
+    ];
+    let mut met = Vec::new();
+    for bits in 0..1024_u64 {
+        let bit = |index: u64| bits >> index & 1;
+        for requester in requesters {
+            let facts = Facts {
+                is_voting: bit(0) == 1,
+                is_safe: bit(1) == 1,
+                epoch: Epoch(6 + bit(2)),
+                current: Epoch(7),
+                last_vote: Epoch(6 + bit(3)),
+                requester,
+                is_forced: bit(4) == 1,
+                is_old_claim: bit(5) == 1,
+                thinks_failed: bit(6) == 1,
+                size: if bit(7) == 1 { 3 } else { 2 },
+                is_leaving: bit(8) == 1,
+                cannot_save: bit(9) == 1,
+            };
+            let first = ROWS.into_iter().find(|row| holds(*row, &facts));
+            assert_eq!(Some(row(&facts)), first, "{facts:?}");
+            met.extend(first);
+        }
+    }
+    met.sort_unstable();
+    met.dedup();
+    assert_eq!(met, ROWS);
+}
+
+const FOUR: &str = "m primary 3 0-5460, a primary 4 5461-10922, b primary 5 10923-16383, \
+                    s replica a";
+
+/// A bench whose `a` is FAIL, where `s` asks for a vote in the next epoch.
+fn asked(change: impl FnOnce(&mut Header)) -> Bench {
+    let mut bench = Bench::of(FOUR);
+    bench.node_mut('a').health = Health::Failed(Moment(0));
+    let change = |header: &mut Header| {
+        header.current_epoch = header.current_epoch.next();
+        change(header);
+    };
+    bench.frame('s', change, Body::AuthRequest);
+    bench
+}
+
+#[test]
+fn a_vote_is_on_the_disk_before_it_is_told() {
+    let bench = asked(|_| {});
+    bench.expect("T-V 8", &["Failover auth granted to ssss", "send s auth-ack"]);
+    let place = |is: fn(&Action) -> bool| bench.done.iter().position(is);
+    let save = place(|action| matches!(action, Action::Save(Durability::Durable)));
+    let send = place(|action| matches!(action, Action::Send(..)));
+    assert!(save.expect("it is saved") < send.expect("it is sent"), "S5");
+    assert_eq!(bench.machine.last_vote_epoch(), bench.machine.current_epoch());
+}
+
+#[test]
+fn there_is_one_vote_an_epoch() {
+    let mut bench = asked(|_| {});
+    bench.frame('s', |_| {}, Body::AuthRequest);
+    bench.expect("T-V 4", &["already voted for epoch 6", "!auth-ack"]);
+    bench.frame('s', |header| header.current_epoch = Epoch(5), Body::AuthRequest);
+    bench.expect("T-V 3", &["reqEpoch (5) < curEpoch(6)", "!auth-ack"]);
+    let next = |header: &mut Header| header.current_epoch = header.current_epoch.next();
+    bench.frame('s', next, Body::AuthRequest);
+    bench.expect("T-V 8", &["auth-ack"]);
+}
+
+#[test]
+fn who_claims_what_a_newer_owner_has_is_told_of_it() {
+    let mut bench = asked(|header| header.config_epoch = Epoch(3));
+    bench.expect("T-V 6", &["slot 5461 epoch (4) > reqConfigEpoch (3)", "send s update a 4"]);
+    bench.beat('s', Beat::Ping, |_| {});
+    assert_eq!(bench.machine.last_vote_epoch(), Epoch(0), "T-V 6");
+}
+
+#[test]
+fn no_vote_is_given_that_cannot_be_kept() {
+    let mut bench = Bench::of(FOUR);
+    bench.handle(Event::SaveFailed);
+    bench.node_mut('a').health = Health::Failed(Moment(0));
+    let next = |header: &mut Header| header.current_epoch = header.current_epoch.next();
+    bench.frame('s', next, Body::AuthRequest);
+    bench.expect("a full disk", &["it is not safe to vote", "!auth-ack"]);
+    bench.handle(Event::Saved);
+    bench.frame('s', next, Body::AuthRequest);
+    bench.expect("a full disk", &["auth-ack"]);
+}
+
+#[test]
+fn strangers_and_primaries_get_no_vote() {
+    let bench = asked(|header| header.sender = id('y'));
+    bench.expect("a stranger", &["!auth"]);
+    let mut bench = Bench::of(FOUR);
+    bench.frame('b', |header| header.current_epoch = Epoch(9), Body::AuthRequest);
+    bench.expect("T-V 5", &["it is a primary node"]);
+    bench.frame('s', |header| header.current_epoch = Epoch(10), Body::AuthRequest);
+    bench.expect("T-V 5", &["its primary is up"]);
+}
