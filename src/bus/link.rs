@@ -1,0 +1,191 @@
+//! One connection of the bus: bytes in, packets out, and back.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::cluster::frame::{Broken, MEASURED_LEN, Packet, measure};
+use crate::cluster::machine::event::{End, Failure};
+use crate::reactor::sockets;
+use crate::reactor::streams::Stream;
+use crate::reactor::wake::Awaited;
+
+/// Bytes that are read of one link in one turn.
+const READ_BYTES_MAX: usize = 256 << 10;
+
+/// A connection.
+#[derive(Debug)]
+pub struct Link {
+    stream: Stream,
+    is_connected: bool,
+    /// Bytes came that are no frame: the rest is not read.
+    is_broken: bool,
+    /// What has come of a frame.
+    input: Vec<u8>,
+    /// What waits to be sent.
+    output: VecDeque<u8>,
+}
+
+/// What has come by a link.
+#[derive(Debug)]
+pub enum Came {
+    /// A frame, and how many bytes it has.
+    Packet(Packet, usize),
+    /// Bytes that are none.
+    Broken(Broken),
+}
+
+impl Link {
+    /// Begins to connect. The link ends when the peer does not acknowledge for so many milliseconds
+    /// what was sent.
+    ///
+    /// # Errors
+    /// The system's, if there is no way.
+    pub fn connect(address: SocketAddr, silence_ms: u32) -> io::Result<Self> {
+        Ok(Self::of(Stream::connect(address, silence_ms)?, false))
+    }
+
+    /// A connection that another node has made.
+    pub fn accepted(stream: Stream, silence_ms: u32) -> Self {
+        sockets::prepare_tcp(&stream, silence_ms.div_ceil(1000).saturating_mul(2));
+        sockets::give_up_after(&stream, silence_ms);
+        Self::of(stream, true)
+    }
+
+    fn of(stream: Stream, is_connected: bool) -> Self {
+        let (input, output) = (Vec::new(), VecDeque::new());
+        Self { stream, is_connected, is_broken: false, input, output }
+    }
+
+    /// Whether it is connected.
+    pub const fn is_connected(&self) -> bool {
+        self.is_connected
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// What it waits for.
+    pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
+        let fd = self.stream.as_fd();
+        let reads = self.is_connected && !self.is_broken;
+        let writes = !self.is_connected || !self.output.is_empty();
+        let read = reads.then_some(Awaited::Readable(fd));
+        read.into_iter().chain(writes.then_some(Awaited::Writable(fd)))
+    }
+
+    /// Bytes that wait to be sent.
+    pub fn waiting(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Bytes that there is room for.
+    pub fn allocated(&self) -> usize {
+        self.output.capacity()
+    }
+
+    /// Goes on to connect. True when it has just been connected.
+    ///
+    /// # Errors
+    /// Why it will not be.
+    pub fn go_on(&mut self) -> Result<bool, Failure> {
+        match self.stream.is_connected() {
+            Ok(connected) => {
+                let is_news = connected && !self.is_connected;
+                self.is_connected = connected;
+                Ok(is_news)
+            }
+            Err(error) => Err(failure(&error)),
+        }
+    }
+
+    /// Sends these bytes as soon as there is room.
+    pub fn put(&mut self, bytes: &[u8]) {
+        self.output.extend(bytes);
+    }
+
+    /// Sends what there is room for, and says how much.
+    ///
+    /// # Errors
+    /// How the link has ended.
+    pub fn write(&mut self) -> Result<usize, End> {
+        let mut written = 0;
+        while self.is_connected && !self.output.is_empty() {
+            match self.stream.send(self.output.as_slices().0) {
+                Ok(Some(bytes)) => {
+                    self.output.drain(..bytes);
+                    written += bytes;
+                }
+                Ok(None) => break,
+                Err(error) => return Err(end(&error)),
+            }
+        }
+        Ok(written)
+    }
+
+    /// Takes in what has come, and adds the frames that are complete. Says how many bytes came.
+    ///
+    /// # Errors
+    /// How the link has ended. What came before is added.
+    pub fn read(&mut self, room: &mut [u8], came: &mut Vec<Came>) -> Result<usize, End> {
+        let mut count = 0;
+        while self.is_connected && !self.is_broken && count < READ_BYTES_MAX {
+            match self.stream.receive(room) {
+                Ok(Some(0)) => return Err(End::ByPeer),
+                Ok(Some(bytes)) => {
+                    count += bytes;
+                    self.input.extend_from_slice(&room[..bytes]);
+                    self.take_frames(came);
+                    if bytes < room.len() {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => return Err(end(&error)),
+            }
+        }
+        Ok(count)
+    }
+
+    fn take_frames(&mut self, came: &mut Vec<Came>) {
+        let mut at = 0;
+        while let Some(rest) = self.input.get(at..).filter(|rest| MEASURED_LEN <= rest.len()) {
+            let length = match measure(rest) {
+                Ok(length) => length,
+                Err(broken) => {
+                    self.is_broken = true;
+                    came.push(Came::Broken(broken));
+                    break;
+                }
+            };
+            let Some(frame) = rest.get(..length) else { break };
+            came.push(match Packet::decode(frame) {
+                Ok(packet) => Came::Packet(packet, length),
+                Err(broken) => Came::Broken(broken),
+            });
+            at += length;
+        }
+        self.input.drain(..at);
+        if self.input.is_empty() {
+            // A long message leaves no long buffer behind.
+            self.input.shrink_to(READ_BYTES_MAX);
+        }
+    }
+}
+
+fn failure(error: &io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => Failure::Refused,
+        _ => Failure::Other,
+    }
+}
+
+fn end(error: &io::Error) -> End {
+    match error.kind() {
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => End::ByPeer,
+        _ => End::Other,
+    }
+}

@@ -1,0 +1,306 @@
+//! All connections of the bus, and the sockets at which others connect.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::bus::link::{Came, Link};
+use crate::cluster::frame::{Kind, Packet};
+use crate::cluster::machine::event::{Event, Failure, LinkId};
+use crate::cluster::report::info::{Bytes, Way};
+use crate::cluster::report::links::Buffer;
+use crate::reactor::clock::Monotonic;
+use crate::reactor::sockets;
+use crate::reactor::streams::{Listener, Stream};
+use crate::reactor::wake::{self, Awaited};
+
+/// Connections that are accepted in one turn.
+const ACCEPTS_MAX: usize = 100;
+/// Connections of others at one time: far more than a cluster has nodes.
+const INBOUND_MAX: usize = 4096;
+/// After accepting failed, the next try waits this long.
+const RETRY_MS: u64 = 100;
+/// Bytes that are read at once.
+const ROOM_BYTES: usize = 64 << 10;
+
+/// The connections.
+#[derive(Debug)]
+pub struct Links {
+    listeners: Vec<Listener>,
+    links: BTreeMap<LinkId, Link>,
+    /// How many of them others have made.
+    inbound: usize,
+    next_inbound: u64,
+    /// Until when nothing is accepted, because it failed.
+    retry_at: Option<Monotonic>,
+    /// What has happened and was not fetched.
+    events: VecDeque<Event>,
+    bytes: Bytes,
+    limits: Limits,
+    /// Room for what is read.
+    room: Vec<u8>,
+    /// Room for what is sent.
+    frame: Vec<u8>,
+}
+
+/// What links are allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Milliseconds for which what was sent may stay unacknowledged.
+    pub silence_ms: u32,
+    /// Bytes that may wait to be sent by one link; 0: any number.
+    pub waiting_bytes: u64,
+}
+
+/// What a link can do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ready {
+    Read,
+    Write,
+}
+
+impl Links {
+    /// No connection yet; others connect to these sockets.
+    ///
+    /// # Errors
+    /// The system's, if a socket cannot be made to not block.
+    pub fn new(sockets: Vec<OwnedFd>, limits: Limits) -> io::Result<Self> {
+        let listeners = sockets.into_iter().map(Listener::new).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self {
+            listeners,
+            links: BTreeMap::new(),
+            inbound: 0,
+            next_inbound: 0,
+            retry_at: None,
+            events: VecDeque::new(),
+            bytes: Bytes::default(),
+            limits,
+            room: vec![0; ROOM_BYTES],
+            frame: Vec::new(),
+        })
+    }
+
+    /// Other limits hold from now on: for bytes at once, for silence on links that are made from
+    /// now on.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Does what can be done now.
+    pub fn turn(&mut self, now: Monotonic) {
+        self.accept(now);
+        let mut asked = Vec::new();
+        let awaited = self.links.iter().flat_map(|(id, link)| {
+            link.awaited().map(move |awaited| {
+                let ready = match awaited {
+                    Awaited::Readable(_) => Ready::Read,
+                    Awaited::Writable(_) => Ready::Write,
+                };
+                (*id, ready, awaited)
+            })
+        });
+        let mut polled = Vec::new();
+        for (id, ready, awaited) in awaited {
+            asked.push((id, ready));
+            polled.push(awaited);
+        }
+        // If the system does not say what is ready, everything is tried.
+        let answers = wake::ready(polled).unwrap_or_else(|_| vec![true; asked.len()]);
+        let ready = asked.into_iter().zip(answers).filter(|(_, is_ready)| *is_ready);
+        for ((id, ready), _) in ready {
+            self.go_on(id, ready);
+        }
+    }
+
+    /// The next thing that has happened.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// What is to be waited for.
+    pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
+        let accepts = self.retry_at.is_none() && self.inbound < INBOUND_MAX;
+        let listeners = self.listeners.iter().filter(move |_| accepts);
+        let listeners = listeners.map(|listener| Awaited::Readable(listener.as_fd()));
+        listeners.chain(self.links.values().flat_map(Link::awaited))
+    }
+
+    /// Begins a link.
+    pub fn connect(&mut self, id: LinkId, ip: IpAddr, port: u16) {
+        match Link::connect(SocketAddr::new(ip, port), self.limits.silence_ms) {
+            Ok(link) => {
+                self.links.insert(id, link);
+            }
+            Err(_) => self.events.push_back(Event::ConnectFailed(id, Failure::Other)),
+        }
+    }
+
+    /// Closes a link. What has happened to it and was not fetched is dropped.
+    pub fn close(&mut self, id: LinkId) {
+        self.drop_link(id);
+        self.events.retain(|event| link_of(event) != Some(id));
+    }
+
+    /// Sends a packet by a link, unless it has ended.
+    pub fn send(&mut self, id: LinkId, packet: &Packet) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        self.frame.clear();
+        packet.encode(&mut self.frame);
+        link.put(&self.frame);
+        count(&mut self.bytes, packet, |way| &mut way.sent, self.frame.len());
+        let waiting = link.waiting();
+        if self.limits.waiting_bytes != 0 && self.limits.waiting_bytes < waiting as u64 {
+            self.events.push_back(Event::Overflowing(id, waiting));
+        }
+    }
+
+    /// Sends what there is room for.
+    pub fn flush(&mut self) {
+        let full = |(id, link): (&LinkId, &Link)| (0 < link.waiting()).then_some(*id);
+        let waiting: Vec<LinkId> = self.links.iter().filter_map(full).collect();
+        waiting.into_iter().for_each(|id| self.write(id));
+    }
+
+    /// What waits at a link.
+    pub fn buffer(&self, id: LinkId) -> Buffer {
+        let link = self.links.get(&id);
+        link.map_or(Buffer::default(), |link| Buffer {
+            allocated: link.allocated(),
+            used: link.waiting(),
+        })
+    }
+
+    /// Bytes that went both ways.
+    pub const fn bytes(&self) -> Bytes {
+        self.bytes
+    }
+
+    /// How many links there are.
+    pub fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    fn accept(&mut self, now: Monotonic) {
+        self.retry_at = self.retry_at.filter(|at| now < *at);
+        if self.retry_at.is_some() {
+            return;
+        }
+        let mut accepted = Vec::new();
+        for listener in &self.listeners {
+            while accepted.len() < ACCEPTS_MAX && self.inbound + accepted.len() < INBOUND_MAX {
+                match listener.accept() {
+                    Ok(Some(stream)) => accepted.push(stream),
+                    Ok(None) => break,
+                    Err(_) => {
+                        // For want of descriptors as a rule: the log says so of clients, too.
+                        self.retry_at = now.after_millis(RETRY_MS);
+                        break;
+                    }
+                }
+            }
+        }
+        accepted.into_iter().for_each(|stream| self.take(stream));
+    }
+
+    fn take(&mut self, stream: Stream) {
+        let (Some(peer), Some(local)) = (sockets::peer(&stream), sockets::local(&stream)) else {
+            // It has ended meanwhile.
+            return;
+        };
+        self.next_inbound += 1;
+        self.inbound += 1;
+        let link = LinkId::Inbound(self.next_inbound);
+        self.links.insert(link, Link::accepted(stream, self.limits.silence_ms));
+        let (peer, local) = (peer.ip(), local.ip());
+        self.events.push_back(Event::Accepted { link, peer, local });
+    }
+
+    fn go_on(&mut self, id: LinkId, ready: Ready) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if !link.is_connected() {
+            match link.go_on() {
+                Ok(false) => {}
+                Ok(true) => self.events.push_back(Event::Connected(id)),
+                Err(failure) => {
+                    self.drop_link(id);
+                    self.events.push_back(Event::ConnectFailed(id, failure));
+                }
+            }
+            return;
+        }
+        match ready {
+            Ready::Read => self.read(id),
+            Ready::Write => self.write(id),
+        }
+    }
+
+    fn read(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let mut came = Vec::new();
+        let result = link.read(&mut self.room, &mut came);
+        for came in came {
+            self.events.push_back(match came {
+                Came::Packet(packet, bytes) => {
+                    count(&mut self.bytes, &packet, |way| &mut way.received, bytes);
+                    Event::Received(id, packet)
+                }
+                Came::Broken(broken) => Event::Unreadable(id, broken),
+            });
+        }
+        if let Err(end) = result {
+            self.drop_link(id);
+            self.events.push_back(Event::Ended(id, end));
+        }
+    }
+
+    fn write(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if let Err(end) = link.write() {
+            self.drop_link(id);
+            self.events.push_back(Event::Ended(id, end));
+        }
+    }
+
+    fn drop_link(&mut self, id: LinkId) {
+        let was_there = self.links.remove(&id).is_some();
+        if was_there && matches!(id, LinkId::Inbound(_)) {
+            self.inbound -= 1;
+        }
+    }
+}
+
+/// The link that an event is about.
+const fn link_of(event: &Event) -> Option<LinkId> {
+    match event {
+        Event::Accepted { link, .. }
+        | Event::Connected(link)
+        | Event::ConnectFailed(link, _)
+        | Event::Received(link, _)
+        | Event::Unreadable(link, _)
+        | Event::Ended(link, _)
+        | Event::Overflowing(link, _) => Some(*link),
+        Event::Heard(_)
+        | Event::Publish(_)
+        | Event::Tick
+        | Event::Asked(..)
+        | Event::Saved
+        | Event::SaveFailed
+        | Event::Replicated(_)
+        | Event::Quiesced
+        | Event::Loaded(_)
+        | Event::Settings(_) => None,
+    }
+}
+
+fn count(bytes: &mut Bytes, packet: &Packet, way: fn(&mut Way) -> &mut u64, count: usize) {
+    *way(&mut bytes.total) += count as u64;
+    if let Some(Kind::Publish | Kind::PublishShard) = packet.kind() {
+        *way(&mut bytes.pubsub) += count as u64;
+    }
+}
