@@ -4,6 +4,7 @@ pub mod board;
 pub mod connection;
 pub mod disk;
 pub mod end;
+pub mod flows;
 pub mod kept;
 pub mod mailbox;
 pub mod messages;

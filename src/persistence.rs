@@ -3,6 +3,7 @@
 
 pub mod checking;
 pub mod child;
+pub mod chunks;
 pub mod forked;
 pub mod leftovers;
 pub mod loader;

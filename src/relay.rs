@@ -5,10 +5,17 @@
 //! wait for it, and it waits for no replica: a replica that takes too little is cut.
 
 pub mod core;
+pub mod deciding;
 pub mod dial;
-pub mod dispatch;
+pub mod flows;
+pub mod inchunks;
+pub mod inflows;
 pub mod intake;
+pub mod logs;
+pub mod opening;
 pub mod peer;
+pub mod roles;
+pub mod snapshots;
 pub mod stream;
 pub mod thread;
 pub mod upstream;

@@ -5,7 +5,7 @@
 //!             first        at least `size_bytes`, if there were as many       end
 //!               |  unit  |  unit  |  unit  |  unit  |  unit  |  unit  |  unit  |  unit that is
 //!   [ block ][ block ][ block ][ block ][ block ][ block ][ block ][ block ]      written
-//!      |  kept for the lowest cursor that holds what it has not read
+//!      |  kept for the cursor that has read least
 //! ```
 //! What takes effect at once is a unit; the backlog begins and ends between units. A place is the
 //! number of bytes of the stream in front of it: a scalar. Bytes are kept as a log keeps them, so a
@@ -14,11 +14,11 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use crate::journal::cursors::{CursorId, Hold};
+use crate::journal::cursors::CursorId;
 use crate::journal::log::{self, Log, Read, Shortened};
 
-/// The first byte may be behind the one that `size_bytes` asks for by so much, and a unit: of the
-/// places between units, one in so many bytes is remembered.
+/// The first byte may be behind the one that `size_bytes` asks for by so much, and what is ended at
+/// once: of the places at which units were ended, one in so many bytes is remembered.
 pub const MARK_BYTES: u64 = 4096;
 
 /// How much a backlog keeps.
@@ -26,7 +26,7 @@ pub const MARK_BYTES: u64 = 4096;
 pub struct Limits {
     /// Bytes from which replicas may resume: `repl-backlog-size`.
     pub size_bytes: u64,
-    /// Bytes that cursors with [`Hold::Unread`] may make it keep; no less than twice the size, for
+    /// Bytes that cursors may make it keep; no less than twice the size, for
     /// the size is kept by whole units.
     pub held_bytes_max: u64,
 }
@@ -53,7 +53,7 @@ impl Backlog {
     /// If `start` is above [`log::START_MAX`]: what a peer sent is looked at before.
     pub fn new(start: u64, limits: Limits) -> Self {
         let mut log = Log::new(start, limits.of_log());
-        let kept = log.open(start, Hold::Unread).expect("a log has its end");
+        let kept = log.open(start).expect("a log has its end");
         let size_bytes = limits.size_bytes;
         Self { log, size_bytes, first: start, end: start, marks: VecDeque::new(), kept }
     }
@@ -65,13 +65,24 @@ impl Backlog {
     /// the same.
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Shortened> {
-        self.log.append(bytes, 0)
+        self.log.append(bytes)
     }
 
     /// Ends the unit that is written: it can be read.
     #[inline]
     pub fn end_unit(&mut self) {
-        self.end = self.log.end();
+        self.end_units(self.log.end());
+    }
+
+    /// Ends units that are written, up to this place between two of them: they can be read.
+    ///
+    /// # Panics
+    /// If so much is not written, or that place could be read before.
+    #[inline]
+    pub fn end_units(&mut self, place: u64) {
+        assert!(self.end <= place, "what could be read can be read");
+        assert!(place <= self.log.end(), "what can be read is written");
+        self.end = place;
         let last = self.marks.back().copied().unwrap_or(self.first);
         if MARK_BYTES <= self.end - last {
             self.marks.push_back(self.end);
@@ -93,20 +104,9 @@ impl Backlog {
         self.end
     }
 
-    /// `repl_backlog_first_byte_offset`: the number of the first byte, counted from 1. If there is
-    /// none, of the byte that will be written next.
-    pub fn first_byte_offset(&self) -> u64 {
-        self.first + 1
-    }
-
-    /// `repl_backlog_histlen`: how many bytes there are to resume from.
-    pub fn histlen(&self) -> u64 {
-        self.end - self.first
-    }
-
-    /// `repl_backlog_size`.
-    pub fn size_bytes(&self) -> u64 {
-        self.size_bytes
+    /// The place behind the last byte that is written, of a whole unit or not.
+    pub fn written(&self) -> u64 {
+        self.log.end()
     }
 
     /// Bytes of memory that it takes.
@@ -128,14 +128,9 @@ impl Backlog {
     }
 
     /// A cursor that reads from `place` on. `None`: a replica that is there cannot resume.
-    pub fn open(&mut self, place: u64, hold: Hold) -> Option<CursorId> {
+    pub fn open(&mut self, place: u64) -> Option<CursorId> {
         let is_here = self.first <= place && place <= self.end;
-        if is_here { self.log.open(place, hold) } else { None }
-    }
-
-    /// Lets a cursor hold what it has not read, or holds it no more.
-    pub fn hold(&mut self, cursor: CursorId, hold: Hold) {
-        self.log.hold(cursor, hold);
+        if is_here { self.log.open(place) } else { None }
     }
 
     /// The place of what a cursor reads next.
@@ -189,7 +184,7 @@ impl Backlog {
             self.log.advance(self.kept, self.first - before);
         } else {
             // Opened first: when a cursor is closed, the log frees what none holds.
-            let kept = self.log.open(self.first, Hold::Unread);
+            let kept = self.log.open(self.first);
             let fallen = mem::replace(&mut self.kept, kept.expect("the log has its whole units"));
             self.log.close(fallen);
         }

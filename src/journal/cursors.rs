@@ -8,20 +8,11 @@ pub struct CursorId {
     number: u64,
 }
 
-/// How much a cursor makes a log keep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
-    /// Nothing: it reads what the window has.
-    Window,
-    /// All that it has not read, up to the log's limit.
-    Unread,
-}
-
 /// What a cursor knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// The offset of what it reads next is in the log.
-    Reads(Hold),
+    Reads,
     /// The offset is in the log no more, and the reader does not know it yet.
     Fell,
     /// The reader was told.
@@ -44,9 +35,9 @@ pub(super) struct Cursors {
 }
 
 impl Cursors {
-    pub(super) fn open(&mut self, next: u64, hold: Hold) -> CursorId {
+    pub(super) fn open(&mut self, next: u64) -> CursorId {
         self.opened += 1;
-        let cursor = Cursor { number: self.opened, next, state: State::Reads(hold) };
+        let cursor = Cursor { number: self.opened, next, state: State::Reads };
         let free = self.places.iter().position(Option::is_none);
         let place = free.unwrap_or(self.places.len());
         match self.places.get_mut(place) {
@@ -77,17 +68,17 @@ impl Cursors {
         cursor.expect("a cursor is used until it is closed")
     }
 
-    /// The lowest offset that a cursor with [`Hold::Unread`] has not read. `None`: there is none.
-    pub(super) fn lowest_held(&self) -> Option<u64> {
+    /// The lowest offset that a cursor has not read. `None`: no cursor reads.
+    pub(super) fn lowest(&self) -> Option<u64> {
         let open = self.places.iter().flatten();
-        let held = open.filter(|cursor| cursor.state == State::Reads(Hold::Unread));
-        held.map(|cursor| cursor.next).min()
+        let reading = open.filter(|cursor| cursor.state == State::Reads);
+        reading.map(|cursor| cursor.next).min()
     }
 
     /// Nothing in front of `start` can be read any more.
     pub(super) fn fall_before(&mut self, start: u64) {
         for cursor in self.places.iter_mut().flatten().filter(|cursor| cursor.next < start) {
-            if let State::Reads(_) = cursor.state {
+            if cursor.state == State::Reads {
                 cursor.state = State::Fell;
             }
         }

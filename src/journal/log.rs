@@ -4,7 +4,7 @@
 //!        start            window                                        end
 //!          |                 |  at least `window_bytes`, always readable |
 //!   [ block ][ block ][ block ][ block ][ block ][ block ][ block  ...   ]
-//!               |  kept for the lowest cursor that holds what it has not read,
+//!               |  kept for the cursor that has read least,
 //!                  at most `held_bytes_max` before the end
 //! ```
 //! Blocks are freed whole, so a little more can be read than is promised. An entry may cross
@@ -13,9 +13,9 @@
 use std::collections::VecDeque;
 use std::io;
 
-use shards::journal::entry::{HEADER, Malformed};
+use shards::journal::entry::{HEADER, LEN_BYTES, Malformed, len_of};
 
-use crate::journal::cursors::{CursorId, Cursors, Hold, State};
+use crate::journal::cursors::{CursorId, Cursors, State};
 use crate::reactor::blocks::{BLOCK_BYTES, Block};
 
 /// Bytes of a window at least, whatever is configured: so much is written in a few milliseconds.
@@ -33,8 +33,7 @@ const BLOCK: u64 = BLOCK_BYTES as u64;
 pub struct Limits {
     /// Bytes before the end that can always be read; [`WINDOW_BYTES_MIN`] if that is more.
     pub window_bytes: u64,
-    /// Bytes before the end that cursors with [`Hold::Unread`] may make it keep; no less than the
-    /// window.
+    /// Bytes before the end that cursors may make it keep; no less than the window.
     pub held_bytes_max: u64,
 }
 
@@ -65,7 +64,6 @@ pub struct Log {
     start: u64,
     /// The offset behind the last byte.
     end: u64,
-    weight: u64,
     limits: Limits,
     cursors: Cursors,
     /// Maps a block. Tests let it fail.
@@ -73,8 +71,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// An empty log whose next byte has the offset `start`, 0 for a new history. What it weighs is
-    /// counted from here.
+    /// An empty log whose next byte has the offset `start`, 0 for a new history.
     ///
     /// # Panics
     /// If `start` is above [`START_MAX`]: an offset that a peer sent is looked at before.
@@ -85,21 +82,19 @@ impl Log {
             spare: Vec::new(),
             start,
             end: start,
-            weight: 0,
             limits,
             cursors: Cursors::default(),
             map: Block::new,
         }
     }
 
-    /// Appends whole entries, which together weigh this much.
+    /// Appends whole entries.
     ///
     /// # Errors
     /// The entries are counted, and what of the log can still be read is shorter than its window.
     #[inline]
-    pub fn append(&mut self, entries: &[u8], weight: u64) -> Result<(), Shortened> {
+    pub fn append(&mut self, entries: &[u8]) -> Result<(), Shortened> {
         self.end += entries.len() as u64;
-        self.weight += weight;
         match self.blocks.back_mut() {
             Some(last) if entries.len() <= last.room() => {
                 last.append(entries);
@@ -119,11 +114,6 @@ impl Log {
         self.end
     }
 
-    /// What all entries weigh that were ever appended.
-    pub fn weight(&self) -> u64 {
-        self.weight
-    }
-
     /// Bytes of memory that it takes.
     pub fn memory_bytes(&self) -> usize {
         (self.blocks.len() + self.spare.len()) * BLOCK_BYTES
@@ -136,21 +126,11 @@ impl Log {
         self.trim();
     }
 
-    /// A cursor that reads from `offset` on. `None`: that offset is not in the log, or not yet.
-    pub fn open(&mut self, offset: u64, hold: Hold) -> Option<CursorId> {
+    /// A cursor that reads from `offset` on, and holds what it has not read. `None`: that offset is
+    /// not in the log, or not yet.
+    pub fn open(&mut self, offset: u64) -> Option<CursorId> {
         let is_here = self.start <= offset && offset <= self.end;
-        is_here.then(|| self.cursors.open(offset, hold))
-    }
-
-    /// Lets a cursor hold what it has not read, or holds it no more. A cursor that has fallen out
-    /// stays where it is.
-    pub fn hold(&mut self, cursor: CursorId, hold: Hold) {
-        let cursor = self.cursors.get_mut(cursor);
-        match cursor.state {
-            State::Reads(_) => cursor.state = State::Reads(hold),
-            State::Fell | State::Told => {}
-        }
-        self.trim();
+        is_here.then(|| self.cursors.open(offset))
     }
 
     /// The offset of what a cursor reads next.
@@ -209,6 +189,29 @@ impl Log {
         if to == from {
             return Ok(Read::Nothing);
         }
+        self.copy(from, to, into);
+        Ok(Read::Bytes(to - from))
+    }
+
+    /// Copies all between a cursor and `to`, behind what `into` has; answers how many bytes that
+    /// is. The cursor goes on by [`Self::advance`].
+    ///
+    /// # Panics
+    /// If the log has not so much.
+    pub fn copy_upto(&mut self, cursor: CursorId, to: u64, into: &mut Vec<u8>) -> Read<u64> {
+        match self.readable(cursor) {
+            Read::Bytes(from) if from < to => {
+                assert!(to <= self.end, "a cursor reads what is there");
+                self.copy(from, to, into);
+                Read::Bytes(to - from)
+            }
+            Read::Bytes(_) | Read::Nothing => Read::Nothing,
+            Read::Fallen => Read::Fallen,
+        }
+    }
+
+    /// Copies what stands between two offsets that are in the log.
+    fn copy(&self, from: u64, to: u64, into: &mut Vec<u8>) {
         let mut at = from;
         while at < to {
             let piece = self.piece(at);
@@ -216,7 +219,6 @@ impl Log {
             into.extend_from_slice(&piece[..wanted]);
             at += wanted as u64;
         }
-        Ok(Read::Bytes(to - from))
     }
 
     /// A cursor has read so many bytes. One that has fallen out goes nowhere.
@@ -226,12 +228,12 @@ impl Log {
     pub fn advance(&mut self, cursor: CursorId, bytes: u64) {
         let end = self.end;
         let cursor = self.cursors.get_mut(cursor);
-        let State::Reads(hold) = cursor.state else { return };
+        let State::Reads = cursor.state else { return };
         assert!(bytes <= end - cursor.next, "a cursor reads what is there");
         let block_before = (cursor.next - self.start) / BLOCK;
         cursor.next += bytes;
         let block = (cursor.next - self.start) / BLOCK;
-        if hold == Hold::Unread && block_before < block {
+        if block_before < block {
             self.trim();
         }
     }
@@ -255,7 +257,7 @@ impl Log {
         let held_bytes_max = self.limits.held_bytes_max.max(window_bytes);
         let window = self.end.saturating_sub(window_bytes);
         let lowest = self.end.saturating_sub(held_bytes_max);
-        let held = self.cursors.lowest_held().unwrap_or(window);
+        let held = self.cursors.lowest().unwrap_or(window);
         held.clamp(lowest, window).max(self.start)
     }
 
@@ -308,8 +310,8 @@ impl Log {
         let end = self.end;
         let cursor = self.cursors.get_mut(cursor);
         match cursor.state {
-            State::Reads(_) if cursor.next < end => Read::Bytes(cursor.next),
-            State::Reads(_) | State::Told => Read::Nothing,
+            State::Reads if cursor.next < end => Read::Bytes(cursor.next),
+            State::Reads | State::Told => Read::Nothing,
             State::Fell => {
                 cursor.state = State::Told;
                 Read::Fallen
@@ -329,11 +331,10 @@ impl Log {
     /// Its kind does not matter here, nor whether all of it is there: `Header::decode` asks both.
     #[inline]
     fn entry_len(&self, offset: u64) -> Result<u64, Malformed> {
-        const LEN_BYTES: usize = 6;
         if self.end - offset < HEADER as u64 {
             return Err(Malformed::Short);
         }
-        let mut bytes = [0; size_of::<u64>()];
+        let mut bytes = [0; LEN_BYTES];
         let piece = self.piece(offset);
         let here = piece.len().min(LEN_BYTES);
         bytes[..here].copy_from_slice(&piece[..here]);
@@ -341,7 +342,7 @@ impl Log {
             let rest = &self.piece(offset + here as u64)[..LEN_BYTES - here];
             bytes[here..LEN_BYTES].copy_from_slice(rest);
         }
-        let len = u64::from_le_bytes(bytes);
+        let len = len_of(bytes);
         if len < HEADER as u64 { Err(Malformed::Length) } else { Ok(len) }
     }
 }

@@ -13,6 +13,8 @@ pub struct Board {
     pub changes: Figure,
     /// What its log weighs.
     pub logged: Figure,
+    /// What that weighs which it has applied of a primary's logs, since they last began.
+    pub followed: Figure,
     /// Keys that it may evict.
     pub evictable: Figure,
     /// Values that it has still to free.

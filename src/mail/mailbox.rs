@@ -43,11 +43,13 @@ struct Outbox<L> {
     overflow: VecDeque<L>,
     /// A letter came since the last flush, or is left of it.
     written: bool,
+    /// The receiver is woken even if it has not said that it sleeps.
+    hurries: bool,
 }
 
 impl<L> Outbox<L> {
     fn new(queue: Sender<L>) -> Self {
-        Self { queue, overflow: VecDeque::new(), written: false }
+        Self { queue, overflow: VecDeque::new(), written: false, hurries: false }
     }
 
     #[inline]
@@ -73,9 +75,9 @@ impl<L> Outbox<L> {
         // Pairs with the fence in `sleep`: either the peer sees the letter before it sleeps, or
         // the sender sees that it sleeps.
         fence(Ordering::SeqCst);
-        if receiver.sleeping.load(Ordering::Relaxed)
-            && receiver.sleeping.swap(false, Ordering::AcqRel)
-        {
+        let is_asleep = receiver.sleeping.load(Ordering::Relaxed)
+            && receiver.sleeping.swap(false, Ordering::AcqRel);
+        if std::mem::take(&mut self.hurries) || is_asleep {
             receiver.wake.ring();
         }
         self.written
@@ -164,6 +166,12 @@ impl<R> Mailbox<R> {
         self.me
     }
 
+    /// The shard that has the log of this number: of this node's own, or of those that it keeps of
+    /// another, which may be more or fewer than its shards.
+    pub fn shard_of(&self, log: u16) -> Peer {
+        usize::from(log) % self.shards()
+    }
+
     /// How many shards there are.
     #[inline]
     pub fn shards(&self) -> usize {
@@ -212,6 +220,11 @@ impl<R> Mailbox<R> {
     pub fn tell_relay(&mut self, letter: ToRelay) {
         self.stirred = true;
         self.to_relay.put(letter);
+    }
+
+    /// Ends the relay's nap, if it has one, at the next flush: somebody waits for what is sent.
+    pub fn hurry_relay(&mut self) {
+        self.to_relay.hurries = true;
     }
 
     /// Sends a batch to a thread, shard or control.

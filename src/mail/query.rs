@@ -8,6 +8,8 @@ use shards::keyspace::db::Stats;
 
 use crate::blocking::waits::WaitEnd;
 use crate::clients::filter::ClientFilter;
+use crate::cluster::ownership::Ownership;
+use crate::cluster::slot_set::SlotSet;
 use crate::config::table::Config;
 use crate::pubsub::kind::KINDS;
 use crate::reactor::allocator::Aside;
@@ -51,6 +53,9 @@ pub enum Query {
     SaveFailed(bool),
     /// What the node is among others: `Done` when everything that was under way has seen it.
     Role(Role),
+    /// Who owns which slot: `Done` when everything that was under way has seen it. Then no command
+    /// runs any more on a slot that is not here.
+    Own(Arc<Ownership>),
     /// Whether what a replica has may be old: `Done`.
     Stale(bool),
     /// Hold writes back for a failover: `Done` when everything that was under way has seen it.
@@ -59,6 +64,16 @@ pub enum Query {
     EndFailoverHold,
     /// How many replicas keep up: `Done`.
     GoodReplicas(usize),
+    /// How many keys it has in all databases: `Count`.
+    CountKeys,
+    /// How many keys a slot has in this database, or in all: `Count`.
+    CountKeysInSlot(Slot, Option<usize>),
+    /// So many keys of a slot in this database, or all that there are: `Keys`.
+    KeysInSlot(Slot, usize, usize),
+    /// In which slots it has keys: `Slots`.
+    UsedSlots,
+    /// Delete all keys of these slots: `Done`.
+    DeleteSlots(SlotSet),
     /// End of the pause: `Done`.
     Unpause,
     /// DEBUG SET-ACTIVE-EXPIRE: `Done`.
@@ -78,6 +93,10 @@ pub enum Answer {
     Figures(Box<Figures>),
     /// (id, line) of clients.
     Clients(Vec<(u64, String)>),
+    /// Keys.
+    Keys(Vec<Vec<u8>>),
+    /// Slots.
+    Slots(Vec<Slot>),
 }
 
 /// What a shard has and has done.
@@ -172,7 +191,7 @@ pub struct DbFigures {
     /// Hashes with fields that expire.
     pub with_volatile_items: u64,
     /// Milliseconds that sampled keys have left, added up.
-    pub ttl_sum: u64,
+    pub ttl_sum: u128,
     /// Keys in the sample.
     pub ttl_samples: u64,
     /// Bytes of its table, entries not counted.

@@ -5,7 +5,7 @@ use shards::keyspace::waiters::WaitId;
 use crate::batches::batch::Batch;
 use crate::mail::disk::LoadReport;
 use crate::mail::query::Answer;
-use crate::mail::replica::{Arrival, RelayWord};
+use crate::mail::replica::{Arrived, RelayWord};
 use crate::mail::upstream::LinkWord;
 use crate::replication::acks::Needs;
 use crate::shutdown::report::Report;
@@ -31,7 +31,7 @@ pub enum ToControl {
     /// A shard has taken in what it was sent of a snapshot.
     Loaded(Box<LoadReport>),
     /// A connection has asked for the stream of all changes, and left its shard.
-    Arrived(Box<Arrival>),
+    Arrived(Arrived),
     /// A client waits for replicas, for so many milliseconds or for ever.
     AwaitAcks(WaitId, Needs, Option<u64>),
     /// It waits no more.

@@ -3,27 +3,32 @@
 use std::sync::Arc;
 
 use crate::config::table::Config;
-use crate::mail::replica::{Arrival, SessionId, SyncWord};
+use crate::mail::flows::FlowNews;
+use crate::mail::replica::{Arrived, Beginning, SyncWord};
 use crate::mail::upstream::{Applied, Staged, UpstreamWord};
 use crate::replication::history::{Fence, Scalar};
-use crate::replication::merge::Segment;
+use crate::replication::merge::{Reading, Segment};
 use crate::replication::replid::ReplId;
+use crate::replication::session::SessionId;
 
 /// A letter to the relay, from a shard or from control.
 #[derive(Debug)]
 pub enum ToRelay {
-    /// What a shard shows of its log.
-    Segment(Box<Segment>),
-    /// A shard's log has no more what the relay was not shown yet.
-    Fell(u16),
+    /// What a shard shows of its log. What was shown for a stream before means nothing.
+    Segment(Reading, Box<Segment>),
+    /// A shard's log has no more what the relay was not shown yet of this.
+    Fell(Reading, u16),
     /// A connection has asked for the stream.
-    Arrived(Box<Arrival>),
+    Arrived(Arrived),
     /// A fence was written: the stream of this name can begin there.
     Fence(ReplId, Box<Fence>),
     /// The stream is over: logs are kept no more.
     Forget,
-    /// The stream has another name from now on.
+    /// The stream has another name from now on, and goes on from none.
     Renamed(ReplId),
+    /// This node writes from here on, in a history of its own. What a primary has brought, if
+    /// anything, goes on as its stream.
+    Begin(Box<Beginning>),
     /// About snapshots for replicas.
     Sync(SyncWord),
     /// The configuration in force from now on.
@@ -34,6 +39,8 @@ pub enum ToRelay {
     Applied(Applied),
     /// A shard has taken in keys of the primary's snapshot.
     Staged(Staged),
+    /// About logs that go to replicas, or come from the primary, each by a connection of its own.
+    Flow(FlowNews),
     /// CLIENT KILL has met these sessions.
     Kill(Vec<SessionId>),
     /// The process ends: the log is to tell of each replica that lacks what is in front of this

@@ -4,6 +4,7 @@ use crate::batches::batch::Batch;
 use crate::mail::connection::{Connection, Listeners};
 use crate::mail::disk::DiskWord;
 use crate::mail::end::EndWord;
+use crate::mail::flows::FlowWord;
 use crate::mail::kept::Kept;
 use crate::mail::messages::Word;
 use crate::mail::query::Query;
@@ -48,6 +49,8 @@ pub enum ToShard {
     Snapshot(SnapshotWord),
     /// About the shard's log.
     Log(LogWord),
+    /// About logs that go to replicas, or come from a primary, each by a connection of its own.
+    Flow(FlowWord),
     /// About memory.
     Room(RoomWord),
     /// About snapshots.

@@ -2,32 +2,21 @@
 
 use std::sync::Arc;
 
-use shards::base::hash::HashSeed;
 use shards::rdb::error::Error as RdbError;
 
 use crate::batches::batch::BatchNumber;
+use crate::clients::leaving::Known;
 use crate::config::table::Config;
+use crate::flows::dispatch::Routing;
+use crate::persistence::chunks::taking::Keys;
 use crate::persistence::loader::Chunk;
 use crate::replication::address::Address;
 use crate::replication::failover;
-use crate::replication::history::Scalar;
-use crate::replication::link::events::{By, Generation, Position};
+use crate::replication::history::{Fence, Scalar, Vector};
+use crate::replication::link::events::{By, Generation, Point, Position};
 use crate::replication::link::report::Status;
 use crate::replication::moment::Moment;
 use crate::replication::replid::ReplId;
-use crate::routing::call::Table;
-use crate::routing::slots::SlotMap;
-
-/// What the relay needs to know to take a stream apart by shards.
-#[derive(Clone, Debug)]
-pub struct Routing {
-    /// All commands.
-    pub table: &'static Table,
-    /// Which shard owns which slot.
-    pub slots: SlotMap,
-    /// The secret of all key hashes.
-    pub seed: HashSeed,
-}
 
 /// What control tells the relay of the primary.
 #[derive(Debug)]
@@ -38,8 +27,10 @@ pub enum UpstreamWord {
         primary: Address,
         /// What decided it.
         by: By,
-        /// What this node's data are, if they are part of a stream.
-        position: Option<Position>,
+        /// What this node's data are, if the relay does not know it.
+        point: Option<Point>,
+        /// Where that place of a stream is in each log of its history, if that is known.
+        fence: Option<Vector>,
         /// How commands are routed here.
         routing: Box<Routing>,
         /// The configuration in force.
@@ -49,8 +40,19 @@ pub enum UpstreamWord {
     AskPlainly,
     /// Follow none: [`LinkWord::Ended`] answers.
     Unfollow(By),
+    /// This node writes by itself: its data are part of no primary's stream any more.
+    Forget,
     /// The snapshot of this attempt is the data of all shards.
     Committed(Generation),
+    /// No shard logs any more: the answer to [`LinkWord::Resumed`]. Where the logs ended, if shards
+    /// keep them.
+    LogsEnded(Option<Fence>),
+    /// Apply nothing of the stream: [`LinkWord::Held`] answers when nothing is under way.
+    Hold,
+    /// Go on applying it.
+    GoOn,
+    /// CLIENT KILL has met the connection.
+    Cut,
 }
 
 /// What the relay tells control of the primary.
@@ -59,12 +61,27 @@ pub enum LinkWord {
     /// The snapshot of this attempt is staged on all shards, and nothing of the stream before it is
     /// under way: it is to become the data.
     Commit(Generation, Box<Brought>),
+    /// The primary's stream goes on where this node's own had ended: shards are to log no more.
+    Resumed,
+    /// Nothing of the stream is under way, nor will be until [`UpstreamWord::GoOn`]. What the data
+    /// are then.
+    Held(Option<Box<Held>>),
     /// No primary is followed, and all that came of one is applied.
     Ended,
     /// What the target of a failover says.
     Handover(failover::News),
     /// What there is to show.
     View(Box<LinkView>),
+}
+
+/// What the data are while nothing of a primary is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Where they are.
+    pub point: Point,
+    /// The name of the stream of which that is a place: the history's, or that which this node
+    /// makes of the primary's logs.
+    pub stream: ReplId,
 }
 
 /// What a snapshot has brought besides keys.
@@ -99,8 +116,15 @@ pub struct LinkView {
     pub snapshot_bytes: u64,
     /// How many it has, if that is known.
     pub snapshot_bytes_total: Option<u64>,
-    /// The name of the stream that the data are part of.
-    pub replid: Option<ReplId>,
+    /// The connection to the primary, as CLIENT LIST shows it while the stream runs.
+    pub known: Option<Known>,
+    /// What the data are, with what is still being applied.
+    pub position: Option<Position>,
+    /// Where the data are in each log of the primary, if that is perhaps no place of its stream.
+    /// While logs come each by a connection of its own: where they began.
+    pub vector: Option<Vector>,
+    /// Logs that come each by a connection of its own.
+    pub logs: usize,
     /// The offset behind all that has come of the stream.
     pub read: Scalar,
     /// The offset behind all that is applied.
@@ -114,6 +138,8 @@ pub enum SnapshotWord {
     Begin,
     /// Keys of it.
     Chunk(Generation, Box<Chunk>),
+    /// Likewise; those of other shards are to be passed.
+    Keys(Generation, Box<Keys>),
     /// It came to nothing.
     Drop,
 }

@@ -183,22 +183,35 @@ impl AsFd for Forked {
 #[derive(Debug)]
 pub struct Telling {
     told: Monotonic,
+    every: u64,
     looked: Monotonic,
     interval: u64,
     private_bytes: u64,
 }
 
 impl Telling {
-    /// One that has told just now.
+    /// One that has told just now, and tells once a second.
     pub fn new() -> Self {
+        Self::every(REPORT_MILLIS)
+    }
+
+    /// One that tells each time after so many milliseconds, once a second at least, and has told
+    /// just now.
+    pub fn every(millis: u64) -> Self {
         let now = Monotonic::now();
-        Self { told: now, looked: now, interval: REPORT_MILLIS, private_bytes: 0 }
+        Self {
+            told: now,
+            every: millis.min(REPORT_MILLIS),
+            looked: now,
+            interval: REPORT_MILLIS,
+            private_bytes: 0,
+        }
     }
 
     /// What to tell of so many keys, if it is time to.
     pub fn due(&mut self, keys: u64) -> Option<Report> {
         let now = Monotonic::now();
-        if now.millis_since(self.told) < REPORT_MILLIS {
+        if now.millis_since(self.told) < self.every {
             return None;
         }
         self.told = now;

@@ -16,6 +16,7 @@ use crate::config::choices::VersionCheck;
 use crate::config::table::Config;
 use crate::log;
 use crate::persistence::reading::Reading;
+use crate::persistence::walking::{Origin, OriginOf};
 use crate::process::plain;
 use crate::reactor::clock;
 
@@ -100,9 +101,21 @@ pub struct Loader<S = Reading> {
     pub keys: u64,
     /// Libraries of functions, as they lie in the file.
     pub functions: Vec<Vec<u8>>,
-    /// The database that is selected in the stream behind it.
-    pub stream_db: u16,
+    /// The database that is selected in the stream behind it, if it says so.
+    stream_db: Option<u16>,
+    replid: Option<String>,
+    offset: Option<u64>,
+    /// The same in logs of a history.
+    logs: LogsPlace,
     has_ended: bool,
+}
+
+/// A point of logs, as far as a file says one.
+#[derive(Debug, Default)]
+struct LogsPlace {
+    replid: Option<String>,
+    offset: Option<u64>,
+    vector: Option<String>,
 }
 
 /// What is at hand after a step.
@@ -157,7 +170,7 @@ pub struct Rules {
 impl Rules {
     /// Those of a configuration and of so many shards.
     pub fn of(config: &Config, shards: usize) -> Self {
-        let databases = usize::try_from(config.databases).unwrap_or(usize::MAX);
+        let databases = usize::try_from(config.database_count()).unwrap_or(usize::MAX);
         Self { shards, databases, version_check: config.rdb_version_check }
     }
 }
@@ -193,7 +206,10 @@ impl<S: Source> Loader<S> {
             used_memory: 0,
             keys: 0,
             functions: Vec::new(),
-            stream_db: 0,
+            stream_db: None,
+            replid: None,
+            offset: None,
+            logs: LogsPlace::default(),
             has_ended: false,
         })
     }
@@ -201,6 +217,29 @@ impl<S: Source> Loader<S> {
     /// Bytes read.
     pub fn offset(&self) -> u64 {
         self.file.offset()
+    }
+
+    /// The database that is selected in the stream behind it.
+    pub fn stream_db(&self) -> u16 {
+        self.stream_db.unwrap_or(0)
+    }
+
+    /// Its place in logs of a history, if it is at one.
+    pub fn vector(&self) -> Option<String> {
+        self.logs.vector.clone()
+    }
+
+    /// The point in a history that the keys are of, as far as it was read. `None`: it says none, as
+    /// Valkey reads it.
+    pub fn origin(&self) -> Option<Origin> {
+        if let LogsPlace { replid: Some(replid), offset: Some(offset), vector: Some(vector) } =
+            &self.logs
+        {
+            let (replid, of) = (replid.clone(), OriginOf::Logs(vector.clone()));
+            return Some(Origin { replid, offset: *offset, of });
+        }
+        let of = OriginOf::Stream(self.stream_db?);
+        Some(Origin { replid: self.replid.clone()?, offset: self.offset?, of })
     }
 
     /// A sentence that says what is wrong with what came.
@@ -288,7 +327,12 @@ impl<S: Source> Loader<S> {
                 let megabytes = self.used_memory as f64 / f64::from(1 << 20);
                 log::notice(&format!("RDB memory usage when created {megabytes:.2} Mb"));
             }
-            b"repl-stream-db" => self.stream_db = text.parse().unwrap_or(0),
+            b"repl-stream-db" => self.stream_db = text.parse().ok(),
+            b"repl-id" => self.replid = Some(text.into_owned()),
+            b"repl-offset" => self.offset = text.parse().ok(),
+            b"keylane-id" => self.logs.replid = Some(text.into_owned()),
+            b"keylane-offset" => self.logs.offset = text.parse().ok(),
+            b"keylane-vector" => self.logs.vector = Some(text.into_owned()),
             // Others know what the rest is for.
             _ => {}
         }

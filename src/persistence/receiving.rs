@@ -1,5 +1,5 @@
-//! A snapshot that comes in pieces from elsewhere is read by a thread of its own, so that whoever
-//! receives it waits for nothing.
+//! A snapshot that comes in pieces from elsewhere is read by a thread of its own, so that the
+//! relay, which receives it, waits for nothing.
 //!
 //! ```text
 //! receiver --pieces, unbounded: it looks at `backlog`--> thread: the loader of files
@@ -29,7 +29,7 @@ pub struct Receiving {
     given: u64,
     taken: Arc<AtomicU64>,
     made: Receiver<Made>,
-    news: Arc<Wake>,
+    news: Wake,
 }
 
 /// What the thread has made.
@@ -50,6 +50,9 @@ pub struct End {
     pub functions: Vec<Vec<u8>>,
     /// The database that is selected in the stream behind it.
     pub stream_db: u16,
+    /// Its place in each log of its history, with commas between them, if that is no place of a
+    /// stream.
+    pub vector: Option<String>,
     /// Keys that it has.
     pub keys: u64,
 }
@@ -66,15 +69,11 @@ impl Receiving {
     ) -> io::Result<Self> {
         let (pieces, coming) = channel();
         let (making, made) = sync_channel(CHUNKS_MAX);
-        let news = Arc::new(Wake::new()?);
+        let news = Wake::new()?;
         let taken = Arc::new(AtomicU64::new(0));
-        let pieces_source = Pieces {
-            piece: Vec::new(),
-            coming,
-            taken: Arc::clone(&taken),
-            news: Arc::clone(&news),
-        };
-        let rings = Arc::clone(&news);
+        let pieces_source =
+            Pieces { piece: Vec::new(), coming, taken: Arc::clone(&taken), news: news.clone() };
+        let rings = news.clone();
         let work = move || {
             let last = match read(name, pieces_source, rules, owner, &making, &rings) {
                 Some(last) => last,
@@ -145,8 +144,10 @@ fn read(
             }
             Ok(Step::More) => {}
             Ok(Step::End) => {
-                let Loader { functions, stream_db, keys, .. } = loader;
-                return Some(Made::End(End { functions, stream_db, keys }));
+                let stream_db = loader.stream_db();
+                let vector = loader.vector();
+                let Loader { functions, keys, .. } = loader;
+                return Some(Made::End(End { functions, stream_db, vector, keys }));
             }
             Err(error) => return Some(Made::Failed(loader.told_of(&error))),
         }
@@ -159,7 +160,7 @@ struct Pieces {
     piece: Vec<u8>,
     coming: Receiver<Vec<u8>>,
     taken: Arc<AtomicU64>,
-    news: Arc<Wake>,
+    news: Wake,
 }
 
 impl Source for Pieces {

@@ -4,13 +4,17 @@
 //! [+FULLRESYNC replid offset] $EOF:mark header .. keys .. end checksum mark
 //! [+FULLRESYNC replid offset] $length   header .. keys .. end checksum
 //! ```
-//! One thread encodes once for all replicas. A replica that fails or takes too little is dropped,
+//! Or as chunks, to several connections of each replica: see `persistence::chunks`.
+//!
+//! All is encoded once for all replicas. A replica that fails or takes too little is dropped,
 //! and the others go on.
 //!
 //! The sender neither makes sockets wait nor sets timeouts on them: both belong to the open
 //! connection, and the parent of a forked child has the same connection.
 
-use std::cell::Cell;
+mod chunked;
+mod peers;
+
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -21,17 +25,13 @@ use shards::shard::Shard;
 
 use crate::config::table::Config;
 use crate::persistence::snapshot::Written;
-use crate::persistence::walking::{self, Manner, Origin, Records, Versions, walk};
+use crate::persistence::walking::{
+    self, BUFFER_BYTES, ENOUGH_BYTES, Manner, Origin, Records, Versions, gather, walk,
+};
 use crate::persistence::writing::Summing;
-use crate::reactor::clock::Monotonic;
 use crate::reactor::sockets;
+use peers::{Peers, Told, Watch};
 
-/// Bytes that are gathered before they are sent to all.
-const BUFFER_BYTES: usize = 256 << 10;
-/// From how many on no further record is begun.
-const ENOUGH_BYTES: usize = BUFFER_BYTES / 2;
-/// A replica takes so many bytes, or all there are, in each time of patience; else it is dropped.
-const PROGRESS_BYTES: usize = 64 << 10;
 /// What tells where a transfer of unknown length ends.
 pub const MARK_BYTES: usize = 40;
 /// Bytes of the checksum behind the keys.
@@ -42,10 +42,18 @@ const SUM_BYTES: u64 = 8;
 pub struct Target {
     /// The caller's name for it.
     pub id: u64,
-    /// A descriptor of its connection. Nothing else sends on this while the transfer lasts.
-    pub socket: OwnedFd,
+    /// A descriptor of its connection, or of each of them that chunks go by. Nothing else sends on
+    /// these while the transfer lasts.
+    pub sockets: Vec<OwnedFd>,
     /// What it has asked by.
     pub asked: Asked,
+}
+
+impl Target {
+    /// Ends its connections.
+    pub fn shut(&self) {
+        self.sockets.iter().for_each(sockets::shut);
+    }
 }
 
 /// How a replica has asked for all keys.
@@ -64,6 +72,8 @@ pub enum Form {
     Marked([u8; MARK_BYTES]),
     /// By their length, for which all is encoded twice.
     Measured,
+    /// By the end of each of its connections: all goes as chunks (`persistence::chunks`).
+    Chunked,
 }
 
 /// What is sent.
@@ -79,7 +89,7 @@ pub enum Scope {
 #[derive(Clone, Debug)]
 pub struct SyncPlan {
     manner: Manner,
-    version: Version,
+    versions: Versions,
     form: Form,
     scope: Scope,
     patience_millis: u64,
@@ -89,8 +99,8 @@ pub struct SyncPlan {
 /// What replicas that share one transfer can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// The version of the format: see [`version_for`].
-    pub version: Version,
+    /// The version of the format: this one, or the lowest that holds all of every value.
+    pub versions: Versions,
     /// How they know where the keys end.
     pub form: Form,
     /// What they have asked for.
@@ -133,26 +143,18 @@ pub enum Refusal {
     NoneLeft,
 }
 
-/// The version that a replica reads, by the major version in its `REPLCONF version`; `None` if it
-/// said none.
-///
-/// Redis 7.0 says none and reads version 10. Valkey says its own from 8.0 on, and reads its own
-/// format from 9.0 on (`spec/wire.md` 6, probed).
-pub fn version_for(major: Option<u32>) -> Version {
-    match major {
-        None => Version::V10,
-        Some(..9) => Version::V11,
-        Some(9..) => Version::V80,
-    }
-}
-
 impl SyncPlan {
     /// By this configuration, for replicas with these terms, at this point in the history.
     pub fn new(config: &Config, functions: Vec<Vec<u8>>, terms: Terms, origin: Origin) -> Self {
-        let Terms { version, form, scope, patience_millis } = terms;
+        let Terms { versions, form, scope, patience_millis } = terms;
+        let manner = Manner::new(config, functions);
         Self {
-            manner: Manner::new(config, functions),
-            version,
+            manner: match form {
+                // What is saved of the network costs both sides more of their processors.
+                Form::Chunked => manner.uncompressed(),
+                Form::Marked(_) | Form::Measured => manner,
+            },
+            versions,
             form,
             scope,
             patience_millis,
@@ -160,14 +162,38 @@ impl SyncPlan {
         }
     }
 
-    /// The version of the format that is sent.
-    pub fn version(&self) -> Version {
-        self.version
+    /// The highest version of the format that may be sent.
+    pub fn highest_version(&self) -> Version {
+        match self.versions {
+            Versions::Lowest => Version::V80,
+            Versions::Only(version) => version,
+        }
+    }
+
+    /// The version that is sent.
+    fn version(&self, shards: &[&mut Shard]) -> Result<Version, Refusal> {
+        match (self.versions, self.scope) {
+            (Versions::Lowest, Scope::All) => Ok(walking::lowest_version(shards)),
+            (Versions::Lowest, Scope::Functions) => Ok(Version::V10),
+            (Versions::Only(version), Scope::All) => {
+                match walking::first_unknown(shards, version) {
+                    Some(kind) => Err(Refusal::Unknown(kind)),
+                    None => Ok(version),
+                }
+            }
+            (Versions::Only(version), Scope::Functions) => Ok(version),
+        }
+    }
+
+    /// [`Terms::patience_millis`].
+    pub fn patience_millis(&self) -> u64 {
+        self.patience_millis
     }
 
     /// Sends what these shards hold, which no thread changes meanwhile, to all replicas.
-    /// `progress` is told from time to time how many keys and bytes were sent, and `lost` at once
-    /// which replica, by its place, was dropped, and why.
+    /// `progress` is told with each piece, also of one value, how many keys and bytes all have
+    /// taken that are left, and how many these are; and `lost` at once which replica, by its place,
+    /// was dropped, and why.
     ///
     /// # Errors
     /// If the version has no kind for a value, and if no replica is left.
@@ -175,55 +201,54 @@ impl SyncPlan {
         &self,
         shards: &mut [&mut Shard],
         targets: &[Target],
-        mut progress: impl FnMut(Written),
-        mut lost: impl FnMut(usize, Lost),
+        mut progress: impl FnMut(Written, usize) + Send,
+        mut lost: impl FnMut(usize, Lost) + Send,
     ) -> Result<Written, Refusal> {
-        if self.scope == Scope::All {
-            walking::first_unknown(shards, self.version)
-                .map_or(Ok(()), |kind| Err(Refusal::Unknown(kind)))?;
-        }
-        let head = self.manner.head(self.version, Some(&self.origin));
+        let version = self.version(shards)?;
+        let head = self.manner.head(version, Some(&self.origin));
         let opening = match &self.form {
             Form::Marked(mark) => [b"$EOF:", mark.as_slice(), b"\r\n"].concat(),
             Form::Measured => {
                 let mut measure = Measure { bytes: head.len() as u64, section: None };
-                self.fill(shards, &mut measure, |_| {});
+                self.fill(version, shards, &mut measure);
                 format!("${}\r\n", measure.bytes + SUM_BYTES).into_bytes()
             }
+            Form::Chunked => {
+                let watch = Watch { progress: &mut progress, lost: &mut lost };
+                return chunked::send(self, version, shards, targets, watch);
+            }
         };
-        let sent = Cell::new(0);
-        let mut sending = Sending::new(self, targets, &sent, &mut lost);
-        let Origin { replid, offset } = &self.origin;
-        sending.tell_psync(format!("+FULLRESYNC {replid} {offset}\r\n").as_bytes());
-        sending.send(&opening);
+        let watch = Watch { progress: &mut progress, lost: &mut lost };
+        let told = Told::new(1, targets.len(), watch);
+        let mut sending = Sending {
+            peers: Peers::new(0, targets, self.patience_millis, &told),
+            buffer: Vec::with_capacity(BUFFER_BYTES),
+            section: None,
+            summing: self.manner.summing,
+            sum: 0,
+        };
+        let Origin { replid, offset, of: _ } = &self.origin;
+        sending.peers.tell_psync(format!("+FULLRESYNC {replid} {offset}\r\n").as_bytes());
+        sending.peers.send(&opening);
         sending.put(&head);
-        let keys = self.fill(shards, &mut sending, |keys| {
-            progress(Written { keys, bytes: sent.get() });
-        });
+        let keys = self.fill(version, shards, &mut sending);
         let sum = if self.manner.summing == Summing::On { sending.sum } else { 0 };
-        sending.send(&sum.to_le_bytes());
+        sending.peers.send(&sum.to_le_bytes());
         if let Form::Marked(mark) = &self.form {
-            sending.send(mark);
+            sending.peers.send(mark);
         }
-        if sending.has_failed() {
-            return Err(Refusal::NoneLeft);
-        }
-        Ok(Written { keys, bytes: sent.get() })
+        let Written { bytes, .. } = told.written().ok_or(Refusal::NoneLeft)?;
+        Ok(Written { keys, bytes })
     }
 
     /// Writes what comes behind the head, except for the checksum. How many keys there are.
-    fn fill(
-        &self,
-        shards: &mut [&mut Shard],
-        sink: &mut impl Records,
-        progress: impl FnMut(u64),
-    ) -> u64 {
+    fn fill(&self, version: Version, shards: &mut [&mut Shard], sink: &mut impl Records) -> u64 {
         let shards = match self.scope {
             Scope::All => shards,
             Scope::Functions => &mut [],
         };
-        let walk = walk(&self.manner, Versions::Only(self.version), shards);
-        walk.write(sink, progress);
+        let walk = walk(&self.manner, Versions::Only(version), shards);
+        walk.write(sink, |_| {});
         walking::end(sink);
         walk.keys()
     }
@@ -257,140 +282,34 @@ impl Records for Measure {
     fn flush(&mut self) {}
 }
 
-/// The sockets of all replicas, as one sink.
-struct Sending<'t> {
-    peers: Vec<Peer<'t>>,
+/// An RDB for all replicas, as one sink.
+struct Sending<'t, 'w> {
+    peers: Peers<'t, 'w>,
     buffer: Vec<u8>,
     section: Option<usize>,
     summing: Summing,
     /// The checksum of all that was passed on.
     sum: u64,
-    patience_millis: u64,
-    /// Bytes that were sent to those that are left.
-    sent: &'t Cell<u64>,
-    lost: &'t mut dyn FnMut(usize, Lost),
 }
 
-/// A replica that is left.
-struct Peer<'t> {
-    place: usize,
-    target: &'t Target,
-    /// Bytes of the present piece that it took.
-    taken: usize,
-    /// Bytes that it took since then.
-    moved: usize,
-    since: Monotonic,
-}
-
-impl Peer<'_> {
-    /// Sends what the connection takes.
-    fn advance(&mut self, bytes: &[u8], patience_millis: u64) -> Result<(), Lost> {
-        while self.taken < bytes.len() {
-            match sockets::send_some(&self.target.socket, &bytes[self.taken..]) {
-                Ok(0) => break,
-                Ok(len) => {
-                    self.taken += len;
-                    self.moved += len;
-                }
-                Err(error) => return Err(Lost::Failed(error.raw_os_error().unwrap_or(0))),
-            }
-        }
-        let now = Monotonic::now();
-        if self.taken == bytes.len() || PROGRESS_BYTES <= self.moved {
-            (self.moved, self.since) = (0, now);
-        } else if patience_millis <= now.millis_since(self.since) {
-            return Err(Lost::Stalled);
-        }
-        Ok(())
-    }
-}
-
-impl<'t> Sending<'t> {
-    fn new(
-        plan: &SyncPlan,
-        targets: &'t [Target],
-        sent: &'t Cell<u64>,
-        lost: &'t mut dyn FnMut(usize, Lost),
-    ) -> Self {
-        let since = Monotonic::now();
-        let peer = |(place, target)| Peer { place, target, taken: 0, moved: 0, since };
-        let peers = targets.iter().enumerate().map(peer).collect();
-        Self {
-            peers,
-            buffer: Vec::with_capacity(BUFFER_BYTES),
-            section: None,
-            summing: plan.manner.summing,
-            sum: 0,
-            patience_millis: plan.patience_millis,
-            sent,
-            lost,
-        }
-    }
-
-    /// Tells those that have asked by PSYNC.
-    fn tell_psync(&mut self, line: &[u8]) {
-        self.send_to(line, |target| target.asked == Asked::Psync);
-    }
-
-    /// Sends to all, and waits until those that are left have taken it.
-    fn send(&mut self, bytes: &[u8]) {
-        self.send_to(bytes, |_| true);
-        self.sent.set(self.sent.get() + bytes.len() as u64);
-    }
-
-    fn send_to(&mut self, bytes: &[u8], is_meant: impl Fn(&Target) -> bool) {
-        let now = Monotonic::now();
-        for peer in &mut self.peers {
-            let taken = if is_meant(peer.target) { 0 } else { bytes.len() };
-            (peer.taken, peer.moved, peer.since) = (taken, 0, now);
-        }
-        let patience = self.patience_millis;
-        loop {
-            let lost = &mut self.lost;
-            self.peers.retain_mut(|peer| match peer.advance(bytes, patience) {
-                Ok(()) => true,
-                Err(why) => {
-                    // Nothing else may be sent behind a piece that is cut off.
-                    sockets::shut(&peer.target.socket);
-                    lost(peer.place, why);
-                    false
-                }
-            });
-            let waiting = || self.peers.iter().filter(|peer| peer.taken < bytes.len());
-            let now = Monotonic::now();
-            let left = |peer: &Peer<'_>| patience.saturating_sub(now.millis_since(peer.since));
-            let Some(millis) = waiting().map(left).min() else { return };
-            // One more, so that the time is over when the wait is.
-            sockets::wait_for_room(waiting().map(|peer| &peer.target.socket), millis + 1);
-        }
-    }
-
+impl Sending<'_, '_> {
     fn spill(&mut self) {
-        let bytes = std::mem::take(&mut self.buffer);
         if self.summing == Summing::On {
-            self.sum = crc64(self.sum, &bytes);
+            self.sum = crc64(self.sum, &self.buffer);
         }
-        self.send(&bytes);
-        self.buffer = bytes;
+        self.peers.send(&self.buffer);
         self.buffer.clear();
     }
 }
 
-impl Sink for Sending<'_> {
+impl Sink for Sending<'_, '_> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while BUFFER_BYTES < self.buffer.len() + rest.len() {
-            let (now, later) = rest.split_at(BUFFER_BYTES - self.buffer.len());
-            self.buffer.extend_from_slice(now);
-            self.spill();
-            rest = later;
-        }
-        self.buffer.extend_from_slice(rest);
+        gather(self, bytes, |sending| &mut sending.buffer, Self::spill);
     }
 }
 
-impl Records for Sending<'_> {
+impl Records for Sending<'_, '_> {
     fn begin_section(&mut self, section: usize, head: &[u8]) {
         if self.section.replace(section) != Some(section) {
             self.put(head);
@@ -399,6 +318,7 @@ impl Records for Sending<'_> {
 
     #[inline]
     fn end_record(&mut self) {
+        self.peers.sent.keys += 1;
         if ENOUGH_BYTES <= self.buffer.len() {
             self.spill();
         }

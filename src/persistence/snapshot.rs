@@ -15,7 +15,7 @@ use shards::rdb::writer::{Compression, Sink, Writer};
 use shards::shard::Shard;
 
 use crate::config::table::Config;
-use crate::persistence::walking::{self, Manner, Records, Versions, walk};
+use crate::persistence::walking::{self, Manner, Origin, Records, Versions, walk};
 use crate::persistence::writing::Writing;
 use crate::process::snapshot_temp;
 
@@ -28,6 +28,8 @@ pub struct Plan {
     pub file: PathBuf,
     /// The file until it is complete.
     pub temp: PathBuf,
+    /// The point in a history that the keys are of, if they are of one.
+    pub origin: Option<Origin>,
     manner: Manner,
     /// Threads that write, if the configuration says how many; else 0.
     threads: usize,
@@ -44,6 +46,11 @@ pub enum Others {
 
 /// Beside shards at work, there is a thread that writes for so many of them, and one at least.
 const SHARDS_PER_THREAD: usize = 4;
+
+/// Threads of a child that writes while so many shards serve their clients.
+pub fn threads_beside(shards: usize) -> usize {
+    (shards / SHARDS_PER_THREAD).max(1)
+}
 
 /// Which step of writing failed, and why.
 #[derive(Debug)]
@@ -88,6 +95,7 @@ impl Plan {
             file: file_of(config),
             temp: config.dir.join(snapshot_temp()),
             dir: config.dir.clone(),
+            origin: None,
             manner: Manner::new(config, functions),
             threads: usize::try_from(config.rdb_save_threads).unwrap_or(usize::MAX),
         }
@@ -106,7 +114,7 @@ impl Plan {
     ) -> Result<Written, Failed> {
         let threads = match (self.threads, others) {
             (0, Others::Stand) => shards.len(),
-            (0, Others::Work) => shards.len() / SHARDS_PER_THREAD,
+            (0, Others::Work) => threads_beside(shards.len()),
             (threads, _) => threads,
         };
         let threads = threads.clamp(1, shards.len().max(1));
@@ -141,7 +149,7 @@ impl Plan {
         mut progress: impl FnMut(u64),
     ) -> io::Result<Written> {
         let mut head = writing.part();
-        head.put(&self.manner.head(Version::V10, None));
+        head.put(&self.manner.head(Version::V10, self.origin.as_ref()));
         head.flush();
         drop(head);
         let walk = walk(&self.manner, Versions::Lowest, shards);

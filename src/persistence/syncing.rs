@@ -16,11 +16,13 @@ use crate::persistence::forked::{self, Ended, Forked, Telling};
 use crate::persistence::report::Report;
 use crate::persistence::sending::{Lost, Refusal, SyncPlan, Target};
 use crate::reactor::clock::Monotonic;
-use crate::reactor::sockets;
 
 /// Replicas of one transfer: the copy can tell of all of them before its parent reads the pipe,
 /// which holds 2730 reports.
 pub const TARGETS_MAX: usize = 1024;
+
+/// A copy tells so often in the time in which a replica must take something.
+const TOLD: u64 = 10;
 
 /// A copy at work on a transfer.
 #[derive(Debug)]
@@ -82,7 +84,8 @@ impl SyncChild {
         now: Monotonic,
     ) -> io::Result<Self> {
         assert!(targets.len() <= TARGETS_MAX, "the pipe has room for what is said of each");
-        let keep: Vec<_> = targets.iter().map(|target| target.socket.as_raw_fd()).collect();
+        let sockets = targets.iter().flat_map(|target| &target.sockets);
+        let keep: Vec<_> = sockets.map(AsRawFd::as_raw_fd).collect();
         let work = |to_parent: &File| sync(&plan, shards, &targets, to_parent);
         let forked = Forked::start("sync", &keep, now, work)?;
         let lost = vec![None; targets.len()];
@@ -93,7 +96,7 @@ impl SyncChild {
     /// it next sends.
     pub fn cut(&self, id: u64) {
         let target = self.targets.iter().find(|target| target.id == id);
-        target.into_iter().for_each(|target| sockets::shut(&target.socket));
+        target.into_iter().for_each(Target::shut);
     }
 
     /// Hears what it says, and looks whether it has ended; then it is used up.
@@ -121,7 +124,7 @@ impl SyncChild {
             (Ended::Done, _) if is_counted => End::Sent,
             (Ended::Done, _) => End::Failed("reports of its process are missing".into()),
             (Ended::Told, Some(Refusal::Unknown(kind))) => {
-                let (kind, version) = (words(kind), self.plan.version().number());
+                let (kind, version) = (words(kind), self.plan.highest_version().number());
                 End::Refused(format!("there is {kind}, which RDB version {version} cannot hold"))
             }
             (Ended::Told, _) => End::Failed("no replica is left".into()),
@@ -164,25 +167,27 @@ fn words(kind: Kind) -> String {
 
 /// What the copy does. Its exit status.
 fn sync(plan: &SyncPlan, shards: &mut [&mut Shard], targets: &[Target], to_parent: &File) -> i32 {
-    let mut telling = Telling::new();
-    let left = std::cell::Cell::new(targets.len() as u64);
+    // The parent is to see progress in whatever time is allowed for it.
+    let mut telling = Telling::every(plan.patience_millis() / TOLD);
+    let mut lost = 0;
     let sent = plan.send(
         shards,
         targets,
-        |sent| {
+        |sent, left| {
             if let Some(progress) = telling.due(sent.keys) {
                 progress.send(to_parent);
-                Report::Sent { bytes: sent.bytes, left: left.get() }.send(to_parent);
+                Report::Sent { bytes: sent.bytes, left: left as u64 }.send(to_parent);
             }
         },
         |place, why| {
-            left.set(left.get() - 1);
+            lost += 1;
             Report::Lost { place, why }.send(to_parent);
         },
     );
     match sent {
         Ok(sent) => {
-            Report::Sent { bytes: sent.bytes, left: left.get() }.send(to_parent);
+            let left = (targets.len() - lost) as u64;
+            Report::Sent { bytes: sent.bytes, left }.send(to_parent);
             forked::done(sent.keys).send(to_parent);
             0
         }

@@ -22,6 +22,9 @@ pub trait Records: Sink {
     /// The records that follow are of this section, which `head` begins.
     fn begin_section(&mut self, section: usize, head: &[u8]);
 
+    /// What follows is the record of this key.
+    fn begin_record(&mut self, _key: &[u8]) {}
+
     /// A record is complete.
     fn end_record(&mut self);
 
@@ -30,6 +33,29 @@ pub trait Records: Sink {
 
     /// Passes on what was gathered: whole records.
     fn flush(&mut self);
+}
+
+/// Bytes that a sink gathers before it passes them on.
+pub const BUFFER_BYTES: usize = 256 << 10;
+/// From how many on it begins no further record.
+pub const ENOUGH_BYTES: usize = BUFFER_BYTES / 2;
+
+/// Adds bytes to a sink's buffer, which `spill` empties each time it is full.
+#[inline]
+pub fn gather<S>(
+    sink: &mut S,
+    bytes: &[u8],
+    buffer: impl Fn(&mut S) -> &mut Vec<u8>,
+    spill: impl Fn(&mut S),
+) {
+    let mut rest = bytes;
+    while BUFFER_BYTES < buffer(sink).len() + rest.len() {
+        let (now, later) = rest.split_at(BUFFER_BYTES - buffer(sink).len());
+        buffer(sink).extend_from_slice(now);
+        spill(sink);
+        rest = later;
+    }
+    buffer(sink).extend_from_slice(rest);
 }
 
 /// What is written besides keys and values, and how.
@@ -57,8 +83,20 @@ enum Usage {
 pub struct Origin {
     /// The history: 40 hexadecimal digits.
     pub replid: String,
-    /// The offset in its stream, in bytes.
+    /// The offset in its stream, in bytes; or what the logs weigh there.
     pub offset: u64,
+    /// Of what it is a point.
+    pub of: OriginOf,
+}
+
+/// Of what a point in a history is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginOf {
+    /// Of its stream, and so of all logs. This database is selected there.
+    Stream(u16),
+    /// Of logs alone: these are the offsets, with commas between them. Servers that know no logs
+    /// must not go on there.
+    Logs(String),
 }
 
 impl Manner {
@@ -79,8 +117,17 @@ impl Manner {
         }
     }
 
-    /// What comes before the keys, from the header on. An origin is for replicas: its stream is in
-    /// database 0 between units.
+    /// Likewise, but values stay as long as they are.
+    pub fn uncompressed(self) -> Self {
+        Self { compression: Compression::Off, ..self }
+    }
+
+    /// The libraries of functions.
+    pub fn functions(&self) -> impl Iterator<Item = &[u8]> {
+        self.functions.iter().map(Vec::as_slice)
+    }
+
+    /// What comes before the keys, from the header on.
     pub fn head(&self, version: Version, origin: Option<&Origin>) -> Vec<u8> {
         let mut head = Vec::new();
         let mut writer = Writer::new(&mut head, version, self.compression);
@@ -89,10 +136,20 @@ impl Manner {
         writer.aux("redis-bits", usize::BITS.to_string().as_bytes());
         writer.aux("ctime", clock::wall().seconds().to_string().as_bytes());
         writer.aux("used-mem", used_memory().to_string().as_bytes());
-        if let Some(Origin { replid, offset }) = origin {
-            writer.aux("repl-stream-db", b"0");
-            writer.aux("repl-id", replid.as_bytes());
-            writer.aux("repl-offset", offset.to_string().as_bytes());
+        if let Some(Origin { replid, offset, of }) = origin {
+            let offset = offset.to_string();
+            match of {
+                OriginOf::Stream(db) => {
+                    writer.aux("repl-stream-db", db.to_string().as_bytes());
+                    writer.aux("repl-id", replid.as_bytes());
+                    writer.aux("repl-offset", offset.as_bytes());
+                }
+                OriginOf::Logs(vector) => {
+                    writer.aux("keylane-id", replid.as_bytes());
+                    writer.aux("keylane-offset", offset.as_bytes());
+                    writer.aux("keylane-vector", vector.as_bytes());
+                }
+            }
         }
         writer.aux("aof-base", b"0");
         self.functions.iter().for_each(|code| writer.function(code));
@@ -109,7 +166,7 @@ pub fn end<S: Records>(sink: &mut S) {
 /// For readers of which versions values are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Versions {
-    /// For those of the lowest version that holds all of a value.
+    /// For those of the lowest version that holds all of it.
     Lowest,
     /// For those of this version, which has a kind for every value: see [`first_unknown`].
     Only(Version),
@@ -130,6 +187,18 @@ pub fn first_unknown(shards: &[&mut Shard], version: Version) -> Option<Kind> {
         });
     }
     unknown
+}
+
+/// The lowest version that holds all of what is there.
+pub fn lowest_version(shards: &[&mut Shard]) -> Version {
+    let mut lowest = Version::V10;
+    for db in shards.iter().flat_map(|shard| &shard.keyspace.dbs) {
+        if lowest == Version::V80 {
+            break;
+        }
+        db.table().for_each(|entry| lowest = lowest.max(value::lowest_version(&entry.value())));
+    }
+    lowest
 }
 
 /// What begins the keys of each database: its number, and how many it has.
@@ -227,6 +296,7 @@ impl<S: Records, P: FnMut(u64), I> Each<'_, '_, S, P, I> {
         };
         writer.set_version(version);
         self.highest = version.max(self.highest);
+        writer.sink.begin_record(entry.key());
         if let Some(at) = entry.expire() {
             writer.expire(at);
         }

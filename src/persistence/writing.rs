@@ -13,13 +13,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use shards::base::crc64::{crc64, crc64_behind_zeros};
 use shards::rdb::writer::Sink;
 
-use crate::persistence::walking::Records;
+use crate::persistence::walking::{BUFFER_BYTES, ENOUGH_BYTES, Records, gather};
 use crate::reactor::fork::write_behind;
 
-/// Bytes that are gathered for one write.
-const BUFFER_BYTES: usize = 256 << 10;
-/// From how many on no further record is begun.
-const ENOUGH_BYTES: usize = BUFFER_BYTES / 2;
 /// The system is asked to begin writing to the disk each time so many bytes are there: else all of
 /// it would have to be written when the file is synced, and other writers would wait meanwhile.
 const SYNC_BYTES: u64 = 4 << 20;
@@ -175,14 +171,7 @@ impl Part<'_> {
 impl Sink for Part<'_> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while BUFFER_BYTES < self.buffer.len() + rest.len() {
-            let (now, later) = rest.split_at(BUFFER_BYTES - self.buffer.len());
-            self.buffer.extend_from_slice(now);
-            self.spill_in_record();
-            rest = later;
-        }
-        self.buffer.extend_from_slice(rest);
+        gather(self, bytes, |part| &mut part.buffer, Self::spill_in_record);
     }
 }
 

@@ -1,14 +1,17 @@
 //! A connection to a primary: its name is looked up, it is connected, written to and read from,
 //! and nothing of that makes the relay wait.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread::Builder;
 
+use crate::clients::client::Figures;
+use crate::clients::leaving::Known;
 use crate::process::plain;
+use crate::reactor::clock::Monotonic;
+use crate::reactor::sockets;
 use crate::reactor::streams::{Stream, Tried};
 use crate::reactor::wake::{Awaited, Wake};
 use crate::replication::address::Address;
@@ -17,6 +20,8 @@ use crate::replication::link::events::Generation;
 /// Milliseconds for which what was sent may stay unacknowledged. Acknowledgements are sent each
 /// second, so a primary that is gone is noticed in that time.
 const SILENCE_MILLIS: u32 = 5000;
+/// Connections to primaries have ids from here on, where no client has one: those count from 1.
+const IDS_MIN: u64 = 1 << 62;
 const NO_ADDRESS: &str = "its name has no address";
 
 /// A connection, or one that is to be.
@@ -28,12 +33,17 @@ pub struct Dial {
     /// What is to be written.
     out: Vec<u8>,
     is_full: bool,
+    began: Monotonic,
+    /// When the primary last sent something.
+    heard: Monotonic,
+    bytes_in: u64,
+    bytes_out: u64,
 }
 
 #[derive(Debug)]
 enum State {
     /// Its name is being looked up.
-    Resolving(Receiver<Result<Vec<SocketAddr>, String>>, Arc<Wake>),
+    Resolving(Receiver<Result<Vec<SocketAddr>, String>>, Wake),
     /// A socket, and addresses to try if it cannot be connected.
     Open { stream: Stream, is_connected: bool, others: Vec<SocketAddr> },
 }
@@ -49,7 +59,32 @@ impl Dial {
             Ok(ip) => connect(vec![SocketAddr::new(ip, *port)])?,
             Err(_) => resolve(host.clone(), *port).map_err(|error| plain(&error))?,
         };
-        Ok(Self { generation, state, out: Vec::new(), is_full: false })
+        let (began, out) = (Monotonic::now(), Vec::new());
+        let (heard, bytes_in, bytes_out) = (began, 0, 0);
+        Ok(Self { generation, state, out, is_full: false, began, heard, bytes_in, bytes_out })
+    }
+
+    /// The connection as CLIENT LIST shows it.
+    pub fn known(&self) -> Option<Known> {
+        let State::Open { stream, .. } = &self.state else { return None };
+        let Self { generation, began, heard, bytes_in, bytes_out, .. } = *self;
+        Some(Known {
+            id: IDS_MIN + generation.0,
+            fd: stream.as_fd().as_raw_fd(),
+            peer: sockets::peer(stream),
+            local: sockets::local(stream),
+            name: Vec::new(),
+            lib_name: Vec::new(),
+            lib_ver: Vec::new(),
+            figures: Figures {
+                connected: began,
+                active: heard,
+                bytes_in,
+                bytes_out,
+                commands: 0,
+                last_command: "NULL",
+            },
+        })
     }
 
     /// Goes on to connect. True when it has just been connected.
@@ -93,7 +128,10 @@ impl Dial {
         self.is_full = false;
         while !self.out.is_empty() {
             match stream.write(&self.out) {
-                Tried::Moved(bytes) => drop(self.out.drain(..bytes)),
+                Tried::Moved(bytes) => {
+                    self.bytes_out += bytes as u64;
+                    self.out.drain(..bytes);
+                }
                 Tried::Later => {
                     self.is_full = true;
                     return true;
@@ -106,10 +144,15 @@ impl Dial {
 
     /// Reads what has come.
     pub fn read(&mut self, into: &mut [u8]) -> Tried {
-        match &mut self.state {
-            State::Open { stream, is_connected: true, .. } => stream.read(into),
-            State::Resolving(..) | State::Open { .. } => Tried::Later,
+        let State::Open { stream, is_connected: true, .. } = &mut self.state else {
+            return Tried::Later;
+        };
+        let tried = stream.read(into);
+        if let Tried::Moved(bytes) = tried {
+            self.bytes_in += bytes as u64;
+            self.heard = Monotonic::now();
         }
+        tried
     }
 
     /// What is waited for; bytes only if they are wanted.
@@ -125,6 +168,17 @@ impl Dial {
             }
         };
         [read, write].into_iter().flatten()
+    }
+
+    /// The connection, for a ring: its requests wait by themselves.
+    ///
+    /// # Errors
+    /// The system's, or that there is none yet.
+    pub fn into_blocking(self) -> io::Result<OwnedFd> {
+        match self.state {
+            State::Open { stream, is_connected: true, .. } => stream.into_blocking(),
+            State::Resolving(..) | State::Open { .. } => Err(ErrorKind::NotConnected.into()),
+        }
     }
 
     /// Shuts it, whatever it is at.
@@ -151,8 +205,8 @@ fn connect(addresses: Vec<SocketAddr>) -> Result<State, String> {
 /// Has a name looked up by a thread of its own: the system may take its time.
 fn resolve(host: String, port: u16) -> io::Result<State> {
     let (answers, answer) = channel();
-    let news = Arc::new(Wake::new()?);
-    let rings = Arc::clone(&news);
+    let news = Wake::new()?;
+    let rings = news.clone();
     let work = move || {
         let found = (host.as_str(), port).to_socket_addrs();
         let found = found.map(Iterator::collect).map_err(|error| plain(&error));

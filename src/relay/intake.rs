@@ -6,13 +6,15 @@ use std::time::Duration;
 use shards::base::slot::Slot;
 
 use crate::config::table::Config;
+use crate::flows::dispatch::Routing;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
-use crate::mail::upstream::{Brought, Routing, SnapshotWord, Staged};
+use crate::mail::upstream::{Brought, SnapshotWord, Staged};
 use crate::persistence::loader::Rules;
 use crate::persistence::receiving::{End, Made, Receiving};
 use crate::reactor::wake::Awaited;
+use crate::replication::history::Vector;
 use crate::replication::link::events::Generation;
 
 /// Bytes that have come and are not read, from which on no more are taken.
@@ -32,6 +34,15 @@ pub struct Intake {
     end: Option<End>,
     /// Why it came to nothing.
     failed: Option<String>,
+}
+
+/// Where the snapshot of a primary is.
+#[derive(Debug, Default)]
+pub struct Behind {
+    /// The database that is selected in the stream behind it.
+    pub db: u16,
+    /// Its place in each log of the primary, if that is no place of a stream.
+    pub vector: Option<Vector>,
 }
 
 impl Intake {
@@ -69,15 +80,15 @@ impl Intake {
         BACKLOG_BYTES_MAX <= self.receiving.backlog()
     }
 
-    /// Hands chunks to shards. Once all of it is staged, what it has brought besides and the
-    /// database of the stream behind it; or why it came to nothing.
+    /// Hands chunks to shards. Once all of it is staged, what it has brought besides and where it
+    /// is; or why it came to nothing.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn go_on(
         &mut self,
         mailbox: &mut Mailbox<ToRelay>,
-    ) -> Result<Option<(Brought, u16)>, String> {
+    ) -> Result<Option<(Brought, Behind)>, String> {
         // It was rung for what is looked at now; that it cannot be reset costs a look more.
         let _ = self.receiving.news().wait([], Duration::ZERO);
         let chunks_max = CHUNKS_PER_SHARD * mailbox.shards();
@@ -99,10 +110,15 @@ impl Intake {
         if 0 < self.outstanding {
             return Ok(None);
         }
-        let staged = self.end.take();
-        Ok(staged.map(|End { functions, stream_db, keys: _ }| {
-            (Brought { functions, keys: self.keys }, stream_db)
-        }))
+        let Some(End { functions, stream_db, vector, keys: _ }) = self.end.take() else {
+            return Ok(None);
+        };
+        let place = |text: String| {
+            Vector::parse(text.as_bytes()).ok_or_else(|| format!("it names no place: {text}"))
+        };
+        let vector = vector.map(place).transpose()?;
+        let brought = Brought { functions, keys: self.keys };
+        Ok(Some((brought, Behind { db: stream_db, vector })))
     }
 
     /// Notes what a shard made of a chunk.

@@ -4,47 +4,61 @@
 //! ```text
 //! socket --bytes--> link --snapshot--> intake --chunks--> shards' staging -- commit (control)
 //!                     \---units-----> dispatch --batches--> shards
+//!                          `--bytes--> stream, shown when the unit is applied
 //! ```
 //! Nothing here waits. A socket is not read while snapshot or units have no room.
+
+mod joining;
+mod showing;
+mod staging;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::batches::batch::Source;
 use crate::config::table::Config;
+use crate::flows::dispatch::{Dispatch, Routing};
 use crate::log;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_control::ToControl;
 use crate::mail::to_relay::ToRelay;
-use crate::mail::upstream::{Applied, Brought, LinkView, LinkWord, Routing, Staged, UpstreamWord};
+use crate::mail::to_shard::ToShard;
+use crate::mail::upstream::{Applied, Brought, LinkView, LinkWord, UpstreamWord};
 use crate::reactor::streams::Tried;
 use crate::reactor::wake::Awaited;
 use crate::relay::dial::Dial;
-use crate::relay::dispatch::Dispatch;
-use crate::relay::intake::{Intake, drop_staging};
+use crate::relay::inchunks::Inchunks;
+use crate::relay::inflows::{Announced, Begun, Inflows, KeptLogs};
+use crate::relay::intake::{Behind, Intake};
+use crate::relay::logs::retain_logs;
+use crate::relay::stream::Stream;
 use crate::replication::address::Address;
 use crate::replication::failover;
 use crate::replication::handshake::{Credentials, Hello};
-use crate::replication::history::Scalar;
+use crate::replication::history::{Fence, Scalar};
 use crate::replication::limits::Limits;
 use crate::replication::link::Link;
 use crate::replication::link::events::{Action, By, Event, Generation, News};
-use crate::replication::link::report::{Line, Observed, Status};
+use crate::replication::link::report::Line;
 use crate::replication::moment::Moment;
+use crate::replication::psync::Former;
 use crate::replication::replid::ReplId;
 use crate::version::VALKEY_VERSION;
 
 /// Bytes that are read at once, and in one turn.
 const READ_BYTES: usize = 256 << 10;
 const TURN_BYTES: usize = 2 << 20;
+/// There is no memory for the backlog.
+pub const SHORT: &str = "There is no memory for the replication backlog: replicas may have to sync";
 /// How often control is told what there is to show, in milliseconds.
 const VIEW_MILLIS: u64 = 100;
 
 /// The link to the primary, and all that it uses.
 #[derive(Debug)]
 pub struct Upstream {
-    link: Link,
-    now: Moment,
-    config: Arc<Config>,
+    pub(super) link: Link,
+    pub(super) now: Moment,
+    pub(super) config: Arc<Config>,
     routing: Routing,
     dial: Option<Dial>,
     /// The link wants bytes.
@@ -53,28 +67,69 @@ pub struct Upstream {
     is_full: bool,
     buffer: Vec<u8>,
     intake: Option<Intake>,
-    /// What the staged snapshot has brought, and the database of the stream behind it.
-    brought: (Brought, u16),
+    /// A snapshot that comes by connections of its own.
+    chunks: Option<Inchunks>,
+    /// What the staged snapshot has brought, and where it is.
+    brought: (Brought, Behind),
     /// This attempt's snapshot becomes the data when all in front of it is applied.
     commit: Option<Generation>,
-    dispatch: Dispatch,
+    dispatch: Dispatch<Scalar>,
+    /// Logs of the primary, if it sends each by a connection of its own.
+    pub(super) flows: Option<Inflows>,
+    /// Logs that the primary has announced, until what came before that is applied.
+    pub(super) announced: Option<Announced>,
+    /// The history whose logs shards keep, from the data's place on backwards.
+    pub(super) kept: Option<KeptLogs>,
+    /// Logs have begun that replicas of this node do not have.
+    pub(super) begun: Option<Begun>,
+    /// Where the logs ended that this node wrote before it followed.
+    pub(super) ended: Option<Fence>,
+    /// The next attempt begins when what came of its logs is applied.
+    pub(super) connects_to: Option<(Generation, Address)>,
     applied: Scalar,
     /// Control waits until nothing is followed or under way.
     is_ending: bool,
     /// The node that is to be followed was not a primary yet when this was asked for, and may
     /// refuse to become one.
     hands_over: bool,
+    /// Control has a snapshot made, and takes what is applied for its place.
+    hold: Hold,
+    /// The attempt of which control knows that its stream goes on where our own ended.
+    resumed: Option<Generation>,
+    /// The name that the stream had before.
+    pub(super) former: Option<Former>,
+    /// What the stream is from now on, until it is.
+    pub(super) renewal: Option<Renewal>,
     /// What has happened while an action was carried out.
     later: VecDeque<Event<'static>>,
     view: Option<LinkView>,
     told_at: Moment,
 }
 
+/// What becomes of the stream, so that replicas are to ask anew.
+#[derive(Debug)]
+pub enum Renewal {
+    /// It has another name.
+    Name,
+    /// It is another one, or there is none.
+    Stream(Option<Box<Stream>>),
+}
+
+/// Whether units are held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    No,
+    /// Control is told when nothing is under way.
+    Asked,
+    /// Control knows it.
+    Told,
+}
+
 impl Upstream {
     /// Of a node that follows none.
     pub fn new(now: Moment, config: Arc<Config>, routing: Routing) -> Self {
-        let databases = usize::try_from(config.databases).unwrap_or(usize::MAX);
-        let dispatch = Dispatch::new(routing.clone(), databases);
+        let databases = usize::try_from(config.database_count()).unwrap_or(usize::MAX);
+        let dispatch = Dispatch::new(Source::Relay, routing.clone(), databases);
         Self {
             link: Link::new(hello(&config), limits(&config), now),
             now,
@@ -85,12 +140,23 @@ impl Upstream {
             is_full: false,
             buffer: vec![0; READ_BYTES],
             intake: None,
+            chunks: None,
             brought: Default::default(),
             commit: None,
             dispatch,
+            flows: None,
+            announced: None,
+            kept: None,
+            begun: None,
+            ended: None,
+            connects_to: None,
             applied: Scalar(0),
             is_ending: false,
             hands_over: false,
+            hold: Hold::No,
+            resumed: None,
+            former: None,
+            renewal: None,
             later: VecDeque::new(),
             view: None,
             told_at: now,
@@ -108,6 +174,11 @@ impl Upstream {
         self.link.observed().desired.primary.is_some()
     }
 
+    /// Whether the primary waits for an acknowledgement that shards will allow.
+    pub fn owes_ack(&self) -> bool {
+        self.link.owes_ack()
+    }
+
     /// Whether this node is still to hand over to the one that it is to follow.
     pub fn hands_over(&self) -> bool {
         self.hands_over
@@ -120,15 +191,44 @@ impl Upstream {
         self.link.position().filter(|_| !is_sync).map(|position| position.id)
     }
 
+    /// Whether the primary's stream runs, and is what replicas of this node get.
+    pub fn is_joined(&self, stream: Option<&Stream>) -> bool {
+        let is_stream = stream.is_some_and(Stream::is_of_primary);
+        self.takes_logs() || self.link.observed().status.is_up() && is_stream
+    }
+
+    /// Whether the primary's logs come, each by a connection of its own.
+    pub fn takes_logs(&self) -> bool {
+        self.link.observed().status.is_up() && self.flows.is_some()
+    }
+
+    /// What everything adds up to that is applied now.
+    pub fn applied_now(&self, mailbox: &Mailbox<ToRelay>) -> Scalar {
+        let applied = self.flows.as_ref().map(|flows| flows.applied(mailbox));
+        applied.unwrap_or(Scalar(0)).max(self.link.observed().applied)
+    }
+
+    /// What becomes of the stream, if replicas are to ask anew. Those who read it are to be cut
+    /// before there is another.
+    pub fn take_renewal(&mut self) -> Option<Renewal> {
+        self.renewal.take()
+    }
+
     /// Control says something.
-    pub fn hear(&mut self, now: Moment, word: UpstreamWord, mailbox: &mut Mailbox<ToRelay>) {
+    pub fn hear(
+        &mut self,
+        now: Moment,
+        word: UpstreamWord,
+        stream: Option<&mut Stream>,
+        mailbox: &mut Mailbox<ToRelay>,
+    ) {
         self.now = now;
         match word {
-            UpstreamWord::Follow { primary, by, position, routing: _, config } => {
+            UpstreamWord::Follow { primary, by, point, fence, routing: _, config } => {
                 self.configure(config);
                 self.is_ending = false;
                 self.hands_over = by == By::Failover;
-                self.happens(Event::Follow { primary, by, position }, mailbox);
+                self.happens(Event::Follow { primary, by, point, fence }, mailbox);
             }
             UpstreamWord::Unfollow(by) => {
                 self.is_ending = true;
@@ -140,8 +240,29 @@ impl Upstream {
                 self.happens(Event::AskPlainly, mailbox);
             }
             UpstreamWord::Committed(generation) => {
-                let news = News::Committed { db: self.brought.1 };
+                let Behind { db, vector } = std::mem::take(&mut self.brought.1);
+                let news = News::Committed { db, vector };
                 self.happens(Event::Of(generation, news), mailbox);
+                (self.former, self.kept, self.ended) = (None, None, None);
+                retain_logs(&[], mailbox);
+                self.begin_stream();
+            }
+            UpstreamWord::LogsEnded(ended) => {
+                self.ended = ended;
+                self.join(stream);
+            }
+            UpstreamWord::Forget => {
+                (self.former, self.kept, self.ended) = (None, None, None);
+                self.happens(Event::Forget, mailbox);
+            }
+            UpstreamWord::Hold => self.hold = Hold::Asked,
+            UpstreamWord::GoOn => {
+                self.hold = Hold::No;
+                self.flows.iter_mut().for_each(|flows| flows.go_on_behind_rest(mailbox));
+            }
+            UpstreamWord::Cut => {
+                let news = News::Closed("CLIENT KILL".to_owned());
+                self.happens(Event::Of(self.link.observed().generation, news), mailbox);
             }
         }
     }
@@ -156,24 +277,28 @@ impl Upstream {
         self.dispatch.answered(number);
     }
 
-    /// A shard has taken in keys of a snapshot.
-    pub fn hear_of_staged(&mut self, staged: Staged) {
-        if let Some(intake) = &mut self.intake {
-            intake.staged(staged);
-        }
-    }
-
     /// Does what can be done now. True if there is more to do at once.
-    pub fn turn(&mut self, now: Moment, mailbox: &mut Mailbox<ToRelay>) -> bool {
+    pub fn turn(
+        &mut self,
+        now: Moment,
+        stream: &mut Option<Stream>,
+        mailbox: &mut Mailbox<ToRelay>,
+    ) -> bool {
         self.now = now;
         self.happens(Event::Tick, mailbox);
         self.go_on_connecting(mailbox);
-        self.note_room(mailbox);
-        let more = self.read(mailbox);
+        self.go_on_with_flows(mailbox);
+        self.note_room(stream, mailbox);
+        let mut more = self.read(stream, mailbox);
+        more |= self.go_on_with_chunks(mailbox);
         self.go_on_staging(mailbox);
-        self.take_units(mailbox);
-        self.dispatch.send(mailbox);
-        self.note_applied(mailbox);
+        self.take_units(stream, mailbox);
+        self.begin_announced(mailbox);
+        self.dispatch.send(|shard, batch| mailbox.send(shard, ToShard::Apply(batch)));
+        self.note_applied(stream, mailbox);
+        self.rename(stream);
+        self.tell_of_place(stream, mailbox);
+        self.see_to_hold(mailbox);
         if self.dispatch.is_empty()
             && let Some(generation) = self.commit.take()
         {
@@ -181,7 +306,7 @@ impl Upstream {
             mailbox.tell_control(ToControl::Link(LinkWord::Commit(generation, brought)));
         }
         self.write(mailbox);
-        self.tell_control(mailbox);
+        self.tell_control(stream.as_ref(), mailbox);
         more
     }
 
@@ -194,11 +319,13 @@ impl Upstream {
     pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
         let reads = self.reads && !self.is_full;
         let dial = self.dial.iter().flat_map(move |dial| dial.awaited(reads));
-        dial.chain(self.intake.iter().map(Intake::awaited))
+        let flows = self.flows.iter().flat_map(Inflows::awaited);
+        let chunks = self.chunks.iter().flat_map(move |chunks| chunks.awaited(!self.is_full));
+        dial.chain(self.intake.iter().map(Intake::awaited)).chain(flows).chain(chunks)
     }
 
     /// Tells the link what has happened, and does what it asks for.
-    fn happens(&mut self, event: Event<'_>, mailbox: &mut Mailbox<ToRelay>) {
+    pub(super) fn happens(&mut self, event: Event<'_>, mailbox: &mut Mailbox<ToRelay>) {
         let mut actions = Vec::new();
         self.link.handle(self.now, event, &mut actions);
         self.act(actions, mailbox);
@@ -217,7 +344,9 @@ impl Upstream {
                 Action::Shut(generation) => {
                     let dial = self.dial.take_if(|dial| dial.generation == generation);
                     dial.into_iter().for_each(Dial::end);
-                    self.commit.take_if(|commit| *commit == generation);
+                    self.announced = None;
+                    self.connects_to.take_if(|(of, _)| *of == generation);
+                    self.flows.iter_mut().for_each(|flows| flows.hold(mailbox));
                 }
                 Action::HoldReads => self.reads = false,
                 Action::ResumeReads => self.reads = true,
@@ -226,15 +355,18 @@ impl Upstream {
                     self.intake.iter_mut().for_each(|intake| intake.give(bytes.to_vec()));
                 }
                 Action::EndSnapshot => self.intake.iter_mut().for_each(Intake::end),
-                Action::DropStaging(_) => {
-                    self.intake = None;
-                    drop_staging(mailbox);
+                Action::OpenConnections(generation, name, connections) => {
+                    self.open_connections(generation, (name, connections), mailbox);
                 }
+                Action::DropStaging(_) => self.drop_staging(mailbox),
                 Action::Commit(generation, _) => self.commit = Some(generation),
                 // Units are taken once a turn, whatever has come.
                 Action::Stream => {}
-                // Nothing here keeps the name but the link.
-                Action::Renamed { .. } => {}
+                Action::Renamed { from, .. } => {
+                    let until = self.link.position().map(|position| position.offset);
+                    self.former = until.map(|until| Former { id: from, until });
+                    self.renewal = Some(Renewal::Name);
+                }
                 Action::Handover(news) => {
                     self.hands_over &= news != failover::News::Accepted;
                     mailbox.tell_control(ToControl::Link(LinkWord::Handover(news)));
@@ -244,8 +376,12 @@ impl Upstream {
         }
     }
 
-    fn connect(&mut self, generation: Generation, primary: &Address) {
+    pub(super) fn connect(&mut self, generation: Generation, primary: &Address) {
         (self.reads, self.is_full) = (true, false);
+        if self.flows.is_some() {
+            self.connects_to = Some((generation, primary.clone()));
+            return;
+        }
         match Dial::begin(generation, primary) {
             Ok(dial) => self.dial = Some(dial),
             Err(why) => self.later.push_back(Event::Of(generation, News::ConnectFailed(why))),
@@ -265,8 +401,12 @@ impl Upstream {
     }
 
     /// Tells the link if there is no room for bytes, or again some.
-    fn note_room(&mut self, mailbox: &mut Mailbox<ToRelay>) {
-        let is_full = self.dispatch.is_full() || self.intake.as_ref().is_some_and(Intake::is_full);
+    fn note_room(&mut self, stream: &Option<Stream>, mailbox: &mut Mailbox<ToRelay>) {
+        let is_up = self.link.observed().status.is_up();
+        let is_full = self.dispatch.is_full()
+            || self.intake.as_ref().is_some_and(Intake::is_full)
+            || self.chunks.as_ref().is_some_and(|chunks| chunks.is_full(mailbox))
+            || (is_up && !self.takes_units(stream));
         let generation = self.link.observed().generation;
         if std::mem::replace(&mut self.is_full, is_full) != is_full {
             let news = if is_full { News::Full } else { News::Room };
@@ -275,7 +415,7 @@ impl Upstream {
     }
 
     /// Reads what has come. True if there may be more.
-    fn read(&mut self, mailbox: &mut Mailbox<ToRelay>) -> bool {
+    fn read(&mut self, stream: &mut Option<Stream>, mailbox: &mut Mailbox<ToRelay>) -> bool {
         let mut left = TURN_BYTES;
         let mut buffer = std::mem::take(&mut self.buffer);
         while 0 < left && self.reads && !self.is_full {
@@ -286,8 +426,8 @@ impl Upstream {
                     left = left.saturating_sub(bytes);
                     let news = News::Bytes(&buffer[..bytes]);
                     self.happens(Event::Of(generation, news), mailbox);
-                    self.take_units(mailbox);
-                    self.note_room(mailbox);
+                    self.take_units(stream, mailbox);
+                    self.note_room(stream, mailbox);
                 }
                 Tried::Later => break,
                 Tried::Over => {
@@ -301,42 +441,40 @@ impl Upstream {
         left == 0
     }
 
-    fn begin_staging(&mut self, generation: Generation, mailbox: &mut Mailbox<ToRelay>) {
-        let primary = self.link.observed().desired.primary.as_ref();
-        let primary = primary.map(Address::to_string).unwrap_or_default();
-        match Intake::begin(generation, &primary, &self.config, &self.routing, mailbox) {
-            Ok(intake) => self.intake = Some(intake),
-            Err(error) => {
-                let why = crate::process::plain(&error);
-                self.later.push_back(Event::Of(generation, News::StagingFailed(why)));
-            }
-        }
-    }
-
-    fn go_on_staging(&mut self, mailbox: &mut Mailbox<ToRelay>) {
-        let Some(intake) = &mut self.intake else { return };
-        let generation = self.link.observed().generation;
-        let news = match intake.go_on(mailbox) {
-            Ok(None) => return,
-            Ok(Some(brought)) => {
-                self.brought = brought;
-                News::Staged
-            }
-            Err(why) => News::StagingFailed(why),
-        };
-        self.intake = None;
-        self.happens(Event::Of(generation, news), mailbox);
+    /// Whether units of the stream are taken as long as there is room: shards log no more, and
+    /// nothing is held back. What is part of no stream needs no place in one.
+    fn takes_units(&self, stream: &Option<Stream>) -> bool {
+        let is_own = stream.as_ref().is_none_or(Stream::is_of_own_logs);
+        let is_elsewhere = is_own && !self.link.is_in_logs() && self.link.position().is_some();
+        self.hold == Hold::No && self.announced.is_none() && !is_elsewhere
     }
 
     /// Takes units of the stream while there is room for them.
-    fn take_units(&mut self, mailbox: &mut Mailbox<ToRelay>) {
-        let mut actions = Vec::new();
-        let mut refused = None;
+    fn take_units(&mut self, stream: &mut Option<Stream>, mailbox: &mut Mailbox<ToRelay>) {
+        if !self.takes_units(stream) {
+            return;
+        }
+        let (mut actions, mut refused) = (Vec::new(), None);
+        let is_in_logs = self.link.is_in_logs();
+        let is_part = self.link.position().is_some() && !is_in_logs;
         while !self.dispatch.is_full() {
             let Some(unit) = self.link.next_unit(self.now, &mut actions) else { break };
-            if let Err(why) = self.dispatch.take(&unit) {
+            if let Some(flows) = Announced::of(&unit) {
+                self.announced = Some(flows);
+                break;
+            }
+            if is_in_logs && unit.commands().next().is_some() {
+                refused = Some("a stream comes where logs were asked for".to_owned());
+                break;
+            }
+            if let Err(why) = self.dispatch.take(&unit, unit.offset) {
                 refused = Some(why);
                 break;
+            }
+            if let Some(stream) = stream.as_mut().filter(|_| is_part)
+                && stream.append(&unit).is_err()
+            {
+                log::warning(SHORT);
             }
         }
         self.act(actions, mailbox);
@@ -345,12 +483,28 @@ impl Upstream {
         }
     }
 
-    fn note_applied(&mut self, mailbox: &mut Mailbox<ToRelay>) {
+    pub(super) fn note_applied(
+        &mut self,
+        stream: &mut Option<Stream>,
+        mailbox: &mut Mailbox<ToRelay>,
+    ) {
         let Some(position) = self.link.position() else { return };
-        let applied = self.dispatch.applied(position.offset);
+        let applied = match &self.flows {
+            Some(flows) => flows.applied(mailbox),
+            None => self.dispatch.applied(position.offset),
+        };
+        let is_stream = |stream: &&mut Stream| self.flows.is_none() && stream.is_of_primary();
+        if let Some(stream) = stream.as_mut().filter(is_stream) {
+            stream.applied(applied);
+        }
         if std::mem::replace(&mut self.applied, applied) != applied {
             self.happens(Event::Applied(applied), mailbox);
         }
+    }
+
+    /// Whether nothing of the stream is under way.
+    pub(super) fn has_applied_all(&self) -> bool {
+        self.dispatch.is_empty()
     }
 
     fn write(&mut self, mailbox: &mut Mailbox<ToRelay>) {
@@ -361,63 +515,10 @@ impl Upstream {
             self.happens(Event::Of(generation, news), mailbox);
         }
     }
-
-    fn tell_control(&mut self, mailbox: &mut Mailbox<ToRelay>) {
-        let status = self.link.observed().status;
-        let has_ended = self.is_ending && status == Status::Idle && self.dispatch.is_empty();
-        let is_other = |view: &LinkView| view.status.name() != status.name();
-        if has_ended
-            || self.view.as_ref().is_none_or(is_other)
-            || VIEW_MILLIS <= self.now.since(self.told_at)
-        {
-            self.told_at = self.now;
-            let view = self.look();
-            if self.view.as_ref() != Some(&view) {
-                self.view = Some(view.clone());
-                mailbox.tell_control(ToControl::Link(LinkWord::View(Box::new(view))));
-            }
-        }
-        if has_ended {
-            self.is_ending = false;
-            mailbox.tell_control(ToControl::Link(LinkWord::Ended));
-        }
-    }
-
-    fn look(&self) -> LinkView {
-        let Observed {
-            desired,
-            status,
-            since,
-            generation,
-            attempts,
-            last_failure,
-            last_io,
-            down_since,
-            snapshot_bytes,
-            snapshot_bytes_total,
-            read,
-            applied,
-        } = self.link.observed();
-        LinkView {
-            primary: desired.primary.clone(),
-            status,
-            since,
-            last_io,
-            down_since,
-            generation,
-            attempts,
-            last_failure: last_failure.map(ToString::to_string),
-            snapshot_bytes,
-            snapshot_bytes_total,
-            replid: self.link.position().map(|position| position.id),
-            read,
-            applied,
-        }
-    }
 }
 
 /// What this node tells of itself.
-fn hello(config: &Config) -> Hello {
+pub(super) fn hello(config: &Config) -> Hello {
     let credentials = (!config.primaryauth.is_empty()).then(|| Credentials {
         user: (!config.primaryuser.is_empty()).then(|| config.primaryuser.clone()),
         password: config.primaryauth.clone(),
@@ -431,15 +532,19 @@ fn hello(config: &Config) -> Hello {
         announced_ip: (!ip.is_empty()).then(|| ip.clone()),
         version: VALKEY_VERSION.to_owned(),
         node_id: None,
+        flows: config.repl_native,
     }
 }
 
-fn limits(config: &Config) -> Limits {
-    let silence_ms = u64::from(config.repl_timeout) * 1000;
+pub(super) fn limits(config: &Config) -> Limits {
+    let millis = |seconds: u32| u64::from(seconds) * 1000;
     Limits {
-        first_byte_ms: silence_ms,
-        idle_ms: silence_ms,
-        progress_ms: u64::from(config.repl_progress_timeout) * 1000,
+        connect_ms: millis(config.repl_connect_timeout),
+        step_ms: millis(config.repl_step_timeout),
+        first_byte_ms: millis(config.repl_timeout),
+        idle_ms: millis(config.repl_timeout),
+        beat_ms: millis(config.repl_idle_timeout),
+        progress_ms: millis(config.repl_progress_timeout),
         bulk_bytes_max: config.proto_max_bulk_len.max(Limits::default().bulk_bytes_max),
         ..Limits::default()
     }

@@ -3,8 +3,11 @@
 //! Each failure doubles the wait: 1, 2, 4 ... 60 s. Three failures in a row for want of memory for
 //! the log say that the next would fail, too: the replica is refused until the limits allow what
 //! the last one would have needed, or until some time has passed and writes may be fewer.
+//!
+//! Who listens nowhere is a tool, which its user may start again at once: it is not remembered.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 
 use shards::resp::error::Error;
 
@@ -51,6 +54,9 @@ pub enum Refusal {
 impl Backoff {
     /// Notes how a full sync of the replica at `address` came to its end.
     pub fn note(&mut self, now: Moment, address: &Address, outcome: Outcome) {
+        if address.port == 0 {
+            return;
+        }
         let shortage = match outcome {
             Outcome::Succeeded => {
                 self.by.remove(address);
@@ -84,8 +90,7 @@ impl Backoff {
         if left_ms == 0 { Ok(()) } else { Err(Refusal::TooEarly(left_ms)) }
     }
 
-    /// Replicas that are refused for want of memory, and what their last sync would have needed:
-    /// `sync_refused` of INFO.
+    /// Replicas that are refused for want of memory, and what their last sync would have needed.
     pub fn refused(
         &self,
         now: Moment,
@@ -119,12 +124,20 @@ impl Refusal {
     /// What the replica is answered. Its log shows the text; a stock replica then asks by SYNC,
     /// which is refused likewise, and connects again.
     pub fn error(&self) -> Error {
-        Error::Owned(match self {
-            Self::TooEarly(left_ms) => format!(
-                "ERR The last full sync of this replica failed. The next may begin in {left_ms} ms."
+        Error::Owned(format!("ERR {self}"))
+    }
+}
+
+/// Why, and what an operator may do about it, with the figures.
+impl Display for Refusal {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooEarly(left_ms) => write!(
+                f,
+                "The last full sync of this replica failed. The next may begin in {left_ms} ms."
             ),
-            Self::Short(shortage) => format!("ERR Full sync refused: {}", shortage.advice()),
-        })
+            Self::Short(shortage) => write!(f, "Full sync refused: {}", shortage.advice()),
+        }
     }
 }
 

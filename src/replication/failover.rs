@@ -234,10 +234,6 @@ impl Failover {
     }
 }
 
-/// What FAILOVER is answered in a cluster, whatever its options.
-pub const CLUSTER_REFUSED: Error =
-    Error::Text("ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead.");
-
 /// What REPLICAOF is answered meanwhile.
 pub const REPLICAOF_REFUSED: Error = Error::Text("ERR REPLICAOF not allowed while failing over.");
 

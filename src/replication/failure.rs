@@ -40,8 +40,6 @@ pub enum Failure {
     NoSnapshot(String),
     /// The snapshot cannot be taken in.
     Staging(String),
-    /// The snapshot was taken in, and could not become the data.
-    Commit(String),
     /// More of the stream came than can be kept while a snapshot becomes the data.
     Flooded,
     /// The stream is malformed.
@@ -121,7 +119,6 @@ impl Display for Failure {
             Self::Staging(text) => {
                 write!(f, "Failed trying to load the PRIMARY synchronization DB: {text}")
             }
-            Self::Commit(text) => write!(f, "The loaded DB could not become the active DB: {text}"),
             Self::Flooded => f.write_str("The primary sent too much before it was acknowledged."),
             Self::Stream(malformed) => {
                 write!(f, "Protocol error in the stream of the primary: {malformed}")

@@ -7,6 +7,8 @@
 //! version a.b.c                        which snapshots it reads
 //! rdb-only 0|1   rdb-filter-only words a tool that wants a file, no stream
 //! set-cluster-node-id id               which node of the cluster it is
+//! keylane version[:vector[:stream]]    it takes each log by a connection of its own, and from
+//!                                      version 2 on all keys by several connections
 //! ack n   fack n   getack *            of a stream that runs; before it they mean nothing
 //! ```
 //! Texts and tolerance are those of Valkey 9.1.2. `rdb-channel` and `set-rdb-client-id` are unknown
@@ -18,9 +20,13 @@ use shards::resp::error::Error;
 use shards::resp::inline;
 
 use crate::replication::address::Address;
+use crate::replication::history::Vector;
 
 /// Bytes that an announced address may have: Valkey's limit.
 const HOST_BYTES_MAX: usize = 255;
+
+/// The version of flows that has chunks.
+const CHUNKS_SINCE: i64 = 2;
 
 /// What a peer has told so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +39,22 @@ pub struct Greeting {
     rdb_only: bool,
     filter: Filter,
     node_id: Option<Vec<u8>>,
+    flows: Option<FlowsAsked>,
 }
+
+/// A replica can take each log by a connection of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowsAsked {
+    /// It takes all keys as chunks, by connections of their own.
+    pub takes_chunks: bool,
+    /// Where it is in each log, if it has some of them.
+    pub vector: Option<Vector>,
+    /// Whether that is a place of the stream, too.
+    pub is_in_stream: bool,
+}
+
+/// What stands behind a vector that is a place of the stream, too.
+pub const IN_STREAM: &str = "stream";
 
 /// What a REPLCONF without errors is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +123,8 @@ pub enum Framing {
     Eof,
     /// `$` and the length: the snapshot must be complete before it is sent.
     Length,
+    /// It comes as chunks by connections of its own, each of which has an end.
+    Chunks,
 }
 
 /// What comes behind a snapshot.
@@ -132,6 +155,13 @@ pub struct Terms {
     pub sequel: Sequel,
 }
 
+impl Terms {
+    /// The same, but all keys go as chunks.
+    pub fn by_chunks(self) -> Self {
+        Self { framing: Framing::Chunks, sequel: Sequel::AwaitAck, ..self }
+    }
+}
+
 impl Greeting {
     /// Notes what stands behind `REPLCONF`. As in Valkey, options in front of a bad one hold, and
     /// options behind `ack` or `getack` are not read.
@@ -151,6 +181,7 @@ impl Greeting {
                 b"version" => self.version = Some(Version::parse(value)?),
                 b"rdb-only" => self.rdb_only = flag(value)?,
                 b"rdb-filter-only" => self.filter = Filter::parse(value)?,
+                b"keylane" => self.flows = Some(FlowsAsked::parse(value)?),
                 b"set-cluster-node-id" => self.node_id = Some(node_id(value, cluster)?),
                 b"ack" | b"getack" => return Ok(Answer::Silence),
                 _ => return Err(Error::naming("ERR Unrecognized REPLCONF option: ", name, "")),
@@ -168,6 +199,11 @@ impl Greeting {
     /// Whether `+CONTINUE` may name a history: older replicas expect the word alone.
     pub fn knows_psync2(&self) -> bool {
         self.psync2
+    }
+
+    /// What it said of flows; `None`: it wants the stream of all logs.
+    pub fn flows(&self) -> Option<&FlowsAsked> {
+        self.flows.as_ref().filter(|_| !self.rdb_only)
     }
 
     /// The version that it told.
@@ -196,7 +232,7 @@ impl Greeting {
         let sequel = match (self.rdb_only, asked, framing) {
             (true, _, _) => Sequel::End,
             (false, Asked::Sync, _) => Sequel::StreamUnacked,
-            (false, Asked::Psync, Framing::Eof) => Sequel::AwaitAck,
+            (false, Asked::Psync, Framing::Eof | Framing::Chunks) => Sequel::AwaitAck,
             (false, Asked::Psync, Framing::Length) => Sequel::Stream,
         };
         Ok(Terms { asked, rdb, framing, filter: self.filter, sequel })
@@ -213,6 +249,25 @@ impl Greeting {
     fn note_capability(&mut self, name: &[u8]) {
         self.eof |= name.eq_ignore_ascii_case(b"eof");
         self.psync2 |= name.eq_ignore_ascii_case(b"psync2");
+    }
+}
+
+impl FlowsAsked {
+    /// The version of flows that the replica speaks, and behind a colon its vector, and behind
+    /// another one [`IN_STREAM`]. A later version is welcome: the lower one is spoken.
+    fn parse(text: &[u8]) -> Result<Self, Error> {
+        let malformed = || Error::naming("ERR Unrecognized version of flows: ", text, "");
+        let mut parts = text.splitn(3, |byte| *byte == b':');
+        let version = parts.next().and_then(parse_i64);
+        let version = version.filter(|version| 1 <= *version).ok_or_else(malformed)?;
+        let vector = parts.next().map(|text| Vector::parse(text).ok_or_else(malformed));
+        let (takes_chunks, vector) = (CHUNKS_SINCE <= version, vector.transpose()?);
+        let is_in_stream = match parts.next() {
+            None => false,
+            Some(word) if word == IN_STREAM.as_bytes() => true,
+            Some(_) => return Err(malformed()),
+        };
+        Ok(Self { takes_chunks, vector, is_in_stream })
     }
 }
 
@@ -377,8 +432,33 @@ mod tests {
         ("fack 1", "-ERR Unrecognized REPLCONF option: fack"),
         ("getack *", ""),
         ("GETACK x bogus 1", ""),
-        ("keylane 1", "-ERR Unrecognized REPLCONF option: keylane"),
     ];
+
+    #[test]
+    fn a_replica_says_that_it_takes_logs_and_where_it_is_in_them() {
+        for (said, answered, vector) in [
+            ("keylane 1", "+OK", Some(None)),
+            ("keylane 1:5,0", "+OK", Some(Some("5,0"))),
+            // A later release speaks the version of this one, too.
+            ("keylane 2", "+OK", Some(None)),
+            ("keylane 3:5", "+OK", Some(Some("5"))),
+            ("keylane 0", "-ERR Unrecognized version of flows: 0", None),
+            ("keylane 1:", "-ERR Unrecognized version of flows: 1:", None),
+            ("keylane 1:5,0:stream", "+OK", Some(Some("5,0"))),
+            ("keylane 1:5:x", "-ERR Unrecognized version of flows: 1:5:x", None),
+            ("keylane 1:x", "-ERR Unrecognized version of flows: 1:x", None),
+            ("keylane x", "-ERR Unrecognized version of flows: x", None),
+            // A tool wants a file.
+            ("rdb-only 1 keylane 1", "+OK", None),
+        ] {
+            let mut greeting = Greeting::default();
+            assert_eq!(answer(&mut greeting, said, Cluster::Off), answered, "{said}");
+            let at = greeting.flows().map(|flows| flows.vector.as_ref().map(Vector::to_string));
+            assert_eq!(at, vector.map(|vector| vector.map(str::to_owned)), "{said}");
+            let takes_chunks = greeting.flows().is_some_and(|flows| flows.takes_chunks);
+            assert_eq!(takes_chunks, matches!(said, "keylane 2" | "keylane 3:5"), "{said}");
+        }
+    }
 
     #[test]
     fn a_peer_is_answered_as_valkey_answers_it() {
@@ -457,6 +537,7 @@ mod tests {
         let framing = match terms.framing {
             Framing::Eof => "eof",
             Framing::Length => "length",
+            Framing::Chunks => "chunks",
         };
         let filter = match terms.filter {
             Filter::All => "all",

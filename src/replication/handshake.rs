@@ -2,9 +2,10 @@
 //! commands out.
 //!
 //! ```text
-//! ping --+PONG--> auth, listening-port, ip-address, capa, version, node id --last reply--> psync
+//! ping --+PONG--> auth, listening-port, ip-address, capa, version, node id, keylane --> psync
 //!                 (sent together, one reply each; what has no value is left out)             |
 //!                                                        Full <--+FULLRESYNC id offset-------+
+//!                                                      Chunks <--+SNAPSHOT name connections--+
 //!                                                        Continue <--+CONTINUE [id]----------+
 //!                                                        Full <--SYNC <--other -ERR----------+
 //! ```
@@ -18,7 +19,8 @@ use shards::base::number::parse_u64;
 use shards::resp::request;
 
 use crate::replication::failure::{Failure, printable};
-use crate::replication::history::{OFFSET_MAX, Scalar};
+use crate::replication::greeting::IN_STREAM;
+use crate::replication::history::{OFFSET_MAX, Scalar, Vector};
 use crate::replication::lines::Lines;
 use crate::replication::replid::ReplId;
 
@@ -35,6 +37,8 @@ pub struct Hello {
     pub version: String,
     /// This node's id in its cluster; `None` outside of one.
     pub node_id: Option<String>,
+    /// It can take each log of its primary by a connection of its own (`repl-native`).
+    pub flows: bool,
 }
 
 /// What AUTH says.
@@ -53,11 +57,23 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+impl Credentials {
+    /// AUTH with these.
+    pub fn command(&self) -> Vec<&[u8]> {
+        let user = self.user.as_deref();
+        [Some(&b"AUTH"[..]), user, Some(&self.password)].into_iter().flatten().collect()
+    }
+}
+
 /// What a replica asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
     /// The stream that it has, and how many bytes of it; `None` asks for a snapshot.
     pub resume: Option<(ReplId, Scalar)>,
+    /// Where it is in each log of its primary, if that is no place of the stream.
+    pub vector: Option<Vector>,
+    /// Where that place of the stream is in each log, if that is known.
+    pub fence: Option<Vector>,
     /// Why it asks.
     pub purpose: Purpose,
 }
@@ -88,6 +104,8 @@ pub enum Step {
     Version,
     /// `REPLCONF SET-CLUSTER-NODE-ID`
     NodeId,
+    /// `REPLCONF keylane`
+    Keylane,
     /// `PSYNC`
     Psync,
 }
@@ -120,7 +138,14 @@ pub enum Answer {
     /// With a snapshot, behind which a stream of this name goes on at this offset. `None` after
     /// SYNC, which tells neither.
     Full(Option<(ReplId, Scalar)>),
+    /// With a snapshot that comes as chunks by so many other connections, which name it so.
+    Chunks(ReplId, u16),
 }
+
+/// The version of flows that this release speaks.
+pub const FLOWS_VERSION: &str = "2";
+/// Connections that a snapshot may come by, at most.
+pub const CONNECTIONS_MAX: u16 = 64;
 
 /// What a node that is a primary already says to `PSYNC .. FAILOVER`.
 const IS_PRIMARY: &[u8] = b"-ERR PSYNC FAILOVER can't be sent to a master";
@@ -129,6 +154,8 @@ const IS_PRIMARY: &[u8] = b"-ERR PSYNC FAILOVER can't be sent to a master";
 #[derive(Debug)]
 pub struct Handshake {
     ask: Ask,
+    /// It has told that it takes chunks.
+    takes_chunks: bool,
     lines: Lines,
     /// Steps whose replies are to come, in their order. Never empty before the answer.
     awaited: VecDeque<Step>,
@@ -148,6 +175,7 @@ impl Step {
             Self::Capa => "REPLCONF capa",
             Self::Version => "REPLCONF VERSION",
             Self::NodeId => "REPLCONF SET-CLUSTER-NODE-ID",
+            Self::Keylane => "REPLCONF keylane",
             Self::Psync => "PSYNC",
         }
     }
@@ -155,11 +183,13 @@ impl Step {
 
 impl Handshake {
     /// Begins one: the bytes are to be sent.
-    pub fn begin(hello: &Hello, ask: Ask) -> (Self, Vec<u8>) {
-        let (after_pong, steps_after_pong) = introduction(hello);
+    pub fn begin(hello: &Hello, mut ask: Ask) -> (Self, Vec<u8>) {
+        // A place in logs is none in a stream.
+        ask.resume.take_if(|_| ask.vector.is_some() && !hello.flows);
+        let (after_pong, steps_after_pong) = introduction(hello, &ask);
         let awaited = VecDeque::from([Step::Ping]);
-        let handshake =
-            Self { ask, lines: Lines::default(), awaited, after_pong, steps_after_pong };
+        let (lines, takes_chunks) = (Lines::default(), hello.flows);
+        let handshake = Self { ask, takes_chunks, lines, awaited, after_pong, steps_after_pong };
         (handshake, request::encode(&["PING"]))
     }
 
@@ -197,6 +227,12 @@ impl Handshake {
             (Step::Ping, b'-') if wants_auth(line) => heard.push(Heard::Reply(step)),
             (Step::Ping, b'-') => return Err(Failure::Ping(text())),
             (Step::Auth, b'-') => return Err(Failure::Auth(text())),
+            // Only Keylane has flows; a place in its logs is none in a stream.
+            (Step::Keylane, b'-') => {
+                self.ask.resume.take_if(|_| self.ask.vector.is_some());
+                self.takes_chunks = false;
+                heard.push(Heard::Reply(step));
+            }
             // Older primaries refuse options; replication works without them.
             (_, b'-') => heard.push(Heard::Unknown(step, text())),
             (_, _) => return Err(Failure::Unexpected(text())),
@@ -222,6 +258,15 @@ impl Handshake {
                 let id = words.next().and_then(ReplId::parse);
                 let offset = words.next().and_then(parse_offset);
                 Answer::Full(Some(id.zip(offset).ok_or_else(|| Failure::Syntax(text()))?))
+            }
+            (b"+SNAPSHOT", _) if self.takes_chunks => {
+                let name = words.next().and_then(ReplId::parse);
+                let connections = words.next().and_then(parse_u64);
+                let connections = connections.and_then(|count| u16::try_from(count).ok());
+                let connections = connections.filter(|count| (1..=CONNECTIONS_MAX).contains(count));
+                let (name, connections) =
+                    name.zip(connections).ok_or_else(|| Failure::Syntax(text()))?;
+                Answer::Chunks(name, connections)
             }
             // A primary that was not told `psync2` names nothing; the stream keeps its name.
             (b"+CONTINUE", _) if self.ask.resume.is_some() => match words.next().map(ReplId::parse)
@@ -256,18 +301,15 @@ impl Handshake {
 }
 
 /// What is sent after the PONG, and its steps in their order.
-fn introduction(hello: &Hello) -> (Vec<u8>, Vec<Step>) {
+fn introduction(hello: &Hello, ask: &Ask) -> (Vec<u8>, Vec<Step>) {
     let mut bytes = Vec::new();
     let mut steps = Vec::new();
     let mut add = |step: Step, args: &[&[u8]]| {
         steps.push(step);
         request::write(&mut bytes, args);
     };
-    if let Some(Credentials { user, password }) = &hello.credentials {
-        match user {
-            Some(user) => add(Step::Auth, &[b"AUTH", user, password]),
-            None => add(Step::Auth, &[b"AUTH", password]),
-        }
+    if let Some(credentials) = &hello.credentials {
+        add(Step::Auth, &credentials.command());
     }
     let port = hello.listening_port.to_string();
     add(Step::ListeningPort, &[b"REPLCONF", b"listening-port", port.as_bytes()]);
@@ -278,6 +320,14 @@ fn introduction(hello: &Hello) -> (Vec<u8>, Vec<Step>) {
     add(Step::Version, &[b"REPLCONF", b"version", hello.version.as_bytes()]);
     if let Some(id) = &hello.node_id {
         add(Step::NodeId, &[b"REPLCONF", b"SET-CLUSTER-NODE-ID", id.as_bytes()]);
+    }
+    if hello.flows {
+        let asked = match (&ask.vector, &ask.fence) {
+            (Some(vector), _) => format!("{FLOWS_VERSION}:{vector}"),
+            (None, Some(fence)) => format!("{FLOWS_VERSION}:{fence}:{IN_STREAM}"),
+            (None, None) => FLOWS_VERSION.to_owned(),
+        };
+        add(Step::Keylane, &[b"REPLCONF", b"keylane", asked.as_bytes()]);
     }
     (bytes, steps)
 }

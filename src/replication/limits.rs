@@ -16,9 +16,13 @@ pub struct Limits {
     pub progress_ms: u64,
     /// Bytes of a snapshot that must come in that time.
     pub progress_bytes: u64,
-    /// Milliseconds without any byte of the stream: `repl-idle-timeout`. Stock primaries send a
+    /// Milliseconds without a whole command of the stream, or as many bytes as are progress of a
+    /// snapshot: `repl-timeout`. Stock primaries send a
     /// PING every `repl-ping-replica-period`, ten seconds by default.
     pub idle_ms: u64,
+    /// The same if each log has a connection of its own: `repl-idle-timeout`. Such a primary sends
+    /// a PING each second.
+    pub beat_ms: u64,
     /// Milliseconds between acknowledgements.
     pub ack_ms: u64,
     /// Milliseconds until the next attempt after the first failure, and at most. The wait doubles.
@@ -50,6 +54,7 @@ impl Default for Limits {
             progress_ms: 5_000,
             progress_bytes: 64 << 10,
             idle_ms: 60_000,
+            beat_ms: 5_000,
             ack_ms: 1_000,
             retry_ms: Span { first: 100, most: 1_000 },
             sync_retry_ms: Span { first: 1_000, most: 60_000 },

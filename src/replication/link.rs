@@ -4,9 +4,9 @@
 //! ```text
 //!             Follow            Connected           PSYNC sent
 //!  idle ----------------> connecting -------> greeting -------> asking
-//!   ^                       ^                                  |      |
-//!   | Unfollow              |              +CONTINUE +---------+      | +FULLRESYNC, or SYNC
-//!   | (from anywhere)       |                        v                v
+//!   ^                       ^                                  |      | +FULLRESYNC, or SYNC;
+//!   | Unfollow              |              +CONTINUE +---------+      | +SNAPSHOT: it comes by
+//!   | (from anywhere)       |                        v                v  other connections
 //!   |                    waiting <---failure-- following <-- committing <-- receiving
 //! ```
 //! A change of what is desired takes effect at once, at whatever byte: the socket is shut, a
@@ -25,13 +25,14 @@ use crate::replication::address::Address;
 use crate::replication::failover;
 use crate::replication::failure::Failure;
 use crate::replication::handshake::{Ask, Handshake, Hello, Purpose};
-use crate::replication::history::Scalar;
+use crate::replication::history::{Fence, Scalar, Vector};
 use crate::replication::limits::Limits;
+use crate::replication::lines::Lines;
 use crate::replication::moment::Moment;
 use crate::replication::payload::{Form, Payload};
 use crate::replication::replid::ReplId;
 use crate::replication::split::{Kind, Split, Unit};
-use events::{Action, By, Desired, Event, Former, Generation, News, Position};
+use events::{Action, By, Desired, Event, Generation, News, Point, Position};
 use report::Line;
 
 /// The machine.
@@ -48,6 +49,10 @@ pub struct Link {
     /// Since when there is a primary that is not followed.
     down_since: Option<Moment>,
     position: Option<Position>,
+    /// Where the data are in each log of the primary, if that is no place of its stream.
+    vector: Option<Vector>,
+    /// Where the data are in each log of their history, while they are at a fence of it.
+    fence: Option<Vector>,
     applied: Scalar,
     is_full: bool,
     /// Attempts since the stream last ran.
@@ -80,13 +85,22 @@ enum State {
 
 #[derive(Debug)]
 struct Receiving {
-    payload: Payload,
+    source: Source,
     /// Where the stream goes on behind the snapshot.
     at: Option<(ReplId, Scalar)>,
     /// Since when the snapshot is waited for.
     asked: Moment,
     /// `None` before its form is known.
     body: Option<Body>,
+}
+
+/// Where a snapshot comes from.
+#[derive(Debug)]
+enum Source {
+    /// From here.
+    Here(Payload),
+    /// From so many connections of its own. Here come lines.
+    Connections(u16, Lines),
 }
 
 /// A snapshot whose bytes come.
@@ -107,6 +121,8 @@ struct Arrived {
     at: Option<(ReplId, Scalar)>,
     form: Form,
     done: u64,
+    /// When it was asked for.
+    asked: Moment,
     /// Bytes behind it that came with its end.
     early: Vec<u8>,
     /// When the primary is told next that this node lives.
@@ -120,8 +136,9 @@ struct Arrived {
 enum Start {
     /// It goes on where it broke off.
     Resumed,
-    /// Behind a snapshot of this form, with these bytes of it that came early.
-    Synced(Form, Vec<u8>),
+    /// Behind a snapshot of this form that took so many milliseconds, with these bytes of it that
+    /// came early.
+    Synced(Form, u64, Vec<u8>),
 }
 
 #[derive(Debug)]
@@ -129,11 +146,22 @@ struct Following {
     /// `None` after SYNC: then the primary expects no acknowledgements.
     id: Option<ReplId>,
     split: Split,
-    /// Whether a snapshot came first.
-    is_synced: bool,
+    /// How many milliseconds the snapshot took that came first.
+    sync_ms: Option<u64>,
+    /// Since when a unit, or as many bytes as are progress, are awaited, and bytes that have come.
+    progress: Moment,
+    fresh: u64,
     ack: Moment,
     /// An acknowledgement is due as soon as so much is applied.
     owed: Option<Scalar>,
+    /// The primary sends each log by a connection of its own, and nothing of them here.
+    has_flows: bool,
+    /// Nothing of the stream has come, and in front of it there may be line feeds: the primary said
+    /// that it lived, while the snapshot came by other connections.
+    may_be_told_alive: bool,
+    /// The name that the history goes on under when its logs begin: the data are at a place of
+    /// logs, which the name alone says nothing of.
+    next_id: Option<ReplId>,
 }
 
 impl Link {
@@ -149,6 +177,8 @@ impl Link {
             since: now,
             down_since: None,
             position: None,
+            vector: None,
+            fence: None,
             applied: Scalar(0),
             is_full: false,
             attempts: 0,
@@ -162,10 +192,10 @@ impl Link {
     /// Acts on what has happened.
     pub fn handle<'a>(&mut self, now: Moment, event: Event<'a>, actions: &mut Vec<Action<'a>>) {
         match event {
-            Event::Follow { primary, by, position } => {
-                if let State::Idle = self.state {
-                    self.position = position;
-                    self.applied = position.map_or(Scalar(0), |position| position.offset);
+            Event::Follow { primary, by, point, fence } => {
+                if let (State::Idle, Some(Point { position, vector })) = (&self.state, point) {
+                    (self.applied, self.vector, self.fence) = (position.offset, vector, fence);
+                    self.position = Some(position);
                 }
                 self.follow(now, primary, by, actions);
             }
@@ -175,7 +205,18 @@ impl Link {
                 self.purpose = Purpose::Follow;
                 self.desire(now, actions);
             }
+            Event::Forget => {
+                self.forget_place();
+                self.applied = Scalar(0);
+            }
             Event::Applied(offset) => self.note_applied(now, offset, actions),
+            Event::FlowsBegan(at) => self.begin_flows(at, actions),
+            Event::FlowsHeld(at, vector) => self.end_flows(at, vector),
+            Event::GetAck => {
+                if let State::Following(following) = &mut self.state {
+                    acknowledge(following, now, self.applied, &self.limits, actions);
+                }
+            }
             Event::Unappliable(why) => {
                 if let State::Following(_) = self.state {
                     self.fail(now, Failure::Unappliable(why), actions);
@@ -206,8 +247,14 @@ impl Link {
             following.owed = (self.applied < offset).then_some(offset);
             acknowledge(following, now, self.applied, &self.limits, actions);
         }
-        let State::Following(following) = &self.state else { return None };
+        let State::Following(following) = &mut self.state else { return None };
+        (following.progress, following.fresh) = (now, 0);
         following.split.unit()
+    }
+
+    /// Whether an acknowledgement is due as soon as what was received is applied.
+    pub fn owes_ack(&self) -> bool {
+        matches!(&self.state, State::Following(following) if following.owed.is_some())
     }
 
     /// Takes settings over: limits at once, what this node says of itself at the next attempt.
@@ -219,9 +266,25 @@ impl Link {
     /// `None`: a snapshot is needed.
     pub fn position(&self) -> Option<Position> {
         match &self.state {
-            State::Following(following) => following.position(),
+            State::Following(following) if self.vector.is_none() => following.position(),
             _ => self.position,
         }
+    }
+
+    /// Whether the data are at a place of a primary's logs, and perhaps at none of its stream.
+    pub fn is_in_logs(&self) -> bool {
+        self.vector.is_some()
+    }
+
+    /// The same, with the place in each log of the primary if the data are at none of its stream.
+    /// While logs come each by a connection of its own: where they began.
+    pub fn point(&self) -> Option<Point> {
+        let position = self.position()?;
+        Some(Point { position, vector: self.vector.clone() })
+    }
+
+    fn forget_place(&mut self) {
+        (self.position, self.vector, self.fence) = (None, None, None);
     }
 
     fn follow(&mut self, now: Moment, primary: Address, by: By, actions: &mut Vec<Action<'_>>) {
@@ -278,13 +341,19 @@ impl Link {
         match &self.state {
             State::Idle | State::Waiting { .. } => return,
             State::Connecting | State::Greeting { .. } => {}
-            State::Receiving(receiving) => has_staging = receiving.body.is_some(),
+            State::Receiving(receiving) => has_staging = receiving.has_staging(),
             State::Staging(arrived) => (is_shut, has_staging) = (arrived.lost.is_some(), true),
             State::Committing(arrived) => {
                 is_shut = arrived.lost.is_some();
                 assert!(is_shut, "a commit is not interrupted");
             }
-            State::Following(following) => self.position = following.position(),
+            // Logs bring what comes, and not the stream.
+            State::Following(_) if self.vector.is_some() => {}
+            State::Following(following) => {
+                let position = following.position();
+                self.fence.take_if(|_| position != self.position);
+                self.position = position;
+            }
         }
         if has_staging {
             actions.push(Action::Log(Line::Discarding));
@@ -306,11 +375,13 @@ impl Link {
                 if limits.retry_ms.most <= followed_ms {
                     self.failures = 0;
                 }
-                if limits.sync_retry_ms.most <= followed_ms {
+                // A sync was in vain if the stream is lost sooner than it took: the next may be,
+                // too.
+                let in_vain = following.sync_ms.is_some_and(|sync_ms| followed_ms < sync_ms);
+                if !in_vain {
                     self.sync_failures = 0;
                 }
-                // A sync that is lost soon was in vain: the next may be as well.
-                following.is_synced && followed_ms < limits.sync_retry_ms.most
+                in_vain
             }
             State::Idle | State::Connecting | State::Greeting { .. } | State::Waiting { .. } => {
                 false
@@ -321,7 +392,7 @@ impl Link {
         let is_malformed = matches!(failure, Failure::Stream(_) | Failure::Unappliable(_));
         if is_malformed {
             // What comes behind that place would be malformed again.
-            self.position = None;
+            self.forget_place();
         }
         let wait_ms = if is_sync || is_malformed {
             self.sync_failures = self.sync_failures.saturating_add(1);
@@ -356,10 +427,13 @@ impl Link {
             (state, News::Room) => {
                 self.is_full = false;
                 self.last_io = Some(now);
-                if let State::Receiving(receiving) = state
-                    && let Some(body) = &mut receiving.body
-                {
-                    (body.since, body.fresh) = (now, 0);
+                match state {
+                    State::Receiving(receiving) => {
+                        let body = receiving.body.iter_mut();
+                        body.for_each(|body| (body.since, body.fresh) = (now, 0));
+                    }
+                    State::Following(following) => following.progress = now,
+                    _ => {}
                 }
             }
             (State::Staging(_), News::Staged) => self.commit(now, actions),
@@ -367,13 +441,16 @@ impl Link {
                 self.fail(now, Failure::Staging(reason), actions);
             }
             (State::Receiving(receiving), News::StagingFailed(reason))
-                if receiving.body.is_some() =>
+                if receiving.has_staging() =>
             {
                 self.fail(now, Failure::Staging(reason), actions);
             }
-            (State::Committing(_), News::Committed { db }) => self.committed(now, db, actions),
-            (State::Committing(_), News::CommitFailed { reason, former }) => {
-                self.commit_failed(now, reason, former, actions);
+            (State::Receiving(_), News::Moved(bytes)) => self.note_moved(now, bytes, actions),
+            (State::Receiving(_), News::Brought(id, offset)) => {
+                self.bring(now, (id, offset), actions);
+            }
+            (State::Committing(_), News::Committed { db, vector }) => {
+                self.committed(now, db, vector, actions);
             }
             // It cannot be, or is news of what was over at the same time.
             (_, _) => {}
@@ -382,13 +459,25 @@ impl Link {
 
     fn greet(&mut self, now: Moment, actions: &mut Vec<Action<'_>>) {
         let resume = self.position.map(|Position { id, offset, .. }| (id, offset));
-        let ask = Ask { resume, purpose: self.purpose };
+        let (vector, fence) = (self.vector.clone(), self.fence.clone());
+        let ask = Ask { resume, vector, fence, purpose: self.purpose };
         let (handshake, ping) = Handshake::begin(&self.hello, ask);
         let handshake = Box::new(handshake);
         self.last_io = Some(now);
         self.enter(now, State::Greeting { handshake, step: now, asked: None });
         actions.push(Action::Log(Line::Connected));
         actions.push(Action::Send(ping));
+    }
+
+    /// A snapshot has come by connections of its own, and is taken in.
+    fn bring(&mut self, now: Moment, at: (ReplId, Scalar), actions: &mut Vec<Action<'_>>) {
+        self.note_moved(now, 0, actions);
+        let State::Receiving(receiving) = &mut self.state else { return };
+        let Source::Connections(..) = receiving.source else { return };
+        receiving.at = Some(at);
+        actions.push(Action::Log(Line::FullResync(at.0, at.1)));
+        self.arrive(now, actions);
+        self.commit(now, actions);
     }
 
     fn commit(&mut self, now: Moment, actions: &mut Vec<Action<'_>>) {
@@ -402,42 +491,29 @@ impl Link {
         }
     }
 
-    fn committed(&mut self, now: Moment, db: u16, actions: &mut Vec<Action<'_>>) {
+    fn committed(
+        &mut self,
+        now: Moment,
+        db: u16,
+        vector: Option<Vector>,
+        actions: &mut Vec<Action<'_>>,
+    ) {
         let State::Committing(arrived) = &mut self.state else { return };
         let (form, at, early) = (arrived.form, arrived.at, std::mem::take(&mut arrived.early));
         let is_desired = self.desired.primary.as_ref() == Some(&arrived.primary);
+        let sync_ms = now.since(arrived.asked);
         self.position = at.map(|(id, offset)| Position { id, offset, db });
+        (self.vector, self.fence) = (vector, None);
         self.applied = at.map_or(Scalar(0), |(_, offset)| offset);
         actions.push(Action::Log(Line::Finished));
         match arrived.lost.clone() {
             Some(failure) if is_desired => self.fail(now, failure, actions),
             Some(_) => self.move_on(now, actions),
             None => {
-                self.run(now, db, Start::Synced(form, early), actions);
+                self.run(now, db, Start::Synced(form, sync_ms, early), actions);
                 actions.push(Action::ResumeReads);
             }
         }
-    }
-
-    fn commit_failed(
-        &mut self,
-        now: Moment,
-        reason: String,
-        former: Former,
-        actions: &mut Vec<Action<'_>>,
-    ) {
-        let State::Committing(arrived) = &mut self.state else { return };
-        let is_desired = self.desired.primary.as_ref() == Some(&arrived.primary);
-        let failure = Failure::Commit(reason);
-        arrived.lose(failure.clone(), self.generation, actions);
-        if former == Former::Lost {
-            (self.position, self.applied) = (None, Scalar(0));
-        }
-        if is_desired {
-            return self.fail(now, failure, actions);
-        }
-        actions.push(Action::Log(Line::Failed(failure)));
-        self.move_on(now, actions);
     }
 
     /// Takes up what was desired while a commit was under way.
@@ -445,6 +521,31 @@ impl Link {
         self.leave(actions);
         self.enter(now, State::Idle);
         self.desire(now, actions);
+    }
+
+    /// The primary sends each log by a connection of its own from now on.
+    fn begin_flows(&mut self, at: Fence, actions: &mut Vec<Action<'_>>) {
+        let (State::Following(following), Some(position)) = (&mut self.state, &mut self.position)
+        else {
+            return;
+        };
+        following.has_flows = true;
+        if let Some(to) = following.next_id.take() {
+            position.id = to;
+            actions.push(Action::Log(Line::Renamed(to)));
+        }
+        let Fence { scalar, vector } = at;
+        self.fence = None;
+        (position.offset, self.vector, self.applied) = (scalar, Some(vector), scalar);
+    }
+
+    /// Nothing of the logs is under way any more. If the data were malformed meanwhile, they are
+    /// of no use however far they got.
+    fn end_flows(&mut self, at: Scalar, vector: Vector) {
+        if let Some(position) = &mut self.position {
+            position.offset = at;
+            (self.vector, self.applied) = (Some(vector), at);
+        }
     }
 
     fn note_applied(&mut self, now: Moment, offset: Scalar, actions: &mut Vec<Action<'_>>) {

@@ -31,12 +31,13 @@ use shards::journal::entry::{Malformed, Note};
 use shards::journal::reader::{Entry, What};
 use shards::resp::request;
 
-use crate::replication::history::{Fence, Offset, Scalar, Vector};
+use crate::replication::history::{Offset, Vector};
 use lane::{Head, Lane};
 
 const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
 const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
-const SELECT_0: &[u8] = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n";
+/// What brings a stream that was in another database to where those of logs are between units.
+pub const SELECT_0: &[u8] = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n";
 
 /// A moment of a clock that all threads share and that never goes back, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,19 +63,9 @@ pub struct Segment {
 pub enum Piece<'a> {
     /// The next bytes.
     Bytes(&'a [u8]),
-    /// What takes effect at once is complete: a unit, a transaction, a fence or a note.
-    End(End<'a>),
-}
-
-/// A place of the stream at which nothing is half done.
-#[derive(Clone, Copy, Debug)]
-pub struct End<'a> {
-    /// The place, which is what `vector` adds up to.
-    pub scalar: Scalar,
-    /// Up to where each log is in the stream.
-    pub vector: &'a Vector,
-    /// A fence is complete: here the stream is the same in every order.
-    pub is_fence: bool,
+    /// What takes effect at once is complete: a unit, a transaction, a fence or a note. Up to here
+    /// each log is in the stream.
+    End(&'a Vector),
 }
 
 /// What a round leaves.
@@ -127,7 +118,6 @@ pub struct Merge {
     /// What stands first in each lane.
     heads: Vec<Head>,
     vector: Vector,
-    scalar: Scalar,
     select: Select,
     /// The participants of the transaction that is written.
     members: Vec<u16>,
@@ -140,14 +130,26 @@ struct Select {
     bytes: Vec<u8>,
 }
 
+/// For which stream, one after the other, logs are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading(pub u64);
+
 impl Merge {
-    /// A merge that begins at a fence, or at the beginning of a history.
-    pub fn new(fence: Fence) -> Self {
-        let Fence { scalar, vector } = fence;
+    /// A merge that begins at the beginning of a history, or where nothing of it is under way.
+    pub fn new(vector: Vector) -> Self {
         let lanes: Vec<Lane> = vector.offsets().iter().map(|start| Lane::new(*start)).collect();
         let select = Select { db: 0, bytes: SELECT_0.to_vec() };
         let heads = vec![Head::Nothing; lanes.len()];
-        Self { lanes, heads, vector, scalar, select, members: Vec::new() }
+        Self { lanes, heads, vector, select, members: Vec::new() }
+    }
+
+    /// A merge that begins behind a fence. Nothing is written before each log has shown the fence:
+    /// a shard that was not asked for its log yet may have acknowledged something behind it.
+    pub fn behind(fence: Vector) -> Self {
+        let mut merge = Self::new(fence);
+        merge.lanes.iter_mut().for_each(Lane::await_fence);
+        merge.heads.fill(Head::KeptBack(Stamp::default()));
+        merge
     }
 
     /// Takes a segment. Bytes in front of the fence are dropped: a reader of a log is placed before
@@ -190,11 +192,6 @@ impl Merge {
     /// Up to where each log is in the stream. A shard gets credit for what lies before.
     pub fn vector(&self) -> &Vector {
         &self.vector
-    }
-
-    /// The place in the stream: what [`Self::vector`] adds up to.
-    pub fn scalar(&self) -> Scalar {
-        self.scalar
     }
 
     /// The log whose head is written next, or what that waits for.
@@ -277,7 +274,7 @@ impl Merge {
     /// Writes the units and notes that stand first in a lane, up to the end of the segment or a
     /// part. They have one stamp, so none of another lane comes between them.
     fn write_plain(&mut self, log: u16, emit: &mut impl FnMut(Piece<'_>)) -> Result<(), Broken> {
-        let Self { lanes, vector, scalar, select, .. } = self;
+        let Self { lanes, vector, select, .. } = self;
         let lane = &mut lanes[usize::from(log)];
         let broken = |vector: &Vector, malformed| {
             let offset = vector.offsets()[usize::from(log)];
@@ -294,8 +291,7 @@ impl Merge {
             assert_eq!(written, weight, "an entry is as long in a stream as it weighs");
             let offset = &mut vector.offsets_mut()[usize::from(log)];
             *offset = offset.after(len as u64);
-            *scalar = scalar.after(weight);
-            emit(Piece::End(End { scalar: *scalar, vector, is_fence: false }));
+            emit(Piece::End(vector));
             if lane.advance(len) {
                 break;
             }
@@ -309,7 +305,7 @@ impl Merge {
         first: u16,
         emit: &mut impl FnMut(Piece<'_>),
     ) -> Result<(), Broken> {
-        let Self { lanes, vector, scalar, select, members, .. } = self;
+        let Self { lanes, vector, select, members, .. } = self;
         let Some((part, is_fence)) = lanes[usize::from(first)].part() else { return Ok(()) };
         members.clear();
         members.extend(part.participants.iter());
@@ -327,8 +323,7 @@ impl Merge {
         }
         written += if is_fence { 0 } else { put(EXEC, emit) };
         assert_eq!(written, weight, "a transaction is as long in a stream as its parts weigh");
-        *scalar = scalar.after(weight);
-        emit(Piece::End(End { scalar: *scalar, vector, is_fence }));
+        emit(Piece::End(vector));
         for index in 0..self.members.len() {
             self.look(self.members[index])?;
         }

@@ -23,6 +23,8 @@ pub enum Form {
     Length(u64),
     /// A mark stands behind it.
     Mark,
+    /// It comes by so many connections of its own, each of which has an end.
+    Connections(u16),
 }
 
 /// What came of bytes.

@@ -68,13 +68,13 @@ pub struct Facts {
 pub enum Standing {
     /// It loads its data set.
     Loading,
-    /// A replica that never had a committed sync of its primary, and is not linked now.
+    /// A replica whose link is down, or gets a snapshot.
     Unlinked,
     /// A primary that hands over to a replica (`FAILOVER`).
     FailingOver,
     /// A primary.
     Primary,
-    /// A replica with a stream: its relay's, or the bytes of a stock primary.
+    /// A replica with a stream: the bytes of its primary.
     Follows,
 }
 
@@ -156,7 +156,7 @@ pub enum Full {
 pub enum Refusal {
     /// There is no data yet.
     Loading,
-    /// There is no data, or not that of the primary.
+    /// What the node has is not known to be what its primary has.
     Unlinked,
     /// The stream is about to end.
     FailingOver,

@@ -9,7 +9,7 @@
 //! ```
 //! While it waits for a snapshot the replica gets an empty line each second. From `Lent` on the
 //! socket belongs to the child that writes the snapshot, and not a byte may be written here: the
-//! child's first bytes are [`Session::preface`]. `Lent` comes before `SyncBegan`, which comes
+//! child answers the PSYNC, too. `Lent` comes before `SyncBegan`, which comes
 //! before `ChildEnded` if there was a child at all.
 //!
 //! Writers never wait for a replica. What waits for it lies in the backlog; a replica that is too
@@ -27,7 +27,6 @@ use crate::replication::address::Address;
 use crate::replication::greeting::{Asked, Sequel, Terms};
 use crate::replication::history::Scalar;
 use crate::replication::moment::Moment;
-use crate::replication::replid::ReplId;
 use crate::replication::session::ended::{Cut, Ended, Phase, Verdict};
 use crate::replication::session::input::{Ack, Input, Malformed, Said};
 
@@ -36,12 +35,17 @@ const LINE_MS: u64 = 1000;
 /// Bytes of a snapshot that a replica must take within [`Limits::progress_ms`].
 pub const PROGRESS_BYTES_MIN: u64 = 64 << 10;
 
+/// A number of a session, which no other has had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
 /// What a session may use and how long it may take. It may change at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// `repl-timeout` in milliseconds: a replica that acknowledges is silent for no longer.
     pub silence_ms: u64,
-    /// `repl-progress-timeout` in milliseconds.
+    /// Milliseconds in each of which some of a snapshot is written: more than the time in which
+    /// the child that writes it gives a replica up.
     pub progress_ms: u64,
     /// `client-output-buffer-limit replica`, in bytes of the backlog that were not sent yet.
     pub output: OutputLimit,
@@ -52,17 +56,12 @@ pub struct Limits {
 impl Limits {
     /// Bytes of the backlog that may wait for a replica for long: below this one is never cut.
     pub fn log_bytes_max(&self) -> u64 {
-        let OutputLimit { soft, .. } = self.output;
-        let soft = if soft == 0 { u64::MAX } else { soft };
-        self.hard_bytes().min(soft)
+        self.hard_bytes().min(self.output.soft_max())
     }
 
     /// Bytes of the backlog that may wait for a replica.
     fn hard_bytes(&self) -> u64 {
-        match self.output.hard {
-            0 => u64::MAX,
-            hard => hard.max(self.backlog_bytes),
-        }
+        self.output.hard_max().max(self.backlog_bytes)
     }
 }
 
@@ -77,11 +76,9 @@ pub enum Event<'a> {
     SyncBegan {
         /// Where the stream goes on behind the snapshot.
         cut: Scalar,
-        /// Bytes that the snapshot will have, as far as is known; 0 if it is not.
-        expected: u64,
     },
-    /// The child has written so many bytes to this replica.
-    Progress(u64),
+    /// The child gets on.
+    Progress(Progress),
     /// The child is gone: it has written all, or not, and why.
     ChildEnded(Result<(), String>),
     /// FLUSHALL ended the child.
@@ -100,6 +97,15 @@ pub enum Event<'a> {
     Closed,
     /// The node ends the session.
     Cut(Cut),
+}
+
+/// How far the child is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes that it has written to each replica.
+    pub written: u64,
+    /// Bytes that the whole snapshot will have, by the keys that are written; 0 before the first.
+    pub expected: u64,
 }
 
 /// What is to be done.
@@ -213,6 +219,16 @@ impl Session {
         self.limits = limits;
     }
 
+    /// Its snapshot goes as chunks.
+    pub fn take_chunks(&mut self) {
+        self.terms = self.terms.by_chunks();
+    }
+
+    /// Milliseconds for which it may be silent.
+    pub fn silence_ms(&self) -> u64 {
+        self.limits.silence_ms
+    }
+
     /// Acts on what has happened.
     pub fn handle(&mut self, now: Moment, event: Event<'_>, actions: &mut Vec<Action>) {
         self.state = match (mem::replace(&mut self.state, State::Ended), event) {
@@ -225,8 +241,8 @@ impl Session {
                 state
             }
             (State::Waiting { .. }, Event::Lent) => State::Lent,
-            (State::Waiting { .. } | State::Lent, Event::SyncBegan { cut, expected }) => {
-                let sync = Sync { began: now, cut, written: 0, expected };
+            (State::Waiting { .. } | State::Lent, Event::SyncBegan { cut }) => {
+                let sync = Sync { began: now, cut, written: 0, expected: 0 };
                 let window = Window { began: now, written: 0 };
                 State::Receiving { sync, window, acked: false }
             }
@@ -240,8 +256,9 @@ impl Session {
             (state @ (State::Lent | State::Receiving { .. }), Event::Flushed) => {
                 self.end(state, now, Ended::Flushed, actions)
             }
-            (State::Receiving { mut sync, window, acked }, Event::Progress(written)) => {
-                sync.written = sync.written.max(written);
+            (State::Receiving { mut sync, window, acked }, Event::Progress(progress)) => {
+                sync.written = sync.written.max(progress.written);
+                sync.expected = progress.expected;
                 State::Receiving { sync, window, acked }
             }
             (state @ State::Receiving { .. }, Event::ChildEnded(Ok(()))) => {
@@ -274,14 +291,6 @@ impl Session {
         [own, soft].into_iter().flatten().min()
     }
 
-    /// What the child writes in front of the snapshot: the answer to PSYNC. SYNC has none.
-    pub fn preface(&self, replid: &ReplId, cut: Scalar) -> Vec<u8> {
-        match self.terms.asked {
-            Asked::Psync => format!("+FULLRESYNC {replid} {cut}\r\n").into_bytes(),
-            Asked::Sync => Vec::new(),
-        }
-    }
-
     /// Where the replica can be reached.
     pub fn address(&self) -> &Address {
         &self.address
@@ -290,12 +299,6 @@ impl Session {
     /// What was agreed on for a full sync.
     pub fn terms(&self) -> &Terms {
         &self.terms
-    }
-
-    /// Whether it is sent the stream. Of a replica that loads this may be true, as in Valkey, if
-    /// its form of snapshot has no acknowledgement.
-    pub fn is_online(&self) -> bool {
-        matches!(self.state, State::Online(_))
     }
 
     /// The child has written all.
@@ -446,11 +449,10 @@ impl Session {
     /// Looks whether too much waits for the replica.
     fn output_ended(&mut self, now: Moment) -> Option<Ended> {
         let waits = self.waits();
-        let OutputLimit { soft, .. } = self.limits.output;
         if self.limits.hard_bytes() < waits {
             return Some(Ended::OutputHard(waits));
         }
-        if soft == 0 || waits <= soft {
+        if waits <= self.limits.output.soft_max() {
             self.soft_since = None;
             return None;
         }

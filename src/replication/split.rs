@@ -10,6 +10,8 @@
 //! unit that was given out: there a reconnect asks for more, and what stands behind is dropped.
 //! Which shards a unit touches is not decided here.
 
+pub mod gathered;
+
 use shards::base::number::parse_u64;
 use shards::resp::parser::{Limits, Parser, Range, Step};
 
@@ -135,12 +137,6 @@ impl Split {
     /// The offset behind all bytes that have come.
     pub fn read(&self) -> Scalar {
         self.base.after(self.buffer.len() as u64)
-    }
-
-    /// Bytes that have come and are in no unit that was given out.
-    pub fn waiting(&self) -> usize {
-        let end = if self.phase == Phase::Gathering { self.start } else { self.at };
-        self.buffer.len() - end
     }
 
     /// Adds bytes, and forgets the unit that was given out.

@@ -10,6 +10,7 @@ use crate::replication::link::report::{Observed, Status};
 use crate::replication::moment::Moment;
 use crate::replication::payload::Form;
 use crate::replication::psync::Backlog;
+use crate::replication::session::Shortage;
 
 /// A node without a former stream says this of it.
 const NO_REPLID: &str = "0000000000000000000000000000000000000000";
@@ -21,6 +22,8 @@ pub struct ReplicationView {
     pub following: Option<Following>,
     /// The sessions of its replicas, in order.
     pub replicas: Vec<Replica>,
+    /// Replicas that get no full sync for want of memory, and what their last one needed.
+    pub refused: Vec<(Address, Shortage)>,
     /// How many of them count for `min-replicas-to-write`, unless writes need none.
     pub good_replicas: Option<usize>,
     /// `Failover::state_name`.
@@ -63,6 +66,8 @@ pub struct Following {
     pub read: u64,
     /// The offset behind all that is applied.
     pub applied: u64,
+    /// Logs that come each by a connection of its own; 0 while the stream of all logs comes.
+    pub logs: usize,
     /// `replica-priority`.
     pub priority: u32,
     /// `replica-read-only`.
@@ -77,6 +82,7 @@ impl ReplicationView {
         Self {
             following: None,
             replicas: Vec::new(),
+            refused: Vec::new(),
             good_replicas: None,
             failover: "no-failover",
             replid,
@@ -105,6 +111,13 @@ impl ReplicationView {
         for Replica { line, .. } in &self.replicas {
             text.push_str(line);
             text.push_str("\r\n");
+        }
+        for (number, (address, shortage)) in self.refused.iter().enumerate() {
+            let Address { host, port } = address;
+            let Shortage { took_ms, rate, needs } = shortage;
+            let name = format!("sync_refused{number}");
+            let figures = format!("took_ms={took_ms},bytes_per_second={rate},needs_bytes={needs}");
+            put(text, &name, format_args!("ip={host},port={port},{figures}"));
         }
         // Of syncs that use two connections, which no replica is offered.
         put(text, "replicas_waiting_psync", 0);
@@ -168,6 +181,7 @@ impl Following {
             snapshot_bytes: observed.snapshot_bytes,
             read: observed.read.0,
             applied: observed.applied.0,
+            logs: 0,
             priority: 100,
             is_read_only: true,
             is_announced: true,
@@ -183,6 +197,9 @@ impl Following {
         let silent = self.silent_seconds.filter(|_| is_up);
         put(text, "master_last_io_seconds_ago", or_never(silent));
         put(text, "master_sync_in_progress", u8::from(status.is_sync()));
+        if self.logs != 0 {
+            put(text, "master_link_logs", self.logs);
+        }
         put(text, "slave_read_repl_offset", self.read);
         put(text, "slave_repl_offset", self.applied);
         // Of syncs that use two connections, for which this node does not ask.
@@ -267,6 +284,7 @@ mod tests {
             snapshot_bytes: 250,
             read: 90,
             applied: 80,
+            logs: 0,
             priority: 100,
             is_read_only: true,
             is_announced: true,
@@ -318,6 +336,10 @@ repl_backlog_histlen:0";
         let waits = Replica { line: "slave1:ip=10.0.0.3".to_string(), role: None };
         let view = ReplicationView {
             replicas: vec![online, waits],
+            refused: vec![(
+                address("10.0.0.4", 2),
+                Shortage { took_ms: 2000, rate: 750, needs: 6000 },
+            )],
             good_replicas: Some(1),
             former: Some(("b".repeat(40), Scalar(100))),
             offset: Scalar(150),
@@ -329,6 +351,7 @@ connected_slaves:2
 min_slaves_good_slaves:1
 slave0:ip=10.0.0.2,port=1,state=online
 slave1:ip=10.0.0.3
+sync_refused0:ip=10.0.0.4,port=2,took_ms=2000,bytes_per_second=750,needs_bytes=6000
 master_replid2:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
 master_repl_offset:150
 second_repl_offset:101

@@ -23,6 +23,11 @@ fn fill(backlog: &mut Backlog, units: u64, len: usize) {
     }
 }
 
+/// Bytes from which a replica may resume.
+fn resumable_bytes(backlog: &Backlog) -> u64 {
+    backlog.end() - backlog.first()
+}
+
 fn read(backlog: &mut Backlog, cursor: CursorId, bytes_max: usize) -> Read<Vec<u8>> {
     match backlog.read(cursor, bytes_max) {
         Read::Bytes(bytes) => Read::Bytes(bytes.to_vec()),
@@ -34,12 +39,11 @@ fn read(backlog: &mut Backlog, cursor: CursorId, bytes_max: usize) -> Read<Vec<u
 #[test]
 fn nothing_of_a_unit_is_read_before_its_end() {
     let mut backlog = Backlog::new(700, SMALL);
-    assert_eq!((backlog.first(), backlog.end(), backlog.histlen()), (700, 700, 0));
-    assert_eq!(backlog.first_byte_offset(), 701);
-    let cursor = backlog.open(700, Hold::Window).unwrap();
+    assert_eq!((backlog.first(), backlog.end()), (700, 700));
+    let cursor = backlog.open(700).unwrap();
     assert_eq!(backlog.write(b"SELECT"), Ok(()));
     assert_eq!(read(&mut backlog, cursor, 99), Read::Nothing);
-    assert_eq!((backlog.end(), backlog.open(706, Hold::Window)), (700, None));
+    assert_eq!((backlog.end(), backlog.open(706)), (700, None));
     assert_eq!(backlog.write(b"SET"), Ok(()));
     backlog.end_unit();
     assert_eq!(backlog.write(b"half"), Ok(()));
@@ -48,21 +52,41 @@ fn nothing_of_a_unit_is_read_before_its_end() {
     assert_eq!(read(&mut backlog, cursor, 99), Read::Bytes(b"CTSET".to_vec()));
     backlog.advance(cursor, 5);
     assert_eq!(read(&mut backlog, cursor, 99), Read::Nothing);
-    assert_eq!((backlog.next(cursor), backlog.histlen()), (709, 9));
-    assert_eq!((backlog.first_byte_offset(), backlog.size_bytes()), (701, 16 * KIB));
+    assert_eq!((backlog.next(cursor), resumable_bytes(&backlog)), (709, 9));
+    assert_eq!(backlog.first(), 700);
+}
+
+#[test]
+fn units_are_read_as_far_as_they_are_ended() {
+    let mut backlog = Backlog::new(700, SMALL);
+    let cursor = backlog.open(700).unwrap();
+    assert_eq!(backlog.write(b"PINGSET"), Ok(()));
+    assert_eq!((backlog.end(), backlog.written()), (700, 707));
+    backlog.end_units(700);
+    assert_eq!(read(&mut backlog, cursor, 99), Read::Nothing);
+    backlog.end_units(704);
+    assert_eq!(read(&mut backlog, cursor, 99), Read::Bytes(b"PING".to_vec()));
+    backlog.advance(cursor, 4);
+    assert_eq!((backlog.open(707), backlog.end() - backlog.first()), (None, 4));
+    assert_eq!(backlog.write(b"DEL"), Ok(()));
+    backlog.end_units(707);
+    assert_eq!(read(&mut backlog, cursor, 99), Read::Bytes(b"SET".to_vec()));
+    backlog.advance(cursor, 3);
+    backlog.end_unit();
+    assert_eq!(read(&mut backlog, cursor, 99), Read::Bytes(b"DEL".to_vec()));
 }
 
 #[test]
 fn a_replica_resumes_from_all_that_the_size_asks_for_and_little_more() {
     let mut backlog = Backlog::new(0, SMALL);
     fill(&mut backlog, 1000, 100);
-    let histlen = backlog.histlen();
+    let histlen = resumable_bytes(&backlog);
     assert!((16 * KIB..16 * KIB + MARK_BYTES + 100).contains(&histlen), "{histlen}");
     assert_eq!(backlog.first() % 100, 0, "it begins with a whole unit");
-    assert_eq!(backlog.open(backlog.first() - 1, Hold::Window), None);
-    assert_eq!(backlog.open(backlog.end() + 1, Hold::Window), None);
+    assert_eq!(backlog.open(backlog.first() - 1), None);
+    assert_eq!(backlog.open(backlog.end() + 1), None);
     for place in [backlog.first(), backlog.first() + 50, backlog.end()] {
-        assert!(backlog.open(place, Hold::Window).is_some(), "{place}");
+        assert!(backlog.open(place).is_some(), "{place}");
     }
 }
 
@@ -71,15 +95,15 @@ fn it_grows_and_shrinks_while_it_is_used() {
     let mut backlog = Backlog::new(0, SMALL);
     backlog.resize(Limits { size_bytes: 1 << 20, held_bytes_max: 0 });
     fill(&mut backlog, 30_000, 100);
-    let histlen = backlog.histlen();
+    let histlen = resumable_bytes(&backlog);
     assert!((1 << 20..(1 << 20) + MARK_BYTES + 100).contains(&histlen), "{histlen}");
     backlog.resize(SMALL);
-    let histlen = backlog.histlen();
+    let histlen = resumable_bytes(&backlog);
     assert!((16 * KIB..16 * KIB + MARK_BYTES + 100).contains(&histlen), "{histlen}");
     backlog.resize(Limits { size_bytes: u64::MAX, held_bytes_max: u64::MAX });
     fill(&mut backlog, 30_000, 100);
-    assert!(3_000_000 < backlog.histlen());
-    assert!(backlog.histlen() < backlog.memory_bytes() as u64);
+    assert!(3_000_000 < resumable_bytes(&backlog));
+    assert!(resumable_bytes(&backlog) < backlog.memory_bytes() as u64);
     backlog.resize(SMALL);
     while backlog.trim() {}
     assert!(backlog.memory_bytes() < 2 << 20, "{}", backlog.memory_bytes());
@@ -89,15 +113,15 @@ fn it_grows_and_shrinks_while_it_is_used() {
 fn a_unit_longer_than_all_that_may_be_held_leaves_nothing_to_resume_from() {
     let mut backlog = Backlog::new(0, SMALL);
     fill(&mut backlog, 10, 100);
-    let slow = backlog.open(500, Hold::Window).unwrap();
+    let slow = backlog.open(500).unwrap();
     write(&mut backlog, &vec![7; 3 << 20]);
-    assert_eq!((backlog.first(), backlog.histlen()), (backlog.end(), 0));
+    assert_eq!(backlog.first(), backlog.end());
     assert_eq!(read(&mut backlog, slow, 9), Read::Fallen);
     assert_eq!(read(&mut backlog, slow, 9), Read::Nothing);
     backlog.close(slow);
-    let up_to_date = backlog.open(backlog.end(), Hold::Unread).unwrap();
+    let up_to_date = backlog.open(backlog.end()).unwrap();
     fill(&mut backlog, 1, 100);
-    assert_eq!(backlog.histlen(), 100);
+    assert_eq!(resumable_bytes(&backlog), 100);
     assert_eq!(read(&mut backlog, up_to_date, 999), Read::Bytes(vec![0; 100]));
 }
 
@@ -105,14 +129,13 @@ fn a_unit_longer_than_all_that_may_be_held_leaves_nothing_to_resume_from() {
 fn what_a_cursor_holds_can_be_read_when_no_replica_may_resume_there() {
     let limits = Limits { held_bytes_max: 8 << 20, ..SMALL };
     let mut backlog = Backlog::new(0, limits);
-    let held = backlog.open(0, Hold::Unread).unwrap();
+    let held = backlog.open(0).unwrap();
     fill(&mut backlog, 50_000, 100);
     assert!(0 < backlog.first());
     assert!(matches!(read(&mut backlog, held, 100), Read::Bytes(_)));
-    backlog.hold(held, Hold::Window);
-    while backlog.trim() {}
+    fill(&mut backlog, 50_000, 100);
     assert_eq!(read(&mut backlog, held, 100), Read::Fallen);
-    assert!((16 * KIB..).contains(&backlog.histlen()));
+    assert!((16 * KIB..).contains(&resumable_bytes(&backlog)));
 }
 
 struct Reader {
@@ -170,8 +193,7 @@ impl Model {
                 let index = self.below(self.bounds.len());
                 let bound = self.bounds[index];
                 let is_here = self.backlog.first() <= bound;
-                let hold = if self.below(2) == 0 { Hold::Window } else { Hold::Unread };
-                let id = self.backlog.open(bound, hold);
+                let id = self.backlog.open(bound);
                 assert_eq!(id.is_some(), is_here, "SEED={}", self.seed);
                 self.readers.extend(id.map(|id| Reader { id, next: bound, told: false }));
             }
@@ -228,7 +250,6 @@ impl Model {
         let (seed, first, end) = (self.seed, self.backlog.first(), self.backlog.end());
         assert_eq!(end, self.start + self.bytes.len() as u64, "SEED={seed}");
         assert!(self.bounds.binary_search(&first).is_ok(), "SEED={seed}");
-        assert_eq!(self.backlog.histlen(), end - first, "SEED={seed}");
         let most = self.limits.size_bytes + MARK_BYTES + self.longest;
         assert!(end - first <= most, "SEED={seed}: {} {most}", end - first);
         let wanted = self.bound_before(end.saturating_sub(self.limits.size_bytes));

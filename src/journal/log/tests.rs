@@ -24,7 +24,7 @@ fn entry(len: usize, salt: u64) -> Vec<u8> {
 /// Appends entries of 1000 bytes until there are `bytes` more.
 fn fill(log: &mut Log, bytes: u64) {
     for number in 0..bytes.div_ceil(1000) {
-        assert_eq!(log.append(&entry(1000, number), 990), Ok(()));
+        assert_eq!(log.append(&entry(1000, number)), Ok(()));
     }
 }
 
@@ -39,15 +39,15 @@ fn read_bytes(log: &mut Log, cursor: CursorId, bytes_max: usize) -> Read<Vec<u8>
 #[test]
 fn a_cursor_reads_what_is_appended_behind_it() {
     let mut log = Log::new(700, SMALL);
-    assert_eq!((log.start(), log.end(), log.weight()), (700, 700, 0));
-    assert_eq!(log.open(699, Hold::Window), None);
-    assert_eq!(log.open(701, Hold::Window), None);
-    let cursor = log.open(700, Hold::Window).unwrap();
+    assert_eq!((log.start(), log.end()), (700, 700));
+    assert_eq!(log.open(699), None);
+    assert_eq!(log.open(701), None);
+    let cursor = log.open(700).unwrap();
     assert_eq!(log.read(cursor, 10), Read::Nothing);
     let (one, two) = (entry(20, 1), entry(30, 2));
-    assert_eq!(log.append(&one, 10), Ok(()));
-    assert_eq!(log.append(&two, 66), Ok(()));
-    assert_eq!((log.start(), log.end(), log.weight()), (700, 750, 76));
+    assert_eq!(log.append(&one), Ok(()));
+    assert_eq!(log.append(&two), Ok(()));
+    assert_eq!((log.start(), log.end()), (700, 750));
     assert_eq!(log.read(cursor, 0), Read::Nothing);
     assert_eq!(log.read(cursor, 15), Read::Bytes(&one[..15]));
     log.advance(cursor, 15);
@@ -70,17 +70,15 @@ fn a_window_is_kept_and_whole_blocks_in_front_of_it_are_freed() {
 #[test]
 fn a_cursor_that_falls_out_is_told_once() {
     let mut log = Log::new(0, SMALL);
-    let cursor = log.open(0, Hold::Window).unwrap();
+    let cursor = log.open(0).unwrap();
     fill(&mut log, 4 * MIB);
     assert_eq!(log.read(cursor, 10), Read::Fallen);
     assert_eq!(log.read(cursor, 10), Read::Nothing);
     assert_eq!(log.copy_entries(cursor, 10, &mut Vec::new()), Ok(Read::Nothing));
     log.advance(cursor, 10);
     assert_eq!(log.next(cursor), 0);
-    log.hold(cursor, Hold::Unread);
-    assert_eq!(log.read(cursor, 10), Read::Nothing);
     log.close(cursor);
-    let cursor = log.open(log.end(), Hold::Window).unwrap();
+    let cursor = log.open(log.end()).unwrap();
     fill(&mut log, 4 * MIB);
     assert_eq!(log.copy_entries(cursor, 10, &mut Vec::new()), Ok(Read::Fallen));
     assert_eq!(log.read(cursor, 10), Read::Nothing);
@@ -89,7 +87,7 @@ fn a_cursor_that_falls_out_is_told_once() {
 #[test]
 fn what_a_cursor_holds_is_kept_up_to_the_limit() {
     let mut log = Log::new(0, SMALL);
-    let held = log.open(0, Hold::Unread).unwrap();
+    let held = log.open(0).unwrap();
     fill(&mut log, 2 * MIB - 2000);
     assert_eq!(log.start(), 0);
     log.advance(held, MIB / 2);
@@ -97,20 +95,18 @@ fn what_a_cursor_holds_is_kept_up_to_the_limit() {
     assert!((MIB / 2 - BLOCK..=MIB / 2).contains(&log.start()), "{}", log.start());
     fill(&mut log, 2 * MIB);
     assert_eq!(log.read(held, 10), Read::Fallen);
-    // What holds no more makes the log keep no more than its window.
+    // What has fallen out makes the log keep no more than its window.
     while log.trim() {}
     assert!(log.end() - log.start() < MIB + BLOCK);
 }
 
 #[test]
 fn what_was_held_is_freed_when_it_is_read_or_given_up() {
-    for give_up in [
-        (|log, cursor| log.close(cursor)) as fn(&mut Log, CursorId),
-        |log, cursor| log.hold(cursor, Hold::Window),
-        |log, cursor| log.advance(cursor, log.end() - log.next(cursor)),
-    ] {
+    for give_up in [(|log, cursor| log.close(cursor)) as fn(&mut Log, CursorId), |log, cursor| {
+        log.advance(cursor, log.end() - log.next(cursor))
+    }] {
         let mut log = Log::new(0, Limits { held_bytes_max: 8 * MIB, ..SMALL });
-        let cursor = log.open(0, Hold::Unread).unwrap();
+        let cursor = log.open(0).unwrap();
         fill(&mut log, 5 * MIB);
         assert_eq!(log.start(), 0);
         give_up(&mut log, cursor);
@@ -124,10 +120,10 @@ fn what_was_held_is_freed_when_it_is_read_or_given_up() {
 #[test]
 fn whole_entries_are_copied_until_there_are_enough_bytes() {
     let mut log = Log::new(0, SMALL);
-    let cursor = log.open(0, Hold::Window).unwrap();
+    let cursor = log.open(0).unwrap();
     let entries = [entry(10, 1), entry(25, 2), entry(40, 3)];
     for entry in &entries {
-        assert_eq!(log.append(entry, 0), Ok(()));
+        assert_eq!(log.append(entry), Ok(()));
     }
     for (bytes_min, expected) in [(0, 0), (1, 10), (10, 10), (11, 35), (36, 75), (u64::MAX, 75)] {
         let mut into = b"before".to_vec();
@@ -144,14 +140,14 @@ fn an_entry_that_is_not_all_there_stays() {
     let whole = entry(30, 1);
     for cut in 0..30 {
         let mut log = Log::new(0, SMALL);
-        assert_eq!(log.append(&whole, 0), Ok(()));
-        assert_eq!(log.append(&whole[..cut], 0), Ok(()));
-        let cursor = log.open(0, Hold::Window).unwrap();
+        assert_eq!(log.append(&whole), Ok(()));
+        assert_eq!(log.append(&whole[..cut]), Ok(()));
+        let cursor = log.open(0).unwrap();
         let mut into = Vec::new();
         assert_eq!(log.copy_entries(cursor, u64::MAX, &mut into), Ok(Read::Bytes(30)));
         log.advance(cursor, 30);
         assert_eq!(log.copy_entries(cursor, u64::MAX, &mut into), Ok(Read::Nothing), "{cut}");
-        assert_eq!(log.append(&whole[cut..], 0), Ok(()));
+        assert_eq!(log.append(&whole[cut..]), Ok(()));
         assert_eq!(log.copy_entries(cursor, u64::MAX, &mut into), Ok(Read::Bytes(30)));
         assert_eq!(into, [&whole[..], &whole].concat());
     }
@@ -163,9 +159,9 @@ fn an_entry_may_cross_blocks_at_any_byte() {
         let mut log = Log::new(0, SMALL);
         let bytes = [entry(before, 1), entry(30, 2), entry(30, 3)].concat();
         for part in [&bytes[..before], &bytes[before..before + 30], &bytes[before + 30..]] {
-            assert_eq!(log.append(part, 0), Ok(()));
+            assert_eq!(log.append(part), Ok(()));
         }
-        let cursor = log.open(before as u64, Hold::Window).unwrap();
+        let cursor = log.open(before as u64).unwrap();
         let mut into = Vec::new();
         assert_eq!(log.copy_entries(cursor, u64::MAX, &mut into), Ok(Read::Bytes(60)));
         assert_eq!(into, bytes[before..]);
@@ -177,8 +173,8 @@ fn what_is_no_entry_is_found_behind_what_is() {
     let mut log = Log::new(0, SMALL);
     let mut bad = entry(30, 1);
     bad[0] = 9;
-    assert_eq!(log.append(&[entry(20, 1), bad].concat(), 0), Ok(()));
-    let cursor = log.open(0, Hold::Window).unwrap();
+    assert_eq!(log.append(&[entry(20, 1), bad].concat()), Ok(()));
+    let cursor = log.open(0).unwrap();
     let mut into = Vec::new();
     assert_eq!(log.copy_entries(cursor, u64::MAX, &mut into), Ok(Read::Bytes(20)));
     log.advance(cursor, 20);
@@ -190,14 +186,13 @@ fn what_is_no_entry_is_found_behind_what_is() {
 fn a_log_without_memory_loses_its_oldest_block_and_goes_on() {
     let mut log = Log::new(0, SMALL);
     fill(&mut log, MIB / 2);
-    let (first, last) = (log.open(0, Hold::Unread), log.open(log.end(), Hold::Window));
+    let (first, last) = (log.open(0), log.open(log.end()));
     let (first, last) = (first.unwrap(), last.unwrap());
     log.map = no_memory;
     let (blocks, end) = (log.blocks.len(), log.end());
     let long = entry(BLOCK_BYTES, 5);
-    assert_eq!(log.append(&long, 7), Err(Shortened));
+    assert_eq!(log.append(&long), Err(Shortened));
     assert_eq!((log.start(), log.end(), log.blocks.len()), (BLOCK, end + BLOCK, blocks));
-    assert_eq!(log.weight(), 990 * (MIB / 2).div_ceil(1000) + 7);
     assert_eq!(log.read(first, 10), Read::Fallen);
     let mut into = Vec::new();
     assert_eq!(log.copy_entries(last, 1, &mut into), Ok(Read::Bytes(BLOCK)));
@@ -208,25 +203,25 @@ fn a_log_without_memory_loses_its_oldest_block_and_goes_on() {
 fn a_log_with_no_memory_at_all_still_counts() {
     let mut log = Log::new(5, SMALL);
     log.map = no_memory;
-    let cursor = log.open(5, Hold::Unread).unwrap();
-    assert_eq!(log.append(&entry(100, 1), 90), Err(Shortened));
-    assert_eq!((log.start(), log.end(), log.weight()), (105, 105, 90));
+    let cursor = log.open(5).unwrap();
+    assert_eq!(log.append(&entry(100, 1)), Err(Shortened));
+    assert_eq!((log.start(), log.end()), (105, 105));
     assert_eq!((log.memory_bytes(), log.read(cursor, 1)), (0, Read::Fallen));
     log.map = Block::new;
-    let cursor = log.open(105, Hold::Window).unwrap();
+    let cursor = log.open(105).unwrap();
     let two = entry(50, 2);
-    assert_eq!(log.append(&two, 40), Ok(()));
+    assert_eq!(log.append(&two), Ok(()));
     assert_eq!(log.read(cursor, 99), Read::Bytes(&two[..]));
-    assert_eq!((log.start(), log.end(), log.weight()), (105, 155, 130));
+    assert_eq!((log.start(), log.end()), (105, 155));
 }
 
 #[test]
 #[should_panic(expected = "until it is closed")]
 fn a_closed_cursor_is_not_another_one_in_its_place() {
     let mut log = Log::new(0, SMALL);
-    let closed = log.open(0, Hold::Window).unwrap();
+    let closed = log.open(0).unwrap();
     log.close(closed);
-    let other = log.open(0, Hold::Window).unwrap();
+    let other = log.open(0).unwrap();
     assert_ne!(closed, other);
     log.next(closed);
 }
@@ -235,7 +230,7 @@ fn a_closed_cursor_is_not_another_one_in_its_place() {
 #[should_panic(expected = "reads what is there")]
 fn a_cursor_does_not_go_behind_the_end() {
     let mut log = Log::new(0, SMALL);
-    let cursor = log.open(0, Hold::Window).unwrap();
+    let cursor = log.open(0).unwrap();
     log.advance(cursor, 1);
 }
 
@@ -243,7 +238,6 @@ fn a_cursor_does_not_go_behind_the_end() {
 struct Reader {
     id: CursorId,
     next: u64,
-    hold: Hold,
     told: bool,
 }
 
@@ -256,7 +250,6 @@ struct Model {
     bytes: Vec<u8>,
     /// The offsets between entries.
     bounds: Vec<u64>,
-    weight: u64,
     limits: Limits,
     readers: Vec<Reader>,
     /// The highest offset that was ever the first one to be kept.
@@ -276,7 +269,6 @@ impl Model {
             origin,
             bytes: Vec::new(),
             bounds: vec![origin],
-            weight: 0,
             limits: SMALL,
             readers: Vec::new(),
             kept_from: origin,
@@ -293,7 +285,7 @@ impl Model {
     }
 
     fn step(&mut self) {
-        match self.below(20) {
+        match self.below(19) {
             0..8 => self.append(),
             8 => self.open(),
             9 => {
@@ -309,19 +301,11 @@ impl Model {
                 self.log.resize(self.limits);
             }
             11 => {
-                let index = self.below(self.readers.len() + 1);
-                if let Some(reader) = self.readers.get_mut(index) {
-                    reader.hold =
-                        if reader.next.is_multiple_of(2) { Hold::Unread } else { Hold::Window };
-                    self.log.hold(reader.id, reader.hold);
-                }
-            }
-            12 => {
                 while self.log.trim() {}
                 let freed = self.promised() < self.log.start() + BLOCK;
                 assert!(freed || self.log.blocks.len() < 2, "seed {}", self.seed);
             }
-            13 => {
+            12 => {
                 self.log.map = if self.below(20) == 0 { no_memory } else { Block::new };
             }
             _ => self.read(),
@@ -331,7 +315,7 @@ impl Model {
 
     fn append(&mut self) {
         let count = 1 + self.below(20);
-        let (mut entries, mut weight) = (Vec::new(), 0);
+        let mut entries = Vec::new();
         for _ in 0..count {
             let extra = match self.below(60) {
                 0 => self.below(3 * BLOCK_BYTES),
@@ -341,11 +325,9 @@ impl Model {
             let salt = self.random.bits();
             entries.extend(entry(HEADER + extra, salt));
             self.bounds.push(self.origin + (self.bytes.len() + entries.len()) as u64);
-            weight += salt % 1000;
         }
         self.bytes.extend(&entries);
-        self.weight += weight;
-        if self.log.append(&entries, weight).is_err() {
+        if self.log.append(&entries).is_err() {
             self.shortened = true;
         }
     }
@@ -356,11 +338,10 @@ impl Model {
             _ => self.below(self.bounds.len()),
         };
         let next = self.bounds[bound];
-        let hold = if self.below(2) == 0 { Hold::Unread } else { Hold::Window };
-        let opened = self.log.open(next, hold);
+        let opened = self.log.open(next);
         assert_eq!(opened.is_some(), self.log.start() <= next, "seed {}", self.seed);
         if let Some(id) = opened {
-            self.readers.push(Reader { id, next, hold, told: false });
+            self.readers.push(Reader { id, next, told: false });
         }
     }
 
@@ -374,6 +355,10 @@ impl Model {
         let mut into = Vec::new();
         let at_bound = self.bounds.binary_search(&next);
         let found = match at_bound {
+            _ if bytes_max.is_multiple_of(4) => {
+                let to = self.log.end().min(next + bytes_max as u64);
+                self.log.copy_upto(id, to, &mut into)
+            }
             Ok(_) if !bytes_max.is_multiple_of(3) => {
                 let found = self.log.copy_entries(id, bytes_max as u64, &mut into).unwrap();
                 if let Read::Bytes(len) = found {
@@ -413,7 +398,6 @@ impl Model {
     fn check(&mut self) {
         let (seed, start, end) = (self.seed, self.log.start(), self.log.end());
         assert_eq!(end, self.origin + self.bytes.len() as u64, "seed {seed}");
-        assert_eq!(self.log.weight(), self.weight, "seed {seed}");
         let held: usize = self.log.blocks.iter().map(|block| block.bytes().len()).sum();
         assert_eq!(end - start, held as u64, "seed {seed}");
         let full = self.log.blocks.iter().rev().skip(1);
@@ -427,7 +411,7 @@ impl Model {
         let (start, end) = (self.log.start(), self.log.end());
         let window_bytes = self.limits.window_bytes.max(MIB);
         let held_bytes_max = self.limits.held_bytes_max.max(window_bytes);
-        let holds = |reader: &&Reader| reader.hold == Hold::Unread && start <= reader.next;
+        let holds = |reader: &&Reader| start <= reader.next;
         let held = self.readers.iter().filter(holds).map(|reader| reader.next).min();
         let window = end.saturating_sub(window_bytes);
         held.unwrap_or(window).min(window).max(end.saturating_sub(held_bytes_max))

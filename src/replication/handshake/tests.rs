@@ -8,7 +8,7 @@ const ID: &str = "71fe5b53d9766a5a07cae29ac7d144ac6256b3a0";
 
 fn ask(resume: Option<u64>, purpose: Purpose) -> Ask {
     let id = ReplId::parse(ID.as_bytes()).expect("it has 40 characters");
-    Ask { resume: resume.map(|offset| (id, Scalar(offset))), purpose }
+    Ask { resume: resume.map(|offset| (id, Scalar(offset))), vector: None, fence: None, purpose }
 }
 
 fn hello() -> Hello {
@@ -62,6 +62,10 @@ fn run(hello: &Hello, ask: Ask, input: &[u8], ends: impl IntoIterator<Item = usi
                     let id = id.map_or("-".to_string(), |id| id.to_string());
                     return format!("{shown}continue {id}, rest at {}", start + taken.unwrap_or(0));
                 }
+                Heard::Answer(Answer::Chunks(name, connections)) => {
+                    let rest = start + taken.unwrap_or(0);
+                    return format!("{shown}chunks {name} {connections}, rest at {rest}");
+                }
                 Heard::Answer(Answer::Full(from)) => {
                     let from = from.map_or("-".to_string(), |(id, at)| format!("{id} {at}"));
                     return format!("{shown}full {from}, rest at {}", start + taken.unwrap_or(0));
@@ -79,9 +83,9 @@ fn run(hello: &Hello, ask: Ask, input: &[u8], ends: impl IntoIterator<Item = usi
 
 fn check(hello: &Hello, ask: Ask, input: &str, expected: &str) {
     let input = input.as_bytes();
-    assert_eq!(run(hello, ask, input, [input.len()]), expected, "{}", input.escape_ascii());
+    assert_eq!(run(hello, ask.clone(), input, [input.len()]), expected, "{}", input.escape_ascii());
     for cut in 0..=input.len() {
-        assert_eq!(run(hello, ask, input, [cut, input.len()]), expected, "cut at {cut}");
+        assert_eq!(run(hello, ask.clone(), input, [cut, input.len()]), expected, "cut at {cut}");
     }
     assert_eq!(run(hello, ask, input, 0..=input.len()), expected, "byte by byte");
 }
@@ -179,6 +183,38 @@ fn each_answer_to_psync_has_one_meaning() {
 }
 
 #[test]
+fn a_snapshot_comes_by_connections_where_that_was_asked_for() {
+    let native = Hello { flows: true, ..hello() };
+    let stock = format!("Psync(\"+SNAPSHOT {ID} 3\")");
+    for (hello, keylane, answer, outcome) in [
+        (&native, "+OK", format!("+SNAPSHOT {ID} 3"), format!("chunks {ID} 3, rest at")),
+        (&native, "+OK", format!("+SNAPSHOT {ID} 64"), format!("chunks {ID} 64, rest at")),
+        (&native, "+OK", format!("+SNAPSHOT {ID} 65"), format!("Syntax(\"+SNAPSHOT {ID} 65\")")),
+        (&native, "+OK", format!("+SNAPSHOT {ID} 0"), format!("Syntax(\"+SNAPSHOT {ID} 0\")")),
+        (&native, "+OK", format!("+SNAPSHOT {ID}"), format!("Syntax(\"+SNAPSHOT {ID}\")")),
+        (&native, "+OK", "+SNAPSHOT x 3".to_owned(), "Syntax(\"+SNAPSHOT x 3\")".to_owned()),
+        (&native, "-ERR no", format!("+SNAPSHOT {ID} 3"), stock.clone()),
+        (&hello(), "", format!("+SNAPSHOT {ID} 3"), stock.clone()),
+        (&native, "+OK", format!("+FULLRESYNC {ID} 9"), format!("full {ID} 9, rest at")),
+    ] {
+        let (line, told) = match keylane {
+            "" => (String::new(), TOLD.to_owned()),
+            line => {
+                let asked = "> REPLCONF version 9.1.2\n";
+                let more = format!("{asked}> REPLCONF keylane 2\n");
+                let told = TOLD.replace(asked, &more);
+                (format!("{line}\r\n"), format!("{told}ok REPLCONF keylane\n"))
+            }
+        };
+        let input = format!("+PONG\r\n+OK\r\n+OK\r\n+OK\r\n{line}{answer}\r\n");
+        let rest =
+            if outcome.ends_with("rest at") { format!(" {}", input.len()) } else { "".into() };
+        let expected = format!("{told}> PSYNC ? -1\n{outcome}{rest}");
+        check(hello, ask(None, Purpose::Follow), &input, &expected);
+    }
+}
+
+#[test]
 fn which_errors_end_an_attempt_depends_on_the_step() {
     let asked = ask(None, Purpose::Follow);
     let ping = "> PING\n";
@@ -189,17 +225,18 @@ fn which_errors_end_an_attempt_depends_on_the_step() {
         ("HTTP/1.1 400 Bad Request", "Unexpected(\"HTTP/1.1 400 Bad Request\")"),
         (":1", "Unexpected(\":1\")"),
     ] {
-        check(&hello(), asked, &format!("{error}\r\n"), &format!("{ping}{expected}"));
+        check(&hello(), asked.clone(), &format!("{error}\r\n"), &format!("{ping}{expected}"));
     }
     for error in ["-NOAUTH x", "-NOPERM x", "-ERR operation not permitted"] {
-        let given = run(&hello(), asked, format!("{error}\r\n").as_bytes(), [error.len() + 2]);
+        let given =
+            run(&hello(), asked.clone(), format!("{error}\r\n").as_bytes(), [error.len() + 2]);
         assert!(given.starts_with("> PING\nok PING\n> REPLCONF"), "{given}");
     }
     let credentials = Credentials { user: None, password: b"x".to_vec() };
     assert_eq!(format!("{credentials:?}"), "Credentials { user: None, .. }");
     let hello = Hello { credentials: Some(credentials), ..hello() };
     let input = b"+PONG\r\n-WRONGPASS x\r\n";
-    let given = run(&hello, asked, input, [input.len()]);
+    let given = run(&hello, asked.clone(), input, [input.len()]);
     assert!(given.starts_with("> PING\nok PING\n> AUTH x\n"), "{given}");
     assert!(given.ends_with("Auth(\"-WRONGPASS x\")"), "{given}");
 }
@@ -230,7 +267,7 @@ fn bytes_by_chance_end_an_attempt_or_wait_for_more() {
         }
         let cut = below(input.len() as u64 + 1);
         let asked = ask((below(2) == 0).then_some(3), Purpose::Follow);
-        let whole = run(&hello(), asked, &input, [input.len()]);
+        let whole = run(&hello(), asked.clone(), &input, [input.len()]);
         let given = run(&hello(), asked, &input, [cut, input.len()]);
         assert_eq!(given, whole, "seed {seed} round {round} cut at {cut}");
     }

@@ -5,14 +5,14 @@ use shards::resp::request;
 
 use super::events::{Action, Position};
 use super::report::Line;
-use super::{Arrived, Body, Following, Link, Receiving, Start, State, acknowledge};
+use super::{Arrived, Body, Following, Link, Receiving, Source, Start, State, acknowledge};
 use crate::replication::failover;
-use crate::replication::failure::Failure;
+use crate::replication::failure::{Failure, printable};
 use crate::replication::handshake::{Answer, Heard, Purpose, Step};
 use crate::replication::history::Scalar;
+use crate::replication::lines::Lines;
 use crate::replication::moment::Moment;
 use crate::replication::payload::{Form, Payload, Piece};
-use crate::replication::replid::ReplId;
 use crate::replication::split::Split;
 
 /// Bytes behind a snapshot that are kept until it is the data. Reading is held there, so these are
@@ -23,6 +23,22 @@ const EARLY_BYTES_MAX: usize = 4 << 20;
 pub(super) fn ack(offset: Scalar) -> Vec<u8> {
     let mut digits = [0; DIGITS_MAX];
     request::encode(&[b"REPLCONF", &b"ACK"[..], format_u64(&mut digits, offset.0)])
+}
+
+/// What stands behind line feeds, by which a primary says that it lives.
+fn without_lines(bytes: &[u8]) -> &[u8] {
+    let lines = bytes.iter().take_while(|byte| **byte == b'\n').count();
+    &bytes[lines..]
+}
+
+impl Receiving {
+    /// Whether what has come, or is to come, is put beside the data.
+    pub(super) fn has_staging(&self) -> bool {
+        match self.source {
+            Source::Here(_) => self.body.is_some(),
+            Source::Connections(..) => true,
+        }
+    }
 }
 
 impl Link {
@@ -45,7 +61,14 @@ impl Link {
                     Ok(rest.len())
                 }
                 State::Following(following) => {
-                    following.split.push(rest);
+                    let told = std::mem::take(&mut following.may_be_told_alive);
+                    let stream = if told { without_lines(rest) } else { rest };
+                    following.may_be_told_alive = told && stream.is_empty();
+                    following.split.push(stream);
+                    following.fresh += rest.len() as u64;
+                    if self.limits.progress_bytes <= following.fresh {
+                        (following.progress, following.fresh) = (now, 0);
+                    }
                     actions.push(Action::Stream);
                     Ok(rest.len())
                 }
@@ -127,14 +150,20 @@ impl Link {
             (Answer::Continue(id), Some(position)) => {
                 actions.push(Action::Log(Line::Resumed));
                 let from = position.id;
-                if let Some(to) = id.filter(|id| *id != from) {
+                let to = id.filter(|id| *id != from);
+                let next_id = to.filter(|_| self.vector.is_some());
+                if let Some(to) = to.filter(|_| self.vector.is_none()) {
                     position.id = to;
+                    self.fence = None;
                     actions.push(Action::Log(Line::Renamed(to)));
                     actions.push(Action::Renamed { from, to });
                 }
                 let db = position.db;
                 self.sync_failures = 0;
                 self.run(now, db, Start::Resumed, actions);
+                if let State::Following(following) = &mut self.state {
+                    following.next_id = next_id;
+                }
             }
             // Nothing was asked for that could go on.
             (Answer::Continue(_), None) => return Err(Failure::Syntax("+CONTINUE".to_string())),
@@ -142,15 +171,32 @@ impl Link {
                 if let Some((id, offset)) = at {
                     actions.push(Action::Log(Line::FullResync(id, offset)));
                 }
-                self.await_snapshot(now, asked, at);
+                let source = Source::Here(Payload::new());
+                let receiving = Receiving { source, at, asked, body: None };
+                self.enter(now, State::Receiving(Box::new(receiving)));
+            }
+            (Answer::Chunks(name, connections), _) => {
+                let source = Source::Connections(connections, Lines::default());
+                let receiving = Receiving { source, at: None, asked, body: None };
+                self.enter(now, State::Receiving(Box::new(receiving)));
+                actions.push(Action::OpenConnections(self.generation, name, connections));
             }
         }
         Ok(())
     }
 
-    fn await_snapshot(&mut self, now: Moment, asked: Moment, at: Option<(ReplId, Scalar)>) {
-        let receiving = Receiving { payload: Payload::new(), at, asked, body: None };
-        self.enter(now, State::Receiving(Box::new(receiving)));
+    /// Notes that some of a snapshot has come by connections of its own.
+    pub(super) fn note_moved(&mut self, now: Moment, bytes: u64, actions: &mut Vec<Action<'_>>) {
+        let State::Receiving(receiving) = &mut self.state else { return };
+        let Source::Connections(connections, _) = receiving.source else { return };
+        let body = receiving.body.get_or_insert_with(|| {
+            let form = Form::Connections(connections);
+            actions.push(Action::Log(Line::Receiving(form)));
+            Body { form, done: 0, fresh: 0, since: now }
+        });
+        body.done += bytes;
+        body.fresh += bytes;
+        self.last_io = Some(now);
     }
 
     /// Takes bytes of a snapshot.
@@ -162,7 +208,22 @@ impl Link {
     ) -> Result<usize, Failure> {
         let State::Receiving(receiving) = &mut self.state else { return Ok(0) };
         let mut pieces = Vec::new();
-        let taken = receiving.payload.take(bytes, &mut pieces);
+        let payload = match &mut receiving.source {
+            Source::Here(payload) => payload,
+            Source::Connections(_, lines) => {
+                let mut at = 0;
+                while let Some(line) = lines.take(bytes, &mut at)? {
+                    match line.as_slice() {
+                        // The primary prepares the snapshot.
+                        [] => {}
+                        [b'-', text @ ..] => return Err(Failure::Aborted(printable(text))),
+                        _ => return Err(Failure::NoSnapshot(printable(&line))),
+                    }
+                }
+                return Ok(at);
+            }
+        };
+        let taken = payload.take(bytes, &mut pieces);
         let mut is_whole = false;
         for piece in pieces {
             match (piece, &mut receiving.body) {
@@ -187,12 +248,15 @@ impl Link {
     }
 
     /// Goes on when the whole snapshot has come.
-    fn arrive(&mut self, now: Moment, actions: &mut Vec<Action<'_>>) {
+    pub(super) fn arrive(&mut self, now: Moment, actions: &mut Vec<Action<'_>>) {
         let State::Receiving(receiving) = &self.state else { return };
-        let Receiving { at, body: Some(Body { form, done, .. }), .. } = **receiving else { return };
+        let Receiving { at, asked, body: Some(Body { form, done, .. }), .. } = **receiving else {
+            return;
+        };
         let Some(primary) = self.desired.primary.clone() else { return };
         let beat = now.after(self.limits.ack_ms);
-        let arrived = Arrived { primary, at, form, done, early: Vec::new(), beat, lost: None };
+        let arrived =
+            Arrived { primary, at, form, done, asked, early: Vec::new(), beat, lost: None };
         self.enter(now, State::Staging(Box::new(arrived)));
         actions.push(Action::HoldReads);
         actions.push(Action::EndSnapshot);
@@ -210,13 +274,24 @@ impl Link {
         let id = self.position.map(|Position { id, .. }| id);
         let offset = self.position.map_or(Scalar(0), |Position { offset, .. }| offset);
         let mut split = Split::new(offset, db, bulk_max, unit_max);
-        let (form, early) = match start {
-            Start::Resumed => (None, Vec::new()),
-            Start::Synced(form, early) => (Some(form), early),
+        let (form, sync_ms, early) = match start {
+            Start::Resumed => (None, None, Vec::new()),
+            Start::Synced(form, sync_ms, early) => (Some(form), Some(sync_ms), early),
         };
         split.push(&early);
-        let is_synced = form.is_some();
-        let mut following = Following { id, split, is_synced, ack: now, owed: None };
+        let may_be_told_alive = early.is_empty() && matches!(form, Some(Form::Connections(_)));
+        let mut following = Following {
+            id,
+            split,
+            sync_ms,
+            progress: now,
+            fresh: 0,
+            ack: now,
+            owed: None,
+            has_flows: false,
+            may_be_told_alive,
+            next_id: None,
+        };
         // A primary that sent a mark waits for an acknowledgement, also after SYNC.
         if id.is_some() || form == Some(Form::Mark) {
             acknowledge(&mut following, now, self.applied, &self.limits, actions);

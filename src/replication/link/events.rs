@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::report::Line;
 use crate::replication::address::Address;
 use crate::replication::failover;
-use crate::replication::history::Scalar;
+use crate::replication::history::{Fence, Scalar, Vector};
 use crate::replication::payload::Form;
 use crate::replication::replid::ReplId;
 
@@ -22,6 +22,15 @@ pub struct Position {
     pub offset: Scalar,
     /// The database that was selected there.
     pub db: u16,
+}
+
+/// What the data of this node are, also if they are at no place of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// The history, and what the data add up to in it.
+    pub position: Position,
+    /// Where they are in each log of the history, if that is no place of its stream.
+    pub vector: Option<Vector>,
 }
 
 /// What decided whom this node follows.
@@ -61,16 +70,26 @@ pub enum Event<'a> {
         primary: Address,
         /// What decided it.
         by: By,
-        /// What this node's data are; `None` asks for a snapshot. Read while the link is idle;
-        /// else the link knows better.
-        position: Option<Position>,
+        /// What this node's data are; `None` if the link knows. Read while the link is idle; else
+        /// the link knows better.
+        point: Option<Point>,
+        /// Where that place of a stream is in each log of its history, if that is known.
+        fence: Option<Vector>,
     },
     /// A target is a primary already: it is asked without FAILOVER from now on.
     AskPlainly,
     /// This node is to follow none.
     Unfollow(By),
+    /// This node writes by itself: its data are part of no stream of others any more.
+    Forget,
     /// All units up to this offset are applied.
     Applied(Scalar),
+    /// The primary sends each log by a connection of its own from here on.
+    FlowsBegan(Fence),
+    /// All that has come of its logs is applied, up to here, and no more comes.
+    FlowsHeld(Scalar, Vector),
+    /// The primary asks for an acknowledgement of what is applied.
+    GetAck,
     /// A unit that was given out holds what cannot be applied: why. Data and stream part there.
     Unappliable(String),
     /// Time has passed.
@@ -94,6 +113,11 @@ pub enum News<'a> {
     Full,
     /// It does again.
     Room,
+    /// So many bytes of the snapshot have come by connections of its own.
+    Moved(u64),
+    /// All of it has come by them, and is taken in and right. Behind it a stream of this name goes
+    /// on at this offset.
+    Brought(ReplId, Scalar),
     /// The whole snapshot is taken in and right.
     Staged,
     /// It cannot be taken in: why.
@@ -102,23 +126,9 @@ pub enum News<'a> {
     Committed {
         /// The database that is selected where the snapshot ends.
         db: u16,
+        /// Where it is in each log of the primary, if that is no place of a stream.
+        vector: Option<Vector>,
     },
-    /// It is not.
-    CommitFailed {
-        /// Why.
-        reason: String,
-        /// Whether the former data are there.
-        former: Former,
-    },
-}
-
-/// What became of the data that a commit should have replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Former {
-    /// They are as they were.
-    Kept,
-    /// They had to go first.
-    Lost,
 }
 
 /// What is to be done, in this order.
@@ -134,6 +144,9 @@ pub enum Action<'a> {
     HoldReads,
     /// Read again.
     ResumeReads,
+    /// A snapshot comes by so many other connections, which name it so: open them, and take it in
+    /// beside the data.
+    OpenConnections(Generation, ReplId, u16),
     /// A snapshot of this form begins: take it in beside the data.
     BeginStaging(Generation, Form),
     /// Bytes of it.

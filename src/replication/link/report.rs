@@ -114,6 +114,7 @@ impl Link {
             _ => None,
         };
         let read = match &self.state {
+            State::Following(following) if following.has_flows => self.applied,
             State::Following(following) => following.split.read(),
             _ => self.position.map_or(Scalar(0), |position| position.offset),
         };
@@ -244,6 +245,11 @@ impl Display for Line {
             Self::Receiving(Form::Length(length)) => write!(
                 f,
                 "PRIMARY <-> REPLICA sync: receiving {length} bytes from primary to parser"
+            ),
+            Self::Receiving(Form::Connections(connections)) => write!(
+                f,
+                "PRIMARY <-> REPLICA sync: receiving keys from primary by connections of their \
+                 own: {connections}"
             ),
             Self::Receiving(Form::Mark) => f.write_str(
                 "PRIMARY <-> REPLICA sync: receiving streamed RDB from primary with EOF to parser",

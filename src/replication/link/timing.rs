@@ -88,7 +88,14 @@ impl Link {
                 None => before_snapshot(receiving.asked),
                 Some(body) => (body.since.after(limits.progress_ms), Limit::Progress),
             }),
-            State::Following(_) => Some((last_io.after(limits.idle_ms), Limit::Idle)),
+            State::Following(following) => {
+                let silence_ms = if following.has_flows {
+                    limits.beat_ms.min(limits.idle_ms)
+                } else {
+                    limits.idle_ms
+                };
+                Some((following.progress.after(silence_ms), Limit::Idle))
+            }
             State::Idle | State::Staging(_) | State::Committing(_) | State::Waiting { .. } => None,
         }
     }

@@ -52,6 +52,11 @@ struct Shown {
 }
 
 impl Lane {
+    /// Keeps everything back until the log shows something.
+    pub(super) fn await_fence(&mut self) {
+        self.kept_back = Some(Stamp::default());
+    }
+
     pub(super) fn new(start: Offset) -> Self {
         Self {
             segments: VecDeque::new(),

@@ -133,7 +133,7 @@ pub(super) const ROWS: &[Row] = &[
         name: NAMES,
         place: PLACES,
         answer: Answer::Refuse(Refusal::Unlinked),
-        reason: "there is no data of the primary yet",
+        reason: "this node is not connected with its primary",
     },
     Row {
         label: "sync",

@@ -40,8 +40,6 @@ pub enum Cut {
     History,
     /// CLIENT KILL.
     Killed,
-    /// The replica is no node of the cluster any more.
-    NotInTopology,
     /// The process ends.
     End,
 }
@@ -209,7 +207,6 @@ impl Display for Ended {
             Self::Unexpected(name) => write!(f, "it sent {name}, whose reply has no place"),
             Self::Cut(Cut::History) => write!(f, "it is to ask this node anew"),
             Self::Cut(Cut::Killed) => write!(f, "CLIENT KILL"),
-            Self::Cut(Cut::NotInTopology) => write!(f, "it is not in the topology"),
             Self::Cut(Cut::End) => write!(f, "this process ends"),
         }
     }
@@ -253,7 +250,6 @@ pub(super) mod tests {
             Ended::Unexpected("PING".to_string()),
             Ended::Cut(Cut::History),
             Ended::Cut(Cut::Killed),
-            Ended::Cut(Cut::NotInTopology),
             Ended::Cut(Cut::End),
         ]
     }
@@ -290,7 +286,7 @@ pub(super) mod tests {
         let mut counts = Counts::default();
         all().iter().for_each(|ended| counts.add(ended));
         for (name, count) in counts.iter() {
-            assert_eq!(count, if name == "cut" { 4 } else { 1 }, "{name}");
+            assert_eq!(count, if name == "cut" { 3 } else { 1 }, "{name}");
         }
     }
 }

@@ -40,6 +40,14 @@ impl Session {
         }
     }
 
+    /// What it has acknowledged, while it is online and has done so.
+    pub fn acked(&self) -> Option<Scalar> {
+        match self.state {
+            State::Online(online) => online.acked,
+            _ => None,
+        }
+    }
+
     /// Its line in INFO, as the replica of this number, until it has ended.
     pub fn info_line(&self, number: usize, now: Moment) -> Option<String> {
         let state = self.state_name()?;

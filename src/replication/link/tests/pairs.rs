@@ -2,7 +2,7 @@
 
 use super::rig::Rig;
 
-const STATES: [&str; 11] = [
+const STATES: [&str; 14] = [
     "idle",
     "connecting",
     "greeting",
@@ -12,11 +12,14 @@ const STATES: [&str; 11] = [
     "whole",
     "committing",
     "superseded",
+    "offered",
+    "chunks",
+    "brought",
     "following",
     "waiting",
 ];
 
-const EVENTS: [&str; 18] = [
+const EVENTS: [&str; 19] = [
     "same",
     "other",
     "failover",
@@ -28,10 +31,11 @@ const EVENTS: [&str; 18] = [
     "closed",
     "full",
     "room",
+    "moved",
+    "brought",
     "staged",
     "staging-failed",
     "committed",
-    "commit-failed",
     "applied",
     "tick",
     "late",
@@ -107,10 +111,29 @@ committing, other: committing; shut1
 committing, unfollow: committing; shut1
 committing, closed: committing; shut1
 committing, committed: following; send[ack 500] read
-committing, commit-failed: waiting; shut1
 committing, late: committing; send[beat]
 superseded, committed: connecting; connect3:2
-superseded, commit-failed: connecting; connect3:2
+offered, other: connecting; drop1 shut1 connect3:2
+offered, failover: connecting; drop1 shut1 connect3:1
+offered, unfollow: idle; drop1 shut1
+offered, garbage: waiting; drop1 shut1
+offered, closed: waiting; drop1 shut1
+offered, brought: committing; hold end commit1:500
+offered, staging-failed: waiting; drop1 shut1
+offered, late: waiting; drop1 shut1
+chunks, other: connecting; drop1 shut1 connect3:2
+chunks, failover: connecting; drop1 shut1 connect3:1
+chunks, unfollow: idle; drop1 shut1
+chunks, garbage: waiting; drop1 shut1
+chunks, closed: waiting; drop1 shut1
+chunks, brought: committing; hold end commit1:500
+chunks, staging-failed: waiting; drop1 shut1
+chunks, late: waiting; drop1 shut1
+brought, other: committing; shut1
+brought, unfollow: committing; shut1
+brought, closed: committing; shut1
+brought, committed: following; send[ack 500] read
+brought, late: committing; send[beat]
 following, other: connecting; shut1 connect3:2
 following, failover: connecting; shut1 connect3:1
 following, unfollow: idle; shut1

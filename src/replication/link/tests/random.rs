@@ -4,7 +4,7 @@ use shards::base::random::Random;
 
 use super::rig::{GREETED, ID, MARK, OTHER_ID, Rig};
 
-const EVENTS: [&str; 16] = [
+const EVENTS: [&str; 17] = [
     "same",
     "other",
     "failover",
@@ -16,11 +16,12 @@ const EVENTS: [&str; 16] = [
     "full",
     "room",
     "staging-failed",
-    "commit-failed",
     "applied",
     "tick",
     "late",
     "staged",
+    "moved",
+    "brought",
 ];
 
 /// What must hold of all that was asked for: each socket is shut once, before the next connects;
@@ -53,7 +54,7 @@ impl Holds {
             word if word.starts_with("send") || word == "hold" || word == "read" => {
                 assert!(is_open, "{word} {self:?}");
             }
-            word if word.starts_with("stage") => {
+            word if word.starts_with("stage") || word.starts_with("open") => {
                 assert!(is_open && !self.staging, "{word} {self:?}");
                 self.staging = true;
             }
@@ -71,6 +72,25 @@ impl Holds {
     }
 }
 
+/// What a primary may say.
+fn replies() -> [String; 13] {
+    [
+        GREETED.to_string(),
+        format!("+CONTINUE {ID}\r\n"),
+        format!("+CONTINUE {OTHER_ID}\r\n"),
+        format!("+FULLRESYNC {OTHER_ID} 500\r\n"),
+        format!("+SNAPSHOT {OTHER_ID} 2\r\n"),
+        "-ERR no\r\n".to_string(),
+        "$5\r\n".to_string(),
+        format!("$EOF:{MARK}\r\n"),
+        MARK.to_string(),
+        "*1\r\n$4\r\nPING\r\n".to_string(),
+        "*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n".to_string(),
+        "*1\r\n$5\r\nMULTI\r\n*1\r\n$3\r\nSET\r\n*1\r\n$4\r\nEXEC\r\n".to_string(),
+        "\n".to_string(),
+    ]
+}
+
 #[test]
 fn no_order_of_events_breaks_what_must_hold() {
     let (mut connects, mut commits) = (0, 0);
@@ -78,20 +98,7 @@ fn no_order_of_events_breaks_what_must_hold() {
         let mut random = Random::new(seed);
         let mut below =
             |bound: usize| usize::try_from(random.below(bound as u64)).expect("it is small");
-        let replies: [String; 12] = [
-            GREETED.to_string(),
-            format!("+CONTINUE {ID}\r\n"),
-            format!("+CONTINUE {OTHER_ID}\r\n"),
-            format!("+FULLRESYNC {OTHER_ID} 500\r\n"),
-            "-ERR no\r\n".to_string(),
-            "$5\r\n".to_string(),
-            format!("$EOF:{MARK}\r\n"),
-            MARK.to_string(),
-            "*1\r\n$4\r\nPING\r\n".to_string(),
-            "*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n".to_string(),
-            "*1\r\n$5\r\nMULTI\r\n*1\r\n$3\r\nSET\r\n*1\r\n$4\r\nEXEC\r\n".to_string(),
-            "\n".to_string(),
-        ];
+        let replies = replies();
         let mut rig = Rig::new();
         let mut holds = Holds::default();
         for step in 0..400 {
@@ -100,7 +107,7 @@ fn no_order_of_events_breaks_what_must_hold() {
                 ("connecting", 0..=7) => rig.happen("connected"),
                 ("waiting", 0..=5) => rig.happen("late"),
                 ("committing", 0..=3) => rig.happen("committed"),
-                ("receiving", 0..=1) => rig.happen("staged"),
+                ("receiving", 0..=1) => rig.happen(["staged", "moved", "brought"][below(3)]),
                 (_, 9) => rig.happen(EVENTS[below(EVENTS.len())]),
                 (_, 8) => rig.tick_after(below(3_000) as u64),
                 (status, 7) if status != "connecting" => {
@@ -112,9 +119,9 @@ fn no_order_of_events_breaks_what_must_hold() {
                     let which = match (status, kind) {
                         (_, 6) => below(replies.len()),
                         ("greeting", _) => 0,
-                        ("asking", _) => 1 + below(4),
-                        ("receiving", _) => 5 + below(3),
-                        (_, _) => 8 + below(4),
+                        ("asking", _) => 1 + below(5),
+                        ("receiving", _) => 6 + below(3),
+                        (_, _) => 9 + below(4),
                     };
                     let reply = replies[which].as_bytes();
                     let cut = below(reply.len() + 1);

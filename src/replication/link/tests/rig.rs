@@ -5,7 +5,7 @@ use crate::replication::handshake::Hello;
 use crate::replication::history::Scalar;
 use crate::replication::limits::Limits;
 use crate::replication::link::Link;
-use crate::replication::link::events::{Action, By, Event, Former, News, Position};
+use crate::replication::link::events::{Action, By, Event, News, Point, Position};
 use crate::replication::moment::Moment;
 use crate::replication::replid::ReplId;
 use crate::replication::split::Kind;
@@ -13,8 +13,8 @@ use crate::replication::split::Kind;
 pub const ID: &str = "71fe5b53d9766a5a07cae29ac7d144ac6256b3a0";
 pub const OTHER_ID: &str = "cb8350f51fa740e55c75289405ee2047c5072172";
 pub const MARK: &str = "4e956cae98937cd570795536f2909f0d636ce515";
-/// What Valkey 9.1.2 answers up to PSYNC.
-pub const GREETED: &str = "+PONG\r\n+OK\r\n+OK\r\n+OK\r\n";
+/// What a Keylane answers up to PSYNC.
+pub const GREETED: &str = "+PONG\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n";
 
 pub fn id(text: &str) -> ReplId {
     ReplId::parse(text.as_bytes()).expect("it has 40 characters")
@@ -37,8 +37,12 @@ pub struct Rig {
 
 impl Rig {
     pub fn new() -> Self {
-        let hello =
-            Hello { listening_port: 7777, version: "9.1.2".to_string(), ..Hello::default() };
+        let hello = Hello {
+            listening_port: 7777,
+            version: "9.1.2".to_string(),
+            flows: true,
+            ..Hello::default()
+        };
         let now = Moment(1_000_000);
         Self {
             link: Link::new(hello, Limits::default(), now),
@@ -96,6 +100,9 @@ impl Rig {
                 Action::BeginStaging(generation, form) => {
                     format!("stage{}:{form:?}", generation.0)
                 }
+                Action::OpenConnections(generation, _, connections) => {
+                    format!("open{}:{connections}", generation.0)
+                }
                 Action::Snapshot(bytes) => {
                     self.snapshot.extend_from_slice(&bytes);
                     continue;
@@ -138,8 +145,14 @@ impl Rig {
     }
 
     pub fn follow(&mut self, port: u16) {
-        let position = Some(Position { id: id(ID), offset: Scalar(100), db: 2 });
-        self.handle(Event::Follow { primary: primary(port), by: By::Replicaof, position });
+        let position = Position { id: id(ID), offset: Scalar(100), db: 2 };
+        let point = Some(Point { position, vector: None });
+        self.handle(Event::Follow {
+            primary: primary(port),
+            by: By::Replicaof,
+            point,
+            fence: None,
+        });
     }
 
     pub fn status(&self) -> &'static str {
@@ -151,9 +164,12 @@ impl Rig {
         match event {
             "same" => self.follow(1),
             "other" => self.follow(2),
-            "failover" => {
-                self.handle(Event::Follow { primary: primary(1), by: By::Failover, position: None })
-            }
+            "failover" => self.handle(Event::Follow {
+                primary: primary(1),
+                by: By::Failover,
+                point: None,
+                fence: None,
+            }),
             "plainly" => self.handle(Event::AskPlainly),
             "unfollow" => self.handle(Event::Unfollow(By::Replicaof)),
             "connected" => self.news(News::Connected),
@@ -162,13 +178,11 @@ impl Rig {
             "closed" => self.news(News::Closed(String::new())),
             "full" => self.news(News::Full),
             "room" => self.news(News::Room),
+            "moved" => self.news(News::Moved(9)),
+            "brought" => self.news(News::Brought(id(OTHER_ID), Scalar(500))),
             "staged" => self.news(News::Staged),
             "staging-failed" => self.news(News::StagingFailed("odd".to_string())),
-            "committed" => self.news(News::Committed { db: 3 }),
-            "commit-failed" => {
-                let reason = "odd".to_string();
-                self.news(News::CommitFailed { reason, former: Former::Kept });
-            }
+            "committed" => self.news(News::Committed { db: 3, vector: None }),
             "applied" => self.handle(Event::Applied(Scalar(107))),
             "tick" => self.handle(Event::Tick),
             "late" => self.tick_after(100_000),
@@ -193,6 +207,9 @@ impl Rig {
             "superseded" => {
                 &["same", "connected", "greeted", "full-resync", "$10", "rest", "staged", "other"]
             }
+            "offered" => &["same", "connected", "greeted", "snapshot"],
+            "chunks" => &["same", "connected", "greeted", "snapshot", "moved"],
+            "brought" => &["same", "connected", "greeted", "snapshot", "moved", "brought"],
             "following" => &["same", "connected", "greeted", "continue"],
             "waiting" => &["same", "connected", "closed"],
             other => panic!("no state is called {other}"),
@@ -203,6 +220,7 @@ impl Rig {
                 "full-resync" => rig.bytes(format!("+FULLRESYNC {OTHER_ID} 500\r\n")),
                 "$10" => rig.bytes("$10\r\n0123"),
                 "rest" => rig.bytes("456789"),
+                "snapshot" => rig.bytes(format!("+SNAPSHOT {OTHER_ID} 3\r\n")),
                 "continue" => rig.bytes(format!("+CONTINUE {ID}\r\n")),
                 step => rig.happen(step),
             }

@@ -1,14 +1,19 @@
 //! Talks with primaries: whole ones at every cut, and what is asked the next time.
 
-use super::rig::{GREETED, ID, MARK, OTHER_ID, Rig, id};
-use crate::replication::history::Scalar;
-use crate::replication::link::events::{Event, Former, News, Position};
+use super::rig::{GREETED, ID, MARK, OTHER_ID, Rig, id, primary};
+use crate::replication::handshake::Hello;
+use crate::replication::history::{Fence, Scalar, Vector};
+use crate::replication::limits::Limits;
+use crate::replication::link::events::{By, Event, News, Point, Position};
 use crate::replication::split::tests::RECORDED;
+
+/// What it answers up to PSYNC.
+const STOCK: &str = "+PONG\r\n+OK\r\n+OK\r\n+OK\r\n-ERR Unrecognized REPLCONF option: keylane\r\n";
 
 /// What Valkey 9.1.2 sent to a replica in front of the stream: a snapshot, abridged.
 fn recorded() -> Vec<u8> {
     let mut bytes =
-        format!("{GREETED}\n+FULLRESYNC {OTHER_ID} 500\r\n\n$EOF:{MARK}\r\n").into_bytes();
+        format!("{STOCK}\n+FULLRESYNC {OTHER_ID} 500\r\n\n$EOF:{MARK}\r\n").into_bytes();
     bytes.extend_from_slice(b"VALKEY080\xfa\nvalkey-ver\x059.1.2\xfa\nredis-bits\xc0@\xff\xab\x9b");
     bytes.extend_from_slice(MARK.as_bytes());
     bytes
@@ -26,7 +31,7 @@ fn talk(input: &[u8], ends: impl IntoIterator<Item = usize>) -> (String, Vec<u8>
         start = end;
         if rig.words.iter().any(|word| word == "end") && rig.status() == "receiving" {
             rig.news(News::Staged);
-            rig.news(News::Committed { db: 0 });
+            rig.news(News::Committed { db: 0, vector: None });
         }
     }
     (rig.said(), rig.snapshot, rig.lines)
@@ -63,6 +68,40 @@ fn a_recorded_talk_is_the_same_wherever_it_is_cut() {
         assert_eq!(talk(&input, [cut, input.len()]), expected, "cut at {cut}");
     }
     assert_eq!(talk(&input, 0..=input.len()), expected, "byte by byte");
+}
+
+#[test]
+fn a_snapshot_may_come_by_other_connections() {
+    let mut rig = Rig::new();
+    rig.follow(1);
+    rig.news(News::Connected);
+    rig.bytes(format!("{GREETED}\n+SNAPSHOT {OTHER_ID} 3\r\n\n"));
+    assert_eq!(rig.said(), "connect1:1 send[PING] send[greeting] send[psync 101] open1:3");
+    rig.news(News::Moved(100));
+    rig.bytes("\n");
+    rig.news(News::Moved(11));
+    assert_eq!((rig.link.observed().snapshot_bytes, rig.status()), (111, "receiving"));
+    rig.news(News::Brought(id(OTHER_ID), Scalar(500)));
+    assert_eq!((rig.said(), rig.status()), ("hold end commit1:500".to_owned(), "committing"));
+    rig.news(News::Committed { db: 3, vector: None });
+    assert_eq!(rig.said(), "send[ack 500] read");
+    // What was said while the snapshot came is no part of the stream.
+    rig.bytes("\n");
+    rig.bytes("\n\n*1\r\n$4\r\n");
+    rig.bytes("PING\r\n\n");
+    assert_eq!((rig.said(), rig.link.observed().read), ("unit[] unit[]".to_owned(), Scalar(515)));
+    assert_eq!(rig.link.position().map(|position| position.db), Some(3));
+    let told = rig.lines.join("\n");
+    assert!(told.contains("by connections of their own: 3"), "{told}");
+    assert!(told.contains(&format!("Full resync from primary: {OTHER_ID}:500")), "{told}");
+}
+
+#[test]
+fn a_primary_that_says_why_no_snapshot_comes_is_heard() {
+    let mut rig = Rig::at("chunks");
+    rig.bytes("\n-ERR BGSAVE failed, replication can't continue\r\n");
+    assert_eq!((rig.said(), rig.status()), ("drop1 shut1".to_owned(), "waiting"));
+    assert!(rig.lines.concat().contains("BGSAVE failed"), "{:?}", rig.lines);
 }
 
 /// A link that follows at offset 100 of [`ID`], in database 2.
@@ -139,13 +178,7 @@ fn a_snapshot_that_came_as_a_whole_needs_no_primary() {
 }
 
 #[test]
-fn old_data_are_resumed_unless_they_are_gone() {
-    for (former, asked) in [(Former::Kept, "[psync 101]"), (Former::Lost, "[psync -1]")] {
-        let mut rig = Rig::at("committing");
-        rig.news(News::CommitFailed { reason: "no memory".to_string(), former });
-        assert_eq!(rig.said(), "shut1");
-        assert_eq!(next_attempt(&mut rig), asked);
-    }
+fn old_data_are_resumed_when_a_snapshot_breaks_off() {
     let mut rig = Rig::at("body");
     rig.happen("closed");
     assert_eq!(rig.said(), "drop1 shut1");
@@ -271,7 +304,7 @@ fn news_of_a_former_attempt_mean_nothing() {
         News::Bytes(b"+PONG\r\n"),
         News::Closed(String::new()),
         News::Staged,
-        News::Committed { db: 0 },
+        News::Committed { db: 0, vector: None },
     ] {
         rig.handle(Event::Of(former, news));
     }
@@ -302,4 +335,54 @@ fn what_info_shows_follows_the_link() {
     assert!(observed.status.is_up());
     assert_eq!((observed.attempts, observed.down_since), (0, None));
     assert_eq!((observed.read, observed.applied), (Scalar(100), Scalar(100)));
+}
+
+/// A link whose data are at a place of logs, up to the answer to PSYNC.
+fn in_logs() -> Rig {
+    let mut rig = Rig::new();
+    let hello = Hello { flows: true, listening_port: 7777, ..Hello::default() };
+    rig.link.configure(hello, Limits::default());
+    let position = Position { id: id(ID), offset: Scalar(100), db: 0 };
+    let vector = Vector::parse(b"5,7");
+    let point = Some(Point { position, vector });
+    rig.handle(Event::Follow { primary: primary(1), by: By::Replicaof, point, fence: None });
+    rig.news(News::Connected);
+    rig
+}
+
+#[test]
+fn a_place_in_logs_keeps_its_name_until_logs_begin() {
+    let mut rig = in_logs();
+    rig.bytes("+PONG\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n");
+    assert!(rig.said().contains("psync 101"), "it asks for what follows");
+    rig.bytes(format!("+CONTINUE {OTHER_ID}\r\n"));
+    let name = |rig: &Rig| rig.link.position().map(|position| position.id);
+    assert_eq!(name(&rig), Some(id(ID)), "of the next one it has no place yet");
+    rig.news(News::Closed(String::new()));
+    let point = rig.link.point().expect("it has a place");
+    assert_eq!((point.position.id, point.vector), (id(ID), Vector::parse(b"5,7")));
+
+    let mut rig = in_logs();
+    rig.bytes("+PONG\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n");
+    rig.bytes(format!("+CONTINUE {OTHER_ID}\r\n"));
+    let vector = Vector::parse(b"1,2,3").expect("it is a vector");
+    rig.handle(Event::FlowsBegan(Fence { scalar: Scalar(100), vector: vector.clone() }));
+    let point = rig.link.point().expect("it has a place");
+    assert_eq!((point.position.id, point.vector), (id(OTHER_ID), Some(vector)));
+}
+
+#[test]
+fn a_place_in_logs_is_none_in_the_stream_of_who_has_no_logs() {
+    let mut rig = in_logs();
+    rig.bytes("+PONG\r\n+OK\r\n+OK\r\n+OK\r\n-ERR Unrecognized REPLCONF option: keylane\r\n");
+    assert!(rig.said().contains("psync -1"), "it asks for everything");
+
+    // `repl-native no` since then.
+    let mut rig = in_logs();
+    rig.link.configure(Hello::default(), Limits::default());
+    rig.news(News::Closed(String::new()));
+    rig.tick_after(100);
+    rig.news(News::Connected);
+    rig.bytes(GREETED);
+    assert!(rig.said().contains("psync -1"), "it asks for everything");
 }

@@ -1,6 +1,7 @@
 //! Limits, waits and what is sent each second.
 
 use super::rig::{GREETED, ID, OTHER_ID, Rig};
+use crate::replication::limits::Limits;
 use crate::replication::link::events::News;
 
 /// A state, after how many milliseconds without anything its attempt ends, and why.
@@ -152,16 +153,18 @@ fn syncs_that_fail_are_tried_less_and_less() {
     for round in 0..9 {
         rig.news(News::Connected);
         rig.bytes(format!("{GREETED}+FULLRESYNC {OTHER_ID} 500\r\n$3\r\nabc"));
-        rig.happen("staged");
         match round % 3 {
-            0 => rig.happen("commit-failed"),
-            // A sync whose stream is lost soon was in vain.
+            0 => rig.happen("staging-failed"),
+            // A sync whose stream is lost sooner than it took was in vain.
             1 => {
+                rig.tick_after(2_000);
+                rig.happen("staged");
                 rig.happen("committed");
-                rig.tick_after(30_000);
+                rig.tick_after(1_999);
                 rig.happen("closed");
             }
             _ => {
+                rig.happen("staged");
                 rig.happen("closed");
                 rig.happen("committed");
             }
@@ -182,6 +185,41 @@ fn syncs_that_fail_are_tried_less_and_less() {
     rig.happen("staged");
     rig.happen("committed");
     assert_eq!(wait_ms(&rig), 1_000);
+}
+
+#[test]
+fn a_sync_after_which_the_stream_ran_is_no_failure() {
+    let mut rig = Rig::at("connecting");
+    for _ in 0..3 {
+        rig.news(News::Connected);
+        rig.bytes(format!("{GREETED}+FULLRESYNC {OTHER_ID} 500\r\n$3\r\nabc"));
+        rig.tick_after(2_000);
+        rig.happen("staged");
+        rig.happen("committed");
+        rig.tick_after(2_000);
+        rig.happen("closed");
+        assert_eq!(wait_ms(&rig), 100);
+        next(&mut rig);
+    }
+}
+
+#[test]
+fn a_stream_must_bring_whole_commands_or_many_bytes() {
+    let mut rig = Rig::at("following");
+    let idle_s = Limits::default().idle_ms / 1_000;
+    let seconds = |rig: &mut Rig, count: u64, bytes: &[u8]| {
+        for _ in 0..count {
+            rig.bytes(bytes);
+            rig.tick_after(1_000);
+        }
+    };
+    seconds(&mut rig, 2 * idle_s, b"*1\r\n$4\r\nPING\r\n");
+    assert_eq!(rig.status(), "following");
+    rig.bytes(b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$9999999\r\n");
+    seconds(&mut rig, 2 * idle_s, &vec![b'x'; 2 << 10]);
+    assert_eq!(rig.status(), "following", "a large value comes slowly");
+    seconds(&mut rig, idle_s, b"x");
+    assert_ne!(rig.status(), "following", "one byte a second is silence");
 }
 
 #[test]

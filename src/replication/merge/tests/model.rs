@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use shards::base::random::Random;
 
-use crate::replication::history::{Fence, Offset, Scalar, Vector};
+use crate::replication::history::{Offset, Vector};
 use crate::replication::merge::{Merge, Segment};
 
 mod deeds;
@@ -15,7 +15,6 @@ mod relay;
 const KEYS: usize = 12;
 /// The key that stands for all keys: its command is FLUSHALL.
 const ALL: usize = KEYS;
-const BASE: u64 = 1000;
 /// Bytes that a shard may show before some of them are in the stream.
 const CREDIT: i64 = 200;
 
@@ -153,9 +152,8 @@ impl World {
         };
         let slow = (0..random.below(6)).map(|_| path(&mut random)).collect();
         let logs = u16::try_from(count).expect("it is small");
-        let start = Fence { scalar: Scalar(BASE), vector: Vector::start(logs) };
         let relay = Relay {
-            merge: Some(Merge::new(start)),
+            merge: Some(Merge::new(Vector::start(logs))),
             inboxes: shards.iter().map(|_| Inbox::default()).collect(),
             round: None,
             is_idle: false,

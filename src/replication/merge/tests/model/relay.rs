@@ -7,7 +7,7 @@ use shards::journal::reader::Entry;
 use shards::resp::parser::{Limits, Parser, Step};
 
 use super::*;
-use crate::replication::history::{Fence, Offset, Scalar, Vector};
+use crate::replication::history::{Offset, Vector};
 use crate::replication::merge::{Broken, Merge, Piece, Rest, Segment, Stamp};
 
 impl World {
@@ -28,14 +28,12 @@ impl World {
 
     /// The merge begins at this place, of which a replica has got a snapshot.
     pub(super) fn begin_merge(&mut self, ends: Vec<u64>) {
-        let mut scalar = BASE;
         self.stream.clear();
         let count = self.shards.len();
         for (log, end) in ends.iter().enumerate() {
             let last = self.shards[log].index_at(*end);
             for logged in &self.shards[log].log[..last] {
                 let entry = Entry::decode(&logged.bytes).expect("a shard wrote it");
-                scalar += entry.weight();
                 let stream = &mut self.stream;
                 match logged.flushes {
                     Some(id) => push_all(stream, id, |key| key % count == log),
@@ -44,7 +42,7 @@ impl World {
             }
         }
         let vector = Vector::new(ends.into_iter().map(Offset).collect());
-        self.relay.merge = Some(Merge::new(Fence { scalar: Scalar(scalar), vector }));
+        self.relay.merge = Some(Merge::new(vector));
         self.relay.is_idle = false;
     }
 
@@ -102,17 +100,13 @@ impl World {
     }
 
     pub(super) fn round(&mut self, merge: &mut Merge, clock: Stamp) -> Result<(), Broken> {
-        let (mut bytes, mut written) = (Vec::new(), merge.scalar());
+        let mut bytes = Vec::new();
         let mut before = merge.vector().clone();
         let rest = merge.round(clock, |piece| match piece {
             Piece::Bytes(more) => bytes.extend_from_slice(more),
-            Piece::End(end) => {
-                written = written.after(bytes.len() as u64);
-                if end.scalar != written {
-                    self.fail("a place in the stream is not what was written");
-                }
-                self.written(&bytes, &before, end.vector);
-                before = end.vector.clone();
+            Piece::End(vector) => {
+                self.written(&bytes, &before, vector);
+                before = vector.clone();
                 bytes.clear();
             }
         })?;

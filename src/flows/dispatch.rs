@@ -12,19 +12,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use shards::base::hash::HashSeed;
 use shards::commands::spec::{Flag, Spread};
 use shards::resp::parser::Range;
 
-use crate::batches::batch::{At, Batch, BatchNumber};
-use crate::mail::mailbox::Mailbox;
-use crate::mail::to_relay::ToRelay;
-use crate::mail::to_shard::ToShard;
-use crate::mail::upstream::Routing;
-use crate::replication::history::Scalar;
+use crate::batches::batch::{Applies, At, Batch, BatchNumber, Source};
 use crate::replication::split::{Command, Unit};
-use crate::routing::call::{Call, KeyShape, PubSubStep, Run};
+use crate::routing::call::{Call, KeyShape, PubSubStep, Run, Table};
 use crate::routing::keys::falls_apart;
 use crate::routing::request::{Parsed, Route};
+use crate::routing::slots::SlotMap;
 use crate::transactions::multi::{Exec, Multi};
 use crate::transactions::transaction::Footprint;
 
@@ -37,15 +34,28 @@ const BATCH_REQUESTS: usize = 512;
 const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 const EXEC_NAME: Range = Range { start: 8, len: 4 };
 
-/// What is taken of a stream and not applied.
+/// What one has to know to take a stream apart by shards.
+#[derive(Clone, Debug)]
+pub struct Routing {
+    /// All commands.
+    pub table: &'static Table,
+    /// Which shard owns which slot.
+    pub slots: SlotMap,
+    /// The secret of all key hashes.
+    pub seed: HashSeed,
+}
+
+/// What is taken of a stream and not applied. What takes it says where each unit begins, by a `P`.
 #[derive(Debug)]
-pub struct Dispatch {
+pub struct Dispatch<P> {
+    /// Who is told when a batch is applied.
+    source: Source,
     routing: Routing,
     databases: usize,
     lanes: Vec<Lane>,
     gates: BTreeMap<BatchNumber, Gate>,
     /// Batches that were not answered, by their numbers, and so in the order of the stream.
-    unanswered: BTreeMap<BatchNumber, Unanswered>,
+    unanswered: BTreeMap<BatchNumber, Unanswered<P>>,
     next: BatchNumber,
     bytes: usize,
 }
@@ -62,7 +72,7 @@ struct Lane {
 
 #[derive(Debug)]
 enum Item {
-    Batch(Box<Batch>),
+    Batch(BatchNumber, Box<Batch>),
     Gate(BatchNumber),
 }
 
@@ -81,9 +91,9 @@ struct Gate {
 }
 
 #[derive(Debug)]
-struct Unanswered {
+struct Unanswered<P> {
     /// Where its first unit begins in the stream.
-    start: Scalar,
+    start: P,
     bytes: usize,
     /// Its shard; `None` if it is a gate's.
     lane: Option<usize>,
@@ -97,13 +107,13 @@ struct Planned<'a> {
     first_key: (u32, u64),
 }
 
-impl Dispatch {
+impl<P: Copy> Dispatch<P> {
     /// Nothing yet, for a node with so many databases.
-    pub fn new(routing: Routing, databases: usize) -> Self {
+    pub fn new(source: Source, routing: Routing, databases: usize) -> Self {
         let lanes = (0..routing.slots.shards()).map(|_| Lane::default()).collect();
         let (gates, unanswered) = (BTreeMap::new(), BTreeMap::new());
         let next = BatchNumber(0);
-        Self { routing, databases, lanes, gates, unanswered, next, bytes: 0 }
+        Self { source, routing, databases, lanes, gates, unanswered, next, bytes: 0 }
     }
 
     /// Whether all that was taken is applied.
@@ -116,34 +126,39 @@ impl Dispatch {
         BYTES_MAX <= self.bytes
     }
 
-    /// The offset in front of which all is applied, if everything up to `taken` was taken.
-    pub fn applied(&self, taken: Scalar) -> Scalar {
+    /// The place in front of which all is applied, if everything up to `taken` was taken.
+    pub fn applied(&self, taken: P) -> P {
         self.unanswered.first_key_value().map_or(taken, |(_, first)| first.start)
     }
 
-    /// Takes the commands of a unit.
+    /// Takes the commands of a unit that begins at `start`. The number of the batch that it is in;
+    /// `None` if it has none.
     ///
     /// # Errors
     /// Why it cannot be applied. Then nothing of it was taken.
-    pub fn take(&mut self, unit: &Unit<'_>) -> Result<(), String> {
+    pub fn take(&mut self, unit: &Unit<'_>, start: P) -> Result<Option<BatchNumber>, String> {
         let mut footprint = Footprint::default();
         let commands = unit.commands().map(|command| self.plan(command, &mut footprint));
         let commands = commands.collect::<Result<Vec<_>, _>>()?;
         let shards = footprint.shards(&self.routing.slots);
-        match (shards.as_slice(), commands.as_slice()) {
-            (_, []) => {}
-            _ if self.join_gate(&shards, &commands, unit) => {}
-            ([shard], [only]) if runs_by_itself(only) => self.append(*shard, only, unit),
-            // What concerns no key has its place in the stream of one shard.
-            ([], _) => self.add_exec(vec![0], &commands, unit),
-            (_, [only]) if route_of(only, &shards) == Some(Route::Parts) => {
-                let mut batch = self.begin_batch(usize::from(unit.db), unit.offset, None);
-                put(&mut batch, only, Route::Parts);
-                self.add_gate(shards, batch, unit.db, unit);
-            }
-            _ => self.add_exec(shards, &commands, unit),
+        if commands.is_empty() {
+            return Ok(None);
         }
-        Ok(())
+        if let Some(number) = self.join_gate(&shards, &commands, unit) {
+            return Ok(Some(number));
+        }
+        let number = match (shards.as_slice(), commands.as_slice()) {
+            ([shard], [only]) if runs_by_itself(only) => self.append(*shard, only, unit, start),
+            // What concerns no key has its place in the stream of one shard.
+            ([], _) => self.add_exec(vec![0], &commands, unit, start),
+            (_, [only]) if route_of(only, &shards) == Some(Route::Parts) => {
+                let (number, mut batch) = self.begin_batch(unit.db.into(), start, None);
+                put(&mut batch, only, Route::Parts);
+                self.add_gate(shards, (number, batch), unit.db, unit)
+            }
+            _ => self.add_exec(shards, &commands, unit, start),
+        };
+        Ok(Some(number))
     }
 
     /// Looks at a command, and adds what it touches.
@@ -178,37 +193,52 @@ impl Dispatch {
     }
 
     /// Appends a command to the last batch of a shard.
-    fn append(&mut self, shard: u16, planned: &Planned<'_>, unit: &Unit<'_>) {
+    fn append(
+        &mut self,
+        shard: u16,
+        planned: &Planned<'_>,
+        unit: &Unit<'_>,
+        start: P,
+    ) -> BatchNumber {
         let db = usize::from(planned.command.db);
-        let lane = usize::from(shard);
-        let fits = |item: &Item| match item {
-            Item::Batch(batch) => {
-                matches!(batch.at, At::Request)
-                    && batch.passport.db == db
-                    && batch.input.len() < BATCH_BYTES
-                    && batch.requests.len() < BATCH_REQUESTS
-            }
-            Item::Gate(_) => false,
+        let at = usize::from(shard);
+        let fits = |batch: &Batch| {
+            matches!(batch.at, At::Request)
+                && batch.passport.db == db
+                && batch.input.len() < BATCH_BYTES
+                && batch.requests.len() < BATCH_REQUESTS
         };
-        if !self.lanes[lane].queue.back().is_some_and(fits) {
-            let batch = self.begin_batch(db, unit.offset, Some(lane));
-            self.lanes[lane].queue.push_back(Item::Batch(batch));
-        }
-        let Some(Item::Batch(batch)) = self.lanes[lane].queue.back_mut() else { return };
-        put(batch, planned, Route::Shard(shard));
-        let number = batch.applies.expect("batches of lanes have numbers");
+        let number = match self.lanes[at].queue.back_mut() {
+            Some(Item::Batch(number, batch)) if fits(batch) => {
+                put(batch, planned, Route::Shard(shard));
+                *number
+            }
+            Some(_) | None => {
+                let (number, mut batch) = self.begin_batch(db, start, Some(at));
+                put(&mut batch, planned, Route::Shard(shard));
+                self.lanes[at].queue.push_back(Item::Batch(number, batch));
+                number
+            }
+        };
         self.add_bytes(number, unit.raw.len());
+        number
     }
 
     /// Adds a unit that runs as an EXEC, on one shard or on several.
-    fn add_exec(&mut self, shards: Vec<u16>, commands: &[Planned<'_>], unit: &Unit<'_>) {
+    fn add_exec(
+        &mut self,
+        shards: Vec<u16>,
+        commands: &[Planned<'_>],
+        unit: &Unit<'_>,
+        start: P,
+    ) -> BatchNumber {
         let mut multi = Box::<Multi>::default();
         self.push(&mut multi, unit.db, commands);
         let lane = match *shards {
             [shard] => Some(usize::from(shard)),
             _ => None,
         };
-        let mut batch = self.begin_batch(usize::from(unit.db), unit.offset, lane);
+        let (number, mut batch) = self.begin_batch(unit.db.into(), start, lane);
         let exec = request(self.own("exec"), Route::Home, (0, 0));
         batch.append(EXEC, 0, &[EXEC_NAME], exec);
         batch.at = At::Exec(Box::new(Exec {
@@ -218,19 +248,25 @@ impl Dispatch {
             // Its shard plans it.
             place: None,
             aborted: false,
+            redirection: None,
             changes: None,
         }));
         let Some(lane) = lane else {
-            return self.add_gate(shards, batch, last_db(unit.db, commands), unit);
+            return self.add_gate(shards, (number, batch), last_db(unit.db, commands), unit);
         };
-        let number = batch.applies.expect("it has just got one");
         self.add_bytes(number, unit.raw.len());
-        self.lanes[lane].queue.push_back(Item::Batch(batch));
+        self.lanes[lane].queue.push_back(Item::Batch(number, batch));
+        number
     }
 
     /// Adds a batch that runs on several shards. Behind it, this database is selected.
-    fn add_gate(&mut self, shards: Vec<u16>, batch: Box<Batch>, db: u16, unit: &Unit<'_>) {
-        let number = batch.applies.expect("it has just got one");
+    fn add_gate(
+        &mut self,
+        shards: Vec<u16>,
+        (number, batch): (BatchNumber, Box<Batch>),
+        db: u16,
+        unit: &Unit<'_>,
+    ) -> BatchNumber {
         let bytes = unit.raw.len();
         self.add_bytes(number, bytes);
         for shard in &shards {
@@ -238,11 +274,17 @@ impl Dispatch {
         }
         let missing = shards.len();
         self.gates.insert(number, Gate { shards, bytes, db, missing, batch: Some(batch) });
+        number
     }
 
     /// Adds a unit to the last gate, if that waits and stands last in all lanes of the unit.
-    fn join_gate(&mut self, shards: &[u16], commands: &[Planned<'_>], unit: &Unit<'_>) -> bool {
-        let Some((&number, gate)) = self.gates.last_key_value() else { return false };
+    fn join_gate(
+        &mut self,
+        shards: &[u16],
+        commands: &[Planned<'_>],
+        unit: &Unit<'_>,
+    ) -> Option<BatchNumber> {
+        let (&number, gate) = self.gates.last_key_value()?;
         let gate_db = gate.db;
         let is_last = |shard: &u16| {
             let last = self.lanes[usize::from(*shard)].queue.back();
@@ -251,8 +293,8 @@ impl Dispatch {
         let has_room = gate.bytes + unit.raw.len() <= BATCH_BYTES
             && !shards.is_empty()
             && shards.iter().all(is_last);
-        let Some(gate) = self.gates.get_mut(&number).filter(|_| has_room) else { return false };
-        let Some(mut batch) = gate.batch.take() else { return false };
+        let gate = self.gates.get_mut(&number).filter(|_| has_room)?;
+        let mut batch = gate.batch.take()?;
         let has_joined = match (&mut batch.at, commands) {
             (At::Exec(exec), _) => {
                 self.push(&mut exec.multi, gate_db, commands);
@@ -269,14 +311,14 @@ impl Dispatch {
             gate.batch = Some(batch);
         }
         if !has_joined {
-            return false;
+            return None;
         }
         self.add_bytes(number, unit.raw.len());
         if let Some(gate) = self.gates.get_mut(&number) {
             gate.bytes += unit.raw.len();
             gate.db = last_db(gate_db, commands);
         }
-        true
+        Some(number)
     }
 
     /// Adds commands to a transaction in which this database is selected.
@@ -304,14 +346,19 @@ impl Dispatch {
         self.bytes += bytes;
     }
 
-    fn begin_batch(&mut self, db: usize, start: Scalar, lane: Option<usize>) -> Box<Batch> {
+    fn begin_batch(
+        &mut self,
+        db: usize,
+        start: P,
+        lane: Option<usize>,
+    ) -> (BatchNumber, Box<Batch>) {
         let number = self.next;
         self.next.0 += 1;
         self.unanswered.insert(number, Unanswered { start, bytes: 0, lane });
         let mut batch = Box::<Batch>::default();
-        batch.applies = Some(number);
+        batch.applies = Some(Applies { source: self.source, number });
         batch.passport.db = db;
-        batch
+        (number, batch)
     }
 
     /// A command of this server, whatever it is called by clients.
@@ -336,15 +383,15 @@ impl Dispatch {
         }
     }
 
-    /// Sends what need not wait.
-    pub fn send(&mut self, mailbox: &mut Mailbox<ToRelay>) {
+    /// Gives `pass_on` the batches that need not wait, each with its shard.
+    pub fn send(&mut self, mut pass_on: impl FnMut(usize, Box<Batch>)) {
         let Self { lanes, gates, .. } = self;
         for (shard, lane) in lanes.iter_mut().enumerate() {
             while let Some(item) = lane.queue.pop_front() {
                 let number = match item {
-                    Item::Batch(batch) => {
+                    Item::Batch(_, batch) => {
                         lane.under_way += 1;
-                        mailbox.send(shard, ToShard::Apply(batch));
+                        pass_on(shard, batch);
                         continue;
                     }
                     Item::Gate(number) => number,
@@ -357,7 +404,7 @@ impl Dispatch {
                     if gate.missing == 0
                         && let Some(batch) = gate.batch.take()
                     {
-                        mailbox.send(gate.shards[0].into(), ToShard::Apply(batch));
+                        pass_on(gate.shards[0].into(), batch);
                     }
                 }
                 break;

@@ -1,26 +1,18 @@
 //! Units that go to shards, and what waits for what.
 
-use shards::base::hash::HashSeed;
-use shards::commands::spec::{Arity, Spec};
-use shards::commands::table::GROUPS;
 use shards::resp::request;
 
 use super::*;
-use crate::mail::mailbox::{self, Ends};
+use crate::flows::testing::routing;
+use crate::replication::history::Scalar;
 use crate::replication::split::Split;
-use crate::routing::call::{Listed, Table};
-use crate::routing::slots::SlotMap;
 
 const SHARDS: u16 = 3;
 const DATABASES: usize = 4;
 
-static EXEC_SPEC: Spec = Spec { name: "exec", ..Spec::EMPTY };
-static SELECT_SPEC: Spec = Spec { name: "select", arity: Arity::Exactly(2), ..Spec::EMPTY };
-
-/// A dispatch, the post, and the stream in front of it.
+/// A dispatch, and the stream in front of it.
 struct Rig {
-    dispatch: Dispatch,
-    post: Ends,
+    dispatch: Dispatch<Scalar>,
     split: Split,
     /// Batches that shards have and have not answered.
     sent: Vec<(usize, BatchNumber)>,
@@ -28,20 +20,9 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let engine = GROUPS.iter().flat_map(|group| group.iter());
-        let listed = engine.map(|command| Listed {
-            spec: &command.spec,
-            run: Run::Engine(command),
-            subcommands: Vec::new(),
-        });
-        let own = [&EXEC_SPEC, &SELECT_SPEC];
-        let own = own.map(|spec| Listed { spec, run: Run::Client, subcommands: Vec::new() });
-        let table = Table::new(listed.chain(own).collect(), &[]).unwrap();
-        let table: &'static Table = Box::leak(Box::new(table));
-        let routing = Routing { table, slots: SlotMap::even(SHARDS), seed: HashSeed(5) };
+        let routing = routing(SHARDS, 5);
         Self {
-            dispatch: Dispatch::new(routing, DATABASES),
-            post: mailbox::connect(SHARDS.into()).unwrap(),
+            dispatch: Dispatch::new(Source::Relay, routing, DATABASES),
             split: Split::new(Scalar(0), 0, u64::MAX, usize::MAX),
             sent: Vec::new(),
         }
@@ -65,7 +46,8 @@ impl Rig {
             let words: Vec<String> = words.collect();
             self.split.push(&request::encode(&words));
             while self.split.advance().unwrap() {
-                self.dispatch.take(&self.split.unit().unwrap())?;
+                let unit = self.split.unit().unwrap();
+                self.dispatch.take(&unit, unit.offset)?;
             }
         }
         Ok(())
@@ -73,16 +55,13 @@ impl Rig {
 
     /// Sends what need not wait: a line for each batch, with its shard, database and commands.
     fn send(&mut self) -> Vec<String> {
-        self.dispatch.send(&mut self.post.relay);
-        self.post.relay.flush();
-        let relay = self.post.relay.me();
+        let mut sent = Vec::new();
+        self.dispatch.send(|shard, batch| sent.push((shard, batch)));
+        sent.sort_by_key(|(shard, _)| *shard);
         let mut lines = Vec::new();
-        for (shard, mailbox) in self.post.shards.iter_mut().enumerate() {
-            while let Some(letter) = mailbox.receive(relay) {
-                let ToShard::Apply(batch) = letter else { panic!("another letter: {letter:?}") };
-                self.sent.push((shard, batch.applies.unwrap()));
-                lines.push(format!("{shard}/{}: {}", batch.passport.db, names(&batch)));
-            }
+        for (shard, batch) in sent {
+            self.sent.push((shard, batch.applies.unwrap().number));
+            lines.push(format!("{shard}/{}: {}", batch.passport.db, names(&batch)));
         }
         lines
     }

@@ -1,0 +1,500 @@
+//! Shards of a replica with logs that a seed has made: bytes, letters and batches come in whatever
+//! order a seed chooses, and at some moments everything is held and begun anew, or rests.
+//!
+//! After each step readers look: keys that a primary only ever changes together are alike, and what
+//! is kept of a log is applied. What is held is what the logs say up to the vector, and so is what
+//! is kept; in the end all is there.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use shards::base::random::Random;
+use shards::journal::entry::Note;
+use shards::journal::part::{Payload, Transaction};
+use shards::journal::units::Units;
+
+use super::*;
+use crate::batches::batch::At;
+use crate::config::table::Config;
+use crate::flows::frames::Frame;
+use crate::flows::kept::Which;
+use crate::flows::served::Served;
+use crate::flows::testing::routing;
+use crate::replication::merge::{Reading, Stamp};
+use crate::routing::request::with_args;
+
+/// Seeds that are tried, unless `SEEDS` says how many.
+const SEEDS: u64 = 300;
+const STEPS: u64 = 120;
+const GROUPS_OF_KEYS: usize = 4;
+const HISTORY: ReplId = ReplId::of_random([7; 20]);
+
+type State = BTreeMap<String, String>;
+
+/// What a primary has written, log by log.
+struct Primary {
+    logs: Vec<Vec<u8>>,
+    /// By log: offsets behind entries, what the log weighs there, and what the entry sets.
+    entries: Vec<Vec<(u64, u64, State)>>,
+    /// Logs whose keys change together, each with a key `gI:LOG`.
+    groups: Vec<Vec<u16>>,
+    txid: u64,
+    /// What all logs weighed at each fence, and what was there.
+    fences: Vec<(u64, State)>,
+}
+
+impl Primary {
+    fn new(logs: usize, random: &mut Random) -> Self {
+        let group = |random: &mut Random| {
+            let taken = (0..logs).filter(|_| random.below(2) == 0);
+            let mut taken: Vec<u16> = taken.map(|log| u16::try_from(log).unwrap()).collect();
+            if taken.len() < 2 {
+                taken = (0..u16::try_from(logs).unwrap()).take(2).collect();
+            }
+            taken
+        };
+        let groups = (0..GROUPS_OF_KEYS).map(|_| group(random)).collect();
+        let mut primary = Self {
+            logs: vec![Vec::new(); logs],
+            entries: vec![Vec::new(); logs],
+            groups,
+            txid: 0,
+            fences: Vec::new(),
+        };
+        (0..STEPS).for_each(|step| primary.write(step, random));
+        primary
+    }
+
+    fn write(&mut self, step: u64, random: &mut Random) {
+        let value = step.to_string();
+        let log = usize::try_from(random.below(self.logs.len() as u64)).unwrap();
+        match random.below(8) {
+            0..3 => {
+                let key = format!("k{log}:{}", random.below(3));
+                self.unit(log, &[&["SET", &key, &value]], &[&key], &value);
+            }
+            3 => {
+                let [one, other] = [format!("p{log}:a"), format!("p{log}:b")];
+                let commands: [&[&str]; 2] = [&["SET", &one, &value], &["SET", &other, &value]];
+                self.unit(log, &commands, &[&one, &other], &value);
+            }
+            4 => {
+                let [one, other] = [format!("p{log}:a"), format!("p{log}:b")];
+                let command: [&[&str]; 1] = [&["MSET", &one, &value, &other, &value]];
+                self.unit(log, &command, &[&one, &other], &value);
+            }
+            5 => {
+                let all: Vec<u16> = (0..u16::try_from(self.logs.len()).unwrap()).collect();
+                self.transaction(&all, None, &value);
+                let ends: Vec<u64> = self.logs.iter().map(|log| log.len() as u64).collect();
+                let (state, weight) = self.state_at(&ends);
+                self.fences.push((weight, state));
+                let weight = Note::GetAck.command().len() as u64;
+                self.put(0, &Note::GetAck.encode(), weight, State::new());
+            }
+            _ => {
+                let group = usize::try_from(random.below(GROUPS_OF_KEYS as u64)).unwrap();
+                let participants = self.groups[group].clone();
+                self.transaction(&participants, Some(group), &value);
+            }
+        }
+    }
+
+    fn unit(&mut self, log: usize, commands: &[&[&str]], keys: &[&String], value: &str) {
+        let mut units = Units::default();
+        units.begin();
+        commands.iter().for_each(|args| units.push(0, args));
+        units.end();
+        let sets = keys.iter().map(|key| ((*key).clone(), value.to_owned())).collect();
+        self.put(log, units.entries(), units.weight(), sets);
+    }
+
+    fn transaction(&mut self, participants: &[u16], group: Option<usize>, value: &str) {
+        self.txid += 1;
+        let transaction = Transaction { txid: self.txid, participants };
+        for shard in participants {
+            let mut unit = Units::default();
+            let mut sets = State::new();
+            if let Some(group) = group {
+                let key = format!("g{group}:{shard}");
+                unit.push(0, &["SET", &key, value]);
+                sets.insert(key, value.to_owned());
+            }
+            let commands = unit.entries().get(shards::journal::entry::HEADER..).unwrap_or(&[]);
+            let payload = Payload { commands, db: 0, ends_elsewhere: false };
+            let mut entry = Vec::new();
+            let weight = transaction.push_part(&mut entry, *shard, payload);
+            self.put((*shard).into(), &entry, weight, sets);
+        }
+    }
+
+    fn put(&mut self, log: usize, entry: &[u8], weight: u64, sets: State) {
+        self.logs[log].extend_from_slice(entry);
+        let before = self.entries[log].last().map_or(0, |(_, weight, _)| *weight);
+        self.entries[log].push((self.logs[log].len() as u64, before + weight, sets));
+    }
+
+    /// What is there up to these offsets, and what that weighs.
+    fn state_at(&self, vector: &[u64]) -> (State, u64) {
+        let (mut state, mut all) = (State::new(), 0);
+        for (entries, offset) in self.entries.iter().zip(vector) {
+            let taken = entries.iter().take_while(|(end, ..)| end <= offset);
+            let mut last = (0, 0);
+            for (end, weight, sets) in taken {
+                state.extend(sets.clone());
+                last = (*end, *weight);
+            }
+            assert_eq!(last.0, *offset, "a vector stands between entries");
+            all += last.1;
+        }
+        (state, all)
+    }
+}
+
+/// Shards of a replica, and what is on its way to them.
+struct Replica<'a> {
+    primary: &'a Primary,
+    random: Random,
+    shards: Vec<Following>,
+    generation: Generation,
+    /// By log: how much was sent, and how much of that has come.
+    at: Vec<u64>,
+    /// Where the present attempt began: offsets, and their weight.
+    began: (Vec<u64>, u64),
+    paused: Vec<bool>,
+    /// By sender and receiver.
+    letters: BTreeMap<(usize, usize), VecDeque<Word>>,
+    batches: Vec<VecDeque<Box<Batch>>>,
+    boards: Vec<u64>,
+    state: State,
+    held: Vec<(u16, Place)>,
+    /// Shards that have said that they are held, or rest.
+    answers: usize,
+    /// How often this attempt has rested.
+    rests: u64,
+}
+
+impl<'a> Replica<'a> {
+    fn new(primary: &'a Primary, shards: usize, seed: u64) -> Self {
+        let routing = routing(u16::try_from(shards).unwrap(), seed);
+        let logs = primary.logs.len();
+        let mut replica = Self {
+            primary,
+            random: Random::new(seed),
+            shards: (0..shards).map(|shard| Following::new(shard, routing.clone(), 2)).collect(),
+            generation: Generation(0),
+            at: vec![0; logs],
+            began: (vec![0; logs], 0),
+            paused: vec![false; logs],
+            letters: BTreeMap::new(),
+            batches: (0..shards).map(|_| VecDeque::new()).collect(),
+            boards: vec![0; shards],
+            state: State::new(),
+            held: Vec::new(),
+            answers: 0,
+            rests: 0,
+        };
+        replica.begin();
+        replica
+    }
+
+    /// Follows from where it is.
+    fn begin(&mut self) {
+        self.generation.0 += 1;
+        self.rests = 0;
+        self.paused.fill(false);
+        for flow in 0..self.primary.logs.len() {
+            let shard = flow % self.shards.len();
+            let number = u16::try_from(flow).unwrap();
+            let offset = Offset(self.at[flow]);
+            let logs = u16::try_from(self.at.len()).unwrap();
+            let which = Which { history: HISTORY, logs, number };
+            let config = Config::default();
+            let ended = self.shards[shard].kept_mut().begin(which, offset, &config);
+            assert!(ended.is_empty(), "what is kept goes on");
+            assert!(self.shards[shard].begin(self.generation, HISTORY, number, offset));
+        }
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.random.below(limit as u64)).unwrap()
+    }
+
+    /// One thing happens. False if nothing can.
+    fn step(&mut self) -> bool {
+        let open = |flow: &usize| {
+            !self.paused[*flow] && self.at[*flow] < self.primary.logs[*flow].len() as u64
+        };
+        let flows: Vec<usize> = (0..self.at.len()).filter(open).collect();
+        let letters: Vec<(usize, usize)> = self.letters.keys().copied().collect();
+        let busy: Vec<usize> =
+            (0..self.batches.len()).filter(|shard| !self.batches[*shard].is_empty()).collect();
+        let all = flows.len() + letters.len() + busy.len();
+        if all == 0 {
+            return false;
+        }
+        let mut choice = self.below(all);
+        if choice < flows.len() {
+            self.deliver(flows[choice]);
+            return true;
+        }
+        choice -= flows.len();
+        match letters.get(choice) {
+            Some(way) => self.read(*way),
+            None => self.run(busy[choice - letters.len()]),
+        }
+        true
+    }
+
+    /// Some bytes of a log come.
+    fn deliver(&mut self, flow: usize) {
+        let log = &self.primary.logs[flow];
+        let start = usize::try_from(self.at[flow]).unwrap();
+        let count = 1 + self.below((log.len() - start).min(90));
+        let mut bytes = Vec::new();
+        let mut frame = Frame::begin(&mut bytes);
+        frame.push(&log[start..start + count]);
+        let number = u16::try_from(flow).unwrap();
+        frame.end(number, Offset(self.at[flow]));
+        self.at[flow] += count as u64;
+        let shard = flow % self.shards.len();
+        let mut actions = Vec::new();
+        self.shards[shard].receive(number, &bytes, &mut actions);
+        self.act(shard, actions);
+    }
+
+    fn read(&mut self, way: (usize, usize)) {
+        let queue = self.letters.get_mut(&way).unwrap();
+        let word = queue.pop_front().unwrap();
+        if queue.is_empty() {
+            self.letters.remove(&way);
+        }
+        let mut actions = Vec::new();
+        self.shards[way.1].hear(word, &mut actions);
+        self.act(way.1, actions);
+    }
+
+    /// A shard runs a batch, or one request of it.
+    fn run(&mut self, shard: usize) {
+        let batch = self.batches[shard].pop_front().unwrap();
+        match &batch.at {
+            At::Exec(exec) => {
+                for at in 0..exec.multi.len() {
+                    let sets = exec.multi.with(at, |_, args| set(args));
+                    self.state.extend(sets);
+                }
+                self.look();
+            }
+            _ => {
+                for parsed in &batch.requests {
+                    let sets = with_args(&batch.input, &batch.ranges, parsed, set);
+                    self.state.extend(sets);
+                    self.look();
+                }
+            }
+        }
+        let applies = batch.applies.unwrap();
+        let (Source::Flow { shard: to, .. } | Source::Barrier { shard: to }) = applies.source
+        else {
+            panic!("a batch of nobody");
+        };
+        self.send(shard, to, Word::Applied(applies, None));
+    }
+
+    fn send(&mut self, from: usize, to: usize, word: Word) {
+        self.letters.entry((from, to)).or_default().push_back(word);
+    }
+
+    fn act(&mut self, shard: usize, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Apply(to, batch) => self.batches[to].push_back(batch),
+                Action::Tell(to, word) => self.send(shard, to, word),
+                Action::TellRelay(News::Held(generation, places)) => {
+                    assert_eq!(generation, self.generation);
+                    self.held.extend(places);
+                    self.answers += 1;
+                }
+                Action::TellRelay(News::Rests(epoch, places)) => {
+                    assert_eq!(epoch, self.epoch());
+                    self.held.extend(places);
+                    self.answers += 1;
+                }
+                Action::TellRelay(News::GetAck(_)) => self.check_weight(),
+                Action::TellRelay(News::Broken(_, why)) => panic!("{why:?}"),
+                Action::Pause(flow) => self.paused[usize::from(flow)] = true,
+                Action::Resume(flow) => self.paused[usize::from(flow)] = false,
+                Action::Close(_) => {}
+                Action::Short => panic!("there is memory"),
+                Action::Show(weight) => {
+                    self.boards[shard] = weight;
+                    self.check_weight();
+                    self.check_kept();
+                }
+            }
+        }
+    }
+
+    /// Keys that change together are alike.
+    fn look(&self) {
+        for (group, logs) in self.primary.groups.iter().enumerate() {
+            let value = |log: &u16| self.state.get(&format!("g{group}:{log}"));
+            assert!(logs.iter().all(|log| value(log) == value(&logs[0])), "half of a transaction");
+        }
+        for log in 0..self.primary.logs.len() {
+            let value = |name: &str| self.state.get(&format!("p{log}:{name}"));
+            assert_eq!(value("a"), value("b"), "half of a unit");
+        }
+    }
+
+    /// Who acknowledges what a fence adds up to has all that is in front of it: WAIT relies on it.
+    fn check_weight(&self) {
+        let shown = self.began.1 + self.boards.iter().sum::<u64>();
+        let passed = self.primary.fences.iter().rfind(|(weight, _)| *weight <= shown);
+        let number = |text: &String| text.parse::<u64>().unwrap();
+        for (key, value) in passed.iter().flat_map(|(_, state)| state) {
+            let has = self.state.get(key).is_some_and(|has| number(value) <= number(has));
+            assert!(has, "{key} is shown as applied, and is not");
+        }
+    }
+
+    /// What others may get of a log is applied here.
+    fn check_kept(&mut self) {
+        let number = |text: &String| text.parse::<u64>().unwrap();
+        for (flow, entries) in self.primary.entries.iter().enumerate() {
+            let end = self.kept(flow).end().0;
+            let kept = entries.iter().take_while(|(behind, ..)| *behind <= end);
+            for (key, value) in kept.flat_map(|(.., sets)| sets) {
+                let has = self.state.get(key).is_some_and(|has| number(value) <= number(has));
+                assert!(has, "{key} is kept as applied, and is not");
+            }
+        }
+    }
+
+    /// What is kept is what was written.
+    fn compare_kept(&mut self, vector: &[u64]) {
+        for (flow, log) in self.primary.logs.iter().enumerate() {
+            let end = usize::try_from(vector[flow]).unwrap();
+            let served = self.kept(flow);
+            served.open_to_relay(Reading(1), 0, u64::MAX, Stamp(0)).unwrap();
+            let mut bytes = Vec::new();
+            served.show(|_, segment| bytes.extend(segment.bytes)).unwrap();
+            served.close_to_relay();
+            assert_eq!(bytes, log[..end], "log {flow}");
+        }
+    }
+
+    fn kept(&mut self, flow: usize) -> &mut Served {
+        let shard = flow % self.shards.len();
+        let number = u16::try_from(flow).unwrap();
+        self.shards[shard].kept_mut().get_mut(HISTORY, number).unwrap()
+    }
+
+    fn epoch(&self) -> Epoch {
+        Epoch { generation: self.generation, rests: self.rests }
+    }
+
+    fn tell_all(&mut self, word: fn(&Self) -> Word) {
+        let relay = self.shards.len();
+        for shard in 0..self.shards.len() {
+            let word = word(self);
+            self.send(relay, shard, word);
+        }
+    }
+
+    /// Lets everything rest, looks whether what is there is what the vector says, and goes on.
+    fn rest(&mut self) {
+        self.tell_all(|replica| Word::Rest(replica.epoch()));
+        while self.answers < self.shards.len() {
+            assert!(self.step(), "a shard never rests");
+        }
+        self.answers = 0;
+        let mut vector = self.began.0.clone();
+        for (flow, place) in std::mem::take(&mut self.held) {
+            vector[usize::from(flow)] = place.offset.0;
+        }
+        let (state, weight) = self.primary.state_at(&vector);
+        assert_eq!(self.state, state, "what rests is not what the vector says");
+        assert_eq!(self.began.1 + self.boards.iter().sum::<u64>(), weight);
+        self.compare_kept(&vector);
+        self.rests += 1;
+        self.tell_all(|replica| Word::GoOn(replica.epoch()));
+    }
+
+    /// Holds everything, and looks whether what is there is what the vector says.
+    fn hold(&mut self) {
+        self.paused.fill(true);
+        self.tell_all(|replica| Word::Hold(replica.generation));
+        while self.step() {}
+        assert_eq!(self.answers, self.shards.len(), "a shard is never held");
+        self.answers = 0;
+        for (flow, place) in std::mem::take(&mut self.held) {
+            self.at[usize::from(flow)] = place.offset.0;
+        }
+        let (state, weight) = self.primary.state_at(&self.at);
+        assert_eq!(self.state, state, "what is held is not what the vector says");
+        assert!(self.boards.iter().all(|board| *board == 0), "{:?}", self.boards);
+        self.compare_kept(&self.at.clone());
+        self.began = (self.at.clone(), weight);
+    }
+}
+
+/// What SET or MSET sets.
+fn set(args: &[&[u8]]) -> State {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    args[1..].chunks(2).map(|pair| (text(pair[0]), text(pair[1]))).collect()
+}
+
+fn play(seed: u64) {
+    let mut random = Random::new(seed);
+    let logs = usize::try_from(1 + random.below(5)).unwrap();
+    let logs = logs.max(2);
+    let shards = usize::try_from(1 + random.below(5)).unwrap();
+    let primary = Primary::new(logs, &mut random);
+    let mut replica = Replica::new(&primary, shards, seed);
+    loop {
+        let goes_on = (0..random.below(400)).all(|_| replica.step());
+        if random.below(2) == 0 {
+            replica.rest();
+            if random.below(2) == 0 {
+                continue;
+            }
+        }
+        replica.hold();
+        if !goes_on {
+            break;
+        }
+        replica.begin();
+    }
+    replica.begin();
+    while replica.step() {}
+    let ends: Vec<u64> = primary.logs.iter().map(|log| log.len() as u64).collect();
+    let (state, weight) = primary.state_at(&ends);
+    assert_eq!(replica.state, state, "something is missing in the end");
+    assert_eq!(replica.began.1 + replica.boards.iter().sum::<u64>(), weight);
+}
+
+#[test]
+fn whatever_order_things_come_in_readers_see_transactions_whole_and_nothing_is_lost() {
+    let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    for seed in 0..seeds.unwrap_or(SEEDS) {
+        let result = std::panic::catch_unwind(|| play(seed));
+        assert!(result.is_ok(), "seed {seed} fails");
+    }
+}
+
+#[test]
+fn an_entry_that_is_too_long_breaks_its_log_before_it_is_there() {
+    let mut random = Random::new(1);
+    let primary = Primary::new(2, &mut random);
+    let mut replica = Replica::new(&primary, 1, 1);
+    let mut bytes = Vec::new();
+    let mut frame = Frame::begin(&mut bytes);
+    frame.push(&(1_u64 << 40).to_le_bytes()[..6]);
+    frame.end(0, Offset(0));
+    let mut actions = Vec::new();
+    replica.shards[0].receive(0, &bytes, &mut actions);
+    let is_broken = |action: &Action| {
+        matches!(action, Action::TellRelay(News::Broken(_, Broken::Unappliable(_))))
+    };
+    assert!(actions.iter().any(is_broken), "{actions:?}");
+}
