@@ -13,6 +13,8 @@ pub mod notify;
 pub mod on_signal;
 pub mod output_limits;
 pub mod primary;
+pub mod announced;
+pub mod setting;
 pub mod table;
 pub mod valkey;
 pub mod parse;

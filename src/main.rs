@@ -52,17 +52,18 @@ fn run(args: &[Vec<u8>]) -> Result<(), Failure> {
     })?;
     let (loaded, config_file) = texts::load(args)?;
     let Prepared { config, process, shards, cpus } = start::prepare(loaded, config_file)?;
-    log::notice(&format!("Running mode=standalone, port={}.", config.port));
+    let mode = if config.cluster_enabled { "cluster" } else { "standalone" };
+    log::notice(&format!("Running mode={mode}, port={}.", config.port));
     log::notice(&format!("PID: {}", std::process::id()));
     let unix_path = process.unix_socket.get();
-    let Listeners { tcp, unix, metrics } = Listeners::open(&config, unix_path.as_deref())?;
+    let Listeners { tcp, unix, metrics, bus } = Listeners::open(&config, unix_path.as_deref())?;
     let pid_file = start::write_pid_file(&config);
     // It lives as long as the process does.
     let kinds = [(!tcp.is_empty(), "tcp"), (unix.is_some(), "unix")];
     let listens = kinds.into_iter().filter_map(|(listens, kind)| listens.then_some(kind)).collect();
     let process: &'static _ = Box::leak(Box::new(Process { pid_file, listens, ..process }));
     let listeners = tcp.into_iter().chain(unix).collect();
-    let all = Threads { config, process, shards, cpus, listeners, metrics };
+    let all = Threads { config, process, shards, cpus, listeners, metrics, bus };
     threads::start(all).inspect_err(|_| process.remove_files())?;
     wait::for_signals(&signals, process)
 }

@@ -5,5 +5,6 @@ pub mod call;
 pub mod keys;
 pub mod listening;
 pub mod node;
+pub mod redirection;
 pub mod request;
 pub mod slots;

@@ -4,7 +4,6 @@
 
 pub mod accepting;
 pub mod answers;
-pub mod applying;
 pub mod client_memory;
 pub mod connections;
 pub mod core;
@@ -20,6 +19,7 @@ pub mod quiesce;
 pub mod requests;
 pub mod room;
 pub mod running;
-pub mod showing;
+pub mod slots;
 pub mod spare;
+pub mod streams;
 pub mod turns;

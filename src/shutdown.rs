@@ -77,6 +77,8 @@ pub enum Event {
     Reported(usize, Report),
     /// Replicas have all there is.
     ReplicasReady,
+    /// [`Resource::Replicas`] is closed, and the log says how far they were.
+    ReplicasClosed,
     /// No process writes a snapshot any more.
     ChildGone,
     /// So many keys of the last snapshot are written.
@@ -138,6 +140,8 @@ struct Ending {
     until: Uptime,
     /// Which shards are done with it.
     done: Vec<bool>,
+    /// Replicas are being closed in it.
+    closes_replicas: bool,
     /// What each shard had when it last told.
     counts: Vec<Counts>,
     /// Keys of the last snapshot that are written, and since when they are as many.
@@ -212,6 +216,7 @@ impl Shutdown {
             entered: now,
             until: now,
             done: vec![false; self.shards],
+            closes_replicas: false,
             counts: vec![Counts::default(); self.shards],
             keys: 0,
             keys_since: now,
@@ -244,6 +249,12 @@ impl Shutdown {
                     return leave(ending, Outcome::Done, now, actions);
                 }
             }
+            (_, Event::ReplicasClosed) => {
+                ending.closes_replicas = false;
+                if ending.is_done() {
+                    return leave(ending, Outcome::Done, now, actions);
+                }
+            }
             (Stage::Replicas, Event::ReplicasReady)
             | (Stage::Child, Event::ChildGone)
             | (Stage::Save, Event::Saved) => return leave(ending, Outcome::Done, now, actions),
@@ -269,7 +280,9 @@ fn enter(mut ending: Box<Ending>, stage: Stage, now: Uptime, actions: &mut Vec<A
     ending.until = now.after(ending.share_ms(stage));
     ending.done.fill(false);
     actions.push(ending.line(Edge::Enter, now));
-    actions.extend(closed_in(stage).into_iter().map(Action::Close));
+    let closed = closed_in(stage);
+    ending.closes_replicas = closed.contains(&Resource::Replicas);
+    actions.extend(closed.into_iter().map(Action::Close));
     match stage {
         Stage::Intake | Stage::Drain | Stage::Pause => actions.push(Action::Order(stage)),
         Stage::Replicas if ending.request.now || ending.request.replicas_ms == 0 => {
@@ -335,14 +348,19 @@ fn look_at_save(mut ending: Box<Ending>, now: Uptime, actions: &mut Vec<Action>)
 }
 
 impl Ending {
-    /// Notes what a shard says. True if all are done.
+    /// Notes what a shard says. True if that was the last thing to wait for.
     fn note(&mut self, shard: usize, report: Report) -> bool {
         self.counts[shard] = report.counts;
         if report.stage != self.stage || !self.stage.is_of_shards() {
             return false;
         }
         self.done[shard] |= report.done;
-        self.done.iter().all(|done| *done)
+        self.is_done()
+    }
+
+    /// Whether a stage of shards waits for nothing more.
+    fn is_done(&self) -> bool {
+        self.stage.is_of_shards() && !self.closes_replicas && self.done.iter().all(|done| *done)
     }
 
     /// Milliseconds that a stage may take.

@@ -4,6 +4,8 @@
 pub mod checks;
 pub mod control_loop;
 pub mod listeners;
+#[cfg(test)]
+mod rig;
 pub mod texts;
 pub mod threads;
 pub mod usage;
@@ -67,6 +69,9 @@ pub struct Prepared {
 /// If the system does not grant what it needs.
 pub fn prepare(loaded: Loaded, config_file: Option<PathBuf>) -> Result<Prepared, Failure> {
     let Loaded { mut config, warnings } = loaded;
+    if config.cluster_enabled && config.replicaof.is_some() {
+        return Err(Failure::of_config("replicaof directive not allowed in cluster mode"));
+    }
     // Paths are relative to the working folder, and stay where they are if CONFIG SET changes it.
     let executable = env::current_exe().unwrap_or_default();
     checks::working_folder(&config)?;

@@ -12,6 +12,8 @@ use shards::shard::Origin;
 use crate::batches::epochs::Epoch;
 use crate::batches::round::Round;
 use crate::batches::waiting::Waiting;
+use crate::cluster::redirect::Asker;
+use crate::cluster::report::endpoint::Network;
 use crate::reactor::ring::Token;
 use crate::routing::admission::Guards;
 use crate::routing::request::Parsed;
@@ -37,6 +39,10 @@ pub struct Passport {
     pub reads: bool,
     /// The node's guards that do not concern it.
     pub exempt: Guards,
+    /// What decides where its requests run, in a cluster.
+    pub asker: Asker,
+    /// By which kind of address it reaches the server.
+    pub network: Network,
     /// Bytes of replies from which on no more requests run before these are delivered.
     pub reply_pause: usize,
     /// Bytes that its replies may have: one byte more stands for a reply that was broken off.
@@ -53,6 +59,8 @@ impl Default for Passport {
             local: false,
             reads: false,
             exempt: Guards::NONE,
+            asker: Asker::default(),
+            network: Network::V4,
             reply_pause: usize::MAX,
             reply_max: usize::MAX,
         }
@@ -90,8 +98,8 @@ pub struct Batch {
     pub epoch: Option<Epoch>,
     /// Its client does not want the reply to its one request (CLIENT REPLY).
     pub is_muted: bool,
-    /// Its number, if it is no client's but of a primary's stream.
-    pub applies: Option<BatchNumber>,
+    /// What it is of a primary's stream, if it is no client's.
+    pub applies: Option<Applies>,
     /// What it may see.
     pub passport: Passport,
     /// The requests' bytes.
@@ -104,6 +112,34 @@ pub struct Batch {
     pub round: Round,
     /// The request that is next has found nothing so far and waits, or has its turn.
     pub waiting: Option<Box<Waiting>>,
+}
+
+/// A batch of what a primary has sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applies {
+    /// Who is told when it is applied.
+    pub source: Source,
+    /// Its number there.
+    pub number: BatchNumber,
+}
+
+/// Who takes apart what a primary sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The relay: the stream of all logs.
+    Relay,
+    /// This shard: a log of the primary.
+    Flow {
+        /// The shard.
+        shard: Peer,
+        /// The log.
+        flow: u16,
+    },
+    /// This shard: transactions of several logs of the primary.
+    Barrier {
+        /// The shard.
+        shard: Peer,
+    },
 }
 
 /// A number of a batch of a primary's stream, in the order of the stream.

@@ -138,9 +138,9 @@ pub enum Order {
 }
 
 /// How often a shard's data has changed: writes, transactions that ended, keys and fields that
-/// went by themselves. Equal if nothing has changed between.
+/// went by themselves, slots that came or went. Equal if nothing has changed between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changes(pub [u64; 5]);
+pub struct Changes(pub [u64; 6]);
 
 /// The next step of a round: which of its visits, and where.
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,7 @@ use shards::effects::Awaited;
 use shards::keyspace::waiters::{Place, WaitId};
 
 use crate::batches::batch::Batch;
+use crate::cluster::redirect::Outcome;
 use crate::reactor::clock::Monotonic;
 use crate::replication::acks::Count;
 use crate::routing::slots::Peer;
@@ -23,6 +24,8 @@ pub enum WaitEnd {
     Refused,
     /// With an error, because the node follows a primary from now on.
     RoleChanged,
+    /// With an error, because its slot is elsewhere now, or not served.
+    Redirected(Outcome),
     /// Its client is gone.
     Gone,
     /// So many replicas have what its client wrote.

@@ -5,11 +5,15 @@ use shards::commands::spec::Flag;
 use shards::resp::error::Error;
 
 use crate::clients::client::Client;
+use crate::cluster::ownership::Ownership;
+use crate::cluster::redirect::{Missing, decide};
+use crate::cluster::report::endpoint::Security;
 use crate::config::choices::Caller;
 use crate::routing::admission::Guards;
 use crate::routing::call::{Call, Run, Step};
 use crate::routing::listening::{only_listens, serves_listeners};
 use crate::routing::node::Node;
+use crate::routing::redirection::{asker_of, network_of, request_of};
 
 const DEBUG_REFUSED: Error = Error::Text(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you \
@@ -77,6 +81,13 @@ fn check(
     if stops(Guards::MULTI) && call.spec.flags.has(Flag::NoMulti) {
         return Err(Error::NotInTransaction(call.spec.name));
     }
+    if let Some(ownership) = node.cluster.as_deref() {
+        // EXEC looks at watched keys before it says that its commands run elsewhere.
+        if client.multi.as_ref().is_some_and(|multi| multi.outcome.is_some()) {
+            return Ok(call);
+        }
+        redirect(client, ownership, call, args)?;
+    }
     if stops(Guards::MISCONF) {
         return Err(Error::Misconf);
     }
@@ -103,6 +114,21 @@ fn check(
         return Err(ONLY_MONITORS);
     }
     Ok(call)
+}
+
+/// Refuses a request that does not run here, in a cluster, as far as home can tell: whether keys
+/// are on their way is for the shard to say that has them.
+fn redirect(
+    client: &Client,
+    ownership: &Ownership,
+    call: &Call,
+    args: &[&[u8]],
+) -> Result<(), Error> {
+    let request = request_of(call, args, client.session.db);
+    let asker = asker_of(client.asker(), call);
+    let outcome = decide(&request, asker, ownership, || Missing::Unknown);
+    let text = outcome.text(ownership, network_of(client.peer), Security::Plain);
+    text.map_or(Ok(()), |text| Err(Error::Owned(text)))
 }
 
 /// The guards that concern a request: for EXEC those of its commands, too, except that it may be

@@ -8,19 +8,21 @@ use shards::resp::reply::Protocol;
 use shards::shard::Origin;
 
 use crate::batches::batch::Passport;
+use crate::clients::leaving::Errand;
 use crate::clients::memory::UnderWay;
 use crate::clients::query::Query;
 use crate::clients::totals::Counted;
 use crate::clients::tracker::Found;
 use crate::clients::tracker::{Caching, Tracker};
+use crate::cluster::redirect::Asker;
 use crate::config::table::Config;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::subscriptions::Subscriptions;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::ring::Token;
 use crate::replication::greeting::Greeting;
-use crate::replication::psync::Request;
 use crate::routing::admission::Guards;
+use crate::routing::redirection::network_of;
 use crate::transactions::multi::{Multi, Watch};
 
 /// What a client's connection asked for and is.
@@ -89,7 +91,7 @@ pub struct Client {
     /// What it has told by REPLCONF, if it has.
     pub greeting: Option<Box<Greeting>>,
     /// What it asks for by PSYNC or SYNC, if its life is [`Life::Leaving`].
-    pub asked: Option<Box<Request>>,
+    pub asked: Option<Box<Errand>>,
     /// For how much it is counted in its shard's sums.
     pub counted: Counted,
     /// Figures for CLIENT LIST.
@@ -188,6 +190,21 @@ pub struct Session {
     pub reply: ReplyMode,
     /// CLIENT CAPA REDIRECT
     pub capa_redirect: bool,
+    /// READONLY
+    pub reads_replicas: bool,
+    /// ASKING
+    pub asking: Asking,
+}
+
+/// Whether ASKING stands before a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// It does not.
+    Not,
+    /// It does, before the next command.
+    Next,
+    /// It does, before the command (or transaction) that is at work or was the last one.
+    Now,
 }
 
 /// What of a client the end of the process waits for. Meanwhile its socket is not read.
@@ -213,7 +230,7 @@ pub enum ReplyMode {
 }
 
 /// Figures that CLIENT LIST shows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figures {
     /// When it connected.
     pub connected: Monotonic,
@@ -294,6 +311,7 @@ impl Client {
             Guards::LATE.when(self.late),
             Guards::MUTED.when(self.session.reply != ReplyMode::On),
             Guards::CACHING.when(caching),
+            Guards::ASKING.when(self.session.asking != Asking::Not),
         ];
         let own = own.into_iter().fold(Guards::NONE, Guards::and);
         self.guards = own.and(of_node.without(self.exempt_from()));
@@ -320,9 +338,29 @@ impl Client {
             local: self.from_here,
             reads,
             exempt: self.exempt_from(),
+            asker: self.asker(),
+            network: network_of(self.peer),
             reply_pause,
             reply_max,
         }
+    }
+
+    /// What decides where its requests run, in a cluster.
+    #[inline]
+    pub fn asker(&self) -> Asker {
+        let Session { reads_replicas, asking, .. } = self.session;
+        Asker { reads_replicas, asks: asking == Asking::Now }
+    }
+
+    /// Notes that a request of it is looked at for the first time: ASKING is over after one
+    /// command, or one transaction.
+    pub fn note_asking(&mut self) {
+        let asking = &mut self.session.asking;
+        *asking = match *asking {
+            Asking::Next => Asking::Now,
+            Asking::Now if self.multi.is_some() => Asking::Now,
+            Asking::Now | Asking::Not => Asking::Not,
+        };
     }
 
     /// Whether it may do little more than change its subscriptions: what it is sent could not be
@@ -370,6 +408,8 @@ impl Default for Session {
             import_source: false,
             reply: ReplyMode::On,
             capa_redirect: false,
+            reads_replicas: false,
+            asking: Asking::Not,
         }
     }
 }

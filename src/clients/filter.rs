@@ -164,15 +164,21 @@ impl<'a> Subject<'a> {
 
     /// A replica that was a client.
     pub fn of_replica(known: &'a Known) -> Self {
+        let flags = if known.peer.is_none() { "SU" } else { "S" };
+        Self { kind: Kind::Replica, flags: flags.to_owned(), ..Self::of_primary(known) }
+    }
+
+    /// The connection to this node's primary.
+    pub fn of_primary(known: &'a Known) -> Self {
         let Known { id, fd, peer, local, name, lib_name, lib_ver, figures } = known;
         Self {
             id: *id,
             fd: *fd,
-            kind: Kind::Replica,
+            kind: Kind::Primary,
             peer: *peer,
             local: *local,
             name,
-            flags: if peer.is_none() { "SU" } else { "S" }.to_owned(),
+            flags: "M".to_owned(),
             capa: "",
             db: 0,
             lib_name,

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use crate::clients::client::{Client, Figures, Life, Session};
 use crate::replication::greeting::Greeting;
 use crate::replication::psync::Request;
+use crate::replication::replid::ReplId;
 
 /// What is left of the client while the ring gets its socket back from the kernel.
 #[derive(Debug)]
@@ -22,13 +23,44 @@ pub struct Leaving {
     /// What it has told by REPLCONF.
     pub greeting: Box<Greeting>,
     /// What it asks for.
-    pub request: Request,
+    pub errand: Errand,
     /// What CLIENT LIST goes on to show of it.
     pub known: Known,
 }
 
+/// What a client leaves its shard for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// The stream of all changes.
+    Stream(Request),
+    /// One of the logs that a session was told of.
+    Flow(FlowRequest),
+    /// A part of the snapshot that a session was told of.
+    Snapshot(SnapshotRequest),
+}
+
+/// A part of a snapshot that a replica asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotRequest {
+    /// By what its session was told.
+    pub name: ReplId,
+    /// The connection's number.
+    pub connection: u16,
+}
+
+/// A log that a replica asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowRequest {
+    /// By what its session was told.
+    pub name: ReplId,
+    /// The log's number.
+    pub flow: u16,
+    /// Where it begins.
+    pub offset: u64,
+}
+
 /// What of a client that has left CLIENT LIST goes on to show.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// The id that it had, and keeps.
     pub id: u64,
@@ -50,22 +82,22 @@ pub struct Known {
 
 impl Leaving {
     /// What is left of a client that is dismissed.
-    pub fn of(client: Client, request: Request) -> Self {
+    pub fn of(client: Client, errand: Errand) -> Self {
         let Client { id, fd, peer, local, session, query, greeting, figures, .. } = client;
         let Session { name, lib_name, lib_ver, .. } = session;
         let known = Known { id, fd, peer, local, name, lib_name, lib_ver, figures };
         let greeting = greeting.unwrap_or_default();
-        Self { unread: query.into_unused(), greeting, request, known }
+        Self { unread: query.into_unused(), greeting, errand, known }
     }
 }
 
 impl Client {
     /// Has its socket leave the shard for the stream that it asks for. A client that can be given
     /// nothing any more is through: what it has sent behind its request is no request.
-    pub fn leave(&mut self, request: Request) {
+    pub fn leave(&mut self, errand: Errand) {
         if self.life < Life::Leaving {
             self.life = Life::Leaving;
-            self.asked = Some(Box::new(request));
+            self.asked = Some(Box::new(errand));
         } else {
             self.end();
         }

@@ -29,8 +29,8 @@ const CALM_BYTES: u64 = 16 << 10;
 /// How many bytes of replies may wait for an authenticated client without a look at limits.
 pub fn calm_bytes(config: &Config) -> usize {
     let OutputLimits { normal, pubsub, .. } = config.client_output_buffer_limit;
-    let limits = [normal.hard, normal.soft, pubsub.hard, pubsub.soft];
-    let lowest = limits.into_iter().filter(|limit| *limit != 0).min().unwrap_or(CALM_BYTES);
+    let limits = [normal, pubsub].map(|limit| limit.hard_max().min(limit.soft_max()));
+    let lowest = limits[0].min(limits[1]);
     let is_counted = config.maxmemory_clients != ClientMemory::UNLIMITED;
     if is_counted { 0 } else { usize::try_from(lowest.min(CALM_BYTES)).unwrap_or(usize::MAX) }
 }
@@ -172,10 +172,8 @@ impl Client {
     pub fn reply_limits(&self, config: &Config) -> (usize, usize) {
         let unsent = self.unsent();
         let pause = self.out_pause(config, self.is_ahead());
-        let max = match self.output_limit(config).hard {
-            0 => usize::MAX,
-            hard => usize::try_from(hard).unwrap_or(usize::MAX).saturating_sub(unsent),
-        };
+        let hard = usize::try_from(self.output_limit(config).hard_max()).unwrap_or(usize::MAX);
+        let max = hard.saturating_sub(unsent);
         (pause.saturating_sub(unsent).min(max), max)
     }
 
@@ -183,10 +181,10 @@ impl Client {
     pub fn within_output_limits(&mut self, config: &Config, now: Monotonic) -> bool {
         let limits = self.output_limit(config);
         let unsent = self.unsent() as u64;
-        if self.is_broken_off || limits.hard != 0 && limits.hard < unsent {
+        if self.is_broken_off || limits.hard_max() < unsent {
             return false;
         }
-        if limits.soft != 0 && limits.soft < unsent {
+        if limits.soft_max() < unsent {
             let since = *self.over_soft_limit.get_or_insert(now);
             return now.millis_since(since) / 1000 <= u64::from(limits.soft_seconds);
         }

@@ -38,6 +38,12 @@ pub fn line_for_log(client: &Client, node: &Node) -> String {
     }
 }
 
+/// The line of the connection to this node's primary.
+pub fn line_of_primary(known: &Known, node: &Node) -> String {
+    let rest = Rest { multi: -1, redirect: -1, resp: 2, ..Rest::default() };
+    write(&Subject::of_primary(known), &rest, node, "", "(superuser)")
+}
+
 /// The line of a replica that was a client, and that so many bytes of the stream wait for.
 pub fn line_of_replica(known: &Known, unsent_bytes: u64, node: &Node) -> String {
     let unsent = usize::try_from(unsent_bytes).unwrap_or(usize::MAX);
@@ -142,6 +148,7 @@ pub fn flags(client: &Client) -> String {
         (tracks(|tracker| matches!(tracker.mode, Mode::Broadcast(_))), 'B'),
         (client.is_ending(), 'c'),
         (client.peer.is_none(), 'U'),
+        (client.session.reads_replicas, 'r'),
         (client.session.no_evict, 'e'),
         (client.session.no_touch, 'T'),
         (client.session.import_source, 'I'),

@@ -1,14 +1,43 @@
-//! READONLY, READWRITE, ASKING, and CLUSTER: the container and the list of its subcommands. There
-//! is no cluster mode yet: all but those that any server can answer say so.
+//! READONLY, READWRITE, ASKING, and CLUSTER: the container and the list of its subcommands. Outside
+//! of cluster mode all but those that any server can answer say so.
 
-mod disabled;
+mod absent;
+mod add_slots;
+mod epochs;
+mod failover;
+mod failure_reports;
+mod forget;
+mod help;
+mod ids;
+mod info;
+mod keys;
 mod keyslot;
+mod links;
+mod meet;
+mod nodes;
+mod replicate;
+mod reset;
+mod setslot;
+mod shards;
+mod slots;
 
-use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
-use shards::resp::error::Error;
+use ::shards::base::number::parse_i64;
+use ::shards::base::slot::Slot;
+use ::shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
+use ::shards::resp::error::Error;
 
+use crate::clients::client::{Asking, Transactions};
 use crate::clients::ctx::ClientCtx;
+use crate::cluster::ids::NodeId;
+use crate::cluster::machine::Machine;
+use crate::cluster::machine::event::Command;
+use crate::cluster::nodes::Key;
+use crate::cluster::report::endpoint::{Security, Viewer};
 use crate::commands::own::{Own, OwnRun};
+use crate::control::clustering::Clustering;
+use crate::control::clustering::asking::Request;
+use crate::control::core::Control;
+use crate::control::ctx::{Awaited, ControlCtx, Outcome};
 
 /// Every command about the cluster without subcommands.
 pub const COMMANDS: &[Own] = &[ASKING, READONLY, READWRITE];
@@ -18,7 +47,7 @@ pub const CLUSTER: Own = Own {
     spec: Spec {
         name: "cluster",
         since: "3.0.0",
-        summary: "Commands about servers that share out the slots; there is no cluster mode yet.",
+        summary: "Commands about servers that share out the slots.",
         complexity: "Depends on the subcommand.",
         arity: Arity::AtLeast(2),
         subcommands: &[&keyslot::KEYSLOT.spec],
@@ -28,10 +57,57 @@ pub const CLUSTER: Own = Own {
 };
 
 /// Its subcommands.
-pub const SUBCOMMANDS: &[&[Own]] = &[&[keyslot::KEYSLOT], disabled::SUBCOMMANDS];
+pub const SUBCOMMANDS: &[&[Own]] = &[
+    &[
+        add_slots::ADDSLOTS,
+        add_slots::ADDSLOTSRANGE,
+        add_slots::DELSLOTS,
+        add_slots::DELSLOTSRANGE,
+        add_slots::FLUSHSLOTS,
+        epochs::BUMPEPOCH,
+        epochs::SAVECONFIG,
+        epochs::SET_CONFIG_EPOCH,
+        failover::FAILOVER,
+        failure_reports::COUNT_FAILURE_REPORTS,
+        forget::FORGET,
+        help::HELP,
+        ids::MYID,
+        ids::MYSHARDID,
+        info::INFO,
+        keys::COUNTKEYSINSLOT,
+        keys::GETKEYSINSLOT,
+        keyslot::KEYSLOT,
+        links::LINKS,
+        meet::MEET,
+        nodes::NODES,
+        nodes::REPLICAS,
+        nodes::SLAVES,
+        replicate::REPLICATE,
+        reset::RESET,
+        setslot::SETSLOT,
+        shards::SHARDS,
+        slots::SLOTS,
+    ],
+    absent::SUBCOMMANDS,
+];
 
 /// What all of them have in common.
 const EACH: Spec = Spec { group: Group::Cluster, ..Spec::EMPTY };
+
+/// What most of them have in common that change the cluster.
+const CHANGES: Spec =
+    Spec { flags: Flags::of(&[Flag::Admin, Flag::Stale, Flag::NoAsyncLoading]), ..EACH };
+
+/// What those have in common that ask for what administrators want to know.
+const ASKS: Spec = Spec { flags: Flags::of(&[Flag::Admin, Flag::Stale]), ..EACH };
+
+/// What those have in common that tell clients about the cluster.
+const TELLS: Spec = Spec { flags: Flags::of(&[Flag::Loading, Flag::Stale]), ..EACH };
+
+/// What those have in common that look at keys or connections.
+const LOOKS: Spec = Spec { flags: Flags::of(&[Flag::Stale]), ..EACH };
+
+const VARIES: &[&str] = &["nondeterministic_output"];
 
 const DISABLED: Error = Error::Text("ERR This instance has cluster support disabled");
 
@@ -44,7 +120,7 @@ const ASKING: Own = Own {
         categories: &["connection"],
         ..EACH
     },
-    run: OwnRun::Client(refuse),
+    run: OwnRun::Client(asking),
 };
 
 const READONLY: Own = Own {
@@ -56,7 +132,7 @@ const READONLY: Own = Own {
         categories: &["connection"],
         ..EACH
     },
-    run: OwnRun::Client(accept),
+    run: OwnRun::Client(readonly),
 };
 
 const READWRITE: Own = Own {
@@ -68,17 +144,79 @@ const READWRITE: Own = Own {
         categories: &["connection"],
         ..EACH
     },
-    run: OwnRun::Client(accept),
+    run: OwnRun::Client(readwrite),
 };
 
 const MODE: Flags = Flags::of(&[Flag::Loading, Flag::Stale, Flag::Fast]);
 
-/// Both modes are the same outside of a cluster: the server has all slots.
-fn accept(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
+/// Outside of a cluster this makes no difference: the server has all slots.
+fn readonly(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
+    ctx.client.session.reads_replicas = true;
     ctx.replies.ok();
     Ok(())
 }
 
-fn refuse(_: &mut ClientCtx<'_>) -> Result<(), Error> {
-    Err(DISABLED)
+fn readwrite(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
+    ctx.client.session.reads_replicas = false;
+    ctx.replies.ok();
+    Ok(())
+}
+
+fn asking(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
+    if ctx.node.cluster.is_none() {
+        return Err(DISABLED);
+    }
+    // Within EXEC there is no next command: ASKING is over with the transaction.
+    if !matches!(ctx.client.transactions, Transactions::Exec(_)) {
+        ctx.client.session.asking = Asking::Next;
+    }
+    ctx.replies.ok();
+    Ok(())
+}
+
+/// The cluster.
+///
+/// # Errors
+/// Outside of cluster mode.
+fn clustering(control: &Control) -> Result<&Clustering, Error> {
+    control.clustering.as_deref().ok_or(DISABLED)
+}
+
+/// Has the cluster answer.
+fn ask(command: Command) -> Result<Outcome, Error> {
+    Ok(Outcome::Wait(Awaited::Cluster(Request::Plain(command))))
+}
+
+/// How the client sees nodes.
+fn viewer(ctx: &ControlCtx<'_>) -> Result<Viewer, Error> {
+    let endpoint = clustering(ctx.control)?.machine.settings().endpoint;
+    Ok(Viewer { endpoint, network: ctx.network, security: Security::Plain })
+}
+
+/// A slot.
+fn slot(word: &[u8]) -> Result<Slot, Error> {
+    let number = parse_i64(word).and_then(|number| u16::try_from(number).ok());
+    number.and_then(Slot::new).ok_or(Error::Text("ERR Invalid or out of range slot"))
+}
+
+/// The id of a node.
+fn id(word: &[u8]) -> Result<NodeId, Error> {
+    NodeId::parse(word).ok_or_else(|| Error::naming("ERR Unknown node ", word, ""))
+}
+
+/// There is no such subcommand.
+fn unknown(subcommand: &[u8]) -> Error {
+    Error::naming("ERR unknown subcommand '", subcommand, "'. Try CLUSTER HELP.")
+}
+
+/// The subcommand has no such words.
+fn wrong_words(subcommand: &[u8]) -> Error {
+    let before = "ERR unknown subcommand or wrong number of arguments for '";
+    Error::naming(before, subcommand, "'. Try CLUSTER HELP.")
+}
+
+/// A node that is known.
+fn known(machine: &Machine, word: &[u8]) -> Result<Key, Error> {
+    let key = machine.nodes().find(id(word)?);
+    key.ok_or_else(|| Error::naming("ERR Unknown node ", word, ""))
 }

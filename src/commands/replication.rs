@@ -1,6 +1,7 @@
 //! The list of commands about replication.
 
 mod failover;
+mod keylane;
 mod psync;
 mod replconf;
 mod role;
@@ -9,5 +10,11 @@ mod sync;
 use crate::commands::own::Own;
 
 /// Every command about replication.
-pub const COMMANDS: &[Own] =
-    &[failover::FAILOVER, psync::PSYNC, replconf::REPLCONF, role::ROLE, sync::SYNC];
+pub const COMMANDS: &[Own] = &[
+    failover::FAILOVER,
+    keylane::KEYLANE,
+    psync::PSYNC,
+    replconf::REPLCONF,
+    role::ROLE,
+    sync::SYNC,
+];

@@ -225,3 +225,34 @@ impl VersionCheck {
     /// The words in the file.
     pub const WORDS: &[(&str, Self)] = &[("strict", Self::Strict), ("relaxed", Self::Relaxed)];
 }
+
+/// What becomes of the process when nodes.conf cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaveBehavior {
+    /// It ends.
+    Sync,
+    /// The process goes on, and tells no node what a restart would forget.
+    BestEffort,
+}
+
+impl SaveBehavior {
+    /// The words in the file.
+    pub const WORDS: &[(&str, Self)] = &[("sync", Self::Sync), ("best-effort", Self::BestEffort)];
+}
+
+/// By what clients are told to reach a node of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointType {
+    /// Its address.
+    Ip,
+    /// Its host name.
+    Hostname,
+    /// The address that the client has used before.
+    Unknown,
+}
+
+impl EndpointType {
+    /// The words in the file.
+    pub const WORDS: &[(&str, Self)] =
+        &[("ip", Self::Ip), ("hostname", Self::Hostname), ("unknown-endpoint", Self::Unknown)];
+}

@@ -118,17 +118,17 @@ impl Kind for YesNo {
 
 /// A number that is of use to tests only.
 #[derive(Debug)]
-pub struct ForTests(pub Integer<i32>);
+pub struct ForTests<T>(pub Integer<T>);
 
-impl Kind for ForTests {
-    type Value = i32;
+impl<T: Copy + PartialOrd + Display + TryFrom<i64>> Kind for ForTests<T> {
+    type Value = T;
     const HIDDEN: bool = true;
 
-    fn read(&self, words: &[&[u8]], old: &i32, mention: Mention) -> Result<i32, Reason> {
+    fn read(&self, words: &[&[u8]], old: &T, mention: Mention) -> Result<T, Reason> {
         self.0.read(words, old, mention)
     }
 
-    fn print(&self, value: &i32) -> Vec<u8> {
+    fn print(&self, value: &T) -> Vec<u8> {
         self.0.print(value)
     }
 
@@ -412,16 +412,16 @@ impl Kind for Name {
     }
 }
 
-/// A folder: a path that must not be empty.
+/// A path that must not be empty: the text is the reason.
 #[derive(Debug)]
-pub struct Folder;
+pub struct NamedPath(pub &'static str);
 
-impl Kind for Folder {
+impl Kind for NamedPath {
     type Value = PathBuf;
 
     fn read(&self, words: &[&[u8]], old: &PathBuf, mention: Mention) -> Result<PathBuf, Reason> {
         if words == [b""] {
-            return Err("dir can't be empty".into());
+            return Err(self.0.into());
         }
         FilePath.read(words, old, mention)
     }

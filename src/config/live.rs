@@ -2,7 +2,8 @@
 
 use super::choices::Caller;
 use super::kinds::{Mention, Reason};
-use super::table::{self, Change, Config, SETTINGS, Setting};
+use super::setting::{Change, Setting};
+use super::table::{self, Config, SETTINGS};
 use super::valkey::{self, FOREIGN, Foreign, Shown};
 use std::fmt;
 
@@ -60,6 +61,11 @@ pub fn is_secret(name: &[u8]) -> bool {
 }
 
 impl Config {
+    /// How many databases there are.
+    pub fn database_count(&self) -> u32 {
+        if self.cluster_enabled { self.cluster_databases } else { self.databases }
+    }
+
     /// CONFIG GET: names and values of what any of `patterns` matches, each name once, sorted.
     /// A name without `*`, `?` and `[` is answered as it was written. `matches` is the glob,
     /// called with a pattern in lower case and a name.
@@ -250,6 +256,9 @@ mod tests {
             .collect();
         let only_here = [
             "authentication-timeout",
+            "cluster-fast-detection",
+            "cluster-refused-confirm",
+            "cluster-write-lease",
             "hotkeys-max",
             "hotkeys-sample-rate",
             "huge-pages",
@@ -257,7 +266,11 @@ mod tests {
             "metrics-port",
             "pipeline-order",
             "rdb-save-threads",
+            "repl-connect-timeout",
+            "repl-idle-timeout",
+            "repl-native",
             "repl-progress-timeout",
+            "repl-step-timeout",
             "shard-cpus",
             "shards",
             "shutdown-total-timeout",

@@ -9,9 +9,10 @@ const SAVE: u8 = 1;
 const NOSAVE: u8 = 1 << 1;
 const NOW: u8 = 1 << 2;
 const FORCE: u8 = 1 << 3;
+const SAFE: u8 = 1 << 4;
 const FAILOVER: u8 = 1 << 5;
 
-/// Options of SHUTDOWN. Those that are about clusters are kept, and mean nothing.
+/// Options of SHUTDOWN. `failover` is kept, and means nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OnSignal(u8);
 
@@ -34,6 +35,11 @@ impl OnSignal {
     /// Whether to end although saving fails.
     pub const fn force(self) -> bool {
         self.0 & FORCE != 0
+    }
+
+    /// Whether not to end a primary that a cluster counts on.
+    pub const fn safe(self) -> bool {
+        self.0 & SAFE != 0
     }
 }
 
@@ -75,7 +81,7 @@ impl Kind for ShutdownOptions {
 
     fn warning(&self, value: &OnSignal) -> Option<&'static str> {
         let fails_over = value.0 & FAILOVER != 0;
-        fails_over.then_some("there is no cluster mode yet: `failover` has no effect")
+        fails_over.then_some("no replica takes over at the end: `failover` has no effect")
     }
 
     fn limits(&self) -> String {

@@ -25,6 +25,23 @@ pub struct OutputLimit {
     pub soft_seconds: u32,
 }
 
+impl OutputLimit {
+    /// The most bytes that may wait for a moment: `u64::MAX` if there is no hard limit.
+    pub const fn hard_max(self) -> u64 {
+        or_all(self.hard)
+    }
+
+    /// The most bytes that may wait for long: `u64::MAX` if there is no soft limit.
+    pub const fn soft_max(self) -> u64 {
+        or_all(self.soft)
+    }
+}
+
+/// A limit of which 0 says that there is none.
+const fn or_all(bytes: u64) -> u64 {
+    if bytes == 0 { u64::MAX } else { bytes }
+}
+
 impl OutputLimits {
     /// Valkey's defaults.
     pub const DEFAULT: Self = Self {

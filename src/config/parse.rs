@@ -13,7 +13,8 @@
 
 use super::kinds::{Mention, Reason};
 use super::line::{split, trim};
-use super::table::{self, Config, Setting};
+use super::setting::Setting;
+use super::table::{self, Config};
 use super::valkey;
 
 /// How deep files may include each other: a file that includes itself ends here.
@@ -380,8 +381,8 @@ mod tests {
         let warnings = [
             "keylane.conf:1: io-threads is ignored: each shard has one thread of its own; see \
              shards and shard-cpus",
-            "keylane.conf:3: shutdown-on-sigterm: there is no cluster mode yet: `failover` has no \
-             effect",
+            "keylane.conf:3: shutdown-on-sigterm: no replica takes over at the end: `failover` has \
+             no effect",
         ];
         assert_eq!(loaded.warnings, warnings);
         assert!(load("save \"\"\nappendonly NO", "", "").unwrap().warnings.is_empty());

@@ -24,6 +24,11 @@ impl Primary {
         let port = parse_u64(port).and_then(|port| u16::try_from(port).ok())?;
         Some(Self { host: String::from_utf8_lossy(host).into_owned(), port })
     }
+
+    /// Whether both are the same server. Names are the same in any case.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.port == other.port && self.host.eq_ignore_ascii_case(&other.host)
+    }
 }
 
 /// Whether these words say that there is no primary.

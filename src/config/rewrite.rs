@@ -5,7 +5,8 @@
 //! text gives the configuration, unless an included file has other ideas.
 
 use super::line::{split, trim};
-use super::table::{self, Config, SETTINGS, Setting};
+use super::setting::Setting;
+use super::table::{self, Config, SETTINGS};
 use super::valkey;
 
 /// Stands above the lines that were appended.

@@ -1,6 +1,7 @@
 //! What people read about settings: the sample file and the tables of the README.
 
-use super::table::{Change, Config, SETTINGS, Setting};
+use super::setting::{Change, Setting};
+use super::table::{Config, SETTINGS};
 use super::valkey::{FOREIGN, Fate};
 use std::fmt::Write;
 

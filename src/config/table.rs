@@ -1,77 +1,23 @@
 //! Every setting, in one entry: what it means, its name, other names, field, type, default,
 //! bounds, and when it may change. All else about settings follows from this table.
 
+use super::announced::Announced;
 use super::choices::{
-    Allowed, LogFormat, LogLevel, LogTime, MaxmemoryPolicy, PipelineOrder, Supervised,
-    SyslogFacility, VersionCheck,
+    Allowed, EndpointType, LogFormat, LogLevel, LogTime, MaxmemoryPolicy, PipelineOrder,
+    SaveBehavior, Supervised, SyslogFacility, VersionCheck,
 };
 use super::client_memory::{ClientMemory, MemoryOrPercent};
 use super::kinds::{
-    Choice, Clamped, Examples, FileLine, FileName, FilePath, Folder, ForTests, Integer, Kind,
-    Memory, Mention, Name, Octal, Password, Reason, YesNo,
+    Choice, Clamped, FileName, FilePath, ForTests, Integer, Kind, Memory, Name, NamedPath, Octal,
+    Password, YesNo,
 };
 use super::lists::{Addresses, CpuList, Percentiles, Rename, Renames, SavePoint, SavePoints};
 use super::notify::{Events, NotifyFlags};
 use super::on_signal::{OnSignal, ShutdownOptions};
 use super::output_limits::{ClassLimits, OutputLimits};
 use super::primary::{Primary, PrimaryOrNone};
+use super::setting::{Change, Setting, settings, traits_of};
 use std::path::PathBuf;
-
-/// When a setting may change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Only by the file and the command line.
-    AtStart,
-    /// By CONFIG SET too.
-    AtRuntime,
-    /// By CONFIG SET too, if `enable-protected-configs` lets the caller.
-    Protected,
-}
-
-/// What is known of one setting, and how to read and print it.
-#[derive(Debug)]
-pub struct Setting {
-    /// Its name, in lower case.
-    pub name: &'static str,
-    /// Older names for it.
-    pub aliases: &'static [&'static str],
-    /// What it means, in a sentence or two.
-    pub doc: &'static str,
-    /// When it may change.
-    pub change: Change,
-    /// Whether a file's line may hold several words.
-    pub many: bool,
-    /// Whether the value must not show in logs.
-    pub secret: bool,
-    /// Whether only the file and options may say it, and CONFIG GET keeps silent.
-    pub file_only: bool,
-    /// Whether CONFIG GET shows it to its exact name only: it is for tests.
-    pub hidden: bool,
-    /// Reads words into the field; on failure the configuration is as it was.
-    pub read: Read,
-    /// The value as CONFIG GET gives it.
-    pub print: fn(&Config) -> Vec<u8>,
-    /// The lines of a file that give the value, without the name.
-    pub lines: fn(&Config) -> Vec<FileLine>,
-    /// Whether two configurations agree on it.
-    pub same: fn(&Config, &Config) -> bool,
-    /// What the file's reader should be warned of.
-    pub warning: fn(&Config) -> Option<&'static str>,
-    /// What is allowed, in words.
-    pub limits: fn() -> String,
-    /// Words on both sides of every limit.
-    pub examples: fn() -> Examples,
-}
-
-/// Reads words into a field.
-pub type Read = fn(&mut Config, &[&[u8]], Mention) -> Result<(), Reason>;
-
-impl Setting {
-    /// Its name and its other names.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        std::iter::once(self.name).chain(self.aliases.iter().copied())
-    }
-}
 
 /// The setting of this name, in any case, and the name as the table has it.
 pub fn find(name: &[u8]) -> Option<(&'static Setting, &'static str)> {
@@ -79,62 +25,6 @@ pub fn find(name: &[u8]) -> Option<(&'static Setting, &'static str)> {
         let found = setting.names().find(|listed| name.eq_ignore_ascii_case(listed.as_bytes()))?;
         Some((setting, found))
     })
-}
-
-macro_rules! settings {
-    ($(
-        $(#[doc = $doc:literal])+
-        $name:literal $(| $alias:literal)*
-        $field:ident: $type:ty = $default:expr, $kind:expr, $change:ident;
-    )*) => {
-        /// The value of every setting.
-        #[derive(Clone, Debug, PartialEq)]
-        pub struct Config {
-            $( $(#[doc = $doc])+ pub $field: $type, )*
-        }
-
-        impl Default for Config {
-            fn default() -> Self {
-                Self { $( $field: $default, )* }
-            }
-        }
-
-        /// All settings, by name.
-        pub static SETTINGS: &[Setting] = &[ $( Setting {
-            name: $name,
-            aliases: &[ $( $alias ),* ],
-            doc: concat!($( $doc ),+).trim_ascii(),
-            change: Change::$change,
-            many: traits_of(&$kind).many,
-            secret: traits_of(&$kind).secret,
-            file_only: traits_of(&$kind).file_only,
-            hidden: traits_of(&$kind).hidden,
-            read: |config, words, mention| {
-                config.$field = ($kind).read(words, &config.$field, mention)?;
-                Ok(())
-            },
-            print: |config| ($kind).print(&config.$field),
-            lines: |config| {
-                let default: $type = $default;
-                ($kind).lines(&config.$field, &default)
-            },
-            same: |one, other| one.$field == other.$field,
-            warning: |config| ($kind).warning(&config.$field),
-            limits: || ($kind).limits(),
-            examples: || ($kind).examples(),
-        }, )* ];
-    };
-}
-
-struct Traits {
-    many: bool,
-    secret: bool,
-    file_only: bool,
-    hidden: bool,
-}
-
-const fn traits_of<K: Kind>(_: &K) -> Traits {
-    Traits { many: K::MANY, secret: K::SECRET, file_only: K::FILE_ONLY, hidden: K::HIDDEN }
 }
 
 /// C's INT_MAX, the upper bound of many settings.
@@ -153,7 +43,8 @@ settings! {
     "authentication-timeout" authentication_timeout: u32 = 10, Integer(0..=86_400), AtRuntime;
 
     /// Where the server stands, for clients that prefer one near them: HELLO and INFO say so.
-    "availability-zone" availability_zone: String = String::new(), Name, AtRuntime;
+    "availability-zone" availability_zone: String = String::new(),
+        Announced::NodeName("Availability zone contained invalid character"), AtRuntime;
 
     /// Addresses to listen on.
     "bind" bind: Vec<String> = vec!["*".into(), "-::*".into()], Addresses, AtRuntime;
@@ -167,8 +58,117 @@ settings! {
     "client-query-buffer-limit" client_query_buffer_limit: u64 = 1 << 30,
         Memory(1 << 20..=LONG), AtRuntime;
 
+    /// Whether shard channels are served while the cluster is down.
+    "cluster-allow-pubsubshard-when-down" cluster_allow_pubsubshard_when_down: bool = true, YesNo,
+        AtRuntime;
+
+    /// Whether reads are served while the cluster is down.
+    "cluster-allow-reads-when-down" cluster_allow_reads_when_down: bool = false, YesNo, AtRuntime;
+
+    /// Whether a replica goes to another primary that has none, and a primary without slots follows
+    /// the one that took its last.
+    "cluster-allow-replica-migration" cluster_allow_replica_migration: bool = true, YesNo,
+        AtRuntime;
+
+    /// The port of the bus that the node announces; 0 for its own.
+    "cluster-announce-bus-port" cluster_announce_bus_port: u16 = 0, Integer(0..=65535), AtRuntime;
+
+    /// The IPv4 address that clients are told; empty for the one of the bus.
+    "cluster-announce-client-ipv4" cluster_announce_client_ipv4: String = String::new(),
+        Announced::ClientIpv4, AtRuntime;
+
+    /// The IPv6 address that clients are told; empty for the one of the bus.
+    "cluster-announce-client-ipv6" cluster_announce_client_ipv6: String = String::new(),
+        Announced::ClientIpv6, AtRuntime;
+
+    /// The port that clients are told; 0 for its own.
+    "cluster-announce-client-port" cluster_announce_client_port: u16 = 0, Integer(0..=65535),
+        AtRuntime;
+
+    /// The host name that the node announces; empty for none.
+    "cluster-announce-hostname" cluster_announce_hostname: String = String::new(),
+        Announced::Hostname, AtRuntime;
+
+    /// What logs of other nodes call this one; empty for none.
+    "cluster-announce-human-nodename" cluster_announce_human_nodename: String = String::new(),
+        Announced::NodeName("Announced human node name contained invalid character"), AtRuntime;
+
+    /// The address that the node announces; empty for the one by which others reach it.
+    "cluster-announce-ip" cluster_announce_ip: String = String::new(), Announced::Ip, AtRuntime;
+
+    /// The port for clients that the node announces; 0 for its own.
+    "cluster-announce-port" cluster_announce_port: u16 = 0, Integer(0..=65535), AtRuntime;
+
+    /// Seconds for which a node that was forgotten is not learned of again.
+    "cluster-blacklist-ttl" cluster_blacklist_ttl: u64 = 60, Integer(0..=LONG), AtRuntime;
+
+    /// The file in which the server remembers its cluster; it writes it by itself.
+    "cluster-config-file" cluster_config_file: PathBuf = PathBuf::from("nodes.conf"),
+        NamedPath("cluster-config-file can't be empty"), AtStart;
+
+    /// What becomes of the process when that file cannot be written.
+    "cluster-config-save-behavior" cluster_config_save_behavior: SaveBehavior = SaveBehavior::Sync,
+        Choice(SaveBehavior::WORDS), AtRuntime;
+
+    /// Databases of a node of a cluster, in place of `databases`.
+    "cluster-databases" cluster_databases: u32 = 1, Integer(1..=INT), AtStart;
+
+    /// Whether the server is a node of a cluster.
+    "cluster-enabled" cluster_enabled: bool = false, YesNo, AtStart;
+
+    /// Whether a node counts as failing as soon as nothing listens at its port.
+    "cluster-fast-detection" cluster_fast_detection: bool = true, YesNo, AtRuntime;
+
+    /// Bytes that may wait to be sent to a node of the cluster; 0 is no limit.
+    "cluster-link-sendbuf-limit" cluster_link_sendbuf_limit: u64 = 0, Memory(0..=u64::MAX),
+        AtRuntime;
+
+    /// Milliseconds that CLUSTER FAILOVER may take; writes wait twice as long at most.
+    "cluster-manual-failover-timeout" cluster_manual_failover_timeout: u32 = 5000,
+        Integer(1..=INT), AtRuntime;
+
+    /// Share of the nodes that each frame of the bus tells of, in percent.
+    "cluster-message-gossip-perc" cluster_message_gossip_perc: u32 = 10,
+        ForTests(Integer(1..=100)), AtRuntime;
+
+    /// Replicas that a primary keeps when one of them goes to a primary that has none.
+    "cluster-migration-barrier" cluster_migration_barrier: u32 = 1, Integer(0..=INT), AtRuntime;
+
+    /// Milliseconds of silence after which a node counts as failing.
+    "cluster-node-timeout" cluster_node_timeout: u64 = 15_000, Integer(0..=LONG), AtRuntime;
+
+    /// Milliseconds without news of a node after which it is sent a PING; 0 for half of
+    /// `cluster-node-timeout`.
+    "cluster-ping-interval" cluster_ping_interval: u64 = 0, ForTests(Integer(0..=LONG)), AtRuntime;
+
+    /// The port on which nodes of the cluster talk; 0 for 10000 more than `port`.
+    "cluster-port" cluster_port: u16 = 0, Integer(0..=65535), AtStart;
+
+    /// By what clients are told to reach a node.
+    "cluster-preferred-endpoint-type" cluster_preferred_endpoint_type: EndpointType =
+        EndpointType::Ip, Choice(EndpointType::WORDS), AtRuntime;
+
+    /// Milliseconds for which nothing has to listen at a node's port until it counts as failing.
+    "cluster-refused-confirm" cluster_refused_confirm: u32 = 200, Integer(100..=5000), AtRuntime;
+
+    /// Whether this replica never takes the place of its primary by itself.
+    "cluster-replica-no-failover" | "cluster-slave-no-failover" cluster_replica_no_failover: bool =
+        false, YesNo, AtRuntime;
+
+    /// How many times `cluster-node-timeout` a replica may have been without its primary to take
+    /// its place; 0 for any time.
+    "cluster-replica-validity-factor" | "cluster-slave-validity-factor"
+        cluster_replica_validity_factor: u32 = 10, Integer(0..=INT), AtRuntime;
+
+    /// Whether the cluster is down while a slot is not served.
+    "cluster-require-full-coverage" cluster_require_full_coverage: bool = true, YesNo, AtRuntime;
+
     /// Whether the time and the bytes that commands take are counted for each slot.
     "cluster-slot-stats-enabled" cluster_slot_stats_enabled: bool = false, YesNo, AtRuntime;
+
+    /// Milliseconds without having heard most primaries after which a primary refuses writes; 0 for
+    /// ever, -1 for half of `cluster-node-timeout`.
+    "cluster-write-lease" cluster_write_lease: i64 = -1, Integer(-1..=3_600_000), AtRuntime;
 
     /// Microseconds from which on a command is put into the slow log; -1 for never, 0 for all.
     "commandlog-execution-slower-than" | "slowlog-log-slower-than"
@@ -204,7 +204,7 @@ settings! {
     "dbfilename" dbfilename: PathBuf = PathBuf::from("dump.rdb"), FileName, Protected;
 
     /// The working folder: relative paths begin here.
-    "dir" dir: PathBuf = PathBuf::from("."), Folder, Protected;
+    "dir" dir: PathBuf = PathBuf::from("."), NamedPath("dir can't be empty"), Protected;
 
     /// Who may use DEBUG.
     "enable-debug-command" enable_debug_command: Allowed = Allowed::No, Choice(Allowed::WORDS),
@@ -396,8 +396,19 @@ settings! {
     /// Seconds for which recent writes are kept when there is no replica; 0 for ever.
     "repl-backlog-ttl" repl_backlog_ttl: u32 = 3600, Integer(0..=INT), AtRuntime;
 
+    /// Seconds that a replica gives its primary to accept the connection.
+    "repl-connect-timeout" repl_connect_timeout: u32 = 3, Integer(1..=INT), AtRuntime;
+
     /// Seconds that a replica waits for others that want the same snapshot.
     "repl-diskless-sync-delay" repl_diskless_sync_delay: u32 = 5, Integer(0..=INT), AtRuntime;
+
+    /// Seconds of silence after which a primary that sends a connection for each log, and a PING
+    /// each second, counts as gone.
+    "repl-idle-timeout" repl_idle_timeout: u32 = 5, Integer(1..=INT), AtRuntime;
+
+    /// Whether the log of each shard goes by a connection of its own between this server and its
+    /// primary or replicas, if they are Keylane and want it too.
+    "repl-native" repl_native: bool = true, YesNo, AtRuntime;
 
     /// Seconds between the PINGs that replicas get.
     "repl-ping-replica-period" | "repl-ping-slave-period" repl_ping_replica_period: u32 = 10,
@@ -405,6 +416,9 @@ settings! {
 
     /// Seconds in each of which a replica takes 64 KiB of a snapshot, or is dropped.
     "repl-progress-timeout" repl_progress_timeout: u32 = 5, Integer(1..=INT), AtRuntime;
+
+    /// Seconds that a replica gives its primary to reply to each step of the handshake.
+    "repl-step-timeout" repl_step_timeout: u32 = 5, Integer(1..=INT), AtRuntime;
 
     /// Seconds of silence after which a replica, or a primary, counts as gone.
     "repl-timeout" repl_timeout: u32 = 60, Integer(1..=INT), AtRuntime;

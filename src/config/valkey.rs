@@ -2,7 +2,7 @@
 //! them, refused where they ask for a promise that cannot be kept. Nothing is misread in silence.
 
 use super::kinds::{Reason, memory};
-use super::table::Change;
+use super::setting::Change;
 
 /// A setting of Valkey 9.1.2 that has no effect here.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ const ANYWHERE: &str = "snapshots are written on any processor the server may us
 const AOF: &str = "there is no append-only file yet";
 const APPLIED: &str = "a replica applies what its primary sends, and tells in its \
     log what went wrong";
-const CLUSTER: &str = "there is no cluster mode yet";
+const NO_MIGRATION: &str = "there is no atomic slot migration yet";
 const DISKLESS: &str = "snapshots for replicas go from memory to memory, without a file";
 const EVICTS: &str = "a replica evicts nothing by itself";
 const LAZILY: &str = "a replica changes all keys at once, and frees the old ones little by little";
@@ -197,39 +197,10 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("slave-ignore-maxmemory", "yes", EVICTS),
     ignored("slave-lazy-flush", "yes", LAZILY),
     refused("slave-read-only", "yes", WRITABLE),
-    refused("cluster-enabled", "no", CLUSTER).at_start(),
-    ignored("cluster-allow-pubsubshard-when-down", "yes", CLUSTER),
-    ignored("cluster-allow-reads-when-down", "no", CLUSTER),
-    ignored("cluster-allow-replica-migration", "yes", CLUSTER),
-    ignored("cluster-announce-bus-port", "0", CLUSTER),
-    ignored("cluster-announce-client-ipv4", "", CLUSTER),
-    ignored("cluster-announce-client-ipv6", "", CLUSTER),
-    ignored("cluster-announce-client-port", "0", CLUSTER),
-    ignored("cluster-announce-client-tls-port", "0", CLUSTER),
-    ignored("cluster-announce-hostname", "", CLUSTER),
-    ignored("cluster-announce-human-nodename", "", CLUSTER),
-    ignored("cluster-announce-ip", "", CLUSTER),
-    ignored("cluster-announce-port", "0", CLUSTER),
-    ignored("cluster-announce-tls-port", "0", CLUSTER),
-    ignored("cluster-blacklist-ttl", "60", CLUSTER),
-    ignored("cluster-config-file", "nodes.conf", CLUSTER).at_start(),
-    ignored("cluster-config-save-behavior", "sync", CLUSTER),
-    ignored("cluster-databases", "1", CLUSTER).at_start(),
-    ignored("cluster-link-sendbuf-limit", "0", CLUSTER),
-    ignored("cluster-manual-failover-timeout", "5000", CLUSTER),
-    ignored("cluster-migration-barrier", "1", CLUSTER),
-    ignored("cluster-node-timeout", "15000", CLUSTER),
-    ignored("cluster-port", "0", CLUSTER).at_start(),
-    ignored("cluster-preferred-endpoint-type", "ip", CLUSTER),
-    ignored("cluster-replica-no-failover", "no", CLUSTER),
-    ignored("cluster-replica-validity-factor", "10", CLUSTER),
-    ignored("cluster-require-full-coverage", "yes", CLUSTER),
-    ignored("cluster-slave-no-failover", "no", CLUSTER),
-    ignored("cluster-slave-validity-factor", "10", CLUSTER),
-    ignored("cluster-slot-migration-log-max-len", "1000", CLUSTER),
-    ignored("slot-migration-max-failover-repl-bytes", "0", CLUSTER),
-    ignored("cluster-message-gossip-perc", "10", CLUSTER).exact(),
-    ignored("cluster-ping-interval", "0", CLUSTER).exact(),
+    ignored("cluster-announce-client-tls-port", "0", TLS),
+    ignored("cluster-announce-tls-port", "0", TLS),
+    ignored("cluster-slot-migration-log-max-len", "1000", NO_MIGRATION),
+    ignored("slot-migration-max-failover-repl-bytes", "0", NO_MIGRATION),
     refused("tls-port", "0", TLS),
     refused("tls-cluster", "no", TLS),
     refused("tls-replication", "no", TLS),
@@ -349,7 +320,6 @@ mod tests {
         let quiet = [
             "appendonly no",
             "daemonize no",
-            "cluster-enabled no",
             "tls-port 0",
             "repl-diskless-sync yes",
             "auto-aof-rewrite-min-size 64mb",
@@ -379,7 +349,6 @@ mod tests {
         let refused = [
             "appendonly yes",
             "daemonize yes",
-            "cluster-enabled yes",
             "tls-port 6380",
             "replica-read-only no",
             "loadmodule a.so",

@@ -11,16 +11,16 @@ use shards::journal::entry::Note;
 use shards::keyspace::waiters::WaitId;
 
 use crate::control::core::Control;
-use crate::control::replicating::Purpose;
+use crate::control::fences::Purpose;
 use crate::control::standing::Wish;
 use crate::mail::query::Query;
-use crate::mail::replica::SessionId;
 use crate::mail::to_shard::ToShard;
 use crate::mail::waits::WaitWord;
 use crate::reactor::clock::Monotonic;
 use crate::replication::acks::{self, Action, Event, Needs, Patience, Position};
 use crate::replication::history::{Fence, Scalar, Vector};
 use crate::replication::moment::Moment;
+use crate::replication::session::SessionId;
 
 /// A wait's shard is in the lower bits of its number here.
 const SHARD_BITS: u32 = 16;
@@ -44,7 +44,9 @@ impl Control {
             let vector = Vector::start(self.node.slots.shards());
             Patience::AtOnce(Fence { scalar: self.last_write(), vector })
         } else {
-            Patience::Until(timeout_millis.map(|millis| self.moment().after(millis)))
+            // A turn that has lasted may not shorten it.
+            let now = Moment(Monotonic::now().millis_since(self.node.started));
+            Patience::Until(timeout_millis.map(|millis| now.after(millis)))
         };
         self.acks_hear(Event::Wait(acks_id(id), needs, patience));
     }

@@ -16,12 +16,16 @@ use shards::resp::reply::Replies;
 
 use crate::batches::batch::Batch;
 use crate::clients::line;
+use crate::cluster::ownership::Ownership;
 use crate::config::table::Config;
+use crate::control::clustering::Clustering;
+use crate::control::clustering::asking::Counted;
 use crate::control::ctx::{Awaited, ControlCommands, ControlCtx, Outcome, Then};
 use crate::control::disk::Disk;
 use crate::control::ending::End;
 use crate::control::following::Following;
 use crate::control::handing_over::HandingOver;
+use crate::control::holding::Hold;
 use crate::control::loading::Loading;
 use crate::control::replicating::Replicating;
 use crate::control::saving::{KeptRequest, Saving};
@@ -96,6 +100,10 @@ pub struct Control {
     pub following: Following,
     /// FAILOVER.
     pub handing_over: HandingOver,
+    /// Writes are held back for a failover.
+    pub(crate) hold: Option<Hold>,
+    /// The cluster that this node belongs to; `None` outside of cluster mode.
+    pub clustering: Option<Box<Clustering>>,
     /// When the process started, in seconds since the epoch.
     pub started_at: u64,
     /// Snapshots that are written.
@@ -157,8 +165,14 @@ enum Asker {
     Request(KeptRequest, Then),
     /// The metrics endpoint, which fetches them by [`Control::take_figures`].
     Metrics,
-    /// FAILOVER, which waits until writes rest.
+    /// A failover, which waits until writes rest.
     Failover,
+    /// The cluster, which is asked for something that depends on a number of keys.
+    Cluster(KeptRequest, Counted),
+    /// The cluster, which is to know the slots of all keys.
+    UsedSlots,
+    /// The cluster, which is to know when shards have seen who owns what.
+    Ownership,
 }
 
 impl Control {
@@ -193,6 +207,8 @@ impl Control {
             replicating,
             following: Following::default(),
             handing_over: HandingOver::default(),
+            hold: None,
+            clustering: None,
             started_at: clock::wall().seconds(),
             saving: Saving::default(),
             standing: Standing::default(),
@@ -271,6 +287,7 @@ impl Control {
             self.mailbox.tell_relay(ToRelay::Configure(Arc::clone(&config)));
         }
         self.count_good_replicas();
+        self.configure_cluster();
         Query::Configure(config)
     }
 
@@ -305,6 +322,23 @@ impl Control {
     /// order's number.
     pub(crate) fn hold_for_failover(&mut self) -> u64 {
         self.ask(&Query::HoldForFailover, Asker::Failover);
+        self.last_question()
+    }
+
+    /// Has every shard count keys for the cluster.
+    pub(crate) fn count_for_cluster(&mut self, kept: KeptRequest, query: &Query, counted: Counted) {
+        self.ask(query, Asker::Cluster(kept, counted));
+    }
+
+    /// Asks every shard in which slots it has keys, for the cluster.
+    pub(crate) fn look_for_used_slots(&mut self) {
+        self.ask(&Query::UsedSlots, Asker::UsedSlots);
+    }
+
+    /// Tells every shard who owns what: [`Self::cluster_is_owned`] is told by the order's number
+    /// when nothing runs any more on slots that are not here.
+    pub(crate) fn order_ownership(&mut self, ownership: Arc<Ownership>) -> u64 {
+        self.ask(&Query::Own(ownership), Asker::Ownership);
         self.last_question()
     }
 
@@ -348,6 +382,9 @@ impl Control {
             }
             Asker::Metrics => self.figures.push((number, answers)),
             Asker::Failover => self.writes_rest(number),
+            Asker::Cluster(kept, counted) => self.counted_for_cluster(kept, counted, answers),
+            Asker::UsedSlots => self.tell_cluster_of_data(answers),
+            Asker::Ownership => self.cluster_is_owned(number),
         }
     }
 
@@ -370,6 +407,7 @@ impl Control {
             Awaited::Promotion => self.following.promotions.push(kept),
             Awaited::Disk(work) => self.work_on_disk(kept, work),
             Awaited::End(options) => self.end_by_command(options, kept),
+            Awaited::Cluster(request) => self.ask_cluster(kept, request),
         }
     }
 
@@ -395,6 +433,8 @@ impl Control {
             let outcome = run(&mut ControlCtx {
                 args,
                 client: batch.client,
+                network: batch.passport.network,
+                db: batch.passport.db,
                 local: batch.passport.local,
                 in_exec: batch.is_exec(),
                 replies: Replies::new(&mut replies, batch.passport.protocol),

@@ -3,6 +3,8 @@
 use shards::resp::error::Error;
 use shards::resp::reply::Replies;
 
+use crate::cluster::report::endpoint::Network;
+use crate::control::clustering::asking::Request;
 use crate::control::core::Control;
 use crate::control::disk::DiskWork;
 use crate::control::ending::Options;
@@ -17,6 +19,10 @@ pub struct ControlCtx<'a> {
     pub args: &'a [&'a [u8]],
     /// The id of the client that asks.
     pub client: u64,
+    /// By which kind of address it reaches the server.
+    pub network: Network,
+    /// The database that it has selected.
+    pub db: usize,
     /// Whether it is connected from this machine: by a unix socket or the loopback interface.
     pub local: bool,
     /// Whether it is one of the commands of an EXEC.
@@ -56,6 +62,8 @@ pub enum Awaited {
     Disk(DiskWork),
     /// The end of the process, or that there is none.
     End(Options),
+    /// What the cluster answers.
+    Cluster(Request),
 }
 
 /// How a command goes on that has asked the shards.

@@ -37,6 +37,8 @@ pub struct Options {
     pub forced: bool,
     /// NOW: whether not to wait for replicas.
     pub now: bool,
+    /// SAFE: whether not to end a primary that the cluster counts on, unless forced.
+    pub safe: bool,
 }
 
 /// Whether to write a last snapshot.
@@ -92,13 +94,33 @@ impl Control {
             (false, true) => LastSave::No,
             (false, false) => LastSave::AsConfigured,
         };
-        self.ask_end(reason, Options { save, forced: options.force(), now: options.now() });
+        let (forced, now, safe) = (options.force(), options.now(), options.safe());
+        let options = Options { save, forced, now, safe };
+        if !self.is_unsafe(options) {
+            self.ask_end(reason, options);
+        }
     }
 
     /// Begins to end the process because of SHUTDOWN.
     pub(crate) fn end_by_command(&mut self, options: Options, kept: KeptRequest) {
+        if self.is_unsafe(options) {
+            return self.answer_kept(kept, Err(REFUSED));
+        }
         self.ask_end(Reason::Command, options);
         self.end.kept.push(kept);
+    }
+
+    /// Whether SAFE stands against the end: this primary has slots and a vote in a cluster.
+    fn is_unsafe(&self, options: Options) -> bool {
+        let me = self.clustering.as_ref().map(|clustering| clustering.machine.nodes().me());
+        if !options.safe || !me.is_some_and(|me| me.is_voting()) {
+            return false;
+        }
+        let end = if options.forced { "Exit anyway." } else { "Can't exit." };
+        log::warning(&format!(
+            "This is a voting primary. Shutting down may cause the cluster to go down. {end}"
+        ));
+        !options.forced
     }
 
     fn ask_end(&mut self, reason: Reason, options: Options) {

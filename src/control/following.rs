@@ -14,12 +14,15 @@ use crate::config::table::Config;
 use crate::control::core::Control;
 use crate::control::saving::KeptRequest;
 use crate::control::standing::Wish;
+use crate::flows::dispatch::Routing;
 use crate::log;
 use crate::mail::query::Query;
+use crate::mail::replica::LogWord;
 use crate::mail::to_relay::ToRelay;
-use crate::mail::upstream::{Brought, LinkView, LinkWord, Routing, UpstreamWord};
+use crate::mail::upstream::{Brought, LinkView, LinkWord, UpstreamWord};
 use crate::replication::address::Address;
-use crate::replication::link::events::{By, Generation, Position};
+use crate::replication::history::{Scalar, Vector};
+use crate::replication::link::events::{By, Generation, Point};
 use crate::replication::link::report::Status;
 use crate::replication::moment::Moment;
 use crate::replication::view;
@@ -30,10 +33,19 @@ use crate::routing::node::Role;
 pub struct Following {
     /// What the link has told of itself; `None` before it has.
     pub view: Option<LinkView>,
+    /// The primary that is followed as soon as it is known where the logs of this node are, and
+    /// what asked for it.
+    pub(crate) next: Option<(Address, By)>,
+    /// What a file has said that its keys are a part of.
+    pub(crate) loaded: Option<Point>,
+    /// Where the history has ended of a primary that hands over.
+    pub(crate) ends_at: Option<Scalar>,
     /// REPLICAOF NO ONE, while what came of a primary is still being applied.
     pub(crate) promotions: Vec<KeptRequest>,
     /// A failover came to nothing: no primary was followed, and the history goes on.
     pub(crate) keeps_history: bool,
+    /// The data are no part of the next primary's history, whatever they were a part of.
+    pub(crate) begins_anew: bool,
     /// Shards know that the link is up.
     is_up: bool,
 }
@@ -62,27 +74,27 @@ impl Control {
             snapshot_bytes: link.map_or(0, |link| link.snapshot_bytes),
             read: link.map_or(0, |link| link.read.0),
             applied: link.map_or(0, |link| link.applied.0),
+            logs: link.map_or(0, |link| link.logs),
             priority: config.replica_priority,
             is_read_only: true,
             is_announced: true,
         })
     }
 
-    /// Follows the primary of the configuration, if it has one: at start.
-    pub fn follow_configured(&mut self) {
+    /// The data of the start are complete: follows the primary of the configuration, if it has
+    /// one, and tells the cluster of them.
+    pub fn begin_with_data(&mut self) {
         if let Some(primary) = self.node.config.replicaof.clone() {
             self.follow(primary, By::Configuration);
             self.order(&Query::Role(Role::Replica));
+        }
+        if self.clustering.is_some() {
+            self.look_for_used_slots();
         }
     }
 
     /// Follows a primary from now on. Shards are to be told of the role.
     pub fn follow(&mut self, primary: Primary, by: By) {
-        self.follow_from(primary, by, None);
-    }
-
-    /// Likewise, with data that are a part of the primary's stream if there is a position.
-    pub(crate) fn follow_from(&mut self, primary: Primary, by: By, position: Option<Position>) {
         if let Err(error) = self.start_relay() {
             // The link is retried by REPLICAOF only: for want of threads nothing else goes, too.
             log::warning(&format!("Can't start the relay: {error}"));
@@ -90,26 +102,54 @@ impl Control {
         }
         let Primary { host, port } = primary.clone();
         self.set_primary(Some(primary));
-        self.following.keeps_history = false;
+        (self.following.keeps_history, self.following.ends_at) = (false, None);
         (self.node.condition.role, self.following.is_up) = (Role::Replica, false);
-        let node = &self.node;
-        let routing = Routing { table: node.table, slots: node.slots.clone(), seed: node.seed };
-        self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Follow {
-            primary: Address { host, port },
-            by,
-            position,
-            routing: Box::new(routing),
-            config: Arc::clone(&node.config),
-        }));
+        let primary = Address { host, port };
+        if self.replicating.logs {
+            self.following.next = Some((primary, by));
+            self.wish(Wish::Demote);
+        } else {
+            let goes_on = !std::mem::take(&mut self.following.begins_anew);
+            let point = self.following.loaded.take().filter(|_| goes_on);
+            self.tell_relay_to_follow(primary, by, (point, None));
+        }
         // A request for a primary is overtaken by one for another.
         for kept in std::mem::take(&mut self.following.promotions) {
             self.answer_kept(kept, Ok("OK"));
         }
     }
 
+    /// Follows a primary of which this node has nothing: all is to come from it.
+    pub(crate) fn follow_anew(&mut self, primary: Primary, by: By) {
+        self.following.begins_anew = true;
+        self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Forget));
+        self.follow(primary, by);
+    }
+
+    /// Has the relay follow a primary, with data that are a part of a history if there is a point;
+    /// of one that is a place of the stream the vector may be known, too.
+    pub(crate) fn tell_relay_to_follow(
+        &mut self,
+        primary: Address,
+        by: By,
+        (point, fence): (Option<Point>, Option<Vector>),
+    ) {
+        let node = &self.node;
+        let routing = Routing { table: node.table, slots: node.slots.clone(), seed: node.seed };
+        self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Follow {
+            primary,
+            by,
+            point,
+            fence,
+            routing: Box::new(routing),
+            config: Arc::clone(&node.config),
+        }));
+    }
+
     /// Follows none from now on. Shards are to be told of the role when the link has ended.
     pub fn unfollow(&mut self, by: By) {
         self.set_primary(None);
+        self.following.next = None;
         self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Unfollow(by)));
     }
 
@@ -127,6 +167,11 @@ impl Control {
                 self.wish(Wish::Commit(generation, brought));
             }
             LinkWord::Ended => self.promote(),
+            LinkWord::Resumed if self.replicating.logs => self.wish(Wish::EndLogs),
+            LinkWord::Resumed => {
+                self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::LogsEnded(None)));
+            }
+            LinkWord::Held(held) => self.stream_is_held(held),
             LinkWord::Handover(news) => self.failover_hears_news(news),
             LinkWord::View(view) => {
                 let is_up = view.status.is_up();
@@ -134,44 +179,25 @@ impl Control {
                 if std::mem::replace(&mut self.following.is_up, is_up) != is_up {
                     self.node.condition.is_stale = !is_up;
                     self.order(&Query::Stale(!is_up));
-                    if is_up {
-                        // The data are a part of the primary's stream now, snapshot or not.
-                        self.wish_to_stop_logs();
-                    }
                 }
             }
         }
     }
 
-    /// All that came of a primary is applied, and no more comes: clients write from now on.
-    fn promote(&mut self) {
-        if self.is_replica() {
-            return;
-        }
-        if !std::mem::take(&mut self.following.keeps_history) {
-            self.begin_history();
-        }
-        self.node.condition.role = Role::Primary;
-        let query = Query::Role(Role::Primary);
-        let promotions = std::mem::take(&mut self.following.promotions);
-        if promotions.is_empty() {
-            self.order(&query);
-        }
-        for kept in promotions {
-            self.ask_for(kept, &query, |ctx, _| {
-                ctx.replies.ok();
-                Ok(())
-            });
-        }
-    }
-
-    /// The history of this node's own begins where what came of a primary ended.
-    fn begin_history(&mut self) {
-        let view = self.following.view.as_ref().filter(|view| view.replid.is_some());
-        if let Some(view) = view.filter(|_| !self.replicating.keeps_logs()) {
-            self.replicating.base = view.applied;
-        }
+    /// Drops all keys, of which nothing is to be told to replicas: they get everything anew. All
+    /// shards are claimed.
+    pub(crate) fn flush_all(&mut self) {
+        self.while_all_stand(|_, shards| {
+            for shard in shards {
+                shard.stage();
+                shard.commit();
+            }
+        });
+        self.saving.functions.clear();
         self.change_replid();
+        if !self.node.config.save.is_empty() {
+            self.wish(Wish::Background(None));
+        }
     }
 
     /// Makes a primary's snapshot the data; all shards are claimed.
@@ -181,7 +207,7 @@ impl Control {
                 shard.commit();
             }
             // What comes now is of the primary's history, not of ours.
-            control.end_logs(shards);
+            control.end_logs(shards, LogWord::Close);
         });
         self.saving.functions = brought.functions;
         log::notice(&format!("The snapshot has brought {} keys", brought.keys));

@@ -13,46 +13,25 @@ use shards::resp::error::Error;
 
 use crate::config::primary::Primary;
 use crate::control::core::Control;
-use crate::control::replicating::Purpose;
-use crate::control::standing::Wish;
 use crate::log;
 use crate::mail::query::Query;
-use crate::mail::replica::{SessionId, SessionView};
+use crate::mail::replica::SessionView;
 use crate::mail::to_relay::ToRelay;
 use crate::mail::upstream::UpstreamWord;
 use crate::replication::acks::Position as Acknowledged;
 use crate::replication::address::Address;
 use crate::replication::failover::request::Request;
 use crate::replication::failover::{Action, Candidate, Event, Facts, Failover, News};
-use crate::replication::history::{Fence, Scalar};
-use crate::replication::link::events::{By, Position};
+use crate::replication::history::Scalar;
+use crate::replication::link::events::By;
+use crate::replication::session::SessionId;
 use crate::routing::node::Role;
 
-/// FAILOVER, and how far its pause is.
+/// FAILOVER.
 #[derive(Debug, Default)]
 pub struct HandingOver {
     /// What decides.
     pub machine: Failover,
-    /// Writes are held back for it.
-    hold: Option<Hold>,
-}
-
-/// Writes are held back.
-#[derive(Clone, Copy, Debug)]
-struct Hold {
-    /// The order to hold them back. It tells this failover's hold from that of an earlier one.
-    order: u64,
-    step: Step,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// Until no write is under way.
-    Quieting,
-    /// No write is under way. The fence is to be written as soon as there are logs.
-    Quiet,
-    /// The fence is asked for, or written.
-    Fencing,
 }
 
 impl Control {
@@ -97,35 +76,13 @@ impl Control {
         if deadline.is_some_and(|deadline| deadline <= self.moment()) {
             self.failover_hears(Event::Tick);
         }
-        if let Some(Hold { order, step: step @ Step::Quiet }) = &mut self.handing_over.hold
-            && self.replicating.keeps_logs()
-        {
-            *step = Step::Fencing;
-            let purpose = Purpose::Failover(*order);
-            self.wish(Wish::Fence(purpose));
-        }
+        self.see_to_hold();
     }
 
     /// Milliseconds until [`Self::see_to_failover`] has something to do.
     pub(crate) fn failover_patience(&self) -> Option<u64> {
         let deadline = self.handing_over.machine.deadline()?;
         Some(self.millis_until(deadline))
-    }
-
-    /// No write is under way any more that this order holds back.
-    pub(crate) fn writes_rest(&mut self, order: u64) {
-        if let Some(hold) = &mut self.handing_over.hold
-            && hold.order == order
-        {
-            hold.step = Step::Quiet;
-        }
-    }
-
-    /// The fence behind all writes is in all logs.
-    pub(crate) fn failover_fence_written(&mut self, order: u64, fence: Fence) {
-        if self.handing_over.hold.is_some_and(|hold| hold.order == order) {
-            self.failover_hears(Event::Fenced(fence));
-        }
     }
 
     /// A replica is so far.
@@ -148,8 +105,9 @@ impl Control {
     }
 
     /// The primary hands over to this node.
-    pub(crate) fn take_over(&mut self, from: &Address) {
+    pub(crate) fn take_over(&mut self, from: &Address, at: Option<Scalar>) {
         if self.is_replica() {
+            self.following.ends_at = at;
             log::notice(&format!("PRIMARY MODE enabled (failover request from '{from}')"));
             self.unfollow(By::Failover);
         }
@@ -163,11 +121,8 @@ impl Control {
     fn act_for_failover(&mut self, todo: Vec<Action>) {
         for action in todo {
             match action {
-                Action::Pause => {
-                    let order = self.hold_for_failover();
-                    self.handing_over.hold = Some(Hold { order, step: Step::Quieting });
-                }
-                Action::Unpause => self.end_failover_hold(),
+                Action::Pause => self.hold_writes(),
+                Action::Unpause => self.let_writes_go(),
                 Action::Demote(target) => self.demote(target),
                 Action::Follow(_) => {
                     self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::AskPlainly));
@@ -181,21 +136,12 @@ impl Control {
         }
     }
 
-    fn end_failover_hold(&mut self) {
-        if self.handing_over.hold.take().is_some() {
-            self.order(&Query::EndFailoverHold);
-        }
-    }
-
     /// Becomes the replica of the target. Writes that were held back are refused.
     fn demote(&mut self, target: Address) {
-        let (id, offset) = (self.replicating.replid, self.replication().offset);
         let Address { host, port } = target;
-        // The next primary names its database anew, as Valkey and Keylane do when promoted.
-        let position = Position { id, offset, db: 0 };
-        self.follow_from(Primary { host, port }, By::Failover, Some(position));
+        self.follow(Primary { host, port }, By::Failover);
         self.order(&Query::Role(Role::Replica));
-        self.end_failover_hold();
+        self.let_writes_go();
     }
 }
 

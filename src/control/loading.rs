@@ -10,6 +10,7 @@ use shards::rdb::error::Error as RdbError;
 use shards::resp::error::Error;
 
 use crate::control::core::Control;
+use crate::control::histories::point_of;
 use crate::control::saving::KeptRequest;
 use crate::control::standing::Reload;
 use crate::log;
@@ -39,6 +40,8 @@ pub struct Loading {
     /// Chunks that shards were sent and have not reported on.
     outstanding: usize,
     has_read_all: bool,
+    /// What the file says of its history is in force.
+    has_history: bool,
     /// When it began.
     pub began: Monotonic,
     /// The same, in seconds since the epoch.
@@ -73,6 +76,7 @@ impl Loading {
             doubles: Doubles::Refused,
             outstanding: 0,
             has_read_all: false,
+            has_history: false,
             began: now,
             began_at: clock::wall().seconds(),
             last_report: now,
@@ -113,6 +117,11 @@ impl Loading {
 }
 
 impl Control {
+    /// Whether DEBUG RELOAD reads a snapshot.
+    pub(crate) fn is_reloading(&self) -> bool {
+        self.loading.as_ref().is_some_and(|loading| loading.reload.is_some())
+    }
+
     /// Whether the keys of the last run are still being read, so that no client may use any.
     pub fn is_loading(&self) -> bool {
         self.loading.as_ref().is_some_and(|loading| loading.reload.is_none())
@@ -133,6 +142,7 @@ impl Control {
         {
             match loading.loader.step(owner) {
                 Ok(Step::Chunk(shard, chunk)) => {
+                    self.take_history(&mut loading);
                     loading.outstanding += 1;
                     let word = DiskWord::Load(loading.number, Box::new(chunk), loading.doubles);
                     self.mailbox.send(shard, ToShard::Disk(word));
@@ -169,7 +179,21 @@ impl Control {
         }
     }
 
-    fn load_done(&mut self, loading: Loading) {
+    /// Takes over the history that the file says its keys are of, before the first of them: what
+    /// is due by now is removed in it.
+    fn take_history(&mut self, loading: &mut Loading) {
+        if loading.reload.is_some() || std::mem::replace(&mut loading.has_history, true) {
+            return;
+        }
+        match loading.loader.origin().as_ref().and_then(point_of) {
+            Some(point) if self.is_replica() => self.following.loaded = Some(point),
+            Some(point) => self.begin_loaded_history(point),
+            None => {}
+        }
+    }
+
+    fn load_done(&mut self, mut loading: Loading) {
+        self.take_history(&mut loading);
         let LoadReport { load: _, keys, expired, all_fields_expired, empty, error: _ } =
             loading.sum;
         log::notice(&format!(
@@ -206,7 +230,7 @@ impl Control {
         self.node.condition.loading = false;
         self.order(&Query::EndLoading);
         self.end_loading = Some(self.last_question());
-        self.follow_configured();
+        self.begin_with_data();
     }
 
     fn load_failed(&mut self, loading: Loading, error: &RdbError) {
@@ -224,9 +248,10 @@ impl Control {
 
     /// DEBUG RELOAD, when all shards are claimed.
     pub(crate) fn reload(&mut self, kept: KeptRequest, reload: Reload, transaction: Transaction) {
-        let plan = self.plan();
+        let mut plan = self.plan();
         let saved = self.while_all_stand(|control, shards| {
             if reload.saves {
+                plan.origin = control.origin(shards);
                 let written = plan.write(shards, Others::Stand, |_| {});
                 let changes = shards.iter().map(|shard| shard.effects.dirty).sum();
                 control.note_written(&plan, written.map(|_| changes))?;

@@ -5,54 +5,58 @@
 //! relay: a session waits --> (others may come) --> control: lend --> relay: descriptors
 //!   --> barrier, gate: a fence in all logs, fork --> the child sends --> relay: the stream goes on
 //! ```
-//! A fence is a transaction of all shards without commands: a point in all logs at which nothing is
-//! half done. A snapshot stands at one, and a stream begins at one. All are written in one way: all
-//! shards are claimed, so nothing is on its way to a log, and stand still.
 
 use std::io;
 use std::sync::Arc;
 
 use shards::journal::entry::Note;
-use shards::journal::part;
-use shards::rdb::kind::Version;
-use shards::shard::Shard;
 
 use crate::clients::filter::{ClientFilter, Subject};
-use crate::clients::line::line_of_replica;
+use crate::clients::leaving::Known;
+use crate::clients::line::{line_of_primary, line_of_replica};
 use crate::control::core::Control;
+use crate::control::fences::{NOTES, Purpose};
+use crate::control::histories::{Cut, origin_of};
 use crate::control::standing::Wish;
 use crate::log;
 use crate::mail::mailbox::Mailbox;
-use crate::mail::release::ORDERS;
 use crate::mail::replica::{
-    Arrival, LogWord, RelayView, RelayWord, SessionId, SessionView, SyncWord, Waiting,
+    Arrived, LogWord, LogsOf, RelayView, RelayWord, SessionView, SyncWord, Waiting,
 };
 use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
+use crate::mail::upstream::UpstreamWord;
 use crate::persistence::sending::{self, Form, MARK_BYTES, Scope, SyncPlan, Target};
 use crate::persistence::syncing::{End, Outcome};
-use crate::persistence::walking::Origin;
+use crate::persistence::walking::Versions;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::system;
 use crate::relay::thread::start_relay;
-use crate::replication::acks::{self, Acks, Ticket};
+use crate::replication::acks::Acks;
 use crate::replication::greeting::{Asked, Filter, Framing, RdbForm, Terms};
-use crate::replication::history::{Fence, Offset, Scalar, Vector};
+use crate::replication::history::{Fence, Scalar};
+use crate::replication::link::events::{Point, Position};
+use crate::replication::psync::Former;
 use crate::replication::replid::ReplId;
+use crate::replication::session;
+use crate::replication::session::SessionId;
 use crate::replication::view::ReplicationView;
 use crate::routing::node::{Node, Role};
+use crate::shutdown;
 
-/// The shard whose log has what concerns no key.
-const NOTES: usize = 0;
-
+/// How long replicas that take chunks wait for others that want them, too, if
+/// `repl-diskless-sync-delay` is longer: their transfer does not take much longer than that.
+const CHUNKS_DELAY_MILLIS: u64 = 200;
 /// Databases that entries of a log have numbers for.
-const DATABASES_MAX: u32 = 1 << 16;
+pub(crate) const DATABASES_MAX: u32 = 1 << 16;
 
 /// What control knows of replicas.
 #[derive(Debug)]
 pub struct Replicating {
     /// The name of the history, and of its stream.
     pub replid: ReplId,
+    /// The history that it goes on from.
+    pub(crate) former: Option<Former>,
     /// Where the stream was when the logs began.
     pub(crate) base: Scalar,
     /// What the relay has told of itself.
@@ -61,8 +65,8 @@ pub struct Replicating {
     relay: Option<Mailbox<ToRelay>>,
     /// Shards keep logs.
     pub(crate) logs: bool,
-    /// Sessions that wait for a snapshot, and since when.
-    waiting: Vec<(SessionId, Terms, Monotonic)>,
+    /// Sessions that wait for a snapshot.
+    waiting: Vec<Waits>,
     /// Descriptors are asked for, or all shards are brought to a stand for them.
     is_lending: bool,
     /// The last fence that replicas were asked to acknowledge.
@@ -73,22 +77,18 @@ pub struct Replicating {
     pub(crate) acks: Acks,
     last_ping: Monotonic,
     /// When there was last a replica, or something that asked for one.
-    last_reader: Monotonic,
+    pub(crate) last_reader: Monotonic,
     /// Shards are brought to a stand to end their logs.
-    is_stopping: bool,
+    pub(crate) is_stopping: bool,
 }
 
-/// What a fence is for.
-#[derive(Clone, Copy, Debug)]
-pub enum Purpose {
-    /// The stream begins at it.
-    Stream,
-    /// WAIT asked for it.
-    Acks(Ticket),
-    /// The process ends: replicas are to have all that is in front of it.
-    End,
-    /// FAILOVER asked for it when this order to hold writes back was in force everywhere.
-    Failover(u64),
+/// A session that waits for a snapshot.
+#[derive(Debug)]
+struct Waits {
+    session: SessionId,
+    terms: Terms,
+    takes_logs: bool,
+    since: Monotonic,
 }
 
 impl Replicating {
@@ -96,6 +96,7 @@ impl Replicating {
     pub fn new(relay: Mailbox<ToRelay>, now: Monotonic) -> Self {
         Self {
             replid: ReplId::of_random(system::random()),
+            former: None,
             base: Scalar(0),
             view: RelayView::default(),
             relay: Some(relay),
@@ -124,19 +125,28 @@ impl Replicating {
 
 impl Control {
     /// A connection has asked for the stream.
-    pub(crate) fn arrived(&mut self, arrival: Box<Arrival>) {
-        if DATABASES_MAX < self.node.config.databases {
+    pub(crate) fn arrived(&mut self, mut arrived: Arrived) {
+        if DATABASES_MAX < self.node.config.database_count() {
             // The connection closes.
             return log::warning(&format!(
                 "There can be no replicas: logs know {DATABASES_MAX} databases, and `databases` \
                  asks for more"
             ));
         }
+        if let Arrived::Stream(arrival) = &mut arrived {
+            arrival.logs = self.own_logs();
+        }
         match self.start_relay() {
-            Ok(()) => self.mailbox.tell_relay(ToRelay::Arrived(arrival)),
+            Ok(()) => self.mailbox.tell_relay(ToRelay::Arrived(arrived)),
             // The connection closes: the replica asks anew.
             Err(error) => log::warning(&format!("Can't start the relay: {error}")),
         }
+    }
+
+    /// The logs that this node writes, if it does.
+    fn own_logs(&self) -> Option<LogsOf> {
+        let Replicating { replid, base, logs, .. } = self.replicating;
+        logs.then_some(LogsOf { replid, base })
     }
 
     pub(crate) fn start_relay(&mut self) -> io::Result<()> {
@@ -146,19 +156,19 @@ impl Control {
 
     /// What INFO and ROLE show.
     pub fn replication(&self) -> ReplicationView {
-        let Replicating { replid, base, view, .. } = &self.replicating;
+        let Replicating { replid, former, base, view, logs, .. } = &self.replicating;
         let weights = (0..self.shards()).map(|shard| self.mailbox.board(shard).logged.get());
-        let following = self.link();
         // Data that a primary has brought are part of its stream, not of ours.
-        let link = self.following.view.as_ref().filter(|_| following.is_some());
-        let replid = link.and_then(|link| link.replid).unwrap_or(*replid);
-        let offset = match &following {
-            Some(following) => Scalar(following.applied),
-            None => base.after(weights.sum()),
-        };
+        let is_own = *logs || self.node.condition.role == Role::Primary;
+        let link = self.following.view.as_ref().filter(|_| !is_own);
+        let position = link.and_then(|link| Some((link.position?.id, link.applied)));
+        let (replid, offset) = position.unwrap_or_else(|| (*replid, base.after(weights.sum())));
+        let former = if is_own { *former } else { view.former };
         ReplicationView {
-            following,
+            following: self.link(),
+            former: former.map(|former| (former.id.to_string(), former.until)),
             replicas: view.replicas.clone(),
+            refused: view.refused.clone(),
             offset,
             backlog: view.backlog,
             failover: self.handing_over.machine.state_name(),
@@ -167,17 +177,23 @@ impl Control {
         }
     }
 
-    /// Replicas that a filter of clients means: their ids and lines.
-    pub fn list_replicas(&self, filter: &ClientFilter) -> Vec<(u64, String)> {
+    /// Replicas, and the connection to the primary, that a filter of clients means: their ids and
+    /// lines.
+    pub fn list_streams(&self, filter: &ClientFilter) -> Vec<(u64, String)> {
         let line = |SessionView { known, unsent_bytes, .. }: &SessionView| {
             (known.id, line_of_replica(known, *unsent_bytes, &self.node))
         };
         let sessions = self.replicating.view.sessions.iter();
-        sessions.filter(|session| is_meant(filter, session, &self.node)).map(line).collect()
+        let sessions = sessions.filter(|session| is_meant(filter, session, &self.node)).map(line);
+        let primary = self.connection_to_primary(filter);
+        let primary = primary.map(|known| (known.id, line_of_primary(known, &self.node)));
+        sessions.chain(primary).collect()
     }
 
-    /// Ends the sessions of the replicas that a filter of clients means. How many there were.
-    pub fn kill_replicas(&mut self, filter: &ClientFilter) -> u64 {
+    /// Ends the sessions of the replicas, and the connection to the primary, that a filter of
+    /// clients means. How many there were.
+    pub fn kill_streams(&mut self, filter: &ClientFilter) -> u64 {
+        let is_cut = self.connection_to_primary(filter).is_some();
         let node = &self.node;
         // What is ended here is not shown until the relay tells of itself again.
         let sessions = &mut self.replicating.view.sessions;
@@ -187,41 +203,43 @@ impl Control {
         if count != 0 {
             self.mailbox.tell_relay(ToRelay::Kill(killed));
         }
-        count
+        if is_cut {
+            self.following.view.iter_mut().for_each(|view| view.known = None);
+            self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Cut));
+        }
+        count + u64::from(is_cut)
+    }
+
+    /// The connection to the primary, if a filter of clients means it.
+    fn connection_to_primary(&self, filter: &ClientFilter) -> Option<&Known> {
+        let known = self.following.view.as_ref()?.known.as_ref()?;
+        filter.matches(&Subject::of_primary(known), &self.node).then_some(known)
     }
 
     /// Ends all sessions of replicas: the process ends.
     pub(crate) fn close_replicas(&mut self) {
-        if self.replicating.has_relay() {
-            let end = match &self.replicating.last_fence {
-                Some(fence) => fence.scalar,
-                None => self.replication().offset,
-            };
-            self.mailbox.tell_relay(ToRelay::End(end));
+        if !self.replicating.has_relay() {
+            return self.happens(shutdown::Event::ReplicasClosed);
         }
-    }
-
-    /// Gives the history another name: replicas do not go on with it.
-    pub fn change_replid(&mut self) {
-        self.replicating.replid = ReplId::of_random(system::random());
-        self.acks_hear(acks::Event::NewHistory);
-        if self.replicating.has_relay() {
-            let letter = ToRelay::Renamed(self.replicating.replid);
-            self.mailbox.tell_relay(letter);
-        }
+        let end = match &self.replicating.last_fence {
+            Some(fence) => fence.scalar,
+            None => self.replication().offset,
+        };
+        self.mailbox.tell_relay(ToRelay::End(end));
     }
 
     /// The relay says something.
     pub(crate) fn hear_of_relay(&mut self, word: RelayWord) {
         match word {
-            RelayWord::Wait(session, terms) => {
-                self.replicating.last_reader = self.node.now;
-                self.replicating.waiting.push((session, terms, self.node.now));
+            RelayWord::Wait { session, terms, takes_logs } => {
+                let since = self.node.now;
+                self.replicating.last_reader = since;
+                self.replicating.waiting.push(Waits { session, terms, takes_logs, since });
             }
             RelayWord::Lent(waiting) if waiting.is_empty() => self.replicating.is_lending = false,
             RelayWord::Lent(waiting) => self.wish(Wish::Sync(waiting)),
             RelayWord::Gone(session) => {
-                self.replicating.waiting.retain(|(other, ..)| *other != session);
+                self.replicating.waiting.retain(|waits| waits.session != session);
                 self.cut_sync(session.0);
                 self.acknowledges_no_more(session);
             }
@@ -229,8 +247,9 @@ impl Control {
             RelayWord::Acked { session, applied, is_first } => {
                 self.acknowledged(session, applied, is_first);
             }
+            RelayWord::Closed => self.happens(shutdown::Event::ReplicasClosed),
             RelayWord::View(view) => self.replicating.view = *view,
-            RelayWord::Promote(from) => self.take_over(&from),
+            RelayWord::Promote { from, at } => self.take_over(&from, at),
         }
     }
 
@@ -251,12 +270,21 @@ impl Control {
         self.count_good_replicas();
         let now = self.node.now;
         if let Some(sync) = &self.saving.sync {
-            self.mailbox.tell_relay(ToRelay::Sync(SyncWord::Progress(sync.bytes)));
+            let (written, keys) = (sync.bytes, sync.forked.progress.keys);
+            // A product of two figures of 64 bits has 128.
+            let all = u128::from(written) * u128::from(self.saving.keys_total);
+            let expected = all.checked_div(keys.into()).unwrap_or(0);
+            let expected = u64::try_from(expected).unwrap_or(u64::MAX);
+            let progress = session::Progress { written, expected };
+            self.mailbox.tell_relay(ToRelay::Sync(SyncWord::Progress(progress)));
         }
         let period = u64::from(self.node.config.repl_ping_replica_period) * 1000;
-        // A replica that takes over is to be where the stream ends: it stands still meanwhile.
-        let stands =
-            self.node.condition.role == Role::Replica || self.handing_over.machine.is_under_way();
+        // Who takes over, or goes on when this process has ended and begun again, is to be where
+        // the stream ends: it stands still meanwhile.
+        let stands = self.node.condition.role == Role::Replica
+            || self.handing_over.machine.is_under_way()
+            || self.hold.is_some()
+            || self.end.shutdown.is_under_way();
         let replicating = &mut self.replicating;
         if replicating.logs
             && !stands
@@ -269,79 +297,27 @@ impl Control {
         self.stop_logs_if_due();
     }
 
-    /// Ends logs that no replica has read for as long as `repl-backlog-ttl` says.
-    fn stop_logs_if_due(&mut self) {
-        let ttl = u64::from(self.node.config.repl_backlog_ttl);
-        let replicating = &mut self.replicating;
-        if !replicating.logs || !replicating.view.replicas.is_empty() {
-            replicating.last_reader = self.node.now;
-        }
-        let silent = self.node.now.millis_since(replicating.last_reader) / 1000;
-        if ttl != 0 && ttl <= silent {
-            self.wish_to_stop_logs();
-        }
-    }
-
-    /// Has the logs end, if there are any.
-    pub(crate) fn wish_to_stop_logs(&mut self) {
-        let replicating = &mut self.replicating;
-        if replicating.logs && !replicating.is_stopping && !self.end.has_claims() {
-            replicating.is_stopping = true;
-            self.wish(Wish::StopLogs);
-        }
-    }
-
-    /// Ends the logs of all shards, which are claimed. What is written from now on is in none, so
-    /// the history of a primary has another name then: a replica does not go on with it.
-    pub(crate) fn stop_logs(&mut self) {
-        self.replicating.is_stopping = false;
-        let is_read = !self.is_replica() && !self.replicating.view.replicas.is_empty();
-        if is_read {
-            return;
-        }
-        self.while_all_stand(|control, shards| control.end_logs(shards));
-        if !self.is_replica() {
-            log::notice("Replication backlog freed: no replica has asked for it lately");
-            self.change_replid();
-            self.mailbox.tell_relay(ToRelay::Forget);
-        }
-    }
-
-    /// Ends the logs of all shards, which stand still, and has what they keep of them freed. Logs
-    /// that begin later go on in the stream where these end.
-    pub(crate) fn end_logs(&mut self, shards: &mut [&mut Shard]) {
-        if !std::mem::take(&mut self.replicating.logs) {
-            return;
-        }
-        let mut weights = 0;
-        for shard in shards {
-            weights += shard.effects.log.weight();
-            shard.effects.log.clear();
-            shard.effects.keeps_log = false;
-        }
-        self.replicating.base = self.replicating.base.after(weights);
-        for shard in 0..self.shards() {
-            self.mailbox.board(shard).logged.set(0);
-            self.mailbox.send(shard, ToShard::Log(LogWord::Close));
-        }
-    }
-
     /// Asks for the descriptors of those who wait for a snapshot of one form, if it is time.
     fn begin_sync(&mut self) {
         let delay = u64::from(self.node.config.repl_diskless_sync_delay) * 1000;
+        let delay_of = |terms: &Terms| match terms.framing {
+            Framing::Chunks => delay.min(CHUNKS_DELAY_MILLIS),
+            Framing::Eof | Framing::Length => delay,
+        };
         let now = self.node.now;
         let is_busy = self.has_child_or_wish();
         let Replicating { waiting, is_lending, .. } = &mut self.replicating;
-        let is_due = |since: Monotonic| delay <= now.millis_since(since);
-        let (_, first, since) = waiting[0];
-        if *is_lending || !is_due(since) || is_busy {
+        let is_due = |waits: &&Waits| delay_of(&waits.terms) <= now.millis_since(waits.since);
+        let Some(first) = waiting.iter().find(is_due) else { return };
+        if *is_lending || is_busy {
             return;
         }
-        let form = |terms: &Terms| (terms.rdb, terms.framing, terms.filter);
-        let is_like_first =
-            |(_, terms, _): &(SessionId, Terms, Monotonic)| form(terms) == form(&first);
-        let sessions = waiting.extract_if(.., |one| is_like_first(one)).map(|(id, ..)| id);
-        let sessions = sessions.collect();
+        let form = |Waits { terms, takes_logs, .. }: &Waits| {
+            (terms.rdb, terms.framing, terms.filter, *takes_logs)
+        };
+        let first = form(first);
+        let like_first = waiting.extract_if(.., |one| form(one) == first);
+        let sessions = like_first.map(|waits| waits.session).collect();
         *is_lending = true;
         self.mailbox.tell_relay(ToRelay::Sync(SyncWord::Lend(sessions)));
     }
@@ -349,11 +325,12 @@ impl Control {
     /// Makes the child that sends all keys to these; all shards are claimed.
     pub(crate) fn sync(&mut self, waiting: Vec<Waiting>) {
         self.replicating.is_lending = false;
-        let Some(terms) = waiting.first().map(|waiting| waiting.terms) else { return };
+        let Some(Waiting { terms, takes_logs, .. }) = waiting.first() else { return };
+        let (terms, takes_logs) = (*terms, *takes_logs);
         let sessions: Vec<SessionId> = waiting.iter().map(|waiting| waiting.session).collect();
         let target = |waiting: Waiting| Target {
             id: waiting.session.0,
-            socket: waiting.socket,
+            sockets: waiting.sockets,
             asked: match waiting.terms.asked {
                 Asked::Sync => sending::Asked::Sync,
                 Asked::Psync => sending::Asked::Psync,
@@ -361,16 +338,25 @@ impl Control {
         };
         let targets = waiting.into_iter().map(target).collect();
         let mut cut = None;
-        let began = self.fork_sync(targets, |control, shards| {
-            let fence = control.write_fence(shards);
-            let plan = control.plan_sync(terms, fence.scalar);
-            cut = Some(fence);
-            plan
-        });
+        let is_part = self.replicating.logs || self.standing.held().is_some();
+        let began = if self.node.condition.role == Role::Replica && !is_part {
+            Err("Can't sync: there is no data of the primary".to_owned())
+        } else {
+            self.fork_sync(targets, |control, shards| {
+                let made = control.cut(shards);
+                let point = if takes_logs { made.point.clone() } else { made.in_stream() };
+                let plan = control.plan_sync(terms, &point);
+                cut = Some((point.position, made));
+                plan
+            })
+        };
         match (began, cut) {
-            (Ok(()), Some(cut)) => {
-                let (replid, cut) = (self.replicating.replid, Box::new(cut));
-                let word = SyncWord::Began { sessions, replid, cut };
+            (
+                Ok(()),
+                Some((Position { id: replid, offset: cut, .. }, Cut { whose, fence, .. })),
+            ) => {
+                let (fence, logs) = (fence.map(Box::new), self.own_logs());
+                let word = SyncWord::Began { sessions, replid, cut, whose, fence, logs };
                 self.mailbox.tell_relay(ToRelay::Sync(word));
             }
             (began, _) => {
@@ -384,16 +370,17 @@ impl Control {
         }
     }
 
-    fn plan_sync(&self, terms: Terms, cut: Scalar) -> SyncPlan {
+    fn plan_sync(&self, terms: Terms, point: &Point) -> SyncPlan {
         let patience_millis = u64::from(self.node.config.repl_progress_timeout) * 1000;
         let terms = sending::Terms {
-            version: match terms.rdb {
-                RdbForm::Exactly(version) => version,
-                RdbForm::Lowest => Version::V80,
+            versions: match terms.rdb {
+                RdbForm::Exactly(version) => Versions::Only(version),
+                RdbForm::Lowest => Versions::Lowest,
             },
             form: match terms.framing {
                 Framing::Eof => Form::Marked(mark()),
                 Framing::Length => Form::Measured,
+                Framing::Chunks => Form::Chunked,
             },
             scope: match terms.filter {
                 Filter::All => Scope::All,
@@ -401,49 +388,8 @@ impl Control {
             },
             patience_millis,
         };
-        let origin = Origin { replid: self.replicating.replid.to_string(), offset: cut.0 };
-        SyncPlan::new(&self.node.config, self.saving.functions.clone(), terms, origin)
-    }
-
-    /// Writes a fence while all shards stand still. With the first one their logs begin.
-    fn write_fence(&mut self, shards: &mut [&mut Shard]) -> Fence {
-        if !std::mem::replace(&mut self.replicating.logs, true) {
-            for shard in &mut *shards {
-                shard.effects.log.clear();
-                shard.effects.keeps_log = true;
-            }
-        }
-        let participants: Vec<u16> = (0..self.node.slots.shards()).collect();
-        let orders = &mut shards[ORDERS].effects.txid;
-        let txid = std::mem::replace(orders, *orders + 1);
-        let transaction = part::Transaction { txid, participants: &participants };
-        for (shard, number) in shards.iter_mut().zip(0..) {
-            shard.effects.log.push_part(transaction, number, None);
-        }
-        let logs = || shards.iter().map(|shard| &shard.effects.log);
-        fence_of(self.replicating.base, logs().map(|log| (log.offset(), log.weight())))
-    }
-
-    /// Writes a fence; all shards are claimed. Replicas are asked to acknowledge it if that is what
-    /// it is for.
-    pub(crate) fn fence(&mut self, purpose: Purpose) {
-        let fence = self.while_all_stand(|control, shards| {
-            let fence = control.write_fence(shards);
-            if !matches!(purpose, Purpose::Stream) {
-                control.replicating.ack_fence = fence.scalar;
-                shards[NOTES].effects.log.push_note(Note::GetAck);
-            }
-            fence
-        });
-        match purpose {
-            Purpose::Stream => {
-                let letter = ToRelay::Fence(self.replicating.replid, Box::new(fence));
-                self.mailbox.tell_relay(letter);
-            }
-            Purpose::Acks(ticket) => self.acks_hear(acks::Event::FenceWritten(ticket, fence)),
-            Purpose::End => self.replicating.last_fence = Some(fence),
-            Purpose::Failover(order) => self.failover_fence_written(order, fence),
-        }
+        let functions = self.saving.functions.clone();
+        SyncPlan::new(&self.node.config, functions, terms, origin_of(point))
     }
 
     /// A child that sent all keys has ended.
@@ -468,13 +414,6 @@ impl Control {
 
 fn is_meant(filter: &ClientFilter, session: &SessionView, node: &Node) -> bool {
     filter.matches(&Subject::of_replica(&session.known), node)
-}
-
-/// The fence behind which the logs of a history have these offsets and weights.
-fn fence_of(base: Scalar, logs: impl Iterator<Item = (u64, u64)>) -> Fence {
-    let (offsets, weights): (Vec<Offset>, Vec<u64>) =
-        logs.map(|(offset, weight)| (Offset(offset), weight)).unzip();
-    Fence { scalar: base.after(weights.iter().sum()), vector: Vector::new(offsets) }
 }
 
 /// What stands behind a snapshot whose length is not known before.

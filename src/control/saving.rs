@@ -200,10 +200,11 @@ impl Control {
 
     /// Makes the child. Why there is none, if there is none.
     pub(crate) fn fork(&mut self) -> Option<String> {
-        let plan = self.plan();
+        let mut plan = self.plan();
         let began = self.fork_for(|control, shards, before| {
             let changes = shards.iter().map(|shard| shard.effects.dirty).sum();
             control.saving.changes_at_fork = changes;
+            plan.origin = control.origin(shards);
             SavingChild::start(plan, shards, before)
         });
         let saving = &mut self.saving;
@@ -250,8 +251,9 @@ impl Control {
 
     /// Writes a snapshot while all shards stand still.
     pub(crate) fn save_now(&mut self) -> Result<(), ()> {
-        let plan = self.plan();
+        let mut plan = self.plan();
         self.stand_for_snapshot(|control, shards| {
+            plan.origin = control.origin(shards);
             let written = plan.write(shards, Others::Stand, |_| {});
             let changes = shards.iter().map(|shard| shard.effects.dirty).sum();
             control.note_written(&plan, written.map(|_| changes))
@@ -387,6 +389,10 @@ impl Control {
             match waiter {
                 Waiter::Batch(batch) => self.go_home(batch),
                 Waiter::Cancel(kept) => self.answer_kept(kept, Ok("Background saving cancelled")),
+                Waiter::Flush(batch) if batch.applies.is_some() => {
+                    self.go_home(batch);
+                    self.wish(Wish::Background(None));
+                }
                 Waiter::Flush(batch) => self.wish(Wish::AfterFlush(batch)),
                 Waiter::Save(kept) if saves_again => self.wish(Wish::Foreground(kept)),
                 Waiter::Save(kept) => self.answer_save(kept, *outcome == child::Outcome::Saved),
@@ -423,6 +429,11 @@ impl Control {
         let saves = !self.node.config.save.is_empty();
         match (self.saving.forked().is_some(), saves) {
             (false, false) => self.go_home(batch),
+            // A snapshot of a replica waits until all that the stream has is applied, this too.
+            (false, true) if batch.applies.is_some() => {
+                self.go_home(batch);
+                self.wish(Wish::Background(None));
+            }
             (false, true) => self.wish(Wish::AfterFlush(batch)),
             (true, _) => {
                 self.kill_child("FLUSHALL");

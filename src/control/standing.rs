@@ -7,15 +7,17 @@ use shards::shard::Shard;
 
 use crate::batches::batch::{At, Batch};
 use crate::control::core::Control;
-use crate::control::replicating::Purpose;
+use crate::control::fences::Purpose;
 use crate::control::saving::KeptRequest;
 use crate::mail::disk::DiskWord;
 use crate::mail::release::Release;
 use crate::mail::replica::Waiting;
+use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
-use crate::mail::upstream::Brought;
+use crate::mail::upstream::{Brought, Held, UpstreamWord};
 use crate::reactor::gate::gate;
 use crate::replication::link::events::Generation;
+use crate::routing::node::Role;
 use crate::transactions::locks::{Claims, Mode};
 use crate::transactions::transaction::{Kind, Transaction, Visit};
 
@@ -38,6 +40,14 @@ pub enum Wish {
     Commit(Generation, Box<Brought>),
     /// The end of all logs: no replica reads them.
     StopLogs,
+    /// What is logged comes to its end: another node is to be followed.
+    Demote,
+    /// The end of all logs: what a primary sends goes on where they end.
+    EndLogs,
+    /// What came of a primary comes to its end: this node is to be one.
+    Promote,
+    /// The end of all keys: this node has left its shard.
+    Flush,
     /// DEBUG RELOAD.
     Reload(KeptRequest, Reload),
 }
@@ -58,12 +68,33 @@ pub struct Reload {
 pub struct Standing {
     now: Option<Wish>,
     next: VecDeque<Wish>,
+    /// Whether the relay applies nothing of a primary's stream meanwhile, and what the data are.
+    hold: Hold,
+}
+
+/// Whether a primary's stream is held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Hold {
+    #[default]
+    No,
+    /// The relay was asked to.
+    Asked,
+    /// The data are this.
+    Held(Option<Box<Held>>),
 }
 
 impl Standing {
     /// All of them, in their order.
     pub(crate) fn wishes(&self) -> impl Iterator<Item = &Wish> {
         self.now.iter().chain(&self.next)
+    }
+
+    /// What the data of a replica are, while its stream is held.
+    pub(crate) fn held(&self) -> Option<&Held> {
+        match &self.hold {
+            Hold::No | Hold::Asked => None,
+            Hold::Held(held) => held.as_deref(),
+        }
     }
 }
 
@@ -77,14 +108,59 @@ impl Wish {
             | Self::Commit(..)
             | Self::Fence(_)
             | Self::StopLogs
+            | Self::Demote
+            | Self::EndLogs
+            | Self::Promote
+            | Self::Flush
             | Self::Reload(..) => false,
+        }
+    }
+
+    /// Whether it is over at once, so that it need not wait for those that wait for a child.
+    fn is_instant(&self) -> bool {
+        match self {
+            Self::Fence(_) | Self::Demote | Self::EndLogs | Self::Promote => true,
+            // Others wait for it that can wait.
+            Self::Commit(..) | Self::StopLogs | Self::Flush => false,
+            Self::Background(_)
+            | Self::AfterFlush(_)
+            | Self::Foreground(_)
+            | Self::Final
+            | Self::Sync(_)
+            | Self::Reload(..) => false,
+        }
+    }
+
+    /// Whether nothing of a primary's stream may be half applied: the place in it is written
+    /// beside the keys.
+    fn names_place(&self) -> bool {
+        match self {
+            Self::Background(_)
+            | Self::AfterFlush(_)
+            | Self::Foreground(_)
+            | Self::Final
+            | Self::Sync(_)
+            | Self::Reload(..) => true,
+            Self::Commit(..)
+            | Self::Fence(_)
+            | Self::StopLogs
+            | Self::Demote
+            | Self::EndLogs
+            | Self::Promote
+            | Self::Flush => false,
         }
     }
 
     /// Whether it can be done while there is a child: there is one at a time.
     fn may_begin(&self, has_child: bool) -> bool {
         match self {
-            Self::Commit(..) | Self::Fence(_) | Self::StopLogs => true,
+            Self::Commit(..)
+            | Self::Fence(_)
+            | Self::StopLogs
+            | Self::Demote
+            | Self::EndLogs
+            | Self::Promote
+            | Self::Flush => true,
             Self::Reload(_, reload) => !has_child || !reload.saves,
             Self::Background(_)
             | Self::AfterFlush(_)
@@ -98,11 +174,10 @@ impl Wish {
 impl Control {
     /// Brings all shards to a stand for this, after whatever they stand still for before.
     pub fn wish(&mut self, wish: Wish) {
-        match wish {
-            // It is over at once, and what is in front may wait for a child.
-            Wish::Fence(_) => self.standing.next.push_front(wish),
-            wish => self.standing.next.push_back(wish),
-        }
+        let next = &mut self.standing.next;
+        let first_slow = || next.iter().position(|other| !other.is_instant());
+        let place = if wish.is_instant() { first_slow() } else { None };
+        next.insert(place.unwrap_or(next.len()), wish);
         self.next_wish();
     }
 
@@ -112,8 +187,8 @@ impl Control {
     }
 
     pub(crate) fn next_wish(&mut self) {
-        if self.end.has_claims() {
-            // All shards stay claimed for the last snapshot.
+        if self.end.has_claims() || self.is_reloading() {
+            // All shards stay claimed, for the last snapshot or while one is read.
             return;
         }
         let has_child = self.saving.forked().is_some();
@@ -123,8 +198,25 @@ impl Control {
             return;
         }
         self.standing.now = self.standing.next.pop_front();
+        let names_place = self.standing.now.as_ref().is_some_and(Wish::names_place);
+        if names_place && self.node.condition.role == Role::Replica && self.replicating.has_relay()
+        {
+            self.standing.hold = Hold::Asked;
+            return self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Hold));
+        }
+        self.claim_all();
+    }
+
+    /// Nothing of a primary's stream is under way any more.
+    pub(crate) fn stream_is_held(&mut self, held: Option<Box<Held>>) {
+        self.standing.hold = Hold::Held(held);
+        self.claim_all();
+    }
+
+    /// Sends the barrier.
+    fn claim_all(&mut self) {
         let mode = match self.standing.now {
-            Some(Wish::Reload(..) | Wish::Commit(..)) => Mode::Exclusive,
+            Some(Wish::Reload(..) | Wish::Commit(..) | Wish::Flush) => Mode::Exclusive,
             _ => Mode::Shared,
         };
         let visit =
@@ -147,6 +239,10 @@ impl Control {
             Wish::Fence(purpose) => self.fence(purpose),
             Wish::Commit(generation, brought) => self.commit_snapshot(generation, *brought),
             Wish::StopLogs => self.stop_logs(),
+            Wish::Demote => self.demoted(),
+            Wish::EndLogs => self.join(),
+            Wish::Promote => self.promoted(),
+            Wish::Flush => self.flush_all(),
             Wish::Final => return self.save_last(transaction),
             Wish::Reload(kept, reload) => return self.reload(kept, reload, transaction),
         }
@@ -158,6 +254,9 @@ impl Control {
         for visit in transaction.visits {
             let release = Release { ticket: visit.ticket, ..Release::default() };
             self.mailbox.send(visit.shard, ToShard::Release(Box::new(release)));
+        }
+        if std::mem::take(&mut self.standing.hold) != Hold::No {
+            self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::GoOn));
         }
         self.mailbox.flush();
         self.next_wish();

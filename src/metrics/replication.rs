@@ -21,7 +21,8 @@ pub(super) fn write(gathered: &Gathered<'_>, page: &mut Page) {
     write_link(gathered, &view, page);
 }
 
-/// Where the stream is, what is kept of it, and how requests for it were answered.
+/// Where the stream is, what is kept of it, how requests for it were answered, and why replicas
+/// were disconnected.
 fn write_stream(view: &ReplicationView, relay: &RelayView, page: &mut Page) {
     let (is_active, kept) = match view.backlog {
         Backlog::None => (0.0, 0),
@@ -69,8 +70,14 @@ fn write_stream(view: &ReplicationView, relay: &RelayView, page: &mut Page) {
         ("full", relay.syncs_full),
         ("partial", relay.syncs_partial_ok),
         ("partial-refused", relay.syncs_partial_err),
+        ("full-refused", relay.syncs_refused),
     ] {
         page.count(syncs, &[("answer", answer)], count);
+    }
+    let help = "Connections of replicas that ended, by the reason.";
+    let ended = name("keylane_replica_sessions_ended_total", help);
+    for (reason, count) in relay.ended.iter() {
+        page.count(ended, &[("reason", reason)], count);
     }
 }
 
@@ -81,6 +88,9 @@ fn write_replicas(view: &ReplicationView, sessions: &[SessionView], page: &mut P
         let count = sessions.iter().filter(|session| session.standing.state == state).count();
         page.gauge(by_state, &[("state", state)], count as f64);
     }
+    let help = "Replicas that get no full sync: the last ones needed more memory for the stream \
+                than the limits allow.";
+    page.gauge(name("keylane_replicas_sync_refused", help), &[], view.refused.len() as f64);
     let help = "Replicas, whatever their state.";
     page.gauge(name("redis_connected_slaves", help), &[], sessions.len() as f64);
     let online: Vec<&Standing> =

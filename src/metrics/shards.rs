@@ -92,7 +92,7 @@ fn write_shard(gathered: &Gathered<'_>, figures: &Figures, page: &mut Page) {
 
 fn write_database(number: usize, db: &DbFigures, page: &mut Page) {
     let (plain, redis) = (number.to_string(), format!("db{number}"));
-    let ttl = db.ttl_sum.checked_div(db.ttl_samples).unwrap_or(0) as f64 / 1e3;
+    let ttl = db.ttl_sum.checked_div(db.ttl_samples.into()).unwrap_or(0) as f64 / 1e3;
     for (part, help, value) in [
         (["keylane_db_keys", "redis_db_keys"], "Keys of a database.", db.keys as f64),
         (

@@ -114,6 +114,11 @@ impl Monotonic {
     }
 }
 
+/// Milliseconds since the system was started, those in which it was suspended too.
+pub fn since_boot_millis() -> u64 {
+    nanos_of(ClockId::CLOCK_BOOTTIME) / 1_000_000
+}
+
 /// Nanoseconds of processor time that this thread has had; 0 if the system does not say.
 pub fn thread_cpu_nanos() -> u64 {
     nanos_of(ClockId::CLOCK_THREAD_CPUTIME_ID)

@@ -1,12 +1,14 @@
 //! Signals, taken in order by one thread instead of by handlers.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 use nix::sys::signal::{self, SigHandler, SigSet, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::reactor::wake::Wake;
 
 /// Where signals are read from.
 #[derive(Debug)]
@@ -71,15 +73,23 @@ struct Asked {
     signal: AtomicI32,
     /// A SIGINT has asked for the end, and it has not been called off.
     interrupted: AtomicBool,
+    /// Wakes the thread that ends the process, once there is one.
+    bell: OnceLock<Wake>,
 }
 
 impl Request {
+    /// Rings this bell from now on when there is something to take. The first one counts.
+    pub fn ring(&self, bell: Wake) {
+        self.0.bell.get_or_init(|| bell);
+    }
+
     /// Asks for the end. False for a second SIGINT: its sender does not want to wait.
     pub fn ask(&self, signal: Signal) -> bool {
         if signal == Signal::Int && self.0.interrupted.swap(true, Ordering::AcqRel) {
             return false;
         }
         self.0.signal.store(signal.number(), Ordering::Release);
+        self.0.bell.get().iter().for_each(|bell| bell.ring());
         true
     }
 

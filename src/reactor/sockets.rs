@@ -107,7 +107,7 @@ pub fn begin_to_connect(address: SocketAddr, silence_millis: u32) -> io::Result<
 
 /// Prepares an accepted TCP connection: no delay, and probes after `keepalive_seconds` of silence
 /// (0: none), as Valkey spaces them.
-pub fn prepare_tcp(socket: &OwnedFd, keepalive_seconds: u32) {
+pub fn prepare_tcp(socket: &impl AsFd, keepalive_seconds: u32) {
     // An option that cannot be set costs latency or late detection, never correctness.
     let _ = setsockopt(socket, sockopt::TcpNoDelay, &true);
     if 0 < keepalive_seconds {
@@ -118,14 +118,21 @@ pub fn prepare_tcp(socket: &OwnedFd, keepalive_seconds: u32) {
     }
 }
 
+/// Has the system give a connection up when the peer has not acknowledged for so many milliseconds
+/// what was sent.
+pub fn give_up_after(socket: &impl AsFd, silence_millis: u32) {
+    // An option that cannot be set costs late detection, never correctness.
+    let _ = setsockopt(socket, sockopt::TcpUserTimeout, &silence_millis);
+}
+
 /// The other end of a connection; `None` for a unix socket.
-pub fn peer(socket: &OwnedFd) -> Option<SocketAddr> {
-    address(getpeername(socket.as_raw_fd()))
+pub fn peer(socket: &impl AsFd) -> Option<SocketAddr> {
+    address(getpeername(socket.as_fd().as_raw_fd()))
 }
 
 /// Our end of a connection; `None` for a unix socket.
-pub fn local(socket: &OwnedFd) -> Option<SocketAddr> {
-    address(getsockname(socket.as_raw_fd()))
+pub fn local(socket: &impl AsFd) -> Option<SocketAddr> {
+    address(getsockname(socket.as_fd().as_raw_fd()))
 }
 
 fn address(name: nix::Result<SockaddrStorage>) -> Option<SocketAddr> {

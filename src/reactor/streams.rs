@@ -91,6 +91,15 @@ impl Stream {
         }
     }
 
+    /// The connection, for a ring: its requests wait by themselves.
+    ///
+    /// # Errors
+    /// The system's, if it cannot be made to block.
+    pub fn into_blocking(self) -> io::Result<OwnedFd> {
+        self.0.set_nonblocking(false)?;
+        Ok(self.0.into())
+    }
+
     /// Ends the connection both ways, for all who have a descriptor of it.
     pub fn end(&self) {
         // Who is gone need not be told.
@@ -99,12 +108,28 @@ impl Stream {
 
     /// Reads what is there.
     pub fn read(&mut self, into: &mut [u8]) -> Tried {
-        tried(self.0.read(into))
+        tried(self.receive(into))
     }
 
     /// Writes as much as there is room for.
     pub fn write(&mut self, bytes: &[u8]) -> Tried {
-        tried(self.0.write(bytes))
+        tried(self.send(bytes))
+    }
+
+    /// Reads what is there: `None` if that is nothing now, 0 bytes if the other end has said all.
+    ///
+    /// # Errors
+    /// How the connection has ended.
+    pub fn receive(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        passing(self.0.read(into))
+    }
+
+    /// Writes as much as there is room for: `None` if that is none now.
+    ///
+    /// # Errors
+    /// How the connection has ended.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        passing(self.0.write(bytes))
     }
 
     /// Says that nothing more will be written.
@@ -126,12 +151,18 @@ impl AsFd for Stream {
     }
 }
 
-fn tried(result: io::Result<usize>) -> Tried {
+fn tried(result: io::Result<Option<usize>>) -> Tried {
     match result {
-        Ok(0) => Tried::Over,
-        Ok(bytes) => Tried::Moved(bytes),
-        Err(error) if is_passing(error.kind()) => Tried::Later,
-        Err(_) => Tried::Over,
+        Ok(Some(0)) | Err(_) => Tried::Over,
+        Ok(Some(bytes)) => Tried::Moved(bytes),
+        Ok(None) => Tried::Later,
+    }
+}
+
+fn passing(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Err(error) if is_passing(error.kind()) => Ok(None),
+        result => result.map(Some),
     }
 }
 

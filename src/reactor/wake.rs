@@ -2,12 +2,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
+
+/// What the system takes for sure.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// What of a descriptor is waited for.
 #[derive(Clone, Copy, Debug)]
@@ -18,15 +22,21 @@ pub enum Awaited<'fd> {
     Writable(BorrowedFd<'fd>),
 }
 
-/// Waits until something of `awaited` can be done, or so long. No bell ends it.
+/// Which of these can be done now, in their order.
 ///
 /// # Errors
 /// The system's.
-pub fn nap<'fd>(awaited: impl IntoIterator<Item = Awaited<'fd>>, time: Duration) -> io::Result<()> {
+pub fn ready<'fd>(awaited: impl IntoIterator<Item = Awaited<'fd>>) -> io::Result<Vec<bool>> {
     let mut polled: Vec<PollFd<'_>> = awaited.into_iter().map(Awaited::polled).collect();
-    match ppoll(&mut polled, Some(TimeSpec::from_duration(time)), None) {
-        Ok(_) | Err(Errno::EINTR) => Ok(()),
+    if polled.is_empty() {
+        return Ok(Vec::new());
+    }
+    match ppoll(&mut polled, Some(TimeSpec::from_duration(Duration::ZERO)), None) {
+        // No signal has a handler that returns, so the next turn is soon enough.
+        Err(Errno::EINTR) => Ok(vec![false; polled.len()]),
         Err(error) => Err(error.into()),
+        // What the system says that is not known here is an end, which a try shows.
+        Ok(_) => Ok(polled.iter().map(|one| one.any().unwrap_or(true)).collect()),
     }
 }
 
@@ -39,15 +49,15 @@ impl<'fd> Awaited<'fd> {
     }
 }
 
-/// An eventfd that any thread may ring.
-#[derive(Debug)]
-pub struct Wake(EventFd);
+/// An eventfd that any thread may ring; copies ring the same.
+#[derive(Clone, Debug)]
+pub struct Wake(Arc<EventFd>);
 
 impl Wake {
     /// A new eventfd, not inherited by programs we start. It blocks: a ring would otherwise answer
     /// a read of an empty one with EAGAIN instead of waiting.
     pub fn new() -> io::Result<Self> {
-        Ok(Self(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?))
+        Ok(Self(Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?)))
     }
 
     /// Wakes the thread that reads the eventfd. The write could block only at 2^64 unread rings.
@@ -70,8 +80,7 @@ impl Wake {
     ) -> io::Result<()> {
         let mut polled = vec![PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         polled.extend(others.into_iter().map(Awaited::polled));
-        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-        match poll(&mut polled, timeout) {
+        match ppoll(&mut polled, Some(TimeSpec::from_duration(timeout.min(LONGEST))), None) {
             Ok(0) | Err(Errno::EINTR) => {}
             Ok(_) if polled[0].any() == Some(false) => {}
             // It can be read, so it does not block.

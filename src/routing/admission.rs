@@ -13,7 +13,7 @@ use shards::commands::spec::{Flag, Spec};
 
 /// A set of reasons to look closer at a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Guards(u16);
+pub struct Guards(u32);
 
 impl Guards {
     /// No reason.
@@ -59,6 +59,8 @@ impl Guards {
     pub const CACHING: Self = Self(1 << 14);
     /// Every client: some commands are looked at in any case.
     pub const ALWAYS: Self = Self(1 << 15);
+    /// The client has said ASKING for its next command.
+    pub const ASKING: Self = Self(1 << 16);
 
     /// Those of both sets.
     pub const fn and(self, other: Self) -> Self {
@@ -106,6 +108,7 @@ impl Guards {
             Self::MONITORS.when(touches_keys),
             Self::MUTED,
             Self::CACHING,
+            Self::ASKING,
             Self::ALWAYS.when(has(Flag::Protected)),
         ]
         .into_iter()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use shards::base::hash::HashSeed;
 
+use crate::cluster::ownership::Ownership;
 use crate::config::table::Config;
 use crate::reactor::clock::{CycleRate, Monotonic};
 use crate::routing::admission::Guards;
@@ -19,6 +20,8 @@ pub struct Node {
     pub table: &'static Table,
     /// Which shard owns which slot.
     pub slots: SlotMap,
+    /// Who owns which slot, if this is a node of a cluster.
+    pub cluster: Option<Arc<Ownership>>,
     /// The secret of all key hashes.
     pub seed: HashSeed,
     /// How cycles relate to time.

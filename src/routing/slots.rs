@@ -3,6 +3,8 @@
 use shards::base::hash::slot_of_hash;
 use shards::base::slot::{SLOTS, Slot};
 
+use crate::config::table::Config;
+
 /// A thread that can get mail: shards first, then the control thread.
 pub type Peer = usize;
 
@@ -14,6 +16,7 @@ pub struct SlotMap {
     /// where the whole table would push everything else out.
     blocks: [u16; BLOCKS],
     shards: u16,
+    keeps_to_one_slot: bool,
 }
 
 /// Slots that are looked up together as long as they have one owner.
@@ -36,7 +39,19 @@ impl SlotMap {
                 *block = slots[0];
             }
         }
-        Self { owner, blocks, shards }
+        Self { owner, blocks, shards, keeps_to_one_slot: false }
+    }
+
+    /// The same where each request keeps to one slot, if `config` makes the server a node of a
+    /// cluster: other slots may be at other nodes.
+    pub fn configured(shards: u16, config: &Config) -> Self {
+        Self { keeps_to_one_slot: config.cluster_enabled, ..Self::even(shards) }
+    }
+
+    /// Whether each request keeps to one slot.
+    #[inline]
+    pub fn keeps_to_one_slot(&self) -> bool {
+        self.keeps_to_one_slot
     }
 
     /// How many shards there are.

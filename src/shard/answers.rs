@@ -14,6 +14,7 @@ use crate::clients::limits::calm_bytes;
 use crate::clients::line::line;
 use crate::config::choices::{MaxmemoryPolicy, VersionCheck};
 use crate::config::table::Config;
+use crate::flows::served::{Served, limits};
 use crate::mail::query::{Answer, DbFigures, Figures, LogFigures, Query, Waiting};
 use crate::pubsub::kind::Kind;
 use crate::reactor::allocator::{Aside, thread_bytes};
@@ -60,6 +61,10 @@ impl Core {
                 self.take_role(number, role);
                 return None;
             }
+            Query::Own(ownership) => {
+                self.own(number, ownership);
+                return None;
+            }
             Query::Stale(is_stale) => {
                 self.node.condition.is_stale = is_stale;
                 self.renew_guards();
@@ -73,6 +78,15 @@ impl Core {
                 self.node.condition.good_replicas = good;
                 self.renew_guards();
             }
+            Query::CountKeys => return Some(Answer::Count(self.key_count())),
+            Query::CountKeysInSlot(slot, db) => {
+                return Some(Answer::Count(self.slot_key_count(slot, db)));
+            }
+            Query::KeysInSlot(slot, db, count) => {
+                return Some(Answer::Keys(self.keys_in_slot(slot, db, count)));
+            }
+            Query::UsedSlots => return Some(Answer::Slots(self.used_slots())),
+            Query::DeleteSlots(slots) => self.lose_slots(&slots),
             Query::Unpause => self.end_pause(),
             Query::ActiveExpire(on) => self.shard.keyspace.settings.active_expire = on,
             Query::Stall(micros) => {
@@ -94,7 +108,10 @@ impl Core {
         self.counters.tracks_latency = config.latency_tracking;
         self.calm_bytes = calm_bytes(&config);
         let recounts = self.node.config.maxmemory_clients != config.maxmemory_clients;
-        self.showing.resize(&config, self.node.slots.shards());
+        if let Some(own) = &mut self.own_log {
+            own.resize(limits(&config, self.node.slots.shards()));
+        }
+        self.flows.kept_mut().resize(&config);
         self.node.config = config;
         self.tell_engine();
         self.choose_events();
@@ -120,7 +137,7 @@ impl Core {
                 keys: db.len() as u64,
                 expires: db.volatile_len() as u64,
                 with_volatile_items: db.keys_with_volatile_items() as u64,
-                ttl_sum: left.iter().sum(),
+                ttl_sum: left.iter().copied().map(u128::from).sum(),
                 ttl_samples: left.len() as u64,
                 table_bytes: db.table().memory() as u64,
                 due_bytes: (db.memory() - db.table().memory()) as u64,
@@ -171,7 +188,8 @@ impl Core {
     }
 
     fn log_figures(&self) -> LogFigures {
-        let memory_bytes = self.showing.memory_bytes() as u64;
+        let own_bytes = self.own_log.as_ref().map_or(0, Served::memory_bytes);
+        let memory_bytes = (own_bytes + self.flows.kept().memory_bytes()) as u64;
         let log = &self.shard.effects.log;
         LogFigures { offset: log.offset(), weight: log.weight(), memory_bytes }
     }
@@ -210,6 +228,7 @@ fn engine_settings(config: &Config) -> Settings {
         string_bytes_max: usize::try_from(config.proto_max_bulk_len).unwrap_or(usize::MAX),
         takes_any_dump: config.rdb_version_check == VersionCheck::Relaxed,
         expiry: OnExpiry::Removes,
+        in_cluster: config.cluster_enabled,
         obeys: false,
         is_replica: false,
         active_expire: true,

@@ -49,9 +49,9 @@ impl Core {
         self.end_ties(&mut client);
         let asked = if client.unsent() == 0 { client.asked.take() } else { None };
         self.put_client(client);
-        let Some(request) = asked else { return false };
+        let Some(errand) = asked else { return false };
         self.dismiss_client(token, |client| {
-            SocketRequest::LetGo(token, Box::new(Leaving::of(*client, *request)))
+            SocketRequest::LetGo(token, Box::new(Leaving::of(*client, *errand)))
         });
         true
     }

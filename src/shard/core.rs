@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use shards::base::random::Random;
+use shards::base::slot::Slot;
 use shards::base::time::UnixMs;
 use shards::effects::Reader;
 use shards::shard::Shard;
@@ -17,22 +18,24 @@ use crate::clients::client::Client;
 use crate::clients::ctx::ClientCommands;
 use crate::clients::leaving::Leaving;
 use crate::clients::totals::Totals;
+use crate::flows::served::Served;
 use crate::mail::connection::{Connection, Listeners};
+use crate::mail::flows::{Connect, Follow};
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_shard::ToShard;
 use crate::reactor::clock::{Monotonic, cycles};
 use crate::reactor::ring::Token;
 use crate::routing::node::Node;
 use crate::routing::slots::Peer;
-use crate::shard::applying::Applying;
 use crate::shard::ending::EndPart;
 use crate::shard::messages::monitoring::Monitors;
 use crate::shard::messages::publishing::PubSub;
 use crate::shard::messages::tracking::Copies;
 use crate::shard::quiesce::Quiesce;
 use crate::shard::room::Room;
-use crate::shard::showing::Showing;
 use crate::shard::spare::Spare;
+use crate::shard::streams::applying::Applying;
+use crate::shard::streams::incoming::Flows;
 use crate::stats::counters::Counters;
 use crate::stats::notable::Serving;
 use crate::stats::observers::Observers;
@@ -53,6 +56,10 @@ pub enum SocketRequest {
     Finish(Token),
     /// Let it go with its connection open: another thread serves it from now on.
     LetGo(Token, Box<Leaving>),
+    /// Send a replica the log by this connection.
+    Send(Box<Connect>),
+    /// Apply a log of the primary that comes by a connection.
+    Follow(Box<Follow>),
     /// Accept on other addresses.
     Listen(Listeners),
     /// Accept no more connections.
@@ -84,8 +91,8 @@ pub struct Core {
     pub(crate) samples: Samples,
     /// What is told of commands to the command logs, to LATENCY, and to those who count.
     pub(crate) observers: Observers,
-    /// Its log, and what of it is shown.
-    pub(crate) showing: Showing,
+    /// What this shard has logged, and who reads it.
+    pub(crate) own_log: Option<Served>,
     /// Claims on its keys.
     pub(crate) claims: Claims,
     /// What holds requests back, and those that are held back.
@@ -102,6 +109,10 @@ pub struct Core {
     pub monitors: Monitors,
     /// What it runs of a primary's stream.
     pub(crate) applying: Applying,
+    /// What it applies of a primary's logs.
+    pub(crate) flows: Flows,
+    /// Slots of other nodes of a cluster whose keys are being deleted.
+    pub(crate) lost: Vec<Slot>,
     /// Its part in the end of the process, while that is under way.
     pub(crate) end: Option<Box<EndPart>>,
     /// For the loop to do.
@@ -132,7 +143,7 @@ impl Core {
         client_commands: &'static ClientCommands,
         mut random: Random,
     ) -> Self {
-        let databases = usize::try_from(node.config.databases).expect("a 32-bit number");
+        let databases = usize::try_from(node.config.database_count()).expect("a 32-bit number");
         let mut shard = Shard::new(databases, node.seed, Random::new(random.bits()));
         let number = u16::try_from(mailbox.me()).expect("shards are few");
         shard.keyspace.slots = node.slots.range(number);
@@ -152,7 +163,7 @@ impl Core {
             counters: Counters::new(node.table.ids, node.config.latency_tracking),
             samples: Samples::new(node.now),
             observers: Observers::default(),
-            showing: Showing::default(),
+            own_log: None,
             claims: Claims::default(),
             quiesce: Quiesce::default(),
             room: Room::default(),
@@ -161,6 +172,8 @@ impl Core {
             copies: Copies::new(shards),
             monitors: Monitors::default(),
             applying: Applying::default(),
+            flows: Flows::new(number.into(), &node),
+            lost: Vec::new(),
             end: None,
             node,
             client_commands,

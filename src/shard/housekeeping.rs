@@ -3,6 +3,7 @@
 use shards::keyspace::chores::{Chore, Left};
 
 use crate::clients::client::{Client, State};
+use crate::flows::served::Served;
 use crate::log;
 use crate::reactor::clock::{Monotonic, cycles};
 use crate::shard::core::Core;
@@ -56,8 +57,11 @@ impl Core {
             let took = cycles().wrapping_sub(before);
             self.counters.expiry_cycles = self.counters.expiry_cycles.wrapping_add(took);
         }
+        more |= self.delete_lost(PIECE_EFFORT);
         let freed = self.shard.work(Chore::FreeGarbage, PIECE_EFFORT, &|_, _| false);
         more |= freed.left == Left::More;
+        more |= self.own_log.as_mut().is_some_and(Served::trim);
+        more |= self.flows.kept_mut().trim();
         self.look_for_room();
         more | self.evict_in_background(since)
     }

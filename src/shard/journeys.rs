@@ -6,6 +6,7 @@ pub mod committing;
 pub mod exec;
 pub mod gathered;
 pub mod journey;
+mod redirecting;
 pub mod round;
 pub mod scanning;
 pub mod turned_back;

@@ -48,8 +48,13 @@ impl Core {
                     ToShard::Logged(entry) => self.sign(entry),
                     ToShard::Wait(word) => self.hear_of_wait(peer, word),
                     ToShard::Apply(batch) => self.apply(batch),
-                    ToShard::Snapshot(word) => self.hear_of_snapshot(word),
+                    ToShard::Snapshot(word) => {
+                        self.hear_of_snapshot(word);
+                        // A chunk of keys takes its time: clients have their turn before the next.
+                        break;
+                    }
                     ToShard::Log(word) => self.hear_of_log(word),
+                    ToShard::Flow(word) => self.hear_of_flow(word),
                     ToShard::Room(word) => self.hear_of_room(peer, word),
                     ToShard::Disk(word) => self.hear_of_disk(word),
                     ToShard::End(word) => self.hear_of_end(word),

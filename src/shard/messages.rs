@@ -1,5 +1,6 @@
 //! What clients are sent unasked: messages, stale copies, lines of MONITOR.
 
+mod lost_channels;
 pub mod monitoring;
 pub mod notifications;
 pub mod publishing;

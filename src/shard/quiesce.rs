@@ -25,6 +25,7 @@ use crate::reactor::clock::Monotonic;
 use crate::routing::node::{Condition, Holds, Role};
 use crate::routing::request::Route;
 use crate::shard::core::Core;
+use crate::shard::journeys::blocking::awaits_replicas;
 
 /// What holds requests back on a shard, and those that are held back.
 #[derive(Debug, Default)]
@@ -69,21 +70,27 @@ impl Core {
     pub(crate) fn begin_pause(&mut self, number: u64, millis: u64, holds: Holds) {
         self.quiesce.command = Some(Pause { since: self.node.now, millis, holds });
         self.renew_holds();
-        let epoch = self.quiesce.epochs.advance();
-        self.quiesce.asked.push((number, epoch));
+        self.answer_when_seen(number);
     }
 
     /// What the node is among others from now on. The question is answered when everything under
-    /// way has seen it. Requests that wait for keys do not go on in another role.
+    /// way has seen it. Requests that wait for keys do not go on in another role; in a cluster
+    /// those go on elsewhere whose slots do, which is for [`Self::own`] to say.
     pub(crate) fn take_role(&mut self, number: u64, role: Role) {
         let condition = &mut self.node.condition;
         let before = std::mem::replace(&mut condition.role, role);
         condition.is_stale = role == Role::Replica;
         self.tell_engine();
         self.renew_guards();
+        let is_alone = self.node.cluster.is_none();
         if before == Role::Primary && role == Role::Replica {
-            self.end_all_waits(WaitEnd::RoleChanged);
+            self.end_waits(WaitEnd::RoleChanged, |kept| is_alone || awaits_replicas(kept));
         }
+        self.answer_when_seen(number);
+    }
+
+    /// Answers a question of control when everything that is under way has come home, or to rest.
+    pub(crate) fn answer_when_seen(&mut self, number: u64) {
         let epoch = self.quiesce.epochs.advance();
         self.quiesce.asked.push((number, epoch));
     }
@@ -120,8 +127,7 @@ impl Core {
     pub(crate) fn begin_failover_hold(&mut self, number: u64) {
         self.quiesce.failover = Holds::Writes;
         self.renew_holds();
-        let epoch = self.quiesce.epochs.advance();
-        self.quiesce.asked.push((number, epoch));
+        self.answer_when_seen(number);
     }
 
     /// A failover holds nothing back any more.

@@ -3,3 +3,4 @@
 pub mod executing;
 pub mod home;
 pub mod pipeline;
+mod routes;

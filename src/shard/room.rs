@@ -207,7 +207,10 @@ impl Core {
                 let (since, before) = (Monotonic::now(), thread_bytes());
                 self.free_garbage(since);
                 let freed = u64::try_from(before - thread_bytes()).unwrap_or(0);
-                self.evict(since, bytes.saturating_sub(freed), held);
+                // The time may have been over before all garbage was freed: that goes first.
+                if freed == 0 || self.shard.keyspace.garbage.is_empty() {
+                    self.evict(since, bytes.saturating_sub(freed), held);
+                }
                 let made = thread_bytes() < before || self.lack_of_room().is_none();
                 self.show_figures();
                 self.mailbox.send(from, ToShard::Room(RoomWord::Made(made)));

@@ -15,7 +15,7 @@ use crate::clients::leaving::Leaving;
 use crate::log;
 use crate::mail::connection::Listeners;
 use crate::mail::mailbox::Mailbox;
-use crate::mail::replica::Arrival;
+use crate::mail::replica::Arrived;
 use crate::mail::to_control::ToControl;
 use crate::mail::to_shard::ToShard;
 use crate::process::Process;
@@ -186,13 +186,24 @@ impl Loop {
         core.begin_turn(Monotonic::now(), clock::wall());
         for completion in done.drain(..) {
             match completion {
-                Completion::Received(token, id, len) => {
-                    pipeline.received(core, ring.buffers(), token, id, len);
+                Completion::Received(token, id, len) => match core.flows.log_of(token) {
+                    None => pipeline.received(core, ring.buffers(), token, id, len),
+                    Some(flow) => core.log_socket_received(ring.buffers(), flow, id, len),
+                },
+                Completion::InputEnded(token) => {
+                    core.log_socket_ended(token);
+                    core.input_ended(token);
                 }
-                Completion::InputEnded(token) => core.input_ended(token),
-                Completion::HungUp(token) => core.hung_up(token),
+                Completion::HungUp(token) => {
+                    core.log_socket_ended(token);
+                    core.hung_up(token);
+                }
+                Completion::Sent(token, buffer) if core.sends_log_by(token) => {
+                    core.log_was_sent(token, buffer);
+                }
                 Completion::Sent(token, buffer) => core.sent(token, buffer),
                 Completion::Failed(token, _) | Completion::SendFailed(token) => {
+                    core.log_socket_ended(token);
                     core.lost(token);
                 }
                 Completion::Accepted(_, fd) => self.accepting.accept(core, fd),
@@ -202,8 +213,8 @@ impl Loop {
                 }
                 Completion::HandedOver(token, socket, unread) => {
                     let leaving = self.leaving.remove(&token).expect("it was asked for");
-                    let arrival = Arrival::new(*leaving, socket, &unread);
-                    core.mailbox.tell_control(ToControl::Arrived(Box::new(arrival)));
+                    let arrived = Arrived::new(*leaving, socket, &unread);
+                    core.mailbox.tell_control(ToControl::Arrived(arrived));
                 }
                 Completion::Woken => {}
             }
@@ -216,12 +227,15 @@ impl Loop {
         }
         self.is_urgent |= core.look_after_clients(&mut self.sending);
         core.show_log();
+        core.send_log(&mut self.sending);
         core.mailbox.show_relay();
         for Sending { token, bytes } in self.sending.drain(..) {
             ring.send(token, bytes);
         }
         core.answer_quiesced();
         self.do_socket_requests(ring);
+        // What came with a connection goes on in the next turn.
+        self.is_urgent |= self.core.has_resumed();
         self.core.show_figures();
         self.is_urgent |= self.core.mailbox.flush();
     }
@@ -259,7 +273,8 @@ impl Loop {
         let held = self.core.clients.next_held();
         let next = [self.core.next_late(), self.core.pause_ends_at(), held];
         let next = next.into_iter().flatten().min();
-        next.map_or(tick, |next| Monotonic::now().until(next).min(tick))
+        let next = next.map_or(tick, |next| Monotonic::now().until(next).min(tick));
+        self.core.log_is_due().map_or(next, |due| due.min(next))
     }
 
     /// Looks for something to do, giving the processor away between looks, until there is some or
@@ -331,6 +346,8 @@ impl Loop {
                     self.leaving.insert(token, leaving);
                     ring.hand_over(token);
                 }
+                SocketRequest::Send(connect) => self.core.connect_outgoing(ring, *connect),
+                SocketRequest::Follow(follow) => self.core.follow_log(ring, *follow),
                 SocketRequest::Listen(Listeners { opened, closed }) => {
                     closed.into_iter().for_each(|address| ring.stop_accepting_at(address));
                     for socket in opened {

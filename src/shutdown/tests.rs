@@ -30,7 +30,9 @@ fn ends(stage: Stage) -> Vec<Event> {
         Stage::Save => vec![Event::Saved],
         Stage::Files => vec![],
         Stage::Intake | Stage::Drain | Stage::Pause | Stage::Clients | Stage::Shards => {
-            (0..SHARDS).map(|shard| Event::Reported(shard, report(1, stage, true))).collect()
+            let reports = (0..SHARDS).map(|shard| Event::Reported(shard, report(1, stage, true)));
+            let closed = (stage == Stage::Clients).then_some(Event::ReplicasClosed);
+            closed.into_iter().chain(reports).collect()
         }
     }
 }
@@ -93,7 +95,7 @@ fn column(name: &str, state: &str) -> Vec<(u64, Event)> {
         "tick" => vec![(0, Event::Tick), (1, Event::Tick)],
         "late" => vec![(TOTAL_MS, Event::Tick)],
         "stalled" => vec![(TOTAL_MS + STALL_MS, Event::Tick)],
-        "done" => all_report(1, stage).collect(),
+        "done" => all_report(1, stage).chain([(0, Event::ReplicasClosed)]).collect(),
         "half" => vec![
             (0, Event::Reported(0, report(1, stage, true))),
             (0, Event::Reported(0, report(1, stage, true))),
@@ -130,6 +132,18 @@ fn every_event_in_every_state_leads_where_the_table_says() {
     let all = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Files).map(Stage::name);
     let all: Vec<_> = ["serving"].into_iter().chain(all).chain(["over"]).collect();
     assert_eq!(states, all);
+}
+
+#[test]
+fn the_process_is_there_until_its_replicas_are_told_of() {
+    let mut shutdown = one_in("clients", request());
+    for shard in 0..SHARDS {
+        let done = Event::Reported(shard, report(1, Stage::Clients, true));
+        shutdown.handle(Uptime(1000), done, &mut Vec::new());
+    }
+    assert_eq!(name(&shutdown), "clients");
+    shutdown.handle(Uptime(1000), Event::ReplicasClosed, &mut Vec::new());
+    assert_eq!(name(&shutdown), "shards");
 }
 
 #[test]
@@ -257,6 +271,7 @@ impl World {
                 let done = report(Stage::Shards, true);
                 (0..SHARDS).for_each(|shard| self.comes(Event::Reported(shard, done)));
             }
+            Action::Close(Resource::Replicas) => self.comes(Event::ReplicasClosed),
             Action::Close(Resource::Child) => self.comes(Event::ChildGone),
             Action::AwaitReplicas => self.comes(Event::ReplicasReady),
             Action::Save => self.save(),

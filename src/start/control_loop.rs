@@ -27,6 +27,7 @@ pub fn start_control(
     endpoint: Endpoint,
     process: &'static Process,
 ) -> io::Result<ExecutorJoinHandle<Infallible>> {
+    process.ending.ring(control.mailbox.bell().clone());
     LocalExecutorBuilder::new(Placement::Unbound)
         .name("control")
         .io_memory(64 << 10)
@@ -44,7 +45,7 @@ pub fn start_control(
 async fn run_control(mut control: Control, mut endpoint: Endpoint) -> io::Result<()> {
     let mut last_tick = Monotonic::now();
     if control.loading.is_none() {
-        control.follow_configured();
+        control.begin_with_data();
     }
     loop {
         let now = Monotonic::now();
@@ -60,11 +61,13 @@ async fn run_control(mut control: Control, mut endpoint: Endpoint) -> io::Result
         control.see_to_snapshots();
         control.see_to_disk();
         control.see_to_replicas();
+        control.see_to_cluster();
         if let Some(signal) = control.process.ending.take() {
             control.end_by(signal);
         }
         if control.go_on_ending() {
             endpoint.close();
+            control.leave_cluster();
             return Ok(());
         }
         endpoint.turn(&mut control);
@@ -75,9 +78,12 @@ async fn run_control(mut control: Control, mut endpoint: Endpoint) -> io::Result
             let patience = repair.map_or(TICK, |repair| repair.patience(now)).min(patience);
             let acks = control.acks_patience().map_or(TICK, Duration::from_millis);
             let failover = control.failover_patience().map_or(TICK, Duration::from_millis);
-            let patience = patience.min(acks).min(failover);
+            let cluster = control.clustering.as_ref().map(|clustering| clustering.patience());
+            let cluster = cluster.map_or(TICK, Duration::from_millis);
+            let patience = patience.min(acks).min(failover).min(cluster);
             let news = control.saving.news().into_iter().chain(control.disk.news());
-            let awaited = endpoint.awaited().chain(news.map(Awaited::Readable));
+            let links = control.clustering.iter().flat_map(|clustering| clustering.awaited());
+            let awaited = endpoint.awaited().chain(news.map(Awaited::Readable)).chain(links);
             control.mailbox.bell().wait(awaited, patience)?;
             control.mailbox.awake();
         }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use crate::cluster::frame::header::BUS_PORT_BEHIND;
 use crate::config::table::Config;
+use crate::control::clustering::settings::bus_port;
 use crate::log;
 use crate::process::listening::{addresses, errno, is_missing, warn};
 use crate::reactor::clock::Monotonic;
@@ -19,6 +21,10 @@ use crate::start::{Failure, plain};
 const IN_USE_MILLIS: u64 = 200;
 /// Scrapes that may wait to be accepted.
 const METRICS_BACKLOG: i32 = 64;
+/// The greatest port for clients that leaves one for the bus.
+const CLIENT_PORT_MAX: u16 = u16::MAX - BUS_PORT_BEHIND;
+const BUS_PORT: &str = "Valkey port number too high. Cluster communication port is 10,000 port \
+    numbers higher than your Valkey port. Your Valkey port number must be 55535 or less.";
 const IN_USE_PAUSE: Duration = Duration::from_millis(5);
 
 /// Listening sockets.
@@ -30,6 +36,8 @@ pub struct Listeners {
     pub unix: Option<OwnedFd>,
     /// For readers of the metrics.
     pub metrics: Vec<OwnedFd>,
+    /// For other nodes of a cluster.
+    pub bus: Vec<OwnedFd>,
 }
 
 impl Listeners {
@@ -63,6 +71,12 @@ impl Listeners {
         if config.metrics_port != 0 {
             listeners.metrics =
                 listen_tcp(&config.metrics_bind, config.metrics_port, METRICS_BACKLOG)?;
+        }
+        if config.cluster_enabled {
+            if config.cluster_port == 0 && CLIENT_PORT_MAX < config.port {
+                return Err(Failure::Log(BUS_PORT.into()));
+            }
+            listeners.bus = listen_tcp(&config.bind, bus_port(config), backlog)?;
         }
         Ok(listeners)
     }

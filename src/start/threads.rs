@@ -12,6 +12,7 @@ use shards::base::random::Random;
 
 use crate::commands::table::{self, Commands};
 use crate::config::table::Config;
+use crate::control::clustering::Clustering;
 use crate::control::core::Control;
 use crate::log;
 use crate::mail::mailbox::{self, Ends};
@@ -19,6 +20,7 @@ use crate::metrics::endpoint::Endpoint;
 use crate::process::Process;
 use crate::process::listening::Listening;
 use crate::reactor::clock::{CycleRate, Monotonic};
+use crate::reactor::wake::Wake;
 use crate::routing::node::Node;
 use crate::routing::slots::SlotMap;
 use crate::shard::turns::{Start, start_shard};
@@ -40,6 +42,8 @@ pub struct Threads {
     pub listeners: Vec<OwnedFd>,
     /// Sockets on which metrics are served.
     pub metrics: Vec<OwnedFd>,
+    /// Sockets to which other nodes of a cluster connect.
+    pub bus: Vec<OwnedFd>,
 }
 
 /// Starts the control thread and all shards, and waits until they serve.
@@ -47,7 +51,7 @@ pub struct Threads {
 /// # Errors
 /// If a rename makes no sense, or a thread cannot be had.
 pub fn start(threads: Threads) -> Result<(), Failure> {
-    let Threads { config, process, shards, cpus, mut listeners, metrics } = threads;
+    let Threads { mut config, process, shards, cpus, mut listeners, metrics, bus } = threads;
     let endpoint =
         Endpoint::new(metrics).map_err(|error| fail("the sockets of the metrics", &error))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -57,20 +61,24 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
     // They live as long as the process.
     let commands: &'static Commands = Box::leak(Box::new(commands));
     let mut random = Random::new(chance().map_err(|error| fail("/dev/urandom", &error))?);
-    let role = if config.replicaof.is_some() { Role::Replica } else { Role::Primary };
+    let Ends { shards: boxes, control, relay } =
+        mailbox::connect(usize::from(shards)).map_err(|error| fail("an eventfd", &error))?;
+    let clustering = begin_cluster(&mut config, bus, control.bell().clone())?;
+    let follows = if config.replicaof.is_some() { Role::Replica } else { Role::Primary };
+    let role = clustering.as_deref().map_or(follows, Clustering::role);
     let mut node = Node {
+        slots: SlotMap::configured(shards, &config),
         config: Arc::new(config),
         table: &commands.table,
-        slots: SlotMap::even(shards),
+        cluster: clustering.as_deref().map(|it| Arc::new(it.first_ownership())),
         seed: HashSeed(random.bits()),
         cycle_rate: CycleRate::measure(),
         condition: Condition { role, is_stale: role == Role::Replica, ..Condition::default() },
         started: Monotonic::now(),
         now: Monotonic::now(),
     };
-    let Ends { shards: boxes, control, relay } =
-        mailbox::connect(usize::from(shards)).map_err(|error| fail("an eventfd", &error))?;
     let mut control = Control::new((control, relay), node.clone(), &commands.of_control, process);
+    control.clustering = clustering;
     control.listening = Listening::of(&listeners).map_err(|error| fail("a descriptor", &error))?;
     control.begin_loading().map_err(Failure::Log)?;
     node.condition.loading = control.loading.is_some();
@@ -111,6 +119,20 @@ pub fn start(threads: Threads) -> Result<(), Failure> {
             Err(error) => format!("A shard thread did not start: {error}."),
         })),
     }
+}
+
+/// Begins with the cluster, if this is a node of one. It says which primary is followed.
+fn begin_cluster(
+    config: &mut Config,
+    bus: Vec<OwnedFd>,
+    bell: Wake,
+) -> Result<Option<Box<Clustering>>, Failure> {
+    if !config.cluster_enabled {
+        return Ok(None);
+    }
+    let clustering = Clustering::begin(config, bus, bell).map_err(Failure::Log)?;
+    config.replicaof = clustering.primary();
+    Ok(Some(Box::new(clustering)))
 }
 
 /// Reads bits that cannot be guessed: keys' hashes must not be predictable.

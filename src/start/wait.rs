@@ -10,11 +10,12 @@ pub fn for_signals(signals: &Signals, process: &'static Process) -> ! {
     loop {
         match signals.next() {
             Ok(signal @ (Signal::Term | Signal::Int)) => {
+                let name = if signal == Signal::Term { "SIGTERM" } else { "SIGINT" };
+                // Control's lines come behind it.
+                log::warning(&format!("Received {name} scheduling shutdown..."));
                 if !process.ending.ask(signal) {
                     process.give_up();
                 }
-                let name = if signal == Signal::Term { "SIGTERM" } else { "SIGINT" };
-                log::warning(&format!("Received {name} scheduling shutdown..."));
             }
             Ok(Signal::Hup) => {}
             Err(error) => process.fail(&format!("Signals can't be read any more: {error}.")),

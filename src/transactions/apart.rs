@@ -11,7 +11,8 @@
 //! | it is about all keys: FLUSHALL, SWAPDB ... | itself, once, in the first shard's part |
 //!
 //! With a command about all keys a whole transaction stands in the part of the first shard: it has
-//! an order among its commands that parts do not have.
+//! an order among its commands that parts do not have. So, too, with one whose words name keys of
+//! several shards: they run on a replica when all logs are so far.
 
 use shards::base::hash::HashSeed;
 use shards::commands::spec::Spread;
@@ -20,7 +21,7 @@ use shards::journal::units::Unit;
 use shards::shard::{Request, Shard};
 
 use crate::routing::call::{Call, Table};
-use crate::routing::keys::{key_places, spacing};
+use crate::routing::keys::{key_places, reaches, spacing};
 use crate::routing::slots::SlotMap;
 use crate::transactions::merging::part;
 
@@ -80,7 +81,7 @@ pub fn log_apart(
     let mut owners: Vec<u16> = keys.iter().map(|(_, hash)| slots.owner(*hash)).collect();
     owners.sort_unstable();
     owners.dedup();
-    if owners.len() <= 1 {
+    if owners.len() <= 1 && !reaches(call.spec.keys, args) {
         return match request.came {
             [] => shard.effects.log.push(db, args),
             came => shard.effects.log.push_as_it_came(db, came),
@@ -106,18 +107,16 @@ pub fn log_apart(
     }
 }
 
-/// Takes the commands of a transaction apart, each of which concerns the keys of one shard or all
-/// keys.
+/// Takes the commands of a transaction apart by the shards of their keys.
 pub fn apart(unit: Unit, table: &Table, slots: &SlotMap, seed: HashSeed) -> Apart {
     let mut parts: Vec<(u16, Unit)> = Vec::new();
     let mut is_whole = false;
     let read = each_command(unit.db, &unit.commands, |db, args| {
-        let keys = table.find(args).map_or_else(Vec::new, |call| key_places(call.spec.keys, args));
-        let Some(key) = keys.first().and_then(|place| args.get(*place)) else {
+        let Some(owner) = table.find(args).and_then(|call| only_owner(call, args, slots, seed))
+        else {
             is_whole = true;
             return;
         };
-        let owner = slots.owner(seed.key_hash(key));
         let at = parts.binary_search_by_key(&owner, |part| part.0).unwrap_or_else(|at| {
             parts.insert(at, (owner, Unit::default()));
             at
@@ -126,4 +125,14 @@ pub fn apart(unit: Unit, table: &Table, slots: &SlotMap, seed: HashSeed) -> Apar
     });
     // A command of more than 4 GiB, as the state of a huge key is, cannot be read: it stays whole.
     if is_whole || read.is_err() { Apart::Whole(unit) } else { Apart::ByShard(parts) }
+}
+
+/// The shard of all keys of a command; `None` if there is none, or not only one.
+pub fn only_owner(call: &Call, args: &[&[u8]], slots: &SlotMap, seed: HashSeed) -> Option<u16> {
+    let places = key_places(call.spec.keys, args).into_iter();
+    let mut owners =
+        places.filter_map(|at| args.get(at)).map(|key| slots.owner(seed.key_hash(key)));
+    let first = owners.next()?;
+    let is_only = owners.all(|owner| owner == first) && !reaches(call.spec.keys, args);
+    is_only.then_some(first)
 }

@@ -12,6 +12,9 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 use shards::commands::spec::{Flag, Flags};
 
+/// Keys for which room is kept while none is claimed: a transaction with more of them is rare.
+const KEYS_ROOM_MAX: usize = 4096;
+
 /// A key, by its hash: keys with the same hash, or the same key in several databases, share a
 /// lock.
 pub type LockId = u64;
@@ -187,6 +190,9 @@ impl Locks {
             let mode = holder.claims.mode();
             let later = self.wholes.iter().filter(|whole| ticket < whole.0);
             freed.extend(later.filter(|whole| conflict(mode, whole.1)).map(|whole| whole.0));
+        }
+        if self.keys.is_empty() && KEYS_ROOM_MAX < self.keys.capacity() {
+            self.keys = HashMap::new();
         }
         freed.sort_unstable();
         for ticket in freed {

@@ -1,12 +1,17 @@
 //! Commands between MULTI and EXEC, and what EXEC makes of them.
 
+use shards::base::hash::slot_of_hash;
+use shards::base::slot::Slot;
 use shards::commands::spec::Flag;
 use shards::keyspace::watch::Seen;
+use shards::resp::error::Error;
 use shards::resp::parser::Range;
 
+use crate::cluster::redirect::{Keys, Outcome};
 use crate::pubsub::interest::Changes;
 use crate::routing::admission::Guards;
-use crate::routing::call::Call;
+use crate::routing::call::{Call, KeyShape};
+use crate::routing::redirection::{key_shape, places};
 use crate::routing::request::{Parsed, Route, with_args};
 
 /// Bytes of small commands that share a block. A longer command has a block of its own, of just
@@ -28,6 +33,9 @@ pub struct Multi {
     pub denies_oom: bool,
     /// One of them was refused, so EXEC will be.
     pub refused: bool,
+    /// What becomes of the commands that do not run here, in a cluster: as the client's home sees
+    /// it when EXEC comes. `None`: they run.
+    pub outcome: Option<Outcome>,
 }
 
 /// Arguments of some commands.
@@ -50,6 +58,8 @@ pub struct Exec {
     pub place: Option<u16>,
     /// A watched key has changed.
     pub aborted: bool,
+    /// What is answered instead if none has: the commands do not run here, in a cluster.
+    pub redirection: Option<Error>,
     /// What has become of the client's subscriptions, if a command was about them.
     pub changes: Option<Changes>,
 }
@@ -127,6 +137,29 @@ impl Multi {
     /// All commands.
     pub fn commands(&self) -> impl Iterator<Item = &Parsed> {
         self.commands.iter().map(|(_, parsed)| parsed)
+    }
+
+    /// Where the keys of all commands are, together. For most of them their hashes say it.
+    pub fn keys(&self) -> Keys {
+        let mut found = Keys::None;
+        let mut add = |slot: Slot| match found {
+            Keys::None => found = Keys::In(slot),
+            Keys::In(other) if other == slot => {}
+            Keys::In(_) | Keys::Apart => found = Keys::Apart,
+        };
+        for (at, (_, parsed)) in self.commands.iter().enumerate() {
+            let call = parsed.call.expect("only known commands are queued");
+            match (key_shape(call), parsed.first_key) {
+                (KeyShape::None, _) => {}
+                // All keys of a command that was queued are of one slot.
+                (_, (1.., hash)) => add(slot_of_hash(hash)),
+                (_, (0, _)) => self.with(at, |_, args| {
+                    let keys = places(call, args).into_iter().filter_map(|at| args.get(at));
+                    keys.for_each(|key| add(Slot::of(key)));
+                }),
+            }
+        }
+        found
     }
 
     /// Does something with the command at a place and its arguments.

@@ -152,7 +152,8 @@ impl Footprint {
             KeyShape::None => return,
             KeyShape::One(at) => vec![at],
             KeyShape::Several => {
-                if reaches(call.spec.keys, args) {
+                // In a cluster such keys are of the same slot, or the command is refused.
+                if !slots.keeps_to_one_slot() && reaches(call.spec.keys, args) {
                     self.whole = Some(Mode::Exclusive);
                 }
                 key_places(call.spec.keys, args)

@@ -36,7 +36,11 @@ const NEW_FILE_MODE: u32 = 0o644;
 
 fn run(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let file = ctx.control.process.config_file.as_deref().ok_or(NO_FILE)?;
-    let config = Arc::clone(&ctx.control.node.config);
+    let mut config = Arc::clone(&ctx.control.node.config);
+    if config.cluster_enabled {
+        // nodes.conf says whom a node of a cluster follows.
+        Arc::make_mut(&mut config).replicaof = None;
+    }
     let work = move || replace(file, |old| rewrite::rewrite(old, &config));
     Ok(Outcome::Wait(Awaited::Disk(DiskWork { run: Box::new(work), answer })))
 }

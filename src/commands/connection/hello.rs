@@ -79,7 +79,7 @@ fn introduce(ctx: &mut ClientCtx<'_>) {
     replies.bulk(b"id");
     replies.integer(i64::try_from(client.id).expect("ids count connections"));
     replies.bulk(b"mode");
-    replies.bulk(b"standalone");
+    replies.bulk(if node.cluster.is_some() { b"cluster" } else { b"standalone" });
     replies.bulk(b"role");
     replies.bulk(match node.condition.role {
         Role::Primary => b"master",

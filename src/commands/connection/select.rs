@@ -21,7 +21,7 @@ pub(super) const SELECT: Own = Own {
 };
 
 fn select(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
-    let databases = usize::try_from(ctx.node.config.databases).unwrap_or(usize::MAX);
+    let databases = usize::try_from(ctx.node.config.database_count()).unwrap_or(usize::MAX);
     ctx.client.session.db = database::parse(ctx.args[1], databases)?;
     ctx.replies.ok();
     Ok(())

@@ -24,6 +24,11 @@ pub(super) const FAILOVER: Own = Own {
 };
 
 fn failover(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
+    if ctx.control.clustering.is_some() {
+        return Err(Error::Text(
+            "ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead.",
+        ));
+    }
     match Command::parse(&ctx.args[1..])? {
         Command::Start(request) => ctx.control.begin_failover(&request)?,
         Command::Abort => ctx.control.abort_failover()?,

@@ -4,6 +4,7 @@ use shards::commands::spec::{Arity, Flag, Flags, Group, Spec};
 use shards::resp::error::Error;
 
 use crate::clients::ctx::ClientCtx;
+use crate::clients::leaving::Errand;
 use crate::commands::own::{Own, OwnRun};
 use crate::replication::greeting::Asked;
 use crate::replication::psync::Request;
@@ -45,6 +46,6 @@ pub(super) fn leave(ctx: &mut ClientCtx<'_>, request: Request, asked: Asked) -> 
     }
     // A client that asks for what it cannot get stays one.
     ctx.client.greeting.get_or_insert_default().terms(asked)?;
-    ctx.client.leave(request);
+    ctx.client.leave(Errand::Stream(request));
     Ok(())
 }

@@ -63,6 +63,7 @@ const SECTIONS: &[Section] = &[
     section("errorstats", "Errorstats", true, commands::write_errors),
     section("latencystats", "Latencystats", false, commands::write_latencies),
     section("cluster", "Cluster", true, replication::write_cluster),
+    section(CLUSTER_INFO, "Cluster Info", false, replication::write_cluster_info),
     section("scriptingengines", "Scripting Engines", false, server::write_scripting),
     section("shards", "Shards", false, shards::write),
     section("hotkeys", "Hotkeys", false, keys::write_hot),
@@ -78,6 +79,9 @@ const fn section(
 ) -> Section {
     Section { name, title, by_default, write }
 }
+
+/// The section that is there in cluster mode only.
+const CLUSTER_INFO: &str = "cluster_info";
 
 /// The section that takes more than the usual figures: it is only shown by its own name.
 const SLOTSTATS: &str = "slotstats";
@@ -103,8 +107,11 @@ fn info(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
 fn write(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
     let mut fields = Fields { text: std::mem::take(&mut ctx.control.info_text) };
     fields.text.clear();
+    let is_in_cluster = ctx.control.clustering.is_some();
     let gathered = Gathered::new(ctx.control, answers);
-    for section in SECTIONS.iter().filter(|section| is_wanted(section, &ctx.args[1..])) {
+    let is_there = |section: &&Section| section.name != CLUSTER_INFO || is_in_cluster;
+    let wanted = SECTIONS.iter().filter(|section| is_wanted(section, &ctx.args[1..]));
+    for section in wanted.filter(is_there) {
         if !fields.text.is_empty() {
             fields.text.push_str("\r\n");
         }

@@ -34,6 +34,9 @@ const PORT: Error = Error::Text("ERR Invalid master port");
 
 fn replicaof(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let [_, host, port] = ctx.args else { return Err(Error::Syntax) };
+    if ctx.control.clustering.is_some() {
+        return Err(Error::Text("ERR REPLICAOF not allowed in cluster mode."));
+    }
     if ctx.control.handing_over.machine.is_under_way() {
         return Err(REPLICAOF_REFUSED);
     }
@@ -41,7 +44,7 @@ fn replicaof(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
         return Ok(no_one(ctx));
     }
     let primary = Primary::read(host, port).ok_or(PORT)?;
-    if ctx.control.node.config.replicaof.as_ref() == Some(&primary) {
+    if ctx.control.node.config.replicaof.as_ref().is_some_and(|other| other.is_same(&primary)) {
         log::notice(
             "REPLICAOF would result into synchronization with the primary we are already \
              connected with. No operation performed.",

@@ -27,7 +27,10 @@ pub(super) const SHUTDOWN: Own = Own {
     run: OwnRun::Control(shutdown),
 };
 
-const NO_FAILOVER: Error = Error::Text("ERR SHUTDOWN FAILOVER is only supported in cluster mode.");
+const NO_CLUSTER: Error = Error::Text("ERR SHUTDOWN FAILOVER is only supported in cluster mode.");
+const NO_FAILOVER: Error = Error::Text(
+    "ERR SHUTDOWN FAILOVER is not supported. Use CLUSTER FAILOVER at a replica before.",
+);
 
 /// What is asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,6 +39,7 @@ struct Wish {
     nosave: bool,
     force: bool,
     now: bool,
+    safe: bool,
     failover: bool,
     abort: bool,
 }
@@ -48,14 +52,14 @@ fn shutdown(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
         return Ok(Outcome::Done);
     }
     if wish.failover {
-        return Err(NO_FAILOVER);
+        return Err(if ctx.control.clustering.is_some() { NO_FAILOVER } else { NO_CLUSTER });
     }
     let save = match wish {
         Wish { save: true, .. } => LastSave::Yes,
         Wish { nosave: true, .. } => LastSave::No,
         _ => LastSave::AsConfigured,
     };
-    let options = Options { save, forced: wish.force, now: wish.now };
+    let options = Options { save, forced: wish.force, now: wish.now, safe: wish.safe };
     Ok(Outcome::Wait(Awaited::End(options)))
 }
 
@@ -69,8 +73,7 @@ fn parse(words: &[&[u8]]) -> Option<Wish> {
             b"failover" => wish.failover = true,
             b"force" => wish.force = true,
             b"now" => wish.now = true,
-            // It is about primaries of a cluster, and there is none.
-            b"safe" => {}
+            b"safe" => wish.safe = true,
             b"abort" => wish.abort = true,
             _ => return None,
         }
@@ -97,7 +100,7 @@ mod tests {
         check("", Some(Wish::default()));
         check("NOSAVE now Force", Some(Wish { nosave: true, force: true, now: true, ..none() }));
         check("abort", Some(Wish { abort: true, ..none() }));
-        check("failover safe", Some(Wish { failover: true, ..none() }));
+        check("failover safe", Some(Wish { failover: true, safe: true, ..none() }));
         for wrong in ["save nosave", "abort now", "now abort", "abort abort", "soon"] {
             check(wrong, None);
         }

@@ -1,5 +1,6 @@
 //! Tests over all settings.
 
+use super::super::kinds::{Mention, Reason};
 use super::super::line::split;
 use super::*;
 

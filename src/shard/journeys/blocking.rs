@@ -212,7 +212,7 @@ impl Core {
     }
 
     /// Ends a wait that is kept here. False if it is over already.
-    fn end_wait(&mut self, number: u64, ending: WaitEnd) -> bool {
+    pub(crate) fn end_wait(&mut self, number: u64, ending: WaitEnd) -> bool {
         let Some(KeptWait { mut batch, shards, .. }) = self.waits.take(number) else {
             return false;
         };
@@ -234,11 +234,11 @@ impl Core {
             WaitEnd::Acked(count) => {
                 answer_acked(count, &mut Replies::new(&mut batch.replies, protocol));
             }
-            WaitEnd::Refused | WaitEnd::RoleChanged => {
-                let is_asked = ending == WaitEnd::Refused;
-                let error = if is_asked { &UNBLOCKED } else { &ROLE_CHANGED };
-                self.refuse(error, &mut batch.replies);
-                self.counters.rejected(call.id);
+            WaitEnd::Refused => self.reject(call, &UNBLOCKED, &mut batch.replies),
+            WaitEnd::RoleChanged => self.reject(call, &ROLE_CHANGED, &mut batch.replies),
+            WaitEnd::Redirected(outcome) => {
+                let error = self.redirection_of_wait(outcome, batch.passport.network);
+                self.reject(call, &error, &mut batch.replies);
             }
         }
         self.counters.ran(call.id, 0, false);
@@ -252,10 +252,12 @@ impl Core {
         number.is_some_and(|number| self.end_wait(number, ending))
     }
 
-    /// Ends all waits that are kept here.
-    pub(crate) fn end_all_waits(&mut self, ending: WaitEnd) {
+    /// Ends those of the waits that are kept here.
+    pub(crate) fn end_waits(&mut self, ending: WaitEnd, ends: impl Fn(&KeptWait) -> bool) {
         for number in self.waits.numbers() {
-            self.end_wait(number, ending);
+            if self.waits.get(number).is_some_and(&ends) {
+                self.end_wait(number, ending);
+            }
         }
     }
 
@@ -502,6 +504,12 @@ fn answer_acked(count: Count, replies: &mut Replies<'_>) {
 }
 
 /// What a wait needs of replicas, if it is for them.
+/// Whether a wait is one for replicas, and not for keys.
+pub(crate) fn awaits_replicas(kept: &KeptWait) -> bool {
+    let waiting = kept.batch.waiting.as_ref();
+    waiting.is_some_and(|waiting| needs_of(waiting.in_vain).is_some())
+}
+
 fn needs_of(in_vain: InVain) -> Option<Needs> {
     match in_vain {
         InVain::Null => None,

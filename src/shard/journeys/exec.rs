@@ -52,7 +52,8 @@ impl Core {
         };
         let kind = footprint.gathering();
         let transaction = place.is_none().then(|| footprint.transaction(slots, kind, &watched));
-        (Exec { multi, next: 0, watched, place, aborted: false, changes: None }, transaction)
+        let (aborted, redirection, changes) = (false, None, None);
+        (Exec { multi, next: 0, watched, place, aborted, redirection, changes }, transaction)
     }
 
     fn exec_footprint(&self, multi: &Multi, watched: &[Watch]) -> Footprint {
@@ -86,12 +87,17 @@ impl Core {
         let At::Exec(mut exec) = std::mem::take(&mut batch.at) else {
             unreachable!("the caller looked")
         };
+        if batch.applies.is_none() && exec.redirection.is_none() {
+            exec.redirection = self.queue_redirection(&batch.passport, &exec.multi);
+        }
         self.shard.effects.denies_waiting = true;
-        if exec.watched.iter().all(|watch| self.unchanged(watch)) {
-            self.run_in_place(&mut batch, &mut exec);
-        } else {
+        if !exec.watched.iter().all(|watch| self.unchanged(watch)) {
             let protocol = batch.passport.protocol;
             Replies::new(&mut batch.replies, protocol).null_array();
+        } else if let Some(error) = &exec.redirection {
+            self.refuse(error, &mut batch.replies);
+        } else {
+            self.run_in_place(&mut batch, &mut exec);
         }
         self.shard.effects.denies_waiting = false;
         self.end_claims(batch.ticket.take());
@@ -138,6 +144,9 @@ impl Core {
         let protocol = batch.passport.protocol;
         if exec.aborted {
             Replies::new(&mut batch.replies, protocol).null_array();
+            exec.next = exec.multi.len();
+        } else if let Some(error) = exec.redirection.take() {
+            self.refuse(&error, &mut batch.replies);
             exec.next = exec.multi.len();
         } else if exec.next == 0 {
             Replies::new(&mut batch.replies, protocol).array(exec.multi.len());

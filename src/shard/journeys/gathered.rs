@@ -15,6 +15,9 @@ use crate::shard::core::Core;
 use crate::transactions::locks::Claims;
 use crate::transactions::transaction::{Kind, Leftovers, Loan, Transaction};
 
+/// Room that is kept for entries, events and the like: a transaction with more of them is rare.
+const ROOM_MAX: usize = 4096;
+
 impl Core {
     /// Runs one command on entries of several shards, here, and sends them back. `None` if it
     /// waits from now on.
@@ -110,6 +113,9 @@ impl Core {
                 release.entries.push((db, hash, entry));
             });
         }
+        if ROOM_MAX < releases.iter().map(|release| release.entries.len()).sum() {
+            self.visitors.keyspace.drop_room();
+        }
         for (shard, dbs) in transaction.wholes.drain(..) {
             let release = &mut releases[at(shard).expect("lent at a visit")];
             release.dbs = Some(dbs);
@@ -172,9 +178,9 @@ impl Core {
             scan_rest: _,
         } = &mut visitors.effects;
         kept.dirty += std::mem::take(dirty);
-        kept.events.append(events);
-        kept.notes.append(notes);
-        kept.touched.append(touched);
+        pour(events, &mut kept.events);
+        pour(notes, &mut kept.notes);
+        pour(touched, &mut kept.touched);
         if log.is_open()
             && let Some(unit) = log.take_open()
         {
@@ -215,5 +221,13 @@ impl Core {
                 releases[at].notes.push(note);
             }
         }
+    }
+}
+
+/// Moves all of `from` behind `into`, and drops the room that it had for many.
+fn pour<T>(from: &mut Vec<T>, into: &mut Vec<T>) {
+    into.append(from);
+    if ROOM_MAX < from.capacity() {
+        *from = Vec::new();
     }
 }

@@ -118,6 +118,11 @@ impl Core {
     fn run_in_turn(&mut self, batch: Box<Batch>) -> Option<Box<Batch>> {
         let mut batch = self.wait_for_others(batch)?;
         let ticket = batch.ticket.take();
+        if let Some(error) = self.redirection_of_next(&batch) {
+            self.turn_away(&mut batch, &error);
+            self.end_claims(ticket);
+            return Some(batch);
+        }
         let going_on = match &batch.waiting {
             None => self.run_here(batch),
             Some(waiting) => {

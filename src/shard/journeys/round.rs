@@ -221,7 +221,9 @@ impl Core {
             let end = keys.start + of_request.take_while(|key| key.request == request).count();
             let call = batch.requests[batch.next + request].call;
             let call = call.expect("only known commands are routed");
+            let redirection = self.redirection_of_piece(&batch, request, call);
             let room = match batch.applies {
+                None if redirection.is_some() => Memory::Refused,
                 None => self.room_for_piece(&batch.round, request, call),
                 // What a primary has, its replica has.
                 Some(_) => Memory::Enough,
@@ -235,7 +237,10 @@ impl Core {
                     }
                 }
                 Memory::Enough => self.run_piece(&mut batch, keys.start..end, call),
-                Memory::Refused => self.refuse_piece(&mut batch.round, request, call),
+                Memory::Refused => {
+                    let error = redirection.unwrap_or(Error::Oom);
+                    self.refuse_piece(&mut batch.round, request, call, &error);
+                }
                 Memory::Coming => {
                     batch.round.next_key = Some(keys.start);
                     self.room.wait(batch);
@@ -269,19 +274,31 @@ impl Core {
         }
     }
 
+    /// What is answered to a request instead of running it, in a cluster.
+    #[inline]
+    fn redirection_of_piece(&self, batch: &Batch, request: usize, call: &Call) -> Option<Error> {
+        if self.node.cluster.is_none() || batch.applies.is_some() {
+            return None;
+        }
+        let parsed = &batch.requests[batch.next + request];
+        with_args(&batch.input, &batch.ranges, parsed, |args| {
+            self.redirection(&batch.passport, call, args, parsed.first_key)
+        })
+    }
+
     #[cold]
-    fn refuse_piece(&mut self, round: &mut Round, request: usize, call: &Call) {
+    fn refuse_piece(&mut self, round: &mut Round, request: usize, call: &Call, error: &Error) {
         let start = round.replies.len();
         match &mut round.pieces[request] {
             Piece::Parts(parts) if parts.room == Room::Refused => {}
             Piece::Parts(parts) => {
                 parts.room = Room::Refused;
-                self.reject(call, &Error::Oom, &mut round.replies);
+                self.reject(call, error, &mut round.replies);
                 parts.merged.fail(&round.replies[start..]);
                 round.replies.truncate(start);
             }
             piece @ (Piece::None | Piece::Reply(_)) => {
-                self.reject(call, &Error::Oom, &mut round.replies);
+                self.reject(call, error, &mut round.replies);
                 *piece = Piece::Reply(start..round.replies.len());
             }
         }
@@ -365,7 +382,9 @@ impl Core {
     fn changes(&self) -> Changes {
         let stats = &self.shard.keyspace.stats;
         let dirty = self.shard.effects.dirty;
-        Changes([dirty, self.claims.ended, stats.expired, stats.expired_fields, stats.evicted])
+        let version = self.node.cluster.as_ref().map_or(0, |ownership| ownership.version);
+        let ended = self.claims.ended;
+        Changes([dirty, ended, stats.expired, stats.expired_fields, stats.evicted, version])
     }
 }
 

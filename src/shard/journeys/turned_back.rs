@@ -77,7 +77,7 @@ impl Core {
     }
 
     /// Ends the claims of a transaction that has done nothing yet.
-    fn give_up_claims(&mut self, transaction: Transaction) {
+    pub(crate) fn give_up_claims(&mut self, transaction: Transaction) {
         let tickets =
             transaction.visits.into_iter().filter_map(|visit| Some((visit.shard, visit.ticket?)));
         tickets.for_each(|(shard, ticket)| self.end_claims_at(shard, ticket));
@@ -85,7 +85,8 @@ impl Core {
 
     /// An EXEC that was turned back is looked at as if it came now.
     pub(crate) fn undo_exec(&mut self, batch: &mut Batch, exec: Exec) {
-        let Exec { multi, watched, next: _, place: _, aborted: _, changes: _ } = exec;
+        let Exec { multi, watched, next: _, place: _, aborted: _, redirection: _, changes: _ } =
+            exec;
         match self.clients.get(batch.token) {
             Some(client) => {
                 client.multi = Some(multi);

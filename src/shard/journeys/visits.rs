@@ -35,7 +35,7 @@ impl Core {
                 transaction.visits[transaction.at].ticket = Some(ticket);
             })?;
         }
-        if self.is_turned_back(&mut batch) {
+        if self.is_turned_back(&mut batch) || self.is_watch_turned_away(&mut batch) {
             return Some(batch);
         }
         self.work(&mut batch);
@@ -52,7 +52,7 @@ impl Core {
 
     /// What a transaction does on this shard, once its claims are granted.
     fn work(&mut self, batch: &mut Batch) {
-        let Batch { input, ranges, requests, next, at, passport, replies, .. } = batch;
+        let Batch { input, ranges, requests, next, at, passport, replies, applies, .. } = batch;
         let answered = replies.len();
         let (transaction, exec) = match at {
             At::Visits(transaction) => (&mut **transaction, None),
@@ -73,10 +73,11 @@ impl Core {
             Kind::Watch => self.begin_watches(&mut transaction.visits[transaction.at].watched),
             Kind::Gather | Kind::GatherWhole => {
                 let visit = &transaction.visits[transaction.at];
-                if let Some(exec) = exec
-                    && !visit.watched.iter().all(|watch| self.unchanged(watch))
-                {
-                    exec.aborted = true;
+                if let Some(exec) = exec {
+                    exec.aborted |= !visit.watched.iter().all(|watch| self.unchanged(watch));
+                    if self.node.cluster.is_some() && applies.is_none() {
+                        self.note_redirection(passport, exec);
+                    }
                 }
                 self.lend(transaction);
             }

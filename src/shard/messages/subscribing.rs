@@ -94,8 +94,9 @@ impl Core {
     ) {
         self.publish_events(Some(author));
         let receivers = self.publish(kind, args[1], args[2], Some(author));
-        if self.shard.effects.keeps_log {
-            // Replicas have subscribers, too. Channels are of no database.
+        if self.shard.effects.keeps_log && self.node.cluster.is_none() {
+            // Replicas have subscribers, too, and no other way to hear of it than a cluster's bus.
+            // Channels are of no database.
             self.shard.effects.log.push(0, args);
         }
         let written = out.len();
@@ -189,6 +190,24 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Ends a subscription at once: messages that still count it reach no client.
+    pub(crate) fn end_subscription(
+        &mut self,
+        client: &mut Client,
+        kind: Kind,
+        name: &[u8],
+        changes: &mut Changes,
+    ) {
+        self.unsubscribe(client, kind, name, changes);
+        let ended = Subscription { token: client.token, kind, name: name.into() };
+        self.pubsub.ended.retain(|pending| pending.subscription != ended);
+    }
+
+    /// Tells the other shards of subscriptions of several clients that have ended at once.
+    pub(crate) fn tell_of_ends(&mut self, changes: Changes) {
+        self.announce(changes, Token::NONE, None);
     }
 
     fn unsubscribe_all(

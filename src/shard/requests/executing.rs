@@ -151,21 +151,23 @@ impl Pipeline {
             Some(before) if share.requests.start <= before => self.requests[before].end,
             _ => 0,
         };
-        let end = if batch.is_muted { at + 1 } else { share.requests.end };
+        // The requests behind one with ASKING are looked at anew: they are without.
+        let goes_alone = batch.is_muted || batch.passport.asker.asks;
+        let end = if goes_alone { at + 1 } else { share.requests.end };
         for parsed in &self.requests[at..end] {
             let bytes = &input[start as usize..parsed.end as usize];
             let ranges = &self.ranges[parsed.first as usize..][..parsed.count as usize];
             batch.append(bytes, start, ranges, *parsed);
             start = parsed.end;
         }
-        if batch.is_muted && share.inline.is_none() {
+        if goes_alone && share.inline.is_none() {
             share.consumed = start as usize;
             client.parser = Default::default();
             client.awaited = 0;
             return batch;
         }
-        let is_whole = !batch.is_muted && share.failed.is_none() && client.awaited == 0;
-        if matches!(needs, Needs::Shard(_) | Needs::Parts) && is_whole {
+        let is_whole = !goes_alone && share.failed.is_none() && client.awaited == 0;
+        if matches!(needs, Needs::Shard(..) | Needs::Parts) && is_whole {
             let rest = &share.source.bytes(buffers)[share.consumed..];
             share.consumed += self.extend(core, client, rest, &mut batch, SETS_OUT_MAX);
         }
@@ -195,6 +197,7 @@ fn request_at_home(
     args: &[&[u8]],
     out: &mut Vec<u8>,
 ) -> Turn {
+    client.note_asking();
     match core.home_request(client, parsed.call, args, out) {
         AtHome::Done => Turn::Done,
         AtHome::Changed => Turn::Changed,
@@ -204,14 +207,35 @@ fn request_at_home(
             let passport = client.passport(&core.node.config);
             core.run_for(Serving::of_client(client, core.me()), client.id, passport.reads);
             let written = out.len();
-            let parsed = Parsed { first_key, ..*parsed };
-            let turn = request_here(core, &passport, (&parsed, route), (args, &[]), out);
+            let parsed = Parsed { route, first_key, ..*parsed };
+            let turn = match redirected_here(core, &passport, &parsed, args, out) {
+                Some(turn) => turn,
+                None => request_here(core, &passport, (&parsed, route), (args, &[]), out),
+            };
             if matches!(turn, Turn::Done) {
                 mute(client, parsed.call, out, written);
             }
             turn
         }
     }
+}
+
+/// Answers a request that home lets run here, in a cluster, if it does not after all. `None`: it
+/// runs, or others claim its keys, and it is decided when they are through.
+fn redirected_here(
+    core: &mut Core,
+    passport: &Passport,
+    parsed: &Parsed,
+    args: &[&[u8]],
+    out: &mut Vec<u8>,
+) -> Option<Turn> {
+    let call = parsed.call.filter(|_| core.node.cluster.is_some())?;
+    if parsed.route != Route::Shard(core.shard_number()) || core.is_claimed(parsed, args) {
+        return None;
+    }
+    let error = core.redirection(passport, call, args, parsed.first_key)?;
+    core.reject(call, &error, out);
+    Some(Turn::Done)
 }
 
 /// A request that may run: here, if all its keys are here and unclaimed.
@@ -225,10 +249,10 @@ fn request_here(
 ) -> Turn {
     match route {
         Route::Shard(owner) if owner != core.shard_number() => {
-            return Turn::Needs(Needs::Shard(owner));
+            return Turn::Needs(Needs::Shard(owner, parsed.first_key));
         }
         Route::Shard(owner) if core.is_claimed(parsed, args) => {
-            return Turn::Needs(Needs::Shard(owner));
+            return Turn::Needs(Needs::Shard(owner, parsed.first_key));
         }
         Route::Parts => return Turn::Needs(Needs::Parts),
         Route::Scan => return Turn::Needs(Needs::Scan),

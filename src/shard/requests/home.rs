@@ -2,9 +2,7 @@
 //! the client's own commands.
 
 use crate::clients::client::State;
-use shards::base::number::parse_u64;
 use shards::commands::spec::{Flag, Spread};
-use shards::encodings::table::Position;
 use shards::keyspace::watch::Seen;
 use shards::resp::error::Error;
 use shards::resp::reply::{Protocol, Replies};
@@ -17,8 +15,7 @@ use crate::clients::memory::UnderWay;
 use crate::clients::tracker::note_caching;
 use crate::mail::to_control::ToControl;
 use crate::reactor::crash::at_work;
-use crate::routing::call::{Call, KeyShape, Run, Step};
-use crate::routing::keys::falls_apart;
+use crate::routing::call::{Call, Run, Step};
 use crate::routing::listening::pong;
 use crate::routing::request::{Route, with_args};
 use crate::shard::core::Core;
@@ -46,8 +43,8 @@ pub(crate) enum AtHome {
 /// What a request needs that cannot be answered at home and at once.
 #[derive(Debug)]
 pub(crate) enum Needs {
-    /// To run on the shard of its keys, which may be this one.
-    Shard(u16),
+    /// To run on the shard of its keys, which may be this one; the place and hash of its first key.
+    Shard(u16, (u32, u64)),
     /// To run on the control thread.
     Control,
     /// To run on several shards, on each with its part.
@@ -73,69 +70,6 @@ pub(crate) enum Needs {
 }
 
 impl Core {
-    /// Where a request of this client runs, as far as can be told without running what is before
-    /// it. `Home` is always right: there it is looked at again.
-    #[inline]
-    pub(crate) fn route(
-        &self,
-        client: &Client,
-        call: Option<&Call>,
-        args: &[&[u8]],
-    ) -> (Route, (u32, u64)) {
-        match call {
-            Some(call) if !client.guards.meets(call.guards) && call.accepts(args) => {
-                self.engine_route(call, args)
-            }
-            Some(_) | None => (Route::Home, (0, 0)),
-        }
-    }
-
-    /// Where a valid request runs if nothing about its client stands in the way.
-    #[inline]
-    pub(crate) fn engine_route(&self, call: &Call, args: &[&[u8]]) -> (Route, (u32, u64)) {
-        const HOME: (Route, (u32, u64)) = (Route::Home, (0, 0));
-        let Run::Engine(command) = call.run else { return HOME };
-        match call.keys {
-            KeyShape::One(at) => {
-                let Some(key) = args.get(at) else { return HOME };
-                let hash = self.node.seed.key_hash(key);
-                let place = u32::try_from(at).expect("a key's place is small");
-                (Route::Shard(self.node.slots.owner(hash)), (place, hash))
-            }
-            KeyShape::Several => {
-                let footprint = self.footprint_of(call, args);
-                match *footprint.shards(&self.node.slots).as_slice() {
-                    [only] => (Route::Shard(only), (0, 0)),
-                    [] => (Route::Shard(0), (0, 0)),
-                    _ if falls_apart(call.spec, args) => (Route::Parts, (0, 0)),
-                    _ => HOME,
-                }
-            }
-            KeyShape::None => match command.spec.spread {
-                Spread::Anywhere | Spread::Gather => (Route::Anywhere, (0, 0)),
-                Spread::Cursor if 1 < self.node.slots.shards() => (Route::Scan, (0, 0)),
-                Spread::Cursor => (Route::Anywhere, (0, 0)),
-                Spread::Split(_) | Spread::Everywhere(_) => HOME,
-            },
-        }
-    }
-
-    pub(crate) fn footprint_of(&self, call: &Call, args: &[&[u8]]) -> Footprint {
-        let mut footprint = Footprint::default();
-        footprint.add_call(&self.node.slots, call, args, |key| self.node.seed.key_hash(key));
-        footprint
-    }
-
-    /// The shard that owns the slot in a SCAN cursor; any shard can refuse an invalid one.
-    pub(crate) fn cursor_owner(&self, args: &[&[u8]]) -> u16 {
-        self.slot_owner(args.get(1).and_then(|arg| parse_u64(arg)).unwrap_or(0))
-    }
-
-    /// The shard that owns the slot in a cursor.
-    pub(crate) fn slot_owner(&self, cursor: u64) -> u16 {
-        self.node.slots.owner(u64::from(Position(cursor).slot().number()) << 50)
-    }
-
     /// Deals with the next request of a batch that is at home.
     pub(crate) fn at_home(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
         let Some(mut client) = self.take_client(batch.token) else {
@@ -192,9 +126,9 @@ impl Core {
         let exec = if let Needs::Exec(exec, _) = &needs { Some(&**exec) } else { None };
         client.under_way = UnderWay::of(&batch, exec);
         match needs {
-            Needs::Shard(shard) => {
-                let next = batch.next;
-                batch.requests[next].route = Route::Shard(shard);
+            Needs::Shard(shard, first_key) => {
+                let next = &mut batch.requests[batch.next];
+                (next.route, next.first_key) = (Route::Shard(shard), first_key);
             }
             Needs::Parts => {
                 let next = batch.next;
@@ -251,6 +185,7 @@ impl Core {
         let written = out.len();
         note_caching(client, call);
         client.end_exec();
+        self.note_queue(client, call);
         client.renew(self.node.guards());
         let skips = client.session.reply != ReplyMode::On;
         let outcome = match judge(client, &self.node, call, args) {
@@ -298,6 +233,13 @@ impl Core {
         args: &[&[u8]],
         out: &mut Vec<u8>,
     ) -> AtHome {
+        if client.watched.is_empty()
+            && let Some(error) = self.exec_redirection(client)
+        {
+            client.multi = None;
+            self.reject(call, &error, out);
+            return AtHome::Changed;
+        }
         match self.memory_at_home(client, call) {
             Memory::Enough => {}
             Memory::Coming => return AtHome::Needs(Needs::Memory),
@@ -306,7 +248,7 @@ impl Core {
         if let Some(multi) = &mut client.multi
             && call.is_queued()
         {
-            let (route, first_key) = self.engine_route(call, args);
+            let (route, first_key) = self.client_route(call, args);
             multi.push(call, args, route, first_key);
             Replies::new(out, client.session.protocol).simple("QUEUED");
             return AtHome::Done;
@@ -348,7 +290,9 @@ impl Core {
     /// for EXEC, and for what several shards do together. All else is looked at where it runs.
     fn memory_at_home(&mut self, client: &Client, call: &Call) -> Memory {
         let needs = match (&client.multi, call.run) {
-            (Some(multi), Run::Transaction(Step::Exec)) => multi.denies_oom && !multi.refused,
+            (Some(multi), Run::Transaction(Step::Exec)) => {
+                multi.denies_oom && !multi.refused && multi.outcome.is_none()
+            }
             _ => call.spec.flags.has(Flag::DenyOom),
         };
         if needs { self.find_room(&|_| None) } else { Memory::Enough }
@@ -381,7 +325,7 @@ impl Core {
 
     /// Where a command on keys runs that was looked at.
     fn engine_request_at_home(&self, call: &'static Call, args: &[&[u8]]) -> AtHome {
-        match self.engine_route(call, args) {
+        match self.client_route(call, args) {
             (Route::Home, _) => {
                 let footprint = self.footprint_of(call, args);
                 let kind = match call.spec.spread {
@@ -479,6 +423,7 @@ impl Core {
     }
 
     fn begin_exec(&mut self, client: &mut Client, replies: Replies<'_>) -> AtHome {
+        let redirection = self.exec_redirection(client);
         let Some(multi) = client.multi.take() else {
             self.refuse(&Error::ExecWithoutMulti, replies.out);
             return AtHome::Done;
@@ -491,7 +436,14 @@ impl Core {
         // The watches go on until EXEC is over: their keys are compared on the way.
         let watched = std::mem::take(&mut client.watched);
         client.transactions = Transactions::Exec(multi.len());
-        let (exec, transaction) = self.plan_exec(multi, watched);
+        let (exec, transaction) = match redirection {
+            None => self.plan_exec(multi, watched),
+            // Only the watched keys are looked at: the commands do not run here.
+            Some(_) => {
+                let (exec, transaction) = self.plan_exec(Box::default(), watched);
+                (Exec { redirection, ..exec }, transaction)
+            }
+        };
         AtHome::Needs(Needs::Exec(Box::new(exec), transaction.map(Box::new)))
     }
 

@@ -110,7 +110,8 @@ fn database(ctx: &ControlCtx<'_>, name: &[u8], value: &[u8]) -> Result<usize, Er
     let name = String::from_utf8_lossy(name);
     let number = parse_i64(value)
         .ok_or_else(|| Error::Owned(format!("ERR {name} is not an integer or out of range")))?;
-    let databases = usize::try_from(ctx.control.node.config.databases).expect("a 32-bit number");
+    let databases =
+        usize::try_from(ctx.control.node.config.database_count()).expect("a 32-bit number");
     let number = usize::try_from(number).ok().filter(|number| *number < databases);
     number.ok_or_else(|| {
         Error::Owned(format!("ERR {name} number should be between 0 and {}", databases - 1))

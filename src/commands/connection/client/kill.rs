@@ -38,9 +38,9 @@ const NO_SUCH_CLIENT: Error = Error::Text("ERR No such client");
 fn kill(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let filter = wanted(ctx)?;
     Ok(Outcome::Ask(Query::KillClients(Arc::new(filter)), |ctx, answers| {
-        // Replicas have left their shards.
+        // Connections of streams are no shard's.
         let filter = wanted(ctx)?;
-        let count = sum(answers).saturating_add_unsigned(ctx.control.kill_replicas(&filter));
+        let count = sum(answers).saturating_add_unsigned(ctx.control.kill_streams(&filter));
         match ctx.args {
             [_, _, _] if count == 0 => return Err(NO_SUCH_CLIENT),
             [_, _, _] => ctx.replies.ok(),

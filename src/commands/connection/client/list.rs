@@ -38,9 +38,9 @@ fn list(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
 }
 
 fn write(ctx: &mut ControlCtx<'_>, answers: Vec<Answer>) -> Result<(), Error> {
-    // Replicas have left their shards.
+    // Connections of streams are no shard's.
     let filter = filter::parse(ctx, &ctx.args[2..], false)?;
-    let mut clients = ctx.control.list_replicas(&filter);
+    let mut clients = ctx.control.list_streams(&filter);
     for answer in answers {
         let Answer::Clients(some) = answer else { unreachable!("clients were asked for") };
         clients.extend(some);

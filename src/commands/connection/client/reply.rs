@@ -35,7 +35,7 @@ fn reply(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
     } else if mode.eq_ignore_ascii_case(b"OFF") {
         session.reply = ReplyMode::Off;
     } else if mode.eq_ignore_ascii_case(b"SKIP") {
-        // Who gets no reply at all cannot miss another one.
+        // A client that gets no reply at all cannot miss another one.
         if session.reply != ReplyMode::Off {
             session.reply = ReplyMode::Skip;
         }

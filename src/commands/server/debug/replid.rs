@@ -21,7 +21,10 @@ fn change(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     if ctx.args.len() != 2 {
         return Err(usage_error(ctx.args[1]));
     }
-    ctx.control.change_replid();
+    // The stream of a replica is its primary's.
+    if !ctx.control.is_replica() {
+        ctx.control.change_replid();
+    }
     ctx.replies.ok();
     Ok(Outcome::Done)
 }

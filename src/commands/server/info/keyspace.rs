@@ -8,7 +8,7 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
         if db.keys == 0 {
             continue;
         }
-        let ttl = db.ttl_sum.checked_div(db.ttl_samples).unwrap_or(0);
+        let ttl = db.ttl_sum.checked_div(db.ttl_samples.into()).unwrap_or(0);
         fields.put(
             format_args!("db{number}"),
             format_args!(

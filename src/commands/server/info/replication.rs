@@ -1,5 +1,6 @@
-//! INFO replication, cluster.
+//! INFO replication, cluster, cluster_info.
 
+use crate::cluster::report::info;
 use crate::commands::server::gathered::Gathered;
 use crate::commands::server::info::Fields;
 
@@ -7,6 +8,14 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     gathered.control.replication().write_info(&mut fields.text);
 }
 
-pub(super) fn write_cluster(_: &Gathered<'_>, fields: &mut Fields) {
-    fields.put("cluster_enabled", 0);
+pub(super) fn write_cluster(gathered: &Gathered<'_>, fields: &mut Fields) {
+    fields.put("cluster_enabled", u8::from(gathered.control.clustering.is_some()));
+}
+
+pub(super) fn write_cluster_info(gathered: &Gathered<'_>, fields: &mut Fields) {
+    if let Some(clustering) = &gathered.control.clustering {
+        for (name, value) in info::fields(&clustering.machine, clustering.links.bytes()) {
+            fields.put(name, value);
+        }
+    }
 }

@@ -28,7 +28,7 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("redis_git_dirty", 0);
     fields.put("redis_build_id", 0);
     let mode = if config.extended_redis_compatibility { "redis_mode" } else { "server_mode" };
-    fields.put(mode, "standalone");
+    fields.put(mode, if config.cluster_enabled { "cluster" } else { "standalone" });
     fields.put("os", system::name());
     fields.put("arch_bits", usize::BITS);
     let cycles = control.node.cycle_rate.cycles(1000) as f64 / 1000.0;

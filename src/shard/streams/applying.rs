@@ -12,8 +12,11 @@ use std::collections::VecDeque;
 use shards::resp::reply;
 use shards::shard::Origin;
 
-use crate::batches::batch::{At, Batch, Passport};
+use crate::batches::batch::{At, Batch, Passport, Source};
+use crate::flows::following::Word;
+use crate::mail::flows::FlowWord;
 use crate::mail::to_relay::ToRelay;
+use crate::mail::to_shard::ToShard;
 use crate::mail::upstream::Applied;
 use crate::reactor::ring::Token;
 use crate::routing::admission::Guards;
@@ -72,10 +75,22 @@ impl Core {
 
     /// A batch of the stream is done: the relay is told, and the next one begins.
     pub(crate) fn applied(&mut self, batch: Box<Batch>) {
-        let number = batch.applies.expect("the caller looked");
+        let applies = batch.applies.expect("the caller looked");
         let error = reply::first_error(&batch.replies);
         let error = error.map(|line| String::from_utf8_lossy(line).into_owned());
-        self.mailbox.tell_relay(ToRelay::Applied(Applied { number, error }));
+        match applies.source {
+            Source::Relay => {
+                let applied = Applied { number: applies.number, error };
+                self.mailbox.tell_relay(ToRelay::Applied(applied));
+            }
+            Source::Flow { shard, .. } | Source::Barrier { shard } if shard == self.me() => {
+                self.hear_of_following(Word::Applied(applies, error));
+            }
+            Source::Flow { shard, .. } | Source::Barrier { shard } => {
+                let word = FlowWord::Following(Word::Applied(applies, error));
+                self.mailbox.send(shard, ToShard::Flow(word));
+            }
+        }
         self.recycle(batch);
         self.applying.is_under_way = false;
         self.apply_next();

@@ -1,0 +1,68 @@
+//! The subcommands of CLUSTER that are listed and cannot be called yet.
+
+use shards::commands::spec::{Arity, Flag, Flags, Spec};
+use shards::resp::error::Error;
+
+use crate::commands::cluster::{CHANGES, EACH, TELLS, clustering, unknown};
+use crate::commands::own::{Own, OwnRun};
+use crate::control::ctx::{ControlCtx, Outcome};
+
+/// All of them.
+pub(super) const SUBCOMMANDS: &[Own] = &[
+    absent(Spec {
+        name: "cluster|cancelslotmigrations",
+        since: "9.0.0",
+        summary: "Ends moves of slots to other servers that are under way, in a cluster.",
+        arity: Arity::Exactly(2),
+        ..CHANGES
+    }),
+    absent(Spec {
+        name: "cluster|flushslot",
+        since: "9.0.0",
+        summary: "Removes all keys of a slot, in a cluster.",
+        syntax: "slot [ASYNC | SYNC]",
+        arity: Arity::AtLeast(3),
+        flags: Flags::of(&[Flag::Write, Flag::Admin, Flag::NoAsyncLoading]),
+        categories: &["keyspace"],
+        ..EACH
+    }),
+    absent(Spec {
+        name: "cluster|getslotmigrations",
+        since: "9.0.0",
+        summary: "Tells about moves of slots, past and under way, in a cluster.",
+        arity: Arity::Exactly(2),
+        ..CHANGES
+    }),
+    absent(Spec {
+        name: "cluster|migrateslots",
+        since: "9.0.0",
+        summary: "Moves slots to another server, in a cluster.",
+        arity: Arity::AtLeast(4),
+        ..CHANGES
+    }),
+    absent(Spec {
+        name: "cluster|slot-stats",
+        since: "8.0.0",
+        summary: "Returns figures of slots, in a cluster.",
+        syntax: "<SLOTSRANGE start-slot end-slot | ORDERBY metric [LIMIT limit] [ASC | DESC]>",
+        arity: Arity::AtLeast(4),
+        tips: &["nondeterministic_output", "request_policy:all_shards"],
+        ..TELLS
+    }),
+    absent(Spec {
+        name: "cluster|syncslots",
+        since: "9.0.0",
+        summary: "Is what servers say to each other while slots move, in a cluster.",
+        arity: Arity::AtLeast(3),
+        ..CHANGES
+    }),
+];
+
+const fn absent(spec: Spec) -> Own {
+    Own { spec, run: OwnRun::Control(refuse) }
+}
+
+fn refuse(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
+    clustering(ctx.control)?;
+    Err(unknown(ctx.args[1]))
+}

@@ -1,0 +1,284 @@
+//! The node of a cluster, as the control thread drives it: what happens at sockets, to the file, to
+//! the stream and by commands is told to the machine of the room `cluster`, and what that asks for
+//! is done.
+//!
+//! ```text
+//! links, nodes.conf, time, CLUSTER, the stream --events--> machine --actions--> links, nodes.conf,
+//!   shards (who owns what), the link to the primary, clients
+//! ```
+//! Nothing here waits: what stands behind a durable save is done when that has ended.
+
+mod acting;
+pub mod asking;
+mod owning;
+pub mod settings;
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use crate::bus::file::{NodesFile, Outcome, Saver};
+use crate::bus::links::Links;
+use crate::cluster::file;
+use crate::cluster::ids::{NodeId, ShardId};
+use crate::cluster::machine::Machine;
+use crate::cluster::machine::action::{Actions, Durability};
+use crate::cluster::machine::event::{Event, Replicated, Ticket};
+use crate::cluster::moment::{Moment, Now};
+use crate::cluster::nodes::node::Role as NodeRole;
+use crate::cluster::ownership::Ownership;
+use crate::config::choices::SaveBehavior;
+use crate::config::primary::Primary;
+use crate::config::table::Config;
+use crate::control::core::Control;
+use crate::control::saving::KeptRequest;
+use crate::log;
+use crate::mail::query::Answer;
+use crate::process::plain;
+use crate::reactor::clock::{self, Monotonic};
+use crate::reactor::system;
+use crate::reactor::wake::{Awaited, Wake};
+use crate::replication::address::Address;
+use crate::replication::history::Scalar;
+use crate::routing::node::Role;
+use owning::Owning;
+
+/// How often the log says that nodes.conf cannot be written.
+const COMPLAIN_MS: u64 = 30_000;
+
+/// This node of the cluster.
+#[derive(Debug)]
+pub struct Clustering {
+    /// What decides.
+    pub machine: Machine,
+    /// Connections with other nodes.
+    pub links: Links,
+    saver: Saver,
+    actions: Actions,
+    /// Requests that the machine answers.
+    kept: BTreeMap<Ticket, KeptRequest>,
+    next_ticket: u64,
+    owning: Owning,
+    /// What the machine was last told of the stream.
+    replicated: Replicated,
+    /// The primary whose stream this node has had.
+    synced_with: Option<Address>,
+    /// When the log last said that nodes.conf cannot be written.
+    complained: Option<Monotonic>,
+}
+
+impl Clustering {
+    /// Begins with what nodes.conf says, or as a new node.
+    ///
+    /// # Errors
+    /// A sentence that says why the process cannot start.
+    pub fn begin(config: &Config, sockets: Vec<OwnedFd>, bell: Wake) -> Result<Self, String> {
+        let path = config.dir.join(&config.cluster_config_file);
+        let (nodes_file, text) = NodesFile::open(&path)?;
+        let machine = machine_of(config, &path, &text)?;
+        let links = Links::new(sockets, settings::limits(config))
+            .map_err(|error| format!("Can't use the sockets of the bus: {}.", plain(&error)))?;
+        let saver = nodes_file
+            .start(bell)
+            .map_err(|error| format!("Can't start a thread for nodes.conf: {}.", plain(&error)))?;
+        Ok(Self {
+            machine,
+            links,
+            saver,
+            actions: Actions::default(),
+            kept: BTreeMap::new(),
+            next_ticket: 0,
+            owning: Owning::default(),
+            replicated: Replicated::default(),
+            synced_with: None,
+            complained: None,
+        })
+    }
+
+    /// What shards know at first of who owns what.
+    pub fn first_ownership(&self) -> Ownership {
+        self.machine.ownership(0)
+    }
+
+    /// What this node was when it last ran.
+    pub fn role(&self) -> Role {
+        match self.machine.nodes().me().role {
+            NodeRole::Replica(_) => Role::Replica,
+            NodeRole::Primary | NodeRole::Unknown => Role::Primary,
+        }
+    }
+
+    /// The primary that this node follows, if it is a replica and the address is known.
+    pub fn primary(&self) -> Option<Primary> {
+        let nodes = self.machine.nodes();
+        let NodeRole::Replica(Some(primary)) = nodes.me().role else { return None };
+        let node = nodes.at(primary);
+        let host = node.ip?.to_string();
+        Some(Primary { host, port: node.ports.client })
+    }
+
+    /// What is to be waited for.
+    pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
+        self.links.awaited()
+    }
+
+    /// Milliseconds until something is due.
+    pub fn patience(&self) -> u64 {
+        let deadline = self.machine.deadline();
+        deadline.0.saturating_sub(clock::since_boot_millis())
+    }
+
+    /// Writes nodes.conf a last time, and ends all links.
+    pub fn close(self) {
+        let Self { machine, saver, .. } = self;
+        if let Err(error) = saver.close(machine.file()) {
+            log::warning(&format!("Can't write nodes.conf: {}", plain(&error)));
+        }
+    }
+}
+
+fn machine_of(config: &Config, path: &Path, text: &str) -> Result<Machine, String> {
+    let now = cluster_now();
+    let memory = file::load(text, now.at).map_err(|corrupt| {
+        let (path, line, reason) = (path.display(), corrupt.line, corrupt.reason);
+        let place = if line == 0 { String::new() } else { format!(", line {line}") };
+        format!(
+            "Unrecoverable error: corrupted cluster config file {path}{place}: {reason}. Put a \
+             whole file in its place, or move it away to start as a new node."
+        )
+    })?;
+    let (settings, shard) = (settings::of(config), ShardId::of_random(system::random()));
+    let chance = system::random();
+    let seed = chance.iter().fold(0_u64, |seed, byte| seed << 8 | u64::from(*byte));
+    Ok(match memory {
+        Some(memory) => Machine::load(now, memory, shard, settings, seed),
+        None => Machine::new(now, NodeId::of_random(system::random()), shard, settings, seed),
+    })
+}
+
+/// What time it is, for the machine.
+fn cluster_now() -> Now {
+    Now { at: Moment(clock::since_boot_millis()), unix: clock::wall() }
+}
+
+impl Control {
+    /// Does what the cluster has to do now.
+    pub fn see_to_cluster(&mut self) {
+        let now = self.node.now;
+        let Some(clustering) = &mut self.clustering else { return };
+        clustering.links.turn(now);
+        while let Some(event) = self.clustering.as_mut().and_then(|it| it.links.next_event()) {
+            self.cluster_hears(event);
+        }
+        while let Some(outcome) = self.clustering.as_ref().and_then(|it| it.saver.next_outcome()) {
+            self.nodes_saved(outcome);
+        }
+        self.tell_cluster_of_stream();
+        let deadline = self.clustering.as_ref().map(|clustering| clustering.machine.deadline());
+        if deadline.is_some_and(|deadline| deadline <= cluster_now().at) {
+            self.cluster_hears(Event::Tick);
+        }
+        if let Some(clustering) = &mut self.clustering {
+            clustering.links.flush();
+        }
+    }
+
+    /// Tells the machine what has happened, and does what it asks for.
+    pub(crate) fn cluster_hears(&mut self, event: Event) {
+        let Some(clustering) = &mut self.clustering else { return };
+        clustering.machine.handle(cluster_now(), event, &mut clustering.actions);
+        self.act_for_cluster();
+    }
+
+    /// The data is complete; shards have said in which slots they have keys.
+    pub(crate) fn tell_cluster_of_data(&mut self, answers: Vec<Answer>) {
+        let slots = answers.into_iter().flat_map(|answer| match answer {
+            Answer::Slots(slots) => slots,
+            _ => unreachable!("slots were asked for"),
+        });
+        self.cluster_hears(Event::Loaded(slots.collect()));
+    }
+
+    /// Another configuration is in force.
+    pub(crate) fn configure_cluster(&mut self) {
+        let Some(clustering) = &mut self.clustering else { return };
+        let config = &self.node.config;
+        let settings = settings::of(config);
+        clustering.links.limit(settings::limits(config));
+        if clustering.machine.settings() != &settings {
+            self.cluster_hears(Event::Settings(Box::new(settings)));
+        }
+    }
+
+    /// Leaves nodes.conf as it is to be read again: the process ends.
+    pub fn leave_cluster(&mut self) {
+        if let Some(clustering) = self.clustering.take() {
+            clustering.close();
+        }
+    }
+
+    /// A save of nodes.conf has ended.
+    fn nodes_saved(&mut self, outcome: Outcome) {
+        let Outcome { durability, result } = outcome;
+        let Some(clustering) = &mut self.clustering else { return };
+        if let Err(error) = &result {
+            let now = self.node.now;
+            let is_due =
+                clustering.complained.is_none_or(|before| COMPLAIN_MS <= now.millis_since(before));
+            if is_due {
+                clustering.complained = Some(now);
+                log::warning(&format!("Can't write nodes.conf: {}", plain(error)));
+            }
+            if self.node.config.cluster_config_save_behavior == SaveBehavior::Sync {
+                self.process.fail("Fatal: can't update cluster config file.");
+            }
+        }
+        match (durability, result.is_ok()) {
+            (Durability::Lazy, _) => {}
+            (Durability::Durable, true) => {
+                clustering.actions.saved();
+                self.cluster_hears(Event::Saved);
+            }
+            (Durability::Durable, false) => {
+                clustering.actions.save_failed();
+                self.cluster_hears(Event::SaveFailed);
+            }
+        }
+    }
+
+    /// Tells the machine how far this node's stream is, if that is news.
+    fn tell_cluster_of_stream(&mut self) {
+        if self.clustering.is_none() {
+            return;
+        }
+        let replicated = self.replicated();
+        let Some(clustering) = &mut self.clustering else { return };
+        if clustering.replicated != replicated {
+            clustering.replicated = replicated;
+            self.cluster_hears(Event::Replicated(replicated));
+        }
+    }
+
+    fn replicated(&mut self) -> Replicated {
+        // What shards have shown may be behind a fence that is written.
+        let stands_at = self.hold.and_then(|hold| hold.stands_at()).unwrap_or(Scalar(0));
+        let offset = self.replication().offset.max(stands_at).0;
+        let now = self.moment();
+        let Some(following) = self.link() else {
+            return Replicated { offset, is_linked: false, heard: None };
+        };
+        let link = self.following.view.as_ref();
+        let link = link.filter(|link| link.primary.as_ref() == Some(&following.primary));
+        let is_linked = link.is_some_and(|link| link.status.is_up());
+        let heard = link.and_then(|link| link.last_io);
+        let silent_ms = heard.map(|heard| now.since(heard));
+        let heard = silent_ms.map(|millis| cluster_now().at.before(millis));
+        let Some(clustering) = &mut self.clustering else { return Replicated::default() };
+        if is_linked {
+            clustering.synced_with = Some(following.primary.clone());
+        }
+        // What this node has of another primary's history says nothing of this one's.
+        let is_synced = clustering.synced_with.as_ref() == Some(&following.primary);
+        Replicated { offset: if is_synced { offset } else { 0 }, is_linked, heard }
+    }
+}

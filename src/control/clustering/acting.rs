@@ -1,0 +1,81 @@
+//! What the machine of the cluster asks for, done.
+
+use crate::cluster::machine::action::{Action, Answer, Follow, Sync};
+use crate::cluster::machine::event::Event;
+use crate::config::primary::Primary;
+use crate::control::core::Control;
+use crate::control::ctx::Outcome;
+use crate::control::saving::KeptRequest;
+use crate::control::standing::Wish;
+use crate::log;
+use crate::mail::query::Query;
+use crate::replication::link::events::By;
+use crate::routing::node::Role;
+use shards::resp::error::Error;
+
+impl Control {
+    /// Does what the machine has asked for, as far as nothing waits for a save.
+    pub(super) fn act_for_cluster(&mut self) {
+        while let Some(clustering) = &mut self.clustering
+            && let Some(action) = clustering.actions.next_action()
+        {
+            match action {
+                Action::Log(level, line) => log::at(level, &line),
+                Action::Connect(link, ip, port) => clustering.links.connect(link, ip, port),
+                Action::Close(link) => clustering.links.close(link),
+                Action::Send(link, packet) => clustering.links.send(link, &packet),
+                Action::Save(durability) => {
+                    clustering.saver.save(clustering.machine.file(), durability);
+                }
+                Action::Reply(ticket, reply) => self.reply_for_cluster(ticket, reply),
+                Action::Own => self.own_in_cluster(),
+                Action::Follow(follow) => self.follow_in_cluster(follow),
+                Action::Promote => self.promote_in_cluster(),
+                Action::Flush => self.wish(Wish::Flush),
+                Action::Pause(_) => self.hold_writes(),
+                Action::Unpause => self.let_writes_go(),
+                Action::DeleteKeys(slots) => self.delete_in_cluster(slots),
+                Action::Deliver(_) => {}
+            }
+        }
+    }
+
+    pub(super) fn answer_for_cluster(&mut self, kept: KeptRequest, reply: Result<Answer, Error>) {
+        let KeptRequest { batch, started } = kept;
+        self.step(batch, started, |ctx| {
+            match reply? {
+                Answer::Ok => ctx.replies.ok(),
+                Answer::Text(text) => ctx.replies.simple(&text),
+            }
+            Ok(Outcome::Done)
+        });
+    }
+
+    fn follow_in_cluster(&mut self, follow: Follow) {
+        let Follow { ip, port, sync, .. } = follow;
+        if let Some(clustering) = &mut self.clustering {
+            clustering.synced_with = None;
+        }
+        let primary = Primary { host: ip.to_string(), port };
+        match sync {
+            Sync::Partial => self.follow(primary, By::Cluster),
+            Sync::Full => self.follow_anew(primary, By::Cluster),
+        }
+        self.order(&Query::Role(Role::Replica));
+    }
+
+    fn promote_in_cluster(&mut self) {
+        if self.is_replica() {
+            self.unfollow(By::Cluster);
+        } else {
+            // The address of its primary was never known.
+            self.promote();
+        }
+    }
+
+    /// No write is under way, and the stream stands still.
+    pub(crate) fn cluster_stands(&mut self) {
+        self.tell_cluster_of_stream();
+        self.cluster_hears(Event::Quiesced);
+    }
+}

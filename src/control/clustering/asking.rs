@@ -1,0 +1,112 @@
+//! What commands ask of the cluster. The machine answers; for some it is told how many keys there
+//! are, which all shards are asked for before.
+
+use shards::base::slot::Slot;
+use shards::resp::error::Error;
+
+use crate::cluster::ids::{NodeId, ShardId};
+use crate::cluster::machine::event::{Command, Event, SetSlot, Ticket};
+use crate::control::core::Control;
+use crate::control::saving::KeptRequest;
+use crate::mail::query::{Answer, Query};
+use crate::reactor::system;
+use crate::routing::node::Role;
+
+/// What a command asks for.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// This.
+    Plain(Command),
+    /// This, when it is known how many keys there are.
+    Counted(Counted),
+}
+
+/// What depends on how many keys there are.
+#[derive(Clone, Copy, Debug)]
+pub enum Counted {
+    /// CLUSTER REPLICATE
+    Replicate(NodeId),
+    /// CLUSTER FLUSHSLOTS
+    FlushSlots,
+    /// CLUSTER SETSLOT NODE, of the keys of the slot.
+    Assign(Slot, NodeId),
+    /// CLUSTER RESET
+    Reset(Reset),
+}
+
+/// Which CLUSTER RESET.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// The node keeps its id.
+    Soft,
+    /// The node gets another id, and its epochs begin anew.
+    Hard,
+}
+
+impl Control {
+    /// Keeps a request until the machine has answered it.
+    pub(crate) fn ask_cluster(&mut self, kept: KeptRequest, request: Request) {
+        match request {
+            Request::Plain(command) => self.put_to_cluster(kept, command),
+            Request::Counted(counted) => {
+                let query = match counted {
+                    Counted::Replicate(_) | Counted::FlushSlots | Counted::Reset(_) => {
+                        Query::CountKeys
+                    }
+                    Counted::Assign(slot, _) => Query::CountKeysInSlot(slot, None),
+                };
+                self.count_for_cluster(kept, &query, counted);
+            }
+        }
+    }
+
+    /// The shards have counted.
+    pub(crate) fn counted_for_cluster(
+        &mut self,
+        kept: KeptRequest,
+        counted: Counted,
+        answers: Vec<Answer>,
+    ) {
+        let keys = answers.into_iter().map(|answer| match answer {
+            Answer::Count(keys) => keys,
+            _ => unreachable!("numbers were asked for"),
+        });
+        let is_primary = self.node.condition.role == Role::Primary;
+        match command(counted, keys.sum(), is_primary) {
+            Ok(command) => self.put_to_cluster(kept, command),
+            Err(error) => self.answer_kept(kept, Err(error)),
+        }
+    }
+
+    fn put_to_cluster(&mut self, kept: KeptRequest, command: Command) {
+        let Some(clustering) = &mut self.clustering else { return };
+        let ticket = Ticket(clustering.next_ticket);
+        clustering.next_ticket += 1;
+        clustering.kept.insert(ticket, kept);
+        self.cluster_hears(Event::Asked(ticket, command));
+    }
+}
+
+fn command(counted: Counted, keys: u64, is_primary: bool) -> Result<Command, Error> {
+    let shard = || ShardId::of_random(system::random());
+    Ok(match counted {
+        Counted::Replicate(primary) => Command::Replicate { primary, is_empty: keys == 0 },
+        Counted::FlushSlots if keys != 0 => {
+            return Err(Error::Text("ERR DB must be empty to perform CLUSTER FLUSHSLOTS."));
+        }
+        Counted::FlushSlots => Command::FlushSlots,
+        Counted::Assign(slot, owner) => {
+            let keys = usize::try_from(keys).unwrap_or(usize::MAX);
+            Command::SetSlot(slot, SetSlot::Node { owner, keys })
+        }
+        Counted::Reset(_) if keys != 0 && is_primary => {
+            return Err(Error::Text(
+                "ERR CLUSTER RESET can't be called with master nodes containing keys",
+            ));
+        }
+        Counted::Reset(Reset::Soft) => Command::ResetSoft(shard()),
+        Counted::Reset(Reset::Hard) => {
+            Command::ResetHard(shard(), NodeId::of_random(system::random()))
+        }
+    })
+}

@@ -1,0 +1,93 @@
+//! Writes are held back for a failover, FAILOVER or one of a cluster, until the stream stands still.
+//!
+//! ```text
+//! order to all shards --no write is under way--> fence behind the last one --> the stream stands
+//! ```
+
+use crate::control::core::Control;
+use crate::control::fences::Purpose;
+use crate::control::standing::Wish;
+use crate::mail::query::Query;
+use crate::replication::failover;
+use crate::replication::history::{Fence, Scalar};
+
+/// Writes are held back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold {
+    /// The order to hold them back. It tells this failover's hold from that of an earlier one.
+    order: u64,
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Until no write is under way.
+    Quieting,
+    /// No write is under way. A fence is to be written behind the last.
+    Quiet,
+    /// It is asked for.
+    Fencing,
+    /// The stream stands still here.
+    Standing(Scalar),
+}
+
+impl Hold {
+    /// Where the stream stands still, if it does.
+    pub(crate) fn stands_at(&self) -> Option<Scalar> {
+        match self.step {
+            Step::Standing(scalar) => Some(scalar),
+            Step::Quieting | Step::Quiet | Step::Fencing => None,
+        }
+    }
+}
+
+impl Control {
+    /// Holds writes back from now on.
+    pub(crate) fn hold_writes(&mut self) {
+        let order = self.hold_for_failover();
+        self.hold = Some(Hold { order, step: Step::Quieting });
+    }
+
+    /// Lets them go, if they are held back.
+    pub(crate) fn let_writes_go(&mut self) {
+        if self.hold.take().is_some() {
+            self.order(&Query::EndFailoverHold);
+        }
+    }
+
+    /// No write is under way any more that this order holds back.
+    pub(crate) fn writes_rest(&mut self, order: u64) {
+        if let Some(hold) = self.hold_of(order) {
+            hold.step = Step::Quiet;
+        }
+    }
+
+    /// Has a fence written behind the last write, as soon as there is none under way. A node of a
+    /// cluster that has no logs stands where it is; FAILOVER waits for them.
+    pub(crate) fn see_to_hold(&mut self) {
+        let Some(Hold { order, step: Step::Quiet }) = self.hold else { return };
+        if self.replicating.keeps_logs() {
+            self.hold = Some(Hold { order, step: Step::Fencing });
+            self.wish(Wish::Fence(Purpose::Failover(order)));
+        } else if self.clustering.is_some() {
+            let step = Step::Standing(self.replication().offset);
+            self.hold = Some(Hold { order, step });
+            self.cluster_stands();
+        }
+    }
+
+    /// The fence behind all writes is in all logs.
+    pub(crate) fn hold_is_fenced(&mut self, order: u64, fence: Fence) {
+        let Some(hold) = self.hold_of(order) else { return };
+        hold.step = Step::Standing(fence.scalar);
+        if self.clustering.is_some() {
+            self.cluster_stands();
+        } else {
+            self.failover_hears(failover::Event::Fenced(fence));
+        }
+    }
+
+    fn hold_of(&mut self, order: u64) -> Option<&mut Hold> {
+        self.hold.as_mut().filter(|hold| hold.order == order)
+    }
+}
