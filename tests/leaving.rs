@@ -12,7 +12,7 @@ use keylane::config::table::Config;
 use keylane::mail::connection::Connection;
 use keylane::mail::mailbox::{Ends, Mailbox, connect};
 use keylane::mail::query::Query;
-use keylane::mail::replica::Arrival;
+use keylane::mail::replica::{Arrival, Arrived};
 use keylane::mail::to_control::ToControl;
 use keylane::mail::to_shard::ToShard;
 use keylane::pubsub::kind::Kind;
@@ -45,6 +45,7 @@ impl World {
         let commands: &'static Commands =
             Box::leak(Box::new(build(&[]).expect("nothing is renamed")));
         let node = Node {
+            cluster: None,
             config: Arc::new(config),
             table: &commands.table,
             slots: SlotMap::even(shards),
@@ -98,7 +99,7 @@ impl World {
         }
         for shard in self.control.peers() {
             while let Some(letter) = self.control.receive(shard) {
-                if let ToControl::Arrived(arrival) = letter {
+                if let ToControl::Arrived(Arrived::Stream(arrival)) = letter {
                     self.arrived.push(*arrival);
                 }
             }
@@ -188,7 +189,7 @@ fn check_cut(world: &mut World, form: fn(&str) -> Vec<u8>, cut: usize, rounds: u
     far.write_all(&all[..cut]).expect("it fits");
     (0..rounds).for_each(|_| world.round());
     far.write_all(&all[cut..]).expect("it fits");
-    let Arrival { socket, mut unread, greeting, request, known } = world.arrival();
+    let Arrival { socket, mut unread, greeting, request, known, .. } = world.arrival();
     let Known { id: client, peer, .. } = known;
     let mut near = UnixStream::from(socket);
     near.set_nonblocking(true).expect("it is open");

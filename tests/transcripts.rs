@@ -8,6 +8,7 @@
 //! # FLUSHALL and fresh connections.
 //! ! resp3            the block speaks RESP3
 //! ! valkey           not for Redis, which differs      ! keylane    for Keylane alone
+//! ! cluster          for the only node of a cluster: all else is for servers outside of one
 //! > SET k "a b\x00"  a command, quoted as redis-cli takes it
 //! < +OK              its reply: + - : , ( # _ as in the protocol; $text, =txt:text, $nil, *nil,
 //! < $"\x00 \n"       and text that is not plain between quotes
@@ -33,7 +34,9 @@ use std::path::Path;
 use std::{env, fs, io};
 
 use client::{Client, Reply, has_shape};
-use servers::{start_keylane, start_peer};
+use servers::{
+    start_alone_in_cluster, start_keylane, start_keylane_with, start_peer, start_peer_with,
+};
 
 #[test]
 fn transcripts_hold_on_one_shard() {
@@ -67,6 +70,33 @@ fn transcripts_hold_on_a_peer() {
         )),
         None => say("no peer found: nothing tells whether the transcripts are what Valkey does"),
     }
+}
+
+#[test]
+fn transcripts_hold_in_a_cluster_on_one_shard() {
+    if env::var_os("AGAINST").is_none() {
+        let server = start_alone_in_cluster(|options| Some(start_keylane_with(1, options)));
+        let server = server.expect("it starts");
+        run_all(&server.addr, Kind::Keylane, &server.name);
+    }
+}
+
+#[test]
+fn transcripts_hold_in_a_cluster_on_three_shards() {
+    if env::var_os("AGAINST").is_none() {
+        let server = start_alone_in_cluster(|options| Some(start_keylane_with(3, options)));
+        let server = server.expect("it starts");
+        run_all(&server.addr, Kind::Keylane, &server.name);
+    }
+}
+
+#[test]
+fn transcripts_hold_in_a_cluster_on_a_peer() {
+    if env::var_os("AGAINST").is_some() || !start_peer().is_some_and(|peer| peer.is_reference()) {
+        return say("no Valkey of the right version: nothing tells of clusters whether they hold");
+    }
+    let server = start_alone_in_cluster(start_peer_with).expect("it started before");
+    run_all(&server.addr, Kind::Valkey, &server.name);
 }
 
 /// What a server is.
@@ -110,11 +140,20 @@ fn kind_of(address: &str) -> Kind {
     }
 }
 
+/// Whether a server is a node of a cluster.
+fn is_in_cluster(address: &str) -> bool {
+    let reply = Client::connect(address).and_then(|mut client| client.call(&["INFO", "cluster"]));
+    let reply = reply.unwrap_or_else(|error| panic!("{address}: {error}"));
+    let (Reply::Bulk(text) | Reply::Verbatim(text)) = reply else { return false };
+    String::from_utf8_lossy(&text).contains("cluster_enabled:1")
+}
+
 /// Runs every block that is meant for this kind of server, then tells of all that went wrong.
 fn run_all(address: &str, kind: Kind, name: &str) {
     let (mut ran, mut skipped, mut failures) = (0, 0, String::new());
+    let in_cluster = is_in_cluster(address);
     for block in read_all() {
-        if !block.audience.has(kind) {
+        if !block.audience.has(kind) || block.in_cluster != in_cluster {
             skipped += 1;
             continue;
         }
@@ -139,6 +178,7 @@ struct Block {
     title: String,
     resp3: bool,
     audience: Audience,
+    in_cluster: bool,
     steps: Vec<Step>,
 }
 
@@ -354,7 +394,8 @@ fn read(file: &str, text: &str) -> Vec<Block> {
                 "resp3" => block.resp3 = true,
                 "valkey" => block.audience = Audience::NotRedis,
                 "keylane" => block.audience = Audience::Keylane,
-                _ => wrong("the directives are resp3, valkey and keylane"),
+                "cluster" => block.in_cluster = true,
+                _ => wrong("the directives are resp3, valkey, keylane and cluster"),
             }
             continue;
         }

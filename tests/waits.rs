@@ -59,6 +59,7 @@ impl World {
         let start = Monotonic::now();
         let commands = Box::leak(Box::new(build(&[]).expect("nothing is renamed")));
         let node = Node {
+            cluster: None,
             config: Arc::new(Config::default()),
             table: &commands.table,
             slots: SlotMap::even(shards),
@@ -173,7 +174,11 @@ impl World {
         figures
             .map(|answer| match answer {
                 Answer::Figures(figures) => figures.waiting.clients,
-                Answer::Done | Answer::Count(_) | Answer::Clients(_) => 0,
+                Answer::Done
+                | Answer::Count(_)
+                | Answer::Clients(_)
+                | Answer::Keys(_)
+                | Answer::Slots(_) => 0,
             })
             .sum()
     }

@@ -62,7 +62,8 @@ pub fn check(events: &[Event]) -> Result<(), Failure> {
             let text = report(events, &pending, &configurations, at);
             return Err(Failure::Inexplicable(text));
         }
-        configurations = without_dominated(after, unknown(events, &pending));
+        let unknown = unknown(events, &pending);
+        configurations = without_dominated(after, unknown, unknown & first(events, &pending));
         pending[bit] = None;
     }
     Ok(())
@@ -110,9 +111,15 @@ fn unknown(events: &[Event], pending: &[Option<usize>]) -> u64 {
     bits.fold(0, |bits, (bit, _)| bits | 1 << bit)
 }
 
+/// The bits of pending events behind which their clients have asked for more.
+fn first(events: &[Event], pending: &[Option<usize>]) -> u64 {
+    candidates(events, pending).iter().fold(0, |bits, candidate| bits | candidate.earlier)
+}
+
 /// Leaves out a configuration if another has the same state and has used up fewer of the events
-/// that never return: it can do whatever this one can.
-fn without_dominated(mut all: Vec<Configuration>, unknown: u64) -> Vec<Configuration> {
+/// that never return: it can do whatever this one can. But what is behind an event of the `first`
+/// may take effect at once only where that has.
+fn without_dominated(mut all: Vec<Configuration>, unknown: u64, first: u64) -> Vec<Configuration> {
     if unknown == 0 {
         return all;
     }
@@ -122,7 +129,7 @@ fn without_dominated(mut all: Vec<Configuration>, unknown: u64) -> Vec<Configura
         let rest = Configuration { done: configuration.done & !unknown, ..configuration.clone() };
         let used = configuration.done & unknown;
         let others = kept.entry(rest).or_default();
-        let dominated = others.iter().any(|other| other & !used == 0);
+        let dominated = others.iter().any(|other| other & !used == 0 && used & !other & first == 0);
         if !dominated {
             others.push(used);
         }

@@ -8,6 +8,8 @@
 mod client;
 #[path = "../servers/mod.rs"]
 mod servers;
+#[path = "../replication/proxy.rs"]
+mod proxy;
 
 mod history;
 mod model;
@@ -16,6 +18,7 @@ mod workload;
 mod planted;
 mod sights;
 mod roles;
+mod replicas;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -90,7 +93,7 @@ fn play(address: &str, seed: u64, round: u64) -> Result<usize, Failure> {
         0 => plan(Kind::Registers, 12, 300),
         1 => plan(Kind::Keys, 6, 200),
         2 => plan(Kind::Databases, 6, 200),
-        _ => return roles::run(address, seed, 300).map_err(Failure::Inexplicable),
+        _ => return play_roles(address, seed).map_err(Failure::Inexplicable),
     };
     let events = workload::run(address, plan).map_err(Failure::Inexplicable)?;
     match plan.kind {
@@ -98,6 +101,11 @@ fn play(address: &str, seed: u64, round: u64) -> Result<usize, Failure> {
         Kind::Keys | Kind::Databases => checker::check(&events)?,
     }
     Ok(events.len())
+}
+
+fn play_roles(address: &str, seed: u64) -> Result<usize, String> {
+    roles::prepare(address).map_err(|error| format!("preparing: {error}"))?;
+    roles::run(roles::Sides { writers: address, readers: address }, seed, 300)
 }
 
 /// Empties the server, once all other clients have left it: what a client left behind may still

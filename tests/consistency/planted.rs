@@ -63,6 +63,15 @@ fn a_read_sees_what_was_written_before_it_and_nothing_older() {
 }
 
 #[test]
+fn what_is_never_answered_may_take_effect_late_and_in_its_clients_order() {
+    // The second behind a write of another, the first in front of it.
+    let never = "6 1..?: SET x 10 -> ?\n 6 1..?: INCR x -> ?\n";
+    passes(&format!("{never} 7 2..4: SET x 5 -> +OK\n 8 5..6: GET x -> 6"));
+    passes(&format!("{never} 7 2..4: SET x 5 -> +OK\n 8 5..6: GET x -> 11"));
+    is_caught(&format!("{never} 7 2..4: SET x 5 -> +OK\n 8 5..6: GET x -> 7"));
+}
+
+#[test]
 fn no_update_is_lost() {
     passes("0 1..5: INCR x -> :1\n 1 2..6: INCR x -> :2\n 0 7..8: GET x -> 2");
     is_caught("0 1..5: INCR x -> :1\n 1 2..6: INCR x -> :1");

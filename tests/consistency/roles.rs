@@ -6,7 +6,7 @@ use shards::base::random::Random;
 
 use crate::client::{Client, Reply};
 use crate::history::{Words, brief};
-use crate::sights::{self, Law, Manner, Sight, Written};
+use crate::sights::{self, Law, Manner, Place, Sight, Written};
 use crate::workload::{Board, Clock, at_once, connect, encoded, list, spread_keys, words};
 
 /// Keys in each group: one on each of four shards.
@@ -69,13 +69,27 @@ enum Role {
     LookAtDatabases,
 }
 
-/// Runs a round on an empty server. Gives how many looks there were.
-pub fn run(address: &str, seed: u64, acts: usize) -> Result<usize, String> {
-    prepare(address).map_err(|error| format!("preparing: {error}"))?;
+/// The servers of a round: one and the same, or a primary and its replica.
+#[derive(Clone, Copy, Debug)]
+pub struct Sides<'a> {
+    /// Where is written.
+    pub writers: &'a str,
+    /// Where readers look.
+    pub readers: &'a str,
+}
+
+impl Sides<'_> {
+    fn place(self) -> Place {
+        if self.writers == self.readers { Place::Primary } else { Place::Replica }
+    }
+}
+
+/// Runs a round on servers that hold what [`prepare`] leaves. Gives how many looks there were.
+pub fn run(sides: Sides<'_>, seed: u64, acts: usize) -> Result<usize, String> {
     let clock = Clock::start();
     let board = Board::new(ROLES.len());
     let ends = at_once(ROLES.len(), |number| {
-        let player = Player::new(address, seed, number, clock);
+        let player = Player::new(sides, seed, number, clock);
         let played = player.and_then(|player| player.play_all(acts, &board));
         played.map_err(|error| board.failure(number, &error))
     });
@@ -88,12 +102,14 @@ pub fn run(address: &str, seed: u64, acts: usize) -> Result<usize, String> {
         let seen = notes.iter().flat_map(|notes| &notes.sights);
         let sights: Vec<Sight> = seen.filter(|s| s.0 == group).map(|s| s.1.clone()).collect();
         looks += sights.len();
-        sights::check(law, &written, &sights).map_err(|text| format!("group {name}: {text}"))?;
+        sights::check(sides.place(), law, &written, &sights)
+            .map_err(|text| format!("group {name}: {text}"))?;
     }
     Ok(looks)
 }
 
-fn prepare(address: &str) -> io::Result<()> {
+/// Gives an empty server what roles count on.
+pub fn prepare(address: &str) -> io::Result<()> {
     for (db, mark) in SWAPPED.into_iter().zip(["one", "other"]) {
         let pairs = spread_keys("swap", KEYS).into_iter().flat_map(|key| [key, mark.to_string()]);
         let pairs: Vec<String> = pairs.collect();
@@ -127,13 +143,17 @@ struct Player {
 }
 
 impl Player {
-    fn new(address: &str, seed: u64, number: usize, clock: Clock) -> io::Result<Self> {
+    fn new(sides: Sides<'_>, seed: u64, number: usize, clock: Clock) -> io::Result<Self> {
         let stream = u64::try_from(number).expect("few") + 1;
         let role = ROLES[number];
         let db = match role {
             Role::LookAtDatabases => SWAPPED[0],
             Role::Flush => FLUSHED,
             _ => 0,
+        };
+        let address = match role {
+            Role::Look | Role::LookAtDatabases => sides.readers,
+            _ => sides.writers,
         };
         Ok(Self {
             role,

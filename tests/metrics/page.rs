@@ -6,6 +6,9 @@ use std::thread;
 use crate::client::Reply;
 use crate::tools::{load, promtool, series, start};
 
+/// Pages within which a figure must have come up.
+const PAGES: u32 = 10_000;
+
 #[test]
 fn promtool_finds_nothing_wrong_with_the_page() {
     for shards in [1, 3] {
@@ -92,6 +95,24 @@ fn histograms_grow_and_end_in_their_count() {
     assert_eq!(series[&format!("{name}count{{command=\"get\"}}")], 400.0);
     assert_eq!(series[&format!("{name}sum{{command=\"get\"}}")], of_get("sum")[0]);
     assert_eq!(series["keylane_commands_total{command=\"get\"}"], 800.0);
+}
+
+#[test]
+fn ends_of_replicas_are_counted_by_their_reason() {
+    let measured = start(1, &[]);
+    let of = |reason: &str| {
+        let name = format!("keylane_replica_sessions_ended_total{{reason=\"{reason}\"}}");
+        series(&measured.page())[&name]
+    };
+    assert_eq!((of("closed"), of("unexpected")), (0.0, 0.0));
+    let mut client = measured.client();
+    client.call(&["REPLCONF", "capa", "eof"]).expect("it serves");
+    client.send(&["PSYNC", "?", "-1"]).expect("it serves");
+    client.send(&["GET", "key"]).expect("it serves");
+    client.rest().expect("the server ends it");
+    // The relay tells of itself some times a second.
+    assert!((0..PAGES).any(|_| of("unexpected") == 1.0));
+    assert_eq!(of("closed"), 0.0);
 }
 
 #[test]

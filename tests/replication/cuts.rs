@@ -11,7 +11,7 @@ use crate::load::Load;
 use crate::matrix::{ILL_TREATED, Pair};
 use crate::processes::{Server, setting};
 use crate::proxy::{Proxy, Weather};
-use crate::servers::{Kind, counter, follow, info, until, wait_until_online};
+use crate::servers::{Kind, counter, describe, follow, until, wait_until_online};
 use crate::{SEED, Tally, say, side_by_side};
 
 /// How often a link is cut, and how often half-closed, unless `CUTS` says otherwise.
@@ -53,7 +53,7 @@ fn a_burst_longer_than_the_backlog_breaks_no_link() {
 fn play_all(name: &'static str, play: fn(&Pair)) {
     let mut tally = Tally::new(name);
     let mut rows: Vec<&Pair> = ILL_TREATED.iter().collect();
-    rows.retain(|pair| tally.takes(pair.state, &[pair.primary, pair.replica]));
+    rows.retain(|pair| tally.takes(&[pair.primary, pair.replica]));
     side_by_side(rows, play);
     tally.tell();
 }
@@ -97,7 +97,7 @@ impl Scene {
     }
 
     fn describe(&self) -> String {
-        format!("{:?}\n{:?}", info(&self.primary, "stats"), info(&self.replica, "replication"))
+        describe([&self.primary, &self.replica])
     }
 
     fn name(&self) -> String {

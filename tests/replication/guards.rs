@@ -6,7 +6,7 @@ use crate::processes::Server;
 use crate::roles::text;
 use crate::servers::Kind::{self, Keylane, Redis80, Valkey91};
 use crate::servers::{counter, follow, until, wait_until_online};
-use crate::{Tally, matrix::State, say};
+use crate::{Tally, say};
 
 /// A primary and its replica. The first row shows that Valkey does so.
 const ROWS: &[[Kind; 2]] = &[
@@ -21,7 +21,7 @@ const ROWS: &[[Kind; 2]] = &[
 fn writes_need_replicas_that_keep_up() {
     let mut tally = Tally::new("guards");
     for kinds in ROWS {
-        if tally.takes(State::On, kinds) {
+        if tally.takes(kinds) {
             play(kinds);
         }
     }

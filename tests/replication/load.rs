@@ -11,7 +11,7 @@ use shards::base::random::Random;
 use crate::client::{Client, Reply, push_request, shown};
 use crate::plan::Repertoire;
 use crate::processes::Server;
-use crate::servers::Kind;
+use crate::servers::{Family, Kind};
 use crate::shapes::{Piece, Version, Words, draw, read};
 use crate::words::{Dice, KEYS, Manners};
 
@@ -108,6 +108,10 @@ const FIELD_TIMES: &[&str] =
 /// What is not asked where a Valkey or Redis takes part, and a word of it: one that refuses an
 /// overflow makes the key that was missing, and tells its replicas nothing of it.
 const SPARED: (&str, &str) = ("bitfield", "fail");
+/// What is not asked of a Redis that a Valkey follows, unless it has this word: a Redis takes texts
+/// as numbers that a Valkey refuses, and tells it of the command as it came. Keylane takes them
+/// from a primary.
+const SORTED: (&str, &str) = ("sort", "alpha");
 /// What is kept of a round though it writes nothing.
 const STEERING: &[&str] = &["multi", "exec", "discard", "watch", "unwatch"];
 const WHOLE_DATABASES: &[&str] = &["flushall", "flushdb", "swapdb"];
@@ -122,6 +126,8 @@ pub struct Load {
     scripts: bool,
     /// Whether all are Keylane, so that `SPARED` is asked.
     ours: bool,
+    /// Whether it is a Redis that is written and a Valkey that follows, so that `SORTED` is spared.
+    spares_sorts: bool,
     writes: BTreeSet<String>,
     manners: Manners,
     /// Commands of each connection in the parts so far.
@@ -167,7 +173,8 @@ impl Load {
             repertoire,
             extra,
             scripts,
-            ours: kinds.iter().all(|kind| matches!(kind, Kind::Keylane(_))),
+            ours: kinds.iter().all(|kind| kind.is_keylane()),
+            spares_sorts: kinds[0].family() == Family::Redis && kinds.iter().any(is_valkey),
             writes,
             manners,
             parts: Vec::new(),
@@ -302,9 +309,12 @@ impl Load {
         if WHOLE_DATABASES.contains(&name.as_str()) {
             return dice.one_in(if name == "flushall" { FLUSHALLS } else { WHOLES });
         }
+        let has = |wanted: &str| words.iter().any(|it| it.eq_ignore_ascii_case(wanted.as_bytes()));
         if !self.ours && name == SPARED.0 {
-            let is_meant = |word: &Vec<u8>| word.eq_ignore_ascii_case(SPARED.1.as_bytes());
-            return !words.iter().any(is_meant);
+            return !has(SPARED.1);
+        }
+        if self.spares_sorts && name == SORTED.0 {
+            return has(SORTED.1);
         }
         if name == "select" {
             return words.get(1).is_some_and(|db| matches!(db.as_slice(), b"0" | b"1" | b"2"));
@@ -321,6 +331,10 @@ fn script(dice: &mut Dice) -> Words {
     let script = *dice.pick(SCRIPTS);
     let [one, other] = [(); 2].map(|()| *dice.pick(&KEYS));
     [b"EVAL", script.as_bytes(), b"2", one, other, b"5"].iter().map(|word| word.to_vec()).collect()
+}
+
+fn is_valkey(kind: &Kind) -> bool {
+    kind.family() == Family::Valkey && !kind.is_keylane()
 }
 
 fn is_whole(words: &Words) -> bool {

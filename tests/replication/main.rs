@@ -3,7 +3,7 @@
 //!
 //! `COMMANDS=1000000` writes more than the usual few thousand. Seeds are printed: `SEED=..` draws
 //! the same commands again, `ONLY=valkey-9.1,redis-8.0` plays only the rows with these servers in
-//! this order.
+//! this order, `LANES=1` one row after the other.
 
 #[path = "../client/mod.rs"]
 mod client;
@@ -19,27 +19,36 @@ mod differential {
 }
 
 mod compare;
+mod chains;
+mod chunked;
 mod cuts;
 mod failover;
 mod guards;
+mod kept;
 mod load;
 mod matrix;
 mod pairs;
 mod planted;
+mod promises;
 mod proxy;
+mod refusals;
+mod resume;
 mod roles;
 mod sentinel;
 mod servers;
+mod silence;
+mod silent;
+mod slow;
 mod tools;
 
 use std::collections::BTreeSet;
 use std::env;
 use std::io::Write as _;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use differential::{families, plan, shapes, words};
-use matrix::State;
 use servers::Kind;
 
 /// The seed unless another is given: a change is judged by what it changes, not by luck.
@@ -50,7 +59,6 @@ pub const SEED: u64 = 2026;
 pub struct Tally {
     name: &'static str,
     played: usize,
-    not_yet: usize,
     /// Servers that are not at hand, and for how many rows.
     missing: BTreeSet<String>,
     left: usize,
@@ -59,17 +67,13 @@ pub struct Tally {
 impl Tally {
     /// Nothing was played yet of what this names.
     pub fn new(name: &'static str) -> Self {
-        Self { name, played: 0, not_yet: 0, missing: BTreeSet::new(), left: 0 }
+        Self { name, played: 0, missing: BTreeSet::new(), left: 0 }
     }
 
     /// Whether a row is to be played, with these servers in this order.
-    pub fn takes(&mut self, state: State, kinds: &[Kind]) -> bool {
+    pub fn takes(&mut self, kinds: &[Kind]) -> bool {
         let names: Vec<String> = kinds.iter().map(|kind| kind.name()).collect();
         if env::var("ONLY").is_ok_and(|only| only != names.join(",")) {
-            return false;
-        }
-        if state == State::NotYet {
-            self.not_yet += 1;
             return false;
         }
         let missing = kinds.iter().filter(|kind| kind.program().is_none());
@@ -85,7 +89,7 @@ impl Tally {
 
     /// Says in a line what was not played, and why.
     pub fn tell(self) {
-        let Self { name, played, not_yet, missing, left } = self;
+        let Self { name, played, missing, left } = self;
         let missing = match left {
             0 => String::new(),
             _ => {
@@ -93,19 +97,19 @@ impl Tally {
                 format!("; {left} NOT PLAYED for want of {}", names.join(", "))
             }
         };
-        say(&format!("{name}: {played} rows played, {not_yet} not switched on{missing}"));
+        say(&format!("{name}: {played} rows played{missing}"));
         let some = 0 < played + left || env::var_os("ONLY").is_some();
-        assert!(some, "{name}: no row is switched on");
+        assert!(some, "{name}: there is no row");
     }
 }
 
 /// Plays rows, some at a time: most of what they do is to wait for what servers do each second.
 pub fn side_by_side<T: Send>(rows: Vec<T>, play: impl Fn(T) + Sync) {
-    const LANES: usize = 4;
+    const LANES: u64 = 4;
     let rows = Mutex::new(rows.into_iter());
     let next = || rows.lock().expect("no holder panics").next();
     thread::scope(|scope| {
-        for _ in 0..LANES {
+        for _ in 0..processes::setting("LANES").unwrap_or(LANES) {
             scope.spawn(|| {
                 while let Some(row) = next() {
                     play(row);
@@ -113,6 +117,16 @@ pub fn side_by_side<T: Send>(rows: Vec<T>, play: impl Fn(T) + Sync) {
             });
         }
     });
+}
+
+/// Told when it is dropped: threads beside a test end with it, also when it fails.
+#[derive(Debug)]
+pub struct Ends<'a>(pub &'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Writes a line that is seen even when the test passes.

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use shards::base::random::Random;
+use socket2::SockRef;
 
 /// What happens to bytes from now on, also on connections that are open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ struct Shared {
 
 /// How often a thread looks whether the weather has changed.
 const LOOK: Duration = Duration::from_millis(5);
+/// Bytes of the primary that may be on their way through a connection.
+const TAKEN_BYTES: usize = 256 << 10;
 /// A throttled connection takes so many turns a second.
 const TURNS: u32 = 100;
 
@@ -98,6 +101,8 @@ impl Drop for Proxy {
 #[expect(clippy::disallowed_types, reason = "tests talk to servers from outside")]
 fn join(replica: TcpStream, target: &str, shared: &Arc<Shared>) -> io::Result<()> {
     let primary = TcpStream::connect(target)?;
+    // What the system takes for the proxy has not come through.
+    SockRef::from(&primary).set_recv_buffer_size(TAKEN_BYTES)?;
     for stream in [&replica, &primary] {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(LOOK))?;

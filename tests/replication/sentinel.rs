@@ -48,8 +48,8 @@ fn sentinels_promote_a_replica_and_take_the_old_primary_back() {
         say(&format!("sentinel: {} rows NOT PLAYED for want of valkey-9.1", WATCHED.len()));
         return;
     };
-    for (kinds, state) in WATCHED {
-        if tally.takes(*state, kinds) {
+    for kinds in WATCHED {
+        if tally.takes(kinds) {
             watch(kinds, &program);
         }
     }
@@ -78,8 +78,7 @@ fn watch(kinds: &[Kind; 3], program: &Path) {
     compare(&load, &servers, promoted);
 
     sentinels.wait_until_all_is_known();
-    sentinels.fail_over();
-    let second = sentinels.promoted(&servers, promoted);
+    let second = sentinels.fail_over(&servers, promoted);
     let others: Vec<usize> = (0..servers.len()).filter(|at| *at != second).collect();
     wait_until_following(&servers, second, &others);
     write(&mut load, &servers, second);
@@ -171,18 +170,42 @@ impl Sentinels {
         until("Sentinels know each other and the replicas", known, || self.outputs());
     }
 
-    /// Orders a failover.
-    fn fail_over(&self) {
+    /// Orders a failover, and again if it is given up: a sentinel that has not heard of it makes a
+    /// replica again of who was promoted. Which of the servers is the primary then.
+    fn fail_over(&self, servers: &[Server], before: usize) -> usize {
         // Until the last failover is over the order is refused.
-        let accepted = || {
+        let order = || {
             let reply = self.ask(0, &["SENTINEL", "FAILOVER", NAME]);
-            matches!(reply, Reply::Simple(_))
+            matches!(reply, Reply::Simple(text) if text == b"OK")
         };
-        until("a failover is accepted", accepted, || self.outputs());
+        until("a failover is accepted", order, || self.outputs());
+        let given_up = || self.outputs().matches("-failover-abort").count();
+        let mut known = given_up();
+        let mut found = None;
+        let is_over = || {
+            if known < given_up() && order() {
+                known = given_up();
+            }
+            found = self.agreed(servers, before);
+            found.is_some()
+        };
+        until("another primary is agreed on", is_over, || self.outputs());
+        found.unwrap_or(before)
     }
 
     /// Waits until all of them agree on another primary; which of the servers it is.
     fn promoted(&self, servers: &[Server], before: usize) -> usize {
+        let mut found = None;
+        let is_over = || {
+            found = self.agreed(servers, before);
+            found.is_some()
+        };
+        until("another primary is agreed on", is_over, || self.outputs());
+        found.unwrap_or(before)
+    }
+
+    /// Another primary than before, if all of them agree on it.
+    fn agreed(&self, servers: &[Server], before: usize) -> Option<usize> {
         let primary = |at| match self.ask(at, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]) {
             Reply::Group(_, parts) => match parts.as_slice() {
                 [Reply::Bulk(host), Reply::Bulk(port)] => {
@@ -193,15 +216,10 @@ impl Sentinels {
             },
             _ => None,
         };
-        let mut found = before;
-        let agreed = || {
-            found = primary(0).unwrap_or(before);
-            found != before
-                && (1..SENTINELS).all(|at| primary(at) == Some(found))
-                && info(&servers[found], "replication").get("role").is_some_and(|r| r == "master")
-        };
-        until("another primary is agreed on", agreed, || self.outputs());
-        found
+        let found = primary(0).filter(|found| *found != before)?;
+        let role = info(&servers[found], "replication").remove("role");
+        let agree = (1..SENTINELS).all(|at| primary(at) == Some(found));
+        (agree && role.is_some_and(|role| role == "master")).then_some(found)
     }
 
     fn outputs(&self) -> String {

@@ -14,6 +14,8 @@ use crate::processes::{self, Server};
 pub enum Kind {
     /// With so many shards.
     Keylane(usize),
+    /// The same, where each log goes by a connection of its own between two of this kind.
+    Native(usize),
     Valkey91,
     Valkey81,
     Redis80,
@@ -47,6 +49,7 @@ impl Kind {
     pub fn name(self) -> String {
         match self {
             Self::Keylane(shards) => format!("keylane-{shards}"),
+            Self::Native(shards) => format!("native-{shards}"),
             Self::Valkey91 => "valkey-9.1".into(),
             Self::Valkey81 => "valkey-8.1".into(),
             Self::Redis80 => "redis-8.0".into(),
@@ -54,22 +57,27 @@ impl Kind {
         }
     }
 
+    /// Whether it is ours.
+    pub fn is_keylane(self) -> bool {
+        matches!(self, Self::Keylane(_) | Self::Native(_))
+    }
+
     /// Whether it says and does what the Valkey does whose answers ours are to be.
     pub fn is_reference(self) -> bool {
-        matches!(self, Self::Keylane(_) | Self::Valkey91)
+        self.is_keylane() || self == Self::Valkey91
     }
 
     /// Whose values it holds.
     pub fn family(self) -> Family {
         match self {
-            Self::Keylane(_) | Self::Valkey91 | Self::Valkey81 => Family::Valkey,
+            Self::Keylane(_) | Self::Native(_) | Self::Valkey91 | Self::Valkey81 => Family::Valkey,
             Self::Redis80 | Self::Redis70 => Family::Redis,
         }
     }
 
     /// The program, if it is here.
     pub fn program(self) -> Option<PathBuf> {
-        if let Self::Keylane(_) = self {
+        if self.is_keylane() {
             return Some(processes::keylane());
         }
         let (_, says) = VERSIONS.iter().find(|(kind, _)| *kind == self)?;
@@ -82,9 +90,11 @@ impl Kind {
         let program = self.program()?;
         let shards;
         let own: Vec<&str> = match self {
-            Self::Keylane(count) => {
+            Self::Keylane(count) | Self::Native(count) => {
                 shards = count.to_string();
-                vec!["--shards", &shards, "--rdb-version-check", "relaxed"]
+                let native = if let Self::Native(_) = self { "yes" } else { "no" };
+                let words = ["--shards", &shards, "--repl-native", native];
+                [&words[..], &["--rdb-version-check", "relaxed"]].concat()
             }
             // A snapshot of Redis 8 is of a version that it reads only if it is told to try.
             Self::Valkey91 => vec!["--appendonly", "no", "--rdb-version-check", "relaxed"],
@@ -133,16 +143,21 @@ pub fn client_program() -> Option<PathBuf> {
 }
 
 /// Waits until the condition is true, or fails with what `describe` says.
-#[expect(clippy::disallowed_methods, reason = "tests look at servers from outside")]
 pub fn until(what: &str, mut condition: impl FnMut() -> bool, describe: impl FnOnce() -> String) {
     const PAUSE: Duration = Duration::from_millis(5);
-    let start = Instant::now();
+    let start = now();
     while !condition() {
         if PATIENCE < start.elapsed() {
             panic!("{what}: not within {} s\n{}", PATIENCE.as_secs(), describe());
         }
         std::thread::park_timeout(PAUSE);
     }
+}
+
+/// The time.
+#[expect(clippy::disallowed_methods, reason = "tests look at servers from outside")]
+pub fn now() -> Instant {
+    Instant::now()
 }
 
 /// A section of INFO: its fields and values. The connection is a new one each time: Sentinels have
@@ -175,18 +190,43 @@ pub fn follow(replica: &Server, address: &str) {
 /// Waits until the replica's link is up and the primary calls it online.
 pub fn wait_until_online(primary: &Server, replica: &Server) {
     let port = replica.addr.rsplit_once(':').expect("an address has a port").1;
+    let are_native = is_native(primary) && is_native(replica);
     let online = || {
-        let is_up = info(replica, "replication")
-            .get("master_link_status")
-            .is_some_and(|status| status == "up");
+        let (link, serves) = (info(replica, "replication"), info(primary, "replication"));
+        let is_up = link.get("master_link_status").is_some_and(|status| status == "up");
+        let takes_logs =
+            |fields: &BTreeMap<String, String>| fields.contains_key("master_link_logs");
+        // Who has the stream of another kind of server has no logs for others.
+        let has_logs =
+            serves.get("role").is_some_and(|role| role == "master") || takes_logs(&serves);
+        // Each log comes by a connection of its own, or none does.
         is_up
-            && info(primary, "replication").iter().any(|(name, value)| {
+            && (are_native && has_logs) == takes_logs(&link)
+            && serves.iter().any(|(name, value)| {
                 name.starts_with("slave")
                     && value.contains(&format!("port={port},"))
                     && value.contains("state=online")
             })
     };
-    until("the replica is online", online, || both(primary, replica));
+    until("the replica is online", online, || describe([primary, replica]));
+}
+
+/// Whether each log goes by itself between it and another of its kind.
+pub fn is_native(server: &Server) -> bool {
+    server.name.starts_with("native-")
+}
+
+/// What servers say of their replication, and what they have written last.
+pub fn describe<'a>(servers: impl IntoIterator<Item = &'a Server>) -> String {
+    let text = |server: &Server| {
+        let fields = info(server, "replication");
+        let fields = fields.iter().map(|(name, value)| format!("  {name}:{value}\n"));
+        let output = server.output();
+        let tail: Vec<&str> = output.lines().rev().take(100).collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        format!("{}\n{}{}\n", server.name, fields.collect::<String>(), tail.join("\n"))
+    };
+    servers.into_iter().map(text).collect()
 }
 
 /// Waits until the replica has processed as much as its primary has written.
@@ -197,17 +237,5 @@ pub fn wait_until_offsets_meet(primary: &Server, replica: &Server) {
         let is_up = applied.get("master_link_status").is_some_and(|status| status == "up");
         is_up && written.is_some() && written == applied.remove("slave_repl_offset")
     };
-    until("the offsets meet", meet, || both(primary, replica));
-}
-
-fn both(primary: &Server, replica: &Server) -> String {
-    let text = |server: &Server| {
-        let fields = info(server, "replication");
-        let lines = fields.iter().map(|(name, value)| format!("  {name}:{value}\n"));
-        let output = server.output();
-        let tail: Vec<&str> = output.lines().rev().take(12).collect();
-        let tail: Vec<&str> = tail.into_iter().rev().collect();
-        format!("{}\n{}{}\n", server.name, lines.collect::<String>(), tail.join("\n"))
-    };
-    format!("{}{}", text(primary), text(replica))
+    until("the offsets meet", meet, || describe([primary, replica]));
 }

@@ -27,8 +27,8 @@ const LIBRARY: &str = "#!lua name=planted\n\
 fn tools_read_what_a_replica_would() {
     let tool = client_program().expect("valkey-cli or redis-cli is at hand");
     let mut tally = Tally::new("tools");
-    for (kind, state) in READ_BY_TOOLS {
-        if tally.takes(*state, &[*kind]) {
+    for kind in READ_BY_TOOLS {
+        if tally.takes(&[*kind]) {
             read(*kind, &tool);
         }
     }
@@ -83,6 +83,30 @@ fn fetch(tool: &Path, server: &Server, option: &str, restored: &mut Server) {
     let bytes = fs::metadata(&file).map_or(0, |file| file.len());
     assert!(0 < bytes, "{}: {option}: {said}", server.name);
     restored.start_again();
+}
+
+#[test]
+fn a_file_of_plain_keys_is_one_that_redis_7_reads() {
+    let mut tally = Tally::new("old files");
+    if tally.takes(&[Kind::Redis70]) {
+        let checker = Kind::Redis70.program().expect("the tally found it");
+        let checker = checker.with_file_name("redis-check-rdb");
+        let tool = client_program().expect("valkey-cli or redis-cli is at hand");
+        let server = Kind::Keylane(2).start(&[]).expect("it is built");
+        for command in ["SET s 1", "HSET h f v", "RPUSH l a", "ZADD z 1 a", "XADD x 1-1 f v"] {
+            let words: Vec<&str> = command.split(' ').collect();
+            let reply = server.client().call(&words).expect("it answers");
+            assert!(!matches!(reply, Reply::Error(_)), "{reply:?}");
+        }
+        let file = server.folder().join("tool.rdb");
+        let output = tool_for(&tool, &server).arg("--rdb").arg(&file).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        let bytes = fs::read(&file).expect("the tool wrote it");
+        assert_eq!(bytes[..9].escape_ascii().to_string(), "REDIS0010");
+        let checked = Command::new(checker).arg(&file).output().expect("it runs");
+        assert!(checked.status.success(), "{checked:?}");
+    }
+    tally.tell();
 }
 
 /// Lets the tool show the stream, until a command comes by that was written meanwhile.

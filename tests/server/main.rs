@@ -5,6 +5,8 @@
 mod client;
 #[path = "../http/mod.rs"]
 mod http;
+#[path = "../ports/mod.rs"]
+mod ports;
 mod asking;
 mod running;
 

@@ -3,7 +3,6 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
+pub use crate::ports::free_port;
 
 /// How long a process may take for anything before a test fails.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -74,22 +74,6 @@ pub struct Ended {
 pub fn keylane() -> Command {
     let named = env::var_os("KEYLANE");
     Command::new(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_keylane").into()))
-}
-
-/// A port that no process uses now. None of those that the system gives to clients that connect:
-/// another test's client could have it a moment later.
-pub fn free_port() -> u16 {
-    const FIRST: u32 = 10_000;
-    const PORTS: u32 = 22_000;
-    static ASKED: AtomicU32 = AtomicU32::new(0);
-    loop {
-        // Tests of several processes begin at different ones.
-        let number = std::process::id() * 97 + ASKED.fetch_add(1, Ordering::Relaxed);
-        let port = u16::try_from(FIRST + number % PORTS).expect("it is below 2^16");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 impl Running {

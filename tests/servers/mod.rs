@@ -5,13 +5,17 @@
 use std::env;
 use std::fs;
 use std::io;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::client::{Client, Reply};
+
+#[path = "../ports/mod.rs"]
+mod ports;
+
+pub use ports::free_port;
 
 /// The Valkey whose answers ours are to be.
 pub const REFERENCE: &str = "9.1.";
@@ -56,6 +60,11 @@ pub fn keylane() -> PathBuf {
 /// Starts the best peer at hand: a Valkey from `$PEERS/bin` or from the usual cache, or else the
 /// system's Valkey or Redis. `None` if there is none.
 pub fn start_peer() -> Option<Server> {
+    start_peer_with(&[])
+}
+
+/// Likewise with more options.
+pub fn start_peer_with(more: &[&str]) -> Option<Server> {
     let program = find_valkey().or_else(|| {
         let others = ["valkey-server", "redis-server"];
         others.iter().map(PathBuf::from).find(|program| version(program).is_some())
@@ -69,7 +78,33 @@ pub fn start_peer() -> Option<Server> {
     let mut options = vec!["--bind", "127.0.0.1", "--appendonly", "no"];
     // Redis has known this setting since 7.0, Valkey always.
     options.extend(["--enable-debug-command", "yes"]);
+    options.extend(more);
     Some(start(&program, &options, name))
+}
+
+/// Starts a server as the only node of a cluster, which has all slots, by `start` with the options
+/// for that; waits until it serves them.
+pub fn start_alone_in_cluster(start: impl FnOnce(&[&str]) -> Option<Server>) -> Option<Server> {
+    const TRIES: u32 = 2000;
+    const PAUSE: Duration = Duration::from_millis(5);
+    let port = free_port().to_string();
+    let databases = ["--cluster-databases", "16"];
+    let cluster = ["--cluster-enabled", "yes", "--cluster-port", &port];
+    let server = start(&[cluster.as_slice(), &databases].concat())?;
+    let mut client = server.client();
+    let mut call = |words: &[&str]| {
+        client.call(words).unwrap_or_else(|error| panic!("{}: {error}", server.name))
+    };
+    call(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    for _ in 0..TRIES {
+        if let Reply::Bulk(text) | Reply::Verbatim(text) = call(&["CLUSTER", "INFO"])
+            && String::from_utf8_lossy(&text).contains("cluster_state:ok")
+        {
+            return Some(server);
+        }
+        std::thread::park_timeout(PAUSE);
+    }
+    panic!("{} never serves its slots", server.name);
 }
 
 /// Starts a Redis from `$PEERS/bin` or from the usual cache, if there is one.
@@ -114,6 +149,8 @@ pub fn start(program: &Path, options: &[&str], name: String) -> Server {
     let number = STARTED.fetch_add(1, Ordering::Relaxed);
     let folder = option_env!("CARGO_TARGET_TMPDIR").map_or_else(env::temp_dir, PathBuf::from);
     let dir = folder.join(format!("server-{port}-{number}"));
+    // A test that was killed has left its files.
+    let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).expect("the folder for temporary files takes one more");
     let (port, folder) = (port.to_string(), dir.display().to_string());
     let usual = ["--port", &port, "--save", "", "--dir", &folder];
@@ -133,13 +170,6 @@ fn spawn((program, arguments): &(PathBuf, Vec<String>), dir: &Path) -> io::Resul
         .stdout(output.try_clone()?)
         .stderr(output)
         .spawn()
-}
-
-/// A port that no process uses now. If a process takes it before the server does, the server fails
-/// to start.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    listener.local_addr().expect("it is bound").port()
 }
 
 impl Server {
@@ -190,13 +220,18 @@ impl Server {
         Client::connect(&self.addr).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 
+    /// The same; `None` if it does not run.
+    pub fn client_if_there(&self) -> Option<Client> {
+        Client::connect(&self.addr).ok()
+    }
+
     fn wait_until_it_answers(&mut self) {
         const TRIES: u32 = 2000;
         const PAUSE: Duration = Duration::from_millis(5);
         for _ in 0..TRIES {
             let answer =
                 Client::connect(&self.addr).and_then(|mut client| client.call(&["EXISTS", "key"]));
-            if matches!(answer, Ok(Reply::Integer(_))) {
+            if answer.is_ok_and(|reply| is_an_answer(&reply)) {
                 return;
             }
             if let Ok(Some(status)) = self.process.try_wait() {
@@ -210,6 +245,15 @@ impl Server {
     /// What it printed so far.
     pub fn output(&self) -> String {
         fs::read_to_string(self.dir.join("output")).unwrap_or_default()
+    }
+}
+
+/// Whether the server is through with its start. A node of a cluster may not have the key's slot.
+fn is_an_answer(reply: &Reply) -> bool {
+    match reply {
+        Reply::Integer(_) => true,
+        Reply::Error(text) => text.starts_with(b"CLUSTERDOWN ") || text.starts_with(b"MOVED "),
+        _ => false,
     }
 }
 

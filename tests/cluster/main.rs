@@ -1,0 +1,62 @@
+//! Whether servers of every kind are one cluster: they come to know each other, agree, elect, hand
+//! over, and are the same nodes after a restart.
+//!
+//! `ONLY=kkkvvv` plays only the mix of these kinds in this order, a letter each: `k` is Keylane,
+//! `v` Valkey 9.1, `r` Redis 7.0; the first three are primaries.
+
+#[path = "../client/mod.rs"]
+mod client;
+#[path = "../servers/mod.rs"]
+mod processes;
+#[allow(dead_code, reason = "nodes of a cluster are not told whom to follow")]
+#[path = "../replication/servers.rs"]
+mod servers;
+
+mod answers;
+mod failing;
+mod files;
+mod forming;
+mod nodes;
+
+use std::env;
+use std::io::Write as _;
+
+use nodes::Cluster;
+use servers::Kind;
+
+/// Who is what: three primaries, and their replicas.
+const MIXES: &[&str] = &["kkkkkk", "kkkvvv", "vvvkkk", "kvkvkv", "vkvkvk", "kkkrrr", "rrrkkk"];
+
+/// Plays each mix whose servers are at hand, and says which are not.
+fn play(name: &str, mixes: &[&str], row: impl Fn(&mut Cluster)) {
+    let only = env::var("ONLY").ok();
+    let (mut played, mut missing) = (0, Vec::new());
+    for mix in mixes.iter().filter(|mix| only.as_ref().is_none_or(|only| only == *mix)) {
+        let kinds: Vec<Kind> = mix.chars().map(kind).collect();
+        if kinds.iter().any(|kind| kind.program().is_none()) {
+            missing.push(*mix);
+            continue;
+        }
+        row(&mut Cluster::create(mix, &kinds));
+        played += 1;
+    }
+    let missing = match missing.as_slice() {
+        [] => String::new(),
+        mixes => format!("; NOT PLAYED for want of servers: {}", mixes.join(", ")),
+    };
+    say(&format!("{name}: {played} mixes played{missing}"));
+}
+
+fn kind(letter: char) -> Kind {
+    match letter {
+        'k' => Kind::Keylane(2),
+        'v' => Kind::Valkey91,
+        'r' => Kind::Redis70,
+        other => panic!("{other} is no kind"),
+    }
+}
+
+/// Writes a line that is seen even when the test passes.
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "cluster: {line}").expect("the terminal takes a line");
+}
