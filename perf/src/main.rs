@@ -2,12 +2,14 @@
 //!
 //! Nothing of Keylane's own code is used here: every server is a process behind a socket.
 
+mod apply;
 mod benchmark;
 mod busy;
 mod client;
 mod contention;
 mod eviction;
 mod expiry;
+mod handover;
 mod idle;
 mod instructions;
 mod large;
@@ -68,6 +70,8 @@ fn measure(args: &[String]) -> Result<(), String> {
         Measurement::Expiry => expiry::run(&options, &mut report)?,
         Measurement::Eviction => eviction::run(&options, &mut report)?,
         Measurement::Replication => replication::run(&options, &mut report)?,
+        Measurement::Apply => apply::run(&options, &mut report)?,
+        Measurement::Handover => handover::run(&options, &mut report)?,
         Measurement::Resident => resident::run(&options, &mut report)?,
     }
     print!("{}", report.text());

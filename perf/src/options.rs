@@ -38,6 +38,10 @@ pub enum Measurement {
     Resident,
     /// What a replica costs its primary, and how long a full sync takes.
     Replication,
+    /// What a replica spends on writes, how far it is behind, and what both hold in memory.
+    Apply,
+    /// How long nothing can be written while a primary's role is handed over.
+    Handover,
 }
 
 impl Measurement {
@@ -52,20 +56,22 @@ impl Measurement {
             | Self::Large
             | Self::Snapshot
             | Self::Instructions
-            | Self::Replication => true,
+            | Self::Replication
+            | Self::Apply => true,
             Self::Pipe
             | Self::Contention
             | Self::Busy
             | Self::Expiry
             | Self::Eviction
-            | Self::Resident => false,
+            | Self::Resident
+            | Self::Handover => false,
         }
     }
 
     /// Tests of the benchmark unless others are chosen.
     fn tests(self) -> Vec<String> {
         let names: &[&str] = match self {
-            Self::Replication => &["set"],
+            Self::Replication | Self::Apply => &["set"],
             _ => &["get", "set"],
         };
         names.iter().map(|&name| name.into()).collect()
@@ -90,8 +96,8 @@ pub struct Options {
     pub measurement: Measurement,
     /// The servers; ratios are against the first.
     pub peers: Vec<Peer>,
-    /// The server that follows them.
-    pub replica: Peer,
+    /// The server that follows them; `None`: each is followed by one of its own kind.
+    pub replica: Option<Peer>,
     /// CPUs of servers that name none of their own, as `taskset -c` takes them.
     pub server_cpus: String,
     /// CPUs of the load.
@@ -159,6 +165,8 @@ const MEASUREMENTS: &[(&str, Measurement, u64, u64, usize, &str)] = &[
         50,
         "what a replica costs its primary, and how long a full sync takes",
     ),
+    ("apply", Measurement::Apply, 500_000, 60, 50, "what a replica spends, its lag, and memory"),
+    ("handover", Measurement::Handover, 100_000, 1, 1, "FAILOVER beside writes, and WAIT"),
 ];
 
 /// The options: name, and what it says.
@@ -173,10 +181,15 @@ const OPTIONS: &[(&str, &str)] = &[
         "--pipelines",
         "depths of the pipelines (1,16,64; replication: 1,16, pipe: 250, eviction: 4, others: 16)",
     ),
-    ("--replica", "the SERVER that follows, for replication; on the load's cpus (valkey)"),
+    (
+        "--replica",
+        "the SERVER that follows, for replication and apply, on the load's cpus; same: one of \
+         the own kind (valkey)",
+    ),
     (
         "--tests",
-        "tests of the benchmark or commands: get,'lrange list 0 99' (get,set; replication: set)",
+        "tests of the benchmark or commands: get,'lrange list 0 99' (get,set; replication and \
+         apply: set)",
     ),
     ("--values", "what keys hold, for memory: string, hash, set, list, zset (string)"),
     ("--benchmark", "path of valkey-benchmark (from PATH, else from $PEERS/bin)"),
@@ -224,7 +237,7 @@ impl Options {
         let mut options = Self {
             measurement: *measurement,
             peers: Vec::new(),
-            replica: Peer::parse("valkey")?,
+            replica: Some(Peer::parse("valkey")?),
             server_cpus: cpus("0"),
             load_cpus: cpus("1"),
             keys: *keys,
@@ -254,6 +267,16 @@ impl Options {
         Ok(options)
     }
 
+    /// What follows a server.
+    pub fn replica_of(&self, peer: &Peer) -> Peer {
+        self.replica.as_ref().unwrap_or(peer).clone()
+    }
+
+    /// What follows servers, for tables.
+    pub fn replica_name(&self) -> &str {
+        self.replica.as_ref().map_or("its own kind", |replica| &replica.name)
+    }
+
     fn set(&mut self, option: &str, value: &str) -> Result<(), String> {
         match option {
             "--server-cpus" => self.server_cpus = value.into(),
@@ -268,7 +291,8 @@ impl Options {
                     .map(|depth| number(option, depth))
                     .collect::<Result<_, _>>()?;
             }
-            "--replica" => self.replica = Peer::parse(value)?,
+            "--replica" if value == "same" => self.replica = None,
+            "--replica" => self.replica = Some(Peer::parse(value)?),
             "--tests" => self.tests = value.split(',').map(str::to_lowercase).collect(),
             "--values" => {
                 self.values = value.split(',').map(Values::parse).collect::<Result<_, _>>()?;

@@ -52,10 +52,13 @@ fn load_average() -> Result<String, String> {
 }
 
 /// Servers of one kind: one that is alone, and one that is followed.
-struct Trio {
-    alone: Server,
-    followed: Server,
-    replica: Server,
+pub struct Trio {
+    /// It never had a replica.
+    pub alone: Server,
+    /// It has one.
+    pub followed: Server,
+    /// The replica.
+    pub replica: Server,
 }
 
 /// A depth of pipelines at one kind of server.
@@ -91,7 +94,10 @@ fn measure_writes(options: &Options, report: &mut Report) -> Result<(), String> 
         "Keys of 16 bytes with values of {VALUE_BYTES}, {} connections; {} alternating rounds of \
          about {} s. CPU is the primary's, in microseconds per request: alone, and with `{}` as \
          its replica; medians, and median, lowest and highest of the rounds' ratios.",
-        options.clients, options.rounds, options.seconds, options.replica.name
+        options.clients,
+        options.rounds,
+        options.seconds,
+        options.replica_name()
     ));
     let head = [
         "test",
@@ -126,11 +132,14 @@ fn measure_writes(options: &Options, report: &mut Report) -> Result<(), String> 
 }
 
 impl Trio {
-    fn start(peer: &Peer, options: &Options) -> Result<Self, String> {
+    /// Starts them with the same data.
+    pub fn start(peer: &Peer, options: &Options) -> Result<Self, String> {
         let [alone, followed] = [Server::start(peer, options)?, Server::start(peer, options)?];
         // The load's processor also takes the replica: then it takes none of the primary's.
-        let cpus = options.replica.cpus.clone().unwrap_or_else(|| options.load_cpus.clone());
-        let replica = Peer { cpus: Some(cpus), ..options.replica.clone() };
+        let follows = options.replica_of(peer);
+        let cpus = options.replica.as_ref().and_then(|replica| replica.cpus.clone());
+        let cpus = cpus.unwrap_or_else(|| options.load_cpus.clone());
+        let replica = Peer { cpus: Some(cpus), ..follows };
         let replica = Server::start(&replica, options)?;
         for server in [&alone, &followed] {
             server.fill(options.keys)?;
@@ -162,8 +171,11 @@ fn write(
 #[derive(Default)]
 struct Syncs {
     link_s: Vec<f64>,
+    cpu_s: Vec<f64>,
     applied_s: Vec<f64>,
     fork_ms: Vec<f64>,
+    /// MiB that the primary holds more than before, at most.
+    growth_mib: Vec<f64>,
     primary: Seen,
     replica: Seen,
 }
@@ -190,7 +202,8 @@ fn measure_syncs(options: &Options, report: &mut Report) -> Result<(), String> {
     let mut all: Vec<[Syncs; 2]> = primaries.iter().map(|_| Default::default()).collect();
     for round in 1..=options.rounds {
         eprintln!("syncs, round {round} of {}", options.rounds);
-        for (primary, (idle, syncs)) in primaries.iter().zip(idle.iter_mut().zip(&mut all)) {
+        let places = primaries.iter().zip(&options.peers).zip(idle.iter_mut().zip(&mut all));
+        for ((primary, peer), (idle, syncs)) in places {
             let seconds = Duration::from_secs(options.seconds);
             let quiet = Scene { servers: vec![primary], writes: Writes::None, keys: options.keys };
             let (_, seen) = quiet.beside(|| {
@@ -199,26 +212,31 @@ fn measure_syncs(options: &Options, report: &mut Report) -> Result<(), String> {
             })?;
             seen.into_iter().for_each(|seen| idle.add(seen));
             for (syncs, writes) in syncs.iter_mut().zip([Writes::None, Writes::Steady]) {
-                sync(primary, options, writes, syncs)?;
+                sync((primary, peer), options, writes, syncs)?;
             }
         }
     }
     report.say(&format!(
         "Full syncs of {} keys of 16 bytes with values of {VALUE_BYTES}, to `{}`: seconds from \
-         REPLICAOF until the link is up, and until a write of that moment is applied; the last \
-         fork. A PING each millisecond at the primary, idle and during the sync, and at the \
-         replica, of all rounds together: microseconds from when it was due, at most (p99.9). \
-         Refused are PINGs that the replica answered with an error. Medians of {} rounds; ratios \
-         are against the first server.",
-        options.keys, options.replica.name, options.rounds
+         REPLICAOF until the link is up, the replica's CPU for that, and seconds until a write of \
+         that moment is applied; the last fork; MiB that the primary (without the child) holds \
+         more than before, at most. A PING each millisecond at the primary, idle and \
+         during the sync, and at the replica, of all rounds together: microseconds from when it \
+         was due, at most (p99.9). Refused are PINGs that the replica answered with an error. \
+         Medians of {} rounds; ratios are against the first server.",
+        options.keys,
+        options.replica_name(),
+        options.rounds
     ));
     let head = [
         "server",
         "SETs/s",
         "link up s",
         "ratio",
+        "replica CPU s",
         "applied s",
         "fork ms",
+        "primary MiB",
         "idle",
         "primary",
         "replica",
@@ -232,8 +250,10 @@ fn measure_syncs(options: &Options, report: &mut Report) -> Result<(), String> {
             let mut row = vec![primary.name.clone(), writes.to_string()];
             row.push(format!("{link:.2}"));
             row.push(format!("{:.2}", link / median(&all[0][at].link_s)));
+            row.push(format!("{:.2}", median(&syncs.cpu_s)));
             row.push(format!("{:.2}", median(&syncs.applied_s)));
             row.push(format!("{:.2}", median(&syncs.fork_ms)));
+            row.push(format!("{:.1}", median(&syncs.growth_mib)));
             row.extend([idle, &syncs.primary, &syncs.replica].map(Seen::text));
             row.push(syncs.replica.refused.to_string());
             rows.push(row);
@@ -263,30 +283,37 @@ enum Writes {
 
 /// Lets an empty server follow, and then go.
 fn sync(
-    primary: &Server,
+    (primary, peer): (&Server, &Peer),
     options: &Options,
     writes: Writes,
     syncs: &mut Syncs,
 ) -> Result<(), String> {
-    let replica = Server::start(&options.replica, options)?;
+    let replica = Server::start(&options.replica_of(peer), options)?;
     let scene = Scene { servers: vec![primary, &replica], writes, keys: options.keys };
+    process::forget_peak(primary.pid())?;
+    let resident = process::resident_bytes(primary.pid())?;
     let (times, seen) = scene.beside(|| {
+        let before = process::cpu_time(replica.pid())?;
         let began = Instant::now();
         follow(&replica, primary)?;
         let mut connection = replica.connect()?;
         until(&replica, || Ok(connection.info("replication", "master_link_status")? == "up"))?;
         let link = began.elapsed();
+        let cpu = process::cpu_time(replica.pid())?.saturating_sub(before);
         let text = link.as_nanos().to_string();
         primary.connect()?.call(&["SET", MARK, &text])?;
         until(&replica, || {
             // A replica that still loads answers with an error.
             Ok(connection.call_any(&["GET", MARK])? == Reply::Bulk(text.clone().into_bytes()))
         })?;
-        Ok((link, began.elapsed()))
+        Ok((link, cpu, began.elapsed()))
     })?;
-    let (link, applied) = times;
+    let (link, cpu, applied) = times;
+    syncs.cpu_s.push(cpu.as_secs_f64());
     syncs.link_s.push(link.as_secs_f64());
     syncs.applied_s.push(applied.as_secs_f64());
+    let growth = process::peak_bytes(primary.pid())?.saturating_sub(resident);
+    syncs.growth_mib.push(growth as f64 / f64::from(1 << 20));
     let fork_us = primary.connect()?.info_number("stats", "latest_fork_usec")?;
     syncs.fork_ms.push(fork_us as f64 / 1000.0);
     for (sum, seen) in [&mut syncs.primary, &mut syncs.replica].into_iter().zip(seen) {
@@ -343,13 +370,14 @@ fn pace(mut connection: Connection, done: &AtomicU64) -> Result<Seen, String> {
     Ok(seen)
 }
 
-fn follow(replica: &Server, primary: &Server) -> Result<(), String> {
+/// Lets a server follow another.
+pub fn follow(replica: &Server, primary: &Server) -> Result<(), String> {
     let port = primary.port.to_string();
     replica.connect()?.call(&["REPLICAOF", "127.0.0.1", &port]).map(drop)
 }
 
 /// Waits until the replica has applied what its primary has written.
-fn wait_until_applied(primary: &Server, replica: &Server) -> Result<(), String> {
+pub fn wait_until_applied(primary: &Server, replica: &Server) -> Result<(), String> {
     let (mut above, mut below) = (primary.connect()?, replica.connect()?);
     let offset = |connection: &mut Connection, name| connection.info("replication", name);
     until(replica, || {
@@ -359,7 +387,8 @@ fn wait_until_applied(primary: &Server, replica: &Server) -> Result<(), String> 
     })
 }
 
-fn until(
+/// Waits until the condition holds at a server.
+pub fn until(
     server: &Server,
     mut condition: impl FnMut() -> Result<bool, String>,
 ) -> Result<(), String> {
