@@ -1,4 +1,4 @@
-//! Writes are held back for a failover, FAILOVER or one of a cluster, until the stream stands still.
+//! Writes are held back for FAILOVER, or a failover of a cluster, until the stream stands still.
 //!
 //! ```text
 //! order to all shards --no write is under way--> fence behind the last one --> the stream stands

@@ -1,7 +1,7 @@
 //! Whether a log makes a second keyspace equal to the first, which has neither its clock nor its
 //! chance: random commands run here, without any server, and what they leave runs there. So, too,
-//! if the keys are of several shards, whose logs get what happens to their keys: there each log goes
-//! on by itself, and only what is in several takes effect when all of them are so far.
+//! if the keys are of several shards, whose logs get what happens to their keys: there each log
+//! goes on by itself, and only what is in several takes effect when all of them are so far.
 
 use std::collections::{BTreeMap, VecDeque};
 

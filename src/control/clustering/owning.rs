@@ -1,6 +1,6 @@
 //! The copy of who owns what, on its way to the shards. Replies that tell of it wait until every
-//! shard has seen it: with `+OK` for a slot that is given away no command runs on it any more. So do
-//! keys of lost slots: what a transaction has of them on loan has come back then.
+//! shard has seen it: with `+OK` for a slot that is given away no command runs on it any more. Keys
+//! of lost slots wait for that, too: what a transaction has of them on loan has come back then.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

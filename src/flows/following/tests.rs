@@ -161,6 +161,8 @@ struct Replica<'a> {
     /// Where the present attempt began: offsets, and their weight.
     began: (Vec<u64>, u64),
     paused: Vec<bool>,
+    /// Logs whose connections are not there yet.
+    late: Vec<usize>,
     /// By sender and receiver.
     letters: BTreeMap<(usize, usize), VecDeque<Word>>,
     batches: Vec<VecDeque<Box<Batch>>>,
@@ -185,6 +187,7 @@ impl<'a> Replica<'a> {
             at: vec![0; logs],
             began: (vec![0; logs], 0),
             paused: vec![false; logs],
+            late: Vec::new(),
             letters: BTreeMap::new(),
             batches: (0..shards).map(|_| VecDeque::new()).collect(),
             boards: vec![0; shards],
@@ -197,22 +200,40 @@ impl<'a> Replica<'a> {
         replica
     }
 
-    /// Follows from where it is.
+    /// Follows from where it is: logs whose connections are there at once, and others later.
     fn begin(&mut self) {
         self.generation.0 += 1;
         self.rests = 0;
         self.paused.fill(false);
-        for flow in 0..self.primary.logs.len() {
-            let shard = flow % self.shards.len();
-            let number = u16::try_from(flow).unwrap();
-            let offset = Offset(self.at[flow]);
-            let logs = u16::try_from(self.at.len()).unwrap();
-            let which = Which { history: HISTORY, logs, number };
-            let config = Config::default();
-            let ended = self.shards[shard].kept_mut().begin(which, offset, &config);
-            assert!(ended.is_empty(), "what is kept goes on");
-            assert!(self.shards[shard].begin(self.generation, HISTORY, number, offset));
+        self.late = (0..self.primary.logs.len()).collect();
+        self.join_some();
+    }
+
+    /// A log's connection is there.
+    fn join(&mut self, flow: usize) {
+        let shard = flow % self.shards.len();
+        let number = u16::try_from(flow).unwrap();
+        let offset = Offset(self.at[flow]);
+        let logs = u16::try_from(self.at.len()).unwrap();
+        let which = Which { history: HISTORY, logs, number };
+        let config = Config::default();
+        let ended = self.shards[shard].kept_mut().begin(which, offset, &config);
+        assert!(ended.is_empty(), "what is kept goes on");
+        assert!(self.shards[shard].begin(self.generation, HISTORY, number, offset));
+    }
+
+    /// Logs come that have not yet, each by chance.
+    fn join_some(&mut self) {
+        for flow in std::mem::take(&mut self.late) {
+            match self.random.below(2) {
+                0 => self.join(flow),
+                _ => self.late.push(flow),
+            }
         }
+    }
+
+    fn join_all(&mut self) {
+        std::mem::take(&mut self.late).into_iter().for_each(|flow| self.join(flow));
     }
 
     fn below(&mut self, limit: usize) -> usize {
@@ -222,7 +243,8 @@ impl<'a> Replica<'a> {
     /// One thing happens. False if nothing can.
     fn step(&mut self) -> bool {
         let open = |flow: &usize| {
-            !self.paused[*flow] && self.at[*flow] < self.primary.logs[*flow].len() as u64
+            let all = self.primary.logs[*flow].len() as u64;
+            !self.paused[*flow] && !self.late.contains(flow) && self.at[*flow] < all
         };
         let flows: Vec<usize> = (0..self.at.len()).filter(open).collect();
         let letters: Vec<(usize, usize)> = self.letters.keys().copied().collect();
@@ -361,6 +383,9 @@ impl<'a> Replica<'a> {
     fn check_kept(&mut self) {
         let number = |text: &String| text.parse::<u64>().unwrap();
         for (flow, entries) in self.primary.entries.iter().enumerate() {
+            if self.late.contains(&flow) {
+                continue;
+            }
             let end = self.kept(flow).end().0;
             let kept = entries.iter().take_while(|(behind, ..)| *behind <= end);
             for (key, value) in kept.flat_map(|(.., sets)| sets) {
@@ -373,6 +398,9 @@ impl<'a> Replica<'a> {
     /// What is kept is what was written.
     fn compare_kept(&mut self, vector: &[u64]) {
         for (flow, log) in self.primary.logs.iter().enumerate() {
+            if self.late.contains(&flow) {
+                continue;
+            }
             let end = usize::try_from(vector[flow]).unwrap();
             let served = self.kept(flow);
             served.open_to_relay(Reading(1), 0, u64::MAX, Stamp(0)).unwrap();
@@ -416,6 +444,12 @@ impl<'a> Replica<'a> {
         assert_eq!(self.state, state, "what rests is not what the vector says");
         assert_eq!(self.began.1 + self.boards.iter().sum::<u64>(), weight);
         self.compare_kept(&vector);
+        // Logs that join now are not in the vector: nothing of them is applied before all go on.
+        self.join_some();
+        for _ in 0..self.random.below(20) {
+            self.step();
+        }
+        assert_eq!(self.state, state, "something went on while all rest");
         self.rests += 1;
         self.tell_all(|replica| Word::GoOn(replica.epoch()));
     }
@@ -452,7 +486,12 @@ fn play(seed: u64) {
     let primary = Primary::new(logs, &mut random);
     let mut replica = Replica::new(&primary, shards, seed);
     loop {
-        let goes_on = (0..random.below(400)).all(|_| replica.step());
+        let goes_on = (0..random.below(400)).all(|_| {
+            if random.below(50) == 0 {
+                replica.join_some();
+            }
+            replica.step()
+        });
         if random.below(2) == 0 {
             replica.rest();
             if random.below(2) == 0 {
@@ -466,6 +505,7 @@ fn play(seed: u64) {
         replica.begin();
     }
     replica.begin();
+    replica.join_all();
     while replica.step() {}
     let ends: Vec<u64> = primary.logs.iter().map(|log| log.len() as u64).collect();
     let (state, weight) = primary.state_at(&ends);
@@ -487,6 +527,7 @@ fn an_entry_that_is_too_long_breaks_its_log_before_it_is_there() {
     let mut random = Random::new(1);
     let primary = Primary::new(2, &mut random);
     let mut replica = Replica::new(&primary, 1, 1);
+    replica.join_all();
     let mut bytes = Vec::new();
     let mut frame = Frame::begin(&mut bytes);
     frame.push(&(1_u64 << 40).to_le_bytes()[..6]);

@@ -478,8 +478,8 @@ impl Node {
 
     // --- logs, each by a connection of its own
 
-    /// Where in our logs a replica is that wants them to go on. Logs of former histories are not kept
-    /// here.
+    /// Where in our logs a replica is that wants them to go on. Logs of former histories are not
+    /// kept here.
     fn place_in_logs(&self, env: &Env, arrival: &Arrival) -> Option<Fence> {
         let relay = &self.relay;
         let Request::Psync(wanted) = arrival.request else { return None };
