@@ -13,6 +13,7 @@ mod processes;
 mod servers;
 
 mod answers;
+mod beside;
 mod failing;
 mod files;
 mod forming;

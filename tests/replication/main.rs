@@ -45,7 +45,6 @@ use std::collections::BTreeSet;
 use std::env;
 use std::io::Write as _;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use differential::{families, plan, shapes, words};
@@ -117,16 +116,6 @@ pub fn side_by_side<T: Send>(rows: Vec<T>, play: impl Fn(T) + Sync) {
             });
         }
     });
-}
-
-/// Told when it is dropped: threads beside a test end with it, also when it fails.
-#[derive(Debug)]
-pub struct Ends<'a>(pub &'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Writes a line that is seen even when the test passes.

@@ -15,9 +15,9 @@ use crate::processes::{Server, setting};
 use crate::proxy::{Proxy, Weather};
 use crate::roles::text;
 use crate::servers::Kind::{self, Keylane, Native, Redis70, Valkey91};
-use crate::servers::{follow, info, now, until, wait_until_online};
+use crate::servers::{Ends, follow, info, now, until, wait_until_online};
 use crate::silence::signal;
-use crate::{Ends, SEED, Tally, say, side_by_side};
+use crate::{SEED, Tally, say, side_by_side};
 
 /// A primary that ends and its replicas, one of each kind.
 const ENDING: &[[Kind; 3]] = &[

@@ -13,9 +13,9 @@ use crate::proxy::{Proxy, Weather};
 use crate::roles::text;
 use crate::servers::Kind::{self, Keylane, Native, Redis70, Valkey91};
 use crate::servers::{
-    counter, follow, info, now, until, wait_until_offsets_meet, wait_until_online,
+    Ends, counter, follow, info, now, until, wait_until_offsets_meet, wait_until_online,
 };
-use crate::{Ends, SEED, Tally, say, side_by_side};
+use crate::{SEED, Tally, say, side_by_side};
 
 const ROWS: &[[Kind; 2]] = &[
     [Keylane(2), Valkey91],

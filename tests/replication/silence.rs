@@ -18,9 +18,9 @@ use crate::chunked::parts;
 use crate::client::{Client, Reply};
 use crate::processes::{Server, setting};
 use crate::servers::Kind::{Keylane, Native};
-use crate::servers::{counter, follow, now, until, wait_until_online};
+use crate::servers::{Ends, counter, follow, now, until, wait_until_online};
 use crate::silent::{Silent, Snapshot, Stage, snapshot};
-use crate::{Ends, say, side_by_side};
+use crate::{say, side_by_side};
 
 /// Where a primary falls silent, and what ROLE then calls the link; `None` if it goes on to
 /// another state by itself.
@@ -253,6 +253,19 @@ fn order(command: Command, replica: &mut Server, client: &mut Client, other: &Si
 pub fn signal(server: &Server, signal: Signal) {
     let pid = Pid::from_raw(server.pid().try_into().expect("a pid is positive"));
     kill(pid, signal).expect("the process is there");
+    if signal == Signal::SIGSTOP {
+        // Threads that run stop a moment later, and may acknowledge something before.
+        until("all threads stop", || has_stopped(server.pid()), || server.output());
+    }
+}
+
+/// Whether no thread of a process runs.
+fn has_stopped(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
+    threads.flatten().all(|thread| {
+        let text = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        text.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('T'))
+    })
 }
 
 /// Asks for this and that until told to end. The longest time that it was not answered.
@@ -421,12 +434,11 @@ fn silence_of_a_primary_of_logs_is_found_by_its_beats() {
     let [primary, replica] = [Native(2), Native(3)].map(|kind| kind.start(&idle).expect("ours"));
     follow(&replica, &primary.addr);
     wait_until_online(&primary, &replica);
-    let pid = Pid::from_raw(primary.pid().try_into().expect("a process"));
-    kill(pid, Signal::SIGSTOP).expect("it is there");
+    signal(&primary, Signal::SIGSTOP);
     let (line, began) = ("PRIMARY timeout: no data nor PING received...", now());
     until(line, || replica.output().contains(line), || replica.output());
     let took = began.elapsed();
-    kill(pid, Signal::SIGCONT).expect("it is there");
+    signal(&primary, Signal::SIGCONT);
     say(&format!("silence: a primary of logs that was stopped is found after {took:?}"));
     assert!(took <= Duration::from_secs(1 + 1 + LATE_S), "{took:?}");
     wait_until_online(&primary, &replica);
