@@ -503,13 +503,13 @@ fn answer_acked(count: Count, replies: &mut Replies<'_>) {
     }
 }
 
-/// What a wait needs of replicas, if it is for them.
 /// Whether a wait is one for replicas, and not for keys.
 pub(crate) fn awaits_replicas(kept: &KeptWait) -> bool {
     let waiting = kept.batch.waiting.as_ref();
     waiting.is_some_and(|waiting| needs_of(waiting.in_vain).is_some())
 }
 
+/// What a wait needs of replicas, if it is for them.
 fn needs_of(in_vain: InVain) -> Option<Needs> {
     match in_vain {
         InVain::Null => None,
