@@ -213,11 +213,7 @@ impl Machine {
             Event::Replicated(replicated) => self.replicated(replicated),
             Event::Quiesced => self.quiesced(),
             Event::Loaded(slots) => self.loaded(&slots),
-            Event::Settings(settings) => {
-                self.settings = *settings;
-                self.announce();
-                self.todo.state = true;
-            }
+            Event::Settings(settings) => self.configured(*settings),
         }
         if self.next_cron <= now.at {
             self.cron();
@@ -371,6 +367,25 @@ impl Machine {
         self.todo.manual |= self.manual.waits_for_offset();
     }
 
+    /// The configuration has changed. What this node announces is saved, and told to all at once:
+    /// by PINGs, since no other frame moves an address.
+    fn configured(&mut self, settings: Settings) {
+        let former = std::mem::replace(&mut self.settings, settings);
+        if self.settings.announced_ip.is_none() && former.announced_ip.is_some() {
+            // The next frame shows by its socket which address others use.
+            self.nodes.me_mut().ip = None;
+        }
+        self.announce();
+        (self.todo.state, self.todo.own) = (true, true);
+        let Settings { announced_ip, ports, ref names, never_fails_over, .. } = self.settings;
+        let is_same = (former.announced_ip, former.ports) == (announced_ip, ports)
+            && (&former.names, former.never_fails_over) == (names, never_fails_over);
+        if !is_same {
+            self.todo.remember = true;
+            self.ping_all();
+        }
+    }
+
     /// Says what the settings say of this node.
     fn announce(&mut self) {
         let Settings { announced_ip, ports, ref names, never_fails_over, .. } = self.settings;
@@ -433,3 +448,5 @@ pub(crate) mod bench;
 mod hostile;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,15 @@ impl Machine {
         self.beat_by(link, Beat::Ping, Some(key));
     }
 
+    /// Sends a PING to all nodes that are no longer in handshake.
+    pub(super) fn ping_all(&mut self) {
+        for key in self.nodes.keys() {
+            if !self.nodes.at(key).is_in_handshake() {
+                self.ping(key);
+            }
+        }
+    }
+
     /// Sends a PONG to all nodes, so that they know this node's claim at once.
     pub(in crate::cluster) fn pong_all(&mut self) {
         for key in self.nodes.keys() {

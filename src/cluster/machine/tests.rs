@@ -1,0 +1,77 @@
+//! The order of steps, and what belongs to no table.
+
+use super::bench::{Bench, ip};
+use super::*;
+use crate::cluster::frame::Beat;
+use crate::cluster::nodes::node::Names;
+
+const THREE: &str = "m primary 3 0-5460, a primary 4 5461-10922, b primary 5 10923-16383";
+
+#[test]
+fn what_is_announced_anew_is_owned_saved_and_told() {
+    type Change = fn(&mut Settings);
+    let cases: &[(&str, Change, &[&str])] = &[
+        (
+            "cluster-announce-ip",
+            |settings| settings.announced_ip = Some(ip('y')),
+            &["own", "send a ping 3", "send b ping 3"],
+        ),
+        (
+            "cluster-announce-port",
+            |settings| settings.ports.client = 7,
+            &["own", "send a ping 3", "send b ping 3"],
+        ),
+        (
+            "cluster-announce-hostname",
+            |settings| settings.names.hostname = "h.x".to_owned(),
+            &["own", "send a ping 3", "send b ping 3"],
+        ),
+        (
+            "cluster-replica-no-failover",
+            |settings| settings.never_fails_over = true,
+            &["own", "send a ping 3", "send b ping 3"],
+        ),
+        (
+            "cluster-allow-reads-when-down: shards go by it",
+            |settings| settings.allows_reads_when_down = true,
+            &["own", "!send"],
+        ),
+    ];
+    for (label, change, expected) in cases {
+        let mut bench = Bench::of(THREE);
+        let before = bench.machine.file();
+        let mut settings = bench.machine.settings().clone();
+        change(&mut settings);
+        bench.handle(Event::Settings(Box::new(settings)));
+        bench.expect(label, expected);
+        let is_told = bench.did("send a ping");
+        let is_seen = before.lines().next() != bench.machine.file().lines().next();
+        assert_eq!(is_seen, is_told, "{label}: its own line says so");
+        bench.pass(SAVE_MS);
+        assert_eq!(bench.did("save Lazy"), is_told, "{label}");
+    }
+}
+
+#[test]
+fn an_address_that_is_announced_no_more_is_learned_again() {
+    let mut bench = Bench::of(THREE);
+    let plain = bench.machine.settings().clone();
+    let announces = Settings { announced_ip: Some(ip('y')), ..plain.clone() };
+    bench.handle(Event::Settings(Box::new(announces)));
+    assert_eq!(bench.node('m').ip, Some(ip('y')));
+    bench.handle(Event::Settings(Box::new(plain)));
+    bench.beat('a', Beat::Ping, |_| {});
+    bench.expect("3.1", &["IP address for this node updated to 10.0.0.122"]);
+    assert_eq!(bench.node('m').ip, Some(ip('z')), "3.1");
+}
+
+#[test]
+fn names_are_in_the_frames_of_the_same_event() {
+    let mut bench = Bench::of(THREE);
+    let names = Names { hostname: "h.x".to_owned(), ..Names::default() };
+    let settings = Settings { names, ..bench.machine.settings().clone() };
+    bench.handle(Event::Settings(Box::new(settings)));
+    let pings = bench.done.iter().filter(|action| matches!(action, Action::Send(..)));
+    let pings: Vec<String> = pings.map(|action| format!("{action:?}")).collect();
+    assert!(!pings.is_empty() && pings.iter().all(|ping| ping.contains("h.x")), "{pings:?}");
+}
