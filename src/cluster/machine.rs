@@ -218,6 +218,7 @@ impl Machine {
         if self.next_cron <= now.at {
             self.cron();
         }
+        self.look_at_deadlines();
         self.settle(actions);
     }
 
@@ -287,6 +288,15 @@ impl Machine {
         self.todo.election = true;
         self.todo.state |= !self.state.is_ok();
         self.todo.save |= self.retry.take_if(|retry| *retry <= self.now.at).is_some();
+    }
+
+    /// Has those steps taken whose time has come. Any event may be the first one at that moment,
+    /// and [`Self::deadline`] does not name it again.
+    fn look_at_deadlines(&mut self) {
+        let now = self.now.at;
+        let is_due = |deadline: Option<Moment>| deadline.is_some_and(|deadline| deadline <= now);
+        self.todo.election |= is_due(self.election.deadline());
+        self.todo.manual |= is_due(self.manual.deadline());
     }
 
     /// Does what follows from an event.

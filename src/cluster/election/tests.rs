@@ -158,6 +158,27 @@ fn ranks_make_replicas_wait_for_better_ones() {
 }
 
 #[test]
+fn votes_are_asked_for_when_the_wait_is_over_and_not_in_the_next_round() {
+    for by in ["the tick", "another event"] {
+        let mut bench = Bench::of(SHARD);
+        fail(&mut bench, 'a');
+        let (wait, _, _) = scheduled(&bench);
+        let due = Moment(bench.at + wait);
+        assert_eq!(bench.machine.deadline(), due, "it is before the next round");
+        bench.pass(wait - 1);
+        bench.expect(by, &["!auth-req"]);
+        bench.at += 1;
+        let heard = Some(due);
+        let replicated = Replicated { offset: 100, is_linked: false, heard };
+        bench.handle(match by {
+            "the tick" => Event::Tick,
+            _ => Event::Replicated(replicated),
+        });
+        bench.expect(by, &["send b auth-req"]);
+    }
+}
+
+#[test]
 fn replicas_of_primaries_that_failed_together_take_turns() {
     let mut bench = Bench::of(
         "m replica c, a primary 4 0-5460, b primary 5 5461-10922, c primary 6 10923-16383, \
@@ -284,6 +305,5 @@ fn nobody_is_asked_in_an_epoch_that_cannot_be_kept() {
     fail(&mut bench, 'a');
     bench.expect("a full disk", &["!auth-req"]);
     bench.handle(Event::Saved);
-    bench.pass(100);
-    bench.expect("a full disk", &["auth-req"]);
+    bench.expect("there is room again", &["auth-req"]);
 }

@@ -131,6 +131,18 @@ fn what_takes_too_long_is_given_up() {
 }
 
 #[test]
+fn it_is_given_up_when_its_time_is_over_and_not_in_the_next_round() {
+    let mut bench = Bench::of(PRIMARY);
+    bench.at += 50;
+    bench.frame('r', |_| {}, Body::MfStart);
+    (0..50).for_each(|_| bench.pass(100));
+    bench.expect("T-M 7: not yet", &["!Manual failover timed out."]);
+    assert_eq!(bench.machine.deadline(), Moment(bench.at + 1));
+    bench.pass(1);
+    bench.expect("T-M 7", &["Manual failover timed out.", "unpause"]);
+}
+
+#[test]
 fn a_change_of_roles_ends_it() {
     let mut bench = Bench::of(PRIMARY);
     bench.frame('r', |_| {}, Body::MfStart);
