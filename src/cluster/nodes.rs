@@ -153,9 +153,9 @@ impl Nodes {
         Some(node)
     }
 
-    /// Gives a node another id, which no node has.
+    /// Gives a node an id, which no other node has.
     pub fn rename(&mut self, key: Key, id: NodeId) {
-        assert!(!self.by_id.contains_key(&id), "ids are unique");
+        assert!(self.find(id).is_none_or(|other| other == key), "ids are unique");
         let node = self.at_mut(key);
         let former = std::mem::replace(&mut node.id, id);
         self.by_id.remove(&former);

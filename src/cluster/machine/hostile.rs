@@ -60,7 +60,20 @@ impl Hostile {
             bytes[..8].copy_from_slice(&self.random.bits().to_be_bytes());
             return NodeId::of_random(bytes);
         }
+        // The random id of a node in handshake: CLUSTER NODES shows it to anyone.
+        if self.one_in(10)
+            && let Some(met) = self.in_handshake()
+        {
+            return met;
+        }
         id(self.letter())
+    }
+
+    fn in_handshake(&mut self) -> Option<NodeId> {
+        let others = self.bench.machine.nodes.others();
+        let met = others.filter(|(_, node)| node.is_in_handshake()).map(|(_, node)| node.id);
+        let met: Vec<NodeId> = met.collect();
+        if met.is_empty() { None } else { Some(met[self.below(met.len())]) }
     }
 
     fn number(&mut self) -> u64 {

@@ -135,6 +135,19 @@ fn a_pong_ends_a_handshake() {
 }
 
 #[test]
+fn a_node_may_have_the_random_id_that_it_was_given() {
+    let mut bench = Bench::of(FOUR);
+    meet(&mut bench, 'n');
+    let (link, mut header) = (handshake(&bench), header(&bench, 'n'));
+    let nodes = &bench.machine.nodes;
+    let met = nodes.others().find(|(_, node)| node.is_in_handshake()).map(|(_, node)| node.id);
+    header.sender = met.expect("a handshake is under way");
+    bench.receive(link, header.clone(), Body::Heartbeat(Beat::Pong, Heartbeat::default()));
+    let key = bench.machine.nodes.find(header.sender).expect("it keeps its id");
+    assert!(!bench.machine.nodes.at(key).is_in_handshake(), "T-H 8");
+}
+
+#[test]
 fn a_pong_of_a_known_node_ends_a_handshake_with_its_new_address() {
     let mut bench = Bench::of(FOUR);
     meet(&mut bench, 'n');
