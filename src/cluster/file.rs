@@ -16,7 +16,7 @@ use crate::cluster::frame::header::{BUS_PORT_BEHIND, Flags, Ports};
 use crate::cluster::ids::{Epoch, NodeId, ShardId};
 use crate::cluster::moment::{Moment, Now};
 use crate::cluster::nodes::node::{Health, Names, Node, Role, Standing};
-use crate::cluster::nodes::{Key, Nodes};
+use crate::cluster::nodes::{Key, NODES_MAX, Nodes};
 use crate::cluster::report::nodes::{Reader, flag, line};
 use crate::cluster::slot_set::SlotSet;
 
@@ -69,6 +69,9 @@ pub fn load(text: &str, now: Moment) -> Result<Option<Memory>, Corrupt> {
                 let line = Line::parse(&fields, now).map_err(refused)?;
                 if parsed.lines.iter().any(|other| other.node.id == line.node.id) {
                     return Err(refused(format!("node {} is listed twice", line.node.id)));
+                }
+                if parsed.lines.len() == NODES_MAX {
+                    return Err(refused(format!("there are more than {NODES_MAX} nodes")));
                 }
                 parsed.lines.push(line);
             }

@@ -21,6 +21,8 @@ use crate::config::choices::LogLevel;
 
 /// Milliseconds by which a PONG of which gossip tells may be ahead of this node's calendar.
 const AHEAD_MS_MAX: u64 = 500;
+/// Nodes on the list of those that are to be forgotten. All of them are in each heartbeat.
+const FORGOTTEN_MAX: usize = 512;
 
 impl Machine {
     /// CLUSTER MEET.
@@ -30,6 +32,9 @@ impl Machine {
             node.is_in_handshake() && node.ip == Some(ip) && same
         };
         if !self.nodes.others().any(|(_, node)| is_met(node)) {
+            if self.nodes.is_full() {
+                return Err(Error::Text("ERR This node knows as many nodes as it can"));
+            }
             let key = self.add_in_handshake(ip, ports);
             self.nodes.at_mut(key).contact.meets = true;
             self.connect(key);
@@ -116,7 +121,7 @@ impl Machine {
             // An operator has this node forget it: a MEET of its own does not bring it back.
             None if self.forgotten.contains_key(&header.sender) => Answer::Bare,
             None if self.node_of(link).is_some() => Answer::Pong,
-            None if header.sender == self.nodes.me().id => Answer::Bare,
+            None if header.sender == self.nodes.me().id || self.nodes.is_full() => Answer::Bare,
             None => {
                 let peer = self.inbound.get(&link).map(|inbound| inbound.peer);
                 let Some(ip) = header.ip.or(peer) else { return Answer::Pong };
@@ -247,7 +252,7 @@ impl Machine {
     /// A known node names one that is not known.
     fn gossip_about_stranger(&mut self, entry: &Entry) {
         let is_known = !entry.flags.has(Flags::NOADDR) && entry.ip.is_some();
-        if !is_known || self.forgotten.contains_key(&entry.node) {
+        if !is_known || self.nodes.is_full() || self.forgotten.contains_key(&entry.node) {
             return;
         }
         let mut node = Node::new(entry.node, role_of(entry.flags), self.now.at);
@@ -325,6 +330,13 @@ impl Machine {
         let id = self.nodes.at(key).id;
         let until = self.now.at.after(seconds.saturating_mul(1000));
         self.forgotten.insert(id, until);
+        if FORGOTTEN_MAX < self.forgotten.len() {
+            // The one of the others that would leave the list first.
+            let others = self.forgotten.iter().filter(|(other, _)| **other != id);
+            if let Some(first) = others.min_by_key(|(_, until)| **until).map(|(id, _)| *id) {
+                self.forgotten.remove(&first);
+            }
+        }
         self.delete_node(key);
     }
 

@@ -13,6 +13,10 @@ use crate::cluster::moment::Moment;
 use crate::cluster::slot_set::SlotSet;
 use node::{Node, Role};
 
+/// Nodes that are known at one time, those in handshake too: far more than a cluster has, and as
+/// many as may connect to this one.
+pub const NODES_MAX: usize = 4096;
+
 /// A node's place in the table. It is never given to another node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(std::num::NonZeroU32);
@@ -121,6 +125,11 @@ impl Nodes {
     /// Whether there is no node: never, since this one is in it.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
+    }
+
+    /// Whether no more nodes may become known.
+    pub fn is_full(&self) -> bool {
+        NODES_MAX <= self.nodes.len()
     }
 
     /// Adds a node. `None` if its id is there already.

@@ -113,6 +113,11 @@ fn odd_files_that_a_valkey_accepts_load_and_say_what_was_mended() {
     assert_eq!(load("", Moment(0)).expect("no line is odd").map(|_| ()), None);
 }
 
+fn many_nodes() -> String {
+    let other = |number| ME.replace("$a", &format!("{number:040}")).replace("myself,", "");
+    ME.to_string() + &(0..NODES_MAX).map(other).collect::<String>()
+}
+
 #[test]
 fn a_corrupt_file_is_refused_with_its_line() {
     for (label, text, line) in [
@@ -128,6 +133,7 @@ fn a_corrupt_file_is_refused_with_its_line() {
         ("an open slot without an end", ME.replace("0-9", "[5->-$b"), 1),
         ("an open slot without a way", ME.replace("0-9", "[5-$b]"), 1),
         ("twice", format!("{ME}{ME}"), 2),
+        ("too many nodes", many_nodes(), NODES_MAX + 1),
         ("a bad primary", ME.replace(" - ", " x "), 1),
         ("its own replica", ME.replace("master -", "slave $a"), 0),
         ("no myself", ME.replace("myself,", ""), 0),

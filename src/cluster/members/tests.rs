@@ -7,6 +7,7 @@ use crate::cluster::frame::{Body, Heartbeat};
 use crate::cluster::machine::bench::{Bench, NT, id, inbound, ip, shard};
 use crate::cluster::machine::event::{Command, Event};
 use crate::cluster::moment::Moment;
+use crate::cluster::nodes::NODES_MAX;
 use crate::cluster::nodes::node::Health;
 
 const FOUR: &str = "m primary 3 0-5460, a primary 4 5461-10922, b primary 5 10923-16383, \
@@ -174,6 +175,45 @@ fn gossip_of_a_known_node_adds_strangers() {
         gossip(&mut bench, 'a', vec![stranger]);
         assert_eq!(bench.machine.nodes.find(id('n')).is_some(), adds, "{label}");
     }
+}
+
+/// Entries about so many nodes that are not known.
+fn strangers(bench: &Bench, count: usize) -> Vec<Entry> {
+    let stranger = |number: usize| {
+        let mut bytes = [0xee; 20];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        Entry { node: NodeId::of_random(bytes), ..entry(bench, 'n', Flags::PRIMARY) }
+    };
+    (0..count).map(stranger).collect()
+}
+
+#[test]
+fn a_full_table_takes_no_more_nodes() {
+    let mut bench = Bench::of(FOUR);
+    let entries = strangers(&bench, NODES_MAX);
+    gossip(&mut bench, 'a', entries);
+    assert_eq!(bench.machine.nodes.len(), NODES_MAX, "by gossip");
+    assert!(meet(&mut bench, 'n').contains("as many nodes as it can"), "by CLUSTER MEET");
+    bench.handle(Event::Accepted { link: STRANGER, peer: ip('n'), local: ip('z') });
+    let header = header(&bench, 'n');
+    bench.receive(STRANGER, header, Body::Heartbeat(Beat::Meet, Heartbeat::default()));
+    bench.expect("by a MEET", &["pong"]);
+    assert_eq!(bench.machine.nodes.len(), NODES_MAX, "by a MEET");
+    assert_eq!(bench.ask(Command::Forget(id('b'))), "Ok");
+    assert_eq!(meet(&mut bench, 'n'), "Ok", "there is room again");
+}
+
+#[test]
+fn the_list_of_forgotten_nodes_ends() {
+    let mut bench = Bench::of(FOUR);
+    let entries = strangers(&bench, FORGOTTEN_MAX + 1);
+    gossip(&mut bench, 'a', entries.clone());
+    let forgotten = entries.iter().map(|entry| Extension::Forgotten(entry.node, u64::MAX));
+    extend(&mut bench, 'a', forgotten.collect());
+    assert_eq!(bench.machine.forgotten.len(), FORGOTTEN_MAX);
+    assert_eq!(bench.ask(Command::Forget(id('b'))), "Ok");
+    assert_eq!(bench.machine.forgotten.len(), FORGOTTEN_MAX);
+    assert!(bench.machine.forgotten.contains_key(&id('b')), "it is forgotten now");
 }
 
 #[test]
