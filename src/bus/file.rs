@@ -3,6 +3,9 @@
 //! Two locks protect it. One is on `<file>.lock`, for the life of the process. The other is on the
 //! file itself, for a Valkey locks that one; each new file is locked before it takes the place of
 //! the old one.
+//!
+//! A machine may lose power between any two steps of a save. So the bytes of a new file are on the
+//! disk before it takes the place of the old one, also if the save may be lost: else both would be.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -101,20 +104,53 @@ impl NodesFile {
 
     /// Writes a new file and puts it in the place of the old one.
     fn save(&mut self, text: &str, durability: Durability) -> io::Result<()> {
-        let new = beside(&self.path, ".tmp");
-        let mut file = File::create(&new)?;
+        let file = self.create(text)?;
+        Step::of(durability).iter().try_for_each(|step| self.take(*step, &file))?;
+        self.current = Some(file);
+        Ok(())
+    }
+
+    /// Writes a new file beside the old one.
+    fn create(&self, text: &str) -> io::Result<File> {
+        let mut file = File::create(self.new_path())?;
         file.try_lock().map_err(io::Error::from)?;
         file.write_all(text.as_bytes())?;
-        if durability == Durability::Durable {
-            file.sync_all()?;
+        Ok(file)
+    }
+
+    fn take(&self, step: Step, file: &File) -> io::Result<()> {
+        match step {
+            Step::SyncFile => file.sync_all(),
+            Step::Rename => fs::rename(self.new_path(), &self.path),
+            Step::SyncFolder => {
+                let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+            }
         }
-        fs::rename(&new, &self.path)?;
-        self.current = Some(file);
-        if durability == Durability::Durable {
-            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+
+    fn new_path(&self) -> PathBuf {
+        beside(&self.path, ".tmp")
+    }
+}
+
+/// What a save does when the new file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Its bytes reach the disk.
+    SyncFile,
+    /// It takes the place of the old one.
+    Rename,
+    /// That reaches the disk.
+    SyncFolder,
+}
+
+impl Step {
+    const fn of(durability: Durability) -> &'static [Self] {
+        match durability {
+            Durability::Durable => &[Self::SyncFile, Self::Rename, Self::SyncFolder],
+            Durability::Lazy => &[Self::SyncFile, Self::Rename],
         }
-        Ok(())
     }
 }
 
@@ -177,4 +213,67 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(end);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::machine::action::Durability::{Durable, Lazy};
+
+    /// What a disk keeps when the power fails behind these steps: each name leads to a file that
+    /// was synced, or to an empty one.
+    fn after_power_loss(steps: &[Step]) -> &'static [&'static str] {
+        let place = |wanted: Step| steps.iter().position(|step| *step == wanted);
+        let (synced, renamed) = (place(Step::SyncFile), place(Step::Rename));
+        match (synced, renamed, place(Step::SyncFolder)) {
+            (_, None, _) => &["old"],
+            (Some(synced), Some(renamed), Some(_)) if synced < renamed => &["new"],
+            (Some(synced), Some(renamed), None) if synced < renamed => &["old", "new"],
+            (_, Some(_), _) => &[""],
+        }
+    }
+
+    #[test]
+    fn a_power_loss_at_any_step_leaves_a_whole_file() {
+        for durability in [Durable, Lazy] {
+            let steps = Step::of(durability);
+            for count in 0..=steps.len() {
+                let kept = after_power_loss(&steps[..count]);
+                assert!(!kept.contains(&""), "{durability:?}, {:?}", &steps[..count]);
+            }
+            let kept = after_power_loss(steps);
+            assert_eq!(kept.contains(&"old"), durability == Lazy, "{durability:?}");
+        }
+    }
+
+    #[test]
+    fn a_kill_at_any_step_leaves_the_old_text_or_the_new_one() {
+        let folder = std::env::temp_dir().join(format!("keylane-nodes-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the folder for tests takes one more");
+        let path = folder.join("nodes.conf");
+        for durability in [Durable, Lazy] {
+            let steps = Step::of(durability);
+            for count in 0..=steps.len() {
+                fs::write(&path, "old").expect("it can be written");
+                let (file, text) = NodesFile::open(&path).expect("nothing else uses it");
+                assert_eq!(text, "old");
+                let new = file.create("new").expect("it can be written");
+                for step in &steps[..count] {
+                    file.take(*step, &new).expect("it can be done");
+                }
+                drop((file, new));
+                let (_, text) = NodesFile::open(&path).expect("nothing else uses it");
+                let renamed = steps[..count].contains(&Step::Rename);
+                assert_eq!(text, if renamed { "new" } else { "old" }, "{durability:?}, {count}");
+            }
+        }
+        let (mut file, _) = NodesFile::open(&path).expect("nothing else uses it");
+        for (durability, text) in [(Lazy, "lazy"), (Durable, "durable")] {
+            file.save(text, durability).expect("it can be saved");
+            assert_eq!(fs::read_to_string(&path).expect("it is there"), text);
+            assert!(NodesFile::open(&path).is_err(), "it stays locked");
+        }
+        drop(file);
+        fs::remove_dir_all(&folder).expect("the test has made it");
+    }
 }
