@@ -129,17 +129,19 @@ impl Machine {
         if !self.is_loading {
             self.state.first = self.state.first.or(Some(self.now.at));
         }
-        let row = row(&self.facts());
+        let facts = self.facts();
+        let row = row(&facts);
+        // Whatever else is wrong: for so long this node may not have heard of new owners.
+        if facts.reachable < facts.quorum && row != Row::Booting {
+            self.state.minority = Some(self.now.at);
+        }
         let reason = match row {
             Row::Booting | Row::Rejoining | Row::Serving => None,
             Row::Uncovered => Some(
                 "At least one hash slot is not served by any available node. Please check the \
                  'cluster-require-full-coverage' configuration.",
             ),
-            Row::Minority => {
-                self.state.minority = Some(self.now.at);
-                Some("I am part of a minority partition.")
-            }
+            Row::Minority => Some("I am part of a minority partition."),
         };
         let is_ok = row == Row::Serving;
         if self.state.is_ok == is_ok {

@@ -121,6 +121,26 @@ fn the_state_follows_the_table() {
 }
 
 #[test]
+fn a_minority_counts_also_while_slots_are_not_served() {
+    for (label, other, waits) in
+        [("T-S 2 and 3", Health::Suspected, true), ("T-S 2 alone", Health::Fit, false)]
+    {
+        let mut bench = Bench::of(THREE);
+        bench.node_mut('a').health = Health::Failed(Moment(0));
+        bench.node_mut('b').health = other;
+        bench.machine.todo.state = true;
+        bench.handle(Event::Tick);
+        bench.expect(label, &["Cluster state changed: fail", "At least one hash slot"]);
+        for letter in ['a', 'b'] {
+            bench.node_mut(letter).health = Health::Fit;
+        }
+        bench.machine.todo.state = true;
+        bench.handle(Event::Tick);
+        assert_eq!(bench.machine.state().is_ok(), !waits, "{label}");
+    }
+}
+
+#[test]
 fn a_primary_that_no_majority_answers_does_not_write() {
     let mut bench = Bench::of(THREE);
     assert!(!bench.machine.state().is_fenced());
