@@ -57,13 +57,14 @@ impl Doubt {
 
 impl Machine {
     /// This node has done nothing for a while. Others seem silent, and what they have sent is old.
-    /// So it begins anew to wait for them, and believes no report until it has read what came.
+    /// So it begins anew to wait for them, and believes no report until it has read what came. Open
+    /// PINGs stay as old as they are: an answer to one of them is none to the fence.
     pub(super) fn woke(&mut self) {
         let now = self.now.at;
+        self.woke_at = now;
         self.behind_until = now.after(self.settings.node_timeout_ms / 2);
         for (_, node) in self.nodes.iter_mut() {
             node.contact.heard = now;
-            node.contact.ping_sent = node.contact.ping_sent.map(|_| now);
             node.evidence = None;
             node.reports.clear();
             if node.health == Health::Suspected {
@@ -227,6 +228,7 @@ impl Machine {
         }
         contact.pong_received = Some(now);
         self.renew_lease();
+        self.ask_for_lease(key);
         let Health::Failed(since) = self.nodes.at(key).health else { return };
         let shown = self.shown(key);
         let node = self.nodes.at(key);

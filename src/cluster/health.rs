@@ -3,6 +3,7 @@
 
 use crate::cluster::machine::Machine;
 use crate::cluster::moment::Moment;
+use crate::cluster::nodes::Key;
 use crate::cluster::nodes::node::Health;
 use crate::cluster::slot_set::SlotSet;
 use crate::config::choices::LogLevel;
@@ -187,6 +188,15 @@ impl Machine {
             self.state.held_until = Some(self.now.at.after(self.settings.rejoin_ms()));
         }
         self.look_at_lease();
+    }
+
+    /// Asks a voter anew whose last answer was to a PING that is too old for the fence.
+    pub(super) fn ask_for_lease(&mut self, voter: Key) {
+        let answered = self.nodes.at(voter).contact.answered;
+        let is_late = answered.is_some_and(|sent| self.settings.lease_ms() < self.since(sent));
+        if self.state.is_fenced() && is_late && self.nodes.at(voter).is_voting() {
+            self.ping(voter);
+        }
     }
 
     /// A majority has elected this node, by answers to what it sent at `asked`.

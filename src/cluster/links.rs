@@ -195,8 +195,9 @@ impl Machine {
         }
         let Some(ping_sent) = contact.ping_sent else { return !outbound.is_up };
         let is_silent = longer(ping_sent, timeout / 2) && longer(contact.heard, timeout / 2);
-        // A lost PING is never repeated while the peer's own frames come: it goes by a new link.
-        let is_unanswered = longer(ping_sent, timeout);
+        // A lost PING is never repeated while the peer's own frames come: it goes by a new link. An
+        // answer that came while this node was stopped is not read yet.
+        let is_unanswered = longer(ping_sent.max(self.woke_at), timeout);
         !outbound.is_up || is_silent || is_unanswered
     }
 

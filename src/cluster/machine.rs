@@ -63,6 +63,8 @@ pub struct Machine {
     pub(super) mine: Replicated,
     /// Whether the data is still being loaded.
     pub(super) is_loading: bool,
+    /// When this node last went on after it had done nothing for a while.
+    pub(super) woke_at: Moment,
     /// Until when reports of others may be old: this node did not read them for a while.
     pub(super) behind_until: Moment,
     /// Whether the last durable save failed: nothing is promised until one succeeds.
@@ -165,6 +167,7 @@ impl Machine {
             manual: Manual::default(),
             mine: Replicated::default(),
             is_loading: true,
+            woke_at: now.at,
             behind_until: now.at,
             cannot_save: false,
             saving: VecDeque::new(),

@@ -169,6 +169,30 @@ fn the_first_act_after_a_long_stop_is_to_look_at_the_fence() {
 }
 
 #[test]
+fn an_answer_to_a_ping_of_before_a_stop_does_not_lift_the_fence() {
+    let mut bench = Bench::of(THREE);
+    let sent = bench.now().at;
+    for letter in ['a', 'b'] {
+        bench.node_mut(letter).contact.ping_sent = Some(sent);
+    }
+    bench.at += NT / 2 + 100;
+    bench.handle(Event::Tick);
+    bench.expect("the links are not given up", &["writes are refused", "!close"]);
+    // What was answered at once is read now.
+    for letter in ['a', 'b'] {
+        bench.pong(letter);
+        assert_eq!(bench.node(letter).contact.answered, Some(sent), "7.4");
+    }
+    assert!(bench.machine.state().is_fenced(), "7.4");
+    for letter in ['a', 'b'] {
+        let asked = bench.node(letter).contact.ping_sent;
+        assert_eq!(asked, Some(bench.now().at), "7.4: it is asked again at once");
+        bench.pong(letter);
+    }
+    assert!(!bench.machine.state().is_fenced(), "7.4");
+}
+
+#[test]
 fn a_primary_that_was_lost_for_the_node_timeout_waits_for_its_successor() {
     for (label, lost, waits) in [("shorter", NT - 200, false), ("longer", NT + 100, true)] {
         let mut bench = Bench::of(THREE);
