@@ -105,7 +105,7 @@ impl Machine {
 
     /// Takes a node for PFAIL, and says so to those whom it concerns at once.
     fn suspect(&mut self, key: Key) {
-        self.nodes.at_mut(key).health = Health::Suspected;
+        self.judge(key, Health::Suspected);
         self.todo.state = true;
         if !self.nodes.me().is_voting() {
             let shown = self.shown(key);
@@ -116,6 +116,13 @@ impl Machine {
         let others = self.nodes.others().filter(|(other, node)| *other != key && concerns(node));
         let others: Vec<Key> = others.map(|(other, _)| other).collect();
         others.into_iter().for_each(|other| self.ping(other));
+    }
+
+    /// Takes a node for PFAIL or FAIL. What spoke for that has had its effect: nothing more is
+    /// tried to find it.
+    fn judge(&mut self, key: Key, health: Health) {
+        let node = self.nodes.at_mut(key);
+        (node.health, node.evidence) = (health, None);
     }
 
     /// What a node says of another node's health.
@@ -190,7 +197,7 @@ impl Machine {
 
     /// Takes a node for FAIL.
     pub(super) fn mark_failed(&mut self, key: Key) {
-        self.nodes.at_mut(key).health = Health::Failed(self.now.at);
+        self.judge(key, Health::Failed(self.now.at));
         (self.todo.state, self.todo.remember, self.todo.own) = (true, true, true);
         if self.nodes.me().role == Role::Replica(Some(key)) {
             self.todo.election = true;
@@ -281,7 +288,6 @@ impl Machine {
         if self.is_convincing(key) {
             let shown = self.shown(key);
             self.log(LogLevel::Notice, format!("NODE {shown} is gone: its address refuses."));
-            self.nodes.at_mut(key).evidence = None;
             self.stats.suspected_by_refusal += 1;
             self.suspect(key);
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cluster::frame::gossip::Entry;
-use crate::cluster::frame::{Beat, Body, Heartbeat};
+use crate::cluster::frame::{Beat, Body, Frame, Heartbeat, Packet};
 use crate::cluster::machine::action::Action;
 use crate::cluster::machine::bench::{Bench, NT, id, inbound};
 use crate::cluster::machine::event::{End, Event, Failure, LinkId};
@@ -265,6 +265,35 @@ fn what_is_no_evidence_leaves_it_to_the_ordinary_rule() {
     let link = bench.node('a').link().expect("it is linked");
     bench.handle_unconnected(Event::Ended(link, End::ByPeer));
     assert_eq!(bench.node('a').evidence, None, "7.1: switched off");
+}
+
+#[test]
+fn a_node_that_is_judged_is_not_probed_any_more() {
+    type Judge = fn(&mut Bench);
+    let cases: &[(&str, Judge)] = &[
+        ("PFAIL by silence", |bench| {
+            let since = bench.now().at.before(NT + 1);
+            let contact = &mut bench.node_mut('a').contact;
+            (contact.ping_sent, contact.heard) = (Some(since), since);
+            bench.machine.suspect_silent_nodes();
+        }),
+        ("FAIL by report", |bench| {
+            let frame = Frame { header: bench.header('b'), body: Body::Fail(id('a')) };
+            let packet = Packet::Full(Box::new(frame));
+            bench.handle_unconnected(Event::Received(inbound('b'), packet));
+        }),
+    ];
+    for (label, judge) in cases {
+        // No replica may take over: the evidence alone decides nothing.
+        let mut bench = dead(FIVE);
+        bench.node_mut('s').offset = 0;
+        connects_fail(&mut bench, 300, Failure::Refused);
+        assert!(bench.node('a').is_fit() && bench.node('a').evidence.is_some(), "{label}");
+        judge(&mut bench);
+        assert!(!bench.node('a').is_fit(), "{label}");
+        assert_eq!(bench.node('a').evidence, None, "{label}");
+        assert_eq!(bench.machine.probe_deadline(), None, "{label}");
+    }
 }
 
 #[test]
