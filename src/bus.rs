@@ -2,6 +2,7 @@
 //! comes in are actions, what goes out are events. Nothing here decides, and nothing here waits:
 //! sockets do not block, and the file is written by a thread of its own.
 
+pub mod buffers;
 pub mod link;
 pub mod links;
 pub mod file;

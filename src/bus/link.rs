@@ -1,11 +1,11 @@
 //! One connection of the bus: bytes in, packets out, and back.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::cluster::frame::{Broken, MEASURED_LEN, Packet, measure};
+use crate::bus::buffers::{Came, Input, Output, Source};
+use crate::cluster::ids::NodeId;
 use crate::cluster::machine::event::{End, Failure};
 use crate::reactor::sockets;
 use crate::reactor::streams::Stream;
@@ -19,21 +19,8 @@ const READ_BYTES_MAX: usize = 256 << 10;
 pub struct Link {
     stream: Stream,
     is_connected: bool,
-    /// Bytes came that are no frame: the rest is not read.
-    is_broken: bool,
-    /// What has come of a frame.
-    input: Vec<u8>,
-    /// What waits to be sent.
-    output: VecDeque<u8>,
-}
-
-/// What has come by a link.
-#[derive(Debug)]
-pub enum Came {
-    /// A frame, and how many bytes it has.
-    Packet(Packet, usize),
-    /// Bytes that are none.
-    Broken(Broken),
+    input: Input,
+    output: Output,
 }
 
 impl Link {
@@ -43,19 +30,18 @@ impl Link {
     /// # Errors
     /// The system's, if there is no way.
     pub fn connect(address: SocketAddr, silence_ms: u32) -> io::Result<Self> {
-        Ok(Self::of(Stream::connect(address, silence_ms)?, false))
+        Ok(Self::of(Stream::connect(address, silence_ms)?, false, Source::Known))
     }
 
-    /// A connection that another node has made.
+    /// A connection that another node has made; it is not known yet which one.
     pub fn accepted(stream: Stream, silence_ms: u32) -> Self {
         sockets::prepare_tcp(&stream, silence_ms.div_ceil(1000).saturating_mul(2));
         sockets::give_up_after(&stream, silence_ms);
-        Self::of(stream, true)
+        Self::of(stream, true, Source::Stranger)
     }
 
-    fn of(stream: Stream, is_connected: bool) -> Self {
-        let (input, output) = (Vec::new(), VecDeque::new());
-        Self { stream, is_connected, is_broken: false, input, output }
+    fn of(stream: Stream, is_connected: bool, source: Source) -> Self {
+        Self { stream, is_connected, input: Input::new(source), output: Output::default() }
     }
 
     /// Whether it is connected.
@@ -71,7 +57,7 @@ impl Link {
     /// What it waits for.
     pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
         let fd = self.stream.as_fd();
-        let reads = self.is_connected && !self.is_broken;
+        let reads = self.is_connected && !self.input.is_broken();
         let writes = !self.is_connected || !self.output.is_empty();
         let read = reads.then_some(Awaited::Readable(fd));
         read.into_iter().chain(writes.then_some(Awaited::Writable(fd)))
@@ -84,7 +70,7 @@ impl Link {
 
     /// Bytes that there is room for.
     pub fn allocated(&self) -> usize {
-        self.output.capacity()
+        self.output.allocated()
     }
 
     /// Goes on to connect. True when it has just been connected.
@@ -104,7 +90,7 @@ impl Link {
 
     /// Sends these bytes as soon as there is room.
     pub fn put(&mut self, bytes: &[u8]) {
-        self.output.extend(bytes);
+        self.output.put(bytes);
     }
 
     /// Sends what there is room for, and says how much.
@@ -114,9 +100,9 @@ impl Link {
     pub fn write(&mut self) -> Result<usize, End> {
         let mut written = 0;
         while self.is_connected && !self.output.is_empty() {
-            match self.stream.send(self.output.as_slices().0) {
+            match self.stream.send(self.output.first()) {
                 Ok(Some(bytes)) => {
-                    self.output.drain(..bytes);
+                    self.output.sent(bytes);
                     written += bytes;
                 }
                 Ok(None) => break,
@@ -126,19 +112,24 @@ impl Link {
         Ok(written)
     }
 
-    /// Takes in what has come, and adds the frames that are complete. Says how many bytes came.
+    /// Takes in what has come, and adds the frames that are complete. Says how many bytes came. Of
+    /// senders that are known long frames are taken, too.
     ///
     /// # Errors
     /// How the link has ended. What came before is added.
-    pub fn read(&mut self, room: &mut [u8], came: &mut Vec<Came>) -> Result<usize, End> {
+    pub fn read(
+        &mut self,
+        room: &mut [u8],
+        is_known: impl Fn(NodeId) -> bool,
+        came: &mut Vec<Came>,
+    ) -> Result<usize, End> {
         let mut count = 0;
-        while self.is_connected && !self.is_broken && count < READ_BYTES_MAX {
+        while self.is_connected && !self.input.is_broken() && count < READ_BYTES_MAX {
             match self.stream.receive(room) {
                 Ok(Some(0)) => return Err(End::ByPeer),
                 Ok(Some(bytes)) => {
                     count += bytes;
-                    self.input.extend_from_slice(&room[..bytes]);
-                    self.take_frames(came);
+                    self.input.take(&room[..bytes], &is_known, came);
                     if bytes < room.len() {
                         break;
                     }
@@ -148,31 +139,6 @@ impl Link {
             }
         }
         Ok(count)
-    }
-
-    fn take_frames(&mut self, came: &mut Vec<Came>) {
-        let mut at = 0;
-        while let Some(rest) = self.input.get(at..).filter(|rest| MEASURED_LEN <= rest.len()) {
-            let length = match measure(rest) {
-                Ok(length) => length,
-                Err(broken) => {
-                    self.is_broken = true;
-                    came.push(Came::Broken(broken));
-                    break;
-                }
-            };
-            let Some(frame) = rest.get(..length) else { break };
-            came.push(match Packet::decode(frame) {
-                Ok(packet) => Came::Packet(packet, length),
-                Err(broken) => Came::Broken(broken),
-            });
-            at += length;
-        }
-        self.input.drain(..at);
-        if self.input.is_empty() {
-            // A long message leaves no long buffer behind.
-            self.input.shrink_to(READ_BYTES_MAX);
-        }
     }
 }
 

@@ -5,8 +5,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 
-use crate::bus::link::{Came, Link};
-use crate::cluster::frame::{Kind, Packet};
+use crate::bus::buffers::{Came, room_to_keep};
+use crate::bus::link::Link;
+use crate::cluster::frame::{Beat, Body, Kind, Packet};
+use crate::cluster::ids::NodeId;
 use crate::cluster::machine::event::{Event, Failure, LinkId};
 use crate::cluster::report::info::{Bytes, Way};
 use crate::cluster::report::links::Buffer;
@@ -29,6 +31,8 @@ const ROOM_BYTES: usize = 64 << 10;
 pub struct Links {
     listeners: Vec<Listener>,
     links: BTreeMap<LinkId, Link>,
+    /// Which nodes have replied by links that this node has made: these are known.
+    replied: BTreeMap<LinkId, NodeId>,
     /// How many of them others have made.
     inbound: usize,
     next_inbound: u64,
@@ -70,6 +74,7 @@ impl Links {
         Ok(Self {
             listeners,
             links: BTreeMap::new(),
+            replied: BTreeMap::new(),
             inbound: 0,
             next_inbound: 0,
             retry_at: None,
@@ -149,6 +154,10 @@ impl Links {
         packet.encode(&mut self.frame);
         link.put(&self.frame);
         count(&mut self.bytes, packet, |way| &mut way.sent, self.frame.len());
+        if let Some(room) = room_to_keep(0, self.frame.capacity()) {
+            self.frame.clear();
+            self.frame.shrink_to(room);
+        }
         let waiting = link.waiting();
         if self.limits.waiting_bytes != 0 && self.limits.waiting_bytes < waiting as u64 {
             self.events.push_back(Event::Overflowing(id, waiting));
@@ -241,12 +250,17 @@ impl Links {
     }
 
     fn read(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(&id) else { return };
+        let Self { links, room, replied, .. } = self;
+        let Some(link) = links.get_mut(&id) else { return };
         let mut came = Vec::new();
-        let result = link.read(&mut self.room, &mut came);
+        let is_known = |sender| replied.values().any(|known| *known == sender);
+        let result = link.read(room, is_known, &mut came);
         for came in came {
             self.events.push_back(match came {
                 Came::Packet(packet, bytes) => {
+                    if let Some(node) = replier(id, &packet) {
+                        self.replied.insert(id, node);
+                    }
                     count(&mut self.bytes, &packet, |way| &mut way.received, bytes);
                     Event::Received(id, packet)
                 }
@@ -268,6 +282,7 @@ impl Links {
     }
 
     fn drop_link(&mut self, id: LinkId) {
+        self.replied.remove(&id);
         let was_there = self.links.remove(&id).is_some();
         if was_there && matches!(id, LinkId::Inbound(_)) {
             self.inbound -= 1;
@@ -298,9 +313,23 @@ const fn link_of(event: &Event) -> Option<LinkId> {
     }
 }
 
+/// The node that replies by a link of this one; `None` if this is no reply.
+fn replier(link: LinkId, packet: &Packet) -> Option<NodeId> {
+    match (link, packet) {
+        (LinkId::Outbound(_), Packet::Full(frame)) => {
+            let is_reply = matches!(frame.body, Body::Heartbeat(Beat::Pong, _));
+            is_reply.then_some(frame.header.sender)
+        }
+        (LinkId::Outbound(_), Packet::Light(_)) | (LinkId::Inbound(_), _) => None,
+    }
+}
+
 fn count(bytes: &mut Bytes, packet: &Packet, way: fn(&mut Way) -> &mut u64, count: usize) {
     *way(&mut bytes.total) += count as u64;
     if let Some(Kind::Publish | Kind::PublishShard) = packet.kind() {
         *way(&mut bytes.pubsub) += count as u64;
     }
 }
+
+#[cfg(test)]
+mod tests;

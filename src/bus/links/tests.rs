@@ -1,0 +1,138 @@
+//! Two nodes that talk by sockets.
+
+use super::*;
+use crate::bus::buffers::KEPT_BYTES;
+use crate::cluster::frame::bodies::Publish;
+use crate::cluster::frame::{Broken, Frame, Heartbeat, Message};
+use crate::cluster::machine::bench::Bench;
+use crate::cluster::machine::event::End;
+
+/// Turns after which what is waited for does not come any more. Each takes some microseconds.
+const TURNS_MAX: usize = 10_000_000;
+
+struct Pair {
+    /// `m`, which listens.
+    one: Links,
+    /// `a`, which listens too.
+    other: Links,
+    ports: [u16; 2],
+}
+
+impl Pair {
+    fn new() -> Self {
+        let listening = || {
+            let address = "127.0.0.1:0".parse().expect("an address");
+            let socket = sockets::listen_tcp(address, 9).expect("a port is free");
+            let port = sockets::local(&socket).expect("it has a name").port();
+            let limits = Limits { silence_ms: 10_000, waiting_bytes: 0 };
+            (Links::new(vec![socket], limits).expect("it is a socket"), port)
+        };
+        let ((one, first), (other, second)) = (listening(), listening());
+        Self { one, other, ports: [first, second] }
+    }
+
+    /// The next event of the first one that `is` what is waited for.
+    fn until(&mut self, is: impl Fn(&Event) -> bool) -> Event {
+        for _ in 0..TURNS_MAX {
+            for links in [&mut self.one, &mut self.other] {
+                links.turn(Monotonic::now());
+                links.flush();
+            }
+            while let Some(event) = self.one.next_event() {
+                if is(&event) {
+                    return event;
+                }
+            }
+            while self.other.next_event().is_some() {}
+            std::thread::yield_now();
+        }
+        panic!("it does not happen");
+    }
+
+    /// Connects the second one to the first one, and says how the first one calls that.
+    fn connected(&mut self) -> LinkId {
+        self.other.connect(LINK, localhost(), self.ports[0]);
+        match self.until(|event| matches!(event, Event::Accepted { .. })) {
+            Event::Accepted { link, .. } => link,
+            event => panic!("{event:?}"),
+        }
+    }
+}
+
+const LINK: LinkId = LinkId::Outbound(1);
+
+fn localhost() -> IpAddr {
+    [127, 0, 0, 1].into()
+}
+
+/// What `a` sends.
+fn packet(body: Body) -> Packet {
+    let bench = Bench::started("m primary 3 0-99, a primary 4 100-199", Default::default());
+    Packet::Full(Box::new(Frame { header: bench.header('a'), body }))
+}
+
+fn beat(beat: Beat) -> Packet {
+    packet(Body::Heartbeat(beat, Heartbeat::default()))
+}
+
+fn publish() -> Packet {
+    let publish = Publish { channel: b"c".to_vec(), message: vec![7; 1 << 20] };
+    packet(Body::Message(Message::Publish(publish)))
+}
+
+#[test]
+fn a_node_that_connects_is_accepted_and_its_frames_come() {
+    let mut pair = Pair::new();
+    let link = pair.connected();
+    pair.other.send(LINK, &beat(Beat::Ping));
+    let event = pair.until(|event| matches!(event, Event::Received(..)));
+    assert!(matches!(event, Event::Received(from, _) if from == link), "{event:?}");
+    pair.other.close(LINK);
+    let event = pair.until(|event| matches!(event, Event::Ended(..)));
+    assert!(matches!(event, Event::Ended(from, End::ByPeer) if from == link), "{event:?}");
+    assert!(pair.one.is_empty() && pair.other.is_empty());
+}
+
+#[test]
+fn only_nodes_that_have_replied_send_long_frames() {
+    for has_replied in [false, true] {
+        let mut pair = Pair::new();
+        let link = pair.connected();
+        if has_replied {
+            pair.one.connect(LINK, localhost(), pair.ports[1]);
+            let mut theirs = None;
+            while theirs.is_none() {
+                pair.one.turn(Monotonic::now());
+                pair.other.turn(Monotonic::now());
+                while let Some(event) = pair.other.next_event() {
+                    if let Event::Accepted { link, .. } = event {
+                        theirs = Some(link);
+                    }
+                }
+            }
+            pair.other.send(theirs.expect("it was waited for"), &beat(Beat::Pong));
+            pair.until(|event| matches!(event, Event::Received(from, _) if *from == LINK));
+        }
+        pair.other.send(LINK, &beat(Beat::Ping));
+        pair.other.send(LINK, &publish());
+        let is_second = |event: &Event| match event {
+            Event::Received(_, packet) => packet.kind() == Some(Kind::Publish),
+            event => matches!(event, Event::Unreadable(..)),
+        };
+        let event = pair.until(is_second);
+        match event {
+            Event::Received(from, _) => assert!(has_replied && from == link),
+            Event::Unreadable(from, Broken::NotAFrame) => assert!(!has_replied && from == link),
+            event => panic!("{event:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_long_message_leaves_no_long_buffer() {
+    let mut pair = Pair::new();
+    pair.connected();
+    pair.other.send(LINK, &publish());
+    assert!(pair.other.frame.capacity() <= KEPT_BYTES, "{}", pair.other.frame.capacity());
+    assert!(1 << 20 <= pair.other.buffer(LINK).used, "it waits to be sent");
+}
