@@ -17,7 +17,7 @@ use crate::reactor::sockets;
 use crate::reactor::streams::{Listener, Stream};
 use crate::reactor::wake::{self, Awaited};
 
-/// Connections that are accepted in one turn.
+/// Connections that are accepted at one socket in one turn.
 const ACCEPTS_MAX: usize = 100;
 /// Connections of others at one time: far more than a cluster has nodes.
 const INBOUND_MAX: usize = 4096;
@@ -57,11 +57,15 @@ pub struct Limits {
     pub waiting_bytes: u64,
 }
 
-/// What a link can do now.
+/// What can be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ready {
-    Read,
-    Write,
+    /// Another node has connected to the socket at this place.
+    Accept(usize),
+    /// Bytes have come by a link.
+    Read(LinkId),
+    /// A link has room for bytes, or is connected.
+    Write(LinkId),
 }
 
 impl Links {
@@ -92,30 +96,27 @@ impl Links {
         self.limits = limits;
     }
 
-    /// Does what can be done now.
+    /// Does what can be done now. The system is asked once what that is, of all sockets.
     pub fn turn(&mut self, now: Monotonic) {
-        self.accept(now);
-        let mut asked = Vec::new();
-        let awaited = self.links.iter().flat_map(|(id, link)| {
-            link.awaited().map(move |awaited| {
-                let ready = match awaited {
-                    Awaited::Readable(_) => Ready::Read,
-                    Awaited::Writable(_) => Ready::Write,
-                };
-                (*id, ready, awaited)
-            })
-        });
-        let mut polled = Vec::new();
-        for (id, ready, awaited) in awaited {
-            asked.push((id, ready));
-            polled.push(awaited);
+        self.retry_at = self.retry_at.filter(|at| now < *at);
+        let (mut asked, mut polled) = (Vec::new(), Vec::new());
+        for (index, listener) in self.listeners.iter().enumerate().filter(|_| self.accepts()) {
+            asked.push(Ready::Accept(index));
+            polled.push(Awaited::Readable(listener.as_fd()));
+        }
+        for (id, link) in &self.links {
+            for awaited in link.awaited() {
+                asked.push(match awaited {
+                    Awaited::Readable(_) => Ready::Read(*id),
+                    Awaited::Writable(_) => Ready::Write(*id),
+                });
+                polled.push(awaited);
+            }
         }
         // If the system does not say what is ready, everything is tried.
         let answers = wake::ready(polled).unwrap_or_else(|_| vec![true; asked.len()]);
         let ready = asked.into_iter().zip(answers).filter(|(_, is_ready)| *is_ready);
-        for ((id, ready), _) in ready {
-            self.go_on(id, ready);
-        }
+        ready.for_each(|(ready, _)| self.go_on(ready, now));
     }
 
     /// The next thing that has happened.
@@ -125,8 +126,7 @@ impl Links {
 
     /// What is to be waited for.
     pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
-        let accepts = self.retry_at.is_none() && self.inbound < INBOUND_MAX;
-        let listeners = self.listeners.iter().filter(move |_| accepts);
+        let listeners = self.listeners.iter().filter(|_| self.accepts());
         let listeners = listeners.map(|listener| Awaited::Readable(listener.as_fd()));
         listeners.chain(self.links.values().flat_map(Link::awaited))
     }
@@ -195,26 +195,26 @@ impl Links {
         self.links.is_empty()
     }
 
-    fn accept(&mut self, now: Monotonic) {
-        self.retry_at = self.retry_at.filter(|at| now < *at);
-        if self.retry_at.is_some() {
-            return;
-        }
-        let mut accepted = Vec::new();
-        for listener in &self.listeners {
-            while accepted.len() < ACCEPTS_MAX && self.inbound + accepted.len() < INBOUND_MAX {
-                match listener.accept() {
-                    Ok(Some(stream)) => accepted.push(stream),
-                    Ok(None) => break,
-                    Err(_) => {
-                        // For want of descriptors as a rule: the log says so of clients, too.
-                        self.retry_at = now.after_millis(RETRY_MS);
-                        break;
-                    }
+    /// Whether others may connect now.
+    fn accepts(&self) -> bool {
+        self.retry_at.is_none() && self.inbound < INBOUND_MAX
+    }
+
+    fn accept(&mut self, index: usize, now: Monotonic) {
+        for _ in 0..ACCEPTS_MAX {
+            if INBOUND_MAX <= self.inbound {
+                return;
+            }
+            match self.listeners[index].accept() {
+                Ok(Some(stream)) => self.take(stream),
+                Ok(None) => return,
+                Err(_) => {
+                    // For want of descriptors as a rule: the log says so of clients, too.
+                    self.retry_at = now.after_millis(RETRY_MS);
+                    return;
                 }
             }
         }
-        accepted.into_iter().for_each(|stream| self.take(stream));
     }
 
     fn take(&mut self, stream: Stream) {
@@ -230,22 +230,26 @@ impl Links {
         self.events.push_back(Event::Accepted { link, peer, local });
     }
 
-    fn go_on(&mut self, id: LinkId, ready: Ready) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        if !link.is_connected() {
-            match link.go_on() {
-                Ok(false) => {}
-                Ok(true) => self.events.push_back(Event::Connected(id)),
-                Err(failure) => {
-                    self.drop_link(id);
-                    self.events.push_back(Event::ConnectFailed(id, failure));
-                }
-            }
-            return;
-        }
+    fn go_on(&mut self, ready: Ready, now: Monotonic) {
         match ready {
-            Ready::Read => self.read(id),
-            Ready::Write => self.write(id),
+            Ready::Accept(index) => self.accept(index, now),
+            Ready::Read(id) => self.read(id),
+            Ready::Write(id) if self.links.get(&id).is_some_and(Link::is_connected) => {
+                self.write(id);
+            }
+            Ready::Write(id) => self.go_on_to_connect(id),
+        }
+    }
+
+    fn go_on_to_connect(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        match link.go_on() {
+            Ok(false) => {}
+            Ok(true) => self.events.push_back(Event::Connected(id)),
+            Err(failure) => {
+                self.drop_link(id);
+                self.events.push_back(Event::ConnectFailed(id, failure));
+            }
         }
     }
 
