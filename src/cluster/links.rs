@@ -170,6 +170,7 @@ impl Machine {
         let nodes = u64::try_from(self.nodes.len()).unwrap_or(u64::MAX);
         let half = (self.settings.node_timeout_ms / 2).max(1);
         let mut budget = (nodes.saturating_mul(1000) / half).max(CONNECTS_MIN);
+        self.expire_strangers();
         for key in self.nodes.keys() {
             if key == self.nodes.myself() || self.expire_handshake(key) {
                 continue;
@@ -183,6 +184,16 @@ impl Machine {
             }
             self.meet_again(key);
         }
+    }
+
+    /// Gives up links of others that have not shown for long enough which node they come from.
+    fn expire_strangers(&mut self) {
+        let allowed = self.settings.handshake_ms();
+        let is_over =
+            |inbound: &Inbound| inbound.node.is_none() && allowed < self.since(inbound.since);
+        let over = self.inbound.iter().filter(|(_, inbound)| is_over(inbound));
+        let over: Vec<LinkId> = over.map(|(link, _)| *link).collect();
+        over.into_iter().for_each(|link| self.drop_link(link));
     }
 
     /// Whether a link does not do what it is there for.

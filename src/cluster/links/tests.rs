@@ -87,6 +87,23 @@ fn a_light_frame_needs_a_known_sender() {
 }
 
 #[test]
+fn a_link_of_a_stranger_is_given_up() {
+    let mut bench = Bench::of(THREE);
+    let link = LinkId::Inbound(9);
+    bench.handle(Event::Accepted { link, peer: ip('y'), local: ip('z') });
+    for _ in 0..NT / 100 {
+        bench.pass(100);
+        let header = Header { sender: id('y'), ..bench.header('a') };
+        bench.receive(link, header, Body::Heartbeat(Beat::Ping, Default::default()));
+        bench.expect("a PING is answered", &["pong", "!close"]);
+        bench.answer_all();
+    }
+    bench.pass(100);
+    bench.expect("it does not show a node", &["close Inbound(9)", "!close Inbound(97)"]);
+    assert!(!bench.machine.inbound.contains_key(&link));
+}
+
+#[test]
 fn of_two_links_of_one_node_the_new_one_counts() {
     let mut bench = Bench::of(THREE);
     let link = LinkId::Inbound(9);
