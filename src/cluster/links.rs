@@ -158,7 +158,14 @@ impl Machine {
         if inbound.node == Some(sender) {
             return;
         }
-        inbound.node = Some(sender);
+        let other = inbound.node.replace(sender);
+        if let Some(other) = other.filter(|other| self.nodes.contains(*other)) {
+            let now = self.now.at;
+            let contact = &mut self.nodes.at_mut(other).contact;
+            if contact.inbound.take_if(|theirs| *theirs == link).is_some() {
+                contact.inbound_lost = now;
+            }
+        }
         let former = self.nodes.at_mut(sender).contact.inbound.replace(link);
         if let Some(former) = former.filter(|former| *former != link) {
             self.drop_link(former);

@@ -62,24 +62,13 @@ impl Machine {
         expired
     }
 
-    /// Takes a node out of the table, and its links down.
+    /// Takes a node out of the table, and its links down. A link that another node speaks by stays,
+    /// though this one was met by it.
     pub(super) fn delete_node(&mut self, key: Key) {
-        let contact = self.nodes.at(key).contact;
         self.drop_outbound(key);
-        let bound: Vec<LinkId> = self
-            .inbound
-            .iter()
-            .filter(|(_, inbound)| inbound.node == Some(key))
-            .map(|(link, _)| *link)
-            .collect();
-        if let Some(link) = contact.inbound {
-            self.drop_link(link);
-        }
-        for link in bound {
-            if let Some(inbound) = self.inbound.get_mut(&link) {
-                inbound.node = None;
-            }
-        }
+        let bound = self.inbound.iter().filter(|(_, inbound)| inbound.node == Some(key));
+        let bound: Vec<LinkId> = bound.map(|(link, _)| *link).collect();
+        bound.into_iter().for_each(|link| self.drop_link(link));
         self.manual_lost(key);
         self.nodes.remove(key);
         (self.todo.state, self.todo.own, self.todo.remember) = (true, true, true);

@@ -160,6 +160,35 @@ fn a_pong_of_a_known_node_ends_a_handshake_with_its_new_address() {
 }
 
 #[test]
+fn the_end_of_a_handshake_leaves_the_link_of_the_node_that_it_was_with() {
+    let mut bench = Bench::of(FOUR);
+    bench.handle(Event::Accepted { link: STRANGER, peer: ip('n'), local: ip('z') });
+    let theirs = header(&bench, 'n');
+    let beat = |beat| Body::Heartbeat(beat, Heartbeat::default());
+    bench.receive(STRANGER, theirs.clone(), beat(Beat::Meet));
+    bench.pass(100);
+    let link = handshake(&bench);
+    // Another node tells of it, then it speaks by the link that it has.
+    let known = entry(&bench, 'n', Flags::PRIMARY);
+    gossip(&mut bench, 'a', vec![known]);
+    bench.receive(STRANGER, theirs.clone(), beat(Beat::Ping));
+    assert_eq!(bench.node('n').contact.inbound, Some(STRANGER));
+    bench.receive(link, theirs, beat(Beat::Pong));
+    assert_eq!(bench.machine.nodes.len(), 5, "T-H 9");
+    bench.expect("T-H 9", &["close Outbound", "!close Inbound"]);
+    assert_eq!(bench.node('n').contact.inbound, Some(STRANGER), "T-H 9");
+}
+
+#[test]
+fn a_forgotten_node_has_no_links() {
+    let mut bench = Bench::of(FOUR);
+    assert_eq!(bench.ask(Command::Forget(id('b'))), "Ok");
+    bench.expect("T-H 16", &["close Outbound", "close Inbound(98)"]);
+    let mut links = bench.machine.inbound.values();
+    assert!(links.all(|inbound| inbound.node.is_some_and(|key| bench.machine.nodes.contains(key))));
+}
+
+#[test]
 fn gossip_of_a_known_node_adds_strangers() {
     for (label, from_known, flags, forgotten, adds) in [
         ("T-H 11", true, Flags::PRIMARY, false, true),
