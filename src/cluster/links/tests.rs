@@ -51,13 +51,19 @@ fn a_connect_that_fails_lets_the_silence_count() {
 
 #[test]
 fn a_primary_that_loads_accepts_no_link() {
-    for (text, accepts) in [(THREE, false), ("r replica a 0, a primary 4 0-16383", true)] {
+    for (label, text, loads, accepts) in [
+        ("T-L 3", THREE, true, false),
+        ("T-L 3: it has loaded", THREE, false, true),
+        ("T-L 3: a replica", "r replica a, a primary 4 0-16383", true, true),
+    ] {
         let mut bench = Bench::started(text, Settings::default());
-        assert_eq!(bench.machine.accepts(), accepts, "T-L 3");
-        bench.handle(Event::Accepted { link: inbound('a'), peer: ip('a'), local: ip('z') });
-        assert_eq!(bench.did("close"), !accepts, "T-L 3");
-        bench.handle(Event::Loaded(Default::default()));
-        assert!(bench.machine.accepts(), "T-L 3");
+        if !loads {
+            bench.handle(Event::Loaded(Default::default()));
+        }
+        let link = inbound('a');
+        bench.handle(Event::Accepted { link, peer: ip('a'), local: ip('z') });
+        assert_eq!(bench.did("close Inbound(97)"), !accepts, "{label}");
+        assert_eq!(bench.machine.inbound.contains_key(&link), accepts, "{label}");
     }
 }
 
