@@ -68,7 +68,7 @@ impl Machine {
         if !self.nodes.set_primary(sender) {
             return;
         }
-        (self.todo.state, self.todo.remember, self.todo.own) = (true, true, true);
+        self.todo.nodes_changed();
         if !was_unknown {
             let (shown, shard) = (self.shown(sender), self.nodes.shown_shard(sender));
             let text = format!("Reconfiguring node {shown} as primary for shard {shard}");
@@ -149,7 +149,7 @@ impl Machine {
     /// Rows 3 and 4: what the sender still has becomes unowned.
     fn became_replica(&mut self, sender: Key, primary: Option<Key>) {
         self.nodes.set_replica(sender, primary);
-        (self.todo.state, self.todo.remember, self.todo.own) = (true, true, true);
+        self.todo.nodes_changed();
         let shown = self.shown(sender);
         if let Some(primary) = primary {
             let (of, shard) = (self.shown(primary), self.nodes.shown_shard(primary));
@@ -196,7 +196,7 @@ impl Machine {
                 self.mine.offset = 0;
             }
         }
-        (self.todo.state, self.todo.save, self.todo.own) = (true, true, true);
+        self.todo.owners_changed();
         let node = self.nodes.at(primary);
         if let Some(ip) = node.ip {
             let follow = Follow { primary: node.id, ip, port: node.ports.client, sync };
@@ -253,7 +253,7 @@ impl Machine {
         self.nodes.set_primary(subject);
         self.nodes.at_mut(subject).config_epoch = update.config_epoch;
         self.current_epoch = self.current_epoch.max(update.config_epoch);
-        (self.todo.state, self.todo.save, self.todo.own) = (true, true, true);
+        self.todo.owners_changed();
         self.take_slots(subject, update.config_epoch, &update.slots);
         self.election_outrun(subject, update.config_epoch);
     }

@@ -342,12 +342,11 @@ impl Machine {
         self.nodes.set_primary(me);
         self.nodes.move_slots(former, me);
         self.act(Action::Promote);
-        let mine = self.nodes.me().slot_set();
-        let foreign: SlotSet = SlotSet::all().iter().filter(|slot| !mine.contains(*slot)).collect();
+        let foreign = SlotSet::all().without(self.nodes.me().slot_set());
         self.act(Action::DeleteKeys(foreign));
         self.reset_manual();
         self.election = Election::default();
-        (self.todo.state, self.todo.own, self.todo.save) = (true, true, true);
+        self.todo.owners_changed();
         self.todo.pong_all = true;
         self.renew_lease();
     }

@@ -198,7 +198,7 @@ impl Machine {
     /// Takes a node for FAIL.
     pub(super) fn mark_failed(&mut self, key: Key) {
         self.judge(key, Health::Failed(self.now.at));
-        (self.todo.state, self.todo.remember, self.todo.own) = (true, true, true);
+        self.todo.nodes_changed();
         if self.nodes.me().role == Role::Replica(Some(key)) {
             self.todo.election = true;
         }
@@ -251,7 +251,7 @@ impl Machine {
         self.log(LogLevel::Notice, format!("Clear FAIL state for node {shown}: {why}"));
         self.nodes.at_mut(key).health = Health::Fit;
         self.stats.recanted += 1;
-        (self.todo.state, self.todo.remember, self.todo.own) = (true, true, true);
+        self.todo.nodes_changed();
     }
 
     /// The system of a node ended this node's link to it.

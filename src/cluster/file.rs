@@ -216,11 +216,7 @@ impl Line {
         parse_address(address, &mut node)?;
         let flags = parse_flags(flags)?;
         node.flags = flags.only(Flags::NOFAILOVER);
-        node.role = match flags {
-            flags if flags.has(Flags::PRIMARY) => Role::Primary,
-            flags if flags.has(Flags::REPLICA) => Role::Replica(None),
-            _ => Role::Unknown,
-        };
+        node.role = Role::of(flags);
         node.health = match flags {
             flags if flags.has_any(Flags::FAIL.with(Flags::NOADDR)) => Health::Failed(now),
             flags if flags.has(Flags::PFAIL) => Health::Suspected,

@@ -13,7 +13,7 @@ pub mod settings;
 pub mod stats;
 pub(super) mod frames;
 mod outbox;
-mod requests;
+pub(super) mod requests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -119,6 +119,25 @@ pub(super) struct Todo {
     pub remember: bool,
     /// All nodes are to know this node's claim.
     pub pong_all: bool,
+}
+
+impl Todo {
+    /// Slots may have other owners, or this node another role: that is on the disk before it is
+    /// told.
+    pub fn owners_changed(&mut self) {
+        (self.state, self.save, self.own) = (true, true, true);
+    }
+
+    /// What is known of nodes has changed, and the state may depend on it.
+    pub fn nodes_changed(&mut self) {
+        self.state = true;
+        self.shown_changed();
+    }
+
+    /// What clients are shown of nodes has changed.
+    pub fn shown_changed(&mut self) {
+        (self.remember, self.own) = (true, true);
+    }
 }
 
 impl Machine {

@@ -13,6 +13,7 @@ use crate::cluster::ids::NodeId;
 use crate::cluster::machine::Machine;
 use crate::cluster::machine::action::{Action, Answer};
 use crate::cluster::machine::event::Failover;
+use crate::cluster::machine::requests::CANNOT_SAVE;
 use crate::cluster::moment::Moment;
 use crate::cluster::nodes::Key;
 use crate::cluster::nodes::node::Role;
@@ -106,7 +107,7 @@ impl Machine {
                 return refuse("ERR Master is down or failed, please use CLUSTER FAILOVER FORCE");
             }
             Failover::Takeover if self.cannot_save => {
-                return refuse("ERR The cluster config file cannot be written");
+                return Err(CANNOT_SAVE);
             }
             Failover::Takeover => {
                 let text = "Taking over the primary (user request).";

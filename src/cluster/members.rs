@@ -17,6 +17,7 @@ use crate::cluster::machine::event::LinkId;
 use crate::cluster::machine::frames::Answer;
 use crate::cluster::nodes::Key;
 use crate::cluster::nodes::node::{Names, Node, Role, Standing};
+use crate::cluster::report::endpoint;
 use crate::config::choices::LogLevel;
 
 /// Milliseconds by which a PONG of which gossip tells may be ahead of this node's calendar.
@@ -71,7 +72,7 @@ impl Machine {
         bound.into_iter().for_each(|link| self.drop_link(link));
         self.manual_lost(key);
         self.nodes.remove(key);
-        (self.todo.state, self.todo.own, self.todo.remember) = (true, true, true);
+        self.todo.nodes_changed();
     }
 
     /// This node's own address is the one that others use, unless it is told another one.
@@ -82,7 +83,7 @@ impl Machine {
         if self.settings.announced_ip.is_none() && asks && known != Some(local) {
             self.nodes.me_mut().ip = Some(local);
             self.log(LogLevel::Notice, format!("IP address for this node updated to {local}"));
-            (self.todo.remember, self.todo.own) = (true, true);
+            self.todo.shown_changed();
         }
     }
 
@@ -159,8 +160,8 @@ impl Machine {
         self.nodes.rename(key, header.sender);
         let node = self.nodes.at_mut(key);
         node.standing = Standing::Member;
-        node.role = role_of(header.flags);
-        (self.todo.state, self.todo.remember, self.todo.own) = (true, true, true);
+        node.role = Role::of(header.flags);
+        self.todo.nodes_changed();
         true
     }
 
@@ -180,11 +181,11 @@ impl Machine {
         self.drop_outbound(key);
         let node = self.nodes.at_mut(key);
         (node.ip, node.ports) = (ip, ports);
-        let (shown, name) = (self.shown(key), ip.map(|ip| ip.to_string()).unwrap_or_default());
+        let (shown, name) = (self.shown(key), endpoint::shown(ip));
         let port = ports.client;
         let text = format!("Address updated for node {shown}, now {name}:{port}");
         self.log(LogLevel::Notice, text);
-        (self.todo.remember, self.todo.own) = (true, true);
+        self.todo.shown_changed();
         self.follow_moved(key);
     }
 
@@ -244,7 +245,7 @@ impl Machine {
         if !is_known || self.nodes.is_full() || self.forgotten.contains_key(&entry.node) {
             return;
         }
-        let mut node = Node::new(entry.node, role_of(entry.flags), self.now.at);
+        let mut node = Node::new(entry.node, Role::of(entry.flags), self.now.at);
         (node.ip, node.ports) = (entry.ip, entry.ports);
         node.contact.heard = self.now.at;
         if self.nodes.add(node).is_some() {
@@ -280,7 +281,7 @@ impl Machine {
         }
         if self.nodes.at(sender).names != names {
             self.nodes.at_mut(sender).names = names;
-            (self.todo.remember, self.todo.own) = (true, true);
+            self.todo.shown_changed();
         }
         let of_primary = header.primary.and_then(|id| self.nodes.find(id));
         let of_primary = of_primary.and_then(|primary| self.nodes.at(primary).shard);
@@ -349,14 +350,6 @@ impl Machine {
 /// The error for an id that no node has.
 pub(super) fn unknown_node(id: NodeId) -> Error {
     Error::naming("ERR Unknown node ", id.as_bytes(), "")
-}
-
-fn role_of(flags: Flags) -> Role {
-    match flags {
-        flags if flags.has(Flags::PRIMARY) => Role::Primary,
-        flags if flags.has(Flags::REPLICA) => Role::Replica(None),
-        _ => Role::Unknown,
-    }
 }
 
 #[cfg(test)]

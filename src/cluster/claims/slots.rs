@@ -34,7 +34,7 @@ impl Machine {
                 }
                 self.close_taken(slot, sender);
                 self.nodes.own(slot, sender);
-                (self.todo.state, self.todo.save, self.todo.own) = (true, true, true);
+                self.todo.owners_changed();
             }
         }
         let Some(mine) = mine.filter(|_| !lost.is_empty()) else { return };
@@ -85,7 +85,8 @@ impl Machine {
             self.nodes.importing.remove(&slot);
             self.nodes.own(slot, self.nodes.myself());
             self.raise_epoch();
-            (self.todo.state, self.todo.own, self.todo.pong_all) = (true, true, true);
+            self.todo.owners_changed();
+            self.todo.pong_all = true;
         }
     }
 
@@ -168,7 +169,7 @@ impl Machine {
                     );
                     self.log(LogLevel::Notice, text);
                     self.nodes.own(slot, me);
-                    (self.todo.state, self.todo.save, self.todo.own) = (true, true, true);
+                    self.todo.owners_changed();
                 }
                 Some(_) => {
                     let text = format!(

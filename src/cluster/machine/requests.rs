@@ -14,7 +14,8 @@ use crate::cluster::nodes::node::Role;
 use crate::config::choices::LogLevel;
 
 /// What is answered if epochs cannot be made durable.
-const CANNOT_SAVE: Error = Error::Text("ERR The cluster config file cannot be written");
+pub(in crate::cluster) const CANNOT_SAVE: Error =
+    Error::Text("ERR The cluster config file cannot be written");
 
 impl Machine {
     pub(super) fn asked(&mut self, ticket: Ticket, command: Command) {
@@ -123,7 +124,7 @@ impl Machine {
         self.nodes.me_mut().shard = Some(shard);
         self.act(Action::Promote);
         self.log(LogLevel::Notice, format!("Moving myself to a new shard {shard}."));
-        (self.todo.state, self.todo.save, self.todo.own) = (true, true, true);
+        self.todo.owners_changed();
         self.todo.pong_all = true;
     }
 
@@ -160,7 +161,7 @@ impl Machine {
             self.act(Action::Promote);
             self.act(Action::Flush);
         }
-        (self.todo.state, self.todo.save, self.todo.own) = (true, true, true);
+        self.todo.owners_changed();
     }
 }
 

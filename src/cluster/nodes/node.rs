@@ -11,6 +11,7 @@ use crate::cluster::frame::header::{Flags, Ports};
 use crate::cluster::ids::{Epoch, NodeId, ShardId};
 use crate::cluster::machine::event::LinkId;
 use crate::cluster::moment::Moment;
+use crate::cluster::report::endpoint;
 use crate::cluster::slot_set::SlotSet;
 
 /// A node.
@@ -140,6 +141,19 @@ pub struct Outbound {
     pub is_up: bool,
 }
 
+impl Role {
+    /// What these flags say. They do not say whose replica a replica is.
+    pub const fn of(flags: Flags) -> Self {
+        if flags.has(Flags::PRIMARY) {
+            Self::Primary
+        } else if flags.has(Flags::REPLICA) {
+            Self::Replica(None)
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
 impl Node {
     /// A node of which nothing is known but its id.
     pub fn new(id: NodeId, role: Role, now: Moment) -> Self {
@@ -248,8 +262,7 @@ impl Node {
         if !self.names.nodename.is_empty() {
             return self.names.nodename.clone();
         }
-        let ip = self.ip.map(|ip| ip.to_string()).unwrap_or_default();
-        format!("{ip}:{}", self.ports.client)
+        format!("{}:{}", endpoint::shown(self.ip), self.ports.client)
     }
 
     /// Notes that it has `slot`. Only [`super::Nodes`] calls this, which knows the owners.

@@ -29,7 +29,7 @@ impl Machine {
             self.nodes.importing.remove(&slot);
             self.nodes.own(slot, me);
         }
-        self.slots_changed();
+        self.todo.owners_changed();
         Ok(Answer::Ok)
     }
 
@@ -41,7 +41,7 @@ impl Machine {
             return Err(numbered("ERR Slot ", free, " is already unassigned"));
         }
         slots.iter().for_each(|slot| self.nodes.disown(slot));
-        self.slots_changed();
+        self.todo.owners_changed();
         Ok(Answer::Ok)
     }
 
@@ -50,12 +50,8 @@ impl Machine {
             return Err(Error::Text("ERR Slots can be taken from a primary only"));
         }
         self.nodes.disown_all(self.nodes.myself());
-        self.slots_changed();
+        self.todo.owners_changed();
         Ok(Answer::Ok)
-    }
-
-    fn slots_changed(&mut self) {
-        (self.todo.state, self.todo.save, self.todo.own) = (true, true, true);
     }
 
     pub(super) fn set_slot(&mut self, slot: Slot, request: SetSlot) -> Result<Answer, Error> {
@@ -89,7 +85,7 @@ impl Machine {
             }
             SetSlot::Node { owner, keys } => self.assign(slot, owner, keys)?,
         }
-        self.slots_changed();
+        self.todo.owners_changed();
         Ok(Answer::Ok)
     }
 
