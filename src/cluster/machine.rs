@@ -13,7 +13,7 @@ pub mod settings;
 pub mod stats;
 pub(super) mod frames;
 mod outbox;
-pub(super) mod requests;
+pub mod requests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;

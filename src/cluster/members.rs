@@ -15,6 +15,7 @@ use crate::cluster::machine::Machine;
 use crate::cluster::machine::action::{Answer as Reply, Sync};
 use crate::cluster::machine::event::LinkId;
 use crate::cluster::machine::frames::Answer;
+use crate::cluster::machine::requests::unknown_node;
 use crate::cluster::nodes::Key;
 use crate::cluster::nodes::node::{Names, Node, Role, Standing};
 use crate::cluster::report::endpoint;
@@ -334,7 +335,7 @@ impl Machine {
     pub(super) fn forget(&mut self, id: NodeId) -> Result<Reply, Error> {
         let Some(key) = self.nodes.find(id) else {
             let is_forgotten = self.forgotten.contains_key(&id);
-            return if is_forgotten { Ok(Reply::Ok) } else { Err(unknown_node(id)) };
+            return if is_forgotten { Ok(Reply::Ok) } else { Err(unknown_node(id.as_bytes())) };
         };
         if key == self.nodes.myself() {
             return Err(Error::Text("ERR I tried hard but I can't forget myself..."));
@@ -345,11 +346,6 @@ impl Machine {
         self.forget_for(key, self.settings.forget_s);
         Ok(Reply::Ok)
     }
-}
-
-/// The error for an id that no node has.
-pub(super) fn unknown_node(id: NodeId) -> Error {
-    Error::naming("ERR Unknown node ", id.as_bytes(), "")
 }
 
 #[cfg(test)]

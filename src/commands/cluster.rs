@@ -31,6 +31,7 @@ use crate::clients::ctx::ClientCtx;
 use crate::cluster::ids::NodeId;
 use crate::cluster::machine::Machine;
 use crate::cluster::machine::event::Command;
+use crate::cluster::machine::requests::unknown_node;
 use crate::cluster::nodes::Key;
 use crate::cluster::report::endpoint::{Security, Viewer};
 use crate::commands::own::{Own, OwnRun};
@@ -201,7 +202,7 @@ fn slot(word: &[u8]) -> Result<Slot, Error> {
 
 /// The id of a node.
 fn id(word: &[u8]) -> Result<NodeId, Error> {
-    NodeId::parse(word).ok_or_else(|| Error::naming("ERR Unknown node ", word, ""))
+    NodeId::parse(word).ok_or_else(|| unknown_node(word))
 }
 
 /// There is no such subcommand.
@@ -218,5 +219,5 @@ fn wrong_words(subcommand: &[u8]) -> Error {
 /// A node that is known.
 fn known(machine: &Machine, word: &[u8]) -> Result<Key, Error> {
     let key = machine.nodes().find(id(word)?);
-    key.ok_or_else(|| Error::naming("ERR Unknown node ", word, ""))
+    key.ok_or_else(|| unknown_node(word))
 }

@@ -9,13 +9,17 @@ use super::action::{Action, Answer, Sync};
 use super::event::{Command, Ticket};
 use crate::cluster::frame::header::Ports;
 use crate::cluster::ids::{Epoch, NodeId, ShardId};
-use crate::cluster::members::unknown_node;
 use crate::cluster::nodes::node::Role;
 use crate::config::choices::LogLevel;
 
 /// What is answered if epochs cannot be made durable.
 pub(in crate::cluster) const CANNOT_SAVE: Error =
     Error::Text("ERR The cluster config file cannot be written");
+
+/// The error for a word that is the id of no node.
+pub fn unknown_node(word: &[u8]) -> Error {
+    Error::naming("ERR Unknown node ", word, "")
+}
 
 impl Machine {
     pub(super) fn asked(&mut self, ticket: Ticket, command: Command) {
@@ -91,7 +95,7 @@ impl Machine {
     }
 
     fn asked_to_replicate(&mut self, id: NodeId, is_empty: bool) -> Result<Answer, Error> {
-        let Some(primary) = self.nodes.find(id) else { return Err(unknown_node(id)) };
+        let Some(primary) = self.nodes.find(id) else { return Err(unknown_node(id.as_bytes())) };
         if primary == self.nodes.myself() {
             return Err(Error::Text("ERR Can't replicate myself"));
         }

@@ -4,9 +4,8 @@ use shards::base::number::parse_i64;
 use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
-use crate::cluster::ids::NodeId;
 use crate::cluster::machine::event::{Command, SetSlot};
-use crate::commands::cluster::{CHANGES, ask, clustering, slot};
+use crate::commands::cluster::{CHANGES, ask, clustering, id, slot};
 use crate::commands::own::{Own, OwnRun};
 use crate::control::clustering::asking::{Counted, Request};
 use crate::control::ctx::{Awaited, ControlCtx, Outcome};
@@ -28,9 +27,8 @@ const ACTION: Error =
     Error::Text("ERR Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP");
 
 fn run(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
-    if clustering(ctx.control)?.machine.nodes().me().is_replica() {
-        return Err(Error::Text("ERR Please use SETSLOT only with masters."));
-    }
+    let machine = &clustering(ctx.control)?.machine;
+    machine.may_set_slots()?;
     let slot = slot(ctx.args[2])?;
     let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
     let mut words = &ctx.args[3..];
@@ -47,31 +45,20 @@ fn run(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     {
         return Err(Error::Text("ERR Missing timeout value"));
     }
-    let nodes = clustering(ctx.control)?.machine.nodes();
-    let is_mine = nodes.owner(slot) == Some(nodes.myself());
-    let unknown = |before, word| Error::naming(before, word, "");
-    let owned = |before| Error::naming(before, slot.number().to_string().as_bytes(), "");
-    let stranger = |word| unknown("ERR I don't know about node ", word);
-    match words {
-        [action, _] if is(action, "migrating") && !is_mine => {
-            Err(owned("ERR I'm not the owner of hash slot "))
-        }
-        [action, _] if is(action, "importing") && is_mine => {
-            Err(owned("ERR I'm already the owner of hash slot "))
-        }
+    let id_of = |key| machine.nodes().at(key).id;
+    let request = match words {
         [action, node] if is(action, "migrating") => {
-            let id = NodeId::parse(node).ok_or_else(|| stranger(node))?;
-            ask(Command::SetSlot(slot, SetSlot::Migrating(id)))
+            SetSlot::Migrating(id_of(machine.target(slot, node)?))
         }
         [action, node] if is(action, "importing") => {
-            let id = NodeId::parse(node).ok_or_else(|| stranger(node))?;
-            ask(Command::SetSlot(slot, SetSlot::Importing(id)))
+            SetSlot::Importing(id_of(machine.source(slot, node)?))
         }
-        [action, ..] if is(action, "stable") => ask(Command::SetSlot(slot, SetSlot::Stable)),
+        [action, ..] if is(action, "stable") => SetSlot::Stable,
         [action, node] if is(action, "node") => {
-            let id = NodeId::parse(node).ok_or_else(|| unknown("ERR Unknown node ", node))?;
-            Ok(Outcome::Wait(Awaited::Cluster(Request::Counted(Counted::Assign(slot, id)))))
+            let request = Counted::Assign(slot, id(node)?);
+            return Ok(Outcome::Wait(Awaited::Cluster(Request::Counted(request))));
         }
-        _ => Err(ACTION),
-    }
+        _ => return Err(ACTION),
+    };
+    ask(Command::SetSlot(slot, request))
 }

@@ -3,12 +3,11 @@
 use shards::base::slot::Slot;
 use shards::resp::error::Error;
 
-use super::CANNOT_SAVE;
+use super::{CANNOT_SAVE, unknown_node};
 use crate::cluster::ids::NodeId;
 use crate::cluster::machine::Machine;
 use crate::cluster::machine::action::{Answer, Sync};
 use crate::cluster::machine::event::SetSlot;
-use crate::cluster::members::unknown_node;
 use crate::cluster::nodes::Key;
 use crate::cluster::slot_set::SlotSet;
 use crate::config::choices::LogLevel;
@@ -55,24 +54,16 @@ impl Machine {
     }
 
     pub(super) fn set_slot(&mut self, slot: Slot, request: SetSlot) -> Result<Answer, Error> {
-        if !self.is_primary() {
-            return Err(REPLICA);
-        }
+        self.may_set_slots()?;
         match request {
             SetSlot::Migrating(id) => {
-                if self.nodes.owner(slot) != Some(self.nodes.myself()) {
-                    return Err(numbered("ERR I'm not the owner of hash slot ", slot, ""));
-                }
-                let target = self.other_primary(id)?;
+                let target = self.target(slot, id.as_bytes())?;
                 let (number, shown) = (slot.number(), self.shown(target));
                 self.log(LogLevel::Notice, format!("Migrating slot {number} to node {shown}"));
                 self.nodes.migrating.insert(slot, target);
             }
             SetSlot::Importing(id) => {
-                if self.nodes.owner(slot) == Some(self.nodes.myself()) {
-                    return Err(numbered("ERR I'm already the owner of hash slot ", slot, ""));
-                }
-                let source = self.other_primary(id)?;
+                let source = self.source(slot, id.as_bytes())?;
                 let (number, shown) = (slot.number(), self.shown(source));
                 self.log(LogLevel::Notice, format!("Importing slot {number} from node {shown}"));
                 self.nodes.importing.insert(slot, source);
@@ -89,10 +80,40 @@ impl Machine {
         Ok(Answer::Ok)
     }
 
-    /// The node that a slot is to go to or to come from.
-    fn other_primary(&self, id: NodeId) -> Result<Key, Error> {
-        let unknown = || Error::naming("ERR I don't know about node ", id.as_bytes(), "");
-        let key = self.nodes.find(id).ok_or_else(unknown)?;
+    /// Whether SETSLOT may be asked of this node.
+    ///
+    /// # Errors
+    /// It is a replica.
+    pub fn may_set_slots(&self) -> Result<(), Error> {
+        if self.is_primary() { Ok(()) } else { Err(REPLICA) }
+    }
+
+    /// The node with the id `word`, to which this node's `slot` is to migrate.
+    ///
+    /// # Errors
+    /// The slot is not this node's, or no other primary has the id.
+    pub fn target(&self, slot: Slot, word: &[u8]) -> Result<Key, Error> {
+        if self.nodes.owner(slot) != Some(self.nodes.myself()) {
+            return Err(numbered("ERR I'm not the owner of hash slot ", slot, ""));
+        }
+        self.other_primary(word)
+    }
+
+    /// The node with the id `word`, from which `slot` is to be imported.
+    ///
+    /// # Errors
+    /// The slot is this node's, or no other primary has the id.
+    pub fn source(&self, slot: Slot, word: &[u8]) -> Result<Key, Error> {
+        if self.nodes.owner(slot) == Some(self.nodes.myself()) {
+            return Err(numbered("ERR I'm already the owner of hash slot ", slot, ""));
+        }
+        self.other_primary(word)
+    }
+
+    fn other_primary(&self, word: &[u8]) -> Result<Key, Error> {
+        let unknown = || Error::naming("ERR I don't know about node ", word, "");
+        let found = NodeId::parse(word).and_then(|id| self.nodes.find(id));
+        let key = found.ok_or_else(unknown)?;
         if key == self.nodes.myself() {
             return Err(Error::Text("ERR Target node is myself"));
         }
@@ -101,7 +122,7 @@ impl Machine {
 
     /// SETSLOT NODE: the end of a migration by hand.
     fn assign(&mut self, slot: Slot, id: NodeId, keys: usize) -> Result<(), Error> {
-        let owner = self.nodes.find(id).ok_or_else(|| unknown_node(id))?;
+        let owner = self.nodes.find(id).ok_or_else(|| unknown_node(id.as_bytes()))?;
         if self.nodes.at(owner).is_replica() {
             return Err(NOT_A_PRIMARY);
         }

@@ -64,6 +64,29 @@ fn set_slot_checks_in_valkeys_order() {
 }
 
 #[test]
+fn words_of_set_slot_that_are_no_ids_are_refused_like_unknown_ids() {
+    let bench = Bench::of(THREE);
+    let machine = &bench.machine;
+    let text = |result: Result<_, Error>| {
+        let mut bytes = Vec::new();
+        result
+            .map(|_: crate::cluster::nodes::Key| ())
+            .expect_err("it is refused")
+            .write(&mut bytes);
+        String::from_utf8_lossy(&bytes).trim_end().to_owned()
+    };
+    for (refused, expected) in [
+        (machine.target(slot(6000), b"x"), "-ERR I'm not the owner of hash slot 6000"),
+        (machine.target(slot(1), b"x"), "-ERR I don't know about node x"),
+        (machine.source(slot(1), b"x"), "-ERR I'm already the owner of hash slot 1"),
+        (machine.source(slot(6000), b"x"), "-ERR I don't know about node x"),
+    ] {
+        assert_eq!(text(refused), expected);
+    }
+    assert!(machine.may_set_slots().is_ok() && Bench::of(REPLICA).machine.may_set_slots().is_err());
+}
+
+#[test]
 fn the_target_of_a_migration_takes_a_new_epoch() {
     let mut bench = Bench::of(THREE);
     bench.ask(Command::SetSlot(slot(6000), SetSlot::Importing(id('a'))));
