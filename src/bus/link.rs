@@ -93,27 +93,23 @@ impl Link {
         self.output.put(bytes);
     }
 
-    /// Sends what there is room for, and says how much.
+    /// Sends what there is room for.
     ///
     /// # Errors
     /// How the link has ended.
-    pub fn write(&mut self) -> Result<usize, End> {
-        let mut written = 0;
+    pub fn write(&mut self) -> Result<(), End> {
         while self.is_connected && !self.output.is_empty() {
             match self.stream.send(self.output.first()) {
-                Ok(Some(bytes)) => {
-                    self.output.sent(bytes);
-                    written += bytes;
-                }
+                Ok(Some(bytes)) => self.output.sent(bytes),
                 Ok(None) => break,
                 Err(error) => return Err(end(&error)),
             }
         }
-        Ok(written)
+        Ok(())
     }
 
-    /// Takes in what has come, and adds the frames that are complete. Says how many bytes came. Of
-    /// senders that are known long frames are taken, too.
+    /// Takes in what has come, and adds the frames that are complete. Of senders that are
+    /// known long frames are taken, too.
     ///
     /// # Errors
     /// How the link has ended. What came before is added.
@@ -122,7 +118,7 @@ impl Link {
         room: &mut [u8],
         is_known: impl Fn(NodeId) -> bool,
         came: &mut Vec<Came>,
-    ) -> Result<usize, End> {
+    ) -> Result<(), End> {
         let mut count = 0;
         while self.is_connected && !self.input.is_broken() && count < READ_BYTES_MAX {
             match self.stream.receive(room) {
@@ -138,7 +134,7 @@ impl Link {
                 Err(error) => return Err(end(&error)),
             }
         }
-        Ok(count)
+        Ok(())
     }
 }
 

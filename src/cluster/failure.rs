@@ -182,7 +182,7 @@ impl Machine {
         if self.nodes.at(key).health != Health::Suspected {
             return;
         }
-        self.nodes.fresh_reports(key, self.now.at, self.settings.report_ms());
+        self.nodes.drop_old_reports(key, self.now.at, self.settings.report_ms());
         let votes = |reporter: &&Key| self.nodes.at(**reporter).is_voting();
         let reports = self.nodes.at(key).reports.keys().filter(votes).count();
         let mine = usize::from(self.nodes.me().is_voting());

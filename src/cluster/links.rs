@@ -56,7 +56,7 @@ impl Machine {
     }
 
     /// Whether other nodes can connect: a primary that loads its data is not to look alive.
-    pub fn accepts(&self) -> bool {
+    fn accepts(&self) -> bool {
         !self.is_loading || !self.is_primary()
     }
 

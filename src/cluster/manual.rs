@@ -132,13 +132,12 @@ impl Machine {
     }
 
     /// CLUSTER FAILOVER FORCE REPLICAID, by the stream of this node's primary, which ends.
-    pub(super) fn handed_over(&mut self, id: NodeId) -> Result<Answer, Error> {
+    pub(super) fn handed_over(&mut self, id: NodeId) {
         if id == self.nodes.me().id && matches!(self.nodes.me().role, Role::Replica(Some(_))) {
             let text = "Forced failover primary request accepted (primary request).";
             self.log(LogLevel::Notice, text.to_string());
             self.take_manual(Stage::Ready);
         }
-        Ok(Answer::Ok)
     }
 
     /// Begins to take over. False if a request before this one is under way: a second one would

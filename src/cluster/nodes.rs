@@ -146,10 +146,10 @@ impl Nodes {
 
     /// Takes a node out that is not this one, with its slots, what it reported and what points to
     /// it.
-    pub fn remove(&mut self, key: Key) -> Option<Node> {
+    pub fn remove(&mut self, key: Key) {
         assert!(key != self.me, "a node does not remove itself");
         self.disown_all(key);
-        let node = self.nodes.remove(&key)?;
+        let Some(node) = self.nodes.remove(&key) else { return };
         self.by_id.remove(&node.id);
         for other in self.nodes.values_mut() {
             other.reports.remove(&key);
@@ -159,7 +159,6 @@ impl Nodes {
         }
         self.migrating.retain(|_, target| *target != key);
         self.importing.retain(|_, source| *source != key);
-        Some(node)
     }
 
     /// Gives a node an id, which no other node has.
@@ -191,11 +190,10 @@ impl Nodes {
         }
     }
 
-    /// Takes all slots from a node, and says how many those were.
-    pub fn disown_all(&mut self, key: Key) -> usize {
+    /// Takes all slots from a node.
+    pub fn disown_all(&mut self, key: Key) {
         let slots: Vec<Slot> = self.nodes.get(&key).into_iter().flat_map(Node::slots).collect();
         slots.iter().for_each(|slot| self.disown(*slot));
-        slots.len()
     }
 
     /// Gives all slots of a node to another one, and says how many those were.
@@ -328,11 +326,9 @@ impl Nodes {
         }
     }
 
-    /// Drops reports about a node that are older than `millis`, and says how many are left.
-    pub fn fresh_reports(&mut self, key: Key, now: Moment, millis: u64) -> usize {
-        let node = self.at_mut(key);
-        node.reports.retain(|_, at| now.since(*at) <= millis);
-        node.reports.len()
+    /// Drops reports about a node that are older than `millis`.
+    pub fn drop_old_reports(&mut self, key: Key, now: Moment, millis: u64) {
+        self.at_mut(key).reports.retain(|_, at| now.since(*at) <= millis);
     }
 }
 
