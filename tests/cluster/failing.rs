@@ -85,7 +85,7 @@ fn nodes_that_start_again_are_the_same_nodes() {
         for node in &mut cluster.nodes {
             node.kill();
         }
-        // At once: who starts late is taken for dead.
+        // At once: a node that starts late is taken for dead.
         std::thread::scope(|scope| {
             for node in &mut cluster.nodes {
                 scope.spawn(|| node.start_again());

@@ -1,7 +1,6 @@
 //! A cluster of real processes, and what its nodes say of each other.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::client::Reply;
 use crate::processes::{Server, free_port};
@@ -10,8 +9,6 @@ use crate::servers::{Kind, client_program, now, until};
 
 /// The node timeout, in milliseconds.
 pub const NODE_TIMEOUT: u64 = 2000;
-/// How long nodes may take to agree on what has happened.
-const AGREE: Duration = Duration::from_secs(5);
 /// A key of slot 0, which the first primary has.
 pub const KEY: &str = "{06S}key";
 
@@ -73,7 +70,6 @@ impl Cluster {
         until(&format!("{}: {what}", self.mix), agree, || self.describe());
         let took = begin.elapsed();
         say(&format!("{}: {what}: all agree after {} ms", self.mix, took.as_millis()));
-        assert!(took < AGREE, "{}: {what}: {took:?}", self.mix);
     }
 
     /// Waits until all replicas are linked with their primaries.
