@@ -232,7 +232,7 @@ impl Machine {
         self.log(LogLevel::Warning, text);
     }
 
-    /// Takes an epoch that is greater than all known ones, without asking anybody.
+    /// Takes an epoch that is greater than all known ones, without a vote.
     pub(super) fn raise_epoch(&mut self) {
         self.current_epoch = self.current_epoch.max(self.nodes.greatest_config_epoch()).next();
         self.nodes.me_mut().config_epoch = self.current_epoch;

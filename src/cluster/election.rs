@@ -285,7 +285,7 @@ impl Machine {
         }
     }
 
-    /// Row 7. The epoch is on the disk before anybody is asked in it.
+    /// Row 7. The epoch is on the disk before any node is asked in it.
     fn request(&mut self) {
         let is_forced = self.manual.may_start() || self.is_best_ranked();
         self.current_epoch = self.current_epoch.next();

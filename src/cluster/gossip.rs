@@ -24,7 +24,8 @@ impl Machine {
         Heartbeat { gossip, extensions }
     }
 
-    /// Some nodes at random, and all that are PFAIL: who is to decide has to hear of them at once.
+    /// Some nodes at random, and all that are PFAIL: a node that is to decide has to hear of
+    /// them at once.
     fn entries(&mut self, to: Option<Key>) -> Vec<Entry> {
         let others = self.nodes.others();
         let others = others.filter(|(key, node)| Some(*key) != to && !node.is_in_handshake());

@@ -180,8 +180,8 @@ impl Machine {
             None => Some(self.now.at.after(lease)),
         };
         let former = std::mem::replace(&mut self.state.lease_until, until);
-        // For so long nobody has heard of this node that it may be FAIL, and its successor may be
-        // about to tell of itself.
+        // After so long a silence this node may be FAIL, and its successor may be about to tell of
+        // itself.
         let timeout = self.settings.node_timeout_ms;
         let was_lost = former.is_some_and(|former| timeout <= self.since(former.before(lease)));
         if was_lost && until.is_some_and(|until| self.now.at <= until) {

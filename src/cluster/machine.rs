@@ -70,7 +70,7 @@ pub struct Machine {
     /// Whether the last durable save failed: nothing is promised until one succeeds.
     pub(super) cannot_save: bool,
     /// The config epochs of this node in durable saves that are under way, and in the last one that
-    /// succeeded. A greater one is told to nobody.
+    /// succeeded. No node is told of a greater one.
     saving: VecDeque<Epoch>,
     durable_epoch: Epoch,
     /// When a save that failed is tried again, and when that was last logged.

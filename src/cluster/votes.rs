@@ -25,7 +25,7 @@ pub enum Row {
     Voted,
     /// The requester is a primary.
     OfPrimary,
-    /// Nobody knows whom the requester replicates.
+    /// This node does not know the requester's primary.
     NoPrimary,
     /// Its primary is alive.
     PrimaryUp,
@@ -69,7 +69,7 @@ pub struct Facts {
 /// Whom a requester replicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requester {
-    /// Nobody: it is a primary.
+    /// No node: it is a primary.
     Primary,
     /// A node that this one does not know.
     ReplicaOfUnknown,

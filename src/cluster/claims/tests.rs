@@ -124,7 +124,7 @@ fn a_primary_that_follows_one_of_another_shard_has_no_slots() {
 }
 
 #[test]
-fn nobody_goes_back_to_a_dead_primary_that_was_replaced() {
+fn no_replica_goes_back_to_a_dead_primary_that_was_replaced() {
     for (label, replaced, taken) in [("T-C 4a", true, false), ("T-C 4a: not yet", false, true)] {
         let mut bench = Bench::of(
             "m primary 3 0-5460, a primary 4 0-99, b primary 5 10923-16383, s replica a, \

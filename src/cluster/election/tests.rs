@@ -299,7 +299,7 @@ fn an_election_that_cannot_be_won_is_given_up_and_tried_again() {
 }
 
 #[test]
-fn nobody_is_asked_in_an_epoch_that_cannot_be_kept() {
+fn no_node_is_asked_in_an_epoch_that_cannot_be_kept() {
     let mut bench = Bench::of(ALONE);
     bench.handle(Event::SaveFailed);
     fail(&mut bench, 'a');

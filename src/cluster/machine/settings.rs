@@ -97,7 +97,7 @@ impl Settings {
     }
 
     /// How long a report of a failure counts, and how long a failure lasts at least whose slots
-    /// nobody takes.
+    /// no node takes.
     pub const fn report_ms(&self) -> u64 {
         self.node_timeout_ms.saturating_mul(2)
     }

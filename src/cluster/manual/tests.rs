@@ -49,7 +49,7 @@ fn a_plain_failover_waits_for_the_primarys_offset() {
 }
 
 #[test]
-fn force_asks_the_voters_at_once_and_takeover_nobody() {
+fn force_asks_the_voters_at_once_and_takeover_asks_none() {
     let mut bench = Bench::of(REPLICA);
     assert_eq!(failover(&mut bench, Failover::Force), "Ok");
     bench.expect("T-M 5", &["!mfstart", "send b auth-req forced", "save Durable"]);

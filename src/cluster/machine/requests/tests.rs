@@ -190,7 +190,7 @@ fn reset_forgets_everything_and_hard_itself() {
 }
 
 #[test]
-fn an_epoch_that_cannot_be_saved_is_told_to_nobody() {
+fn an_epoch_that_cannot_be_saved_is_not_told() {
     let mut bench = Bench::of(THREE);
     // The save fails that is to keep the new epoch.
     let now = bench.now();
