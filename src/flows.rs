@@ -9,5 +9,6 @@ pub mod incoming;
 pub mod kept;
 pub mod outgoing;
 pub mod served;
+pub mod stored;
 #[cfg(test)]
 mod testing;

@@ -271,6 +271,7 @@ mod tests {
             "repl-native",
             "repl-progress-timeout",
             "repl-step-timeout",
+            "repl-sync-log-limit",
             "shard-cpus",
             "shards",
             "shutdown-total-timeout",

@@ -66,6 +66,7 @@ impl Control {
         let link = link.filter(|link| link.primary.as_ref() == Some(&primary));
         let now = self.moment();
         let seconds = |since: Moment| now.since(since) / 1000;
+        let stored = (0..self.shards()).map(|shard| self.mailbox.board(shard).stored.get());
         Some(view::Following {
             primary,
             status: link.map_or(Status::Connecting, |link| link.status),
@@ -75,6 +76,7 @@ impl Control {
             read: link.map_or(0, |link| link.read.0),
             applied: link.map_or(0, |link| link.applied.0),
             logs: link.map_or(0, |link| link.logs),
+            stored_bytes: stored.sum(),
             priority: config.replica_priority,
             is_read_only: true,
             is_announced: true,

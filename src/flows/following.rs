@@ -6,6 +6,9 @@
 //! ```
 //! Log `i` of the primary is applied by shard `i` modulo the number of shards here, and kept there.
 //! What this shard and others have to tell each other are [`Word`]s.
+//!
+//! Logs may come while the snapshot does from which they go on: then they are stored until
+//! [`Word::Apply`]. All shards together store so much at most; what is more stays at the primary.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,6 +25,9 @@ use crate::replication::split::gathered::Gathered;
 /// What a shard is told of logs that it, or another shard, applies.
 #[derive(Debug)]
 pub enum Word {
+    /// The data are there that the logs of this attempt go on from: apply what is stored of them,
+    /// and what comes.
+    Apply(Generation),
     /// Begin nothing more of this attempt, ever, and [`News::Held`] when nothing is under way.
     Hold(Generation),
     /// Begin nothing more of this epoch, and [`News::Rests`] when nothing is under way.
@@ -80,6 +86,10 @@ pub enum Action {
     /// Show all threads what that weighs which is applied of this shard's logs, before anything
     /// behind it is done.
     Show(u64),
+    /// Show all threads how many bytes are stored here.
+    ShowStored(u64),
+    /// Tell the operator that no more is stored for now.
+    StoreIsFull,
     /// Tell the operator that less of a log is kept than was promised, for want of memory.
     Short,
 }
@@ -96,6 +106,15 @@ pub struct Following {
     incoming: Vec<Incoming>,
     /// What is applied of them, and what was of others.
     kept: Kept,
+    /// The last attempt whose logs are applied, and not stored.
+    applies: Generation,
+    /// Bytes that all shards may store together, and that others do.
+    store_max: u64,
+    stored_elsewhere: u64,
+    /// Bytes that are stored here, as all threads know it.
+    shown_stored: u64,
+    /// The operator was told that no more is stored.
+    told_full: bool,
     /// Logs that are not read at present.
     paused: Vec<u16>,
     /// Logs that may go on.
@@ -131,6 +150,11 @@ impl Following {
             history: None,
             incoming: Vec::new(),
             kept: Kept::default(),
+            applies: Generation::default(),
+            store_max: u64::MAX,
+            stored_elsewhere: 0,
+            shown_stored: 0,
+            told_full: false,
             paused: Vec::new(),
             ready: VecDeque::new(),
             barrier: Barrier::default(),
@@ -141,11 +165,11 @@ impl Following {
         }
     }
 
-    /// Applies a log of this history from an offset on, up to which it is kept. False if that
-    /// attempt to follow is over.
+    /// Applies a log of this history from an offset on, up to which it is kept; or stores it until
+    /// [`Word::Apply`]. False if that attempt to follow is over.
     pub fn begin(
         &mut self,
-        generation: Generation,
+        (generation, stores): (Generation, bool),
         history: ReplId,
         flow: u16,
         offset: Offset,
@@ -157,7 +181,8 @@ impl Following {
         self.history = Some(history);
         let source = Source::Flow { shard: self.me, flow };
         let dispatch = Dispatch::new(source, self.routing.clone(), self.databases);
-        let mut incoming = Incoming::new(flow, offset, dispatch);
+        let stores = stores && self.applies < generation;
+        let mut incoming = Incoming::new(flow, offset, dispatch, stores);
         if self.barrier.holds(self.epoch) {
             // All others rest already, and have said where they are.
             incoming.rest();
@@ -174,6 +199,34 @@ impl Following {
     /// The logs that are kept here.
     pub fn kept_mut(&mut self) -> &mut Kept {
         &mut self.kept
+    }
+
+    /// Whether some of what comes is stored, so that [`Self::note_store`] is asked for.
+    #[inline]
+    pub fn is_storing(&self) -> bool {
+        self.incoming.iter().any(Incoming::is_storing)
+    }
+
+    /// Notes how many bytes all shards may store together, and how many others do.
+    pub fn note_store(&mut self, bytes_max: u64, elsewhere: u64) {
+        (self.store_max, self.stored_elsewhere) = (bytes_max, elsewhere);
+    }
+
+    /// Reads logs again that were not read since too much is stored, if more may be.
+    pub fn look_at_store(&mut self, actions: &mut Vec<Action>) {
+        self.ready.extend(&self.paused);
+        self.go_on(actions);
+    }
+
+    /// Bytes of memory that logs take which are kept or stored.
+    pub fn memory_bytes(&self) -> usize {
+        let stores = self.incoming.iter().map(|incoming| incoming.store().memory_bytes());
+        self.kept.memory_bytes() + stores.sum::<usize>()
+    }
+
+    /// Bytes that are stored here.
+    fn stored(&self) -> u64 {
+        self.incoming.iter().map(|incoming| incoming.store().bytes()).sum()
     }
 
     /// Takes bytes of a log's connection.
@@ -195,6 +248,7 @@ impl Following {
     /// The relay, or a shard, says something.
     pub fn hear(&mut self, word: Word, actions: &mut Vec<Action>) {
         match word {
+            Word::Apply(generation) => self.apply(generation),
             Word::Hold(generation) => self.hold(generation, actions),
             Word::Rest(epoch) => self.rest(epoch, actions),
             Word::GoOn(epoch) => self.go_on_in(epoch),
@@ -229,6 +283,15 @@ impl Following {
         }
         self.show(actions);
         self.answer_held(actions);
+        self.show_stored(actions);
+    }
+
+    /// Shows how much is stored.
+    fn show_stored(&mut self, actions: &mut Vec<Action>) {
+        let stored = self.stored();
+        if std::mem::replace(&mut self.shown_stored, stored) != stored {
+            actions.push(Action::ShowStored(stored));
+        }
     }
 
     fn advance(&mut self, flow: u16, actions: &mut Vec<Action>) {
@@ -247,10 +310,16 @@ impl Following {
         }
         let Some(incoming) = self.get(flow) else { return };
         incoming.send(|shard, batch| actions.push(Action::Apply(shard, batch)));
-        let (is_full, was_full) = (incoming.is_full(), self.paused.contains(&flow));
+        let no_more = self.store_max <= self.stored() + self.stored_elsewhere;
+        let Some(incoming) = self.get(flow) else { return };
+        let (is_full, is_storing) = (incoming.is_full(no_more), incoming.is_storing());
+        let was_full = self.paused.contains(&flow);
         if is_full && !was_full {
             self.paused.push(flow);
             actions.push(Action::Pause(flow));
+            if is_storing && !std::mem::replace(&mut self.told_full, true) {
+                actions.push(Action::StoreIsFull);
+            }
         } else if was_full && !is_full {
             self.paused.retain(|paused| *paused != flow);
             actions.push(Action::Resume(flow));
@@ -385,10 +454,21 @@ impl Following {
         }
     }
 
+    /// Applies what was stored, and what comes.
+    fn apply(&mut self, generation: Generation) {
+        self.applies = self.applies.max(generation);
+        for incoming in &mut self.incoming {
+            incoming.apply();
+            self.ready.push_back(incoming.flow());
+        }
+    }
+
     /// Begins nothing more of what a primary has sent.
     fn hold(&mut self, generation: Generation, actions: &mut Vec<Action>) {
+        self.told_full = false;
         for incoming in &mut self.incoming {
             incoming.hold();
+            self.kept.drop_stored(incoming.take_store());
             actions.push(Action::Close(incoming.flow()));
         }
         self.hold_barrier(Epoch::last(generation), actions);

@@ -9,6 +9,9 @@
 //! While a part is offered nothing behind it is taken. What has come and waits is bounded: a socket
 //! whose flow [`Incoming::is_full`] is read no more, and so its primary is held back. Entries stay
 //! until they are applied: then this node's copy of the log gets them, in their order.
+//!
+//! While the snapshot is on its way from which a log goes on, entries are **stored**. When it is the
+//! data they come out of the store, and those that come then go through it until it is empty.
 
 use shards::journal::entry::{Malformed, Note, len_of};
 use shards::journal::reader::{Entry, What};
@@ -16,6 +19,7 @@ use shards::journal::reader::{Entry, What};
 use crate::batches::batch::{Batch, BatchNumber};
 use crate::flows::dispatch::Dispatch;
 use crate::flows::frames::Frames;
+use crate::flows::stored::Stored;
 use crate::replication::history::Offset;
 use crate::replication::limits::Limits;
 use crate::replication::split::gathered::Gathered;
@@ -36,6 +40,10 @@ pub struct Incoming {
     entries: Vec<u8>,
     stored: usize,
     spent: usize,
+    /// What has come behind that, if it is not needed yet.
+    store: Stored,
+    /// All is stored, and nothing taken: the log is of data that are not there yet.
+    stores: bool,
     taken: Place,
     /// The part that is offered. It is taken when its transaction is done.
     offered: Option<Offered>,
@@ -89,14 +97,16 @@ pub struct Part {
 }
 
 impl Incoming {
-    /// This log from an offset on.
-    pub fn new(flow: u16, offset: Offset, dispatch: Dispatch<Place>) -> Self {
+    /// This log from an offset on, which is to be stored only if `stores`.
+    pub fn new(flow: u16, offset: Offset, dispatch: Dispatch<Place>, stores: bool) -> Self {
         Self {
             flow,
             frames: Frames::new(flow, offset),
             entries: Vec::new(),
             stored: 0,
             spent: 0,
+            store: Stored::default(),
+            stores,
             taken: Place { offset, weight: 0 },
             offered: None,
             txid: None,
@@ -120,13 +130,31 @@ impl Incoming {
         if self.is_held {
             return Ok(());
         }
+        self.forget_spent();
+        let from = self.entries.len();
+        let taken = self.frames.take(bytes, &mut self.entries);
+        if self.stores || !self.store.is_empty() {
+            let pushed = self.store.push(&self.entries[from..]);
+            self.entries.truncate(from);
+            pushed.map_err(|error| format!("there is no memory to store a log: {error}"))?;
+        }
+        taken.map_err(|broken| broken.to_string())
+    }
+
+    /// Forgets entries in front of what is needed, if they are many.
+    fn forget_spent(&mut self) {
         let needed = self.entries.len() - self.stored;
         if needed == 0 || SPENT_BYTES_MAX.max(needed) <= self.stored {
             self.entries.drain(..self.stored);
             self.spent -= self.stored;
             self.stored = 0;
         }
-        self.frames.take(bytes, &mut self.entries).map_err(|broken| broken.to_string())
+    }
+
+    /// Takes some out of the store. False if it is empty.
+    fn unstore(&mut self) -> bool {
+        self.forget_spent();
+        self.store.pop(&mut self.entries)
     }
 
     /// Takes entries that need not wait. What comes of them, one thing at a time; `None`: nothing
@@ -135,11 +163,14 @@ impl Incoming {
     /// # Errors
     /// Why the log cannot be applied.
     pub fn advance(&mut self) -> Result<Option<Came>, String> {
-        while !self.is_held && !self.rests && self.offered.is_none() && !self.dispatch.is_full() {
+        while self.takes() && self.offered.is_none() && !self.dispatch.is_full() {
             let entry = match Entry::decode(&self.entries[self.spent..]) {
                 Ok(entry) => entry,
                 Err(Malformed::Short) => {
                     self.check_length()?;
+                    if self.unstore() {
+                        continue;
+                    }
                     break;
                 }
                 Err(malformed) => return Err(malformed.to_string()),
@@ -211,6 +242,31 @@ impl Incoming {
         self.rests = true;
     }
 
+    /// Whether entries are taken at all.
+    fn takes(&self) -> bool {
+        !self.is_held && !self.rests && !self.stores
+    }
+
+    /// The data are there that the log goes on from: takes what is stored, and what comes.
+    pub fn apply(&mut self) {
+        self.stores = false;
+    }
+
+    /// What is stored, which is of no use any more.
+    pub fn take_store(&mut self) -> Stored {
+        std::mem::take(&mut self.store)
+    }
+
+    /// What is stored.
+    pub fn store(&self) -> &Stored {
+        &self.store
+    }
+
+    /// Whether what comes is stored.
+    pub fn is_storing(&self) -> bool {
+        self.stores || !self.store.is_empty()
+    }
+
     /// Takes nothing more until [`Self::go_on`]. What was taken is still applied.
     pub fn rest(&mut self) {
         self.rests = true;
@@ -260,8 +316,14 @@ impl Incoming {
         self.taken
     }
 
-    /// Whether its socket is not to be read for now.
-    pub fn is_full(&self) -> bool {
+    /// Whether its socket is not to be read for now, if no more may be stored in all or it may.
+    ///
+    /// A log whose store is empty is read in any case: another may wait for its part of a
+    /// transaction, and is not read because of its own store.
+    pub fn is_full(&self, no_more: bool) -> bool {
+        if !self.store.is_empty() {
+            return no_more;
+        }
         let waiting = &self.entries[self.spent..];
         let is_whole = !matches!(Entry::decode(waiting), Err(Malformed::Short));
         WAITING_BYTES_MAX <= waiting.len() && is_whole

@@ -4,6 +4,7 @@
 
 use crate::config::table::Config;
 use crate::flows::served::{Ended, Served, limits};
+use crate::flows::stored::Stored;
 use crate::journal::log::{Log, Shortened};
 use crate::replication::history::Offset;
 use crate::replication::replid::ReplId;
@@ -23,6 +24,8 @@ pub struct Which {
 #[derive(Debug, Default)]
 pub struct Kept {
     logs: Vec<(Which, Served)>,
+    /// What was stored for nothing, until it is freed.
+    dropped: Vec<Stored>,
 }
 
 impl Kept {
@@ -90,9 +93,15 @@ impl Kept {
         self.logs.iter().map(|(_, served)| served)
     }
 
-    /// Bytes of memory that they take.
+    /// Bytes of memory that they take, and what was dropped and is not freed.
     pub fn memory_bytes(&self) -> usize {
-        self.iter().map(Served::memory_bytes).sum()
+        let dropped = self.dropped.iter().map(Stored::memory_bytes);
+        self.iter().map(Served::memory_bytes).chain(dropped).sum()
+    }
+
+    /// Frees what was stored for nothing, little by little: [`Self::trim`].
+    pub fn drop_stored(&mut self, stored: Stored) {
+        self.dropped.extend(Some(stored).filter(|stored| !stored.is_empty()));
     }
 
     /// Keeps what the configuration says from now on.
@@ -100,9 +109,11 @@ impl Kept {
         self.logs.iter_mut().for_each(|(which, served)| served.resize(limits(config, which.logs)));
     }
 
-    /// Frees some of what was kept for readers. True if there is more of it.
+    /// Frees some of what was kept for readers, or stored for nothing. True if there is more of it.
     pub fn trim(&mut self) -> bool {
-        self.iter_mut().fold(false, |more, served| served.trim() | more)
+        self.dropped.pop_if(|stored| !stored.free_some());
+        let has_more = !self.dropped.is_empty();
+        self.iter_mut().fold(has_more, |more, served| served.trim() | more)
     }
 
     fn remove(&mut self, is_over: impl Fn(&Which) -> bool) -> Vec<Ended> {

@@ -15,6 +15,8 @@ pub struct Board {
     pub logged: Figure,
     /// What that weighs which it has applied of a primary's logs, since they last began.
     pub followed: Figure,
+    /// Bytes that it has stored of a primary's logs while their snapshot is on its way.
+    pub stored: Figure,
     /// Keys that it may evict.
     pub evictable: Figure,
     /// Values that it has still to free.

@@ -21,7 +21,7 @@ pub enum FlowWord {
     Close(SessionId),
     /// Keep a log of the primary from this offset on.
     Keep(Which, Offset),
-    /// Apply a log of the primary.
+    /// Apply a log of the primary, or store it.
     Follow(Box<Follow>),
     /// Keep logs of these histories, and drop others that are kept.
     Retain(Vec<ReplId>),
@@ -51,6 +51,8 @@ pub struct Follow {
     pub flow: u16,
     /// What comes first.
     pub offset: Offset,
+    /// It is only stored for now: the snapshot is on its way from which it goes on.
+    pub stores: bool,
     /// Its connection, on which the primary has agreed.
     pub socket: OwnedFd,
     /// What came behind that.

@@ -300,7 +300,12 @@ impl Relay {
                 self.logs = logs;
                 fence.iter().for_each(|fence| self.note_cut(fence));
                 let is_other = self.stream.as_ref().is_none_or(|stream| stream.replid != replid);
-                let all_have_flows = self.begin_flows(&sessions, whose, fence.as_deref());
+                let history = match whose {
+                    Whose::Own => replid,
+                    Whose::Kept(history) => history,
+                };
+                let logs_of = (history, whose);
+                let all_have_flows = self.begin_flows(&sessions, logs_of, fence.as_deref());
                 if let Some(fence) = fence.filter(|_| is_other && !all_have_flows) {
                     self.begin_at(replid, whose, *fence);
                 }

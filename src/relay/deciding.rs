@@ -190,11 +190,12 @@ impl Relay {
         let serves_flows = self.serves_flows();
         let flows = arrival.greeting.flows().filter(|_| serves_flows);
         let takes_chunks = flows.is_some_and(|flows| flows.takes_chunks);
+        let stores_logs = flows.is_some_and(|flows| flows.stores_logs);
         let flows = flows.map(|_| Flows::waiting());
         let Some(peer) = self.session(None, arrival, true) else { return };
         if takes_chunks && peer.session.terms().filter == Filter::All {
             let id = peer.id;
-            return self.offer_snapshot(id);
+            return self.offer_snapshot(id, stores_logs);
         }
         let (session, terms, takes_logs) = (peer.id, *peer.session.terms(), flows.is_some());
         peer.flows = flows;

@@ -1,10 +1,13 @@
 //! Replicas that take each log by a connection of its own.
 //!
 //! ```text
-//! REPLCONF keylane 1[:vector], PSYNC --> shards keep their logs from the vector, or the cut, on
+//! REPLCONF keylane 3[:vector], PSYNC --> shards keep their logs from the vector, or the cut, on
 //!   --> snapshot if need be --> KEYLANE FLOWS name scalar vector, in place of the stream
 //!   --> for each log a connection: KEYLANE FLOW name number offset --> +OK, to the log's shard
 //! ```
+//! A replica that says 3 is told `+LOGS name history scalar vector` when its snapshot begins: it may
+//! connect at once, and stores what comes until the snapshot is its data.
+//!
 //! The connection of the session stays here: it brings acknowledgements, and carries a PING each
 //! second. A session has all its logs or none: when one cannot go on, the session ends.
 
@@ -22,6 +25,7 @@ use crate::relay::core::Relay;
 use crate::relay::deciding::refuse;
 use crate::relay::logs::Present;
 use crate::relay::snapshots::Connections;
+use crate::replication::handshake::LogsOffered;
 use crate::replication::history::{Fence, LogId, Scalar, Whose};
 use crate::replication::moment::Moment;
 use crate::replication::replid::ReplId;
@@ -40,6 +44,10 @@ pub struct Flows {
     pub(super) name: ReplId,
     /// Connections that its snapshot goes by, until that is over.
     pub(super) snapshot: Option<Connections>,
+    /// The replica stores them while its snapshot comes.
+    pub(super) is_storing: bool,
+    /// It was told where they begin.
+    is_told: bool,
     /// Which logs they are.
     whose: Whose,
     /// Where they begin; `None` before that is known.
@@ -74,6 +82,8 @@ impl Flows {
         Self {
             name,
             snapshot: None,
+            is_storing: false,
+            is_told: false,
             whose: Whose::Own,
             at: None,
             is_connected: Vec::new(),
@@ -97,6 +107,18 @@ impl Flows {
         }
         self.is_connected = vec![false; at.vector.offsets().len()];
         (self.whose, self.at) = (whose, Some(at));
+    }
+
+    /// What a replica is told of them while its snapshot comes, if it stores what comes of them.
+    fn offer(&mut self, history: ReplId) -> Option<Vec<u8>> {
+        let at = self.at.clone().filter(|_| self.is_storing)?;
+        self.is_told = true;
+        Some(LogsOffered { name: self.name, history, at }.line())
+    }
+
+    /// Whether all of them go to the replica, also while its snapshot comes.
+    pub fn are_connected(&self) -> bool {
+        !self.is_connected.is_empty() && self.is_connected.iter().all(|is_connected| *is_connected)
     }
 
     /// What they add up to where they end now; `end` is that of the present history.
@@ -142,7 +164,7 @@ impl Flows {
     fn connect(&mut self, flow: u16, offset: u64) -> bool {
         let flow = usize::from(flow);
         let starts = self.at.as_ref().and_then(|at| at.vector.offsets().get(flow));
-        let is_announced = self.beat.is_some();
+        let is_announced = self.is_told || self.beat.is_some();
         let fits = is_announced && starts.is_some_and(|start| start.0 == offset);
         fits && !std::mem::replace(&mut self.is_connected[flow], true)
     }
@@ -246,11 +268,12 @@ impl Relay {
         }
     }
 
-    /// Whether these sessions all take logs by connections of their own; those that do begin here.
+    /// Whether these sessions all take logs of this history by connections of their own; those that
+    /// do begin here.
     pub(super) fn begin_flows(
         &mut self,
         sessions: &[SessionId],
-        whose: Whose,
+        (history, whose): (ReplId, Whose),
         cut: Option<&Fence>,
     ) -> bool {
         let mut all = true;
@@ -259,7 +282,11 @@ impl Relay {
             // Without logs of its own this node has none to send.
             peer.flows.take_if(|_| cut.is_none());
             match (&mut peer.flows, cut) {
-                (Some(flows), Some(cut)) => flows.begin(peer.id, whose, cut.clone(), mailbox),
+                (Some(flows), Some(cut)) => {
+                    flows.begin(peer.id, whose, cut.clone(), mailbox);
+                    let offer = flows.offer(history);
+                    offer.into_iter().for_each(|line| peer.say(&line));
+                }
                 (_, _) => all = false,
             }
         }

@@ -69,6 +69,8 @@ pub struct Inflows {
     /// The history that they are of.
     pub history: ReplId,
     at: Announced,
+    /// They are only stored for now: the snapshot is on its way from which they go on.
+    stores: bool,
     /// When the primary is to have agreed on all connections.
     until: Moment,
     /// Connections that the primary has not agreed on.
@@ -106,15 +108,14 @@ impl Announced {
 }
 
 impl Inflows {
-    /// Begins to connect.
+    /// Begins to connect. What comes is stored until [`Self::apply`] if `stores`.
     ///
     /// # Errors
     /// Why there is no way to the primary.
     pub fn begin(
         (generation, history): (Generation, ReplId),
-        primary: &Address,
-        credentials: Option<&Credentials>,
-        at: Announced,
+        (primary, credentials): (&Address, Option<&Credentials>),
+        (at, stores): (Announced, bool),
         until: Moment,
     ) -> Result<Self, String> {
         let mut opening = Vec::new();
@@ -130,7 +131,7 @@ impl Inflows {
             opening.push(Opening::begin(generation, primary, credentials, flow, &words)?);
         }
         let (held, rests, rests_before) = (None, None, 0);
-        Ok(Self { generation, history, at, until, opening, held, rests, rests_before })
+        Ok(Self { generation, history, at, stores, until, opening, held, rests, rests_before })
     }
 
     /// Has shards keep them, from where they begin on.
@@ -169,12 +170,24 @@ impl Inflows {
             let (flow, dial) = opening.into_parts();
             let offset = self.at.vector.offsets()[usize::from(flow)];
             let socket = dial.into_blocking().map_err(|error| crate::process::plain(&error))?;
-            let Self { generation, history, .. } = *self;
-            let follow = Follow { generation, history, flow, offset, socket, unread };
+            let Self { generation, history, stores, .. } = *self;
+            let follow = Follow { generation, history, flow, offset, stores, socket, unread };
             mailbox.send(mailbox.shard_of(flow), ToShard::Flow(FlowWord::Follow(Box::new(follow))));
         }
         self.opening = left;
         Ok(())
+    }
+
+    /// Whether they are those of an announcement, and go on from a snapshot of this history.
+    pub fn are(&self, announced: &Announced, history: ReplId) -> bool {
+        self.at == *announced && self.history == history
+    }
+
+    /// Their snapshot is the data: has all shards apply what they have stored, and what comes.
+    pub fn apply(&mut self, mailbox: &mut Mailbox<ToRelay>) {
+        if std::mem::take(&mut self.stores) {
+            tell_all(mailbox, || Word::Apply(self.generation));
+        }
     }
 
     /// What everything adds up to that is applied.
@@ -267,7 +280,7 @@ impl Upstream {
     /// A shard says something of the primary's logs.
     pub fn hear_of_flows(&mut self, now: Moment, news: News, mailbox: &mut Mailbox<ToRelay>) {
         self.now = now;
-        let Some(flows) = &mut self.flows else { return };
+        let Some(flows) = &mut self.flows else { return self.hear_of_stored(news, mailbox) };
         let generation = flows.generation;
         match news {
             News::Broken(of, why) if of == generation && !flows.is_ending() => {
@@ -286,9 +299,7 @@ impl Upstream {
                 let Some((scalar, vector)) = flows.hear_of_held(places) else { return };
                 self.flows = None;
                 self.happens(Event::FlowsHeld(scalar, vector), mailbox);
-                if let Some((generation, primary)) = self.connects_to.take() {
-                    self.connect(generation, &primary);
-                }
+                self.connect_after_logs();
             }
             News::Rests(epoch, places) if epoch == flows.epoch() => {
                 let id = flows.history;
@@ -305,7 +316,7 @@ impl Upstream {
 
     /// Goes on to connect what brings the primary's logs.
     pub(super) fn go_on_with_flows(&mut self, mailbox: &mut Mailbox<ToRelay>) {
-        let Some(flows) = &mut self.flows else { return };
+        let Some(flows) = self.flows.as_mut().or(self.stored.as_mut()) else { return };
         let generation = flows.generation;
         if let Err(why) = flows.go_on(self.now, mailbox) {
             self.happens(lost(generation, why), mailbox);
@@ -332,7 +343,6 @@ impl Upstream {
             let why = "logs come that were not asked for, or not from here on";
             return self.happens(Event::Unappliable(why.to_owned()), mailbox);
         }
-        let credentials = greeting(&self.config).credentials;
         // What came of the stream was the announcement: the data are where they were.
         let at = Fence { scalar: announced.scalar, vector: announced.vector.clone() };
         self.happens(Event::FlowsBegan(at.clone()), mailbox);
@@ -342,10 +352,14 @@ impl Upstream {
             let why = "logs come from another place than was asked for".to_owned();
             return self.happens(Event::Unappliable(why), mailbox);
         }
-        let until = self.now.after(limits(&self.config).step_ms);
-        match Inflows::begin((generation, id), &primary, credentials.as_ref(), announced, until) {
-            Ok(flows) => {
+        let begun = match self.take_stored(&announced, id) {
+            Some(stored) => stored,
+            None => self.open_logs((generation, id), &primary, (announced, false)),
+        };
+        match begun {
+            Ok(mut flows) => {
                 flows.keep(mailbox);
+                flows.apply(mailbox);
                 let logs = flows.logs();
                 self.flows = Some(flows);
                 if self.kept.as_ref().is_none_or(|kept| kept.history != id) {
@@ -367,6 +381,18 @@ fn tell_all(mailbox: &mut Mailbox<ToRelay>, word: impl Fn() -> Word) {
 }
 
 impl Upstream {
+    /// Opens the connections of logs.
+    pub(super) fn open_logs(
+        &self,
+        which: (Generation, ReplId),
+        primary: &Address,
+        logs: (Announced, bool),
+    ) -> Result<Inflows, String> {
+        let credentials = greeting(&self.config).credentials;
+        let until = self.now.after(limits(&self.config).step_ms);
+        Inflows::begin(which, (primary, credentials.as_ref()), logs, until)
+    }
+
     /// The history whose logs go on as others at this place. `None`: the data are new here.
     fn former_of(&self, before: &Point, at: &Fence) -> Option<Former> {
         let Point { position: Position { id, .. }, vector } = before;
@@ -383,7 +409,7 @@ impl Upstream {
 }
 
 /// The connection of an attempt has ended: why.
-fn lost(generation: Generation, why: String) -> Event<'static> {
+pub(super) fn lost(generation: Generation, why: String) -> Event<'static> {
     Event::Of(generation, events::News::Closed(why))
 }
 

@@ -146,7 +146,9 @@ impl Peer {
             self.session.handle(now, Event::ChildEnded(Err(why)), todo);
         }
         let end = flows.end(end);
-        self.session.handle(now, Event::Sent(end), todo);
+        if self.session.is_online() || flows.are_connected() {
+            self.session.handle(now, Event::Sent(end), todo);
+        }
         if flows.have_ended(self.session.acked()) {
             return self.session.handle(now, Event::Cut(Cut::History), todo);
         }

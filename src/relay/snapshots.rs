@@ -56,15 +56,16 @@ impl Connections {
 }
 
 impl Relay {
-    /// Tells a replica by how many connections its snapshot goes. The session waits for a child
-    /// when they are there.
-    pub(super) fn offer_snapshot(&mut self, session: SessionId) {
+    /// Tells a replica by how many connections its snapshot goes, and notes whether it stores logs
+    /// meanwhile. The session waits for a child when they are there.
+    pub(super) fn offer_snapshot(&mut self, session: SessionId, stores_logs: bool) {
         let connections = threads_beside(self.mailbox.shards()).min(CONNECTIONS_MAX.into());
         let until = self.now().after(u64::from(self.config.repl_step_timeout) * 1000);
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.id == session) else { return };
         let mut flows = Flows::waiting();
         let sockets = (0..connections).map(|_| None).collect();
         flows.snapshot = Some(Connections { sockets, until });
+        flows.is_storing = stores_logs;
         peer.session.take_chunks();
         peer.say(format!("+SNAPSHOT {} {connections}\r\n", flows.name).as_bytes());
         peer.flows = Some(flows);

@@ -11,6 +11,7 @@
 mod joining;
 mod showing;
 mod staging;
+mod storing;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -76,6 +77,8 @@ pub struct Upstream {
     dispatch: Dispatch<Scalar>,
     /// Logs of the primary, if it sends each by a connection of its own.
     pub(super) flows: Option<Inflows>,
+    /// Logs of the primary that are stored until their snapshot is the data.
+    pub(super) stored: Option<Inflows>,
     /// Logs that the primary has announced, until what came before that is applied.
     pub(super) announced: Option<Announced>,
     /// The history whose logs shards keep, from the data's place on backwards.
@@ -145,6 +148,7 @@ impl Upstream {
             commit: None,
             dispatch,
             flows: None,
+            stored: None,
             announced: None,
             kept: None,
             begun: None,
@@ -319,7 +323,7 @@ impl Upstream {
     pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
         let reads = self.reads && !self.is_full;
         let dial = self.dial.iter().flat_map(move |dial| dial.awaited(reads));
-        let flows = self.flows.iter().flat_map(Inflows::awaited);
+        let flows = self.flows.iter().chain(&self.stored).flat_map(Inflows::awaited);
         let chunks = self.chunks.iter().flat_map(move |chunks| chunks.awaited(!self.is_full));
         dial.chain(self.intake.iter().map(Intake::awaited)).chain(flows).chain(chunks)
     }
@@ -346,7 +350,8 @@ impl Upstream {
                     dial.into_iter().for_each(Dial::end);
                     self.announced = None;
                     self.connects_to.take_if(|(of, _)| *of == generation);
-                    self.flows.iter_mut().for_each(|flows| flows.hold(mailbox));
+                    let flows = self.flows.iter_mut().chain(&mut self.stored);
+                    flows.for_each(|flows| flows.hold(mailbox));
                 }
                 Action::HoldReads => self.reads = false,
                 Action::ResumeReads => self.reads = true,
@@ -358,6 +363,7 @@ impl Upstream {
                 Action::OpenConnections(generation, name, connections) => {
                     self.open_connections(generation, (name, connections), mailbox);
                 }
+                Action::StoreLogs(generation, offered) => self.store_logs(generation, *offered),
                 Action::DropStaging(_) => self.drop_staging(mailbox),
                 Action::Commit(generation, _) => self.commit = Some(generation),
                 // Units are taken once a turn, whatever has come.
@@ -378,7 +384,7 @@ impl Upstream {
 
     pub(super) fn connect(&mut self, generation: Generation, primary: &Address) {
         (self.reads, self.is_full) = (true, false);
-        if self.flows.is_some() {
+        if self.flows.is_some() || self.stored.is_some() {
             self.connects_to = Some((generation, primary.clone()));
             return;
         }

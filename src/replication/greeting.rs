@@ -7,8 +7,8 @@
 //! version a.b.c                        which snapshots it reads
 //! rdb-only 0|1   rdb-filter-only words a tool that wants a file, no stream
 //! set-cluster-node-id id               which node of the cluster it is
-//! keylane version[:vector[:stream]]    it takes each log by a connection of its own, and from
-//!                                      version 2 on all keys by several connections
+//! keylane version[:vector[:stream]]    it takes each log by a connection of its own, from version
+//!                                      2 on all keys by several, from 3 on logs meanwhile
 //! ack n   fack n   getack *            of a stream that runs; before it they mean nothing
 //! ```
 //! Texts and tolerance are those of Valkey 9.1.2. `rdb-channel` and `set-rdb-client-id` are unknown
@@ -25,8 +25,9 @@ use crate::replication::history::Vector;
 /// Bytes that an announced address may have: Valkey's limit.
 const HOST_BYTES_MAX: usize = 255;
 
-/// The version of flows that has chunks.
+/// The versions of flows that have chunks, and logs while these come.
 const CHUNKS_SINCE: i64 = 2;
+const STORES_SINCE: i64 = 3;
 
 /// What a peer has told so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct Greeting {
 pub struct FlowsAsked {
     /// It takes all keys as chunks, by connections of their own.
     pub takes_chunks: bool,
+    /// It stores logs meanwhile.
+    pub stores_logs: bool,
     /// Where it is in each log, if it has some of them.
     pub vector: Option<Vector>,
     /// Whether that is a place of the stream, too.
@@ -261,13 +264,14 @@ impl FlowsAsked {
         let version = parts.next().and_then(parse_i64);
         let version = version.filter(|version| 1 <= *version).ok_or_else(malformed)?;
         let vector = parts.next().map(|text| Vector::parse(text).ok_or_else(malformed));
-        let (takes_chunks, vector) = (CHUNKS_SINCE <= version, vector.transpose()?);
+        let (takes_chunks, stores_logs) = (CHUNKS_SINCE <= version, STORES_SINCE <= version);
+        let vector = vector.transpose()?;
         let is_in_stream = match parts.next() {
             None => false,
             Some(word) if word == IN_STREAM.as_bytes() => true,
             Some(_) => return Err(malformed()),
         };
-        Ok(Self { takes_chunks, vector, is_in_stream })
+        Ok(Self { takes_chunks, stores_logs, vector, is_in_stream })
     }
 }
 
@@ -455,8 +459,10 @@ mod tests {
             assert_eq!(answer(&mut greeting, said, Cluster::Off), answered, "{said}");
             let at = greeting.flows().map(|flows| flows.vector.as_ref().map(Vector::to_string));
             assert_eq!(at, vector.map(|vector| vector.map(str::to_owned)), "{said}");
-            let takes_chunks = greeting.flows().is_some_and(|flows| flows.takes_chunks);
-            assert_eq!(takes_chunks, matches!(said, "keylane 2" | "keylane 3:5"), "{said}");
+            let takes = |is: fn(&FlowsAsked) -> bool| greeting.flows().is_some_and(is);
+            let has_chunks = matches!(said, "keylane 2" | "keylane 3:5");
+            assert_eq!(takes(|flows| flows.takes_chunks), has_chunks, "{said}");
+            assert_eq!(takes(|flows| flows.stores_logs), said == "keylane 3:5", "{said}");
         }
     }
 

@@ -20,7 +20,7 @@ use shards::resp::request;
 
 use crate::replication::failure::{Failure, printable};
 use crate::replication::greeting::IN_STREAM;
-use crate::replication::history::{OFFSET_MAX, Scalar, Vector};
+use crate::replication::history::{Fence, OFFSET_MAX, Scalar, Vector};
 use crate::replication::lines::Lines;
 use crate::replication::replid::ReplId;
 
@@ -143,9 +143,49 @@ pub enum Answer {
 }
 
 /// The version of flows that this release speaks.
-pub const FLOWS_VERSION: &str = "2";
+pub const FLOWS_VERSION: &str = "3";
 /// Connections that a snapshot may come by, at most.
 pub const CONNECTIONS_MAX: u16 = 64;
+
+/// How the line begins by which a primary says that its logs may come while its snapshot does.
+const LOGS: &[u8] = b"+LOGS ";
+
+/// Logs that may come, each by a connection of its own, while a snapshot does by others. Behind it
+/// they go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogsOffered {
+    /// By which connections name them.
+    pub name: ReplId,
+    /// Their history.
+    pub history: ReplId,
+    /// Where they begin: where the snapshot is.
+    pub at: Fence,
+}
+
+impl LogsOffered {
+    /// The line that offers them.
+    pub fn line(&self) -> Vec<u8> {
+        let Self { name, history, at: Fence { scalar, vector } } = self;
+        format!("+LOGS {name} {history} {scalar} {vector}\r\n").into_bytes()
+    }
+
+    /// What a line says that [`Self::line`] has written, without its end. `None`: it is no such
+    /// line.
+    ///
+    /// # Errors
+    /// If it is one, and malformed.
+    pub fn parse(line: &[u8]) -> Result<Option<Self>, Failure> {
+        let Some(rest) = line.strip_prefix(LOGS) else { return Ok(None) };
+        let words: Vec<&[u8]> = rest.split(|byte| *byte == b' ').collect();
+        let offered = || {
+            let &[name, history, scalar, vector] = words.as_slice() else { return None };
+            let (name, history) = (ReplId::parse(name)?, ReplId::parse(history)?);
+            let at = Fence { scalar: parse_offset(scalar)?, vector: Vector::parse(vector)? };
+            Some(Self { name, history, at })
+        };
+        offered().map(Some).ok_or_else(|| Failure::Syntax(printable(line)))
+    }
+}
 
 /// What a node that is a primary already says to `PSYNC .. FAILOVER`.
 const IS_PRIMARY: &[u8] = b"-ERR PSYNC FAILOVER can't be sent to a master";

@@ -2,9 +2,8 @@
 
 use crate::replication::failure::Failure;
 
-/// Bytes of a line without its line feed. The longest known reply is an error that repeats an
-/// address of 255 bytes.
-pub const LINE_BYTES_MAX: usize = 4096;
+/// Bytes of a line without its line feed. The longest names an offset of each of 1024 logs.
+pub const LINE_BYTES_MAX: usize = 24 << 10;
 
 /// The beginning of a line whose end has not come.
 #[derive(Debug, Default)]
@@ -13,6 +12,11 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// Whether what comes next begins a line.
+    pub fn is_between(&self) -> bool {
+        self.partial.is_empty()
+    }
+
     /// Takes the line that goes on in `input` at `at`, without its end, and moves `at` behind it.
     /// `None` if its end has not come: then all of `input` is taken.
     ///

@@ -123,6 +123,8 @@ struct Arrived {
     done: u64,
     /// When it was asked for.
     asked: Moment,
+    /// Lines that stand in front of the stream, if it came by other connections.
+    lines: Option<Lines>,
     /// Bytes behind it that came with its end.
     early: Vec<u8>,
     /// When the primary is told next that this node lives.
@@ -136,9 +138,9 @@ struct Arrived {
 enum Start {
     /// It goes on where it broke off.
     Resumed,
-    /// Behind a snapshot of this form that took so many milliseconds, with these bytes of it that
-    /// came early.
-    Synced(Form, u64, Vec<u8>),
+    /// Behind a snapshot of this form that took so many milliseconds, with these bytes that came
+    /// early.
+    Synced { form: Form, sync_ms: u64, lines: Option<Lines>, early: Vec<u8> },
 }
 
 #[derive(Debug)]
@@ -156,9 +158,9 @@ struct Following {
     owed: Option<Scalar>,
     /// The primary sends each log by a connection of its own, and nothing of them here.
     has_flows: bool,
-    /// Nothing of the stream has come, and in front of it there may be line feeds: the primary said
-    /// that it lived, while the snapshot came by other connections.
-    may_be_told_alive: bool,
+    /// Nothing of the stream has come, and in front of it there may be lines, which the primary said
+    /// while the snapshot came by other connections.
+    lines: Option<Lines>,
     /// The name that the history goes on under when its logs begin: the data are at a place of
     /// logs, which the name alone says nothing of.
     next_id: Option<ReplId>,
@@ -500,8 +502,8 @@ impl Link {
     ) {
         let State::Committing(arrived) = &mut self.state else { return };
         let (form, at, early) = (arrived.form, arrived.at, std::mem::take(&mut arrived.early));
+        let (lines, sync_ms) = (arrived.lines.take(), now.since(arrived.asked));
         let is_desired = self.desired.primary.as_ref() == Some(&arrived.primary);
-        let sync_ms = now.since(arrived.asked);
         self.position = at.map(|(id, offset)| Position { id, offset, db });
         (self.vector, self.fence) = (vector, None);
         self.applied = at.map_or(Scalar(0), |(_, offset)| offset);
@@ -510,7 +512,7 @@ impl Link {
             Some(failure) if is_desired => self.fail(now, failure, actions),
             Some(_) => self.move_on(now, actions),
             None => {
-                self.run(now, db, Start::Synced(form, sync_ms, early), actions);
+                self.run(now, db, Start::Synced { form, sync_ms, lines, early }, actions);
                 actions.push(Action::ResumeReads);
             }
         }

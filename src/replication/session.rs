@@ -179,6 +179,8 @@ struct Sync {
     began: Moment,
     /// Where the stream begins behind the snapshot.
     cut: Scalar,
+    /// Up to where the replica was sent what comes behind that, if it takes some meanwhile.
+    sent: Scalar,
     written: u64,
     expected: u64,
 }
@@ -242,7 +244,7 @@ impl Session {
             }
             (State::Waiting { .. }, Event::Lent) => State::Lent,
             (State::Waiting { .. } | State::Lent, Event::SyncBegan { cut }) => {
-                let sync = Sync { began: now, cut, written: 0, expected: 0 };
+                let sync = Sync { began: now, cut, sent: cut, written: 0, expected: 0 };
                 let window = Window { began: now, written: 0 };
                 State::Receiving { sync, window, acked: false }
             }
@@ -263,6 +265,14 @@ impl Session {
             }
             (state @ State::Receiving { .. }, Event::ChildEnded(Ok(()))) => {
                 self.note_written(state, now, actions)
+            }
+            (State::Receiving { mut sync, window, acked }, Event::Sent(upto)) => {
+                sync.sent = sync.sent.max(upto);
+                State::Receiving { sync, window, acked }
+            }
+            (State::Loading { mut sync, heard }, Event::Sent(upto)) => {
+                sync.sent = sync.sent.max(upto);
+                State::Loading { sync, heard }
             }
             (State::Online(mut online), Event::Sent(upto)) => {
                 online.sent = online.sent.max(upto);
@@ -304,7 +314,7 @@ impl Session {
     /// The child has written all.
     fn note_written(&self, state: State, now: Moment, actions: &mut Vec<Action>) -> State {
         let State::Receiving { sync, acked, .. } = state else { return state };
-        let online = Online::new(now, sync.cut);
+        let online = Online::new(now, sync.sent);
         match self.terms.sequel {
             Sequel::End => self.end(state, now, Ended::FileSent, actions),
             Sequel::AwaitAck if acked => self.go_online(online.acked_with(sync), actions),
@@ -380,11 +390,11 @@ impl Session {
                 State::Receiving { sync, window, acked: acked || sync.cut <= applied }
             }
             State::Loading { sync, .. } if sync.cut <= applied => {
-                self.go_online(Online::new(now, sync.cut).acked_with(sync), actions)
+                self.go_online(Online::new(now, sync.sent).acked_with(sync), actions)
             }
             // As in Valkey any offset begins the stream. It proves nothing.
             State::Loading { sync, .. } => {
-                let online = Online::new(now, sync.cut);
+                let online = Online::new(now, sync.sent);
                 self.go_online(Online { unproved: Some(sync), ..online }, actions)
             }
             State::Online(mut online) => {
@@ -464,7 +474,7 @@ impl Session {
     fn waits(&self) -> u64 {
         match self.state {
             State::Receiving { sync, .. } | State::Loading { sync, .. } => {
-                bytes(sync.cut, self.backlog_end)
+                bytes(sync.sent, self.backlog_end)
             }
             State::Online(online) => bytes(online.sent, self.backlog_end),
             State::Waiting { .. } | State::Lent | State::Ended => 0,

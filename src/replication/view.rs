@@ -68,6 +68,8 @@ pub struct Following {
     pub applied: u64,
     /// Logs that come each by a connection of its own; 0 while the stream of all logs comes.
     pub logs: usize,
+    /// Bytes of them that are stored, since their snapshot is not the data or was not until now.
+    pub stored_bytes: u64,
     /// `replica-priority`.
     pub priority: u32,
     /// `replica-read-only`.
@@ -182,6 +184,7 @@ impl Following {
             read: observed.read.0,
             applied: observed.applied.0,
             logs: 0,
+            stored_bytes: 0,
             priority: 100,
             is_read_only: true,
             is_announced: true,
@@ -199,6 +202,9 @@ impl Following {
         put(text, "master_sync_in_progress", u8::from(status.is_sync()));
         if self.logs != 0 {
             put(text, "master_link_logs", self.logs);
+        }
+        if self.stored_bytes != 0 {
+            put(text, "master_link_stored_bytes", self.stored_bytes);
         }
         put(text, "slave_read_repl_offset", self.read);
         put(text, "slave_repl_offset", self.applied);
@@ -285,6 +291,7 @@ mod tests {
             read: 90,
             applied: 80,
             logs: 0,
+            stored_bytes: 0,
             priority: 100,
             is_read_only: true,
             is_announced: true,

@@ -113,6 +113,7 @@ impl Core {
         }
         self.flows.kept_mut().resize(&config);
         self.node.config = config;
+        self.store_is_resized();
         self.tell_engine();
         self.choose_events();
         self.choose_notable();
@@ -189,7 +190,7 @@ impl Core {
 
     fn log_figures(&self) -> LogFigures {
         let own_bytes = self.own_log.as_ref().map_or(0, Served::memory_bytes);
-        let memory_bytes = (own_bytes + self.flows.kept().memory_bytes()) as u64;
+        let memory_bytes = (own_bytes + self.flows.memory_bytes()) as u64;
         let log = &self.shard.effects.log;
         LogFigures { offset: log.offset(), weight: log.weight(), memory_bytes }
     }

@@ -184,10 +184,11 @@ fn counter_of_lines(server: &Server, text: &str) -> usize {
     server.output().lines().filter(|line| line.contains(text)).count()
 }
 
-/// Asks for the rest of a stream, or for a snapshot, as a replica that takes logs does. The answer.
-fn ask(primary: &Server, replid: &str, first: &str) -> (Client, String) {
+/// Asks for the rest of a stream, or for a snapshot, as a replica that takes logs does, in this
+/// version. The answer.
+fn ask(primary: &Server, flows: &str, replid: &str, first: &str) -> (Client, String) {
     let mut main = primary.client();
-    for options in [["capa", "eof"], ["capa", "psync2"], ["version", "9.1.2"], ["keylane", "2"]] {
+    for options in [["capa", "eof"], ["capa", "psync2"], ["version", "9.1.2"], ["keylane", flows]] {
         let reply = main.call(&["REPLCONF", options[0], options[1]]);
         assert!(matches!(reply, Ok(Reply::Simple(_))), "{reply:?}");
     }
@@ -210,7 +211,11 @@ struct Played {
 
 impl Played {
     fn begin(primary: &Server) -> Self {
-        let (main, line) = ask(primary, "?", "-1");
+        Self::of_version(primary, "2")
+    }
+
+    fn of_version(primary: &Server, flows: &str) -> Self {
+        let (main, line) = ask(primary, flows, "?", "-1");
         let words: Vec<&str> = line.split(' ').collect();
         let ["SNAPSHOT", name, connections] = words[..] else { panic!("{line}") };
         let connections = connections.parse().expect("a number");
@@ -279,9 +284,42 @@ fn a_replica_with_a_snapshot_goes_on_though_it_was_not_told_where_that_is_in_log
     let replid = String::from_utf8(replid.to_vec()).expect("it is text");
     let offset = u64::from_le_bytes(offset.try_into().expect("eight bytes"));
     (0..10).for_each(|key| set(&format!("behind:{key}")));
-    let (_main, answer) = ask(&primary, &replid, &(offset + 1).to_string());
+    let (_main, answer) = ask(&primary, "2", &replid, &(offset + 1).to_string());
     assert_eq!(answer, format!("CONTINUE {replid}"), "{}", primary.output());
     assert_eq!(counter(&primary, "stats", "sync_full"), 1);
+}
+
+#[test]
+fn a_replica_that_stores_logs_may_connect_them_while_its_snapshot_comes() {
+    let primary = Native(3).start(&["--repl-diskless-sync-delay", "0"]).expect("it is built");
+    for (flows, is_offered) in [("2", false), ("3", true)] {
+        let mut played = Played::of_version(&primary, flows);
+        let connect = |number| played.connect(&primary, number).expect("it is awaited");
+        let connections: Vec<Client> = (0..played.connections).map(connect).collect();
+        if is_offered {
+            let line = played.main.receive();
+            let Ok(Reply::Simple(line)) = line else { panic!("{line:?}") };
+            let line = String::from_utf8(line).expect("it is text");
+            let words: Vec<&str> = line.split(' ').collect();
+            let ["LOGS", name, _, _, vector] = words[..] else { panic!("{line}") };
+            assert_eq!((name, vector.split(',').count()), (played.name.as_str(), 3));
+            for (log, offset) in vector.split(',').enumerate() {
+                let request = ["KEYLANE", "FLOW", name, &log.to_string(), offset];
+                let mut flow = primary.client();
+                assert!(matches!(flow.call(&request), Ok(Reply::Simple(_))), "log {log}");
+                let again = primary.client().call(&request).expect("it answers");
+                assert!(again.head().contains("no log waits"), "{again:?}");
+            }
+        }
+        let rest = |mut connection: Client| connection.rest().expect("it comes to its end");
+        connections.into_iter().map(rest).for_each(drop);
+        // The session ends with one of its logs; the version before hears of them now.
+        if !is_offered {
+            played.main.send(&["REPLCONF", "ACK", "1000000"]).expect("it reads");
+            let announced = played.main.receive().expect("it is told of its logs");
+            assert!(matches!(announced, Reply::Array(_)), "{announced:?}");
+        }
+    }
 }
 
 #[test]

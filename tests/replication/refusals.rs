@@ -56,7 +56,10 @@ fn play(kinds: &[Kind; 2]) {
     // The transfer is to be as large as the values are.
     let options = [&options[..], &["--rdbcompression", "no"]].concat();
     let primary = kinds[0].start(&options).expect("the tally found it");
-    let replica = kinds[1].start(&["--repl-timeout", "5"]).expect("the tally found it");
+    // What comes meanwhile is to wait at the primary.
+    let stores_little = ["--repl-timeout", "5", "--repl-sync-log-limit", "1mb"];
+    let own = if let Native(_) = kinds[1] { &stores_little[..] } else { &stores_little[..2] };
+    let replica = kinds[1].start(own).expect("the tally found it");
     let value = "v".repeat(VALUE_BYTES);
     let mut client = primary.client();
     for key in 0..VALUES {

@@ -1,15 +1,21 @@
 //! Transfers over connections that are slow, and get on: they are given the time that they take,
 //! also if the keys are few and large, and if another replica of the same transfer does not get on.
+//! What is written meanwhile waits at a native replica, and not at its primary.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use crate::client::Client;
+use crate::client::{Client, Reply};
+use crate::compare::digest;
 use crate::processes::Server;
 use crate::proxy::{Proxy, Weather};
 use crate::roles::text;
-use crate::servers::Kind::{self, Keylane, Valkey91};
-use crate::servers::{counter, follow, info, now, until, wait_until_online};
-use crate::{SEED, Tally, say, side_by_side};
+use crate::servers::Kind::{self, Keylane, Native, Valkey91};
+use crate::servers::{
+    counter, describe, follow, info, now, until, wait_until_offsets_meet, wait_until_online,
+};
+use crate::{Ends, SEED, Tally, say, side_by_side};
 
 /// What is to be sent, and how much of it passes in a second.
 const VALUES: usize = 20;
@@ -17,6 +23,11 @@ const VALUE_BYTES: usize = 500_000;
 const SECOND_BYTES: u64 = 1_600_000;
 /// `repl-progress-timeout`: less than a transfer takes.
 const PROGRESS_S: u64 = 1;
+/// What is written while a transfer is slow: a value now and then, less than passes by all logs.
+const WRITTEN_BYTES: usize = 40_000;
+const PAUSE: Duration = Duration::from_millis(20);
+/// What a primary may keep of each log for one replica: less than comes.
+const KEPT_BYTES: u64 = 2 << 20;
 
 #[test]
 fn few_large_values_over_a_slow_connection_are_progress() {
@@ -70,6 +81,123 @@ fn start(kind: Kind, options: &[&str]) -> Server {
     let seconds = PROGRESS_S.to_string();
     let usual = ["--repl-progress-timeout", &seconds, "--rdbcompression", "no"];
     kind.start(&[&usual, options].concat()).expect("it is built")
+}
+
+/// Writes until told to end, and counts the bytes.
+fn overwrite(primary: &Server, written: &AtomicU64, ends: &AtomicBool) {
+    let (mut client, value) = (primary.client(), "w".repeat(WRITTEN_BYTES));
+    for key in (0..200).cycle() {
+        if ends.load(Ordering::Relaxed) {
+            break;
+        }
+        assert_eq!(text(client.call(&["SET", &format!("w{key}"), &value])), "OK");
+        written.fetch_add(WRITTEN_BYTES as u64, Ordering::Relaxed);
+        thread::park_timeout(PAUSE);
+    }
+}
+
+/// A primary with keys that keeps little for a replica, and one that is to follow it slowly.
+fn storing(shards: [usize; 2], options: &[&str]) -> (Server, Server, Proxy) {
+    let limit = format!("replica {KEPT_BYTES} 0 0");
+    let own = ["--client-output-buffer-limit", &limit, "--repl-backlog-size", "16kb"];
+    let primary = start(Native(shards[0]), &own);
+    let replica = start(Native(shards[1]), options);
+    let value = "v".repeat(VALUE_BYTES);
+    let mut client = primary.client();
+    for key in 0..2 * VALUES {
+        assert_eq!(text(client.call(&["SET", &format!("k{key}"), &value])), "OK");
+    }
+    assert_eq!(text(replica.client().call(&["SET", "old", "value"])), "OK");
+    let proxy = Proxy::start(&primary.addr, SEED).expect("there is a free port");
+    proxy.set(Weather::Throttle(SECOND_BYTES));
+    (primary, replica, proxy)
+}
+
+fn stored(replica: &Server) -> u64 {
+    let bytes = info(replica, "replication").remove("master_link_stored_bytes");
+    bytes.map_or(0, |bytes| bytes.parse().expect("it is a number"))
+}
+
+fn uncounted(server: &Server) -> u64 {
+    counter(server, "memory", "mem_not_counted_for_evict")
+}
+
+#[test]
+fn what_is_written_during_a_slow_sync_waits_at_a_native_replica() {
+    side_by_side(vec![[2, 3], [3, 1]], |shards| {
+        let (primary, replica, proxy) = storing(shards, &[]);
+        let (ends, written) = (&AtomicBool::new(false), &AtomicU64::new(0));
+        let (mut most_kept, mut most_stored, mut most_counted) = (0, 0, 0);
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| overwrite(&primary, written, ends));
+            let end = Ends(ends);
+            follow(&replica, &proxy.address);
+            let mut is_up = || {
+                most_kept = uncounted(&primary).max(most_kept);
+                let (now, counted) = (stored(&replica), uncounted(&replica));
+                (most_stored, most_counted) = (now.max(most_stored), counted.max(most_counted));
+                let status = info(&replica, "replication").remove("master_link_status");
+                status.as_deref() == Some("up")
+            };
+            until("the link is up", &mut is_up, || describe([&primary, &replica]));
+            drop(end);
+            writer.join().expect("it writes");
+        });
+        let written = written.load(Ordering::Relaxed);
+        wait_until_offsets_meet(&primary, &replica);
+        assert_eq!(digest(&primary), digest(&replica));
+        assert_eq!(counter(&primary, "stats", "sync_full"), 1, "{}", primary.output());
+        let figures = format!(
+            "{} -> {}: {written} bytes were written, the primary kept {most_kept} at most, the \
+             replica stored {most_stored}, and counted {most_counted}",
+            primary.name, replica.name
+        );
+        say(&format!("slow: {figures}"));
+        let window = shards[0] as u64 * (1 << 20);
+        assert!(most_kept < window + (2 << 20) && most_kept < written / 2, "{figures}");
+        assert!(written / 2 < most_stored && most_stored <= most_counted, "{figures}");
+        let is_empty = || stored(&replica) == 0 && uncounted(&replica) < 8 << 20;
+        until("nothing is stored any more", is_empty, || describe([&replica]));
+    });
+}
+
+#[test]
+fn a_store_that_is_full_or_dropped_leaves_nothing_behind() {
+    let (primary, replica, proxy) = storing([2, 3], &["--repl-sync-log-limit", "1mb"]);
+    let (ends, written) = (&AtomicBool::new(false), &AtomicU64::new(0));
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| overwrite(&primary, written, ends));
+        let end = Ends(ends);
+        follow(&replica, &proxy.address);
+        let is_overrun = || primary.output().contains("does not reach back to it any more");
+        until("the primary keeps no more", is_overrun, || describe([&primary, &replica]));
+        assert!(replica.output().contains("repl-sync-log-limit"), "{}", replica.output());
+        let is_dropped = || stored(&replica) == 0;
+        until("the store is dropped", is_dropped, || describe([&replica]));
+        let has_some = || {
+            // It waits for its next attempt, unless it is asked to begin at once.
+            let (host, port) = proxy.address.rsplit_once(':').expect("an address has a port");
+            text(replica.client().call(&["REPLICAOF", host, port]));
+            0 < stored(&replica)
+        };
+        until("some is stored again", has_some, || describe([&primary, &replica]));
+        assert_eq!(text(replica.client().call(&["REPLICAOF", "NO", "ONE"])), "OK");
+        assert_eq!(stored(&replica), 0);
+        let old = replica.client().call(&["GET", "old"]);
+        assert!(matches!(&old, Ok(Reply::Bulk(old)) if old == b"value"), "{old:?}");
+        assert_eq!(text(replica.client().call(&["SET", "new", "value"])), "OK");
+        let is_freed = || uncounted(&replica) < 4 << 20;
+        until("memory is freed", is_freed, || describe([&replica]));
+        drop(end);
+        writer.join().expect("it writes");
+    });
+    let limit = ["CONFIG", "SET", "repl-sync-log-limit", "0"];
+    assert_eq!(text(replica.client().call(&limit)), "OK");
+    proxy.set(Weather::Clear);
+    follow(&replica, &proxy.address);
+    wait_until_online(&primary, &replica);
+    wait_until_offsets_meet(&primary, &replica);
+    assert_eq!(digest(&primary), digest(&replica));
 }
 
 fn fill(client: &mut Client) {

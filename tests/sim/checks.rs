@@ -90,6 +90,8 @@ pub struct Counts {
     pub fell: u64,
     pub renewals: u64,
     pub waits: u64,
+    pub stored: u64,
+    pub full_stores: u64,
 }
 
 macro_rules! sum {
@@ -100,6 +102,7 @@ impl Counts {
     pub fn add(&mut self, other: &Self) {
         sum!(self, other, events, full, partial, in_logs, commits, promotions, handovers);
         sum!(self, other, promises, kept_promises, reads, restarts, refused, fell, renewals, waits);
+        sum!(self, other, stored, full_stores);
     }
 }
 

@@ -258,6 +258,7 @@ impl Node {
             let mut actions = Vec::new();
             match env.read(conn, self.run.node, 700) {
                 Tried::Moved(bytes) => {
+                    self.note_store(env, at);
                     self.shards[at].following.receive(flow, &bytes, &mut actions);
                     self.act_on_flows(env, at, actions);
                 }
@@ -280,18 +281,25 @@ impl Node {
     }
 
     fn follow_log(&mut self, env: &mut Env, at: usize, follow: Follow) {
-        let Follow { generation, flow, offset, conn, unread } = follow;
+        let Follow { generation, flow, offset, stores, conn, unread } = follow;
         // Nothing is kept here: no node of this simulator serves what it has of a primary's logs.
         let history = ReplId::of_random([0; 20]);
-        if !self.shards[at].following.begin(generation, history, flow, offset) {
+        if !self.shards[at].following.begin((generation, stores), history, flow, offset) {
             return self.close(env, conn);
         }
         self.shards[at].incoming.push((flow, conn));
         self.own(conn, at);
+        self.note_store(env, at);
         let mut actions = Vec::new();
         self.shards[at].following.receive(flow, &unread, &mut actions);
         self.act_on_flows(env, at, actions);
         self.shard_reads(env, at, conn);
+    }
+
+    fn note_store(&mut self, env: &Env, at: usize) {
+        let all: u64 = self.shards.iter().map(|shard| shard.stored).sum();
+        let elsewhere = all - self.shards[at].stored;
+        self.shards[at].following.note_store(env.setup.store_bytes, elsewhere);
     }
 
     fn act_on_flows(&mut self, env: &mut Env, at: usize, actions: Vec<Action>) {
@@ -320,6 +328,8 @@ impl Node {
                     conn.into_iter().for_each(|conn| self.close(env, conn));
                 }
                 Action::Show(weight) => self.relay.boards[at] = weight,
+                Action::ShowStored(bytes) => self.shards[at].stored = bytes,
+                Action::StoreIsFull => env.checks.counts.full_stores += 1,
                 Action::Short => panic!("there is memory"),
             }
         }

@@ -34,6 +34,8 @@ pub struct Setup {
     pub backlog_bytes: u64,
     /// Bytes that may wait for a replica.
     pub output_bytes: u64,
+    /// Bytes of logs that a replica may store.
+    pub store_bytes: u64,
     /// `repl-timeout` in milliseconds.
     pub timeout_ms: u64,
     /// Milliseconds for which a replica waits for others.
@@ -79,6 +81,7 @@ impl Setup {
             pace: [3_000, 15_000, 60_000][pick(random, 3)],
             trouble: [300_000, 1_000_000, 3_000_000][pick(random, 3)],
             lasts: [2_000_000, 6_000_000, 12_000_000][pick(random, 3)],
+            store_bytes: [300, 3_000, 1 << 20][pick(random, 3)],
         }
     }
 
@@ -90,10 +93,10 @@ impl Setup {
     /// All but the table of commands.
     pub fn shown(&self) -> String {
         let Self { nodes, backlog_bytes, output_bytes, timeout_ms, ttl_ms, .. } = self;
-        let Self { sync_delay_ms, credit, pace, trouble, lasts, .. } = self;
+        let Self { sync_delay_ms, credit, pace, trouble, lasts, store_bytes, .. } = self;
         format!(
             "{nodes:?} backlog {backlog_bytes} output {output_bytes} timeout {timeout_ms} ttl \
-             {ttl_ms} delay {sync_delay_ms} credit {credit} pace {pace} trouble {trouble} lasts \
+             {ttl_ms} store {store_bytes} delay {sync_delay_ms} credit {credit} pace {pace} trouble {trouble} lasts \
              {lasts}"
         )
     }

@@ -1,5 +1,6 @@
 //! Shards of a replica with logs that a seed has made: bytes, letters and batches come in whatever
-//! order a seed chooses, and at some moments everything is held and begun anew, or rests.
+//! order a seed chooses, and at some moments everything is held and begun anew, or rests. Some
+//! attempts store what comes, as much as a seed allows, until they are told to apply it.
 //!
 //! After each step readers look: keys that a primary only ever changes together are alike, and what
 //! is kept of a log is applied. What is held is what the logs say up to the vector, and so is what
@@ -163,6 +164,11 @@ struct Replica<'a> {
     paused: Vec<bool>,
     /// Logs whose connections are not there yet.
     late: Vec<usize>,
+    /// What comes is stored, and all shards may store so much.
+    stores: bool,
+    store_max: u64,
+    /// By shard: what it stores.
+    stored: Vec<u64>,
     /// By sender and receiver.
     letters: BTreeMap<(usize, usize), VecDeque<Word>>,
     batches: Vec<VecDeque<Box<Batch>>>,
@@ -188,6 +194,9 @@ impl<'a> Replica<'a> {
             began: (vec![0; logs], 0),
             paused: vec![false; logs],
             late: Vec::new(),
+            stores: false,
+            store_max: u64::MAX,
+            stored: vec![0; shards],
             letters: BTreeMap::new(),
             batches: (0..shards).map(|_| VecDeque::new()).collect(),
             boards: vec![0; shards],
@@ -205,6 +214,8 @@ impl<'a> Replica<'a> {
         self.generation.0 += 1;
         self.rests = 0;
         self.paused.fill(false);
+        self.stores = self.random.below(2) == 0;
+        self.store_max = [1, 300, 3_000, u64::MAX][self.below(4)];
         self.late = (0..self.primary.logs.len()).collect();
         self.join_some();
     }
@@ -219,7 +230,8 @@ impl<'a> Replica<'a> {
         let config = Config::default();
         let ended = self.shards[shard].kept_mut().begin(which, offset, &config);
         assert!(ended.is_empty(), "what is kept goes on");
-        assert!(self.shards[shard].begin(self.generation, HISTORY, number, offset));
+        let attempt = (self.generation, self.stores);
+        assert!(self.shards[shard].begin(attempt, HISTORY, number, offset));
     }
 
     /// Logs come that have not yet, each by chance.
@@ -279,9 +291,14 @@ impl<'a> Replica<'a> {
         frame.end(number, Offset(self.at[flow]));
         self.at[flow] += count as u64;
         let shard = flow % self.shards.len();
+        let elsewhere = self.stored.iter().sum::<u64>() - self.stored[shard];
+        self.shards[shard].note_store(self.store_max, elsewhere);
         let mut actions = Vec::new();
         self.shards[shard].receive(number, &bytes, &mut actions);
         self.act(shard, actions);
+        // Of each log some more may have come.
+        let most = self.store_max.saturating_add(90 * self.at.len() as u64);
+        assert!(self.stored.iter().sum::<u64>() <= most, "too much is stored: {:?}", self.stored);
     }
 
     fn read(&mut self, way: (usize, usize)) {
@@ -328,6 +345,7 @@ impl<'a> Replica<'a> {
 
     fn act(&mut self, shard: usize, actions: Vec<Action>) {
         for action in actions {
+            assert!(!self.stores || !is_of_entries(&action), "it is only stored: {action:?}");
             match action {
                 Action::Apply(to, batch) => self.batches[to].push_back(batch),
                 Action::Tell(to, word) => self.send(shard, to, word),
@@ -346,6 +364,8 @@ impl<'a> Replica<'a> {
                 Action::Pause(flow) => self.paused[usize::from(flow)] = true,
                 Action::Resume(flow) => self.paused[usize::from(flow)] = false,
                 Action::Close(_) => {}
+                Action::ShowStored(bytes) => self.stored[shard] = bytes,
+                Action::StoreIsFull => {}
                 Action::Short => panic!("there is memory"),
                 Action::Show(weight) => {
                     self.boards[shard] = weight;
@@ -429,6 +449,12 @@ impl<'a> Replica<'a> {
         }
     }
 
+    /// The data are there that the logs go on from.
+    fn apply(&mut self) {
+        self.stores = false;
+        self.tell_all(|replica| Word::Apply(replica.generation));
+    }
+
     /// Lets everything rest, looks whether what is there is what the vector says, and goes on.
     fn rest(&mut self) {
         self.tell_all(|replica| Word::Rest(replica.epoch()));
@@ -467,8 +493,20 @@ impl<'a> Replica<'a> {
         let (state, weight) = self.primary.state_at(&self.at);
         assert_eq!(self.state, state, "what is held is not what the vector says");
         assert!(self.boards.iter().all(|board| *board == 0), "{:?}", self.boards);
+        assert!(self.stored.iter().all(|stored| *stored == 0), "{:?}", self.stored);
         self.compare_kept(&self.at.clone());
         self.began = (self.at.clone(), weight);
+    }
+}
+
+/// Whether it comes of entries that were looked at.
+fn is_of_entries(action: &Action) -> bool {
+    let is_held = |news: &News| matches!(news, News::Held(..));
+    match action {
+        Action::Apply(..) | Action::Tell(..) | Action::Show(_) | Action::Short => true,
+        Action::TellRelay(news) => !is_held(news),
+        Action::Pause(_) | Action::Resume(_) | Action::Close(_) => false,
+        Action::ShowStored(_) | Action::StoreIsFull => false,
     }
 }
 
@@ -492,7 +530,12 @@ fn play(seed: u64) {
             }
             replica.step()
         });
-        if random.below(2) == 0 {
+        if replica.stores {
+            if random.below(3) != 0 {
+                replica.apply();
+                continue;
+            }
+        } else if random.below(2) == 0 {
             replica.rest();
             if random.below(2) == 0 {
                 continue;
@@ -506,6 +549,10 @@ fn play(seed: u64) {
     }
     replica.begin();
     replica.join_all();
+    if replica.stores {
+        (0..random.below(400)).all(|_| replica.step());
+        replica.apply();
+    }
     while replica.step() {}
     let ends: Vec<u64> = primary.logs.iter().map(|log| log.len() as u64).collect();
     let (state, weight) = primary.state_at(&ends);
@@ -523,6 +570,50 @@ fn whatever_order_things_come_in_readers_see_transactions_whole_and_nothing_is_l
 }
 
 #[test]
+fn a_log_that_is_connected_late_is_applied_at_once() {
+    let mut random = Random::new(1);
+    let primary = Primary::new(2, &mut random);
+    let mut replica = Replica::new(&primary, 1, 1);
+    let generation = Generation(replica.generation.0 + 1);
+    let shard = &mut replica.shards[0];
+    shard.hear(Word::Hold(replica.generation), &mut Vec::new());
+    shard.hear(Word::Apply(generation), &mut Vec::new());
+    assert!(shard.begin((generation, true), HISTORY, 0, Offset(0)));
+    assert!(!shard.is_storing());
+    assert!(shard.begin((Generation(generation.0 + 1), true), HISTORY, 1, Offset(0)));
+    assert!(shard.is_storing());
+}
+
+#[test]
+fn what_was_stored_for_nothing_is_freed() {
+    let mut random = Random::new(1);
+    let primary = Primary::new(2, &mut random);
+    let mut replica = Replica::new(&primary, 1, 1);
+    let (shard, generation) = (&mut replica.shards[0], Generation(9));
+    shard.hear(Word::Hold(Generation(1)), &mut Vec::new());
+    let before = shard.memory_bytes();
+    assert!(shard.begin((generation, true), HISTORY, 0, Offset(0)));
+    let (mut bytes, mut actions) = (Vec::new(), Vec::new());
+    for offset in (0..1 << 20).step_by(1 << 16) {
+        let mut frame = Frame::begin(&mut bytes);
+        frame.push(&[7; 1 << 16]);
+        frame.end(0, Offset(offset));
+    }
+    shard.note_store(1 << 20, 0);
+    shard.receive(0, &bytes, &mut actions);
+    assert!(matches!(actions[..], [Action::Pause(0), Action::StoreIsFull, Action::ShowStored(_)]));
+    assert!((1 << 20) + before <= shard.memory_bytes());
+    actions.clear();
+    shard.note_store(2 << 20, 0);
+    shard.look_at_store(&mut actions);
+    assert!(matches!(actions[..], [Action::Resume(0)]), "{actions:?}");
+    shard.hear(Word::Hold(generation), &mut Vec::new());
+    assert!(before < shard.memory_bytes(), "not at once");
+    while shard.kept_mut().trim() {}
+    assert!(shard.memory_bytes() <= before + 1024, "{}", shard.memory_bytes());
+}
+
+#[test]
 fn an_entry_that_is_too_long_breaks_its_log_before_it_is_there() {
     let mut random = Random::new(1);
     let primary = Primary::new(2, &mut random);
@@ -533,6 +624,7 @@ fn an_entry_that_is_too_long_breaks_its_log_before_it_is_there() {
     frame.push(&(1_u64 << 40).to_le_bytes()[..6]);
     frame.end(0, Offset(0));
     let mut actions = Vec::new();
+    replica.shards[0].hear(Word::Apply(replica.generation), &mut actions);
     replica.shards[0].receive(0, &bytes, &mut actions);
     let is_broken = |action: &Action| {
         matches!(action, Action::TellRelay(News::Broken(_, Broken::Unappliable(_))))

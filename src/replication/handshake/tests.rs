@@ -201,7 +201,7 @@ fn a_snapshot_comes_by_connections_where_that_was_asked_for() {
             "" => (String::new(), TOLD.to_owned()),
             line => {
                 let asked = "> REPLCONF version 9.1.2\n";
-                let more = format!("{asked}> REPLCONF keylane 2\n");
+                let more = format!("{asked}> REPLCONF keylane 3\n");
                 let told = TOLD.replace(asked, &more);
                 (format!("{line}\r\n"), format!("{told}ok REPLCONF keylane\n"))
             }
@@ -211,6 +211,22 @@ fn a_snapshot_comes_by_connections_where_that_was_asked_for() {
             if outcome.ends_with("rest at") { format!(" {}", input.len()) } else { "".into() };
         let expected = format!("{told}> PSYNC ? -1\n{outcome}{rest}");
         check(hello, ask(None, Purpose::Follow), &input, &expected);
+    }
+}
+
+#[test]
+fn a_line_offers_logs_while_a_snapshot_comes() {
+    let id = ReplId::parse(ID.as_bytes()).expect("it is a name");
+    let vector = Vector::parse(b"5,0,18").expect("it is one");
+    let offered = LogsOffered { name: id, history: id, at: Fence { scalar: Scalar(7), vector } };
+    let line = offered.line();
+    assert_eq!(line, format!("+LOGS {ID} {ID} 7 5,0,18\r\n").into_bytes());
+    assert_eq!(LogsOffered::parse(line.trim_ascii_end()), Ok(Some(offered)));
+    assert_eq!(LogsOffered::parse(b"+OTHER"), Ok(None));
+    for bad in ["x x 7 5", &format!("{ID} {ID} 7 5,"), &format!("{ID} {ID} -7 5"), ""] {
+        let line = format!("+LOGS {bad}");
+        let parsed = LogsOffered::parse(line.as_bytes());
+        assert_eq!(parsed, Err(Failure::Syntax(line.clone())), "{line}");
     }
 }
 

@@ -8,7 +8,7 @@ use super::report::Line;
 use super::{Arrived, Body, Following, Link, Receiving, Source, Start, State, acknowledge};
 use crate::replication::failover;
 use crate::replication::failure::{Failure, printable};
-use crate::replication::handshake::{Answer, Heard, Purpose, Step};
+use crate::replication::handshake::{Answer, Heard, LogsOffered, Purpose, Step};
 use crate::replication::history::Scalar;
 use crate::replication::lines::Lines;
 use crate::replication::moment::Moment;
@@ -25,10 +25,18 @@ pub(super) fn ack(offset: Scalar) -> Vec<u8> {
     request::encode(&[b"REPLCONF", &b"ACK"[..], format_u64(&mut digits, offset.0)])
 }
 
-/// What stands behind line feeds, by which a primary says that it lives.
-fn without_lines(bytes: &[u8]) -> &[u8] {
-    let lines = bytes.iter().take_while(|byte| **byte == b'\n').count();
-    &bytes[lines..]
+/// What stands behind lines that a primary says while a snapshot comes by other connections: that it
+/// lives, and that logs may come meanwhile. Without lines the stream has begun: it is what is left.
+fn without_lines<'a>(lines: &mut Option<Lines>, bytes: &'a [u8]) -> Result<&'a [u8], Failure> {
+    let mut at = 0;
+    while let (Some(said), Some(byte)) = (lines.as_mut(), bytes.get(at)) {
+        if said.is_between() && !matches!(byte, b'\n' | b'+') {
+            *lines = None;
+        } else {
+            said.take(bytes, &mut at)?;
+        }
+    }
+    Ok(&bytes[at..])
 }
 
 impl Receiving {
@@ -60,18 +68,7 @@ impl Link {
                     arrived.early.extend_from_slice(rest);
                     Ok(rest.len())
                 }
-                State::Following(following) => {
-                    let told = std::mem::take(&mut following.may_be_told_alive);
-                    let stream = if told { without_lines(rest) } else { rest };
-                    following.may_be_told_alive = told && stream.is_empty();
-                    following.split.push(stream);
-                    following.fresh += rest.len() as u64;
-                    if self.limits.progress_bytes <= following.fresh {
-                        (following.progress, following.fresh) = (now, 0);
-                    }
-                    actions.push(Action::Stream);
-                    Ok(rest.len())
-                }
+                State::Following(_) => self.take_stream(now, rest, actions),
                 // No socket is open.
                 State::Idle | State::Connecting | State::Waiting { .. } => return,
             };
@@ -80,6 +77,24 @@ impl Link {
                 Err(failure) => return self.fail(now, failure, actions),
             }
         }
+    }
+
+    /// Takes bytes of the stream.
+    fn take_stream(
+        &mut self,
+        now: Moment,
+        bytes: &[u8],
+        actions: &mut Vec<Action<'_>>,
+    ) -> Result<usize, Failure> {
+        let State::Following(following) = &mut self.state else { return Ok(bytes.len()) };
+        let stream = without_lines(&mut following.lines, bytes)?;
+        following.split.push(stream);
+        following.fresh += bytes.len() as u64;
+        if self.limits.progress_bytes <= following.fresh {
+            (following.progress, following.fresh) = (now, 0);
+        }
+        actions.push(Action::Stream);
+        Ok(bytes.len())
     }
 
     /// Takes replies.
@@ -217,7 +232,12 @@ impl Link {
                         // The primary prepares the snapshot.
                         [] => {}
                         [b'-', text @ ..] => return Err(Failure::Aborted(printable(text))),
-                        _ => return Err(Failure::NoSnapshot(printable(&line))),
+                        _ => {
+                            let offered = LogsOffered::parse(&line)?;
+                            let none = || Failure::NoSnapshot(printable(&line));
+                            let offered = Box::new(offered.ok_or_else(none)?);
+                            actions.push(Action::StoreLogs(self.generation, offered));
+                        }
                     }
                 }
                 return Ok(at);
@@ -249,14 +269,18 @@ impl Link {
 
     /// Goes on when the whole snapshot has come.
     pub(super) fn arrive(&mut self, now: Moment, actions: &mut Vec<Action<'_>>) {
-        let State::Receiving(receiving) = &self.state else { return };
+        let State::Receiving(receiving) = &mut self.state else { return };
         let Receiving { at, asked, body: Some(Body { form, done, .. }), .. } = **receiving else {
             return;
+        };
+        let lines = match &mut receiving.source {
+            Source::Here(_) => None,
+            Source::Connections(_, lines) => Some(std::mem::take(lines)),
         };
         let Some(primary) = self.desired.primary.clone() else { return };
         let beat = now.after(self.limits.ack_ms);
         let arrived =
-            Arrived { primary, at, form, done, asked, early: Vec::new(), beat, lost: None };
+            Arrived { primary, at, form, done, asked, lines, early: Vec::new(), beat, lost: None };
         self.enter(now, State::Staging(Box::new(arrived)));
         actions.push(Action::HoldReads);
         actions.push(Action::EndSnapshot);
@@ -273,13 +297,13 @@ impl Link {
         let (bulk_max, unit_max) = (self.limits.bulk_bytes_max, self.limits.unit_bytes_max);
         let id = self.position.map(|Position { id, .. }| id);
         let offset = self.position.map_or(Scalar(0), |Position { offset, .. }| offset);
-        let mut split = Split::new(offset, db, bulk_max, unit_max);
-        let (form, sync_ms, early) = match start {
-            Start::Resumed => (None, None, Vec::new()),
-            Start::Synced(form, sync_ms, early) => (Some(form), Some(sync_ms), early),
+        let split = Split::new(offset, db, bulk_max, unit_max);
+        let (form, sync_ms, lines, early) = match start {
+            Start::Resumed => (None, None, None, Vec::new()),
+            Start::Synced { form, sync_ms, lines, early } => {
+                (Some(form), Some(sync_ms), lines, early)
+            }
         };
-        split.push(&early);
-        let may_be_told_alive = early.is_empty() && matches!(form, Some(Form::Connections(_)));
         let mut following = Following {
             id,
             split,
@@ -289,17 +313,18 @@ impl Link {
             ack: now,
             owed: None,
             has_flows: false,
-            may_be_told_alive,
+            lines,
             next_id: None,
         };
         // A primary that sent a mark waits for an acknowledgement, also after SYNC.
         if id.is_some() || form == Some(Form::Mark) {
             acknowledge(&mut following, now, self.applied, &self.limits, actions);
         }
-        if !early.is_empty() {
-            actions.push(Action::Stream);
-        }
         (self.attempts, self.down_since, self.last_io) = (0, None, Some(now));
         self.enter(now, State::Following(Box::new(following)));
+        if !early.is_empty() {
+            let taken = self.take_stream(now, &early, actions);
+            taken.map_or_else(|failure| self.fail(now, failure, actions), drop);
+        }
     }
 }

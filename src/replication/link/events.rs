@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::report::Line;
 use crate::replication::address::Address;
 use crate::replication::failover;
+use crate::replication::handshake::LogsOffered;
 use crate::replication::history::{Fence, Scalar, Vector};
 use crate::replication::payload::Form;
 use crate::replication::replid::ReplId;
@@ -147,6 +148,9 @@ pub enum Action<'a> {
     /// A snapshot comes by so many other connections, which name it so: open them, and take it in
     /// beside the data.
     OpenConnections(Generation, ReplId, u16),
+    /// Logs go on behind that snapshot, and may come while it does: open their connections, and
+    /// store what comes.
+    StoreLogs(Generation, Box<LogsOffered>),
     /// A snapshot of this form begins: take it in beside the data.
     BeginStaging(Generation, Form),
     /// Bytes of it.

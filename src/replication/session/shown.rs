@@ -40,6 +40,11 @@ impl Session {
         }
     }
 
+    /// Whether it has its snapshot, if it needed one.
+    pub fn is_online(&self) -> bool {
+        matches!(self.state, State::Online(_))
+    }
+
     /// What it has acknowledged, while it is online and has done so.
     pub fn acked(&self) -> Option<Scalar> {
         match self.state {

@@ -3,6 +3,8 @@
 use crate::flows::dispatch::Routing;
 use crate::flows::following::{Action, Following, Word};
 use crate::flows::kept::Kept;
+use crate::flows::stored;
+use crate::log;
 use crate::mail::flows::{FlowNews, FlowWord, Follow};
 use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
@@ -37,6 +39,11 @@ impl Flows {
     #[inline]
     pub(crate) fn kept_mut(&mut self) -> &mut Kept {
         self.machine.kept_mut()
+    }
+
+    /// Bytes of memory that logs of other nodes take.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.machine.memory_bytes()
     }
 
     /// The log that comes in by a socket.
@@ -74,10 +81,10 @@ impl Core {
         self.act_on_flows(actions);
     }
 
-    /// Applies a log of the primary from now on.
+    /// Applies a log of the primary from now on, or stores it.
     pub(crate) fn follow_log(&mut self, ring: &mut DataRing, follow: Follow) {
-        let Follow { generation, history, flow, offset, socket, unread } = follow;
-        if self.flows.machine.begin(generation, history, flow, offset) {
+        let Follow { generation, history, flow, offset, stores, socket, unread } = follow;
+        if self.flows.machine.begin((generation, stores), history, flow, offset) {
             self.flows.sockets.push((flow, ring.add(socket)));
             self.log_received(flow, &unread);
         }
@@ -98,8 +105,25 @@ impl Core {
     }
 
     fn log_received(&mut self, flow: u16, bytes: &[u8]) {
+        if self.flows.machine.is_storing() {
+            self.note_store();
+        }
         let mut actions = Vec::new();
         self.flows.machine.receive(flow, bytes, &mut actions);
+        self.act_on_flows(actions);
+    }
+
+    fn note_store(&mut self) {
+        let boards = self.other_shards().map(|shard| self.mailbox.board(shard).stored.get());
+        let elsewhere = boards.sum();
+        self.flows.machine.note_store(stored::limit(&self.node.config), elsewhere);
+    }
+
+    /// More may be stored than before, or less.
+    pub(crate) fn store_is_resized(&mut self) {
+        self.note_store();
+        let mut actions = Vec::new();
+        self.flows.machine.look_at_store(&mut actions);
         self.act_on_flows(actions);
     }
 
@@ -134,6 +158,11 @@ impl Core {
                     self.flows.sockets.retain(|(other, _)| *other != flow);
                 }
                 Action::Show(weight) => self.mailbox.own_board().followed.set(weight),
+                Action::ShowStored(bytes) => self.mailbox.own_board().stored.set(bytes),
+                Action::StoreIsFull => log::warning(
+                    "No more is stored of the primary's logs while its snapshot comes: \
+                     repl-sync-log-limit",
+                ),
                 Action::Short => self.tell_of_shortage(),
             }
         }

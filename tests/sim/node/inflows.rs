@@ -3,6 +3,7 @@
 
 use keylane::flows::following::{Broken, News, Word};
 use keylane::flows::incoming::Place;
+use keylane::replication::handshake::LogsOffered;
 use keylane::replication::history::{Fence, Offset, Scalar, Vector};
 use keylane::replication::link::events::{self, Event, Generation};
 use keylane::replication::link::report::Observed;
@@ -34,6 +35,7 @@ pub struct Announced {
 pub struct Inflows {
     generation: Generation,
     at: Announced,
+    stores: bool,
     until: Moment,
     opening: Vec<Opening>,
     held: Option<(usize, Vec<(u16, Place)>)>,
@@ -57,7 +59,7 @@ impl Inflows {
     fn begin(
         generation: Generation,
         node: &Node,
-        at: Announced,
+        (at, stores): (Announced, bool),
         until: Moment,
         env: &mut Env,
         primary: &keylane::replication::address::Address,
@@ -69,7 +71,7 @@ impl Inflows {
                 [b"KEYLANE", b"FLOW", at.name.as_bytes(), number.as_bytes(), offset.as_bytes()];
             opening.push(Opening::begin((generation, flow), node, primary, &words, env));
         }
-        Self { generation, at, until, opening, held: None }
+        Self { generation, at, stores, until, opening, held: None }
     }
 
     /// Connections that are not agreed on.
@@ -89,7 +91,8 @@ impl Inflows {
                     let Opening { number: flow, dial, .. } = opening;
                     let offset: Offset = self.at.vector.offsets()[usize::from(flow)];
                     let (generation, conn) = (self.generation, dial.conn);
-                    let follow = Follow { generation, flow, offset, conn, unread };
+                    let stores = self.stores;
+                    let follow = Follow { generation, flow, offset, stores, conn, unread };
                     let shard = usize::from(flow) % node.shards.len();
                     node.relay_tells(env, shard, Letter::Follow(Box::new(follow)));
                 }
@@ -149,7 +152,7 @@ impl Node {
 
 impl Upstream {
     fn hear_of_flows(&mut self, node: &mut Node, env: &mut Env, news: News) {
-        let Some(flows) = &mut self.flows else { return };
+        let Some(flows) = &mut self.flows else { return self.hear_of_stored(node, env, news) };
         let (generation, is_ending) = (flows.generation, flows.held.is_some());
         match news {
             News::Broken(of, why) if of == generation && !is_ending => match why {
@@ -166,8 +169,25 @@ impl Upstream {
                 let track = node.track.take().expect("it has followed logs");
                 env.checks.held(&track, scalar, &vector, &node.image.values);
                 self.happens(node, env, Event::FlowsHeld(scalar, vector));
-                if let Some((generation, primary)) = self.connects_to.take() {
-                    self.connect(node, env, generation, &primary);
+                self.connect_after_logs(node, env);
+            }
+            // Of an attempt that is over.
+            _ => {}
+        }
+    }
+
+    fn hear_of_stored(&mut self, node: &mut Node, env: &mut Env, news: News) {
+        let Some(stored) = &mut self.stored else { return };
+        match news {
+            News::Broken(of, why) if of == stored.generation && stored.held.is_none() => {
+                assert_eq!(why, Broken::Closed, "nothing is looked at that is stored");
+                self.happens(node, env, lost(of, "a log has ended"));
+            }
+            News::Held(of, places) if of == stored.generation => {
+                if let Some((_, vector)) = stored.hear_of_held(places) {
+                    assert_eq!(vector, stored.at.vector, "nothing is applied that is stored");
+                    self.stored = None;
+                    self.connect_after_logs(node, env);
                 }
             }
             // Of an attempt that is over.
@@ -175,8 +195,30 @@ impl Upstream {
         }
     }
 
+    fn connect_after_logs(&mut self, node: &mut Node, env: &mut Env) {
+        if let Some((generation, primary)) = self.connects_to.take() {
+            self.connect(node, env, generation, &primary);
+        }
+    }
+
+    /// The primary offers its logs from where its snapshot is.
+    pub fn store_logs(
+        &mut self,
+        node: &Node,
+        env: &mut Env,
+        generation: Generation,
+        offered: LogsOffered,
+    ) {
+        let Some(primary) = self.link.observed().desired.primary.clone() else { return };
+        assert!(self.stored.is_none(), "logs are offered once");
+        let LogsOffered { name, history: _, at: Fence { scalar, vector } } = offered;
+        let at = Announced { name, place: scalar, scalar, vector };
+        let until = env.moment().after(env.setup.link_limits().step_ms);
+        self.stored = Some(Inflows::begin(generation, node, (at, true), until, env, &primary));
+    }
+
     pub fn go_on_with_flows(&mut self, node: &mut Node, env: &mut Env) {
-        let Some(flows) = &mut self.flows else { return };
+        let Some(flows) = self.flows.as_mut().or(self.stored.as_mut()) else { return };
         let generation = flows.generation;
         if let Err(why) = flows.go_on(node, env) {
             self.happens(node, env, lost(generation, &why));
@@ -198,7 +240,18 @@ impl Upstream {
         let values = &node.image.values;
         node.track = Some(env.checks.follow_logs(announced.name, &announced.vector, values));
         assert!(Setup::node_at(&primary) != node.run.node, "no node follows itself");
-        self.flows = Some(Inflows::begin(generation, node, announced, until, env, &primary));
+        self.flows = Some(match self.stored.take() {
+            Some(mut stored) => {
+                assert_eq!(stored.at, announced, "logs go on from where they were offered");
+                env.checks.counts.stored += 1;
+                stored.stores = false;
+                for shard in 0..node.shards.len() {
+                    node.relay_tells(env, shard, Letter::Word(Word::Apply(generation)));
+                }
+                stored
+            }
+            None => Inflows::begin(generation, node, (announced, false), until, env, &primary),
+        });
         self.renewal = Some(Renewal::Stream(None));
     }
 }

@@ -145,6 +145,8 @@ pub struct Follow {
     pub generation: Generation,
     pub flow: u16,
     pub offset: Offset,
+    /// It is only stored for now.
+    pub stores: bool,
     pub conn: ConnId,
     pub unread: Vec<u8>,
 }

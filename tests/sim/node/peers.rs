@@ -4,6 +4,7 @@
 use keylane::journal::backlog::Backlog;
 use keylane::journal::cursors::CursorId;
 use keylane::journal::log::Read;
+use keylane::replication::handshake::LogsOffered;
 use keylane::replication::history::{Fence, Scalar};
 use keylane::replication::moment::Moment;
 use keylane::replication::replid::ReplId;
@@ -58,6 +59,9 @@ pub struct Flows {
     pub at: Option<Fence>,
     is_connected: Vec<bool>,
     beat: Option<Moment>,
+    /// The replica stores them while its snapshot comes, and was told where they begin.
+    pub is_storing: bool,
+    is_told: bool,
     progress: (Scalar, Moment),
 }
 
@@ -127,7 +131,10 @@ impl Peer {
             let why = Err("a connection for its snapshot did not come".to_owned());
             self.session.handle(now, Event::ChildEnded(why), todo);
         }
-        self.session.handle(now, Event::Sent(end), todo);
+        let are_connected = !flows.is_connected.is_empty() && !flows.is_connected.contains(&false);
+        if self.session.is_online() || are_connected {
+            self.session.handle(now, Event::Sent(end), todo);
+        }
         if flows.beats(now) {
             self.out.extend_from_slice(PING);
         }
@@ -226,12 +233,20 @@ impl Flows {
     pub fn waiting(name: ReplId) -> Self {
         let (snapshot, at, beat) = (None, None, None);
         let (is_connected, progress) = (Vec::new(), Default::default());
-        Self { name, snapshot, at, is_connected, beat, progress }
+        let (is_storing, is_told) = (false, false);
+        Self { name, snapshot, at, is_connected, beat, is_storing, is_told, progress }
     }
 
     pub fn start_at(&mut self, at: Fence) {
         self.is_connected = vec![false; at.vector.offsets().len()];
         self.at = Some(at);
+    }
+
+    /// What a replica is told of them while its snapshot comes, if it stores what comes of them.
+    pub fn offer(&mut self, history: ReplId) -> Option<Vec<u8>> {
+        let at = self.at.clone().filter(|_| self.is_storing)?;
+        self.is_told = true;
+        Some(LogsOffered { name: self.name, history, at }.line())
     }
 
     /// What the replica is told of them in place of the stream.
@@ -264,7 +279,7 @@ impl Flows {
     pub fn connect(&mut self, flow: u16, offset: u64) -> bool {
         let flow = usize::from(flow);
         let starts = self.at.as_ref().and_then(|at| at.vector.offsets().get(flow));
-        let is_announced = self.beat.is_some();
+        let is_announced = self.is_told || self.beat.is_some();
         let fits = is_announced && starts.is_some_and(|start| start.0 == offset);
         fits && !std::mem::replace(&mut self.is_connected[flow], true)
     }

@@ -456,12 +456,13 @@ impl Node {
         let flows = arrival.greeting.flows().filter(|_| serves_flows);
         let (takes_flows, takes_chunks) =
             (flows.is_some(), flows.is_some_and(|flows| flows.takes_chunks));
+        let stores_logs = flows.is_some_and(|flows| flows.stores_logs);
         if !self.new_session(env, None, arrival, true) {
             return;
         }
         let name = env.name();
         if takes_chunks {
-            return self.offer_snapshot(env, name);
+            return self.offer_snapshot(env, name, stores_logs);
         }
         let peer = self.relay.peers.last_mut().expect("it was added");
         peer.flows = takes_flows.then(|| Flows::waiting(name));

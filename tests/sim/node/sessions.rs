@@ -175,7 +175,7 @@ impl Node {
     ) {
         let stream = self.relay.stream.as_ref();
         let is_other = stream.is_none_or(|stream| stream.replid != replid);
-        let all_have_flows = self.begin_flows(env, sessions, fence.as_ref());
+        let all_have_flows = self.begin_flows(env, sessions, (replid, fence.as_ref()));
         if let Some(fence) = fence.filter(|_| is_other && !all_have_flows) {
             self.begin_at(env, replid, fence);
         }
@@ -191,7 +191,12 @@ impl Node {
     }
 
     /// Whether these sessions all take logs by connections of their own; those that do begin here.
-    fn begin_flows(&mut self, env: &mut Env, sessions: &[SessionId], cut: Option<&Fence>) -> bool {
+    fn begin_flows(
+        &mut self,
+        env: &mut Env,
+        sessions: &[SessionId],
+        (history, cut): (ReplId, Option<&Fence>),
+    ) -> bool {
         let mut all = true;
         for at in 0..self.relay.peers.len() {
             let peer = &mut self.relay.peers[at];
@@ -203,6 +208,9 @@ impl Node {
             match (&mut peer.flows, cut) {
                 (Some(flows), Some(cut)) => {
                     flows.start_at(cut.clone());
+                    // A primary of the version before offers nothing.
+                    let offer = flows.offer(history).filter(|_| !env.chance(200));
+                    peer.out.extend(offer.into_iter().flatten());
                     self.open_logs(env, id, cut);
                 }
                 (_, _) => all = false,

@@ -53,6 +53,8 @@ pub struct Shard {
     pub incoming: Vec<(u16, ConnId)>,
     /// Logs that are not read at present.
     pub paused: Vec<u16>,
+    /// Bytes of them that are stored.
+    pub stored: u64,
     applying: VecDeque<Box<Batch>>,
     is_applying: bool,
     pub staged: Option<SnapshotId>,
@@ -80,6 +82,7 @@ impl Shard {
             following,
             incoming: Vec::new(),
             paused: Vec::new(),
+            stored: 0,
             applying: VecDeque::new(),
             is_applying: false,
             staged: None,

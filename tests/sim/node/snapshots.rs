@@ -32,12 +32,13 @@ impl Connections {
 
 impl Node {
     /// Tells a replica by how many connections its snapshot goes.
-    pub fn offer_snapshot(&mut self, env: &mut Env, name: ReplId) {
+    pub fn offer_snapshot(&mut self, env: &mut Env, name: ReplId, stores_logs: bool) {
         let connections = 1 + env.below(3);
         let until = env.moment().after(env.setup.link_limits().step_ms);
         let peer = self.relay.peers.last_mut().expect("it was added");
         let mut flows = Flows::waiting(name);
         flows.snapshot = Some(Connections { conns: vec![None; connections], until });
+        flows.is_storing = stores_logs;
         peer.session.take_chunks();
         peer.out.extend(format!("+SNAPSHOT {name} {connections}\r\n").into_bytes());
         peer.flows = Some(flows);

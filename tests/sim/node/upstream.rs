@@ -48,6 +48,8 @@ pub struct Upstream {
     commit: Option<Generation>,
     pub dispatch: Dispatch<Scalar>,
     pub flows: Option<Inflows>,
+    /// Logs that are stored until their snapshot is the data.
+    pub stored: Option<Inflows>,
     /// Logs that the primary has announced, until what came before that is applied.
     pub announced: Option<Announced>,
     pub connects_to: Option<(Generation, Address)>,
@@ -134,6 +136,7 @@ impl Upstream {
             commit: None,
             dispatch,
             flows: None,
+            stored: None,
             announced: None,
             connects_to: None,
             applied: Scalar(0),
@@ -152,7 +155,7 @@ impl Upstream {
 
     /// False if the connection is not waited for any more.
     fn dialed(&mut self, conn: ConnId, is_open: bool) -> bool {
-        let flows = self.flows.iter_mut().flat_map(Inflows::dials);
+        let flows = self.flows.iter_mut().chain(&mut self.stored).flat_map(Inflows::dials);
         let chunks = self.chunks.iter_mut().flat_map(Inchunks::dials);
         let mut dials = self.dial.iter_mut().chain(flows).chain(chunks);
         let dial = dials.find(|dial| dial.conn == conn);
@@ -305,6 +308,9 @@ impl Upstream {
                 Action::OpenConnections(generation, name, count) => {
                     self.open_connections(node, env, generation, (name, count));
                 }
+                Action::StoreLogs(generation, offered) => {
+                    self.store_logs(node, env, generation, *offered);
+                }
                 Action::DropStaging(_) => {
                     self.intake = None;
                     self.end_chunks(node, env);
@@ -352,7 +358,8 @@ impl Upstream {
         }
         self.announced = None;
         self.connects_to.take_if(|(of, _)| *of == generation);
-        self.flows.iter_mut().for_each(|flows| flows.hold(node, env));
+        let flows = self.flows.iter_mut().chain(&mut self.stored);
+        flows.for_each(|flows| flows.hold(node, env));
     }
 
     fn end_snapshot(&mut self, node: &mut Node, env: &mut Env) {
@@ -374,7 +381,7 @@ impl Upstream {
         primary: &Address,
     ) {
         (self.reads, self.is_full) = (true, false);
-        if self.flows.is_some() {
+        if self.flows.is_some() || self.stored.is_some() {
             self.connects_to = Some((generation, primary.clone()));
             return;
         }
@@ -532,6 +539,7 @@ impl Upstream {
         let (now, status) = (env.moment(), self.link.observed().status);
         let is_applied =
             (self.dispatch.is_empty() || env.has(Fault::HastyPromotion)) && self.flows.is_none();
+        let is_applied = is_applied && self.stored.is_none();
         let has_ended = self.is_ending && status == Status::Idle && is_applied;
         let is_other = self.status != Some(status.name());
         if has_ended || is_other || VIEW_MILLIS <= now.since(self.told_at) {

@@ -100,6 +100,9 @@ impl Rig {
                 Action::BeginStaging(generation, form) => {
                     format!("stage{}:{form:?}", generation.0)
                 }
+                Action::StoreLogs(generation, offered) => {
+                    format!("store{}:{}", generation.0, offered.at.vector)
+                }
                 Action::OpenConnections(generation, _, connections) => {
                     format!("open{}:{connections}", generation.0)
                 }

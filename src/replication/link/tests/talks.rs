@@ -97,6 +97,30 @@ fn a_snapshot_may_come_by_other_connections() {
 }
 
 #[test]
+fn logs_may_be_offered_while_a_snapshot_comes_and_then_or_never() {
+    let line = format!("+LOGS {ID} {OTHER_ID} 500 7,0\r\n");
+    let mut rig = Rig::at("chunks");
+    rig.bytes(&line);
+    assert_eq!((rig.said(), rig.status()), ("store1:7,0".to_owned(), "receiving"));
+    rig.bytes("+LOGS x\r\n");
+    assert_eq!((rig.said(), rig.status()), ("drop1 shut1".to_owned(), "waiting"));
+    // A line that is not all there when all keys are: it stands in front of the stream.
+    for cut in 0..=line.len() {
+        let (before, behind) = line.split_at(cut);
+        let mut rig = Rig::at("chunks");
+        rig.bytes(before);
+        rig.said();
+        rig.news(News::Brought(id(OTHER_ID), Scalar(500)));
+        rig.news(News::Committed { db: 0, vector: None });
+        assert_eq!(rig.said(), "hold end commit1:500 send[ack 500] read");
+        rig.bytes(behind);
+        rig.bytes("*1\r\n$4\r\nPING\r\n");
+        assert_eq!(rig.status(), "following", "cut at {cut}");
+        assert_eq!(rig.link.observed().read, Scalar(514), "cut at {cut}");
+    }
+}
+
+#[test]
 fn a_primary_that_says_why_no_snapshot_comes_is_heard() {
     let mut rig = Rig::at("chunks");
     rig.bytes("\n-ERR BGSAVE failed, replication can't continue\r\n");
