@@ -420,8 +420,8 @@ settings! {
     /// Seconds that a replica gives its primary to reply to each step of the handshake.
     "repl-step-timeout" repl_step_timeout: u32 = 5, Integer(1..=INT), AtRuntime;
 
-    /// Bytes of its primary's logs that a replica stores while a snapshot comes; 0 for 256 MiB, or a
-    /// tenth of `maxmemory` if that is more.
+    /// Bytes of its primary's logs that a replica stores while a snapshot comes; 0 for 256 MiB, or
+    /// a tenth of `maxmemory` if that is more.
     "repl-sync-log-limit" repl_sync_log_limit: u64 = 0, Memory(0..=LONG), AtRuntime;
 
     /// Seconds of silence after which a replica, or a primary, counts as gone.

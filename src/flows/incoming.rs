@@ -10,8 +10,8 @@
 //! whose flow [`Incoming::is_full`] is read no more, and so its primary is held back. Entries stay
 //! until they are applied: then this node's copy of the log gets them, in their order.
 //!
-//! While the snapshot is on its way from which a log goes on, entries are **stored**. When it is the
-//! data they come out of the store, and those that come then go through it until it is empty.
+//! While the snapshot is on its way from which a log goes on, entries are **stored**. When it is
+//! the data they come out of the store, and those that come then go through it until it is empty.
 
 use shards::journal::entry::{Malformed, Note, len_of};
 use shards::journal::reader::{Entry, What};

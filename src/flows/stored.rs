@@ -1,5 +1,5 @@
-//! What has come of a primary's log and waits for the snapshot that it goes on from: bytes in blocks
-//! outside of the heap, first in, first out.
+//! What has come of a primary's log and waits for the snapshot that it goes on from: bytes in
+//! blocks outside of the heap, first in, first out.
 
 use std::collections::VecDeque;
 use std::io;

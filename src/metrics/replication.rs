@@ -172,6 +172,11 @@ fn write_link(gathered: &Gathered<'_>, view: &ReplicationView, page: &mut Page) 
             following.map_or(0.0, |following| following.snapshot_bytes as f64),
         ),
         (
+            "keylane_link_stored_bytes",
+            "Bytes of the primary's logs that wait for its snapshot to be the data.",
+            following.map_or(0.0, |following| following.stored_bytes as f64),
+        ),
+        (
             "keylane_link_unapplied_bytes",
             "Bytes of the primary's stream that have come and are not applied.",
             unapplied as f64,

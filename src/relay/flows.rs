@@ -5,8 +5,8 @@
 //!   --> snapshot if need be --> KEYLANE FLOWS name scalar vector, in place of the stream
 //!   --> for each log a connection: KEYLANE FLOW name number offset --> +OK, to the log's shard
 //! ```
-//! A replica that says 3 is told `+LOGS name history scalar vector` when its snapshot begins: it may
-//! connect at once, and stores what comes until the snapshot is its data.
+//! A replica that says 3 is told `+LOGS name history scalar vector` when its snapshot begins: it
+//! may connect at once, and stores what comes until the snapshot is its data.
 //!
 //! The connection of the session stays here: it brings acknowledgements, and carries a PING each
 //! second. A session has all its logs or none: when one cannot go on, the session ends.

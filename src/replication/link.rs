@@ -158,8 +158,8 @@ struct Following {
     owed: Option<Scalar>,
     /// The primary sends each log by a connection of its own, and nothing of them here.
     has_flows: bool,
-    /// Nothing of the stream has come, and in front of it there may be lines, which the primary said
-    /// while the snapshot came by other connections.
+    /// Nothing of the stream has come, and in front of it there may be lines, which the primary
+    /// said while the snapshot came by other connections.
     lines: Option<Lines>,
     /// The name that the history goes on under when its logs begin: the data are at a place of
     /// logs, which the name alone says nothing of.

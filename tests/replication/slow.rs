@@ -13,9 +13,9 @@ use crate::proxy::{Proxy, Weather};
 use crate::roles::text;
 use crate::servers::Kind::{self, Keylane, Native, Valkey91};
 use crate::servers::{
-    counter, describe, follow, info, now, until, wait_until_offsets_meet, wait_until_online,
+    Ends, counter, describe, follow, info, now, until, wait_until_offsets_meet, wait_until_online,
 };
-use crate::{Ends, SEED, Tally, say, side_by_side};
+use crate::{SEED, Tally, say, side_by_side};
 
 /// What is to be sent, and how much of it passes in a second.
 const VALUES: usize = 20;
@@ -101,7 +101,7 @@ fn storing(shards: [usize; 2], options: &[&str]) -> (Server, Server, Proxy) {
     let limit = format!("replica {KEPT_BYTES} 0 0");
     let own = ["--client-output-buffer-limit", &limit, "--repl-backlog-size", "16kb"];
     let primary = start(Native(shards[0]), &own);
-    let replica = start(Native(shards[1]), options);
+    let replica = start(Native(shards[1]), &[&own[2..], options].concat());
     let value = "v".repeat(VALUE_BYTES);
     let mut client = primary.client();
     for key in 0..2 * VALUES {

@@ -35,6 +35,8 @@ pub enum Fault {
     HastyPromotion,
     /// Logs of a primary are applied while some of its stream is under way.
     HastyFlows,
+    /// Logs of a primary are applied while the snapshot is on its way that they go on from.
+    HastyStore,
     /// A failover that is called off goes on with the history of before, whatever came since.
     MixedHistories,
     /// What was logged before a stream began counts as logged when it began.
@@ -44,7 +46,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::DroppedPart,
         Self::SwappedOrder,
         Self::LostAck,
@@ -61,6 +63,7 @@ impl Fault {
         Self::LosesBatches,
         Self::HastyPromotion,
         Self::HastyFlows,
+        Self::HastyStore,
         Self::MixedHistories,
         Self::LateStamps,
         Self::HastyMerge,

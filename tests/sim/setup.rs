@@ -96,8 +96,8 @@ impl Setup {
         let Self { sync_delay_ms, credit, pace, trouble, lasts, store_bytes, .. } = self;
         format!(
             "{nodes:?} backlog {backlog_bytes} output {output_bytes} timeout {timeout_ms} ttl \
-             {ttl_ms} store {store_bytes} delay {sync_delay_ms} credit {credit} pace {pace} trouble {trouble} lasts \
-             {lasts}"
+             {ttl_ms} store {store_bytes} delay {sync_delay_ms} credit {credit} pace {pace} \
+             trouble {trouble} lasts {lasts}"
         )
     }
 

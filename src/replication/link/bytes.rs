@@ -25,8 +25,8 @@ pub(super) fn ack(offset: Scalar) -> Vec<u8> {
     request::encode(&[b"REPLCONF", &b"ACK"[..], format_u64(&mut digits, offset.0)])
 }
 
-/// What stands behind lines that a primary says while a snapshot comes by other connections: that it
-/// lives, and that logs may come meanwhile. Without lines the stream has begun: it is what is left.
+/// What stands behind lines that a primary says while a snapshot comes by other connections: that
+/// it lives, and that logs may come meanwhile. Without lines the stream has begun: all is of it.
 fn without_lines<'a>(lines: &mut Option<Lines>, bytes: &'a [u8]) -> Result<&'a [u8], Failure> {
     let mut at = 0;
     while let (Some(said), Some(byte)) = (lines.as_mut(), bytes.get(at)) {

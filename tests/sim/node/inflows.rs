@@ -12,6 +12,7 @@ use keylane::replication::replid::ReplId;
 use keylane::replication::split::Unit;
 
 use crate::agenda::Env;
+use crate::faults::Fault;
 use crate::node::Node;
 use crate::node::dial::Dial;
 use crate::node::inchunks::Opening;
@@ -214,7 +215,8 @@ impl Upstream {
         let LogsOffered { name, history: _, at: Fence { scalar, vector } } = offered;
         let at = Announced { name, place: scalar, scalar, vector };
         let until = env.moment().after(env.setup.link_limits().step_ms);
-        self.stored = Some(Inflows::begin(generation, node, (at, true), until, env, &primary));
+        let logs = (at, !env.has(Fault::HastyStore));
+        self.stored = Some(Inflows::begin(generation, node, logs, until, env, &primary));
     }
 
     pub fn go_on_with_flows(&mut self, node: &mut Node, env: &mut Env) {
