@@ -296,6 +296,8 @@ fn a_replica_that_stores_logs_may_connect_them_while_its_snapshot_comes() {
         let mut played = Played::of_version(&primary, flows);
         let connect = |number| played.connect(&primary, number).expect("it is awaited");
         let connections: Vec<Client> = (0..played.connections).map(connect).collect();
+        // The session ends with one of its logs.
+        let mut logs = Vec::new();
         if is_offered {
             let line = played.main.receive();
             let Ok(Reply::Simple(line)) = line else { panic!("{line:?}") };
@@ -307,13 +309,14 @@ fn a_replica_that_stores_logs_may_connect_them_while_its_snapshot_comes() {
                 let request = ["KEYLANE", "FLOW", name, &log.to_string(), offset];
                 let mut flow = primary.client();
                 assert!(matches!(flow.call(&request), Ok(Reply::Simple(_))), "log {log}");
+                logs.push(flow);
                 let again = primary.client().call(&request).expect("it answers");
                 assert!(again.head().contains("no log waits"), "{again:?}");
             }
         }
         let rest = |mut connection: Client| connection.rest().expect("it comes to its end");
         connections.into_iter().map(rest).for_each(drop);
-        // The session ends with one of its logs; the version before hears of them now.
+        // The version before hears of them now.
         if !is_offered {
             played.main.send(&["REPLCONF", "ACK", "1000000"]).expect("it reads");
             let announced = played.main.receive().expect("it is told of its logs");

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use shards::base::random::Random;
+
 use crate::client::{Client, Reply};
 use crate::compare::digest;
 use crate::processes::Server;
@@ -26,6 +28,10 @@ const PROGRESS_S: u64 = 1;
 /// What is written while a transfer is slow: a value now and then, less than passes by all logs.
 const WRITTEN_BYTES: usize = 40_000;
 const PAUSE: Duration = Duration::from_millis(20);
+/// Numbers of shards, values that make a transfer last, and commands between two looks at it.
+const SHAPES: [usize; 4] = [1, 2, 3, 5];
+const FEW_VALUES: usize = 6;
+const STRIDE: u64 = 100;
 /// What a primary may keep of each log for one replica: less than comes.
 const KEPT_BYTES: u64 = 2 << 20;
 
@@ -159,6 +165,57 @@ fn what_is_written_during_a_slow_sync_waits_at_a_native_replica() {
         let is_empty = || stored(&replica) == 0 && uncounted(&replica) < 8 << 20;
         until("nothing is stored any more", is_empty, || describe([&replica]));
     });
+}
+
+#[test]
+fn logs_are_stored_on_whatever_numbers_of_shards() {
+    let shapes = SHAPES.iter().flat_map(|one| SHAPES.map(|other| [*one, other]));
+    side_by_side(shapes.collect(), |shards| {
+        let kinds = shards.map(Native);
+        let [primary, replica] = kinds.map(|kind| start(kind, &[]));
+        let (mut client, mut random) = (primary.client(), Random::new(SEED));
+        let value = "v".repeat(VALUE_BYTES);
+        for key in 0..FEW_VALUES {
+            let set = ["SET", &format!("large:{key}"), &value];
+            assert_eq!(text(client.call(&set)), "OK");
+        }
+        let proxy = Proxy::start(&primary.addr, SEED).expect("there is a free port");
+        proxy.set(Weather::Throttle(SECOND_BYTES));
+        follow(&replica, &proxy.address);
+        let (mut most_stored, mut commands) = (0, 0);
+        let mut is_up = || {
+            (0..STRIDE).for_each(|_| write_one(&mut client, &mut random));
+            commands += STRIDE;
+            most_stored = stored(&replica).max(most_stored);
+            info(&replica, "replication")["master_link_status"] == "up"
+        };
+        until("the link is up", &mut is_up, || describe([&primary, &replica]));
+        proxy.set(Weather::Clear);
+        wait_until_offsets_meet(&primary, &replica);
+        assert_eq!(digest(&primary), digest(&replica), "{shards:?}");
+        assert_eq!(counter(&primary, "stats", "sync_full"), 1, "{}", primary.output());
+        assert!(0 < most_stored, "{}", describe([&primary, &replica]));
+        say(&format!(
+            "slow: {} -> {}: {commands} commands, of which {most_stored} bytes were stored",
+            primary.name, replica.name
+        ));
+    });
+}
+
+/// A command of one key, of several, or a transaction of several.
+fn write_one(client: &mut Client, random: &mut Random) {
+    let mut key = || format!("key:{}", random.below(50));
+    let [one, two, three, four] = [(); 4].map(|()| key());
+    let commands: &[&[&str]] = match random.below(5) {
+        0 => &[&["SET", &one, &two]],
+        1 => &[&["MSET", &one, &two, &three, &four]],
+        2 => &[&["MULTI"], &["SET", &one, &two], &["APPEND", &three, &four], &["EXEC"]],
+        3 => &[&["DEL", &one, &two]],
+        _ => &[&["RENAME", &one, &two]],
+    };
+    for args in commands {
+        client.call(args).expect("it answers");
+    }
 }
 
 #[test]
