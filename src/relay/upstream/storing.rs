@@ -53,10 +53,9 @@ impl Upstream {
                 self.happens(lost(of, why), mailbox);
             }
             News::Held(of, places) if of == generation => {
-                if stored.hear_of_held(places).is_some() {
-                    self.stored = None;
-                    self.connect_after_logs();
-                }
+                let Some(_) = stored.hear_of_held(places) else { return };
+                self.stored = None;
+                self.connect_after_logs();
             }
             // Of an attempt that is over.
             _ => {}
