@@ -236,6 +236,8 @@ impl Link {
                             let offered = LogsOffered::parse(&line)?;
                             let none = || Failure::NoSnapshot(printable(&line));
                             let offered = Box::new(offered.ok_or_else(none)?);
+                            let logs = offered.at.vector.offsets().len();
+                            actions.push(Action::Log(Line::Storing(logs)));
                             actions.push(Action::StoreLogs(self.generation, offered));
                         }
                     }

@@ -40,6 +40,8 @@ pub enum Line {
     FullResync(ReplId, Scalar),
     /// It begins.
     Receiving(Form),
+    /// So many logs may come meanwhile, and are stored.
+    Storing(usize),
     /// It was not complete, or not wanted any more.
     Discarding,
     /// It becomes the data.
@@ -206,6 +208,7 @@ impl Line {
             | Self::Renamed(_)
             | Self::FullResync(..)
             | Self::Receiving(_)
+            | Self::Storing(_)
             | Self::Discarding
             | Self::Swapping
             | Self::Finished => false,
@@ -253,6 +256,11 @@ impl Display for Line {
             ),
             Self::Receiving(Form::Mark) => f.write_str(
                 "PRIMARY <-> REPLICA sync: receiving streamed RDB from primary with EOF to parser",
+            ),
+            Self::Storing(logs) => write!(
+                f,
+                "PRIMARY <-> REPLICA sync: storing what comes of logs meanwhile, by connections of \
+                 their own: {logs}"
             ),
             Self::Discarding => {
                 f.write_str("PRIMARY <-> REPLICA sync: Discarding the half-loaded data")

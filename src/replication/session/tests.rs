@@ -332,6 +332,24 @@ fn a_hard_limit_ends_a_replica_at_once() {
 }
 
 #[test]
+fn what_a_replica_takes_while_its_snapshot_comes_does_not_wait_for_it() {
+    check(
+        new(Sequel::AwaitAck),
+        &[
+            (0, BEGAN, ""),
+            (100, Event::Sent(CUT.after(900)), ""),
+            (200, Event::Backlog(CUT.after(1800)), ""),
+            (300, Event::Sent(CUT.after(1800)), ""),
+            (400, Event::ChildEnded(Ok(())), ""),
+            (500, Event::Backlog(CUT.after(2500)), ""),
+            (600, Event::Sent(CUT.after(2500)), ""),
+            (700, acks("REPLCONF ACK 7000\r\n"), "stream(9500) acked(7000) succeeded"),
+            (800, Event::Backlog(CUT.after(3600)), "close(output_hard)"),
+        ],
+    );
+}
+
+#[test]
 fn a_soft_limit_ends_a_replica_that_stays_above_it() {
     check(
         one_in("online"),
