@@ -9,6 +9,7 @@ pub mod pubsub;
 pub mod reactor;
 pub mod log;
 pub mod process;
+pub mod migration;
 pub mod persistence;
 pub mod journal;
 pub mod routing;

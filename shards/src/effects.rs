@@ -3,9 +3,12 @@
 //! A handler never logs, replicates, notifies or wakes a client: it says here what happened,
 //! and the shard that runs it acts.
 
+pub mod handover;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::effects::handover::{Consignment, Receipt};
 use crate::journal::units::{Commands, Units};
 
 /// A class of keyspace events, one letter of `notify-keyspace-events`.
@@ -225,6 +228,12 @@ pub struct Effects {
     pub denies_waiting: bool,
     /// Whether the command that runs has waited, and is to look only at keys of its shard's slots.
     pub sees_own_slots: bool,
+    /// What the command that ran hands over to another server. It is not answered yet: it runs
+    /// again when there is a receipt.
+    pub consignment: Option<Box<Consignment>>,
+    /// What has become of what the command that runs has handed over. `None`: it runs for the
+    /// first time.
+    pub receipt: Option<Box<Receipt>>,
 }
 
 impl Effects {

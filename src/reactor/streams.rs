@@ -116,6 +116,16 @@ impl Stream {
         tried(self.send(bytes))
     }
 
+    /// Whether nothing has come that was not read, and the other end has not closed.
+    pub fn is_at_rest(&self) -> bool {
+        matches!(passing(self.0.peek(&mut [0])), Ok(None))
+    }
+
+    /// The same as [`Self::write`]; there may be nothing to write.
+    pub fn write_some(&mut self, bytes: &[u8]) -> Tried {
+        if bytes.is_empty() { Tried::Later } else { self.write(bytes) }
+    }
+
     /// Reads what is there: `None` if that is nothing now, 0 bytes if the other end has said all.
     ///
     /// # Errors

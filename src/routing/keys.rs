@@ -62,6 +62,7 @@ pub fn spacing(keys: &[KeySpec]) -> (usize, usize) {
 fn begin(begin: Begin, args: &[&[u8]]) -> Option<usize> {
     match begin {
         Begin::Index(at) => (at < args.len()).then_some(at),
+        Begin::IndexIf(at, is) => (at < args.len() && is(args)).then_some(at),
         Begin::Unknown => Some(0),
         Begin::Option(_, _, place) => place(args).filter(|&at| at < args.len()),
         Begin::Keyword(word, from) => {

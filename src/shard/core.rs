@@ -28,6 +28,7 @@ use crate::reactor::ring::Token;
 use crate::routing::node::Node;
 use crate::routing::slots::Peer;
 use crate::shard::ending::EndPart;
+use crate::shard::journeys::handing_over::Handovers;
 use crate::shard::messages::monitoring::Monitors;
 use crate::shard::messages::publishing::PubSub;
 use crate::shard::messages::tracking::Copies;
@@ -117,6 +118,8 @@ pub struct Core {
     pub(crate) end: Option<Box<EndPart>>,
     /// For the loop to do.
     pub socket_requests: Vec<SocketRequest>,
+    /// What other servers take of its clients' keys.
+    pub(crate) handovers: Handovers,
     /// Batches that can go on.
     pub(crate) resumed: VecDeque<Box<Batch>>,
     /// Watched keys that existed when the databases went on loan as a whole.
@@ -153,6 +156,7 @@ impl Core {
         visitors.effects.keeps_notes = true;
         let shards = usize::from(node.slots.shards());
         let config = Arc::clone(&node.config);
+        let handovers = Handovers::new(mailbox.bell().clone());
         let mut core = Self {
             shard,
             visitors,
@@ -178,6 +182,7 @@ impl Core {
             node,
             client_commands,
             socket_requests: Vec::new(),
+            handovers,
             resumed: VecDeque::new(),
             lent_watched: Vec::new(),
             serving: Serving::default(),

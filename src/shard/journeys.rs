@@ -6,6 +6,7 @@ pub mod committing;
 pub mod exec;
 pub mod gathered;
 pub mod journey;
+pub mod handing_over;
 mod redirecting;
 pub mod round;
 pub mod scanning;

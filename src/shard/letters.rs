@@ -72,6 +72,7 @@ impl Core {
         }
         self.arrived = arrived;
         words.into_iter().for_each(|(peer, word)| self.listen(peer, word));
+        self.take_receipts();
         self.settle();
     }
 

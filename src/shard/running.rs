@@ -91,7 +91,8 @@ impl Core {
         let work = at_work(call.spec.name, request.args);
         let result = place(self).execute(command, request, out);
         drop(work);
-        if place(self).effects.wait.is_some() {
+        let effects = &place(self).effects;
+        if effects.wait.is_some() || effects.consignment.is_some() {
             // It counts when it is answered.
             out.truncate(written);
             self.lap();

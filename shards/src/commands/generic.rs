@@ -6,6 +6,7 @@ mod dump;
 mod exists;
 mod expire;
 mod keys;
+mod migrate;
 mod r#move;
 pub mod object;
 mod persist;
@@ -36,12 +37,14 @@ pub const COMMANDS: &[Command] = &[
     expire::PEXPIRE,
     expire::PEXPIREAT,
     keys::KEYS,
+    migrate::MIGRATE,
     r#move::MOVE,
     persist::PERSIST,
     randomkey::RANDOMKEY,
     rename::RENAME,
     rename::RENAMENX,
     restore::RESTORE,
+    restore::RESTORE_ASKING,
     scan::SCAN,
     sort::SORT,
     sort::SORT_RO,

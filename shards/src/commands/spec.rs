@@ -304,6 +304,8 @@ pub struct KeySpec {
 pub enum Begin {
     /// At this argument.
     Index(usize),
+    /// At this argument, as COMMAND says; but only in requests of which this is true.
+    IndexIf(usize, fn(&[&[u8]]) -> bool),
     /// After this keyword, looked for from this argument on (from the end if negative).
     Keyword(&'static str, i64),
     /// After this keyword, as COMMAND says; but as an option may come several times, and its name
@@ -373,6 +375,9 @@ pub enum Spread {
     Cursor,
     /// It needs no keyspace and runs wherever it is met (`ECHO`).
     Anywhere,
+    /// Its entries are brought together at home, be they of one shard or of several, and stay
+    /// there while another server takes them (`MIGRATE`).
+    HandOver,
 }
 
 /// How replies of several shards become one.

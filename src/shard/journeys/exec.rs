@@ -172,6 +172,13 @@ impl Core {
                 }
                 _ => self.exec_command(&mut batch, &mut transaction, call, parsed, args),
             });
+            if let Some(consignment) = self.visitors.effects.consignment.take() {
+                self.visitors.effects.denies_waiting = false;
+                self.lend_visitors(&mut transaction);
+                batch.at = At::ExecVisits(exec, transaction);
+                self.hand_over(batch, *consignment);
+                return None;
+            }
             exec.next += 1;
         }
         self.visitors.effects.denies_waiting = false;
@@ -193,7 +200,7 @@ impl Core {
         self.end_gathered(used, Vec::new(), None);
     }
 
-    fn exec_command(
+    pub(crate) fn exec_command(
         &mut self,
         batch: &mut Batch,
         transaction: &mut Transaction,

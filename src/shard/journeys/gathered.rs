@@ -41,6 +41,12 @@ impl Core {
             });
         });
         self.resumes = false;
+        if let Some(consignment) = self.visitors.effects.consignment.take() {
+            self.lend_visitors(&mut transaction);
+            batch.at = At::Visits(transaction);
+            self.hand_over(batch, *consignment);
+            return None;
+        }
         if let Some(wait) = self.visitors.effects.wait.take() {
             let before = batch.waiting.as_ref().map(|waiting| waiting.id);
             let waits = self.wait_at_home(batch, *wait);
@@ -176,6 +182,8 @@ impl Core {
             denies_waiting: _,
             sees_own_slots: _,
             scan_rest: _,
+            consignment: _,
+            receipt: _,
         } = &mut visitors.effects;
         kept.dirty += std::mem::take(dirty);
         pour(events, &mut kept.events);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use shards::base::hash::slot_of_hash;
 use shards::base::number::parse_u64;
+use shards::commands::spec::Spread;
 use shards::resp::error::Error;
 
 use crate::batches::batch::{At, Batch, Passport};
@@ -116,16 +117,17 @@ impl Core {
         batch.next += 1;
     }
 
-    /// Ends a WATCH whose keys are to be watched elsewhere, once it has its claims. False if it is
-    /// none, or goes on.
-    pub(crate) fn is_watch_turned_away(&mut self, batch: &mut Batch) -> bool {
+    /// Ends a WATCH whose keys are to be watched elsewhere, or a command that would hand over keys
+    /// of a slot that is elsewhere, once it has its claims. False if it is neither, or goes on.
+    pub(crate) fn is_visit_turned_away(&mut self, batch: &mut Batch) -> bool {
         let At::Visits(transaction) = &batch.at else { return false };
         let Some(ownership) = self.node.cluster.as_deref() else { return false };
-        if transaction.kind != Kind::Watch {
+        // Control's barriers are no requests.
+        let Some(parsed) = batch.request() else { return false };
+        let call = parsed.call.expect("only known commands visit shards");
+        if transaction.kind != Kind::Watch && call.spec.spread != Spread::HandOver {
             return false;
         }
-        let parsed = batch.request().expect("it is at a WATCH");
-        let call = parsed.call.expect("only known commands watch");
         let error = with_args(&batch.input, &batch.ranges, parsed, |args| {
             self.redirected(ownership, &batch.passport, call, args)
         });

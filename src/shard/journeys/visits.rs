@@ -35,7 +35,7 @@ impl Core {
                 transaction.visits[transaction.at].ticket = Some(ticket);
             })?;
         }
-        if self.is_turned_back(&mut batch) || self.is_watch_turned_away(&mut batch) {
+        if self.is_turned_back(&mut batch) || self.is_visit_turned_away(&mut batch) {
             return Some(batch);
         }
         self.work(&mut batch);

@@ -38,7 +38,7 @@ impl Core {
                 self.run_everywhere(transaction, merge, (call, command), args, passport, out);
             }
             Spread::Cursor => self.scan_wholes(transaction, command, args, passport, out),
-            Spread::Gather | Spread::Split(_) | Spread::Anywhere => {
+            Spread::Gather | Spread::Split(_) | Spread::Anywhere | Spread::HandOver => {
                 let owners = self.owners(call, args);
                 let Some(&first) = owners.first() else {
                     let request = Self::engine_request(args, passport, (0, 0));
@@ -67,6 +67,11 @@ impl Core {
             }
         }
         drop(work);
+        if self.visitors.effects.consignment.is_some() {
+            // It counts when it is answered.
+            self.lap();
+            return self.observe_wait(call, args);
+        }
         let failed = self.note_error_reply(&out[written..]);
         let took = self.count(call, failed);
         self.observe(call, args, took, out.len() - written);

@@ -334,7 +334,9 @@ impl Core {
                         return AtHome::Runs(Route::Shard(self.shard_number()), (0, 0));
                     }
                     Spread::Everywhere(merge) => Kind::Parts(merge),
-                    Spread::Gather | Spread::Cursor | Spread::Anywhere => footprint.gathering(),
+                    Spread::Gather | Spread::Cursor | Spread::Anywhere | Spread::HandOver => {
+                        footprint.gathering()
+                    }
                 };
                 let transaction = footprint.transaction(&self.node.slots, kind, &[]);
                 AtHome::Needs(Needs::Shards(Box::new(transaction)))

@@ -70,6 +70,9 @@ impl Core {
     /// Where a request on several keys runs, all of which are of one slot. If they are not, that
     /// is for its home to say.
     fn route_of_slot(&self, call: &Call, args: &[&[u8]]) -> (Route, (u32, u64)) {
+        if call.spec.spread == Spread::HandOver {
+            return (Route::Home, (0, 0));
+        }
         let mut first = None;
         for place in key_places(call.spec.keys, args) {
             let hash = self.node.seed.key_hash(args[place]);
@@ -95,6 +98,7 @@ impl Core {
                 let place = u32::try_from(at).expect("a key's place is small");
                 (Route::Shard(self.node.slots.owner(hash)), (place, hash))
             }
+            KeyShape::Several if call.spec.spread == Spread::HandOver => HOME,
             KeyShape::Several => {
                 let footprint = self.footprint_of(call, args);
                 match *footprint.shards(&self.node.slots).as_slice() {
@@ -108,7 +112,7 @@ impl Core {
                 Spread::Anywhere | Spread::Gather => (Route::Anywhere, (0, 0)),
                 Spread::Cursor if 1 < self.node.slots.shards() => (Route::Scan, (0, 0)),
                 Spread::Cursor => (Route::Anywhere, (0, 0)),
-                Spread::Split(_) | Spread::Everywhere(_) => HOME,
+                Spread::Split(_) | Spread::Everywhere(_) | Spread::HandOver => HOME,
             },
         }
     }

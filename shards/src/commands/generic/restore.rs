@@ -30,6 +30,18 @@ pub(super) const RESTORE: Command = Command {
     run: restore,
 };
 
+pub(super) const RESTORE_ASKING: Command = Command {
+    spec: Spec {
+        name: "restore-asking",
+        group: Group::Server,
+        since: "3.0.0",
+        summary: "Makes a key of what DUMP returned, also in a slot that is on its way here.",
+        flags: Flags::of(&[Flag::Write, Flag::DenyOom, Flag::Asking]),
+        ..RESTORE.spec
+    },
+    run: restore,
+};
+
 const TTL: Error = Error::Text("ERR Invalid TTL value, must be >= 0");
 const IDLE_TIME: Error = Error::Text("ERR Invalid IDLETIME value, must be >= 0");
 const FREQUENCY: Error = Error::Text("ERR Invalid FREQ value, must be >= 0 and <= 255");

@@ -104,7 +104,7 @@ fn write_keys(keys: &KeySpec, replies: &mut Replies<'_>) {
     write_flags(&flags, replies);
     replies.bulk(b"begin_search");
     match keys.begin {
-        Begin::Index(index) => {
+        Begin::Index(index) | Begin::IndexIf(index, _) => {
             write_kind("index", 1, replies);
             write_number("index", number(index), replies);
         }
@@ -156,7 +156,7 @@ fn number(n: usize) -> i64 {
 /// covers all keys whose places are fixed and follow each other.
 fn range(keys: &[KeySpec]) -> (i64, i64, i64) {
     let fixed = |keys: &KeySpec| match (keys.begin, keys.find) {
-        (Begin::Index(first), Find::Range { last, step, .. }) => {
+        (Begin::Index(first) | Begin::IndexIf(first, _), Find::Range { last, step, .. }) => {
             let first = number(first);
             let last = if last < 0 { last } else { first + last };
             Some((first, last, number(step)))

@@ -1,0 +1,116 @@
+//! The couriers of one shard.
+
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use hashbrown::HashMap;
+use shards::effects::handover::{Consignment, Failure, Receipt, Target};
+
+use crate::migration::courier::{Courier, Delivered, Parcel};
+use crate::reactor::clock::Monotonic;
+use crate::reactor::wake::Wake;
+
+/// Targets that one shard hands keys to at a time.
+const COURIERS_MAX: usize = 16;
+/// For how long a connection is kept that has nothing to do, in milliseconds, as Valkey does.
+const IDLE_MILLIS: u64 = 10_000;
+
+/// The couriers of one shard, and what they have to tell.
+#[derive(Debug)]
+pub struct Couriers {
+    couriers: HashMap<Target, Hired>,
+    deliveries: Receiver<Delivered>,
+    /// For couriers: where they tell, and what they ring then.
+    deliver: Sender<Delivered>,
+    bell: Wake,
+}
+
+/// A courier as its shard knows it. It ends when this is dropped.
+#[derive(Debug)]
+struct Hired {
+    parcels: Sender<Parcel>,
+    /// What it is woken by.
+    wake: Wake,
+    /// Parcels that it has.
+    count: usize,
+    /// When it was last given one.
+    used: Monotonic,
+}
+
+impl Couriers {
+    /// None yet. They ring this bell.
+    pub fn new(bell: Wake) -> Self {
+        let (deliver, deliveries) = channel();
+        Self { couriers: HashMap::new(), deliveries, deliver, bell }
+    }
+
+    /// Sends a consignment of this number on its way.
+    ///
+    /// # Errors
+    /// The receipt, if nobody can take it.
+    pub fn send(
+        &mut self,
+        number: u64,
+        consignment: Consignment,
+        now: Monotonic,
+    ) -> Result<(), Receipt> {
+        let refused = || Receipt { taken: Vec::new(), failure: Some(Failure::Connecting) };
+        let due = now.after_millis(consignment.timeout_millis).unwrap_or(now);
+        if !self.couriers.contains_key(&consignment.target) {
+            let hired = self.hire(&consignment.target, now).map_err(|_| refused())?;
+            self.couriers.insert(consignment.target.clone(), hired);
+        }
+        let hired = self.couriers.get_mut(&consignment.target).expect("it is there, or hired");
+        let parcel = Parcel { number, consignment: Box::new(consignment), due };
+        hired.parcels.send(parcel).map_err(|_| refused())?;
+        hired.wake.ring();
+        hired.count += 1;
+        hired.used = now;
+        Ok(())
+    }
+
+    /// The next that was delivered: its number, and what became of it.
+    pub fn receive(&mut self) -> Option<(u64, Box<Receipt>)> {
+        let Delivered { number, target, receipt } = self.deliveries.try_recv().ok()?;
+        if let Some(hired) = self.couriers.get_mut(&target) {
+            hired.count = hired.count.saturating_sub(1);
+        }
+        Some((number, receipt))
+    }
+
+    /// Lets couriers go that have had nothing to do for long.
+    pub fn dismiss_idle(&mut self, now: Monotonic) {
+        self.couriers.retain(|_, hired| {
+            let is_idle = hired.count == 0 && IDLE_MILLIS <= now.millis_since(hired.used);
+            !is_idle
+        });
+    }
+
+    /// Lets all couriers go: what they have is not delivered, and they say so at once.
+    pub fn dismiss_all(&mut self) {
+        for (_, Hired { parcels, wake, .. }) in self.couriers.drain() {
+            drop(parcels);
+            wake.ring();
+        }
+    }
+
+    /// How many connections are kept.
+    pub fn len(&self) -> usize {
+        self.couriers.len()
+    }
+
+    fn hire(&mut self, target: &Target, now: Monotonic) -> io::Result<Hired> {
+        if COURIERS_MAX <= self.couriers.len() {
+            let idle = self.couriers.iter().filter(|(_, hired)| hired.count == 0);
+            let oldest = idle.min_by_key(|(_, hired)| hired.used).map(|(target, _)| target.clone());
+            let oldest = oldest.ok_or_else(|| io::Error::other("all couriers are busy"))?;
+            self.couriers.remove(&oldest);
+        }
+        let (parcels, queue) = channel();
+        let wake = Wake::new()?;
+        let courier =
+            Courier::new(target.clone(), queue, wake.clone(), self.deliver.clone(), &self.bell);
+        courier.start()?;
+        Ok(Hired { parcels, wake, count: 0, used: now })
+    }
+}

@@ -1,0 +1,91 @@
+//! Commands whose keys another server is to take: they wait for its receipt. Their claims go on, so
+//! nothing happens to the keys; the shard does all else meanwhile.
+
+use hashbrown::HashMap;
+use shards::effects::handover::{Consignment, Receipt};
+
+use crate::batches::batch::{At, Batch};
+use crate::migration::couriers::Couriers;
+use crate::reactor::wake::Wake;
+use crate::routing::call::Run;
+use crate::routing::request::with_args;
+use crate::shard::core::Core;
+use crate::stats::notable::Serving;
+
+/// What other servers take of the keys of a shard's clients.
+#[derive(Debug)]
+pub struct Handovers {
+    /// By whom.
+    pub couriers: Couriers,
+    /// Batches that wait for a receipt, by its number.
+    waiting: HashMap<u64, Box<Batch>>,
+    next: u64,
+}
+
+impl Handovers {
+    /// Nothing yet. This bell rings when there is a receipt.
+    pub fn new(bell: Wake) -> Self {
+        Self { couriers: Couriers::new(bell), waiting: HashMap::new(), next: 0 }
+    }
+}
+
+impl Core {
+    /// Has a consignment handed over, whose batch waits for the receipt. It has all entries that
+    /// it needs along.
+    pub(crate) fn hand_over(&mut self, batch: Box<Batch>, consignment: Consignment) {
+        let handovers = &mut self.handovers;
+        let number = handovers.next;
+        handovers.next += 1;
+        handovers.waiting.insert(number, batch);
+        if let Err(receipt) = handovers.couriers.send(number, consignment, self.node.now) {
+            self.settle_handover(number, Box::new(receipt));
+        }
+    }
+
+    /// Lets batches go on for which there are receipts.
+    pub(crate) fn take_receipts(&mut self) {
+        while let Some((number, receipt)) = self.handovers.couriers.receive() {
+            self.settle_handover(number, receipt);
+        }
+    }
+
+    fn settle_handover(&mut self, number: u64, receipt: Box<Receipt>) {
+        let batch = self.handovers.waiting.remove(&number);
+        let mut batch = batch.expect("each consignment has one receipt");
+        self.run_for(Serving::of_batch(&batch), batch.client, batch.passport.reads);
+        self.resumes = true;
+        self.visitors.effects.receipt = Some(receipt);
+        match std::mem::take(&mut batch.at) {
+            At::Visits(mut transaction) => {
+                self.receive_visitors(&mut transaction);
+                let Batch { input, ranges, requests, next, replies, passport, .. } = &mut *batch;
+                let parsed = &requests[*next];
+                let call = parsed.call.expect("only known commands make transactions");
+                let Run::Engine(command) = call.run else { unreachable!("others have no keys") };
+                with_args(input, ranges, parsed, |args| {
+                    let request = Self::engine_request(args, passport, parsed.first_key);
+                    self.run_on_visitors(call, command, request, replies);
+                });
+                self.end_gathered(*transaction, Vec::new(), None);
+                batch.next += 1;
+            }
+            At::ExecVisits(mut exec, mut transaction) => {
+                self.receive_visitors(&mut transaction);
+                self.visitors.effects.denies_waiting = true;
+                exec.multi.with(exec.next, |parsed, args| {
+                    let call = parsed.call.expect("only known commands are queued");
+                    self.exec_command(&mut batch, &mut transaction, call, parsed, args);
+                });
+                self.visitors.effects.denies_waiting = false;
+                exec.next += 1;
+                self.lend_visitors(&mut transaction);
+                batch.at = At::ExecVisits(exec, transaction);
+            }
+            At::Request | At::Round | At::Scan(_) | At::Exec(_) | At::TurnedBack(_) => {
+                unreachable!("entries were gathered")
+            }
+        }
+        self.resumes = false;
+        self.advance(batch);
+    }
+}
