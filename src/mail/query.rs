@@ -137,6 +137,8 @@ pub struct Figures {
     pub waiting: Waiting,
     /// Letters waiting for it.
     pub mailbox_depth: usize,
+    /// Connections to servers that are handed keys.
+    pub couriers: u64,
     /// Keys that were looked at, and the hottest of them.
     pub hot_keys: (u64, Vec<HotKey>),
     /// Counters of slots, if they were asked for.

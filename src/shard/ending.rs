@@ -97,6 +97,10 @@ impl Core {
             changed.push(client.token);
         }
         changed.into_iter().for_each(|token| self.clients.mark_dirty_at(token));
+        if Stage::Drain < stage {
+            // A target that is silent does not hold the end up.
+            self.handovers.couriers.dismiss_all();
+        }
         self.end = Some(end);
         self.hold_for_end(holds);
     }

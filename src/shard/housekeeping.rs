@@ -73,6 +73,7 @@ impl Core {
         self.samples.take(&self.counters, now);
         self.close_late_clients();
         self.tick_client_memory();
+        self.handovers.couriers.dismiss_idle(now);
         for client in self.clients.iter_mut() {
             if QUERY_KEPT_MS <= now.millis_since(client.figures.active) {
                 client.query.trim();

@@ -18,6 +18,8 @@ mod failing;
 mod files;
 mod forming;
 mod nodes;
+mod resharding;
+mod routed;
 
 use std::env;
 use std::io::Write as _;

@@ -72,6 +72,28 @@ impl Cluster {
         say(&format!("{}: {what}: all agree after {} ms", self.mix, took.as_millis()));
     }
 
+    /// Waits until the first so many nodes know each other and no other, and agree.
+    pub fn until_all_agree_of(&self, count: usize, what: &str) {
+        let agree = || {
+            let views: Vec<Vec<Line>> = self.nodes[..count].iter().map(view).collect();
+            views[0].len() == count
+                && views.iter().all(|view| *view == views[0])
+                && self.nodes[..count]
+                    .iter()
+                    .all(|node| ask(node, &["CLUSTER", "INFO"]).contains("state:ok"))
+        };
+        until(&format!("{}: {what}", self.mix), agree, || self.describe());
+    }
+
+    /// Waits until no other node knows the node of this id.
+    pub fn until_forgotten(&self, gone: &str) {
+        let is_forgotten = || {
+            let others = self.nodes.iter().filter(|node| id(node) != gone);
+            others.into_iter().all(|node| !ask(node, &["CLUSTER", "NODES"]).contains(gone))
+        };
+        until(&format!("{}: forgotten", self.mix), is_forgotten, || self.describe());
+    }
+
     /// Waits until all replicas are linked with their primaries.
     pub fn until_replicas_are_online(&self) {
         let online = || {

@@ -20,6 +20,7 @@ mod faults;
 mod held;
 mod load;
 mod loading;
+mod migrating;
 mod monitor;
 mod persistence;
 mod pubsub;

@@ -64,6 +64,8 @@ const TIMEOUT_MILLIS: u64 = 1000;
 const BOTH: Error = Error::Text(
     "ERR When using MIGRATE KEYS option, the key argument must be set to the empty string",
 );
+/// What a primary has written goes no further than to this server.
+const OBEYS: Error = Error::Text("ERR MIGRATE is not for the stream of a primary");
 const CONNECTING: Error = Error::Text("IOERR error or timeout connecting to the client");
 const WRITING: Error = Error::Text("IOERR error or timeout writing to target instance");
 const READING: Error = Error::Text("IOERR error or timeout reading to target instance");
@@ -87,6 +89,9 @@ fn migrate(ctx: &mut Ctx<'_>) -> Result<(), Error> {
 
 /// Leaves the keys that are here as a consignment.
 fn send(ctx: &mut Ctx<'_>, options: &Options<'_>) -> Result<(), Error> {
+    if ctx.db.keyspace.settings.obeys {
+        return Err(OBEYS);
+    }
     let timeout = parse_i64(ctx.args[5]).ok_or(Error::NotInteger)?;
     let db = parse_i64(ctx.args[4]).ok_or(Error::NotInteger)?;
     let (mut keys, mut requests) = (Vec::new(), Vec::new());
@@ -198,8 +203,9 @@ fn keys_place(args: &[&[u8]]) -> Option<usize> {
     None
 }
 
+/// Whether the key stands at its usual place, if only as an empty word: no keys are behind KEYS.
 fn has_one_key(args: &[&[u8]]) -> bool {
-    keys_place(args).is_none()
+    keys_place(args).is_none_or(|at| at + 1 == args.len())
 }
 
 /// The place behind the word KEYS. `None`: it is no option, or there is a key besides.

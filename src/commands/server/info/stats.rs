@@ -6,10 +6,8 @@ use crate::commands::server::gathered::Gathered;
 use crate::commands::server::info::Fields;
 use crate::pubsub::kind::Kind;
 
-/// What comes after the channels and does not happen here: moves to other nodes,
-/// defragmentation.
+/// What comes after the channels and does not happen here: defragmentation.
 const ABSENT: &[&str] = &[
-    "migrate_cached_sockets",
     "slave_expires_tracked_keys",
     "active_defrag_hits",
     "active_defrag_misses",
@@ -88,6 +86,7 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     }
     fields.put("latest_fork_usec", gathered.control.saving.fork_micros);
     fields.put("total_forks", gathered.control.saving.forks);
+    fields.put("migrate_cached_sockets", gathered.sum(|shard| shard.couriers));
     fields.put_all(ABSENT, 0);
     fields.put("tracking_total_keys", gathered.sum(|shard| shard.tracked.0));
     fields.put("tracking_total_items", gathered.sum(|shard| shard.tracked.1));
