@@ -138,7 +138,8 @@ impl<P: Copy> Dispatch<P> {
     /// Why it cannot be applied. Then nothing of it was taken.
     pub fn take(&mut self, unit: &Unit<'_>, start: P) -> Result<Option<BatchNumber>, String> {
         let mut footprint = Footprint::default();
-        let commands = unit.commands().map(|command| self.plan(command, &mut footprint));
+        let commands = unit.commands().filter(|command| !is_about_slots(command));
+        let commands = commands.map(|command| self.plan(command, &mut footprint));
         let commands = commands.collect::<Result<Vec<_>, _>>()?;
         let shards = footprint.shards(&self.routing.slots);
         if commands.is_empty() {
@@ -442,6 +443,15 @@ fn put(batch: &mut Batch, planned: &Planned<'_>, route: Route) {
 
 fn request(call: &'static Call, route: Route, first_key: (u32, u64)) -> Parsed {
     Parsed { call: Some(call), first: 0, count: 1, end: 0, route, first_key }
+}
+
+/// Whether a command is CLUSTER SETSLOT. A Valkey tells its replicas of slots that are open, and
+/// waits until they have acknowledged it. To whom slots belong nodes tell each other by their bus.
+fn is_about_slots(command: &Command<'_>) -> bool {
+    let mut args = command.args();
+    let mut is =
+        |word: &str| args.next().is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
+    is("CLUSTER") && is("SETSLOT")
 }
 
 #[cfg(test)]

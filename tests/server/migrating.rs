@@ -132,13 +132,15 @@ fn keys_stay_that_a_target_does_not_say_it_has() {
         check(&mut client, &Manner::Says(&answer[..count]), &[READING]);
         check(&mut client, &Manner::SaysAndCloses(&answer[..count]), &[READING, WRITING]);
     }
-    for nonsense in [&b"+OK\r\n:1\r\n"[..], b"$2\r\nOK\r\n", b"\r\n\r\n", b"+OK\r\n+OK\r\n+OK\r\n"]
-    {
+    // It has no key either that it has before it was asked.
+    for nonsense in [&b"$2\r\nOK\r\n"[..], b"\r\n\r\n", b"+OK\r\n+OK\r\n"] {
         check(&mut client, &Manner::Says(nonsense), &[READING]);
     }
+    check(&mut client, &Manner::Answers(&[b"+OK\r\n", b":1\r\n"]), &[READING]);
+    check(&mut client, &Manner::Answers(&[b"+OK\r\n", b"+OK\r\n+OK\r\n"]), &[READING]);
     let refused = "ERR Target instance replied with error: NO thanks";
     check(&mut client, &Manner::Says(b"-NO thanks\r\n+OK\r\n"), &[refused]);
-    check(&mut client, &Manner::Says(b"+OK\r\n-NO thanks\r\n"), &[refused]);
+    check(&mut client, &Manner::Answers(&[b"+OK\r\n", b"-NO thanks\r\n"]), &[refused]);
 }
 
 #[test]

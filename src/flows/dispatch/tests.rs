@@ -236,3 +236,14 @@ fn each_shard_gets_its_commands_in_the_order_of_the_stream() {
     }
     assert_eq!(rig.applied(), rig.split.received().0);
 }
+
+#[test]
+fn what_a_primary_says_of_open_slots_is_applied_at_once() {
+    let mut rig = Rig::new();
+    rig.take(&["CLUSTER SETSLOT 1 STABLE", "cluster setslot 1 NODE x TIMEOUT 1"]).unwrap();
+    assert!(rig.dispatch.is_empty() && rig.send().is_empty());
+    assert_eq!(rig.applied(), rig.split.received().0);
+    rig.take(&["MULTI", "SET @0 1", "CLUSTER SETSLOT 1 STABLE", "EXEC"]).unwrap();
+    assert_eq!(rig.send(), ["0/0: exec(set)"]);
+    assert!(rig.take(&["CLUSTER RESET"]).is_err());
+}
