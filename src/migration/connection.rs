@@ -100,6 +100,10 @@ impl Connection {
         orders: &mut impl Orders,
         mut take: impl FnMut(Line) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        if 0 < replies && !self.is_at_rest() {
+            // Whose reply that is, nothing tells.
+            return Err(Failure::Reading);
+        }
         let mut left = replies;
         let mut bytes = vec![0; READ_BYTES];
         while 0 < left {
@@ -111,14 +115,14 @@ impl Connection {
                 Tried::Over => return Err(broken),
             };
             for &byte in &bytes[..read] {
-                if byte != b'\n' {
+                // What comes behind the last reply stays, so the connection is not used again.
+                if byte != b'\n' || left == 0 {
                     if self.line.len() < LINE_BYTES_MAX {
                         self.line.push(byte);
                     }
                     continue;
                 }
-                // There are more replies than requests: whose they are, nothing tells.
-                left = left.checked_sub(1).ok_or(Failure::Reading)?;
+                left -= 1;
                 take(read_line(&std::mem::take(&mut self.line)).ok_or(Failure::Reading)?)?;
             }
             let written = match self.stream.write_some(requests) {

@@ -44,29 +44,30 @@ impl Couriers {
         Self { couriers: HashMap::new(), deliveries, deliver, bell }
     }
 
-    /// Sends a consignment of this number on its way.
-    ///
-    /// # Errors
-    /// The receipt, if nobody can take it.
-    pub fn send(
-        &mut self,
-        number: u64,
-        consignment: Consignment,
-        now: Monotonic,
-    ) -> Result<(), Receipt> {
-        let refused = || Receipt { taken: Vec::new(), failure: Some(Failure::Connecting) };
+    /// Sends a consignment of this number on its way. There is a receipt in any case.
+    pub fn send(&mut self, number: u64, consignment: Consignment, now: Monotonic) {
+        let target = consignment.target.clone();
         let due = now.after_millis(consignment.timeout_millis).unwrap_or(now);
-        if !self.couriers.contains_key(&consignment.target) {
-            let hired = self.hire(&consignment.target, now).map_err(|_| refused())?;
-            self.couriers.insert(consignment.target.clone(), hired);
-        }
-        let hired = self.couriers.get_mut(&consignment.target).expect("it is there, or hired");
+        let hired = match self.couriers.remove(&target) {
+            Some(hired) => Ok(hired),
+            None => self.hire(&target, now),
+        };
         let parcel = Parcel { number, consignment: Box::new(consignment), due };
-        hired.parcels.send(parcel).map_err(|_| refused())?;
-        hired.wake.ring();
-        hired.count += 1;
-        hired.used = now;
-        Ok(())
+        match hired {
+            Ok(mut hired) if hired.parcels.send(parcel).is_ok() => {
+                hired.wake.ring();
+                hired.count += 1;
+                hired.used = now;
+                self.couriers.insert(target, hired);
+            }
+            Ok(_) | Err(_) => {
+                let failure = Some(Failure::Connecting);
+                let receipt = Box::new(Receipt { taken: Vec::new(), failure });
+                let delivered = Delivered { number, target, receipt };
+                self.deliver.send(delivered).expect("the other end is here, too");
+                self.bell.ring();
+            }
+        }
     }
 
     /// The next that was delivered: its number, and what became of it.
@@ -95,7 +96,7 @@ impl Couriers {
     }
 
     /// How many connections are kept.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.couriers.len()
     }
 

@@ -173,7 +173,7 @@ impl Core {
                 keys_or_none: keyspace.waiters.keys().1 as u64,
             },
             mailbox_depth: self.mailbox.depth(),
-            couriers: self.handovers.couriers.len() as u64,
+            couriers: self.handovers.couriers.count() as u64,
             hot_keys: self.observers.hot_keys.list(),
             slots: self.observers.slot_stats.used().filter(|_| of_slots).collect(),
             rates: self.samples.rates(),

@@ -32,6 +32,11 @@ const MIXES: &[&str] = &["kkkkkk", "kkkvvv", "vvvkkk", "kvkvkv", "vkvkvk", "kkkr
 
 /// Plays each mix whose servers are at hand, and says which are not.
 fn play(name: &str, mixes: &[&str], row: impl Fn(&mut Cluster)) {
+    play_with(name, mixes, &[], row);
+}
+
+/// The same with these options of all nodes.
+fn play_with(name: &str, mixes: &[&str], options: &[&str], row: impl Fn(&mut Cluster)) {
     let only = env::var("ONLY").ok();
     let (mut played, mut missing) = (0, Vec::new());
     for mix in mixes.iter().filter(|mix| only.as_ref().is_none_or(|only| only == *mix)) {
@@ -40,7 +45,7 @@ fn play(name: &str, mixes: &[&str], row: impl Fn(&mut Cluster)) {
             missing.push(*mix);
             continue;
         }
-        row(&mut Cluster::create(mix, &kinds));
+        row(&mut Cluster::create(mix, &kinds, options));
         played += 1;
     }
     let missing = match missing.as_slice() {

@@ -40,8 +40,8 @@ pub fn start(kind: Kind, options: &[&str]) -> Server {
 
 impl Cluster {
     /// Starts the nodes, and has the tool make a cluster of them: primaries and their replicas.
-    pub fn create(mix: &str, kinds: &[Kind]) -> Self {
-        let nodes: Vec<Server> = kinds.iter().map(|kind| start(*kind, &[])).collect();
+    pub fn create(mix: &str, kinds: &[Kind], options: &[&str]) -> Self {
+        let nodes: Vec<Server> = kinds.iter().map(|kind| start(*kind, options)).collect();
         let cluster = Self { mix: mix.to_owned(), nodes };
         let addresses: Vec<&str> = cluster.nodes.iter().map(|node| node.addr.as_str()).collect();
         let options = ["--cluster-replicas", "1", "--cluster-yes"];

@@ -7,13 +7,15 @@ use std::thread;
 
 use crate::client::Reply;
 use crate::nodes::{Cluster, ask, id, start, tool};
-use crate::play;
+use crate::play_with;
 use crate::processes::Server;
 use crate::routed::Routed;
 use crate::servers::{Ends, Kind, until};
 
 /// Who takes part in a reshard.
 const MIXES: &[&str] = &["kkkkkk", "kvkvkv", "vkvkvk"];
+/// No node is taken for dead on a busy machine.
+const CALM: &[&str] = &["--cluster-node-timeout", "20000"];
 /// Clients that write while slots move.
 const WRITERS: usize = 3;
 /// Keys of each of them.
@@ -30,7 +32,7 @@ struct Written {
 
 #[test]
 fn no_acknowledged_write_is_lost_while_slots_move() {
-    play("resharded under writers", MIXES, |cluster| {
+    play_with("resharded under writers", MIXES, CALM, |cluster| {
         let is_over = AtomicBool::new(false);
         let written = thread::scope(|scope| {
             let cluster = &*cluster;
@@ -57,7 +59,7 @@ fn no_acknowledged_write_is_lost_while_slots_move() {
 /// Has slots go to and fro.
 fn move_slots(cluster: &Cluster) {
     let ids: Vec<String> = cluster.nodes.iter().map(id).collect();
-    for (from, to, count) in [(0, 1, "300"), (1, 2, "200"), (2, 0, "100")] {
+    for (from, to, count) in [(0, 1, "120"), (1, 2, "80"), (2, 0, "40")] {
         let said = tool(&[
             "reshard",
             &cluster.nodes[0].addr,
@@ -156,7 +158,7 @@ fn nodes_join_take_slots_and_leave() {
             crate::say("nodes join and leave: NOT PLAYED with Valkeys for want of one");
             continue;
         }
-        let nodes: Vec<Server> = kinds.iter().map(|kind| start(*kind, &[])).collect();
+        let nodes: Vec<Server> = kinds.iter().map(|kind| start(*kind, CALM)).collect();
         let addresses: Vec<&str> = nodes[..3].iter().map(|node| node.addr.as_str()).collect();
         let said = tool(&[&["create"], &addresses[..], &["--cluster-yes"]].concat());
         assert!(said.contains("[OK] All 16384 slots covered."), "{said}");
@@ -187,7 +189,7 @@ fn nodes_join_take_slots_and_leave() {
         members(4);
         let gone = id(&cluster.nodes[3]);
         let words = ["reshard", first, "--cluster-from", "all", "--cluster-to", gone.as_str()];
-        let said = tool(&[&words[..], &["--cluster-slots", "300", "--cluster-yes"]].concat());
+        let said = tool(&[&words[..], &["--cluster-slots", "120", "--cluster-yes"]].concat());
         assert!(!said.contains("[ERR]") && !said.contains("failed"), "{said}");
         members(4);
         assert_ne!(ask(&cluster.nodes[3], &["DBSIZE"]), "0", "it has its part of the keys");
@@ -216,7 +218,7 @@ fn mixed() -> [Kind; 4] {
 
 #[test]
 fn a_move_that_was_broken_off_is_repaired() {
-    play("repaired", MIXES, |cluster| {
+    play_with("repaired", MIXES, CALM, |cluster| {
         let (from, to) = (&cluster.nodes[0], &cluster.nodes[1]);
         let (from_id, to_id) = (id(from), id(to));
         for number in 0..20 {
@@ -253,7 +255,7 @@ fn a_move_that_was_broken_off_is_repaired() {
 
 #[test]
 fn keys_are_imported_from_a_server_that_stands_alone() {
-    play("imported", &["kkkkkk", "kvkvkv"], |cluster| {
+    play_with("imported", &["kkkkkk", "kvkvkv"], CALM, |cluster| {
         for kind in [Kind::Keylane(2), Kind::Valkey91] {
             let Some(source) = kind.start(&[]) else { continue };
             let mut client = source.client();

@@ -37,9 +37,7 @@ impl Core {
         let number = handovers.next;
         handovers.next += 1;
         handovers.waiting.insert(number, batch);
-        if let Err(receipt) = handovers.couriers.send(number, consignment, self.node.now) {
-            self.settle_handover(number, Box::new(receipt));
-        }
+        handovers.couriers.send(number, consignment, self.node.now);
     }
 
     /// Lets batches go on for which there are receipts.
