@@ -40,9 +40,12 @@ impl Core {
         handovers.couriers.send(number, consignment, self.node.now);
     }
 
-    /// Lets batches go on for which there are receipts.
+    /// Lets batches go on for which there are receipts. While none waits, nothing is asked.
+    #[inline]
     pub(crate) fn take_receipts(&mut self) {
-        while let Some((number, receipt)) = self.handovers.couriers.receive() {
+        while !self.handovers.waiting.is_empty()
+            && let Some((number, receipt)) = self.handovers.couriers.receive()
+        {
             self.settle_handover(number, receipt);
         }
     }

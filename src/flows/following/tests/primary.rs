@@ -26,7 +26,8 @@ impl Primary {
     pub fn new(logs: usize, random: &mut Random) -> Self {
         let group = |random: &mut Random| {
             let taken = (0..logs).filter(|_| random.below(2) == 0);
-            let mut taken: Vec<u16> = taken.map(|log| u16::try_from(log).expect("there are few logs")).collect();
+            let mut taken: Vec<u16> =
+                taken.map(|log| u16::try_from(log).expect("there are few logs")).collect();
             if taken.len() < 2 {
                 taken = (0..u16::try_from(logs).expect("there are few logs")).take(2).collect();
             }
@@ -46,7 +47,8 @@ impl Primary {
 
     fn write(&mut self, step: u64, random: &mut Random) {
         let value = step.to_string();
-        let log = usize::try_from(random.below(self.logs.len() as u64)).expect("there are few logs");
+        let log =
+            usize::try_from(random.below(self.logs.len() as u64)).expect("there are few logs");
         match random.below(8) {
             0..3 => {
                 let key = format!("k{log}:{}", random.below(3));
@@ -63,7 +65,8 @@ impl Primary {
                 self.unit(log, &command, &[&one, &other], &value);
             }
             5 => {
-                let all: Vec<u16> = (0..u16::try_from(self.logs.len()).expect("there are few logs")).collect();
+                let all: Vec<u16> =
+                    (0..u16::try_from(self.logs.len()).expect("there are few logs")).collect();
                 self.transaction(&all, None, &value);
                 let ends: Vec<u64> = self.logs.iter().map(|log| log.len() as u64).collect();
                 let (state, weight) = self.state_at(&ends);
@@ -72,7 +75,8 @@ impl Primary {
                 self.put(0, &Note::GetAck.encode(), weight, State::new());
             }
             _ => {
-                let group = usize::try_from(random.below(GROUPS_OF_KEYS as u64)).expect("there are few logs");
+                let group = usize::try_from(random.below(GROUPS_OF_KEYS as u64))
+                    .expect("there are few logs");
                 let participants = self.groups[group].clone();
                 self.transaction(&participants, Some(group), &value);
             }
