@@ -93,7 +93,15 @@ impl Courier {
 
     fn hand_over(&mut self, consignment: &Consignment, due: Monotonic) -> Receipt {
         let mut receipt = Receipt::default();
-        if let Err(failure) = self.try_to(consignment, due, &mut receipt) {
+        let is_kept = self.connection.is_some();
+        let mut tried = self.try_to(consignment, due, &mut receipt);
+        let is_untouched = receipt.taken.is_empty() && receipt.failure.is_none();
+        let is_broken = matches!(tried, Err(Failure::Writing | Failure::Reading));
+        if is_kept && is_untouched && is_broken && !Monotonic::now().until(due).is_zero() {
+            // The target had ended the kept connection, or was about to.
+            tried = self.try_to(consignment, due, &mut receipt);
+        }
+        if let Err(failure) = tried {
             // What the target has said comes before how the connection ended.
             receipt.failure = Some(receipt.failure.take().unwrap_or(failure));
         }
