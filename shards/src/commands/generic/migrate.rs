@@ -30,7 +30,7 @@ pub(super) const MIGRATE: Command = Command {
         since: "2.6.0",
         summary: "Moves keys to another server, which takes them before they are removed here.",
         complexity: "O(N), N being the number of bytes of all values.",
-        syntax: "host port <key | \"\"> destination-db timeout [COPY] [REPLACE] \
+        syntax: "host port key destination-db timeout [COPY] [REPLACE] \
                  [AUTH auth | AUTH2 username password] [KEYS key [key ...]]",
         arity: Arity::AtLeast(6),
         flags: Flags::of(&[Flag::Write, Flag::MovableKeys]),
