@@ -103,7 +103,7 @@ fn check(
     if stops(Guards::STALE) {
         return Err(Error::PrimaryDown);
     }
-    if stops(Guards::LOADING) {
+    if stops(Guards::LOADING.and(Guards::EMPTIED)) {
         return Err(Error::Loading);
     }
     // A client that connects now may look at the end, or call it off.

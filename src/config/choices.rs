@@ -226,6 +226,29 @@ impl VersionCheck {
     pub const WORDS: &[(&str, Self)] = &[("strict", Self::Strict), ("relaxed", Self::Relaxed)];
 }
 
+/// What becomes of a replica's keys when all of its primary's are to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisklessLoad {
+    /// They go first.
+    Disabled,
+    /// They go first, if there are any.
+    OnEmptyDb,
+    /// They stay until the new ones are complete, if there is memory for both.
+    SwapDb,
+    /// They go first.
+    FlushBeforeLoad,
+}
+
+impl DisklessLoad {
+    /// The words in the file.
+    pub const WORDS: &[(&str, Self)] = &[
+        ("disabled", Self::Disabled),
+        ("on-empty-db", Self::OnEmptyDb),
+        ("swapdb", Self::SwapDb),
+        ("flush-before-load", Self::FlushBeforeLoad),
+    ];
+}
+
 /// What becomes of the process when nodes.conf cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaveBehavior {

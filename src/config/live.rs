@@ -278,6 +278,10 @@ mod tests {
         ];
         let mut found = get(&Config::default(), &["*"]);
         found.retain(|(name, _)| !only_here.contains(&name.as_str()));
+        // A replica keeps what it has until it has something better.
+        let other = found.iter_mut().find(|(name, _)| name == "repl-diskless-load");
+        let (_, other) = other.expect("it is a setting");
+        assert_eq!(std::mem::replace(other, "disabled".to_owned()), "swapdb");
         assert_eq!(found, expected);
     }
 

@@ -3,8 +3,8 @@
 
 use super::announced::Announced;
 use super::choices::{
-    Allowed, EndpointType, LogFormat, LogLevel, LogTime, MaxmemoryPolicy, PipelineOrder,
-    SaveBehavior, Supervised, SyslogFacility, VersionCheck,
+    Allowed, DisklessLoad, EndpointType, LogFormat, LogLevel, LogTime, MaxmemoryPolicy,
+    PipelineOrder, SaveBehavior, Supervised, SyslogFacility, VersionCheck,
 };
 use super::client_memory::{ClientMemory, MemoryOrPercent};
 use super::kinds::{
@@ -398,6 +398,13 @@ settings! {
 
     /// Seconds that a replica gives its primary to accept the connection.
     "repl-connect-timeout" repl_connect_timeout: u32 = 3, Integer(1..=INT), AtRuntime;
+
+    /// What a replica does with its keys when all of its primary's are to come. `swapdb`: they are
+    /// served until the new ones are complete, if there is memory for both; if there is not, as
+    /// the others, which remove them first: clients are answered `-LOADING` until the new ones are
+    /// complete. No file is written in any case.
+    "repl-diskless-load" repl_diskless_load: DisklessLoad = DisklessLoad::SwapDb,
+        Choice(DisklessLoad::WORDS), AtRuntime;
 
     /// Seconds that a replica waits for others that want the same snapshot.
     "repl-diskless-sync-delay" repl_diskless_sync_delay: u32 = 5, Integer(0..=INT), AtRuntime;

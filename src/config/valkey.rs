@@ -185,7 +185,6 @@ pub static FOREIGN: &[Foreign] = &[
     ignored("dual-channel-replication-enabled", "no", LINK),
     ignored("propagation-error-behavior", "ignore", APPLIED),
     ignored("repl-disable-tcp-nodelay", "no", LINK),
-    ignored("repl-diskless-load", "disabled", DISKLESS),
     ignored("repl-diskless-sync", "yes", DISKLESS),
     ignored("repl-diskless-sync-max-replicas", "0", DISKLESS),
     ignored("repl-mptcp", "no", PROCESS).at_start(),
@@ -331,7 +330,7 @@ mod tests {
             assert_eq!(take(line), Ok(None), "{line}");
         }
         let warned = [
-            "repl-diskless-load swapdb",
+            "rdb-del-sync-files yes",
             "enable-module-command yes",
             "io-threads 4",
             "maxmemory-eviction-tenacity 20",

@@ -134,7 +134,7 @@ impl Control {
         let request = Request {
             reason,
             // A part of the keys must not take the place of all of them.
-            saves: saves && !self.is_loading(),
+            saves: saves && !self.lacks_keys(),
             forced: options.forced,
             now: options.now,
             total_ms: millis(*shutdown_total_timeout),

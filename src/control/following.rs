@@ -5,9 +5,12 @@
 //! REPLICAOF host port --> relay: follow;  shards: role, answered when no write is under way
 //! REPLICAOF NO ONE    --> relay: end; all that came is applied --> shards: role --> answer
 //! link: staged        --> barrier, gate: all shards swap --> relay: committed
+//! link: empty         --> barrier, gate: all keys go     --> relay: emptied
 //! ```
 
 use std::sync::Arc;
+
+use shards::shard::Shard;
 
 use crate::config::primary::Primary;
 use crate::config::table::Config;
@@ -71,6 +74,7 @@ impl Control {
             primary,
             status: link.map_or(Status::Connecting, |link| link.status),
             silent_seconds: link.and_then(|link| link.last_io).map(seconds),
+            last_error: link.and_then(|link| link.last_failure.clone()),
             down_seconds: link.and_then(|link| link.down_since).map(seconds),
             snapshot_bytes: link.map_or(0, |link| link.snapshot_bytes),
             read: link.map_or(0, |link| link.read.0),
@@ -168,6 +172,11 @@ impl Control {
             LinkWord::Commit(generation, brought) => {
                 self.wish(Wish::Commit(generation, brought));
             }
+            LinkWord::Empty => {
+                // In front of the barrier: no client sees that keys are gone.
+                self.tell_emptied(true);
+                self.wish(Wish::Empty);
+            }
             LinkWord::Ended => self.promote(),
             LinkWord::Resumed if self.replicating.logs => self.wish(Wish::EndLogs),
             LinkWord::Resumed => {
@@ -189,16 +198,39 @@ impl Control {
     /// Drops all keys, of which nothing is to be told to replicas: they get everything anew. All
     /// shards are claimed.
     pub(crate) fn flush_all(&mut self) {
-        self.while_all_stand(|_, shards| {
-            for shard in shards {
-                shard.stage();
-                shard.commit();
-            }
-        });
+        self.while_all_stand(|_, shards| empty(shards));
         self.saving.functions.clear();
         self.change_replid();
         if !self.node.config.save.is_empty() {
             self.wish(Wish::Background(None));
+        }
+    }
+
+    /// Drops all keys for those of a primary that are to come; all shards are claimed. Clients are
+    /// shown none before that.
+    pub(crate) fn empty_for_snapshot(&mut self) {
+        if !self.is_replica() {
+            // REPLICAOF NO ONE has overtaken it.
+            self.tell_emptied(false);
+            return self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Emptied(false)));
+        }
+        self.while_all_stand(|control, shards| {
+            empty(shards);
+            for (shard, engine) in shards.iter().enumerate() {
+                let board = control.mailbox.board(shard);
+                board.garbage.set(engine.keyspace.garbage.len() as u64);
+                board.keys.set(0);
+            }
+            control.end_logs(shards, LogWord::Close);
+        });
+        self.saving.functions.clear();
+        self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Emptied(true)));
+    }
+
+    fn tell_emptied(&mut self, is_emptied: bool) {
+        let before = std::mem::replace(&mut self.node.condition.is_emptied, is_emptied);
+        if before != is_emptied {
+            self.order(&Query::Emptied(is_emptied));
         }
     }
 
@@ -211,8 +243,17 @@ impl Control {
             // What comes now is of the primary's history, not of ours.
             control.end_logs(shards, LogWord::Close);
         });
+        self.tell_emptied(false);
         self.saving.functions = brought.functions;
         log::notice(&format!("The snapshot has brought {} keys", brought.keys));
         self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Committed(generation)));
+    }
+}
+
+/// Drops all keys of shards that stand; they are freed in slices.
+fn empty(shards: &mut [&mut Shard]) {
+    for shard in shards {
+        shard.stage();
+        shard.commit();
     }
 }

@@ -77,7 +77,8 @@ impl Control {
 
     /// Clients write from now on.
     fn lead(&mut self) {
-        self.node.condition.role = Role::Primary;
+        let condition = &mut self.node.condition;
+        (condition.role, condition.is_emptied) = (Role::Primary, false);
         let query = Query::Role(Role::Primary);
         let promotions = std::mem::take(&mut self.following.promotions);
         if promotions.is_empty() {

@@ -127,6 +127,12 @@ impl Control {
         self.loading.as_ref().is_some_and(|loading| loading.reload.is_none())
     }
 
+    /// Whether what is there is a part of the keys: the last run's are being read, or those of a
+    /// primary are on their way and this node's own are gone.
+    pub(crate) fn lacks_keys(&self) -> bool {
+        self.is_loading() || self.node.condition.is_emptied
+    }
+
     /// Reads on, if there is something to read and shards have room for it. True if there is more
     /// to do at once.
     pub fn load_on(&mut self) -> bool {

@@ -306,7 +306,7 @@ impl Control {
     /// What is due some times a second: snapshots that the configuration asks for.
     pub(crate) fn save_if_due(&mut self) {
         let now = self.node.now;
-        if self.is_saving() || self.is_loading() || self.end.shutdown.is_under_way() {
+        if self.is_saving() || self.lacks_keys() || self.end.shutdown.is_under_way() {
             return;
         }
         if self.saving.scheduled && self.saving.may_retry(now) {

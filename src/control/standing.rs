@@ -38,6 +38,8 @@ pub enum Wish {
     Fence(Purpose),
     /// The snapshot of a primary becomes the data: that of this attempt to follow it.
     Commit(Generation, Box<Brought>),
+    /// The end of all keys: those of a primary are to come, and have no room beside them.
+    Empty,
     /// The end of all logs: no replica reads them.
     StopLogs,
     /// What is logged comes to its end: another node is to be followed.
@@ -106,6 +108,7 @@ impl Wish {
             Self::Final
             | Self::Sync(_)
             | Self::Commit(..)
+            | Self::Empty
             | Self::Fence(_)
             | Self::StopLogs
             | Self::Demote
@@ -121,7 +124,7 @@ impl Wish {
         match self {
             Self::Fence(_) | Self::Demote | Self::EndLogs | Self::Promote => true,
             // Others wait for it that can wait.
-            Self::Commit(..) | Self::StopLogs | Self::Flush => false,
+            Self::Commit(..) | Self::Empty | Self::StopLogs | Self::Flush => false,
             Self::Background(_)
             | Self::AfterFlush(_)
             | Self::Foreground(_)
@@ -142,6 +145,7 @@ impl Wish {
             | Self::Sync(_)
             | Self::Reload(..) => true,
             Self::Commit(..)
+            | Self::Empty
             | Self::Fence(_)
             | Self::StopLogs
             | Self::Demote
@@ -155,6 +159,7 @@ impl Wish {
     fn may_begin(&self, has_child: bool) -> bool {
         match self {
             Self::Commit(..)
+            | Self::Empty
             | Self::Fence(_)
             | Self::StopLogs
             | Self::Demote
@@ -216,7 +221,9 @@ impl Control {
     /// Sends the barrier.
     fn claim_all(&mut self) {
         let mode = match self.standing.now {
-            Some(Wish::Reload(..) | Wish::Commit(..) | Wish::Flush) => Mode::Exclusive,
+            Some(Wish::Reload(..) | Wish::Commit(..) | Wish::Empty | Wish::Flush) => {
+                Mode::Exclusive
+            }
             _ => Mode::Shared,
         };
         let visit =
@@ -238,6 +245,7 @@ impl Control {
             Wish::Sync(waiting) => self.sync(waiting),
             Wish::Fence(purpose) => self.fence(purpose),
             Wish::Commit(generation, brought) => self.commit_snapshot(generation, *brought),
+            Wish::Empty => self.empty_for_snapshot(),
             Wish::StopLogs => self.stop_logs(),
             Wish::Demote => self.demoted(),
             Wish::EndLogs => self.join(),

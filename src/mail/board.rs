@@ -19,7 +19,10 @@ pub struct Board {
     pub stored: Figure,
     /// Keys that it may evict.
     pub evictable: Figure,
-    /// Values that it has still to free.
+    /// Keys that it has, while the node follows a primary.
+    pub keys: Figure,
+    /// Values that it has still to free, while `maxmemory` limits all, or the node follows a
+    /// primary.
     pub garbage: Figure,
     /// Bytes that its clients hold, where a limit asks for them.
     pub client_bytes: Figure,

@@ -58,6 +58,8 @@ pub enum Query {
     Own(Arc<Ownership>),
     /// Whether what a replica has may be old: `Done`.
     Stale(bool),
+    /// Whether a replica has given up its keys for those that come: `Done`.
+    Emptied(bool),
     /// Hold writes back for a failover: `Done` when everything that was under way has seen it.
     HoldForFailover,
     /// Hold them back no more: `Done`.

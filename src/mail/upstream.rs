@@ -44,6 +44,9 @@ pub enum UpstreamWord {
     Forget,
     /// The snapshot of this attempt is the data of all shards.
     Committed(Generation),
+    /// The answer to [`LinkWord::Empty`]: whether all keys are gone. They stay if no primary is
+    /// followed any more.
+    Emptied(bool),
     /// No shard logs any more: the answer to [`LinkWord::Resumed`]. Where the logs ended, if shards
     /// keep them.
     LogsEnded(Option<Fence>),
@@ -61,6 +64,9 @@ pub enum LinkWord {
     /// The snapshot of this attempt is staged on all shards, and nothing of the stream before it is
     /// under way: it is to become the data.
     Commit(Generation, Box<Brought>),
+    /// There is no memory for the primary's keys beside those of this node, or they are not to stay
+    /// beside each other: these are to go. [`UpstreamWord::Emptied`] answers.
+    Empty,
     /// The primary's stream goes on where this node's own had ended: shards are to log no more.
     Resumed,
     /// Nothing of the stream is under way, nor will be until [`UpstreamWord::GoOn`]. What the data

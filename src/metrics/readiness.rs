@@ -21,6 +21,9 @@ pub fn obstacle(control: &Control) -> Option<String> {
     if let Some(stage) = control.end.shutdown.stage() {
         return Some(format!("shutting down, stage {}", stage.name()));
     }
+    if control.node.condition.is_emptied {
+        return Some("waiting for the keys of the primary".to_owned());
+    }
     let loading = control.loading.as_ref().filter(|_| control.is_loading())?;
     let progress = loading.progress(control.node.now);
     Some(format!("loading the dataset, {} of {} bytes", progress.read, progress.total))

@@ -33,6 +33,7 @@ impl Relay {
                 | UpstreamWord::AskPlainly
                 | UpstreamWord::Forget
                 | UpstreamWord::Committed(_)
+                | UpstreamWord::Emptied(_)
                 | UpstreamWord::LogsEnded(_)
                 | UpstreamWord::GoOn
                 | UpstreamWord::Cut => return,

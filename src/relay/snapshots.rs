@@ -1,7 +1,7 @@
 //! Connections of replicas that a snapshot goes by, as chunks.
 //!
 //! ```text
-//! PSYNC --> +SNAPSHOT name K --> K connections: KEYLANE SNAPSHOT name k --> +OK
+//! PSYNC --> +SNAPSHOT name K bytes --> K connections: KEYLANE SNAPSHOT name k --> +OK
 //!   --> all are there: the session waits for a child --> lent to that, which writes to them
 //! ```
 //! The connection of the session stays here, and carries nothing meanwhile but line feeds.
@@ -13,12 +13,13 @@ use crate::clients::leaving::SnapshotRequest;
 use crate::mail::replica::{Further, RelayWord};
 use crate::mail::to_control::ToControl;
 use crate::persistence::snapshot::threads_beside;
+use crate::reactor::allocator::used_memory;
 use crate::reactor::sockets;
 use crate::relay::core::Relay;
 use crate::relay::deciding::refuse;
 use crate::relay::flows::{Flows, agree};
 use crate::relay::peer::Peer;
-use crate::replication::handshake::CONNECTIONS_MAX;
+use crate::replication::handshake::{CONNECTIONS_MAX, SnapshotOffered};
 use crate::replication::moment::Moment;
 use crate::replication::session::{Event, SessionId};
 use shards::resp::error::Error;
@@ -59,7 +60,9 @@ impl Relay {
     /// Tells a replica by how many connections its snapshot goes, and notes whether it stores logs
     /// meanwhile. The session waits for a child when they are there.
     pub(super) fn offer_snapshot(&mut self, session: SessionId, stores_logs: bool) {
-        let connections = threads_beside(self.mailbox.shards()).min(CONNECTIONS_MAX.into());
+        let threads = threads_beside(self.mailbox.shards());
+        let connections =
+            u16::try_from(threads).map_or(CONNECTIONS_MAX, |threads| threads.min(CONNECTIONS_MAX));
         let until = self.now().after(u64::from(self.config.repl_step_timeout) * 1000);
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.id == session) else { return };
         let mut flows = Flows::waiting();
@@ -67,7 +70,8 @@ impl Relay {
         flows.snapshot = Some(Connections { sockets, until });
         flows.is_storing = stores_logs;
         peer.session.take_chunks();
-        peer.say(format!("+SNAPSHOT {} {connections}\r\n", flows.name).as_bytes());
+        let used_memory = Some(used_memory());
+        peer.say(&SnapshotOffered { name: flows.name, connections, used_memory }.line());
         peer.flows = Some(flows);
     }
 

@@ -9,6 +9,7 @@
 //! Nothing here waits. A socket is not read while snapshot or units have no room.
 
 mod joining;
+mod room;
 mod showing;
 mod staging;
 mod storing;
@@ -67,6 +68,10 @@ pub struct Upstream {
     /// The link knows that they are not taken for now.
     is_full: bool,
     buffer: Vec<u8>,
+    /// A snapshot for which there is no room yet.
+    arriving: Option<room::Arriving>,
+    /// Control drops all keys.
+    is_emptying: bool,
     intake: Option<Intake>,
     /// A snapshot that comes by connections of its own.
     chunks: Option<Inchunks>,
@@ -87,7 +92,8 @@ pub struct Upstream {
     pub(super) begun: Option<Begun>,
     /// Where the logs ended that this node wrote before it followed.
     pub(super) ended: Option<Fence>,
-    /// The next attempt begins when what came of its logs is applied.
+    /// The next attempt begins when what came of its logs is applied, and keys that are to go are
+    /// gone.
     pub(super) connects_to: Option<(Generation, Address)>,
     applied: Scalar,
     /// Control waits until nothing is followed or under way.
@@ -142,6 +148,8 @@ impl Upstream {
             reads: true,
             is_full: false,
             buffer: vec![0; READ_BYTES],
+            arriving: None,
+            is_emptying: false,
             intake: None,
             chunks: None,
             brought: Default::default(),
@@ -251,6 +259,7 @@ impl Upstream {
                 retain_logs(&[], mailbox);
                 self.begin_stream();
             }
+            UpstreamWord::Emptied(are_gone) => self.emptied(are_gone, mailbox),
             UpstreamWord::LogsEnded(ended) => {
                 self.ended = ended;
                 self.join(stream);
@@ -292,6 +301,7 @@ impl Upstream {
         self.happens(Event::Tick, mailbox);
         self.go_on_connecting(mailbox);
         self.go_on_with_flows(mailbox);
+        self.go_on_with_room(mailbox);
         self.note_room(stream, mailbox);
         let mut more = self.read(stream, mailbox);
         more |= self.go_on_with_chunks(mailbox);
@@ -355,13 +365,11 @@ impl Upstream {
                 }
                 Action::HoldReads => self.reads = false,
                 Action::ResumeReads => self.reads = true,
-                Action::BeginStaging(generation, _) => self.begin_staging(generation, mailbox),
-                Action::Snapshot(bytes) => {
-                    self.intake.iter_mut().for_each(|intake| intake.give(bytes.to_vec()));
-                }
-                Action::EndSnapshot => self.intake.iter_mut().for_each(Intake::end),
-                Action::OpenConnections(generation, name, connections) => {
-                    self.open_connections(generation, (name, connections), mailbox);
+                Action::BeginStaging(generation, _) => self.begin_staging(generation),
+                Action::Snapshot(bytes) => self.take_snapshot(&bytes, mailbox),
+                Action::EndSnapshot => self.end_snapshot(mailbox),
+                Action::OpenConnections(generation, offered) => {
+                    self.await_connections(generation, offered, mailbox);
                 }
                 Action::StoreLogs(generation, offered) => self.store_logs(generation, *offered),
                 Action::DropStaging(_) => self.drop_staging(mailbox),
@@ -384,7 +392,7 @@ impl Upstream {
 
     pub(super) fn connect(&mut self, generation: Generation, primary: &Address) {
         (self.reads, self.is_full) = (true, false);
-        if self.flows.is_some() || self.stored.is_some() {
+        if self.flows.is_some() || self.stored.is_some() || self.is_emptying {
             self.connects_to = Some((generation, primary.clone()));
             return;
         }
@@ -410,6 +418,7 @@ impl Upstream {
     fn note_room(&mut self, stream: &Option<Stream>, mailbox: &mut Mailbox<ToRelay>) {
         let is_up = self.link.observed().status.is_up();
         let is_full = self.dispatch.is_full()
+            || self.awaits_room()
             || self.intake.as_ref().is_some_and(Intake::is_full)
             || self.chunks.as_ref().is_some_and(|chunks| chunks.is_full(mailbox))
             || (is_up && !self.takes_units(stream));

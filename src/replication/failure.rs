@@ -4,6 +4,8 @@ use std::fmt::{Display, Formatter, Result};
 
 use shards::resp::error::ProtocolError;
 
+use crate::replication::link::room::Lack;
+
 /// Characters of a peer's text that are kept.
 const TEXT_CHARS_MAX: usize = 256;
 
@@ -40,6 +42,8 @@ pub enum Failure {
     NoSnapshot(String),
     /// The snapshot cannot be taken in.
     Staging(String),
+    /// There is too little memory for it.
+    NoRoom(Lack),
     /// More of the stream came than can be kept while a snapshot becomes the data.
     Flooded,
     /// The stream is malformed.
@@ -119,6 +123,7 @@ impl Display for Failure {
             Self::Staging(text) => {
                 write!(f, "Failed trying to load the PRIMARY synchronization DB: {text}")
             }
+            Self::NoRoom(lack) => write!(f, "Too little memory for the keys of PRIMARY: {lack}"),
             Self::Flooded => f.write_str("The primary sent too much before it was acknowledged."),
             Self::Stream(malformed) => {
                 write!(f, "Protocol error in the stream of the primary: {malformed}")

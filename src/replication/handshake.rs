@@ -138,8 +138,37 @@ pub enum Answer {
     /// With a snapshot, behind which a stream of this name goes on at this offset. `None` after
     /// SYNC, which tells neither.
     Full(Option<(ReplId, Scalar)>),
-    /// With a snapshot that comes as chunks by so many other connections, which name it so.
-    Chunks(ReplId, u16),
+    /// With a snapshot that comes as chunks by other connections.
+    Chunks(SnapshotOffered),
+}
+
+/// A snapshot that comes as chunks by connections of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotOffered {
+    /// By which they name it.
+    pub name: ReplId,
+    /// How many they are.
+    pub connections: u16,
+    /// Bytes that the primary uses; `None` if it does not say, as before it could.
+    pub used_memory: Option<u64>,
+}
+
+impl SnapshotOffered {
+    /// The line that offers it.
+    pub fn line(&self) -> Vec<u8> {
+        let Self { name, connections, used_memory } = self;
+        let used = used_memory.map_or(String::new(), |bytes| format!(" {bytes}"));
+        format!("+SNAPSHOT {name} {connections}{used}\r\n").into_bytes()
+    }
+
+    /// Reads the words behind `+SNAPSHOT`. More of them are welcome.
+    fn parse<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let name = words.next().and_then(ReplId::parse)?;
+        let connections = u16::try_from(words.next().and_then(parse_u64)?).ok()?;
+        let used_memory = words.next().and_then(parse_u64);
+        let is_few = (1..=CONNECTIONS_MAX).contains(&connections);
+        is_few.then_some(Self { name, connections, used_memory })
+    }
 }
 
 /// The version of flows that this release speaks.
@@ -300,13 +329,8 @@ impl Handshake {
                 Answer::Full(Some(id.zip(offset).ok_or_else(|| Failure::Syntax(text()))?))
             }
             (b"+SNAPSHOT", _) if self.takes_chunks => {
-                let name = words.next().and_then(ReplId::parse);
-                let connections = words.next().and_then(parse_u64);
-                let connections = connections.and_then(|count| u16::try_from(count).ok());
-                let connections = connections.filter(|count| (1..=CONNECTIONS_MAX).contains(count));
-                let (name, connections) =
-                    name.zip(connections).ok_or_else(|| Failure::Syntax(text()))?;
-                Answer::Chunks(name, connections)
+                let offered = SnapshotOffered::parse(words);
+                Answer::Chunks(offered.ok_or_else(|| Failure::Syntax(text()))?)
             }
             // A primary that was not told `psync2` names nothing; the stream keeps its name.
             (b"+CONTINUE", _) if self.ask.resume.is_some() => match words.next().map(ReplId::parse)

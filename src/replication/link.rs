@@ -18,6 +18,7 @@
 
 pub mod events;
 pub mod report;
+pub mod room;
 mod bytes;
 mod timing;
 
@@ -446,6 +447,9 @@ impl Link {
                 if receiving.has_staging() =>
             {
                 self.fail(now, Failure::Staging(reason), actions);
+            }
+            (State::Receiving(_) | State::Staging(_), News::NoRoom(lack)) => {
+                self.fail(now, Failure::NoRoom(lack), actions);
             }
             (State::Receiving(_), News::Moved(bytes)) => self.note_moved(now, bytes, actions),
             (State::Receiving(_), News::Brought(id, offset)) => {

@@ -58,6 +58,8 @@ pub struct Following {
     pub status: Status,
     /// Seconds since the primary last sent something, if it has.
     pub silent_seconds: Option<u64>,
+    /// Why the last attempt failed, if one did since this primary is to be followed.
+    pub last_error: Option<String>,
     /// Seconds for which the stream has not run, if it ran before.
     pub down_seconds: Option<u64>,
     /// Bytes of the snapshot that have come.
@@ -179,6 +181,7 @@ impl Following {
             primary: observed.desired.primary.clone()?,
             status: observed.status,
             silent_seconds: observed.last_io.map(seconds),
+            last_error: observed.last_failure.map(ToString::to_string),
             down_seconds: observed.down_since.map(seconds),
             snapshot_bytes: observed.snapshot_bytes,
             read: observed.read.0,
@@ -215,6 +218,9 @@ impl Following {
             self.write_sync(text);
         }
         if !is_up {
+            if let Some(error) = &self.last_error {
+                put(text, "master_link_last_error", error);
+            }
             put(text, "master_link_down_since_seconds", or_never(self.down_seconds));
         }
         put(text, "slave_priority", self.priority);
@@ -286,6 +292,7 @@ mod tests {
             primary: address("10.0.0.1", 6379),
             status,
             silent_seconds: Some(3),
+            last_error: None,
             down_seconds: None,
             snapshot_bytes: 250,
             read: 90,

@@ -37,6 +37,9 @@ impl Guards {
     /// Fewer replicas keep up than `min-replicas-to-write` demands.
     pub const FEW_REPLICAS: Self = Self(1 << 6);
 
+    /// The node follows a primary whose keys are on their way, and has given up its own for them.
+    pub const EMPTIED: Self = Self(1 << 7);
+
     /// All of the node's.
     pub const OF_NODE: Self = Self((1 << 8) - 1);
     /// Something is held back.
@@ -97,6 +100,8 @@ impl Guards {
         let tells_of_saves = writes || spec.name == "ping";
         [
             Self::LOADING.and(Self::LATE).when(!has(Flag::Loading)),
+            // Who is followed can be changed, whatever is missing.
+            Self::EMPTIED.when(!has(Flag::Loading) && !has(Flag::Stale)),
             Self::MISCONF.when(tells_of_saves),
             Self::READONLY.and(Self::FEW_REPLICAS).when(writes),
             Self::STALE.when(!has(Flag::Stale)),

@@ -47,6 +47,8 @@ pub struct Condition {
     pub role: Role,
     /// It follows a primary, and what it has may be old.
     pub is_stale: bool,
+    /// It follows a primary, and has given up its keys for those that come.
+    pub is_emptied: bool,
     /// Replicas that have acknowledged something within `min-replicas-max-lag` seconds.
     pub good_replicas: usize,
 }
@@ -76,7 +78,7 @@ pub enum Holds {
 impl Node {
     /// The node's reasons to look closer at a request.
     pub fn guards(&self) -> Guards {
-        let Condition { loading, holds, role, is_stale, .. } = self.condition;
+        let Condition { loading, holds, role, is_stale, is_emptied, .. } = self.condition;
         let hides_stale = is_stale && !self.config.replica_serve_stale_data;
         [
             Guards::LOADING.when(loading),
@@ -84,6 +86,7 @@ impl Node {
             Guards::READONLY.when(role == Role::Replica),
             Guards::FEW_REPLICAS.when(role == Role::Primary && self.lacks_replicas()),
             Guards::STALE.when(role == Role::Replica && hides_stale),
+            Guards::EMPTIED.when(role == Role::Replica && is_emptied),
             Guards::WRITES_PAUSED.when(holds == Holds::Writes),
             Guards::ALL_PAUSED.when(holds == Holds::All),
         ]

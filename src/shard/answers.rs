@@ -69,6 +69,10 @@ impl Core {
                 self.node.condition.is_stale = is_stale;
                 self.renew_guards();
             }
+            Query::Emptied(is_emptied) => {
+                self.node.condition.is_emptied = is_emptied;
+                self.renew_guards();
+            }
             Query::HoldForFailover => {
                 self.begin_failover_hold(number);
                 return None;

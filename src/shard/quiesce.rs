@@ -80,6 +80,7 @@ impl Core {
         let condition = &mut self.node.condition;
         let before = std::mem::replace(&mut condition.role, role);
         condition.is_stale = role == Role::Replica;
+        condition.is_emptied &= role == Role::Replica;
         self.tell_engine();
         self.renew_guards();
         let is_alone = self.node.cluster.is_none();

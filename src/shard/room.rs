@@ -16,6 +16,7 @@ use crate::mail::room::RoomWord;
 use crate::mail::to_shard::ToShard;
 use crate::reactor::allocator::{thread_bytes, used_memory};
 use crate::reactor::clock::Monotonic;
+use crate::routing::node::Role;
 use crate::routing::slots::Peer;
 use crate::shard::core::Core;
 use crate::stats::latency_events::Event;
@@ -304,8 +305,15 @@ impl Core {
         board.client_bytes.set(held.bytes);
         board.unauthenticated.set(held.unauthenticated);
         board.largest_client.set(self.client_totals.largest());
-        if self.node.config.maxmemory != 0 {
-            board.garbage.set(self.shard.keyspace.garbage.len() as u64);
+        let (is_limited, keyspace) = (self.node.config.maxmemory != 0, &self.shard.keyspace);
+        let is_replica = self.node.condition.role == Role::Replica;
+        if is_limited || is_replica {
+            board.garbage.set(keyspace.garbage.len() as u64);
+        }
+        if is_replica {
+            board.keys.set(keyspace.len() as u64);
+        }
+        if is_limited {
             board.evictable.set(self.evictable());
         }
     }

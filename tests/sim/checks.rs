@@ -80,6 +80,7 @@ pub struct Counts {
     pub partial: u64,
     pub in_logs: u64,
     pub commits: u64,
+    pub emptied: u64,
     pub promotions: u64,
     pub handovers: u64,
     pub promises: u64,
@@ -100,7 +101,7 @@ macro_rules! sum {
 
 impl Counts {
     pub fn add(&mut self, other: &Self) {
-        sum!(self, other, events, full, partial, in_logs, commits, promotions, handovers);
+        sum!(self, other, events, full, partial, in_logs, commits, emptied, promotions, handovers);
         sum!(self, other, promises, kept_promises, reads, restarts, refused, fell, renewals, waits);
         sum!(self, other, stored, full_stores);
     }

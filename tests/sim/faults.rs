@@ -31,6 +31,10 @@ pub enum Fault {
     KeepsReplicas,
     /// What is on its way to shards of a replica is lost with the connection.
     LosesBatches,
+    /// A node that has removed what it had goes on where that was.
+    KeepsPlace,
+    /// A node removes what it has while some of a stream is under way.
+    HastyEmptying,
     /// A promoted node does not wait until what has come is applied.
     HastyPromotion,
     /// Logs of a primary are applied while some of its stream is under way.
@@ -46,7 +50,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::DroppedPart,
         Self::SwappedOrder,
         Self::LostAck,
@@ -61,6 +65,8 @@ impl Fault {
         Self::EarlySnapshot,
         Self::KeepsReplicas,
         Self::LosesBatches,
+        Self::KeepsPlace,
+        Self::HastyEmptying,
         Self::HastyPromotion,
         Self::HastyFlows,
         Self::HastyStore,

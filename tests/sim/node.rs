@@ -14,6 +14,7 @@ pub mod dial;
 pub mod inchunks;
 pub mod inflows;
 pub mod upstream;
+pub mod room;
 pub mod child;
 pub mod standing;
 pub mod control;

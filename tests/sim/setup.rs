@@ -36,6 +36,8 @@ pub struct Setup {
     pub output_bytes: u64,
     /// Bytes of logs that a replica may store.
     pub store_bytes: u64,
+    /// Replicas remove what they have before all of a primary comes.
+    pub empties: bool,
     /// `repl-timeout` in milliseconds.
     pub timeout_ms: u64,
     /// Milliseconds for which a replica waits for others.
@@ -69,9 +71,12 @@ impl Setup {
         };
         let nodes = (0..count).map(|_| node(random)).collect();
         let backlog_bytes = [2_000, 10_000, 1 << 20][pick(random, 3)];
+        // Seeds that were kept choose all else as they did before there was this.
+        let empties = random.clone().below(3) == 0;
         Self {
             nodes,
             table,
+            empties,
             backlog_bytes,
             output_bytes: backlog_bytes.max([6_000, 60_000, 1 << 20][pick(random, 3)]),
             timeout_ms: [8_000, 15_000][pick(random, 2)],
@@ -93,11 +98,11 @@ impl Setup {
     /// All but the table of commands.
     pub fn shown(&self) -> String {
         let Self { nodes, backlog_bytes, output_bytes, timeout_ms, ttl_ms, .. } = self;
-        let Self { sync_delay_ms, credit, pace, trouble, lasts, store_bytes, .. } = self;
+        let Self { sync_delay_ms, credit, pace, trouble, lasts, store_bytes, empties, .. } = self;
         format!(
             "{nodes:?} backlog {backlog_bytes} output {output_bytes} timeout {timeout_ms} ttl \
-             {ttl_ms} store {store_bytes} delay {sync_delay_ms} credit {credit} pace {pace} \
-             trouble {trouble} lasts {lasts}"
+             {ttl_ms} store {store_bytes} empties {empties} delay {sync_delay_ms} credit {credit} \
+             pace {pace} trouble {trouble} lasts {lasts}"
         )
     }
 

@@ -17,8 +17,9 @@ use crate::workload::Mode;
 
 /// Events of a run at most: one that does not come to rest has more.
 const EVENTS_MAX: u64 = 2_000_000;
-/// How long everything may take until all nodes are equal again, when nothing breaks any more.
-const SETTLES: u64 = 400_000_000;
+/// How long everything may take until all nodes are equal again, when nothing breaks any more: more
+/// than the ten minutes for which a replica may be refused that overran the limits three times.
+const SETTLES: u64 = 1_000_000_000;
 /// How often it is looked whether they are.
 const LOOK: u64 = 250_000;
 

@@ -8,11 +8,11 @@ use crate::mail::upstream::Staged;
 use crate::relay::inchunks::{Failed, Inchunks, Offer, Went};
 use crate::relay::intake::{Intake, drop_staging};
 use crate::replication::address::Address;
+use crate::replication::handshake::SnapshotOffered;
 use crate::replication::link::events::{Event, Generation, News};
-use crate::replication::replid::ReplId;
 
 impl Upstream {
-    pub(super) fn begin_staging(&mut self, generation: Generation, mailbox: &mut Mailbox<ToRelay>) {
+    pub(super) fn begin_intake(&mut self, generation: Generation, mailbox: &mut Mailbox<ToRelay>) {
         let primary = self.link.observed().desired.primary.as_ref();
         let primary = primary.map(Address::to_string).unwrap_or_default();
         match Intake::begin(generation, &primary, &self.config, &self.routing, mailbox) {
@@ -43,7 +43,7 @@ impl Upstream {
     pub(super) fn open_connections(
         &mut self,
         generation: Generation,
-        (name, connections): (ReplId, u16),
+        SnapshotOffered { name, connections, .. }: SnapshotOffered,
         mailbox: &mut Mailbox<ToRelay>,
     ) {
         let Some(primary) = &self.link.observed().desired.primary else { return };
@@ -83,7 +83,7 @@ impl Upstream {
 
     /// Drops what is staged.
     pub(super) fn drop_staging(&mut self, mailbox: &mut Mailbox<ToRelay>) {
-        self.intake = None;
+        (self.arriving, self.intake) = (None, None);
         self.end_chunks();
         drop_staging(mailbox);
     }

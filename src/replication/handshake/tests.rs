@@ -62,9 +62,11 @@ fn run(hello: &Hello, ask: Ask, input: &[u8], ends: impl IntoIterator<Item = usi
                     let id = id.map_or("-".to_string(), |id| id.to_string());
                     return format!("{shown}continue {id}, rest at {}", start + taken.unwrap_or(0));
                 }
-                Heard::Answer(Answer::Chunks(name, connections)) => {
+                Heard::Answer(Answer::Chunks(offered)) => {
                     let rest = start + taken.unwrap_or(0);
-                    return format!("{shown}chunks {name} {connections}, rest at {rest}");
+                    let line = String::from_utf8_lossy(&offered.line()).into_owned();
+                    let words = line.trim_ascii_end().trim_start_matches("+SNAPSHOT ");
+                    return format!("{shown}chunks {words}, rest at {rest}");
                 }
                 Heard::Answer(Answer::Full(from)) => {
                     let from = from.map_or("-".to_string(), |(id, at)| format!("{id} {at}"));
@@ -189,6 +191,9 @@ fn a_snapshot_comes_by_connections_where_that_was_asked_for() {
     for (hello, keylane, answer, outcome) in [
         (&native, "+OK", format!("+SNAPSHOT {ID} 3"), format!("chunks {ID} 3, rest at")),
         (&native, "+OK", format!("+SNAPSHOT {ID} 64"), format!("chunks {ID} 64, rest at")),
+        (&native, "+OK", format!("+SNAPSHOT {ID} 3 99"), format!("chunks {ID} 3 99, rest at")),
+        (&native, "+OK", format!("+SNAPSHOT {ID} 3 9 x"), format!("chunks {ID} 3 9, rest at")),
+        (&native, "+OK", format!("+SNAPSHOT {ID} 3 x"), format!("chunks {ID} 3, rest at")),
         (&native, "+OK", format!("+SNAPSHOT {ID} 65"), format!("Syntax(\"+SNAPSHOT {ID} 65\")")),
         (&native, "+OK", format!("+SNAPSHOT {ID} 0"), format!("Syntax(\"+SNAPSHOT {ID} 0\")")),
         (&native, "+OK", format!("+SNAPSHOT {ID}"), format!("Syntax(\"+SNAPSHOT {ID}\")")),

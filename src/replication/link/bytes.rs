@@ -190,11 +190,11 @@ impl Link {
                 let receiving = Receiving { source, at, asked, body: None };
                 self.enter(now, State::Receiving(Box::new(receiving)));
             }
-            (Answer::Chunks(name, connections), _) => {
-                let source = Source::Connections(connections, Lines::default());
+            (Answer::Chunks(offered), _) => {
+                let source = Source::Connections(offered.connections, Lines::default());
                 let receiving = Receiving { source, at: None, asked, body: None };
                 self.enter(now, State::Receiving(Box::new(receiving)));
-                actions.push(Action::OpenConnections(self.generation, name, connections));
+                actions.push(Action::OpenConnections(self.generation, offered));
             }
         }
         Ok(())

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use super::report::Line;
+use super::room::Lack;
 use crate::replication::address::Address;
 use crate::replication::failover;
-use crate::replication::handshake::LogsOffered;
+use crate::replication::handshake::{LogsOffered, SnapshotOffered};
 use crate::replication::history::{Fence, Scalar, Vector};
 use crate::replication::payload::Form;
 use crate::replication::replid::ReplId;
@@ -81,7 +82,7 @@ pub enum Event<'a> {
     AskPlainly,
     /// This node is to follow none.
     Unfollow(By),
-    /// This node writes by itself: its data are part of no stream of others any more.
+    /// The data are part of no stream of others any more: this node writes by itself, or has none.
     Forget,
     /// All units up to this offset are applied.
     Applied(Scalar),
@@ -123,6 +124,8 @@ pub enum News<'a> {
     Staged,
     /// It cannot be taken in: why.
     StagingFailed(String),
+    /// There is too little memory for it.
+    NoRoom(Lack),
     /// It is the data now.
     Committed {
         /// The database that is selected where the snapshot ends.
@@ -145,9 +148,8 @@ pub enum Action<'a> {
     HoldReads,
     /// Read again.
     ResumeReads,
-    /// A snapshot comes by so many other connections, which name it so: open them, and take it in
-    /// beside the data.
-    OpenConnections(Generation, ReplId, u16),
+    /// A snapshot comes by other connections: open them, and take it in beside the data.
+    OpenConnections(Generation, SnapshotOffered),
     /// Logs go on behind that snapshot, and may come while it does: open their connections, and
     /// store what comes.
     StoreLogs(Generation, Box<LogsOffered>),

@@ -252,6 +252,7 @@ impl Node {
     fn hear_of_link(&mut self, env: &mut Env, word: LinkWord) {
         match word {
             LinkWord::Commit(generation) => self.wish(env, Wish::Commit(generation)),
+            LinkWord::Empty => self.wish(env, Wish::Empty),
             LinkWord::Ended => self.promote(env),
             LinkWord::Resumed if self.control.keeps_logs => self.wish(env, Wish::EndLogs),
             LinkWord::Resumed => {

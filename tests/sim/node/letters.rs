@@ -159,6 +159,7 @@ pub enum UpstreamWord {
     Unfollow(By),
     Forget,
     Committed(Generation),
+    Emptied(bool),
     LogsEnded,
     Hold,
     GoOn,
@@ -168,6 +169,7 @@ pub enum UpstreamWord {
 #[derive(Debug)]
 pub enum LinkWord {
     Commit(Generation),
+    Empty,
     Resumed,
     Held(Option<Position>),
     Ended,

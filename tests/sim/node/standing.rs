@@ -32,6 +32,7 @@ pub enum Wish {
     Final,
     Fence(Purpose),
     Commit(Generation),
+    Empty,
     StopLogs,
     Demote,
     EndLogs,
@@ -118,7 +119,7 @@ impl Node {
             self.control.standing.early = Some(self.image.clone());
         }
         let mode = match self.control.standing.now {
-            Some(Wish::Commit(_)) => Mode::Exclusive,
+            Some(Wish::Commit(_) | Wish::Empty) => Mode::Exclusive,
             _ => Mode::Shared,
         };
         let visits = (0..self.shards.len()).map(|shard| (shard, Vec::new())).collect();
@@ -137,6 +138,7 @@ impl Node {
             Wish::Final => self.save_last(env),
             Wish::Fence(purpose) => self.fence(env, purpose),
             Wish::Commit(generation) => self.commit_snapshot(env, generation),
+            Wish::Empty => self.empty_for_snapshot(env),
             Wish::StopLogs => self.stop_logs(env),
             Wish::Demote => self.demoted(env),
             Wish::EndLogs => self.join(env),
@@ -389,6 +391,18 @@ impl Node {
         self.end_logs(env);
         let word = UpstreamWord::Committed(_generation);
         self.tell_relay(env, Letter::Upstream(word));
+    }
+
+    /// Drops all keys for those that are to come.
+    fn empty_for_snapshot(&mut self, env: &mut Env) {
+        let are_wanted = self.control.primary.is_some();
+        if are_wanted {
+            (self.image, self.track) = (Image::default(), None);
+            env.checks.counts.emptied += 1;
+            env.checks.expect_nothing_of(self.run.node);
+            self.end_logs(env);
+        }
+        self.tell_relay(env, Letter::Upstream(UpstreamWord::Emptied(are_wanted)));
     }
 
     /// All keys at a place: what a snapshot is of.

@@ -26,6 +26,7 @@ use crate::node::dial::{Dial, DialState};
 use crate::node::inchunks::Inchunks;
 use crate::node::inflows::{Announced, Inflows};
 use crate::node::letters::{Letter, LinkView, LinkWord, UpstreamWord};
+use crate::node::room::{Arriving, Coming};
 use crate::node::stream::Stream;
 
 /// Digits of a snapshot's number in its bytes.
@@ -40,7 +41,11 @@ pub struct Upstream {
     pub dial: Option<Dial>,
     reads: bool,
     is_full: bool,
-    intake: Option<Intake>,
+    /// A snapshot for which there is no room yet.
+    pub arriving: Option<Arriving>,
+    /// Control drops all keys.
+    pub is_emptying: bool,
+    pub intake: Option<Intake>,
     /// A snapshot that comes by connections of its own.
     pub chunks: Option<Inchunks>,
     /// The database of the stream behind the staged snapshot.
@@ -58,7 +63,7 @@ pub struct Upstream {
     pub hands_over: bool,
     hold: Hold,
     resumed: Option<Generation>,
-    former: Option<Former>,
+    pub former: Option<Former>,
     pub renewal: Option<Renewal>,
     later: VecDeque<Event<'static>>,
     view: Option<LinkView>,
@@ -68,12 +73,12 @@ pub struct Upstream {
 
 /// A snapshot that is being taken in.
 #[derive(Debug)]
-struct Intake {
-    generation: Generation,
-    bytes: Vec<u8>,
-    has_ended: bool,
+pub struct Intake {
+    pub generation: Generation,
+    pub bytes: Vec<u8>,
+    pub has_ended: bool,
     /// Shards that have not staged it.
-    outstanding: usize,
+    pub outstanding: usize,
 }
 
 /// What becomes of the stream, so that replicas are to ask anew.
@@ -130,6 +135,8 @@ impl Upstream {
             dial: None,
             reads: true,
             is_full: false,
+            arriving: None,
+            is_emptying: false,
             intake: None,
             chunks: None,
             brought_db: 0,
@@ -206,6 +213,7 @@ impl Upstream {
                 self.former = None;
                 self.begin_stream(env);
             }
+            UpstreamWord::Emptied(are_gone) => self.emptied(node, env, are_gone),
             UpstreamWord::LogsEnded => self.join(node, env),
             UpstreamWord::Forget => {
                 self.former = None;
@@ -216,7 +224,7 @@ impl Upstream {
         }
     }
 
-    fn begin_stream(&mut self, env: &Env) {
+    pub fn begin_stream(&mut self, env: &Env) {
         let begin = |position| Stream::of_primary(position, self.former, env);
         self.renewal = Some(Renewal::Stream(self.link.position().map(begin).map(Box::new)));
     }
@@ -236,6 +244,7 @@ impl Upstream {
         self.happens(node, env, Event::Tick);
         self.go_on_connecting(node, env);
         self.go_on_with_flows(node, env);
+        self.go_on_with_room(node, env);
         self.note_room(node, env);
         self.read(node, env);
         self.go_on_with_chunks(node, env);
@@ -296,23 +305,18 @@ impl Upstream {
                 Action::HoldReads => self.reads = false,
                 Action::ResumeReads => self.reads = true,
                 Action::BeginStaging(generation, _) => {
-                    let (bytes, has_ended, outstanding) = (Vec::new(), false, 0);
-                    self.intake = Some(Intake { generation, bytes, has_ended, outstanding });
-                    (0..node.shards.len())
-                        .for_each(|shard| node.relay_tells(env, shard, Letter::BeginStaging));
+                    self.look_for_room(node, env, generation, Coming::Stream(Vec::new(), false));
                 }
-                Action::Snapshot(bytes) => {
-                    self.intake.iter_mut().for_each(|intake| intake.bytes.extend(&*bytes));
-                }
+                Action::Snapshot(bytes) => self.take_snapshot(&bytes),
                 Action::EndSnapshot => self.end_snapshot(node, env),
-                Action::OpenConnections(generation, name, count) => {
-                    self.open_connections(node, env, generation, (name, count));
+                Action::OpenConnections(generation, offered) => {
+                    self.look_for_room(node, env, generation, Coming::Connections(offered));
                 }
                 Action::StoreLogs(generation, offered) => {
                     self.store_logs(node, env, generation, *offered);
                 }
                 Action::DropStaging(_) => {
-                    self.intake = None;
+                    (self.arriving, self.intake) = (None, None);
                     self.end_chunks(node, env);
                     (0..node.shards.len())
                         .for_each(|shard| node.relay_tells(env, shard, Letter::DropStaging));
@@ -362,7 +366,11 @@ impl Upstream {
         flows.for_each(|flows| flows.hold(node, env));
     }
 
-    fn end_snapshot(&mut self, node: &mut Node, env: &mut Env) {
+    pub fn end_snapshot(&mut self, node: &mut Node, env: &mut Env) {
+        if let Some(Arriving { coming: Coming::Stream(_, has_ended), .. }) = &mut self.arriving {
+            *has_ended = true;
+            return;
+        }
         let Some(intake) = &mut self.intake else { return };
         let digits = String::from_utf8_lossy(&intake.bytes[..DIGITS]).into_owned();
         let snapshot = SnapshotId(digits.parse().expect("a snapshot begins with its number"));
@@ -381,7 +389,7 @@ impl Upstream {
         primary: &Address,
     ) {
         (self.reads, self.is_full) = (true, false);
-        if self.flows.is_some() || self.stored.is_some() {
+        if self.flows.is_some() || self.stored.is_some() || self.is_emptying {
             self.connects_to = Some((generation, primary.clone()));
             return;
         }
@@ -403,7 +411,9 @@ impl Upstream {
 
     fn note_room(&mut self, node: &mut Node, env: &mut Env) {
         let is_up = self.link.observed().status.is_up();
-        let is_full = self.dispatch.is_full() || (is_up && !self.takes_units(node));
+        let is_full = self.dispatch.is_full()
+            || self.arriving.is_some()
+            || (is_up && !self.takes_units(node));
         let generation = self.link.observed().generation;
         if std::mem::replace(&mut self.is_full, is_full) != is_full {
             let news = if is_full { News::Full } else { News::Room };
@@ -539,7 +549,7 @@ impl Upstream {
         let (now, status) = (env.moment(), self.link.observed().status);
         let is_applied =
             (self.dispatch.is_empty() || env.has(Fault::HastyPromotion)) && self.flows.is_none();
-        let is_applied = is_applied && self.stored.is_none();
+        let is_applied = is_applied && self.stored.is_none() && !self.is_emptying;
         let has_ended = self.is_ending && status == Status::Idle && is_applied;
         let is_other = self.status != Some(status.name());
         if has_ended || is_other || VIEW_MILLIS <= now.since(self.told_at) {

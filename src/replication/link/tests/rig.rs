@@ -1,7 +1,7 @@
 //! A link with a clock and an ear: what happens is words, what is asked for as well.
 
 use crate::replication::address::Address;
-use crate::replication::handshake::Hello;
+use crate::replication::handshake::{Hello, SnapshotOffered};
 use crate::replication::history::Scalar;
 use crate::replication::limits::Limits;
 use crate::replication::link::Link;
@@ -103,7 +103,7 @@ impl Rig {
                 Action::StoreLogs(generation, offered) => {
                     format!("store{}:{}", generation.0, offered.at.vector)
                 }
-                Action::OpenConnections(generation, _, connections) => {
+                Action::OpenConnections(generation, SnapshotOffered { connections, .. }) => {
                     format!("open{}:{connections}", generation.0)
                 }
                 Action::Snapshot(bytes) => {
