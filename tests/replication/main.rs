@@ -34,6 +34,7 @@ mod proxy;
 mod refusals;
 mod resume;
 mod roles;
+mod room;
 mod sentinel;
 mod servers;
 mod silence;
