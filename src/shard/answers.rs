@@ -21,6 +21,7 @@ use crate::reactor::allocator::{Aside, thread_bytes};
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::heap;
 use crate::reactor::system;
+use crate::routing::node::Condition;
 use crate::shard::core::Core;
 
 /// Keys looked at for the average time to live of a database.
@@ -49,13 +50,9 @@ impl Core {
             Query::Unblock(client, ending) => {
                 return Some(Answer::Count(u64::from(self.unblock(client, ending))));
             }
-            Query::EndLoading => {
-                self.node.condition.loading = false;
-                self.renew_guards();
-            }
+            Query::EndLoading => self.change(|condition| condition.loading = false),
             Query::SaveFailed(failed) => {
-                self.node.condition.save_failed = failed;
-                self.renew_guards();
+                self.change(|condition| condition.save_failed = failed);
             }
             Query::Role(role) => {
                 self.take_role(number, role);
@@ -66,12 +63,10 @@ impl Core {
                 return None;
             }
             Query::Stale(is_stale) => {
-                self.node.condition.is_stale = is_stale;
-                self.renew_guards();
+                self.change(|condition| condition.is_stale = is_stale);
             }
             Query::Emptied(is_emptied) => {
-                self.node.condition.is_emptied = is_emptied;
-                self.renew_guards();
+                self.change(|condition| condition.is_emptied = is_emptied);
             }
             Query::HoldForFailover => {
                 self.begin_failover_hold(number);
@@ -79,8 +74,7 @@ impl Core {
             }
             Query::EndFailoverHold => self.end_failover_hold(),
             Query::GoodReplicas(good) => {
-                self.node.condition.good_replicas = good;
-                self.renew_guards();
+                self.change(|condition| condition.good_replicas = good);
             }
             Query::CountKeys => return Some(Answer::Count(self.key_count())),
             Query::CountKeysInSlot(slot, db) => {
@@ -101,6 +95,12 @@ impl Core {
             }
         }
         Some(Answer::Done)
+    }
+
+    /// Changes what stands between requests and their run.
+    fn change(&mut self, change: impl FnOnce(&mut Condition)) {
+        change(&mut self.node.condition);
+        self.renew_guards();
     }
 
     /// Puts a configuration in force.
