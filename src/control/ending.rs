@@ -311,8 +311,12 @@ impl Control {
         if self.end.shutdown.stage() != Some(Stage::Save) {
             return self.release_barrier(claims);
         }
-        log::notice("Saving the final RDB snapshot before exiting.");
         self.end.claims = Some(claims);
+        if self.lacks_keys() {
+            // They have gone since the end began: the snapshot that there is stays.
+            return self.last_save_ended(true);
+        }
+        log::notice("Saving the final RDB snapshot before exiting.");
         if self.fork().is_some() {
             // No room for a copy of the process: it is written right here, and all must wait.
             let saved = self.save_now();

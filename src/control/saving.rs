@@ -200,6 +200,10 @@ impl Control {
 
     /// Makes the child. Why there is none, if there is none.
     pub(crate) fn fork(&mut self) -> Option<String> {
+        if self.lacks_keys() {
+            // It would take the place of a snapshot that has all.
+            return Some("Can't save: the keys are not complete".to_owned());
+        }
         let mut plan = self.plan();
         let began = self.fork_for(|control, shards, before| {
             let changes = shards.iter().map(|shard| shard.effects.dirty).sum();
@@ -249,8 +253,11 @@ impl Control {
         began
     }
 
-    /// Writes a snapshot while all shards stand still.
+    /// Writes a snapshot while all shards stand still; not if that would be a part of the keys.
     pub(crate) fn save_now(&mut self) -> Result<(), ()> {
+        if self.lacks_keys() {
+            return Err(());
+        }
         let mut plan = self.plan();
         self.stand_for_snapshot(|control, shards| {
             plan.origin = control.origin(shards);
