@@ -157,9 +157,13 @@ impl Machine {
         }
     }
 
-    /// Whether this node was without its primary for too long before that one failed.
+    /// Whether this node was without its primary for too long before that one failed, or has given
+    /// up what it had.
     fn is_too_old(&self) -> bool {
         let settings = &self.settings;
+        if self.mine.lacks_keys {
+            return true;
+        }
         if settings.validity_factor == 0 {
             return false;
         }

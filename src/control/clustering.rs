@@ -265,7 +265,7 @@ impl Control {
         let offset = self.replication().offset.max(stands_at).0;
         let now = self.moment();
         let Some(following) = self.link() else {
-            return Replicated { offset, is_linked: false, heard: None };
+            return Replicated { offset, ..Replicated::default() };
         };
         let link = self.following.view.as_ref();
         let link = link.filter(|link| link.primary.as_ref() == Some(&following.primary));
@@ -273,12 +273,13 @@ impl Control {
         let heard = link.and_then(|link| link.last_io);
         let silent_ms = heard.map(|heard| now.since(heard));
         let heard = silent_ms.map(|millis| cluster_now().at.before(millis));
+        let lacks_keys = self.lacks_keys();
         let Some(clustering) = &mut self.clustering else { return Replicated::default() };
         if is_linked {
             clustering.synced_with = Some(following.primary.clone());
         }
         // What this node has of another primary's history says nothing of this one's.
         let is_synced = clustering.synced_with.as_ref() == Some(&following.primary);
-        Replicated { offset: if is_synced { offset } else { 0 }, is_linked, heard }
+        Replicated { offset: if is_synced { offset } else { 0 }, is_linked, heard, lacks_keys }
     }
 }

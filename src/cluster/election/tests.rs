@@ -146,7 +146,12 @@ fn ranks_make_replicas_wait_for_better_ones() {
             bench.node_mut(letter).offset = offset;
         }
         let heard = Some(bench.now().at);
-        bench.handle(Event::Replicated(Replicated { offset: mine, is_linked: false, heard }));
+        bench.handle(Event::Replicated(Replicated {
+            offset: mine,
+            is_linked: false,
+            heard,
+            lacks_keys: false,
+        }));
         fail(&mut bench, 'a');
         let (wait, said, _) = scheduled(&bench);
         assert_eq!(said, rank, "{label}");
@@ -169,7 +174,7 @@ fn votes_are_asked_for_when_the_wait_is_over_and_not_in_the_next_round() {
         bench.expect(by, &["!auth-req"]);
         bench.at += 1;
         let heard = Some(due);
-        let replicated = Replicated { offset: 100, is_linked: false, heard };
+        let replicated = Replicated { offset: 100, is_linked: false, heard, lacks_keys: false };
         bench.handle(match by {
             "the tick" => Event::Tick,
             _ => Event::Replicated(replicated),
@@ -227,12 +232,32 @@ fn data_that_is_too_old_is_not_elected() {
     bench.machine.settings.validity_factor = 1;
     bench.machine.settings.repl_ping_ms = 0;
     let heard = Some(bench.now().at.before(2 * NT + 1));
-    bench.handle(Event::Replicated(Replicated { offset: 100, is_linked: false, heard }));
+    bench.handle(Event::Replicated(Replicated {
+        offset: 100,
+        is_linked: false,
+        heard,
+        lacks_keys: false,
+    }));
     fail(&mut bench, 'a');
     bench.expect("T-E 2", &["Disconnected from primary for longer than allowed", "!auth-req"]);
     bench.machine.settings.validity_factor = 0;
     bench.pass(100);
     bench.expect("T-E 2: no limit", &["auth-req"]);
+}
+
+#[test]
+fn a_node_that_has_given_up_its_keys_is_not_elected() {
+    let mut bench = Bench::of(ALONE);
+    bench.machine.settings.validity_factor = 0;
+    let heard = Some(bench.now().at);
+    let given_up = Replicated { offset: 0, is_linked: false, heard, lacks_keys: true };
+    bench.handle(Event::Replicated(given_up));
+    fail(&mut bench, 'a');
+    bench.pass(100);
+    bench.expect("T-E 2: no keys", &["!auth-req"]);
+    bench.handle(Event::Replicated(Replicated { lacks_keys: false, ..given_up }));
+    bench.pass(100);
+    bench.expect("T-E 2: a full sync is complete", &["auth-req"]);
 }
 
 #[test]

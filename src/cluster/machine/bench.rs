@@ -100,7 +100,8 @@ impl Bench {
     pub fn with(text: &str, settings: Settings) -> Self {
         let mut bench = Self::started(text, settings);
         bench.handle(Event::Loaded(SlotSet::default()));
-        let replicated = Replicated { offset: 100, is_linked: true, heard: Some(Moment(1)) };
+        let replicated =
+            Replicated { offset: 100, is_linked: true, heard: Some(Moment(1)), lacks_keys: false };
         bench.handle(Event::Replicated(replicated));
         let others = bench.letters();
         for letter in &others {

@@ -92,6 +92,8 @@ pub struct Replicated {
     pub is_linked: bool,
     /// Of a replica: when its primary last said something; `None`: never.
     pub heard: Option<Moment>,
+    /// Its keys are gone, and those of its primary are on their way.
+    pub lacks_keys: bool,
 }
 
 /// Who is answered.

@@ -255,7 +255,12 @@ impl Hostile {
             7 => {
                 let heard = Some(Moment(self.bench.at));
                 let (offset, is_linked) = (self.number(), self.one_in(2));
-                self.bench.handle(Event::Replicated(Replicated { offset, is_linked, heard }));
+                self.bench.handle(Event::Replicated(Replicated {
+                    offset,
+                    is_linked,
+                    heard,
+                    lacks_keys: false,
+                }));
             }
             8 => {
                 let command = self.command();

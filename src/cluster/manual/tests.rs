@@ -27,7 +27,12 @@ fn paused(bench: &mut Bench, offset: u64) {
 
 fn reach(bench: &mut Bench, offset: u64) {
     let heard = Some(bench.now().at);
-    bench.handle(Event::Replicated(Replicated { offset, is_linked: true, heard }));
+    bench.handle(Event::Replicated(Replicated {
+        offset,
+        is_linked: true,
+        heard,
+        lacks_keys: false,
+    }));
 }
 
 #[test]

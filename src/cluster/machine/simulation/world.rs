@@ -481,8 +481,12 @@ impl World {
                 self.nodes[node].heard = Some(now);
             }
             let one = &self.nodes[node];
-            let replicated =
-                Replicated { offset: one.offset, is_linked: reached.is_some(), heard: one.heard };
+            let replicated = Replicated {
+                offset: one.offset,
+                is_linked: reached.is_some(),
+                heard: one.heard,
+                lacks_keys: false,
+            };
             if one.machine.is_some() && !one.is_stopped {
                 self.event(node, Event::Replicated(replicated));
             }
