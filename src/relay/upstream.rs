@@ -255,7 +255,7 @@ impl Upstream {
                 let Behind { db, vector } = std::mem::take(&mut self.brought.1);
                 let news = News::Committed { db, vector };
                 self.happens(Event::Of(generation, news), mailbox);
-                (self.former, self.kept, self.ended) = (None, None, None);
+                self.forget_histories();
                 retain_logs(&[], mailbox);
                 self.begin_stream();
             }
@@ -265,7 +265,7 @@ impl Upstream {
                 self.join(stream);
             }
             UpstreamWord::Forget => {
-                (self.former, self.kept, self.ended) = (None, None, None);
+                self.forget_histories();
                 self.happens(Event::Forget, mailbox);
             }
             UpstreamWord::Hold => self.hold = Hold::Asked,
@@ -278,6 +278,11 @@ impl Upstream {
                 self.happens(Event::Of(self.link.observed().generation, news), mailbox);
             }
         }
+    }
+
+    /// What was known of histories before the data's is of no use any more.
+    fn forget_histories(&mut self) {
+        (self.former, self.kept, self.ended) = (None, None, None);
     }
 
     /// A shard has run a batch of the stream.

@@ -49,6 +49,8 @@ enum Form {
 enum Step {
     /// That its head is there.
     Head,
+    /// That what this node has given up before is free.
+    Deciding,
     /// That what has come of a stream before is applied.
     Applying,
     /// That all keys are gone.
@@ -114,6 +116,7 @@ impl Upstream {
         let room = decide(&Facts {
             setting: self.config.repl_diskless_load,
             is_empty: keys == 0,
+            is_freeing: is_freeing(mailbox),
             used: used_memory(),
             primary_used,
             maxmemory: self.config.maxmemory,
@@ -121,6 +124,7 @@ impl Upstream {
         });
         match room {
             Room::Beside => self.take_in(mailbox),
+            Room::Later => arriving.step = Step::Deciding,
             Room::EmptyFirst => {
                 log::notice("PRIMARY <-> REPLICA sync: Flushing old data");
                 arriving.step = Step::Applying;
@@ -137,7 +141,7 @@ impl Upstream {
     pub(super) fn emptied(&mut self, are_gone: bool, mailbox: &mut Mailbox<ToRelay>) {
         self.is_emptying = false;
         if are_gone {
-            (self.former, self.kept, self.ended) = (None, None, None);
+            self.forget_histories();
             self.happens(Event::Forget, mailbox);
             retain_logs(&[], mailbox);
             self.begin_stream();
@@ -155,6 +159,11 @@ impl Upstream {
         let Some(arriving) = &mut self.arriving else { return };
         match arriving.step {
             Step::Head | Step::Emptying => {}
+            Step::Deciding => {
+                if !is_freeing(mailbox) {
+                    self.look_for_room(mailbox);
+                }
+            }
             Step::Applying => {
                 if self.dispatch.is_empty() {
                     (arriving.step, self.is_emptying) = (Step::Emptying, true);
@@ -162,8 +171,7 @@ impl Upstream {
                 }
             }
             Step::Freeing => {
-                let mut boards = (0..mailbox.shards()).map(|shard| mailbox.board(shard));
-                if boards.all(|board| board.garbage.get() == 0) {
+                if !is_freeing(mailbox) {
                     self.take_in(mailbox);
                 }
             }
@@ -184,6 +192,11 @@ impl Upstream {
             }
         }
     }
+}
+
+/// Whether shards still free what is gone.
+fn is_freeing(mailbox: &Mailbox<ToRelay>) -> bool {
+    (0..mailbox.shards()).any(|shard| 0 < mailbox.board(shard).garbage.get())
 }
 
 /// What the head of an RDB says that its writer used: the field `used-mem`, as text or as one of

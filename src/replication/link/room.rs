@@ -8,6 +8,9 @@
 //! disabled, on-empty-db,
 //! flush-before-load                   empty first     empty first              refused
 //! ```
+//! While this node still frees what it has given up, that counts as used: what would be beside the
+//! data if it did not, waits.
+//!
 //! A primary that does not say what it uses is taken for one whose keys fit.
 
 use std::fmt::{Display, Formatter, Result};
@@ -25,6 +28,8 @@ pub struct Facts {
     pub setting: DisklessLoad,
     /// This node has no keys.
     pub is_empty: bool,
+    /// It still frees what it had before.
+    pub is_freeing: bool,
     /// Bytes that this node uses.
     pub used: u64,
     /// Bytes that the primary uses; `None` if it does not say.
@@ -42,6 +47,8 @@ pub enum Room {
     Beside,
     /// The data go first.
     EmptyFirst,
+    /// It is not known before all is freed that is to be.
+    Later,
     /// Nowhere: there is too little memory.
     Refused(Lack),
 }
@@ -61,7 +68,7 @@ pub struct Lack {
 
 /// Where a snapshot goes.
 pub fn decide(facts: &Facts) -> Room {
-    let Facts { setting, is_empty, used, primary_used, maxmemory, available } = *facts;
+    let Facts { setting, is_empty, is_freeing, used, primary_used, maxmemory, available } = *facts;
     let needed = primary_used.unwrap_or(0);
     let limit = if maxmemory == 0 { u64::MAX } else { maxmemory };
     let given = available.unwrap_or(u64::MAX);
@@ -69,8 +76,10 @@ pub fn decide(facts: &Facts) -> Room {
         && needed <= given.saturating_add(used);
     let fits_beside = needed.saturating_add(used) <= limit && needed <= given;
     let is_known = primary_used.is_some();
+    let stays = is_empty || setting == DisklessLoad::SwapDb;
     match setting {
         _ if is_known && !fits_alone => Room::Refused(Lack { needed, used, maxmemory, available }),
+        _ if is_known && is_freeing && !fits_beside && stays => Room::Later,
         _ if is_empty => Room::Beside,
         DisklessLoad::SwapDb if fits_beside || !is_known => Room::Beside,
         DisklessLoad::SwapDb
@@ -128,14 +137,22 @@ mod tests {
         for (figures, swapped, others, empty) in ROWS {
             let bytes = figures.map(|mega| u64::try_from(mega).ok().map(|mega| mega << 20));
             let [used, primary_used, maxmemory, available] = bytes;
-            let room = |setting, is_empty| {
-                let (used, maxmemory) = (used.unwrap_or(0), maxmemory.unwrap_or(0));
-                let facts = Facts { setting, is_empty, used, primary_used, maxmemory, available };
-                match decide(&facts) {
-                    Room::Beside => "beside",
-                    Room::EmptyFirst => "first",
-                    Room::Refused(_) => "refused",
-                }
+            let (used, maxmemory) = (used.unwrap_or(0), maxmemory.unwrap_or(0));
+            let is_freeing = false;
+            let facts = |setting, is_empty| Facts {
+                setting,
+                is_empty,
+                is_freeing,
+                used,
+                primary_used,
+                maxmemory,
+                available,
+            };
+            let room = |setting, is_empty| match decide(&facts(setting, is_empty)) {
+                Room::Beside => "beside",
+                Room::EmptyFirst => "first",
+                Room::Later => "later",
+                Room::Refused(_) => "refused",
             };
             assert_eq!(room(SwapDb, false), *swapped, "{figures:?}");
             for setting in [Disabled, OnEmptyDb, FlushBeforeLoad] {
@@ -144,7 +161,27 @@ mod tests {
             for setting in [SwapDb, Disabled, OnEmptyDb, FlushBeforeLoad] {
                 assert_eq!(room(setting, true), *empty, "{figures:?} {setting:?}");
             }
+            // What frees soon may be what lacks: keys that can stay do.
+            let freeing = Facts { is_freeing: true, ..facts(SwapDb, false) };
+            let is_first = *swapped == "first";
+            assert_eq!(decide(&freeing) == Room::Later, is_first, "{figures:?}");
         }
+    }
+
+    #[test]
+    fn a_node_without_keys_waits_for_memory_that_it_still_frees() {
+        let facts = |is_freeing, used| Facts {
+            setting: SwapDb,
+            is_empty: true,
+            is_freeing,
+            used,
+            primary_used: Some(100),
+            maxmemory: 150,
+            available: None,
+        };
+        assert_eq!(decide(&facts(true, 60)), Room::Later);
+        assert_eq!(decide(&facts(true, 50)), Room::Beside);
+        assert_eq!(decide(&facts(false, 60)), Room::Beside);
     }
 
     #[test]

@@ -43,13 +43,16 @@ impl Upstream {
         };
         let is_empty = node.image.values.iter().all(|value| *value == 0);
         let (used, primary_used, maxmemory, available) = (0, None, 0, None);
-        let facts = Facts { setting, is_empty, used, primary_used, maxmemory, available };
+        let is_freeing = false;
+        let facts =
+            Facts { setting, is_empty, is_freeing, used, primary_used, maxmemory, available };
         self.arriving = Some(Arriving { generation, coming });
         match decide(&facts) {
             Room::Beside => self.take_in(node, env),
             Room::EmptyFirst if env.has(Fault::HastyEmptying) => self.empty(node, env),
             // When nothing changes them any more.
             Room::EmptyFirst => {}
+            Room::Later => panic!("nothing is freed"),
             Room::Refused(lack) => panic!("nothing is short: {lack}"),
         }
     }
