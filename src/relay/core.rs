@@ -186,12 +186,14 @@ impl Relay {
                     ToRelay::Configure(config) => self.configure(config),
                     ToRelay::Upstream(word) => self.hear_of_upstream(word),
                     ToRelay::Applied(applied) => {
-                        let upstream = self.upstream.iter_mut();
-                        upstream.for_each(|upstream| upstream.hear_of_applied(applied.clone()));
+                        if let Some(upstream) = &mut self.upstream {
+                            upstream.hear_of_applied(applied);
+                        }
                     }
                     ToRelay::Staged(staged) => {
-                        let upstream = self.upstream.iter_mut();
-                        upstream.for_each(|upstream| upstream.hear_of_staged(staged.clone()));
+                        if let Some(upstream) = &mut self.upstream {
+                            upstream.hear_of_staged(staged);
+                        }
                     }
                     ToRelay::Kill(sessions) => self.kill(&sessions),
                     ToRelay::End(end) => {
