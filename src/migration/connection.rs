@@ -1,15 +1,15 @@
 //! A connection of a courier. It waits for its target until the time is over, or until the courier
 //! is let go.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
-use std::sync::mpsc::{TryRecvError, channel};
-use std::thread::Builder;
+use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 use shards::effects::handover::{Failure, Target};
 
 use crate::reactor::clock::Monotonic;
+use crate::reactor::names;
 use crate::reactor::streams::{Stream, Tried};
 use crate::reactor::wake::{Awaited, Wake};
 
@@ -159,8 +159,7 @@ fn time_left(due: Monotonic, orders: &mut impl Orders) -> Option<Duration> {
     (!left.is_zero() && !orders.are_withdrawn()).then_some(left)
 }
 
-/// The addresses of a target. The system may take its time to find them, so a thread of its own
-/// asks it.
+/// The addresses of a target.
 fn resolve(
     target: &Target,
     due: Monotonic,
@@ -171,15 +170,8 @@ fn resolve(
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let (tell, told) = channel();
-    let rings = orders.wake().clone();
-    let work = move || {
-        let found = (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
-        // A courier that has no more time wants no answer.
-        let _ = tell.send(found);
-        rings.ring();
-    };
-    Builder::new().name("resolve".to_owned()).spawn(work).map_err(|_| Failure::Connecting)?;
+    let told = names::look_up(host, port, orders.wake().clone());
+    let told = told.map_err(|_| Failure::Connecting)?;
     loop {
         let left = time_left(due, orders).ok_or(Failure::Connecting)?;
         match told.try_recv() {

@@ -13,8 +13,8 @@ use shards::resp::request;
 
 use crate::migration::connection::{Connection, Line, Orders};
 use crate::reactor::clock::Monotonic;
-use crate::reactor::crash;
 use crate::reactor::wake::Wake;
+use crate::reactor::{allocator, crash};
 
 /// A consignment for a courier.
 #[derive(Debug)]
@@ -77,6 +77,7 @@ impl Courier {
     /// The system's, if it has no room for a thread.
     pub fn start(mut self) -> io::Result<()> {
         let run = move || {
+            allocator::share_counter();
             crash::guard_thread();
             while let Some(parcel) = self.inbox.next() {
                 let Parcel { number, consignment, due } = parcel;

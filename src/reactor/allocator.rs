@@ -68,8 +68,9 @@ impl Drop for Aside {
 /// Bytes in use by the whole process, rounded up to the allocator's size classes. A sum of
 /// counters that go on changing, each exact.
 pub fn used_memory() -> u64 {
-    let threads = THREADS.load(Ordering::Relaxed).min(THREADS_MAX);
-    let sum: i64 = COUNTERS[..threads].iter().map(|c| c.0.load(Ordering::Relaxed)).sum();
+    let own = THREADS.load(Ordering::Relaxed).min(THREADS_MAX - 1);
+    let counters = COUNTERS[..own].iter().chain(&COUNTERS[THREADS_MAX - 1..]);
+    let sum: i64 = counters.map(|counter| counter.0.load(Ordering::Relaxed)).sum();
     u64::try_from(sum - ASIDE.load(Ordering::Relaxed)).unwrap_or(0)
 }
 
@@ -78,6 +79,12 @@ pub fn used_memory() -> u64 {
 #[inline]
 pub fn thread_bytes() -> i64 {
     COUNTERS.get(MINE.get()).map_or(0, |counter| counter.0.load(Ordering::Relaxed))
+}
+
+/// Has this thread count together with all others that come and go: the counter of one that has
+/// ended is not used again.
+pub fn share_counter() {
+    MINE.set(THREADS_MAX - 1);
 }
 
 #[inline]

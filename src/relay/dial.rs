@@ -2,15 +2,15 @@
 //! and nothing of that makes the relay wait.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::thread::Builder;
+use std::sync::mpsc::TryRecvError;
 
 use crate::clients::client::Figures;
 use crate::clients::leaving::Known;
 use crate::process::plain;
 use crate::reactor::clock::Monotonic;
+use crate::reactor::names::{self, Found};
 use crate::reactor::sockets;
 use crate::reactor::streams::{Stream, Tried};
 use crate::reactor::wake::{Awaited, Wake};
@@ -43,7 +43,7 @@ pub struct Dial {
 #[derive(Debug)]
 enum State {
     /// Its name is being looked up.
-    Resolving(Receiver<Result<Vec<SocketAddr>, String>>, Wake),
+    Resolving(Found, Wake),
     /// A socket, and addresses to try if it cannot be connected.
     Open { stream: Stream, is_connected: bool, others: Vec<SocketAddr> },
 }
@@ -94,7 +94,7 @@ impl Dial {
     pub fn go_on(&mut self) -> Result<bool, String> {
         if let State::Resolving(answer, _) = &self.state {
             match answer.try_recv() {
-                Ok(addresses) => self.state = connect(addresses?)?,
+                Ok(found) => self.state = connect(found.map_err(|error| plain(&error))?)?,
                 Err(TryRecvError::Empty) => return Ok(false),
                 Err(TryRecvError::Disconnected) => return Err(NO_ADDRESS.to_owned()),
             }
@@ -202,18 +202,8 @@ fn connect(addresses: Vec<SocketAddr>) -> Result<State, String> {
     Err(why)
 }
 
-/// Has a name looked up by a thread of its own: the system may take its time.
+/// Has a name looked up.
 fn resolve(host: String, port: u16) -> io::Result<State> {
-    let (answers, answer) = channel();
     let news = Wake::new()?;
-    let rings = news.clone();
-    let work = move || {
-        let found = (host.as_str(), port).to_socket_addrs();
-        let found = found.map(Iterator::collect).map_err(|error| plain(&error));
-        // An attempt that was given up wants no answer.
-        let _ = answers.send(found);
-        rings.ring();
-    };
-    Builder::new().name("resolve".to_owned()).spawn(work)?;
-    Ok(State::Resolving(answer, news))
+    Ok(State::Resolving(names::look_up(host, port, news.clone())?, news))
 }
