@@ -23,6 +23,8 @@ pub struct Couriers {
     /// For couriers: where they tell, and what they ring then.
     deliver: Sender<Delivered>,
     bell: Wake,
+    /// None is sent for now.
+    is_closed: bool,
 }
 
 /// A courier as its shard knows it. It ends when this is dropped.
@@ -41,7 +43,7 @@ impl Couriers {
     /// None yet. They ring this bell.
     pub fn new(bell: Wake) -> Self {
         let (deliver, deliveries) = channel();
-        Self { couriers: HashMap::new(), deliveries, deliver, bell }
+        Self { couriers: HashMap::new(), deliveries, deliver, bell, is_closed: false }
     }
 
     /// Sends a consignment of this number on its way. There is a receipt in any case.
@@ -50,6 +52,7 @@ impl Couriers {
         let due = now.after_millis(consignment.timeout_millis).unwrap_or(now);
         let hired = match self.couriers.remove(&target) {
             Some(hired) => Ok(hired),
+            None if self.is_closed => Err(io::Error::other("no courier is sent")),
             None => self.hire(&target, now),
         };
         let parcel = Parcel { number, consignment: Box::new(consignment), due };
@@ -87,8 +90,13 @@ impl Couriers {
         });
     }
 
-    /// Lets all couriers go: what they have is not delivered, and they say so at once.
-    pub fn dismiss_all(&mut self) {
+    /// Sends couriers from now on, or lets all go: what they have is not delivered then, and what
+    /// comes neither, and they say so at once.
+    pub fn set_open(&mut self, is_open: bool) {
+        self.is_closed = !is_open;
+        if is_open {
+            return;
+        }
         for (_, Hired { parcels, wake, .. }) in self.couriers.drain() {
             drop(parcels);
             wake.ring();

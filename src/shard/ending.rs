@@ -97,12 +97,9 @@ impl Core {
             changed.push(client.token);
         }
         changed.into_iter().for_each(|token| self.clients.mark_dirty_at(token));
-        if Stage::Drain < stage {
-            // A target that is silent does not hold the end up.
-            self.handovers.couriers.dismiss_all();
-        }
         self.end = Some(end);
         self.hold_for_end(holds);
+        self.open_or_close_handovers();
     }
 
     /// There is no end: everything goes on as before.
@@ -116,6 +113,7 @@ impl Core {
         }
         tokens.into_iter().for_each(|token| self.clients.mark_dirty_at(token));
         self.hold_for_end(Holds::Nothing);
+        self.open_or_close_handovers();
     }
 
     /// Goes on with the stage, and reports. `unfinished` sockets have no clients any more;

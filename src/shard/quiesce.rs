@@ -59,6 +59,11 @@ impl Quiesce {
         self.held.len()
     }
 
+    /// Whether writes are held back for a failover.
+    pub fn is_for_failover(&self) -> bool {
+        self.failover != Holds::Nothing
+    }
+
     fn holds(&self) -> Holds {
         let command = self.command.map_or(Holds::Nothing, |pause| pause.holds);
         command.max(self.end).max(self.failover)
@@ -87,6 +92,7 @@ impl Core {
         if before == Role::Primary && role == Role::Replica {
             self.end_waits(WaitEnd::RoleChanged, |kept| is_alone || awaits_replicas(kept));
         }
+        self.open_or_close_handovers();
         self.answer_when_seen(number);
     }
 
@@ -128,6 +134,7 @@ impl Core {
     pub(crate) fn begin_failover_hold(&mut self, number: u64) {
         self.quiesce.failover = Holds::Writes;
         self.renew_holds();
+        self.open_or_close_handovers();
         self.answer_when_seen(number);
     }
 
@@ -135,6 +142,7 @@ impl Core {
     pub(crate) fn end_failover_hold(&mut self) {
         self.quiesce.failover = Holds::Nothing;
         self.renew_holds();
+        self.open_or_close_handovers();
     }
 
     /// Puts in force what is held back now.

@@ -12,16 +12,19 @@ use crate::cluster::slot_set::SlotSet;
 use crate::shard::core::Core;
 
 impl Core {
-    /// How many keys there are.
+    /// How many keys there are, those on their way to another server included: they may come back.
+    /// All shards together count each once.
     pub(crate) fn key_count(&self) -> u64 {
-        self.shard.keyspace.dbs.iter().map(|db| db.len() as u64).sum()
+        let here = self.shard.keyspace.dbs.iter().map(|db| db.len() as u64);
+        here.sum::<u64>() + self.keys_on_their_way(None, None)
     }
 
-    /// How many keys a slot has, in all databases or in one.
+    /// The same of the keys of a slot, in all databases or in one.
     pub(crate) fn slot_key_count(&self, slot: Slot, db: Option<usize>) -> u64 {
         let dbs = self.shard.keyspace.dbs.iter().enumerate();
         let wanted = dbs.filter(|(number, _)| db.is_none_or(|db| db == *number));
-        wanted.map(|(_, db)| db.slot_len(slot) as u64).sum()
+        let here = wanted.map(|(_, db)| db.slot_len(slot) as u64);
+        here.sum::<u64>() + self.keys_on_their_way(Some(slot), db)
     }
 
     /// So many keys of a slot, or all that there are.

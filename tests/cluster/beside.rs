@@ -1,10 +1,11 @@
 //! What is under way while slots and roles change.
 
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::client::{Client, Reply};
-use crate::nodes::{ask, start};
+use crate::nodes::{KEY, ask, start};
 use crate::play;
 use crate::processes::Server;
 use crate::servers::{Ends, Kind, until};
@@ -81,5 +82,30 @@ fn waits_for_replicas_end_when_the_primary_becomes_a_replica() {
             Reply::Error(text) if text.starts_with(b"UNBLOCKED ") => {}
             other => panic!("{other:?}"),
         }
+    });
+}
+
+#[test]
+fn a_failover_waits_for_no_server_that_is_to_take_keys() {
+    play("keys on their way", &["kkkkkk"], |cluster| {
+        let replica = cluster.replica_of(0);
+        assert_eq!(ask(&cluster.nodes[0], &["SET", KEY, "kept"]), "OK");
+        // It takes connections, and says nothing.
+        let silent = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+        let port = silent.local_addr().expect("it has one").port().to_string();
+        let mut client = cluster.nodes[0].client();
+        client.send(&["MIGRATE", "127.0.0.1", &port, KEY, "0", "3600000"]).expect("it is taken");
+        let is_sent = || ask(&cluster.nodes[0], &["INFO", "stats"]).contains("_sockets:1\r");
+        until("the key is on its way", is_sent, || cluster.describe());
+        let count = ["CLUSTER", "COUNTKEYSINSLOT", "0"];
+        assert_eq!(ask(&cluster.nodes[0], &count), "1", "a key on its way is a key of its slot");
+        assert_eq!(ask(&cluster.nodes[replica], &["CLUSTER", "FAILOVER"]), "OK");
+        let changes = || cluster.is_primary(replica) && !cluster.is_primary(0);
+        until("roles change", changes, || cluster.describe());
+        match client.receive().expect("it is answered") {
+            Reply::Error(text) if text.starts_with(b"IOERR ") => {}
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(ask(&cluster.nodes[replica], &["GET", KEY]), "kept");
     });
 }

@@ -168,6 +168,9 @@ fn other_clients_are_served_while_a_target_is_silent() {
         // This is claimed, so it waits. It was read before what follows.
         let mut waiting = running.client(port);
         waiting.send(&["APPEND", "{k}2", "!"]).unwrap();
+        // A walk misses no key that is on its way: it waits for them.
+        let mut walking = running.client(port);
+        walking.send(&["SCAN", "0", "MATCH", "{k}*", "COUNT", "1000"]).unwrap();
         for number in 0..200 {
             let number = number.to_string();
             assert_eq!(other.call(&["SET", "other", &number]).unwrap(), ok());
@@ -175,28 +178,43 @@ fn other_clients_are_served_while_a_target_is_silent() {
         }
         let served = began.elapsed();
         assert!(!client.has_reply() || Duration::from_secs(1) <= served, "{served:?}");
+        let still_waits = !waiting.has_reply();
+        let is_over = client.has_reply();
+        assert!(still_waits || is_over, "it ran though its key was on its way");
         let reply = client.receive().unwrap();
         assert!(matches!(&reply, Reply::Error(text) if text.starts_with(b"IOERR ")), "{reply:?}");
         assert!(Duration::from_millis(900) <= began.elapsed());
         assert_eq!(waiting.receive().unwrap(), Reply::Integer(2), "it ran behind the command");
+        let walked = format!("{:?}", walking.receive().unwrap());
+        let keys = ["{k}1", "{k}2", "{k}3"].map(|key| format!("{:?}", Reply::Bulk(key.into())));
+        assert!(keys.iter().all(|key| walked.contains(key)), "{walked}");
         assert_eq!(other.call(&["STRLEN", "{k}1"]).unwrap(), Reply::Integer(8 << 20));
     }
 }
 
 #[test]
 fn the_end_does_not_wait_for_a_silent_target() {
-    let (port, target, folder) = (free_port(), target(Manner::Silent), Folder::new());
+    let [silent, one, two] = [(); 3].map(|()| target(Manner::Silent));
+    let (port, folder) = (free_port(), Folder::new());
     let options = ["--shards", "2", "--dir", &folder.path(""), "--save", "3600 1"];
     let running = Running::ready(port, &options);
     let mut client = running.client(port);
     assert_eq!(client.call(&["SET", "key", "value"]).unwrap(), ok());
-    client.send(&migrate(&target, "key", LONG)).unwrap();
+    client.send(&migrate(&silent, "key", LONG)).unwrap();
+    // One that begins another when the first is called off.
+    let mut twice = running.client(port);
+    assert_eq!(twice.call(&["MSET", "one", "1", "two", "2"]).unwrap(), ok());
+    twice.call(&["MULTI"]).unwrap();
+    for (target, key) in [(&one, "one"), (&two, "two")] {
+        twice.call(&migrate(target, key, LONG)).unwrap();
+    }
+    twice.send(&["EXEC"]).unwrap();
     let mut other = running.client(port);
-    // The connection is there, so the key is on its way.
+    // The connections are there, so the keys are on their way.
     assert!(running.comes_to(|_| {
         let reply = other.call(&["INFO", "stats"]).expect("it serves");
         let Reply::Bulk(text) = reply else { panic!("{reply:?}") };
-        String::from_utf8_lossy(&text).contains("migrate_cached_sockets:1\r")
+        String::from_utf8_lossy(&text).contains("migrate_cached_sockets:2\r")
     }));
     let began = now();
     running.signal("TERM");

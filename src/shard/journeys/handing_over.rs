@@ -2,15 +2,20 @@
 //! nothing happens to the keys; the shard does all else meanwhile.
 
 use hashbrown::HashMap;
+use shards::base::hash::slot_of_hash;
+use shards::base::slot::Slot;
 use shards::effects::handover::{Consignment, Receipt};
 
 use crate::batches::batch::{At, Batch};
 use crate::migration::couriers::Couriers;
 use crate::reactor::wake::Wake;
 use crate::routing::call::Run;
+use crate::routing::node::Role;
 use crate::routing::request::with_args;
 use crate::shard::core::Core;
+use crate::shutdown::stage::Stage;
 use crate::stats::notable::Serving;
+use crate::transactions::transaction::Loan;
 
 /// What other servers take of the keys of a shard's clients.
 #[derive(Debug)]
@@ -38,6 +43,29 @@ impl Core {
         handovers.next += 1;
         handovers.waiting.insert(number, batch);
         handovers.couriers.send(number, consignment, self.node.now);
+    }
+
+    /// Whatever waits until nothing is under way does not wait for other servers: an end, a
+    /// failover, another role. Keys that no other server has taken by then stay.
+    pub(crate) fn open_or_close_handovers(&mut self) {
+        let is_ending = self.end_stage().is_some_and(|stage| Stage::Drain < stage);
+        let is_primary = self.node.condition.role == Role::Primary;
+        let is_open = is_primary && !is_ending && !self.quiesce.is_for_failover();
+        self.handovers.couriers.set_open(is_open);
+    }
+
+    /// How many keys are on their way, all or those that a slot has in all databases or in one.
+    pub(crate) fn keys_on_their_way(&self, slot: Option<Slot>, db: Option<usize>) -> u64 {
+        let transactions = self.handovers.waiting.values().filter_map(|batch| match &batch.at {
+            At::Visits(transaction) | At::ExecVisits(_, transaction) => Some(transaction),
+            _ => None,
+        });
+        let loans = transactions.flat_map(|transaction| &transaction.loans);
+        let is_meant = |loan: &&Loan| {
+            slot.is_none_or(|slot| slot_of_hash(loan.hash) == slot)
+                && db.is_none_or(|db| loan.db == db)
+        };
+        loans.filter(is_meant).count() as u64
     }
 
     /// Lets batches go on for which there are receipts. While none waits, nothing is asked.

@@ -110,7 +110,10 @@ impl Core {
             }
             KeyShape::None => match command.spec.spread {
                 Spread::Anywhere | Spread::Gather => (Route::Anywhere, (0, 0)),
-                Spread::Cursor if 1 < self.node.slots.shards() => (Route::Scan, (0, 0)),
+                // Keys that are claimed may be on loan: a walk waits for them.
+                Spread::Cursor if 1 < self.node.slots.shards() || !self.claims.idle() => {
+                    (Route::Scan, (0, 0))
+                }
                 Spread::Cursor => (Route::Anywhere, (0, 0)),
                 Spread::Split(_) | Spread::Everywhere(_) | Spread::HandOver => HOME,
             },
