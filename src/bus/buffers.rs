@@ -62,7 +62,8 @@ impl Input {
             };
             let Some(frame) = rest.get(..length) else { break };
             let decoded = Packet::decode(frame);
-            if let Ok(Packet::Full(frame)) = &decoded
+            if self.source == Source::Stranger
+                && let Ok(Packet::Full(frame)) = &decoded
                 && is_known(frame.header.sender)
             {
                 self.source = Source::Known;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use shards::base::number::parse_u64;
 use shards::base::slot::Slot;
-use shards::commands::spec::Flag;
+use shards::commands::spec::{Flag, Spread};
 
 use crate::cluster::redirect::{Asker, Keys, Kind, Request};
 use crate::cluster::report::endpoint::Network;
@@ -84,7 +84,7 @@ impl Together {
         let kind = match call.run {
             Run::PubSub(_) if key_shape(call) != KeyShape::None => Kind::PubSub,
             _ if is_between_databases(call, args, db) => Kind::BetweenDatabases,
-            _ if call.spec.name == "migrate" => Kind::Migrate,
+            _ if call.spec.spread == Spread::HandOver => Kind::Migrate,
             _ => Kind::Plain,
         };
         // What stands first in the table stays.

@@ -17,7 +17,7 @@ use crate::cluster::redirect::{Asker, Keys, Missing, Outcome, decide, decide_wai
 use crate::cluster::report::endpoint::{Network, Security};
 use crate::routing::call::{Call, Run, Step};
 use crate::routing::redirection::{Together, asker_of, network_of, places, request_of};
-use crate::routing::request::with_args;
+use crate::routing::request::{Parsed, with_args};
 use crate::shard::core::Core;
 use crate::transactions::multi::{Exec, Multi};
 use crate::transactions::transaction::Kind;
@@ -58,13 +58,18 @@ impl Core {
         passport: &Passport,
         call: &Call,
         args: &[&[u8]],
-        (place, hash): (u32, u64),
+        first_key: (u32, u64),
     ) -> Option<Error> {
-        let ownership = self.node.cluster.as_deref()?;
-        if place == 0 || ownership.serves(slot_of_hash(hash)) {
-            return None;
-        }
+        let ownership = self.elsewhere(first_key)?;
         self.redirected(ownership, passport, call, args)
+    }
+
+    /// Who owns what, if the slot of a request's first key is not simply served here.
+    #[inline]
+    fn elsewhere(&self, (place, hash): (u32, u64)) -> Option<&Ownership> {
+        let ownership = self.node.cluster.as_deref()?;
+        let is_here = place == 0 || ownership.serves(slot_of_hash(hash));
+        (!is_here).then_some(ownership)
     }
 
     /// The same for a request whose slot is not simply served here.
@@ -104,9 +109,15 @@ impl Core {
         if self.node.cluster.is_none() || batch.applies.is_some() || batch.waiting.is_some() {
             return None;
         }
-        let parsed = batch.request()?;
+        self.redirection_of_request(batch, batch.request()?)
+    }
+
+    /// The same for any request of a batch. Its words are looked at only where they matter.
+    #[inline]
+    pub(crate) fn redirection_of_request(&self, batch: &Batch, parsed: &Parsed) -> Option<Error> {
+        let (ownership, call) = (self.elsewhere(parsed.first_key)?, parsed.call?);
         with_args(&batch.input, &batch.ranges, parsed, |args| {
-            self.redirection(&batch.passport, parsed.call?, args, parsed.first_key)
+            self.redirected(ownership, &batch.passport, call, args)
         })
     }
 

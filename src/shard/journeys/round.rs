@@ -221,7 +221,7 @@ impl Core {
             let end = keys.start + of_request.take_while(|key| key.request == request).count();
             let call = batch.requests[batch.next + request].call;
             let call = call.expect("only known commands are routed");
-            let redirection = self.redirection_of_piece(&batch, request, call);
+            let redirection = self.redirection_of_piece(&batch, request);
             let room = match batch.applies {
                 None if redirection.is_some() => Memory::Refused,
                 None => self.room_for_piece(&batch.round, request, call),
@@ -276,14 +276,11 @@ impl Core {
 
     /// What is answered to a request instead of running it, in a cluster.
     #[inline]
-    fn redirection_of_piece(&self, batch: &Batch, request: usize, call: &Call) -> Option<Error> {
-        if self.node.cluster.is_none() || batch.applies.is_some() {
+    fn redirection_of_piece(&self, batch: &Batch, request: usize) -> Option<Error> {
+        if batch.applies.is_some() {
             return None;
         }
-        let parsed = &batch.requests[batch.next + request];
-        with_args(&batch.input, &batch.ranges, parsed, |args| {
-            self.redirection(&batch.passport, call, args, parsed.first_key)
-        })
+        self.redirection_of_request(batch, &batch.requests[batch.next + request])
     }
 
     #[cold]
