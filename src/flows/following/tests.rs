@@ -212,7 +212,7 @@ impl<'a> Replica<'a> {
         let applies = batch.applies.unwrap();
         let (Source::Flow { shard: to, .. } | Source::Barrier { shard: to }) = applies.source
         else {
-            panic!("a batch of nobody");
+            panic!("a batch without a source");
         };
         self.send(shard, to, Word::Applied(applies, None));
     }
