@@ -100,79 +100,52 @@ impl Standing {
     }
 }
 
+/// How a wish goes with others, and with a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// A snapshot that is kept, by a child.
+    Saved,
+    /// All keys are written somewhere else, as a rule by a child.
+    Copied,
+    /// It is over at once.
+    Instant,
+    /// So it is, too, but others wait for it that can wait.
+    Patient,
+}
+
 impl Wish {
-    /// Whether it makes a snapshot that is kept, by a child.
-    pub(crate) fn saves(&self) -> bool {
+    fn class(&self) -> Class {
         match self {
-            Self::Background(_) | Self::AfterFlush(_) | Self::Foreground(_) => true,
-            Self::Final
-            | Self::Sync(_)
-            | Self::Commit(..)
-            | Self::Empty
-            | Self::Fence(_)
-            | Self::StopLogs
-            | Self::Demote
-            | Self::EndLogs
-            | Self::Promote
-            | Self::Flush
-            | Self::Reload(..) => false,
+            Self::Background(_) | Self::AfterFlush(_) | Self::Foreground(_) => Class::Saved,
+            Self::Final | Self::Sync(_) | Self::Reload(..) => Class::Copied,
+            Self::Fence(_) | Self::Demote | Self::EndLogs | Self::Promote => Class::Instant,
+            Self::Commit(..) | Self::Empty | Self::StopLogs | Self::Flush => Class::Patient,
         }
     }
 
-    /// Whether it is over at once, so that it need not wait for those that wait for a child.
+    /// Whether it makes a snapshot that is kept, by a child.
+    pub(crate) fn saves(&self) -> bool {
+        self.class() == Class::Saved
+    }
+
+    /// Whether it need not wait for those that wait for a child.
     fn is_instant(&self) -> bool {
-        match self {
-            Self::Fence(_) | Self::Demote | Self::EndLogs | Self::Promote => true,
-            // Others wait for it that can wait.
-            Self::Commit(..) | Self::Empty | Self::StopLogs | Self::Flush => false,
-            Self::Background(_)
-            | Self::AfterFlush(_)
-            | Self::Foreground(_)
-            | Self::Final
-            | Self::Sync(_)
-            | Self::Reload(..) => false,
-        }
+        self.class() == Class::Instant
     }
 
     /// Whether nothing of a primary's stream may be half applied: the place in it is written
     /// beside the keys.
     fn names_place(&self) -> bool {
-        match self {
-            Self::Background(_)
-            | Self::AfterFlush(_)
-            | Self::Foreground(_)
-            | Self::Final
-            | Self::Sync(_)
-            | Self::Reload(..) => true,
-            Self::Commit(..)
-            | Self::Empty
-            | Self::Fence(_)
-            | Self::StopLogs
-            | Self::Demote
-            | Self::EndLogs
-            | Self::Promote
-            | Self::Flush => false,
-        }
+        matches!(self.class(), Class::Saved | Class::Copied)
     }
 
     /// Whether it can be done while there is a child: there is one at a time.
     fn may_begin(&self, has_child: bool) -> bool {
-        match self {
-            Self::Commit(..)
-            | Self::Empty
-            | Self::Fence(_)
-            | Self::StopLogs
-            | Self::Demote
-            | Self::EndLogs
-            | Self::Promote
-            | Self::Flush => true,
-            Self::Reload(_, reload) => !has_child || !reload.saves,
-            Self::Background(_)
-            | Self::AfterFlush(_)
-            | Self::Foreground(_)
-            | Self::Final
-            | Self::Sync(_) => !has_child,
-        }
+        let needs_child = match self {
+            Self::Reload(_, reload) => reload.saves,
+            other => other.names_place(),
+        };
+        !(needs_child && has_child)
     }
 }
 
