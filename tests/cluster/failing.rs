@@ -8,7 +8,6 @@ use crate::{MIXES, play};
 fn a_replica_takes_the_place_of_a_primary_that_is_killed() {
     play("primary killed", MIXES, |cluster| {
         let (replica, name) = (cluster.replica_of(0), id(&cluster.nodes[0]));
-        assert_eq!(ask(&cluster.nodes[0], &["SET", KEY, "kept"]), "OK");
         assert_eq!(ask_on_one_connection(cluster), "1", "{}", cluster.mix);
         cluster.nodes[0].kill();
         let takes_over = || cluster.is_primary(replica);

@@ -48,6 +48,7 @@ fn play_with(name: &str, mixes: &[&str], options: &[&str], row: impl Fn(&mut Clu
         row(&mut Cluster::create(mix, &kinds, options));
         played += 1;
     }
+    assert!(0 < played || !missing.is_empty(), "{name}: ONLY names no mix of these");
     let missing = match missing.as_slice() {
         [] => String::new(),
         mixes => format!("; NOT PLAYED for want of servers: {}", mixes.join(", ")),

@@ -13,7 +13,7 @@ use crate::client::{Client, Reply};
 use crate::history::brief;
 use crate::proxy::{Proxy, Weather};
 use crate::roles::{self, Sides};
-use crate::servers::{Server, setting, start_keylane_with};
+use crate::servers::{Ends, Server, setting, start_keylane_with};
 use crate::workload::Clock;
 use crate::{TURN, flush};
 
@@ -93,8 +93,11 @@ impl Scene {
         let (looks, promotions) = thread::scope(|scope| {
             let weather = scope.spawn(move || self.ill_treat(seed, ends));
             let sides = Sides { writers: &self.primary.addr, readers: &self.replica.addr };
-            let looks = roles::run(sides, seed, ACTS);
-            ends.store(true, Ordering::Relaxed);
+            let looks = {
+                // The weather ends, too, if this fails.
+                let _ends = Ends(ends);
+                roles::run(sides, seed, ACTS)
+            };
             (looks, weather.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         let (looks, promotions) = (looks?, promotions?);

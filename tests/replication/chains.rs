@@ -193,6 +193,14 @@ fn break_links(kinds: [Kind; 3]) {
     say(&format!("{}: {cuts:?} cuts, and no second full sync", scene.name()));
 }
 
+impl Scene {
+    /// A key whose time comes would have the primary write what not all have when they part.
+    fn stop_expiry(&self) {
+        let stopped = self.servers[0].client().call(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]);
+        assert_eq!(text(stopped), "OK");
+    }
+}
+
 fn kill_the_middle(kinds: [Kind; 3]) {
     let mut scene = Scene::new(kinds, &[]);
     let part = scene.load.begin(4 * COMMANDS);
@@ -218,22 +226,23 @@ fn kill_the_middle(kinds: [Kind; 3]) {
 /// First to a replica of the same primary, where the stream is the same; then to a primary that
 /// has other keys.
 fn move_middle(kinds: [Kind; 3]) {
-    // A PING that only the middle has would part it from the sibling.
-    let no_pings = ["--repl-ping-replica-period", "3600"];
+    // A PING that only the middle has would part it from the sibling; silence ends no link.
+    let no_pings = ["--repl-ping-replica-period", "3600", "--repl-timeout", "7200"];
     let mut scene = Scene::new(kinds, &no_pings);
     let start = |kind: Kind| kind.start(&no_pings).expect("the tally found it");
     let (sibling, other) = (start(kinds[0]), start(kinds[0]));
     follow(&sibling, &scene.servers[0].addr);
     wait_until_online(&scene.servers[0], &sibling);
     scene.write();
-    // Who has more than the one that it asks gets everything again.
+    scene.stop_expiry();
+    // A replica that has more than the one that it asks gets everything again.
     wait_until_offsets_meet(&scene.servers[0], &sibling);
     let middle = &scene.servers[1];
     follow(middle, &sibling.addr);
     wait_until_online(&sibling, middle);
     scene.write();
     scene.assert_equal();
-    // How many asked for all is not looked at: a replica that lost its primary may ask whoever
+    // How many asked for all is not looked at: a replica that lost its primary may ask the one that
     // has taken that port.
     let resumed = counter(&sibling, "stats", "sync_partial_ok");
     assert_eq!(resumed, 1, "{}{}", sibling.output(), describe(&scene.servers));
@@ -273,8 +282,8 @@ fn come_back(kinds: [Kind; 3]) {
 /// The primary has a second replica, which follows the promoted one afterwards, as the primary
 /// does.
 fn promote(kinds: [Kind; 3]) {
-    // A PING that only some have would part them.
-    let no_pings = ["--repl-ping-replica-period", "3600"];
+    // A PING that only some have would part them; silence ends no link.
+    let no_pings = ["--repl-ping-replica-period", "3600", "--repl-timeout", "7200"];
     let mut scene = Scene::new(kinds, &no_pings);
     let sibling = kinds[2].start(&no_pings).expect("the tally found it");
     follow(&sibling, &scene.servers[0].addr);
@@ -286,6 +295,7 @@ fn promote(kinds: [Kind; 3]) {
     scene.write();
     assert_eq!(text(client.call(&["SET", "in-3", "2"])), "OK");
     scene.assert_equal();
+    scene.stop_expiry();
     // All have what the primary asks for behind the last write, too.
     for replica in [&scene.servers[1], &scene.servers[2], &sibling] {
         wait_until_offsets_meet(&scene.servers[0], replica);
@@ -298,16 +308,15 @@ fn promote(kinds: [Kind; 3]) {
     let [id, offset] = place(&scene.servers[1], ["master_replid", "master_repl_offset"]);
     let before = scene.full_syncs();
     let promoted = &scene.servers[1];
-    // A key whose time comes would have it write more than its replicas go on from.
-    let stopped = scene.servers[0].client().call(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]);
-    assert_eq!(text(stopped), "OK");
     let mut client = promoted.client();
     assert_eq!(text(client.call(&["REPLICAOF", "NO", "ONE"])), "OK");
     assert_eq!(text(client.call(&["SET", "promoted", "1"])), "OK");
     let former = place(promoted, ["master_replid2", "second_repl_offset"]);
     let next = offset.parse::<u64>().expect("a number") + 1;
     assert_eq!(former, [id, next.to_string()], "{}", promoted.name);
-    for replica in [&scene.servers[0], &sibling] {
+    // The sibling first: it may ask again when the former primary has another stream, and know the
+    // new one by then.
+    for replica in [&sibling, &scene.servers[0]] {
         follow(replica, &promoted.addr);
         wait_until_online(promoted, replica);
     }

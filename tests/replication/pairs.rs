@@ -10,7 +10,9 @@ use crate::compare::{assert_equal, digest, first_difference, keys};
 use crate::load::Load;
 use crate::matrix::{CHAINS, PAIRS};
 use crate::processes::{Server, setting};
-use crate::servers::{Family, Kind, follow, until, wait_until_offsets_meet, wait_until_online};
+use crate::servers::{
+    Ends, Family, Kind, follow, until, wait_until_offsets_meet, wait_until_online,
+};
 use crate::{SEED, Tally, say, side_by_side};
 
 /// Commands for each row, unless `COMMANDS` says otherwise.
@@ -117,6 +119,8 @@ fn what_a_command_has_read_of_other_shards_is_the_same_at_the_replica() {
                     assert!(replies.collect::<Result<Vec<_>, _>>().is_ok());
                 }
             });
+            // The writer ends, too, if this fails.
+            let _ends = Ends(&is_over);
             for number in 0..SORTS {
                 let to = format!("sorted:{number}");
                 let words = ["SORT", "list", "BY", "weight:*", "GET", "weight:*", "STORE", &to];
@@ -126,7 +130,6 @@ fn what_a_command_has_read_of_other_shards_is_the_same_at_the_replica() {
                 let words = [&["ZRANGESTORE", &to, "set"][..], &range].concat();
                 client.call(&words).expect("it is answered");
             }
-            is_over.store(true, Ordering::Relaxed);
         });
         wait_until_offsets_meet(&primary, &replica);
         assert_eq!(first_difference(&primary, &replica), None, "{kinds:?}");

@@ -152,6 +152,9 @@ fn copy(
     loop {
         let weather = shared.weather();
         if weather == Weather::Freeze {
+            if shared.gone.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             thread::park_timeout(LOOK);
             continue;
         }

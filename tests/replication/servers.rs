@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::client::Reply;
+pub use crate::processes::Ends;
 use crate::processes::{self, Server};
 
 /// A kind of server.
@@ -152,16 +152,6 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool, describe: impl FnO
             panic!("{what}: not within {} s\n{}", PATIENCE.as_secs(), describe());
         }
         std::thread::park_timeout(PAUSE);
-    }
-}
-
-/// Told when it is dropped: threads beside a test end with it, also when it fails.
-#[derive(Debug)]
-pub struct Ends<'a>(pub &'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

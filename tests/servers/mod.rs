@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::client::{Client, Reply};
@@ -19,6 +19,16 @@ pub use ports::free_port;
 
 /// The Valkey whose answers ours are to be.
 pub const REFERENCE: &str = "9.1.";
+
+/// Told when it is dropped: threads beside a test end with it, also when it fails.
+#[derive(Debug)]
+pub struct Ends<'a>(pub &'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// A server that was started here; it ends when this is dropped.
 #[derive(Debug)]

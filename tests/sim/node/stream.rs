@@ -26,7 +26,7 @@ pub struct Stream {
     /// The name under which its logs are merged: a primary may rename the stream while some of
     /// what is in front of its own is not merged.
     tape: ReplId,
-    /// The name that it had up to here, while nobody was told of the present one.
+    /// The name that it had up to here, while no replica was told of the present one.
     untold: Option<(ReplId, Scalar)>,
     /// Where units end, as far as that is known.
     ends: VecDeque<u64>,
