@@ -35,7 +35,7 @@ const LONG: u64 = i64::MAX.unsigned_abs();
 const SHARDS_MAX: u16 = 1024;
 
 settings! {
-    /// How hard expired keys that nobody asks for are looked for: each step costs more CPU
+    /// How hard expired keys that no client asks for are looked for: each step costs more CPU
     /// and leaves less memory to keys that are gone.
     "active-expire-effort" active_expire_effort: u32 = 1, Integer(1..=10), AtRuntime;
 
@@ -486,7 +486,7 @@ settings! {
     "shutdown-timeout" shutdown_timeout: u32 = 10, Integer(0..=INT), AtRuntime;
 
     /// Seconds that the server takes to end, at most, but for a last snapshot that gets on. Choose
-    /// less than whoever stops it waits before killing it.
+    /// less than the service manager waits before it kills the process.
     "shutdown-total-timeout" shutdown_total_timeout: u32 = 20, Integer(1..=86_400), AtRuntime;
 
     /// Whether writes are refused while snapshots that `save` asks for cannot be written.

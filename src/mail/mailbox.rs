@@ -222,7 +222,8 @@ impl<R> Mailbox<R> {
         self.to_relay.put(letter);
     }
 
-    /// Ends the relay's nap, if it has one, at the next flush: somebody waits for what is sent.
+    /// Ends the relay's nap, if it has one, at the next flush: a client or a replica
+    /// waits for what is sent.
     pub fn hurry_relay(&mut self) {
         self.to_relay.hurries = true;
     }

@@ -15,7 +15,7 @@ use crate::relay::core::Relay;
 
 /// How long the relay looks away from its mail when there was some. Shards need not wake it then,
 /// and what they write meanwhile is sent together: one wake-up for each of their turns took 0.2 us
-/// of each SET at 16 in a pipeline. Control wakes it when somebody waits for replicas.
+/// of each SET at 16 in a pipeline. Control wakes it when a client waits for replicas.
 const NAP: Duration = Duration::from_micros(500);
 /// How often the relay looks after what is due.
 const TICK: Duration = Duration::from_millis(100);

@@ -21,7 +21,7 @@ pub struct Units {
     weight: u64,
     /// The unit that was begun and is not ended.
     open: Option<Open>,
-    /// Somebody waits until replicas have what is here.
+    /// A client, or control, waits until replicas have what is here.
     is_awaited: bool,
 }
 
@@ -149,8 +149,8 @@ impl Units {
         self.entries().is_empty()
     }
 
-    /// Whether somebody waits until replicas have what was added since the last call: it has a part
-    /// of a fence, or asks for acknowledgements.
+    /// Whether replicas are to have at once what was added since the last call: it has a part of a
+    /// fence, or asks for acknowledgements.
     pub fn take_awaited(&mut self) -> bool {
         core::mem::take(&mut self.is_awaited)
     }
