@@ -255,7 +255,7 @@ fn a_node_that_has_given_up_its_keys_is_not_elected() {
     fail(&mut bench, 'a');
     bench.pass(100);
     bench.expect("T-E 2: no keys", &["!auth-req"]);
-    bench.handle(Event::Replicated(Replicated { lacks_keys: false, ..given_up }));
+    bench.handle(Event::Replicated(Replicated { lacks_keys: false, offset: 100, ..given_up }));
     bench.pass(100);
     bench.expect("T-E 2: a full sync is complete", &["auth-req"]);
 }
