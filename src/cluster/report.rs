@@ -6,3 +6,4 @@ pub mod slots;
 pub mod shards;
 pub mod info;
 pub mod links;
+pub mod slot_stats;

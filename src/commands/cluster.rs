@@ -19,6 +19,7 @@ mod replicate;
 mod reset;
 mod setslot;
 mod shards;
+mod slot_stats;
 mod slots;
 
 use ::shards::base::number::parse_i64;
@@ -87,6 +88,7 @@ pub const SUBCOMMANDS: &[&[Own]] = &[
         reset::RESET,
         setslot::SETSLOT,
         shards::SHARDS,
+        slot_stats::SLOT_STATS,
         slots::SLOTS,
     ],
     absent::SUBCOMMANDS,

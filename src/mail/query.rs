@@ -72,6 +72,8 @@ pub enum Query {
     CountKeysInSlot(Slot, Option<usize>),
     /// So many keys of a slot in this database, or all that there are: `Keys`.
     KeysInSlot(Slot, usize, usize),
+    /// What these slots have and cost: `SlotFigures`.
+    SlotFigures(SlotSet),
     /// In which slots it has keys: `Slots`.
     UsedSlots,
     /// Delete all keys of these slots: `Done`.
@@ -99,6 +101,8 @@ pub enum Answer {
     Keys(Vec<Vec<u8>>),
     /// Slots.
     Slots(Vec<Slot>),
+    /// Slots with their keys in all databases and what their commands cost, if that is not nothing.
+    SlotFigures(Vec<(Slot, u64, SlotCounters)>),
 }
 
 /// What a shard has and has done.

@@ -10,6 +10,7 @@ use shards::shard::Request;
 use crate::cluster::ownership::Ownership;
 use crate::cluster::slot_set::SlotSet;
 use crate::shard::core::Core;
+use crate::stats::slot_stats::SlotCounters;
 
 impl Core {
     /// How many keys there are, those on their way to another server included: they may come back.
@@ -25,6 +26,19 @@ impl Core {
         let wanted = dbs.filter(|(number, _)| db.is_none_or(|db| db == *number));
         let here = wanted.map(|(_, db)| db.slot_len(slot) as u64);
         here.sum::<u64>() + self.keys_on_their_way(Some(slot), db)
+    }
+
+    /// What these slots have here, and what their commands have cost here, if that is not nothing.
+    pub(crate) fn slot_figures(&self, slots: &SlotSet) -> Vec<(Slot, u64, SlotCounters)> {
+        let here = &self.shard.keyspace.slots;
+        let figures = slots.iter().map(|slot| {
+            let keys = match here.contains(&slot.number()) {
+                true => self.slot_key_count(slot, None),
+                false => 0,
+            };
+            (slot, keys, self.observers.slot_stats.of(slot))
+        });
+        figures.filter(|(_, keys, cost)| *keys != 0 || *cost != SlotCounters::default()).collect()
     }
 
     /// So many keys of a slot, or all that there are.

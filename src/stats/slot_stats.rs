@@ -54,6 +54,11 @@ impl SlotStats {
         }
     }
 
+    /// What the commands of a slot cost.
+    pub fn of(&self, slot: Slot) -> SlotCounters {
+        self.slots.get(usize::from(slot.number())).copied().unwrap_or_default()
+    }
+
     /// The slots for which anything was counted, in their order.
     pub fn used(&self) -> impl Iterator<Item = (Slot, SlotCounters)> {
         let used = |(number, counters): (u16, &SlotCounters)| {
@@ -82,6 +87,7 @@ mod tests {
         stats.switch(true);
         let twice = SlotCounters { cycles: 10, bytes_in: 40, bytes_out: 20 };
         assert_eq!(stats.used().collect::<Vec<_>>(), [(first, once), (last, twice)]);
+        assert_eq!((stats.of(first), stats.of(last)), (once, twice));
         stats.reset();
         assert!(stats.is_on() && stats.used().next().is_none());
         stats.switch(false);

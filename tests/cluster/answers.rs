@@ -3,6 +3,10 @@
 use crate::nodes::{ask, start};
 use crate::servers::Kind;
 
+/// What is said of words behind SLOT-STATS that mean nothing.
+const SLOT_STATS_WORDS: &str =
+    "-ERR unknown subcommand or wrong number of arguments for 'SLOT-STATS'. Try CLUSTER HELP.";
+
 /// Commands and replies, in their order. `*` at the end of a reply stands for the rest of it.
 const TALK: &[(&str, &str)] = &[
     ("CLUSTER foo", "-ERR unknown subcommand 'foo'. Try CLUSTER HELP."),
@@ -71,6 +75,31 @@ const TALK: &[(&str, &str)] = &[
         "CLUSTER RESET HARD SOFT",
         "-ERR unknown subcommand or wrong number of arguments for 'RESET'. Try CLUSTER HELP.",
     ),
+    (
+        "CLUSTER SLOT-STATS SLOTSRANGE",
+        "-ERR wrong number of arguments for 'cluster|slot-stats' command",
+    ),
+    ("CLUSTER SLOT-STATS SLOTSRANGE 1", SLOT_STATS_WORDS),
+    ("CLUSTER SLOT-STATS SLOTSRANGE 1 2 3", SLOT_STATS_WORDS),
+    ("CLUSTER SLOT-STATS foo 1 2", SLOT_STATS_WORDS),
+    ("CLUSTER SLOT-STATS SLOTSRANGE 1 16384", "-ERR Invalid or out of range slot"),
+    ("CLUSTER SLOT-STATS SLOTSRANGE x 2", "-ERR Invalid or out of range slot"),
+    (
+        "CLUSTER SLOT-STATS SLOTSRANGE 5 3",
+        "-ERR Start slot number 5 is greater than end slot number 3",
+    ),
+    ("CLUSTER SLOT-STATS SLOTSRANGE 1 2", "Group('*', [])"),
+    ("CLUSTER SLOT-STATS ORDERBY foo", "-ERR Unrecognized sort metric for ORDERBY."),
+    ("CLUSTER SLOT-STATS ORDERBY cpu-usec", "-ERR Unrecognized sort metric for ORDERBY."),
+    (
+        "CLUSTER SLOT-STATS ORDERBY key-count LIMIT 0",
+        "-ERR Limit has to lie in between 1 and 16384 (maximum number of slots).",
+    ),
+    (
+        "CLUSTER SLOT-STATS ORDERBY key-count ASC DESC",
+        "-ERR Multiple filters of the same type are disallowed.",
+    ),
+    ("CLUSTER SLOT-STATS ORDERBY key-count LIMIT", "-ERR syntax error"),
     ("CLUSTER KEYSLOT foo", "12182"),
     ("CLUSTER SLOTS", "Group('*', [])"),
     ("CLUSTER LINKS", "Group('*', [])"),

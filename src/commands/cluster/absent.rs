@@ -3,7 +3,7 @@
 use shards::commands::spec::{Arity, Flag, Flags, Spec};
 use shards::resp::error::Error;
 
-use crate::commands::cluster::{CHANGES, EACH, TELLS, clustering, unknown};
+use crate::commands::cluster::{CHANGES, EACH, clustering, unknown};
 use crate::commands::own::{Own, OwnRun};
 use crate::control::ctx::{ControlCtx, Outcome};
 
@@ -39,15 +39,6 @@ pub(super) const SUBCOMMANDS: &[Own] = &[
         summary: "Moves slots to another server, in a cluster.",
         arity: Arity::AtLeast(4),
         ..CHANGES
-    }),
-    absent(Spec {
-        name: "cluster|slot-stats",
-        since: "8.0.0",
-        summary: "Returns figures of slots, in a cluster.",
-        syntax: "<SLOTSRANGE start-slot end-slot | ORDERBY metric [LIMIT limit] [ASC | DESC]>",
-        arity: Arity::AtLeast(4),
-        tips: &["nondeterministic_output", "request_policy:all_shards"],
-        ..TELLS
     }),
     absent(Spec {
         name: "cluster|syncslots",
