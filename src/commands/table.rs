@@ -3,7 +3,7 @@
 use std::iter;
 
 use hashbrown::HashMap;
-use shards::commands::server::{DEBUG_SUBCOMMANDS, MEMORY_SUBCOMMANDS};
+use shards::commands::server::{CLUSTER_SUBCOMMANDS, DEBUG_SUBCOMMANDS, MEMORY_SUBCOMMANDS};
 use shards::commands::spec::Command;
 use shards::commands::table::{CONTAINERS as ENGINE_CONTAINERS, GROUPS as ENGINE_GROUPS};
 
@@ -45,7 +45,11 @@ struct Container {
 const CONTAINERS: &[Container] = &[
     Container { own: &acl::ACL, of_engine: &[], of_server: &[acl::SUBCOMMANDS] },
     Container { own: &client::CLIENT, of_engine: &[], of_server: &[client::SUBCOMMANDS] },
-    Container { own: &cluster::CLUSTER, of_engine: &[], of_server: cluster::SUBCOMMANDS },
+    Container {
+        own: &cluster::CLUSTER,
+        of_engine: CLUSTER_SUBCOMMANDS,
+        of_server: cluster::SUBCOMMANDS,
+    },
     Container { own: &command::COMMAND, of_engine: &[], of_server: &[command::SUBCOMMANDS] },
     Container { own: &config::CONFIG, of_engine: &[], of_server: &[config::SUBCOMMANDS] },
     Container {

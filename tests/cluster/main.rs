@@ -16,6 +16,7 @@ mod answers;
 mod beside;
 mod failing;
 mod files;
+mod flushing;
 mod forming;
 mod nodes;
 mod resharding;

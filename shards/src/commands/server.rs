@@ -5,6 +5,7 @@ pub mod debug_digest;
 pub mod debug_object;
 mod debug_populate;
 mod flush;
+mod flush_slot;
 mod memory_usage;
 mod swapdb;
 
@@ -24,6 +25,9 @@ pub const DEBUG_SUBCOMMANDS: &[Command] = &[
     debug_object::OBJECT,
     debug_populate::POPULATE,
 ];
+
+/// Subcommands of CLUSTER that work on keys. The others, and the container, are the server's.
+pub const CLUSTER_SUBCOMMANDS: &[Command] = &[flush_slot::FLUSHSLOT];
 
 /// Subcommands of MEMORY that work on keys. The others, and the container, are the server's.
 pub const MEMORY_SUBCOMMANDS: &[Command] = &[memory_usage::USAGE];

@@ -24,8 +24,8 @@ pub const GROUPS: &[&[Command]] = &[
     connection::COMMANDS,
 ];
 
-/// Containers and their subcommands. What is not here of DEBUG and MEMORY is the server's: see
-/// `server::DEBUG_SUBCOMMANDS` and `server::MEMORY_SUBCOMMANDS`.
+/// Containers and their subcommands. What is not here of CLUSTER, DEBUG and MEMORY is the server's:
+/// see `server::CLUSTER_SUBCOMMANDS`, `server::DEBUG_SUBCOMMANDS`, `server::MEMORY_SUBCOMMANDS`.
 pub const CONTAINERS: &[(&Spec, &[Command])] = &[
     (&generic::object::OBJECT, generic::object::SUBCOMMANDS),
     (&stream::xgroup::XGROUP, stream::xgroup::SUBCOMMANDS),

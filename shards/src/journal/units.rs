@@ -182,6 +182,11 @@ impl Units {
         self.open.is_some()
     }
 
+    /// How many commands the unit has so far that is begun; none if none is.
+    pub fn open_commands(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.commands)
+    }
+
     /// Begins a unit: the commands up to [`Self::end`] take effect at once.
     ///
     /// # Panics

@@ -1,9 +1,9 @@
 //! The subcommands of CLUSTER that are listed and cannot be called yet.
 
-use shards::commands::spec::{Arity, Flag, Flags, Spec};
+use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
-use crate::commands::cluster::{CHANGES, EACH, clustering, unknown};
+use crate::commands::cluster::{CHANGES, clustering, unknown};
 use crate::commands::own::{Own, OwnRun};
 use crate::control::ctx::{ControlCtx, Outcome};
 
@@ -15,16 +15,6 @@ pub(super) const SUBCOMMANDS: &[Own] = &[
         summary: "Ends moves of slots to other servers that are under way, in a cluster.",
         arity: Arity::Exactly(2),
         ..CHANGES
-    }),
-    absent(Spec {
-        name: "cluster|flushslot",
-        since: "9.0.0",
-        summary: "Removes all keys of a slot, in a cluster.",
-        syntax: "slot [ASYNC | SYNC]",
-        arity: Arity::AtLeast(3),
-        flags: Flags::of(&[Flag::Write, Flag::Admin, Flag::NoAsyncLoading]),
-        categories: &["keyspace"],
-        ..EACH
     }),
     absent(Spec {
         name: "cluster|getslotmigrations",

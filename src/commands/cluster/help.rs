@@ -37,6 +37,8 @@ const LINES: &[&str] = &[
     "    Takes ranges of slots away from their owners.",
     "FAILOVER [FORCE|TAKEOVER]",
     "    Makes this replica the primary.",
+    "FLUSHSLOT <slot> [ASYNC|SYNC]",
+    "    Removes all keys of a slot.",
     "FLUSHSLOTS",
     "    Takes all slots away from this node.",
     "FORGET <node-id>",

@@ -95,6 +95,7 @@ impl Core {
         for at in 0..transaction.wholes.len() {
             reply.clear();
             let notes = self.visitors.effects.notes.len();
+            let logged = self.visitors.effects.log.open_commands();
             self.with_whole(transaction, at, |core| {
                 let request = Request {
                     reply_max: merged.room(max),
@@ -109,8 +110,8 @@ impl Core {
                 let others = notes.into_iter().filter(|note| *note != Note::Emptied);
                 self.visitors.effects.notes.extend(others);
             }
-            if logs_write {
-                // All shards do the same, and it is logged once.
+            if logs_write && logged < self.visitors.effects.log.open_commands() {
+                // All shards do the same, and it is logged once: where there is something to log.
                 self.visitors.effects.keeps_log = false;
             }
             transaction.replaced.extend(replaced(call, args, passport.db, databases));

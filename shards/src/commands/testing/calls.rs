@@ -305,6 +305,7 @@ const KEYS: &[&str] = &[
 ];
 
 const SERVER: &[&str] = &[
+    "CLUSTER FLUSHSLOT 1 SYNC",
     "DBSIZE",
     "DEBUG DIGEST",
     "DEBUG DIGEST-VALUE s",
