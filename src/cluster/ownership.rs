@@ -160,6 +160,13 @@ impl Ownership {
         self.places[usize::from(slot.number())]
     }
 
+    /// Behind which slots others follow that are at another place: the number of the first of
+    /// these, and of all slots at the end. Ascending.
+    pub fn run_ends(&self) -> Box<[u16]> {
+        let at = |slot: u16| (self.places[usize::from(slot)], self.owners[usize::from(slot)]);
+        (1..SLOTS).filter(|slot| at(*slot) != at(*slot - 1)).chain([SLOTS]).collect()
+    }
+
     /// The owner of `slot`; `None` if it has none.
     pub fn owner(&self, slot: Slot) -> Option<NodeIndex> {
         self.owners[usize::from(slot.number())]

@@ -110,7 +110,8 @@ impl Core {
     pub(crate) fn configure(&mut self, config: Arc<Config>) {
         let settings = &mut self.shard.keyspace.settings;
         let active_expire = settings.active_expire;
-        *settings = Settings { active_expire, ..engine_settings(&config) };
+        let slot_run_ends = std::mem::take(&mut settings.slot_run_ends);
+        *settings = Settings { active_expire, slot_run_ends, ..engine_settings(&config) };
         self.publish_events(None);
         self.counters.tracks_latency = config.latency_tracking;
         self.calm_bytes = calm_bytes(&config);
@@ -238,6 +239,7 @@ fn engine_settings(config: &Config) -> Settings {
         takes_any_dump: config.rdb_version_check == VersionCheck::Relaxed,
         expiry: OnExpiry::Removes,
         in_cluster: config.cluster_enabled,
+        slot_run_ends: Box::default(),
         obeys: false,
         is_replica: false,
         active_expire: true,

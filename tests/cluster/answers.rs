@@ -111,6 +111,8 @@ const TALK: &[(&str, &str)] = &[
         "-ERR Multiple filters of the same type are disallowed.",
     ),
     ("CLUSTER SLOT-STATS ORDERBY key-count LIMIT", "-ERR syntax error"),
+    ("CLUSTERSCAN", "-ERR wrong number of arguments for 'clusterscan' command"),
+    ("CLUSTERSCAN 0", "-CLUSTERDOWN Hash slot not served"),
     ("CLUSTER KEYSLOT foo", "12182"),
     ("CLUSTER SLOTS", "Group('*', [])"),
     ("CLUSTER LINKS", "Group('*', [])"),

@@ -1,5 +1,6 @@
 //! The list of generic commands: those that work on keys of any type.
 
+mod cluster_scan;
 mod copy;
 mod del;
 mod dump;
@@ -26,6 +27,7 @@ use crate::resp::error::Error;
 
 /// Every generic command.
 pub const COMMANDS: &[Command] = &[
+    cluster_scan::CLUSTERSCAN,
     copy::COPY,
     del::DEL,
     del::UNLINK,

@@ -1,5 +1,7 @@
 //! What of the configuration the engine needs, copied into each shard.
 
+use alloc::boxed::Box;
+
 use crate::base::spelling::Spelling;
 use crate::base::trigonometry::Trigonometry;
 use crate::types::limits::Limits;
@@ -23,6 +25,9 @@ pub struct Settings {
     pub expiry: OnExpiry,
     /// Whether the server is a node of a cluster: no command may need keys of several slots.
     pub in_cluster: bool,
+    /// In a cluster, behind which slots others follow that are at another place, ascending: the
+    /// number of the first of these, and of all slots at the end. Empty if that is not known.
+    pub slot_run_ends: Box<[u16]>,
     /// Whether the command that runs comes from a primary: what that has accepted is not refused.
     pub obeys: bool,
     /// Whether the node is a replica: its clients do not wait for replicas of it.
@@ -56,6 +61,7 @@ impl Default for Settings {
             takes_any_dump: false,
             expiry: OnExpiry::Removes,
             in_cluster: false,
+            slot_run_ends: Box::default(),
             obeys: false,
             is_replica: false,
             active_expire: true,

@@ -28,6 +28,7 @@ fn each_place_has_its_case() {
         assert_eq!(ownership.place(slot(number)), place, "{number}");
         assert_eq!(ownership.serves(slot(number)), place == Place::Served, "{number}");
     }
+    assert_eq!(*ownership.run_ends(), [1, 2, 5461, 6000, 6001, 10923, 16383, 16384]);
     assert_eq!(ownership.target(slot(1)), ownership.owner(slot(5461)));
     assert_eq!(ownership.source(slot(6000)), ownership.owner(slot(5461)));
     assert_eq!(ownership.owner(slot(16383)), None);

@@ -44,6 +44,7 @@ impl Core {
     /// has seen it.
     pub(crate) fn own(&mut self, number: u64, ownership: Arc<Ownership>) {
         self.clear_regained_slots(&ownership);
+        self.shard.keyspace.settings.slot_run_ends = ownership.run_ends();
         self.node.cluster = Some(ownership);
         self.redirect_waits();
         self.leave_lost_channels();
@@ -92,6 +93,10 @@ impl Core {
 
     fn look_for_keys(&self, found: &mut Found, call: &Call, args: &[&[u8]], db: usize) {
         let keyspace = &self.shard.keyspace;
+        // A cursor, which is none, is never missing.
+        if call.spec.keys.iter().all(|keys| keys.flags.contains(&"not_key")) {
+            return;
+        }
         for key in places(call, args).into_iter().filter_map(|place| args.get(place)) {
             let entry =
                 keyspace.dbs.get(db).and_then(|db| db.find(keyspace.seed.key_hash(key), key));

@@ -32,13 +32,19 @@ pub(super) const SCAN: Command = Command {
 
 /// Which keys are wanted, and how many at a time.
 #[derive(Debug, Default)]
-struct Wanted<'a> {
-    options: Options<'a>,
+pub(super) struct Wanted<'a> {
+    /// How many at a time, and of what names.
+    pub(super) options: Options<'a>,
     kind: Option<&'static str>,
 }
 
 impl<'a> Wanted<'a> {
-    fn parse(mut given: &[&'a [u8]]) -> Result<Self, Error> {
+    /// Takes options in. `other` is asked for those that SCAN does not have, and says how many
+    /// arguments it took.
+    pub(super) fn parse(
+        mut given: &[&'a [u8]],
+        mut other: impl FnMut(&[&'a [u8]]) -> Result<usize, Error>,
+    ) -> Result<Self, Error> {
         let mut wanted = Self::default();
         loop {
             given = match wanted.options.take(given)? {
@@ -51,14 +57,18 @@ impl<'a> Wanted<'a> {
                     [name, ..] if name.eq_ignore_ascii_case(b"NOVALUES") => {
                         return Err(scanning::NO_VALUES);
                     }
-                    _ => return Err(Error::Syntax),
+                    _ => match other(given)? {
+                        0 => return Err(Error::Syntax),
+                        taken => &given[taken..],
+                    },
                 },
                 taken => &given[taken..],
             };
         }
     }
 
-    fn has(&self, entry: &Entry) -> bool {
+    /// Whether this key is wanted.
+    pub(super) fn has(&self, entry: &Entry) -> bool {
         self.options.matches(entry.key()) && self.kind.is_none_or(|kind| kind == entry.type_name())
     }
 }
@@ -70,7 +80,7 @@ fn type_named(given: &[u8]) -> Result<&'static str, Error> {
 
 fn run(ctx: &mut Ctx<'_>) -> Result<(), Error> {
     let mut at = parse_cursor(ctx.args[1])?;
-    let wanted = Wanted::parse(&ctx.args[2..])?;
+    let wanted = Wanted::parse(&ctx.args[2..], |_| Ok(0))?;
     let (due_by, count) = (ctx.db.due_by(), wanted.options.count);
     let removes = ctx.db.keyspace.settings.expiry == OnExpiry::Removes;
     let mut expired: Vec<Vec<u8>> = Vec::new();

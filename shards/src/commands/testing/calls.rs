@@ -306,6 +306,7 @@ const KEYS: &[&str] = &[
 
 const SERVER: &[&str] = &[
     "CLUSTER FLUSHSLOT 1 SYNC",
+    "CLUSTERSCAN 0 SLOT 1",
     "DBSIZE",
     "DEBUG DIGEST",
     "DEBUG DIGEST-VALUE s",
