@@ -83,9 +83,7 @@ impl Core {
             Query::KeysInSlot(slot, db, count) => {
                 return Some(Answer::Keys(self.keys_in_slot(slot, db, count)));
             }
-            Query::SlotFigures(slots) => {
-                return Some(Answer::SlotFigures(self.slot_figures(&slots)));
-            }
+            Query::SlotFigures(slots) => return Some(self.slot_figures(&slots)),
             Query::UsedSlots => return Some(Answer::Slots(self.used_slots())),
             Query::DeleteSlots(slots) => self.lose_slots(&slots),
             Query::Unpause => self.end_pause(),

@@ -62,7 +62,7 @@ impl Core {
             }
         };
         let keys = || places.iter().filter_map(|&place| args.get(place));
-        if looks {
+        if looks && call.spec.names_keys() {
             keys().for_each(|key| self.observers.hot_keys.look(self.serving.db, key));
         }
         let slot = keys().next().map(|first| Slot::of(first));

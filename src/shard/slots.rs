@@ -9,6 +9,7 @@ use shards::shard::Request;
 
 use crate::cluster::ownership::Ownership;
 use crate::cluster::slot_set::SlotSet;
+use crate::mail::query::Answer;
 use crate::shard::core::Core;
 use crate::stats::slot_stats::SlotCounters;
 
@@ -29,7 +30,7 @@ impl Core {
     }
 
     /// What these slots have here, and what their commands have cost here, if that is not nothing.
-    pub(crate) fn slot_figures(&self, slots: &SlotSet) -> Vec<(Slot, u64, SlotCounters)> {
+    pub(crate) fn slot_figures(&self, slots: &SlotSet) -> Answer {
         let here = &self.shard.keyspace.slots;
         let figures = slots.iter().map(|slot| {
             let keys = match here.contains(&slot.number()) {
@@ -38,7 +39,10 @@ impl Core {
             };
             (slot, keys, self.observers.slot_stats.of(slot))
         });
-        figures.filter(|(_, keys, cost)| *keys != 0 || *cost != SlotCounters::default()).collect()
+        let is_some = |(_, keys, cost): &(Slot, u64, SlotCounters)| {
+            *keys != 0 || *cost != SlotCounters::default()
+        };
+        Answer::SlotFigures(figures.filter(is_some).collect())
     }
 
     /// So many keys of a slot, or all that there are.

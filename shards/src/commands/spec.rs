@@ -38,6 +38,12 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Whether what stands in the places of keys are names of keys. Shard channels and cursors are
+    /// none: they only say where a request belongs.
+    pub fn names_keys(&self) -> bool {
+        self.keys.iter().any(|keys| !keys.flags.contains(&"not_key"))
+    }
+
     /// Whether a request may name several keys, or where its key is depends on its arguments.
     pub const fn may_have_several_keys(&self) -> bool {
         !matches!(

@@ -94,7 +94,7 @@ impl Core {
     fn look_for_keys(&self, found: &mut Found, call: &Call, args: &[&[u8]], db: usize) {
         let keyspace = &self.shard.keyspace;
         // A cursor, which is none, is never missing.
-        if call.spec.keys.iter().all(|keys| keys.flags.contains(&"not_key")) {
+        if !call.spec.names_keys() {
             return;
         }
         for key in places(call, args).into_iter().filter_map(|place| args.get(place)) {

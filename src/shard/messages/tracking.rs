@@ -299,7 +299,7 @@ impl Core {
 
 /// The keys that a command has read for a client.
 pub(crate) fn note_reads(effects: &mut Effects, call: &Call, args: &[&[u8]], reader: Reader) {
-    if !call.spec.flags.has(Flag::ReadOnly) {
+    if !call.spec.flags.has(Flag::ReadOnly) || !call.spec.names_keys() {
         return;
     }
     let places = match call.keys {

@@ -75,7 +75,7 @@ fn keys(table: &Table, args: &[&[u8]]) -> Result<Vec<(usize, Vec<String>)>, Erro
     if is_unknown_subcommand(call, args) {
         return Err(UNKNOWN);
     }
-    if spec.keys.iter().all(|one| one.flags.contains(&"not_key")) {
+    if !spec.names_keys() {
         return Err(NO_KEYS);
     }
     if !spec.arity.accepts(args.len()) {
