@@ -178,7 +178,8 @@ impl World {
                 | Answer::Count(_)
                 | Answer::Clients(_)
                 | Answer::Keys(_)
-                | Answer::Slots(_) => 0,
+                | Answer::Slots(_)
+                | Answer::SlotFigures(_) => 0,
             })
             .sum()
     }
