@@ -64,16 +64,22 @@ pub struct Agenda {
     heap: BinaryHeap<Reverse<Entry>>,
 }
 
+/// When something happens: of what happens at one moment, what was asked for first comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Due {
+    pub at: Micros,
+    number: u64,
+}
+
 #[derive(Debug)]
 struct Entry {
-    at: Micros,
-    number: u64,
+    due: Due,
     event: Event,
 }
 
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
+        self.due == other.due
     }
 }
 
@@ -87,7 +93,7 @@ impl PartialOrd for Entry {
 
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
+        self.due.cmp(&other.due)
     }
 }
 
@@ -98,14 +104,24 @@ impl Agenda {
     }
 
     pub fn add_at(&mut self, at: Micros, event: Event) {
+        let due = self.due(at);
+        self.add_due(due, event);
+    }
+
+    /// Says that something happens then, which is added by [`Self::add_due`] before that.
+    pub fn due(&mut self, at: Micros) -> Due {
         self.added += 1;
-        self.heap.push(Reverse(Entry { at, number: self.added, event }));
+        Due { at, number: self.added }
+    }
+
+    pub fn add_due(&mut self, due: Due, event: Event) {
+        self.heap.push(Reverse(Entry { due, event }));
     }
 
     /// What happens next; its time is now.
     pub fn next(&mut self) -> Option<Event> {
-        let Reverse(Entry { at, event, .. }) = self.heap.pop()?;
-        self.now = self.now.max(at);
+        let Reverse(Entry { due, event }) = self.heap.pop()?;
+        self.now = self.now.max(due.at);
         Some(event)
     }
 }

@@ -26,7 +26,7 @@ use keylane::flows::following::{Action, Following, Word};
 use keylane::replication::link::events::Generation;
 use keylane::replication::replid::ReplId;
 
-use crate::agenda::{Env, Event, Run};
+use crate::agenda::{Due, Env, Event, Run};
 use crate::checks::{LogsId, SnapshotId, Track};
 use crate::disk::Disk;
 use crate::keyspace::{DATABASES, Image, KEYS};
@@ -60,8 +60,51 @@ pub struct Node {
     /// By connection: the thread that has it.
     sockets: BTreeMap<ConnId, usize>,
     pub doors: BTreeMap<ConnId, Door>,
-    /// A turn of the relay, or of control, is on the agenda, for then.
-    turns: [Option<u64>; 2],
+    /// The turns of the relay, and of control.
+    turns: [Turns; 2],
+}
+
+/// When a thread has its next turn. What is on the agenda already is looked at before anything is
+/// added, and goes on to a later moment from there: so the agenda stays short.
+#[derive(Clone, Debug, Default)]
+struct Turns {
+    next: Option<Due>,
+    /// The latest first.
+    on_agenda: Vec<Due>,
+}
+
+impl Turns {
+    /// There is a turn at the latest then.
+    fn ask(&mut self, at: u64, env: &mut Env, event: Event) {
+        if self.next.is_none_or(|next| at < next.at) {
+            let due = env.agenda.due(at);
+            self.next = Some(due);
+            self.see_to(due, env, event);
+        }
+    }
+
+    /// What was on the agenda comes. Whether the turn is due.
+    fn comes(&mut self, env: &mut Env, event: Event) -> bool {
+        self.on_agenda.pop();
+        match self.next {
+            Some(next) if next.at <= env.agenda.now => {
+                self.next = None;
+                true
+            }
+            Some(next) => {
+                self.see_to(next, env, event);
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn see_to(&mut self, due: Due, env: &mut Env, event: Event) {
+        if self.on_agenda.last().is_none_or(|first| due < *first) {
+            self.on_agenda.push(due);
+            env.agenda.add_due(due, event);
+        }
+    }
 }
 
 impl Node {
@@ -86,7 +129,7 @@ impl Node {
             logs: None,
             sockets: BTreeMap::new(),
             doors: BTreeMap::new(),
-            turns: [None; 2],
+            turns: Default::default(),
             routing,
         };
         node.load(env, disk);
@@ -126,29 +169,24 @@ impl Node {
 
     /// The relay has a turn at the latest then.
     pub fn turn_at(&mut self, env: &mut Env, at: u64) {
-        if self.turns[0].is_none_or(|other| at < other) {
-            self.turns[0] = Some(at);
-            env.agenda.add_at(at, Event::Turn(self.run));
-        }
+        self.turns[0].ask(at, env, Event::Turn(self.run));
     }
 
     /// Control has a turn at the latest then.
     pub fn control_at(&mut self, env: &mut Env, at: u64) {
-        if self.turns[1].is_none_or(|other| at < other) {
-            self.turns[1] = Some(at);
-            env.agenda.add_at(at, Event::Control(self.run));
+        self.turns[1].ask(at, env, Event::Control(self.run));
+    }
+
+    /// The relay has the turn that was asked for.
+    pub fn relay_turn(&mut self, env: &mut Env) {
+        if self.turns[0].comes(env, Event::Turn(self.run)) {
+            self.turn_relay(env);
         }
     }
 
-    /// The turn of the relay, or of control, that was asked for.
-    pub fn turn(&mut self, env: &mut Env, of: usize) {
-        if self.turns[of].is_none_or(|at| env.agenda.now < at) {
-            return; // It was asked for, and then an earlier one was.
-        }
-        self.turns[of] = None;
-        if of == 0 {
-            self.turn_relay(env);
-        } else {
+    /// Control has the turn that was asked for.
+    pub fn control_turn(&mut self, env: &mut Env) {
+        if self.turns[1].comes(env, Event::Control(self.run)) {
             self.turn_control(env);
         }
     }

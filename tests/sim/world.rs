@@ -154,8 +154,8 @@ impl World {
             Event::Mail(run, from, to) => {
                 self.with_run(run, |node, env| node.mail(env, from, to));
             }
-            Event::Turn(run) => self.with_run(run, |node, env| node.turn(env, 0)),
-            Event::Control(run) => self.with_run(run, |node, env| node.turn(env, 1)),
+            Event::Turn(run) => self.with_run(run, Node::relay_turn),
+            Event::Control(run) => self.with_run(run, Node::control_turn),
             Event::SendLog(run, shard) => {
                 self.with_run(run, |node, env| node.send_log(env, shard));
             }
