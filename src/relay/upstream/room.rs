@@ -128,6 +128,7 @@ impl Upstream {
             Room::EmptyFirst => {
                 log::notice("PRIMARY <-> REPLICA sync: Flushing old data");
                 arriving.step = Step::Applying;
+                self.go_on_with_room(mailbox);
             }
             Room::Refused(lack) => {
                 let generation = arriving.generation;

@@ -50,8 +50,7 @@ impl Upstream {
         match decide(&facts) {
             Room::Beside => self.take_in(node, env),
             Room::EmptyFirst if env.has(Fault::HastyEmptying) => self.empty(node, env),
-            // When nothing changes them any more.
-            Room::EmptyFirst => {}
+            Room::EmptyFirst => self.go_on_with_room(node, env),
             Room::Later => panic!("nothing is freed"),
             Room::Refused(lack) => panic!("nothing is short: {lack}"),
         }
