@@ -261,7 +261,7 @@ impl Upstream {
             }
             UpstreamWord::Emptied(are_gone) => self.emptied(are_gone, mailbox),
             UpstreamWord::LogsEnded(ended) => {
-                self.ended = ended;
+                self.ended = ended.or(self.ended.take());
                 self.join(stream);
             }
             UpstreamWord::Forget => {

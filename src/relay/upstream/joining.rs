@@ -21,6 +21,9 @@ impl Upstream {
 
     /// Shards log no more: the primary's stream goes on where the own one ended.
     pub(super) fn join(&mut self, stream: Option<&mut Stream>) {
+        if self.link.is_in_logs() {
+            return; // It is told for each attempt, and an earlier one has begun with logs.
+        }
         let end = self.link.position().map(|position| position.offset);
         match stream {
             Some(stream) if stream.is_of_primary() => {}

@@ -94,6 +94,9 @@ impl Relay {
     }
 }
 
+/// How often the relay looks after what is due, in microseconds.
+const TICK: u64 = 100_000;
+
 impl Node {
     /// Does what can be done now.
     pub fn turn_relay(&mut self, env: &mut Env) {
@@ -131,10 +134,14 @@ impl Node {
         let upstream = relay.upstream.iter().filter_map(|upstream| upstream.link.deadline());
         let deadlines = relay.peers.iter().filter_map(|peer| peer.session.deadline());
         let next = deadlines.chain(upstream).min();
+        let ticks = !relay.peers.is_empty() || relay.upstream.is_some();
         let is_due = relay.stream.as_ref().is_some_and(Stream::is_due);
         let now = env.agenda.now;
         if is_due {
             self.turn_at(env, now + 20);
+        }
+        if ticks {
+            self.turn_at(env, now + TICK);
         }
         if let Some(Moment(next)) = next {
             self.turn_at(env, (next * 1000).max(now + 1));

@@ -231,6 +231,9 @@ impl Upstream {
 
     /// Shards log no more: the primary's stream goes on where the own one ended.
     fn join(&mut self, node: &mut Node, env: &Env) {
+        if self.flows.is_some() {
+            return; // It is told for each attempt, and an earlier one has begun with logs.
+        }
         let end = self.link.position().map(|position| position.offset);
         match &mut node.relay.stream {
             Some(stream) if !stream.is_of_logs() => {}
