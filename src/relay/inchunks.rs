@@ -12,6 +12,7 @@ use std::mem;
 
 use shards::base::slot::Slot;
 
+use crate::mail::board::Traffic;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
@@ -137,13 +138,18 @@ impl Inchunks {
     ///
     /// # Errors
     /// Why it comes to nothing.
-    pub fn go_on(&mut self, now: Moment, mailbox: &mut Mailbox<ToRelay>) -> Result<Went, Failed> {
-        let mut moved = self.go_on_connecting(now, mailbox)?;
+    pub fn go_on(
+        &mut self,
+        now: Moment,
+        traffic: &mut Traffic,
+        mailbox: &mut Mailbox<ToRelay>,
+    ) -> Result<Went, Failed> {
+        let mut moved = self.go_on_connecting(now, traffic, mailbox)?;
         let mut left = TURN_BYTES;
         let mut connections = mem::take(&mut self.connections);
         let read: Result<(), Failed> = connections.iter_mut().try_for_each(|(dial, taking)| {
             while 0 < left && !self.is_full(mailbox) {
-                let Some(bytes) = read(dial, taking)? else { break };
+                let Some(bytes) = read(dial, taking, traffic)? else { break };
                 moved += bytes as u64;
                 left = left.saturating_sub(bytes);
                 let came = taking.put(bytes)?;
@@ -168,6 +174,7 @@ impl Inchunks {
     fn go_on_connecting(
         &mut self,
         now: Moment,
+        traffic: &mut Traffic,
         mailbox: &mut Mailbox<ToRelay>,
     ) -> Result<u64, Failed> {
         if self.until < now && !self.opening.is_empty() {
@@ -175,7 +182,7 @@ impl Inchunks {
         }
         let mut moved = 0;
         for mut opening in mem::take(&mut self.opening) {
-            let Some(unread) = opening.go_on().map_err(Failed::Lost)? else {
+            let Some(unread) = opening.go_on(traffic).map_err(Failed::Lost)? else {
                 self.opening.push(opening);
                 continue;
             };
@@ -280,11 +287,15 @@ impl Inchunks {
 }
 
 /// Reads what has come, at least a byte; `None` if nothing has.
-fn read(dial: &mut Dial, taking: &mut Taking) -> Result<Option<usize>, Failed> {
+fn read(
+    dial: &mut Dial,
+    taking: &mut Taking,
+    traffic: &mut Traffic,
+) -> Result<Option<usize>, Failed> {
     if taking.has_ended() {
         return Ok(None);
     }
-    match dial.read(taking.room()) {
+    match dial.read(taking.room(), traffic) {
         Tried::Moved(bytes) => Ok(Some(bytes)),
         Tried::Later => Ok(None),
         Tried::Over => Err(Failed::Lost("a connection of the snapshot has ended".to_owned())),

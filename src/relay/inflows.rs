@@ -5,6 +5,7 @@ use crate::flows::barrier::Epoch;
 use crate::flows::following::{Broken, News, Word};
 use crate::flows::incoming::Place;
 use crate::flows::kept::Which;
+use crate::mail::board::Traffic;
 use crate::mail::flows::{FlowWord, Follow};
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_relay::ToRelay;
@@ -154,7 +155,12 @@ impl Inflows {
     ///
     /// # Errors
     /// Why a log will not come.
-    pub fn go_on(&mut self, now: Moment, mailbox: &mut Mailbox<ToRelay>) -> Result<(), String> {
+    pub fn go_on(
+        &mut self,
+        now: Moment,
+        traffic: &mut Traffic,
+        mailbox: &mut Mailbox<ToRelay>,
+    ) -> Result<(), String> {
         if self.rests.is_some() {
             return Ok(());
         }
@@ -163,7 +169,7 @@ impl Inflows {
         }
         let mut left = Vec::new();
         for mut opening in std::mem::take(&mut self.opening) {
-            let Some(unread) = opening.go_on()? else {
+            let Some(unread) = opening.go_on(traffic)? else {
                 left.push(opening);
                 continue;
             };
@@ -318,7 +324,7 @@ impl Upstream {
     pub(super) fn go_on_with_flows(&mut self, mailbox: &mut Mailbox<ToRelay>) {
         let Some(flows) = self.flows.as_mut().or(self.stored.as_mut()) else { return };
         let generation = flows.generation;
-        if let Err(why) = flows.go_on(self.now, mailbox) {
+        if let Err(why) = flows.go_on(self.now, &mut self.traffic, mailbox) {
             self.happens(lost(generation, why), mailbox);
         }
     }

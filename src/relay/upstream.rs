@@ -21,6 +21,7 @@ use crate::batches::batch::Source;
 use crate::config::table::Config;
 use crate::flows::dispatch::{Dispatch, Routing};
 use crate::log;
+use crate::mail::board::Traffic;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_control::ToControl;
 use crate::mail::to_relay::ToRelay;
@@ -113,6 +114,8 @@ pub struct Upstream {
     later: VecDeque<Event<'static>>,
     view: Option<LinkView>,
     told_at: Moment,
+    /// What was exchanged with primaries.
+    pub(super) traffic: Traffic,
 }
 
 /// What becomes of the stream, so that replicas are to ask anew.
@@ -172,6 +175,7 @@ impl Upstream {
             later: VecDeque::new(),
             view: None,
             told_at: now,
+            traffic: Traffic::default(),
         }
     }
 
@@ -441,7 +445,7 @@ impl Upstream {
         while 0 < left && self.reads && !self.is_full {
             let Some(dial) = &mut self.dial else { break };
             let generation = dial.generation;
-            match dial.read(&mut buffer) {
+            match dial.read(&mut buffer, &mut self.traffic) {
                 Tried::Moved(bytes) => {
                     left = left.saturating_sub(bytes);
                     let news = News::Bytes(&buffer[..bytes]);
@@ -530,7 +534,7 @@ impl Upstream {
     fn write(&mut self, mailbox: &mut Mailbox<ToRelay>) {
         let Some(dial) = &mut self.dial else { return };
         let generation = dial.generation;
-        if !dial.write() {
+        if !dial.write(&mut self.traffic) {
             let news = News::Closed(String::new());
             self.happens(Event::Of(generation, news), mailbox);
         }

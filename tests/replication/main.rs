@@ -41,6 +41,7 @@ mod silence;
 mod silent;
 mod slow;
 mod tools;
+mod traffic;
 
 use std::collections::BTreeSet;
 use std::env;

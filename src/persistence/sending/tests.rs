@@ -100,7 +100,7 @@ fn transfer(all: &mut [Shard], plan: &SyncPlan, asked: Asked) -> Vec<u8> {
     let mut lent: Vec<&mut Shard> = all.iter_mut().collect();
     thread::scope(|scope| {
         let reader = scope.spawn(|| all_of(far));
-        let sent = plan.send(&mut lent, &[target], |_, _| {}, |_, why| panic!("{why}"));
+        let sent = plan.send(&mut lent, &[target], |_| {}, |_, why| panic!("{why}"));
         assert!(sent.is_ok());
         reader.join().unwrap()
     })

@@ -61,7 +61,7 @@ impl Upstream {
     pub(super) fn go_on_with_chunks(&mut self, mailbox: &mut Mailbox<ToRelay>) -> bool {
         let Some(chunks) = &mut self.chunks else { return false };
         let generation = chunks.generation;
-        let (news, more) = match chunks.go_on(self.now, mailbox) {
+        let (news, more) = match chunks.go_on(self.now, &mut self.traffic, mailbox) {
             Ok(Went::On(0, more)) => return more,
             Ok(Went::On(bytes, more)) => (News::Moved(bytes), more),
             Ok(Went::Through { brought, at: (id, offset), behind }) => {

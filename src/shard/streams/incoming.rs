@@ -99,6 +99,7 @@ impl Core {
         len: usize,
     ) {
         self.counters.bytes_in += len as u64;
+        self.counters.repl_bytes_in += len as u64;
         self.counters.reads += 1;
         self.log_received(flow, buffers.bytes(&id, len));
         buffers.recycle(id);
