@@ -119,6 +119,8 @@ impl Control {
             let point = self.following.loaded.take().filter(|_| goes_on);
             self.tell_relay_to_follow(primary, by, (point, None));
         }
+        // A failover that came to nothing is overtaken: this node stays a replica.
+        self.end_hold_of_failover();
         // A request for a primary is overtaken by one for another.
         for kept in std::mem::take(&mut self.following.promotions) {
             self.answer_kept(kept, Ok("OK"));

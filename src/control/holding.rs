@@ -55,6 +55,14 @@ impl Control {
         }
     }
 
+    /// Lets writes go that FAILOVER has held back, unless one is under way: the next one keeps
+    /// what the last one has held back.
+    pub(crate) fn end_hold_of_failover(&mut self) {
+        if self.clustering.is_none() && !self.handing_over.machine.is_under_way() {
+            self.let_writes_go();
+        }
+    }
+
     /// No write is under way any more that this order holds back.
     pub(crate) fn writes_rest(&mut self, order: u64) {
         if let Some(hold) = self.hold_of(order) {
