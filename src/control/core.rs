@@ -253,6 +253,7 @@ impl Control {
                         self.await_acks(id, needs, timeout);
                     }
                     ToControl::AwaitNoMore(id) => self.await_no_more(id),
+                    ToControl::CountAcks(batch, needs) => self.count_acks(batch, needs),
                     ToControl::Relay(word) => self.hear_of_relay(word),
                     ToControl::Link(word) => self.hear_of_link(word),
                     ToControl::Loaded(report) => self.chunk_loaded(*report),
@@ -518,7 +519,7 @@ impl Control {
         occurrence.into_iter().for_each(|occurrence| self.latency_events.add(occurrence));
     }
 
-    fn send_home(&mut self, mut batch: Box<Batch>) {
+    pub(crate) fn send_home(&mut self, mut batch: Box<Batch>) {
         match &mut batch.at {
             At::Exec(exec) | At::ExecVisits(exec, _) => exec.next += 1,
             At::Request | At::Round | At::Scan(_) | At::Visits(_) | At::TurnedBack(_) => {

@@ -21,6 +21,7 @@ mod differential {
 mod compare;
 mod chains;
 mod chunked;
+mod counting;
 mod cuts;
 mod failover;
 mod guards;
