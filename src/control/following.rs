@@ -174,11 +174,7 @@ impl Control {
             LinkWord::Commit(generation, brought) => {
                 self.wish(Wish::Commit(generation, brought));
             }
-            LinkWord::Empty => {
-                // In front of the barrier: no client sees that keys are gone.
-                self.tell_emptied(true);
-                self.wish(Wish::Empty);
-            }
+            LinkWord::Empty => self.wish(Wish::Empty),
             LinkWord::Ended => self.promote(),
             LinkWord::Resumed if self.replicating.logs => self.wish(Wish::EndLogs),
             LinkWord::Resumed => {
@@ -209,13 +205,14 @@ impl Control {
     }
 
     /// Drops all keys for those of a primary that are to come; all shards are claimed. Clients are
-    /// shown none before that.
+    /// shown the old keys until now, and none from now on until the others are there.
     pub(crate) fn empty_for_snapshot(&mut self) {
         if !self.is_replica() {
             // REPLICAOF NO ONE has overtaken it.
-            self.tell_emptied(false);
             return self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Emptied(false)));
         }
+        // Shards hear this before they stand: no client sees that keys are gone.
+        self.tell_emptied(true);
         self.while_all_stand(|control, shards| {
             empty(shards);
             for (shard, engine) in shards.iter().enumerate() {

@@ -39,19 +39,18 @@ impl Upstream {
         self.happens(Event::Of(generation, news), mailbox);
     }
 
-    /// Opens connections for a snapshot.
+    /// Opens connections for a snapshot. They are read when there is room for it.
     pub(super) fn open_connections(
         &mut self,
         generation: Generation,
         SnapshotOffered { name, connections, .. }: SnapshotOffered,
-        mailbox: &mut Mailbox<ToRelay>,
     ) {
         let Some(primary) = &self.link.observed().desired.primary else { return };
         let credentials = hello(&self.config).credentials;
         let offer = Offer { primary, credentials: credentials.as_ref(), name, connections };
         let until = self.now.after(limits(&self.config).step_ms);
         let slots = self.routing.slots.clone();
-        match Inchunks::begin(generation, &offer, slots, until, mailbox) {
+        match Inchunks::begin(generation, &offer, slots, until) {
             Ok(chunks) => self.chunks = Some(chunks),
             Err(why) => self.later.push_back(Event::Of(generation, News::Closed(why))),
         }
