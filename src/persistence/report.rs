@@ -7,7 +7,7 @@
 //! 4, bytes, left     so many bytes were sent to each of so many replicas
 //! 5, place, why      this replica was dropped: the number of the system's reason, or as below
 //! 6, code, 0         there is a value of this kind, which cannot be sent; or no replica is left
-//! 7, bytes, 0        so many bytes were sent to all replicas together, those included that were dropped
+//! 7, bytes, 0        so many bytes were sent to all replicas together, also to those dropped since
 //! ```
 //! Each is three u64.
 
