@@ -17,8 +17,8 @@ impl Upstream {
         let end = self.link.position().map(|position| position.offset);
         // What is applied of logs is to be in the stream that was made of them.
         let lacks = |stream: &Stream| stream.is_of_kept_logs() && Some(stream.end()) < end;
-        let has_logs = self.flows.is_some() || self.stored.is_some();
-        let is_applied = self.dispatch.is_empty() && !has_logs && !stream.is_some_and(lacks);
+        let is_applied =
+            self.dispatch.is_empty() && self.flows.is_none() && !stream.is_some_and(lacks);
         let is_applied = is_applied && !self.is_emptying;
         let has_ended = self.is_ending && status == Status::Idle && is_applied;
         let is_other = |view: &LinkView| view.status.name() != status.name();
