@@ -10,6 +10,7 @@ use crate::control::standing::Wish;
 use crate::mail::query::Query;
 use crate::replication::failover;
 use crate::replication::history::{Fence, Scalar};
+use crate::routing::node::Role;
 
 /// Writes are held back.
 #[derive(Clone, Copy, Debug)]
@@ -70,10 +71,14 @@ impl Control {
         }
     }
 
-    /// Has a fence written behind the last write, as soon as there is none under way. A node of a
-    /// cluster that has no logs stands where it is; FAILOVER waits for them.
+    /// Has a fence written behind the last write, as soon as there is none under way, unless
+    /// FORCE has made a replica of this node before. A node of a cluster that has no logs stands
+    /// where it is; FAILOVER waits for them.
     pub(crate) fn see_to_hold(&mut self) {
         let Some(Hold { order, step: Step::Quiet }) = self.hold else { return };
+        if self.node.condition.role == Role::Replica {
+            return;
+        }
         if self.replicating.keeps_logs() {
             self.hold = Some(Hold { order, step: Step::Fencing });
             self.wish(Wish::Fence(Purpose::Failover(order)));

@@ -205,5 +205,7 @@ fn old_keys_are_shown_until_they_go_however_long_that_takes() {
         assert_eq!(first_difference(&primary, &replica), None, "{what}");
         assert!(!value_is_there(&replica, "old"), "{what}");
         assert_eq!(counter(&primary, "stats", "sync_full"), 1, "{what}");
+        let attempts = replica.output().lines().filter(|logged| logged.contains(line)).count();
+        assert_eq!(attempts, 1, "{what}: the primary has waited\n{}", describe([&primary]));
     });
 }

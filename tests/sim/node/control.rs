@@ -125,6 +125,7 @@ impl Node {
         }
         if let Some((order, step @ Step::Quiet)) = &mut self.control.hold
             && self.control.keeps_logs
+            && self.control.role == Role::Primary
         {
             *step = Step::Fencing;
             let purpose = Purpose::Failover(*order);
