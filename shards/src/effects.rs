@@ -226,6 +226,9 @@ pub struct Effects {
     pub wait: Option<Box<Wait>>,
     /// Whether commands answer at once in any case, as within MULTI.
     pub denies_waiting: bool,
+    /// The command that ran would wait for replicas, but answers at once. What it answered stands
+    /// for their number.
+    pub counts: Option<InVain>,
     /// Whether the command that runs has waited, and is to look only at keys of its shard's slots.
     pub sees_own_slots: bool,
     /// What the command that ran hands over to another server. It is not answered yet: it runs

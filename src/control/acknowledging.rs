@@ -9,7 +9,9 @@
 
 use shards::journal::entry::Note;
 use shards::keyspace::waiters::WaitId;
+use shards::resp::reply::Replies;
 
+use crate::batches::batch::Batch;
 use crate::control::core::Control;
 use crate::control::fences::Purpose;
 use crate::control::standing::Wish;
@@ -41,14 +43,27 @@ impl Control {
         let needs_none =
             matches!(needs, Needs::Applied(0) | Needs::Durable { local: 0, replicas: 0 });
         let patience = if needs_none {
-            let vector = Vector::start(self.node.slots.shards());
-            Patience::AtOnce(Fence { scalar: self.last_write(), vector })
+            Patience::AtOnce(self.end_of_writes())
         } else {
             // A turn that has lasted may not shorten it.
             let now = Moment(Monotonic::now().millis_since(self.node.started));
             Patience::Until(timeout_millis.map(|millis| now.after(millis)))
         };
         self.acks_hear(Event::Wait(acks_id(id), needs, patience));
+    }
+
+    /// Answers a command of an EXEC, which does not wait: how many replicas have what was written
+    /// before, by this client or another, as far as is known.
+    pub(crate) fn count_acks(&mut self, mut batch: Box<Batch>, needs: Needs) {
+        let count = self.replicating.acks.count_now(needs, &self.end_of_writes());
+        count.write(&mut Replies::new(&mut batch.replies, batch.passport.protocol));
+        self.send_home(batch);
+    }
+
+    /// [`Self::last_write`], for replicas that know the stream. All do.
+    fn end_of_writes(&self) -> Fence {
+        let vector = Vector::start(self.node.slots.shards());
+        Fence { scalar: self.last_write(), vector }
     }
 
     /// The end of the stream, as far as is known, without a GETACK behind the last fence: replicas

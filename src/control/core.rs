@@ -31,6 +31,7 @@ use crate::control::replicating::Replicating;
 use crate::control::saving::{KeptRequest, Saving};
 use crate::control::standing::{Standing, Wish};
 use crate::log;
+use crate::mail::board::Traffic;
 use crate::mail::connection::Listeners;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::query::{Answer, Query};
@@ -53,6 +54,7 @@ use crate::stats::command_log::{CommandLogs, Ended, request_bytes, shown};
 use crate::stats::counters::Counters;
 use crate::stats::exceeded::Exceeded;
 use crate::stats::latency_events::{self, LatencyEvents, Occurrence};
+use crate::stats::samples::Samples;
 
 /// Bytes of an answer to INFO for which there is room from the start.
 const INFO_BYTES: usize = 16 << 10;
@@ -73,8 +75,12 @@ pub struct Control {
     pub process: &'static Process,
     /// The addresses that clients connect to.
     pub listening: Listening,
-    /// What it counts of the commands that run here.
+    /// What it counts of the commands that run here, and of what the relay and children send.
     pub counters: Counters,
+    /// Its rates.
+    pub samples: Samples,
+    /// What the relay had exchanged with other servers when that was last counted.
+    pub(crate) traffic: Traffic,
     /// The command logs.
     pub logs: CommandLogs,
     /// What took long.
@@ -184,7 +190,7 @@ impl Control {
         process: &'static Process,
     ) -> Self {
         let counters = Counters::new(node.table.ids, node.config.latency_tracking);
-        let shards = mailbox.shards();
+        let (shards, samples) = (mailbox.shards(), Samples::new(node.started));
         let replicating = Replicating::new(relay, node.started);
         let info_text = crash::keep_info(String::with_capacity(INFO_BYTES));
         let info_text = String::with_capacity(INFO_BYTES.max(info_text.capacity()));
@@ -195,6 +201,8 @@ impl Control {
             process,
             listening: Listening::default(),
             counters,
+            samples,
+            traffic: Traffic::default(),
             logs: CommandLogs::default(),
             latency_events: LatencyEvents::default(),
             pause: None,
@@ -245,6 +253,7 @@ impl Control {
                         self.await_acks(id, needs, timeout);
                     }
                     ToControl::AwaitNoMore(id) => self.await_no_more(id),
+                    ToControl::CountAcks(batch, needs) => self.count_acks(batch, needs),
                     ToControl::Relay(word) => self.hear_of_relay(word),
                     ToControl::Link(word) => self.hear_of_link(word),
                     ToControl::Loaded(report) => self.chunk_loaded(*report),
@@ -262,7 +271,9 @@ impl Control {
     /// What is due some times a second.
     pub fn tick(&mut self) {
         self.note_memory(used_memory());
+        self.note_traffic();
         let now = self.node.now;
+        self.samples.take(&self.counters, now);
         self.save_if_due();
         self.tick_replicas();
         self.pause = self.pause.filter(|pause| 0 < pause.left(now));
@@ -372,6 +383,7 @@ impl Control {
         let question = self.questions.remove(&number).expect("it was just there");
         let answers = question.answers.into_iter().flatten().collect();
         self.note_memory(question.used);
+        self.note_traffic();
         if self.end_loading.take_if(|order| *order == number).is_some() {
             self.process.tell_ready();
         }
@@ -507,7 +519,7 @@ impl Control {
         occurrence.into_iter().for_each(|occurrence| self.latency_events.add(occurrence));
     }
 
-    fn send_home(&mut self, mut batch: Box<Batch>) {
+    pub(crate) fn send_home(&mut self, mut batch: Box<Batch>) {
         match &mut batch.at {
             At::Exec(exec) | At::ExecVisits(exec, _) => exec.next += 1,
             At::Request | At::Round | At::Scan(_) | At::Visits(_) | At::TurnedBack(_) => {

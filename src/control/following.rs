@@ -119,6 +119,8 @@ impl Control {
             let point = self.following.loaded.take().filter(|_| goes_on);
             self.tell_relay_to_follow(primary, by, (point, None));
         }
+        // A failover that came to nothing is overtaken: this node stays a replica.
+        self.end_hold_of_failover();
         // A request for a primary is overtaken by one for another.
         for kept in std::mem::take(&mut self.following.promotions) {
             self.answer_kept(kept, Ok("OK"));
@@ -172,11 +174,7 @@ impl Control {
             LinkWord::Commit(generation, brought) => {
                 self.wish(Wish::Commit(generation, brought));
             }
-            LinkWord::Empty => {
-                // In front of the barrier: no client sees that keys are gone.
-                self.tell_emptied(true);
-                self.wish(Wish::Empty);
-            }
+            LinkWord::Empty => self.wish(Wish::Empty),
             LinkWord::Ended => self.promote(),
             LinkWord::Resumed if self.replicating.logs => self.wish(Wish::EndLogs),
             LinkWord::Resumed => {
@@ -207,13 +205,14 @@ impl Control {
     }
 
     /// Drops all keys for those of a primary that are to come; all shards are claimed. Clients are
-    /// shown none before that.
+    /// shown the old keys until now, and none from now on until the others are there.
     pub(crate) fn empty_for_snapshot(&mut self) {
         if !self.is_replica() {
             // REPLICAOF NO ONE has overtaken it.
-            self.tell_emptied(false);
             return self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Emptied(false)));
         }
+        // Shards hear this before they stand: no client sees that keys are gone.
+        self.tell_emptied(true);
         self.while_all_stand(|control, shards| {
             empty(shards);
             for (shard, engine) in shards.iter().enumerate() {

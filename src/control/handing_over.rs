@@ -127,6 +127,7 @@ impl Control {
                 Action::Follow(_) => {
                     self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::AskPlainly));
                 }
+                // The pause ends when clients may write: `Control::lead`.
                 Action::Restore => {
                     self.unfollow(By::Failover);
                     self.following.keeps_history = true;
@@ -136,12 +137,12 @@ impl Control {
         }
     }
 
-    /// Becomes the replica of the target. Writes that were held back are refused.
+    /// Becomes the replica of the target. Writes that were held back stay so: if the target does
+    /// not take over, they run here.
     fn demote(&mut self, target: Address) {
         let Address { host, port } = target;
         self.follow(Primary { host, port }, By::Failover);
         self.order(&Query::Role(Role::Replica));
-        self.let_writes_go();
     }
 }
 

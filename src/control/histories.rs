@@ -90,6 +90,8 @@ impl Control {
                 Ok(())
             });
         }
+        // Shards hear of the role first: what was held back runs.
+        self.end_hold_of_failover();
     }
 
     /// This node's own history begins where that ends of which its data are, if they are of one:

@@ -10,6 +10,7 @@ use crate::control::standing::Wish;
 use crate::mail::query::Query;
 use crate::replication::failover;
 use crate::replication::history::{Fence, Scalar};
+use crate::routing::node::Role;
 
 /// Writes are held back.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +56,14 @@ impl Control {
         }
     }
 
+    /// Lets writes go that FAILOVER has held back, unless one is under way: the next one keeps
+    /// what the last one has held back.
+    pub(crate) fn end_hold_of_failover(&mut self) {
+        if self.clustering.is_none() && !self.handing_over.machine.is_under_way() {
+            self.let_writes_go();
+        }
+    }
+
     /// No write is under way any more that this order holds back.
     pub(crate) fn writes_rest(&mut self, order: u64) {
         if let Some(hold) = self.hold_of(order) {
@@ -62,10 +71,14 @@ impl Control {
         }
     }
 
-    /// Has a fence written behind the last write, as soon as there is none under way. A node of a
-    /// cluster that has no logs stands where it is; FAILOVER waits for them.
+    /// Has a fence written behind the last write, as soon as there is none under way, unless
+    /// FORCE has made a replica of this node before. A node of a cluster that has no logs stands
+    /// where it is; FAILOVER waits for them.
     pub(crate) fn see_to_hold(&mut self) {
         let Some(Hold { order, step: Step::Quiet }) = self.hold else { return };
+        if self.node.condition.role == Role::Replica {
+            return;
+        }
         if self.replicating.keeps_logs() {
             self.hold = Some(Hold { order, step: Step::Fencing });
             self.wish(Wish::Fence(Purpose::Failover(order)));

@@ -27,7 +27,7 @@ use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
 use crate::mail::upstream::UpstreamWord;
 use crate::persistence::sending::{self, Form, MARK_BYTES, Scope, SyncPlan, Target};
-use crate::persistence::syncing::{End, Outcome};
+use crate::persistence::syncing::{End, Outcome, SyncChild};
 use crate::persistence::walking::Versions;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::system;
@@ -263,6 +263,22 @@ impl Control {
         if !self.replicating.waiting.is_empty() {
             self.begin_sync();
         }
+    }
+
+    /// Counts what the relay, and a child that sends all keys, have exchanged with other servers
+    /// since the last call.
+    pub fn note_traffic(&mut self) {
+        let shown = self.mailbox.board(self.mailbox.relay()).traffic.get();
+        let new = shown.since(std::mem::replace(&mut self.traffic, shown));
+        let of_child = self.saving.sync.as_mut().map_or(0, SyncChild::take_sent);
+        let to_replicas = new.to_replicas + of_child;
+        let counters = &mut self.counters;
+        counters.bytes_in += new.from_primary + new.from_replicas;
+        counters.bytes_out += new.to_primary + to_replicas;
+        counters.repl_bytes_in += new.from_primary;
+        counters.repl_bytes_out += to_replicas;
+        counters.reads += new.reads;
+        counters.writes += new.writes;
     }
 
     /// What is due some times a second.

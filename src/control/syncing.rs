@@ -47,6 +47,7 @@ impl Control {
     }
 
     pub(crate) fn sync_has_ended(&mut self, outcome: Outcome) {
+        self.note_traffic();
         self.saving.sync = None;
         self.saving.repair = Repair::new(Monotonic::now());
         let Outcome { targets, end, bytes, keys, millis } = &outcome;

@@ -88,7 +88,7 @@ pub enum Action {
     Show(u64),
     /// Show all threads how many bytes are stored here.
     ShowStored(u64),
-    /// Tell the operator that no more is stored for now.
+    /// Tell the operator that no more is stored while the snapshot is on its way.
     StoreIsFull,
     /// Tell the operator that less of a log is kept than was promised, for want of memory.
     Short,
@@ -312,12 +312,12 @@ impl Following {
         incoming.send(|shard, batch| actions.push(Action::Apply(shard, batch)));
         let no_more = self.store_max <= self.stored() + self.stored_elsewhere;
         let Some(incoming) = self.get(flow) else { return };
-        let (is_full, is_storing) = (incoming.is_full(no_more), incoming.is_storing());
+        let (is_full, awaits_data) = (incoming.is_full(no_more), incoming.awaits_data());
         let was_full = self.paused.contains(&flow);
         if is_full && !was_full {
             self.paused.push(flow);
             actions.push(Action::Pause(flow));
-            if is_storing && !std::mem::replace(&mut self.told_full, true) {
+            if awaits_data && !std::mem::replace(&mut self.told_full, true) {
                 actions.push(Action::StoreIsFull);
             }
         } else if was_full && !is_full {

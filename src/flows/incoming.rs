@@ -36,9 +36,10 @@ const SPENT_BYTES_MAX: usize = 256 << 10;
 pub struct Incoming {
     flow: u16,
     frames: Frames,
-    /// What has come, from `stored` on not known to be applied, from `spent` on not taken yet.
+    /// What has come: up to `kept` [`Self::take_applied`] has given it out, from `spent` on it is
+    /// not taken yet.
     entries: Vec<u8>,
-    stored: usize,
+    kept: usize,
     spent: usize,
     /// What has come behind that, if it is not needed yet.
     store: Stored,
@@ -103,7 +104,7 @@ impl Incoming {
             flow,
             frames: Frames::new(flow, offset),
             entries: Vec::new(),
-            stored: 0,
+            kept: 0,
             spent: 0,
             store: Stored::default(),
             stores,
@@ -143,11 +144,11 @@ impl Incoming {
 
     /// Forgets entries in front of what is needed, if they are many.
     fn forget_spent(&mut self) {
-        let needed = self.entries.len() - self.stored;
-        if needed == 0 || SPENT_BYTES_MAX.max(needed) <= self.stored {
-            self.entries.drain(..self.stored);
-            self.spent -= self.stored;
-            self.stored = 0;
+        let needed = self.entries.len() - self.kept;
+        if needed == 0 || SPENT_BYTES_MAX.max(needed) <= self.kept {
+            self.entries.drain(..self.kept);
+            self.spent -= self.kept;
+            self.kept = 0;
         }
     }
 
@@ -262,6 +263,11 @@ impl Incoming {
         &self.store
     }
 
+    /// Whether the data are not there yet that the log goes on from.
+    pub fn awaits_data(&self) -> bool {
+        self.stores
+    }
+
     /// Whether what comes is stored.
     pub fn is_storing(&self) -> bool {
         self.stores || !self.store.is_empty()
@@ -307,8 +313,8 @@ impl Incoming {
         // What is taken and not applied ends where what is taken ends.
         let unapplied = self.taken.offset.0 - self.applied().offset.0;
         let unapplied = usize::try_from(unapplied).expect("it is in memory");
-        let from = std::mem::replace(&mut self.stored, self.spent - unapplied);
-        &self.entries[from..self.stored]
+        let from = std::mem::replace(&mut self.kept, self.spent - unapplied);
+        &self.entries[from..self.kept]
     }
 
     /// The place behind what was taken. What is in front of it is applied if the flow is settled.

@@ -36,6 +36,9 @@ pub enum ToControl {
     AwaitAcks(WaitId, Needs, Option<u64>),
     /// It waits no more.
     AwaitNoMore(WaitId),
+    /// An EXEC: its next command is answered by how many replicas have all that was written
+    /// before.
+    CountAcks(Box<Batch>, Needs),
     /// From the relay.
     Relay(RelayWord),
     /// From the relay, about the primary that this node follows.

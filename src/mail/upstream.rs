@@ -106,22 +106,16 @@ pub struct LinkView {
     pub primary: Option<Address>,
     /// What the link is about.
     pub status: Status,
-    /// Since when.
-    pub since: Moment,
     /// When the primary last sent something.
     pub last_io: Option<Moment>,
     /// Since when the primary is not followed; `None` while it is.
     pub down_since: Option<Moment>,
-    /// Which attempt this is, of all.
-    pub generation: Generation,
     /// Attempts since the stream last ran.
     pub attempts: u32,
     /// Why the last one failed.
     pub last_failure: Option<String>,
     /// Bytes of a snapshot that have come.
     pub snapshot_bytes: u64,
-    /// How many it has, if that is known.
-    pub snapshot_bytes_total: Option<u64>,
     /// The connection to the primary, as CLIENT LIST shows it while the stream runs.
     pub known: Option<Known>,
     /// What the data are, with what is still being applied.

@@ -242,14 +242,26 @@ const TRAFFIC: &[Figure] = &[
     count(
         "keylane_network_received_bytes_total",
         "redis_net_input_bytes_total",
-        "Bytes received from clients.",
+        "Bytes received, those of replication included.",
         |s| s.gathered.counters.bytes_in,
     ),
     count(
         "keylane_network_sent_bytes_total",
         "redis_net_output_bytes_total",
-        "Bytes sent to clients.",
+        "Bytes sent, those of replication included.",
         |s| s.gathered.counters.bytes_out,
+    ),
+    count(
+        "keylane_network_replication_received_bytes_total",
+        "redis_net_repl_input_bytes_total",
+        "Bytes received from a primary.",
+        |s| s.gathered.counters.repl_bytes_in,
+    ),
+    count(
+        "keylane_network_replication_sent_bytes_total",
+        "redis_net_repl_output_bytes_total",
+        "Bytes sent to replicas.",
+        |s| s.gathered.counters.repl_bytes_out,
     ),
     count("keylane_network_reads_total", "", "Times something was received.", |s| {
         s.gathered.counters.reads

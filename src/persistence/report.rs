@@ -7,6 +7,7 @@
 //! 4, bytes, left     so many bytes were sent to each of so many replicas
 //! 5, place, why      this replica was dropped: the number of the system's reason, or as below
 //! 6, code, 0         there is a value of this kind, which cannot be sent; or no replica is left
+//! 7, bytes, 0        so many bytes were sent to all replicas together, also to those dropped since
 //! ```
 //! Each is three u64.
 
@@ -42,6 +43,8 @@ pub enum Report {
         /// Replicas that are left.
         left: u64,
     },
+    /// Bytes that were sent to all replicas together, those included that were dropped.
+    SentToAll(u64),
     /// A replica did not get everything.
     Lost {
         /// Its place.
@@ -83,6 +86,7 @@ impl Report {
             Self::Done(Progress { keys, private_bytes }) => [2, keys, private_bytes],
             Self::Failed { step: at, errno } => [3, step(at), errno.unsigned_abs().into()],
             Self::Sent { bytes, left } => [4, bytes, left],
+            Self::SentToAll(bytes) => [7, bytes, 0],
             Self::Lost { place, why } => {
                 let why = match why {
                     Lost::Failed(errno) => errno.unsigned_abs().into(),
@@ -137,6 +141,7 @@ impl Report {
                     errno => Lost::Failed(i32::try_from(errno).ok()?),
                 },
             },
+            7 => Self::SentToAll(first),
             6 if first == NONE_LEFT => Self::Refused(Refusal::NoneLeft),
             6 => {
                 let code = u8::try_from(first).ok()?;
@@ -159,6 +164,7 @@ mod tests {
         let mut reports = vec![Report::Progress(progress), Report::Done(progress)];
         reports.extend(Step::ALL.map(|step| Report::Failed { step, errno: libc::ENOSPC }));
         reports.push(Report::Sent { bytes: 1 << 40, left: 3 });
+        reports.push(Report::SentToAll(1 << 41));
         reports.extend(
             [Lost::Failed(libc::EPIPE), Lost::Stalled, Lost::Ended]
                 .map(|why| Report::Lost { place: 7, why }),

@@ -110,6 +110,17 @@ pub struct Terms {
     pub patience_millis: u64,
 }
 
+/// How far a transfer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What each replica has taken that is left.
+    pub written: Written,
+    /// How many these are.
+    pub left: usize,
+    /// Bytes that all replicas together have taken, those included that were dropped.
+    pub bytes_of_all: u64,
+}
+
 /// Why a replica did not get everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
@@ -191,9 +202,8 @@ impl SyncPlan {
     }
 
     /// Sends what these shards hold, which no thread changes meanwhile, to all replicas.
-    /// `progress` is told with each piece, also of one value, how many keys and bytes all have
-    /// taken that are left, and how many these are; and `lost` at once which replica, by its place,
-    /// was dropped, and why.
+    /// `progress` is told with each piece, also of one value; and `lost` at once which replica, by
+    /// its place, was dropped, and why.
     ///
     /// # Errors
     /// If the version has no kind for a value, and if no replica is left.
@@ -201,7 +211,7 @@ impl SyncPlan {
         &self,
         shards: &mut [&mut Shard],
         targets: &[Target],
-        mut progress: impl FnMut(Written, usize) + Send,
+        mut progress: impl FnMut(Progress) + Send,
         mut lost: impl FnMut(usize, Lost) + Send,
     ) -> Result<Written, Refusal> {
         let version = self.version(shards)?;

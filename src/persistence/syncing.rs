@@ -14,7 +14,8 @@ use shards::shard::Shard;
 use crate::log;
 use crate::persistence::forked::{self, Ended, Forked, Telling};
 use crate::persistence::report::Report;
-use crate::persistence::sending::{Lost, Refusal, SyncPlan, Target};
+use crate::persistence::sending::{Lost, Progress, Refusal, SyncPlan, Target};
+use crate::persistence::snapshot::Written;
 use crate::reactor::clock::Monotonic;
 
 /// Replicas of one transfer: the copy can tell of all of them before its parent reads the pipe,
@@ -34,6 +35,9 @@ pub struct SyncChild {
     lost: Vec<Option<Lost>>,
     /// Bytes that were sent to each replica that is left, as the copy last said.
     pub bytes: u64,
+    /// Bytes that were sent to all replicas together, as it last said, and those of them that were
+    /// counted.
+    bytes_of_all: (u64, u64),
     /// Replicas that are left, as the copy said at its end.
     left: Option<u64>,
     refused: Option<Refusal>,
@@ -89,7 +93,8 @@ impl SyncChild {
         let work = |to_parent: &File| sync(&plan, shards, &targets, to_parent);
         let forked = Forked::start("sync", &keep, now, work)?;
         let lost = vec![None; targets.len()];
-        Ok(Self { forked, plan, targets, lost, bytes: 0, left: None, refused: None })
+        let (bytes, bytes_of_all) = (0, (0, 0));
+        Ok(Self { forked, plan, targets, lost, bytes, bytes_of_all, left: None, refused: None })
     }
 
     /// Ends the transfer to the replica of this name; the others go on. The copy hears of it when
@@ -99,11 +104,21 @@ impl SyncChild {
         target.into_iter().for_each(Target::shut);
     }
 
-    /// Hears what it says, and looks whether it has ended; then it is used up.
+    /// Bytes that were sent to all replicas together since the last call, as far as the copy has
+    /// said. Of a copy that is killed the last ones are not known.
+    pub fn take_sent(&mut self) -> u64 {
+        let (sent, counted) = self.bytes_of_all;
+        self.bytes_of_all.1 = sent;
+        sent - counted
+    }
+
+    /// Hears what it says, and looks whether it has ended; then it is used up, but for
+    /// [`Self::take_sent`].
     pub fn poll(&mut self, now: Monotonic) -> Option<Outcome> {
-        let Self { targets, lost, bytes, left, refused, .. } = self;
+        let Self { targets, lost, bytes, bytes_of_all, left, refused, .. } = self;
         let exit = self.forked.poll(now, |report| match report {
             Report::Sent { bytes: sent, left: of } => (*bytes, *left) = (sent, Some(of)),
+            Report::SentToAll(sent) => bytes_of_all.0 = sent,
             Report::Lost { place, why } => {
                 if let Some((place, target)) = lost.get_mut(place).zip(targets.get(place)) {
                     log::warning(&format!("Sync of replica {} ended: {why}", target.id));
@@ -169,14 +184,17 @@ fn words(kind: Kind) -> String {
 fn sync(plan: &SyncPlan, shards: &mut [&mut Shard], targets: &[Target], to_parent: &File) -> i32 {
     // The parent is to see progress in whatever time is allowed for it.
     let mut telling = Telling::every(plan.patience_millis() / TOLD);
-    let mut lost = 0;
+    let (mut lost, mut bytes_of_all) = (0, 0);
     let sent = plan.send(
         shards,
         targets,
-        |sent, left| {
-            if let Some(progress) = telling.due(sent.keys) {
+        |progress| {
+            let Progress { written: Written { keys, bytes }, left, .. } = progress;
+            bytes_of_all = progress.bytes_of_all;
+            if let Some(progress) = telling.due(keys) {
                 progress.send(to_parent);
-                Report::Sent { bytes: sent.bytes, left: left as u64 }.send(to_parent);
+                Report::Sent { bytes, left: left as u64 }.send(to_parent);
+                Report::SentToAll(bytes_of_all).send(to_parent);
             }
         },
         |place, why| {
@@ -184,6 +202,7 @@ fn sync(plan: &SyncPlan, shards: &mut [&mut Shard], targets: &[Target], to_paren
             Report::Lost { place, why }.send(to_parent);
         },
     );
+    Report::SentToAll(bytes_of_all).send(to_parent);
     match sent {
         Ok(sent) => {
             let left = (targets.len() - lost) as u64;

@@ -62,10 +62,8 @@ pub fn resident_bytes() -> u64 {
 
 /// Bytes of RAM that the machine has; 0 if the system does not say.
 pub fn total_bytes() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
+    let text = fs::read_to_string(available::MEMINFO).unwrap_or_default();
+    available::of_machine(&text, "MemTotal:").unwrap_or(0)
 }
 
 /// The system's name and release, and the processor's: `Linux 6.1.0 x86_64`.

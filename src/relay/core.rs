@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::config::table::Config;
 use crate::log;
+use crate::mail::board::Traffic;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::replica::{Arrival, Arrived, LogsOf, RelayView, RelayWord, SyncWord, Waiting};
 use crate::mail::to_control::ToControl;
@@ -69,6 +70,8 @@ pub struct Relay {
     /// The view has changed since control was told.
     pub(super) is_changed: bool,
     pub(super) told_at: Moment,
+    /// What was exchanged with replicas.
+    traffic: Traffic,
 }
 
 /// How often control is told what there is to show, in milliseconds.
@@ -99,6 +102,7 @@ impl Relay {
             counts: RelayView::default(),
             is_changed: true,
             told_at: Moment(0),
+            traffic: Traffic::default(),
         }
     }
 
@@ -365,7 +369,8 @@ impl Relay {
 
     /// Writes to replicas, reads from them, and looks whether their time is up.
     fn see_to_peers(&mut self) {
-        self.peers.iter_mut().for_each(Peer::receive);
+        let mut traffic = self.traffic;
+        self.peers.iter_mut().for_each(|peer| peer.receive(&mut traffic));
         // What was acknowledged by now is in the logs as they are seen from now on.
         let logged = self.end_of_logs();
         self.with_peers(|peer, now, stream, todo| {
@@ -381,8 +386,12 @@ impl Relay {
             }
             peer.hear(now, todo);
             peer.session.handle(now, Event::Tick, todo);
-            peer.write(now, stream.as_mut().map(|stream| &mut stream.backlog), todo);
+            let backlog = stream.as_mut().map(|stream| &mut stream.backlog);
+            peer.write(now, backlog, &mut traffic, todo);
         });
+        self.traffic = traffic;
+        let of_primary = self.upstream.as_ref().map(|upstream| upstream.traffic);
+        self.mailbox.own_board().traffic.set(traffic.and(of_primary.unwrap_or_default()));
     }
 
     /// Does something with each session, and what comes of it.

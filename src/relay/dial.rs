@@ -8,6 +8,7 @@ use std::sync::mpsc::TryRecvError;
 
 use crate::clients::client::Figures;
 use crate::clients::leaving::Known;
+use crate::mail::board::Traffic;
 use crate::process::plain;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::names::{self, Found};
@@ -123,13 +124,14 @@ impl Dial {
     }
 
     /// Writes what there is room for. False if the connection has ended.
-    pub fn write(&mut self) -> bool {
+    pub fn write(&mut self, traffic: &mut Traffic) -> bool {
         let State::Open { stream, is_connected: true, .. } = &mut self.state else { return true };
         self.is_full = false;
         while !self.out.is_empty() {
             match stream.write(&self.out) {
                 Tried::Moved(bytes) => {
                     self.bytes_out += bytes as u64;
+                    traffic.written_to_primary(bytes);
                     self.out.drain(..bytes);
                 }
                 Tried::Later => {
@@ -143,13 +145,14 @@ impl Dial {
     }
 
     /// Reads what has come.
-    pub fn read(&mut self, into: &mut [u8]) -> Tried {
+    pub fn read(&mut self, into: &mut [u8], traffic: &mut Traffic) -> Tried {
         let State::Open { stream, is_connected: true, .. } = &mut self.state else {
             return Tried::Later;
         };
         let tried = stream.read(into);
         if let Tried::Moved(bytes) = tried {
             self.bytes_in += bytes as u64;
+            traffic.read_from_primary(bytes);
             self.heard = Monotonic::now();
         }
         tried

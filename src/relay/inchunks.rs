@@ -5,6 +5,9 @@
 //! connection k --chunks--> sum is right --by its slots--> shards, which take the keys they own
 //!                               `--end: so many keys          `--staged: so many keys
 //! ```
+//! Connections are opened at once, for a primary does not wait for them long. They are read when
+//! there is room for the keys.
+//!
 //! Nothing here looks into keys. That none was lost shows at the end, when shards have staged as
 //! many as the ends of all connections say.
 
@@ -12,6 +15,7 @@ use std::mem;
 
 use shards::base::slot::Slot;
 
+use crate::mail::board::Traffic;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
@@ -22,7 +26,7 @@ use crate::persistence::walking::{Origin, OriginOf};
 use crate::reactor::streams::Tried;
 use crate::reactor::wake::Awaited;
 use crate::relay::dial::Dial;
-use crate::relay::intake::Behind;
+use crate::relay::intake::{Behind, tell_all};
 use crate::relay::opening::Opening;
 use crate::replication::address::Address;
 use crate::replication::handshake::Credentials;
@@ -46,7 +50,11 @@ pub struct Inchunks {
     /// When the primary is to have agreed on all connections.
     until: Moment,
     opening: Vec<Opening>,
+    /// Connections that it has agreed on and that are not read yet, and what has come by them.
+    agreed: Vec<(Dial, Vec<u8>)>,
     connections: Vec<(Dial, Taking)>,
+    /// There is room for the keys.
+    takes_in: bool,
     head: Option<Origin>,
     functions: Vec<Vec<u8>>,
     /// Chunks that shards were sent and have not reported on.
@@ -97,7 +105,8 @@ pub enum Failed {
 }
 
 impl Inchunks {
-    /// Begins to connect, for an attempt, until that moment.
+    /// Begins to connect, for an attempt, until that moment. Nothing is read before
+    /// [`Self::take_in`].
     ///
     /// # Errors
     /// Why there is no way to the primary.
@@ -106,7 +115,6 @@ impl Inchunks {
         offer: &Offer<'_>,
         slots: SlotMap,
         until: Moment,
-        mailbox: &mut Mailbox<ToRelay>,
     ) -> Result<Self, String> {
         let Offer { primary, credentials, name, connections } = offer;
         let open = |number: u16| {
@@ -115,15 +123,14 @@ impl Inchunks {
             Opening::begin(generation, primary, *credentials, number, &words)
         };
         let opening = (0..*connections).map(open).collect::<Result<_, _>>()?;
-        for shard in 0..mailbox.shards() {
-            mailbox.send(shard, ToShard::Snapshot(SnapshotWord::Begin));
-        }
         Ok(Self {
             generation,
             slots,
             until,
             opening,
+            agreed: Vec::new(),
             connections: Vec::new(),
+            takes_in: false,
             head: None,
             functions: Vec::new(),
             outstanding: 0,
@@ -133,17 +140,32 @@ impl Inchunks {
         })
     }
 
+    /// There is room: takes in what comes from now on.
+    pub fn take_in(&mut self, mailbox: &mut Mailbox<ToRelay>) {
+        self.takes_in = true;
+        tell_all(mailbox, || SnapshotWord::Begin);
+    }
+
     /// Goes on to connect, and takes in what has come.
     ///
     /// # Errors
     /// Why it comes to nothing.
-    pub fn go_on(&mut self, now: Moment, mailbox: &mut Mailbox<ToRelay>) -> Result<Went, Failed> {
-        let mut moved = self.go_on_connecting(now, mailbox)?;
+    pub fn go_on(
+        &mut self,
+        now: Moment,
+        traffic: &mut Traffic,
+        mailbox: &mut Mailbox<ToRelay>,
+    ) -> Result<Went, Failed> {
+        self.go_on_connecting(now, traffic)?;
+        if !self.takes_in {
+            return Ok(Went::On(0, false));
+        }
+        let mut moved = self.begin_to_read(mailbox)?;
         let mut left = TURN_BYTES;
         let mut connections = mem::take(&mut self.connections);
         let read: Result<(), Failed> = connections.iter_mut().try_for_each(|(dial, taking)| {
             while 0 < left && !self.is_full(mailbox) {
-                let Some(bytes) = read(dial, taking)? else { break };
+                let Some(bytes) = read(dial, taking, traffic)? else { break };
                 moved += bytes as u64;
                 left = left.saturating_sub(bytes);
                 let came = taking.put(bytes)?;
@@ -165,25 +187,27 @@ impl Inchunks {
         self.check()
     }
 
-    fn go_on_connecting(
-        &mut self,
-        now: Moment,
-        mailbox: &mut Mailbox<ToRelay>,
-    ) -> Result<u64, Failed> {
+    fn go_on_connecting(&mut self, now: Moment, traffic: &mut Traffic) -> Result<(), Failed> {
         if self.until < now && !self.opening.is_empty() {
             return Err(Failed::Lost("a connection for the snapshot was not answered".to_owned()));
         }
-        let mut moved = 0;
         for mut opening in mem::take(&mut self.opening) {
-            let Some(unread) = opening.go_on().map_err(Failed::Lost)? else {
-                self.opening.push(opening);
-                continue;
-            };
+            match opening.go_on(traffic).map_err(Failed::Lost)? {
+                Some(unread) => self.agreed.push((opening.into_parts().1, unread)),
+                None => self.opening.push(opening),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what has come by connections that were not read before: how many bytes.
+    fn begin_to_read(&mut self, mailbox: &mut Mailbox<ToRelay>) -> Result<u64, Failed> {
+        let mut moved = 0;
+        for (dial, unread) in mem::take(&mut self.agreed) {
             let (mut taking, mut came) = (Taking::new(), Vec::new());
             taking.take(&unread, &mut came)?;
             moved += unread.len() as u64;
             came.into_iter().try_for_each(|came| self.take(came, mailbox))?;
-            let (_, dial) = opening.into_parts();
             self.connections.push((dial, taking));
         }
         Ok(moved)
@@ -267,6 +291,7 @@ impl Inchunks {
     /// Shuts all connections, whatever they are at.
     pub fn end(self) {
         self.opening.into_iter().for_each(Opening::end);
+        self.agreed.into_iter().for_each(|(dial, _)| dial.end());
         self.connections.into_iter().for_each(|(dial, _)| dial.end());
     }
 
@@ -280,11 +305,15 @@ impl Inchunks {
 }
 
 /// Reads what has come, at least a byte; `None` if nothing has.
-fn read(dial: &mut Dial, taking: &mut Taking) -> Result<Option<usize>, Failed> {
+fn read(
+    dial: &mut Dial,
+    taking: &mut Taking,
+    traffic: &mut Traffic,
+) -> Result<Option<usize>, Failed> {
     if taking.has_ended() {
         return Ok(None);
     }
-    match dial.read(taking.room()) {
+    match dial.read(taking.room(), traffic) {
         Tried::Moved(bytes) => Ok(Some(bytes)),
         Tried::Later => Ok(None),
         Tried::Over => Err(Failed::Lost("a connection of the snapshot has ended".to_owned())),

@@ -5,6 +5,7 @@ use crate::flows::barrier::Epoch;
 use crate::flows::following::{Broken, News, Word};
 use crate::flows::incoming::Place;
 use crate::flows::kept::Which;
+use crate::mail::board::Traffic;
 use crate::mail::flows::{FlowWord, Follow};
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_relay::ToRelay;
@@ -154,7 +155,12 @@ impl Inflows {
     ///
     /// # Errors
     /// Why a log will not come.
-    pub fn go_on(&mut self, now: Moment, mailbox: &mut Mailbox<ToRelay>) -> Result<(), String> {
+    pub fn go_on(
+        &mut self,
+        now: Moment,
+        traffic: &mut Traffic,
+        mailbox: &mut Mailbox<ToRelay>,
+    ) -> Result<(), String> {
         if self.rests.is_some() {
             return Ok(());
         }
@@ -163,7 +169,7 @@ impl Inflows {
         }
         let mut left = Vec::new();
         for mut opening in std::mem::take(&mut self.opening) {
-            let Some(unread) = opening.go_on()? else {
+            let Some(unread) = opening.go_on(traffic)? else {
                 left.push(opening);
                 continue;
             };
@@ -176,6 +182,11 @@ impl Inflows {
         }
         self.opening = left;
         Ok(())
+    }
+
+    /// Whether they are only stored: the snapshot from which they go on is not the data yet.
+    pub fn are_stored(&self) -> bool {
+        self.stores
     }
 
     /// Whether they are those of an announcement, and go on from a snapshot of this history.
@@ -280,13 +291,15 @@ impl Upstream {
     /// A shard says something of the primary's logs.
     pub fn hear_of_flows(&mut self, now: Moment, news: News, mailbox: &mut Mailbox<ToRelay>) {
         self.now = now;
-        let Some(flows) = &mut self.flows else { return self.hear_of_stored(news, mailbox) };
-        let generation = flows.generation;
+        let Some(flows) = &mut self.flows else { return };
+        let (generation, are_stored) = (flows.generation, flows.are_stored());
         match news {
             News::Broken(of, why) if of == generation && !flows.is_ending() => {
                 let event = match why {
                     Broken::Closed => lost(of, "a log has ended".to_owned()),
                     Broken::Stream(why) => lost(of, why),
+                    // Nothing of them is in the data.
+                    Broken::Unappliable(why) if are_stored => lost(of, why),
                     Broken::Unappliable(why) => Event::Unappliable(why),
                 };
                 self.happens(event, mailbox);
@@ -298,7 +311,9 @@ impl Upstream {
             News::Held(of, places) if of == generation => {
                 let Some((scalar, vector)) = flows.hear_of_held(places) else { return };
                 self.flows = None;
-                self.happens(Event::FlowsHeld(scalar, vector), mailbox);
+                if !are_stored {
+                    self.happens(Event::FlowsHeld(scalar, vector), mailbox);
+                }
                 self.connect_after_logs();
             }
             News::Rests(epoch, places) if epoch == flows.epoch() => {
@@ -316,9 +331,9 @@ impl Upstream {
 
     /// Goes on to connect what brings the primary's logs.
     pub(super) fn go_on_with_flows(&mut self, mailbox: &mut Mailbox<ToRelay>) {
-        let Some(flows) = self.flows.as_mut().or(self.stored.as_mut()) else { return };
+        let Some(flows) = &mut self.flows else { return };
         let generation = flows.generation;
-        if let Err(why) = flows.go_on(self.now, mailbox) {
+        if let Err(why) = flows.go_on(self.now, &mut self.traffic, mailbox) {
             self.happens(lost(generation, why), mailbox);
         }
     }
@@ -338,7 +353,7 @@ impl Upstream {
         let (Some(primary), Some(before)) = (desired.primary.clone(), self.link.point()) else {
             return;
         };
-        let is_awaited = self.config.repl_native && self.flows.is_none();
+        let is_awaited = self.config.repl_native && self.applied_flows().is_none();
         if !is_awaited || announced.place != announced.scalar {
             let why = "logs come that were not asked for, or not from here on";
             return self.happens(Event::Unappliable(why.to_owned()), mailbox);

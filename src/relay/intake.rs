@@ -145,6 +145,6 @@ pub fn drop_staging(mailbox: &mut Mailbox<ToRelay>) {
     tell_all(mailbox, || SnapshotWord::Drop);
 }
 
-fn tell_all(mailbox: &mut Mailbox<ToRelay>, word: impl Fn() -> SnapshotWord) {
+pub(super) fn tell_all(mailbox: &mut Mailbox<ToRelay>, word: impl Fn() -> SnapshotWord) {
     (0..mailbox.shards()).for_each(|shard| mailbox.send(shard, ToShard::Snapshot(word())));
 }

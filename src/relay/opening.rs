@@ -2,6 +2,7 @@
 
 use shards::resp::request;
 
+use crate::mail::board::Traffic;
 use crate::reactor::streams::Tried;
 use crate::reactor::wake::Awaited;
 use crate::relay::dial::Dial;
@@ -52,16 +53,16 @@ impl Opening {
     ///
     /// # Errors
     /// Why it will not.
-    pub fn go_on(&mut self) -> Result<Option<Vec<u8>>, String> {
+    pub fn go_on(&mut self, traffic: &mut Traffic) -> Result<Option<Vec<u8>>, String> {
         if self.dial.go_on()? {
             self.dial.say(&std::mem::take(&mut self.hello));
         }
         let over = || "a further connection has ended".to_owned();
-        if !self.dial.write() {
+        if !self.dial.write(traffic) {
             return Err(over());
         }
         let mut buffer = [0; READ_BYTES];
-        let came = match self.dial.read(&mut buffer) {
+        let came = match self.dial.read(&mut buffer, traffic) {
             Tried::Moved(bytes) => &buffer[..bytes],
             Tried::Later => return Ok(None),
             Tried::Over => return Err(over()),

@@ -8,6 +8,7 @@ use crate::journal::backlog::Backlog;
 use crate::journal::cursors::CursorId;
 use crate::journal::log::Read;
 use crate::log;
+use crate::mail::board::Traffic;
 use crate::mail::replica::SessionView;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::streams::{Stream as Socket, Tried};
@@ -168,13 +169,20 @@ impl Peer {
     }
 
     /// Writes what there is room for.
-    pub fn write(&mut self, now: Moment, backlog: Option<&mut Backlog>, todo: &mut Vec<Action>) {
+    pub fn write(
+        &mut self,
+        now: Moment,
+        backlog: Option<&mut Backlog>,
+        traffic: &mut Traffic,
+        todo: &mut Vec<Action>,
+    ) {
         self.is_full = false;
         let mut left = WRITE_BYTES;
         while !self.out.is_empty() {
             match self.socket.write(&self.out) {
                 Tried::Moved(bytes) => {
                     self.known.figures.bytes_out += bytes as u64;
+                    traffic.written_to_replica(bytes);
                     self.out.drain(..bytes);
                 }
                 Tried::Later => return self.is_full = true,
@@ -188,6 +196,7 @@ impl Peer {
                     Tried::Moved(bytes) => {
                         backlog.advance(cursor, bytes as u64);
                         self.known.figures.bytes_out += bytes as u64;
+                        traffic.written_to_replica(bytes);
                         left -= bytes;
                     }
                     Tried::Later => {
@@ -207,11 +216,12 @@ impl Peer {
     }
 
     /// Receives what the replica says. [`Self::hear`] acts on it.
-    pub fn receive(&mut self) {
+    pub fn receive(&mut self, traffic: &mut Traffic) {
         let mut bytes = [0; READ_BYTES];
         match self.socket.read(&mut bytes) {
             Tried::Moved(count) => {
                 self.known.figures.bytes_in += count as u64;
+                traffic.read_from_replica(count);
                 self.known.figures.active = Monotonic::now();
                 self.came.extend_from_slice(&bytes[..count]);
             }

@@ -21,6 +21,7 @@ use crate::batches::batch::Source;
 use crate::config::table::Config;
 use crate::flows::dispatch::{Dispatch, Routing};
 use crate::log;
+use crate::mail::board::Traffic;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_control::ToControl;
 use crate::mail::to_relay::ToRelay;
@@ -80,10 +81,9 @@ pub struct Upstream {
     /// This attempt's snapshot becomes the data when all in front of it is applied.
     commit: Option<Generation>,
     dispatch: Dispatch<Scalar>,
-    /// Logs of the primary, if it sends each by a connection of its own.
+    /// Logs of the primary, if it sends each by a connection of its own. Shards apply them, or
+    /// store them until their snapshot is the data.
     pub(super) flows: Option<Inflows>,
-    /// Logs of the primary that are stored until their snapshot is the data.
-    pub(super) stored: Option<Inflows>,
     /// Logs that the primary has announced, until what came before that is applied.
     pub(super) announced: Option<Announced>,
     /// The history whose logs shards keep, from the data's place on backwards.
@@ -113,6 +113,8 @@ pub struct Upstream {
     later: VecDeque<Event<'static>>,
     view: Option<LinkView>,
     told_at: Moment,
+    /// What was exchanged with primaries.
+    pub(super) traffic: Traffic,
 }
 
 /// What becomes of the stream, so that replicas are to ask anew.
@@ -156,7 +158,6 @@ impl Upstream {
             commit: None,
             dispatch,
             flows: None,
-            stored: None,
             announced: None,
             kept: None,
             begun: None,
@@ -172,6 +173,7 @@ impl Upstream {
             later: VecDeque::new(),
             view: None,
             told_at: now,
+            traffic: Traffic::default(),
         }
     }
 
@@ -211,12 +213,17 @@ impl Upstream {
 
     /// Whether the primary's logs come, each by a connection of its own.
     pub fn takes_logs(&self) -> bool {
-        self.link.observed().status.is_up() && self.flows.is_some()
+        self.link.observed().status.is_up() && self.applied_flows().is_some()
+    }
+
+    /// The primary's logs, if shards apply them.
+    pub(super) fn applied_flows(&self) -> Option<&Inflows> {
+        self.flows.as_ref().filter(|flows| !flows.are_stored())
     }
 
     /// What everything adds up to that is applied now.
     pub fn applied_now(&self, mailbox: &Mailbox<ToRelay>) -> Scalar {
-        let applied = self.flows.as_ref().map(|flows| flows.applied(mailbox));
+        let applied = self.applied_flows().map(|flows| flows.applied(mailbox));
         applied.unwrap_or(Scalar(0)).max(self.link.observed().applied)
     }
 
@@ -338,7 +345,7 @@ impl Upstream {
     pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
         let reads = self.reads && !self.is_full;
         let dial = self.dial.iter().flat_map(move |dial| dial.awaited(reads));
-        let flows = self.flows.iter().chain(&self.stored).flat_map(Inflows::awaited);
+        let flows = self.flows.iter().flat_map(Inflows::awaited);
         let chunks = self.chunks.iter().flat_map(move |chunks| chunks.awaited(!self.is_full));
         dial.chain(self.intake.iter().map(Intake::awaited)).chain(flows).chain(chunks)
     }
@@ -365,8 +372,7 @@ impl Upstream {
                     dial.into_iter().for_each(Dial::end);
                     self.announced = None;
                     self.connects_to.take_if(|(of, _)| *of == generation);
-                    let flows = self.flows.iter_mut().chain(&mut self.stored);
-                    flows.for_each(|flows| flows.hold(mailbox));
+                    self.flows.iter_mut().for_each(|flows| flows.hold(mailbox));
                 }
                 Action::HoldReads => self.reads = false,
                 Action::ResumeReads => self.reads = true,
@@ -397,7 +403,7 @@ impl Upstream {
 
     pub(super) fn connect(&mut self, generation: Generation, primary: &Address) {
         (self.reads, self.is_full) = (true, false);
-        if self.flows.is_some() || self.stored.is_some() || self.is_emptying {
+        if self.flows.is_some() || self.is_emptying {
             self.connects_to = Some((generation, primary.clone()));
             return;
         }
@@ -441,7 +447,7 @@ impl Upstream {
         while 0 < left && self.reads && !self.is_full {
             let Some(dial) = &mut self.dial else { break };
             let generation = dial.generation;
-            match dial.read(&mut buffer) {
+            match dial.read(&mut buffer, &mut self.traffic) {
                 Tried::Moved(bytes) => {
                     left = left.saturating_sub(bytes);
                     let news = News::Bytes(&buffer[..bytes]);
@@ -509,11 +515,12 @@ impl Upstream {
         mailbox: &mut Mailbox<ToRelay>,
     ) {
         let Some(position) = self.link.position() else { return };
-        let applied = match &self.flows {
+        let applied = match self.applied_flows() {
             Some(flows) => flows.applied(mailbox),
             None => self.dispatch.applied(position.offset),
         };
-        let is_stream = |stream: &&mut Stream| self.flows.is_none() && stream.is_of_primary();
+        let has_flows = self.applied_flows().is_some();
+        let is_stream = |stream: &&mut Stream| !has_flows && stream.is_of_primary();
         if let Some(stream) = stream.as_mut().filter(is_stream) {
             stream.applied(applied);
         }
@@ -530,7 +537,7 @@ impl Upstream {
     fn write(&mut self, mailbox: &mut Mailbox<ToRelay>) {
         let Some(dial) = &mut self.dial else { return };
         let generation = dial.generation;
-        if !dial.write() {
+        if !dial.write(&mut self.traffic) {
             let news = News::Closed(String::new());
             self.happens(Event::Of(generation, news), mailbox);
         }

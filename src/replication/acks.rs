@@ -17,6 +17,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use shards::resp::reply::Replies;
+
 use crate::replication::history::{Fence, Scalar, Vector};
 use crate::replication::moment::Moment;
 
@@ -70,7 +72,7 @@ pub enum Needs {
 pub enum Patience {
     /// Until this moment, or for ever.
     Until(Option<Moment>),
-    /// Not at all, as in MULTI, or since it needs none. This is the end of all logs, as far as is
+    /// Not at all, since it needs none. This is the end of all logs, as far as is
     /// known.
     AtOnce(Fence),
 }
@@ -209,6 +211,11 @@ impl Acks {
         self.replicas.values().filter(is_good).count()
     }
 
+    /// How many there are now that have all in front of this, the end of all logs.
+    pub fn count_now(&self, needs: Needs, end: &Fence) -> Count {
+        self.count(needs, |progress| progress.has(end))
+    }
+
     /// Whether no replica has acknowledged anything.
     pub fn is_alone(&self) -> bool {
         self.replicas.is_empty()
@@ -229,8 +236,7 @@ impl Acks {
     ) {
         let deadline = match patience {
             Patience::AtOnce(end) => {
-                let count = self.count(needs, |progress| progress.has(&end));
-                return actions.push(Action::Answer(id, count));
+                return actions.push(Action::Answer(id, self.count_now(needs, &end)));
             }
             Patience::Until(deadline) => deadline,
         };
@@ -360,6 +366,21 @@ impl Acks {
                 local: covers(&self.local).into(),
                 replicas: of(|replica| &replica.durable),
             },
+        }
+    }
+}
+
+impl Count {
+    /// Writes what WAIT and WAITAOF answer.
+    pub fn write(self, replies: &mut Replies<'_>) {
+        let count_of = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        match self {
+            Self::Applied(replicas) => replies.integer(count_of(replicas)),
+            Self::Durable { local, replicas } => {
+                replies.array(2);
+                replies.integer(count_of(local));
+                replies.integer(count_of(replicas));
+            }
         }
     }
 }

@@ -8,6 +8,9 @@
 //!      +---- time is up, ABORT -+                                             |
 //!      +---- the target promoted itself, or refused, or cannot be reached, or ABORT
 //! ```
+//! Writes that come during the pause are held until one of both is the primary for sure: then they
+//! run here, or are refused since this node is a replica.
+//!
 //! Each state ends by itself. Without TIMEOUT writes are paused for [`WAIT_MS_MAX`] at most, where
 //! Valkey pauses them for ever. When this node has become a replica, and the target
 //! - was never asked, or refuses and is no primary: this node becomes a primary again, with the
@@ -81,15 +84,17 @@ pub enum Action {
     /// Pause writes for the purpose of a failover; when they rest, write a fence at the gate of a
     /// barrier and a GETACK behind it, and say [`Event::Fenced`].
     Pause,
-    /// End that pause.
+    /// End that pause. What was held back is looked at anew: on a primary it runs, on a replica
+    /// it is refused.
     Unpause,
     /// Become a replica of the target, whose link asks by `PSYNC ... FAILOVER`, and again after
-    /// each attempt that ends without an answer. The history stays. Writes are refused from now
-    /// on, so the pause ends here, too.
+    /// each attempt that ends without an answer. The history stays. Writes that come from now on
+    /// are refused; those that are held back stay so.
     Demote(Address),
     /// Follow the target, whose link asks by a plain `PSYNC` from now on.
     Follow(Address),
-    /// End the link and become a primary again, with the same history.
+    /// End the link and become a primary again, with the same history. When that is done, end the
+    /// pause.
     Restore,
     /// Write this line into the log.
     Log(LogLevel, String),
@@ -323,7 +328,10 @@ impl InProgress {
     fn handle(mut self, now: Moment, event: Event, actions: &mut Vec<Action>) -> State {
         match event {
             Event::Link(News::Asked) => self.asked = true,
-            Event::Link(News::Accepted) => return State::None,
+            Event::Link(News::Accepted) => {
+                actions.push(Action::Unpause);
+                return State::None;
+            }
             Event::Link(News::IsPrimary) => return self.stay("is a primary already", actions),
             Event::Link(News::Refused) => {
                 let why = "Failover target rejected psync request";
@@ -337,7 +345,10 @@ impl InProgress {
                 return State::InProgress(self).give_up(why, actions);
             }
             // A process that ends does not change its role any more.
-            Event::Ending => return State::None,
+            Event::Ending => {
+                actions.push(Action::Unpause);
+                return State::None;
+            }
             // Time that is left, and replicas of before.
             Event::Tick | Event::Fenced(_) | Event::Acked(..) | Event::Gone(_) => {}
         }
@@ -350,6 +361,7 @@ impl InProgress {
         let text = format!("FAILOVER to {target} ends: it {why}. This node stays its replica.");
         actions.push(Action::Log(LogLevel::Warning, text));
         actions.push(Action::Follow(target));
+        actions.push(Action::Unpause);
         State::None
     }
 }

@@ -213,6 +213,12 @@ impl Call {
         self.spec.name == "flushall"
     }
 
+    /// Whether it answers how many replicas have what its client wrote: in an EXEC control counts
+    /// them, for nothing may wait there.
+    pub fn counts_replicas(&self) -> bool {
+        matches!(self.spec.name, "wait" | "waitaof")
+    }
+
     /// Its name without that of its container.
     pub fn short_name(&self) -> &'static str {
         self.spec.name.rsplit('|').next().expect("a split gives at least one part")

@@ -47,10 +47,14 @@ pub struct Counters {
     pub clients_evicted: u64,
     /// Clients cut because they did not read their replies.
     pub output_limit_cuts: u64,
-    /// Bytes received from clients.
+    /// Bytes received, those of replication included.
     pub bytes_in: u64,
-    /// Bytes sent to clients.
+    /// Bytes sent, those of replication included.
     pub bytes_out: u64,
+    /// Bytes received from a primary.
+    pub repl_bytes_in: u64,
+    /// Bytes sent to replicas.
+    pub repl_bytes_out: u64,
     /// Times something was received.
     pub reads: u64,
     /// Times something was sent.
@@ -97,6 +101,8 @@ impl Counters {
             output_limit_cuts: 0,
             bytes_in: 0,
             bytes_out: 0,
+            repl_bytes_in: 0,
+            repl_bytes_out: 0,
             reads: 0,
             writes: 0,
             turns: 0,
@@ -193,6 +199,8 @@ impl Counters {
         self.output_limit_cuts += other.output_limit_cuts;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
+        self.repl_bytes_in += other.repl_bytes_in;
+        self.repl_bytes_out += other.repl_bytes_out;
         self.reads += other.reads;
         self.writes += other.writes;
         self.turns += other.turns;

@@ -15,6 +15,10 @@ pub struct Rates {
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
+    /// Bytes received from a primary.
+    pub repl_bytes_in: u64,
+    /// Bytes sent to replicas.
+    pub repl_bytes_out: u64,
     /// Turns of the loop.
     pub turns: u64,
     /// Cycles of work.
@@ -27,6 +31,8 @@ impl Rates {
         self.commands += other.commands;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
+        self.repl_bytes_in += other.repl_bytes_in;
+        self.repl_bytes_out += other.repl_bytes_out;
         self.turns += other.turns;
         self.busy_cycles += other.busy_cycles;
     }
@@ -46,6 +52,8 @@ struct Counts {
     commands: u64,
     bytes_in: u64,
     bytes_out: u64,
+    repl_bytes_in: u64,
+    repl_bytes_out: u64,
     turns: u64,
     busy_cycles: u64,
 }
@@ -63,6 +71,8 @@ impl Samples {
             commands: counters.commands(),
             bytes_in: counters.bytes_in,
             bytes_out: counters.bytes_out,
+            repl_bytes_in: counters.repl_bytes_in,
+            repl_bytes_out: counters.repl_bytes_out,
             turns: counters.turns,
             busy_cycles: counters.busy_cycles,
         };
@@ -74,6 +84,8 @@ impl Samples {
             commands: rate(counts.commands, self.last.commands),
             bytes_in: rate(counts.bytes_in, self.last.bytes_in),
             bytes_out: rate(counts.bytes_out, self.last.bytes_out),
+            repl_bytes_in: rate(counts.repl_bytes_in, self.last.repl_bytes_in),
+            repl_bytes_out: rate(counts.repl_bytes_out, self.last.repl_bytes_out),
             turns: rate(counts.turns, self.last.turns),
             busy_cycles: rate(counts.busy_cycles, self.last.busy_cycles),
         };
@@ -90,6 +102,8 @@ impl Samples {
             commands: mean(|rates| rates.commands),
             bytes_in: mean(|rates| rates.bytes_in),
             bytes_out: mean(|rates| rates.bytes_out),
+            repl_bytes_in: mean(|rates| rates.repl_bytes_in),
+            repl_bytes_out: mean(|rates| rates.repl_bytes_out),
             turns: mean(|rates| rates.turns),
             busy_cycles: mean(|rates| rates.busy_cycles),
         }

@@ -10,7 +10,7 @@ use crate::servers::Kind::{self, Keylane, Native, Valkey91};
 use crate::servers::{
     counter, describe, follow, info, until, wait_until_offsets_meet, wait_until_online,
 };
-use crate::{Tally, say};
+use crate::{Tally, say, side_by_side};
 
 /// Two servers that take turns. The first row shows that Valkey does so.
 const ROWS: &[[Kind; 2]] = &[
@@ -233,4 +233,82 @@ fn call_off(kind: Kind) {
     let value = replica.client().call(&["GET", "a"]);
     assert!(matches!(&value, Ok(Reply::Bulk(text)) if text == b"4"), "{value:?}");
     say(&format!("failover: {} calls it off", kind.name()));
+}
+
+/// How a failover ends for which a write waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The target takes over.
+    Accepted,
+    /// The target refuses: its history has another name.
+    Refused,
+    /// It is called off when this node is a replica already.
+    Aborted,
+}
+
+#[test]
+fn writes_that_wait_for_a_failover_run_where_the_primary_is() {
+    let mut tally = Tally::new("writes that wait for a failover");
+    let mut rows = Vec::new();
+    for kinds in [[Valkey91, Valkey91], [Keylane(2), Valkey91]] {
+        rows.extend([Ending::Accepted, Ending::Refused, Ending::Aborted].map(|how| (kinds, how)));
+    }
+    for kinds in [[Keylane(3), Keylane(2)], [Native(2), Native(3)]] {
+        rows.extend([Ending::Accepted, Ending::Aborted].map(|how| (kinds, how)));
+    }
+    rows.retain(|(kinds, _)| tally.takes(kinds));
+    tally.tell();
+    side_by_side(rows, |(kinds, how)| wait_for_failover(kinds, how));
+}
+
+fn wait_for_failover(kinds: [Kind; 2], how: Ending) {
+    let [primary, replica] = kinds.map(|kind| kind.start(&[]).expect("the tally found it"));
+    follow(&replica, &primary.addr);
+    wait_until_online(&primary, &replica);
+    let field = |server: &Server, name: &str| info(server, "replication").remove(name);
+    let ok = |server: &Server, words: &[&str]| {
+        let reply = server.client().call(words);
+        assert!(matches!(&reply, Ok(Reply::Simple(text)) if text == b"OK"), "{words:?}: {reply:?}");
+    };
+    ok(&primary, &["SET", "a", "1"]);
+    wait_until_offsets_meet(&primary, &replica);
+    if how == Ending::Refused {
+        ok(&replica, &["DEBUG", "CHANGE-REPL-ID"]);
+    }
+    // The replica acknowledges nothing meanwhile, so that writes have to wait.
+    let mut busy = replica.client();
+    busy.send(&["DEBUG", "SLEEP", "3"]).expect("it is taken");
+    ok(&primary, &["SET", "a", "2"]);
+    let (host, port) = replica.addr.rsplit_once(':').expect("an address has a port");
+    let to = ["FAILOVER", "TO", host, port];
+    match how {
+        Ending::Aborted => ok(&primary, &[&to[..], &["FORCE", "TIMEOUT", "500"]].concat()),
+        _ => ok(&primary, &[&to[..], &["TIMEOUT", "30000"]].concat()),
+    }
+    let state = || field(&primary, "master_failover_state");
+    assert_eq!(state().as_deref(), Some("waiting-for-sync"), "{how:?}");
+    let mut writer = primary.client();
+    writer.send(&["SET", "a", "3"]).expect("it is taken");
+    if how == Ending::Aborted {
+        let hands_over = || state().is_some_and(|state| state == "failover-in-progress");
+        until("the primary hands over", hands_over, || describe([&primary]));
+        ok(&primary, &["FAILOVER", "ABORT"]);
+    }
+    let reply = writer.receive().expect("it is answered").head();
+    let what = format!("{} {} {how:?}: {reply}", kinds[0].name(), kinds[1].name());
+    let is_over = || state().is_some_and(|state| state == "no-failover");
+    until("the failover is over", is_over, || describe([&primary, &replica]));
+    let role = field(&primary, "role").expect("it has one");
+    let expected = if how == Ending::Accepted { ("READONLY", "slave") } else { ("OK", "master") };
+    assert!(reply.contains(expected.0), "{what}");
+    assert_eq!(role, expected.1, "{what}");
+    assert!(busy.receive().is_ok());
+    if how == Ending::Accepted {
+        wait_until_online(&replica, &primary);
+    } else {
+        ok(&primary, &["SET", "b", "1"]);
+        wait_until_offsets_meet(&primary, &replica);
+        let value = replica.client().call(&["GET", "a"]);
+        assert!(matches!(&value, Ok(Reply::Bulk(text)) if text == b"3"), "{what}: {value:?}");
+    }
 }

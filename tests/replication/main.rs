@@ -21,6 +21,7 @@ mod differential {
 mod compare;
 mod chains;
 mod chunked;
+mod counting;
 mod cuts;
 mod failover;
 mod guards;
@@ -41,6 +42,7 @@ mod silence;
 mod silent;
 mod slow;
 mod tools;
+mod traffic;
 
 use std::collections::BTreeSet;
 use std::env;

@@ -1,12 +1,16 @@
 //! `repl-diskless-load`: what a replica shows while all keys of its primary are on their way, and
 //! what it does when there is no memory for them.
 
+use std::time::Duration;
+
 use crate::client::{Reply, push_request};
 use crate::compare::first_difference;
 use crate::processes::Server;
 use crate::proxy::{Proxy, Weather};
 use crate::servers::Kind::{self, Keylane, Native, Valkey91};
-use crate::servers::{describe, follow, info, until, wait_until_offsets_meet, wait_until_online};
+use crate::servers::{
+    counter, describe, follow, info, now, until, wait_until_offsets_meet, wait_until_online,
+};
 use crate::{SEED, Tally, side_by_side};
 
 /// Keys of a primary, and bytes of each.
@@ -14,6 +18,9 @@ const KEYS: usize = 3_000;
 const VALUE_BYTES: usize = 1_000;
 /// What comes through while a replica is looked at: a few bytes less, and either side gives up.
 const SLOWLY: Weather = Weather::Throttle(60_000);
+
+/// Some times as long as a primary waits for connections for chunks.
+const LONG: Duration = Duration::from_secs(3);
 
 /// Primaries that send logs and chunks, that send a stream, and that say neither.
 const PRIMARIES: &[Kind] = &[Native(2), Keylane(1), Valkey91];
@@ -23,7 +30,10 @@ const SETTINGS: &[(&str, bool)] =
 
 fn primary(kind: Kind) -> Server {
     let options = ["--rdbcompression", "no", "--repl-timeout", "600"];
-    let server = kind.start(&options).expect("the tally found it");
+    // A session whose connections for chunks do not come soon ends; the child waits for long.
+    let own = ["--repl-step-timeout", "1", "--repl-progress-timeout", "60"];
+    let own = if kind.is_keylane() { &own[..] } else { &[] };
+    let server = kind.start(&[&options[..], own].concat()).expect("the tally found it");
     let mut requests = Vec::new();
     let value = vec![b'v'; VALUE_BYTES];
     for key in 0..KEYS {
@@ -160,5 +170,42 @@ fn too_little_memory_is_said_with_figures_and_costs_no_key() {
         wait_until_online(&primary, &replica);
         wait_until_offsets_meet(&primary, &replica);
         assert_eq!(first_difference(&primary, &replica), None, "{what}");
+    });
+}
+
+#[test]
+fn old_keys_are_shown_until_they_go_however_long_that_takes() {
+    side_by_side(kinds("room, later"), |kind| {
+        let (primary, replica) = (primary(kind), replica(kind, "flush-before-load"));
+        let (old, what) = (value(&replica), kind.name());
+        let mut client = replica.client();
+        let mut says = |words: &[&str], expected: &str| {
+            let said = client.call(words).expect("it answers").head();
+            assert!(said.contains(expected), "{what}: {words:?}: {said}");
+        };
+        // A child is at work, and something waits for its end: the keys cannot go before that.
+        says(&["CONFIG", "SET", "rdb-key-save-delay", "100000000"], "OK");
+        says(&["BGSAVE"], "started");
+        says(&["CONFIG", "SET", "rdb-key-save-delay", "0"], "OK");
+        let mut waits = replica.client();
+        waits.send(&["DEBUG", "RELOAD"]).expect("it is taken");
+        follow(&replica, &primary.addr);
+        let line = "PRIMARY <-> REPLICA sync: Flushing old data";
+        let is_to_go = || replica.output().contains(line);
+        until("the keys are to go", is_to_go, || describe([&replica]));
+        // For longer than the primary waits for connections.
+        let began = now();
+        while began.elapsed() < LONG {
+            assert_eq!(value(&replica), old, "{what}");
+        }
+        says(&["BGSAVE", "CANCEL"], "");
+        assert!(waits.receive().is_ok(), "{what}");
+        wait_until_online(&primary, &replica);
+        wait_until_offsets_meet(&primary, &replica);
+        assert_eq!(first_difference(&primary, &replica), None, "{what}");
+        assert!(!value_is_there(&replica, "old"), "{what}");
+        assert_eq!(counter(&primary, "stats", "sync_full"), 1, "{what}");
+        let attempts = replica.output().lines().filter(|logged| logged.contains(line)).count();
+        assert_eq!(attempts, 1, "{what}: the primary has waited\n{}", describe([&primary]));
     });
 }

@@ -85,13 +85,16 @@ impl Ctx<'_> {
         effects.wait = Some(wait);
     }
 
-    /// Says that the command waits for replicas, and at most until its time is up.
+    /// Says that the command waits for replicas, and at most until its time is up; or counts them
+    /// if nothing may wait.
     pub fn wait_for_replicas(&mut self, timeout: Timeout, in_vain: InVain) {
         let effects = &mut *self.db.effects;
-        if !effects.denies_waiting {
-            let (timeout_millis, keys, rewritten) = (timeout.millis, Vec::new(), Vec::new());
-            effects.wait = Some(Box::new(Wait { timeout_millis, keys, rewritten, in_vain }));
+        if effects.denies_waiting {
+            effects.counts = Some(in_vain);
+            return;
         }
+        let (timeout_millis, keys, rewritten) = (timeout.millis, Vec::new(), Vec::new());
+        effects.wait = Some(Box::new(Wait { timeout_millis, keys, rewritten, in_vain }));
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) const RESETSTAT: Own = Own {
 };
 
 fn resetstat(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
+    // What came before is not to be counted behind it.
+    ctx.control.note_traffic();
     ctx.control.counters.reset();
     ctx.control.exceeded.reset(ctx.control.node.now);
     Ok(Outcome::Ask(Query::ResetStats, |ctx, _| {

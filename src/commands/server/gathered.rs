@@ -26,7 +26,7 @@ pub struct Gathered<'a> {
     pub calls: HashMap<usize, CallCounters>,
     /// What all keyspaces counted.
     pub stats: Stats,
-    /// Rates of all shards.
+    /// Rates of all threads.
     pub rates: Rates,
     /// The databases, by number.
     pub dbs: Vec<DbFigures>,
@@ -43,7 +43,7 @@ impl<'a> Gathered<'a> {
         let mut commands = (control.counters.commands(), 0_u64);
         let mut calls: HashMap<usize, CallCounters> = HashMap::new();
         let mut of_calls = false;
-        let (mut stats, mut rates) = (Stats::default(), Rates::default());
+        let (mut stats, mut rates) = (Stats::default(), control.samples.rates());
         let mut dbs: Vec<DbFigures> = Vec::new();
         let mut shards = Vec::new();
         for answer in answers {

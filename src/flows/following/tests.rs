@@ -492,6 +492,33 @@ fn what_was_stored_for_nothing_is_freed() {
 }
 
 #[test]
+fn a_full_store_is_told_only_while_the_snapshot_is_on_its_way() {
+    let mut random = Random::new(1);
+    let primary = Primary::new(2, &mut random);
+    let mut replica = Replica::new(&primary, 1, 1);
+    let (shard, generation) = (&mut replica.shards[0], Generation(9));
+    shard.hear(Word::Hold(Generation(1)), &mut Vec::new());
+    assert!(shard.begin((generation, true), HISTORY, 0, Offset(0)));
+    let mut actions = Vec::new();
+    let mut receive = |shard: &mut Following, offset| {
+        let mut bytes = Vec::new();
+        let mut frame = Frame::begin(&mut bytes);
+        frame.push(&[7; 1000]);
+        frame.end(0, Offset(offset));
+        shard.receive(0, &bytes, &mut actions);
+        std::mem::take(&mut actions)
+    };
+    shard.note_store(2000, 0);
+    let first = receive(shard, 0);
+    assert!(matches!(first[..], [Action::ShowStored(1000)]), "{first:?}");
+    // What is stored stays so while nothing is taken.
+    shard.hear(Word::Rest(Epoch::first(generation)), &mut Vec::new());
+    shard.hear(Word::Apply(generation), &mut Vec::new());
+    let second = receive(shard, 1000);
+    assert!(matches!(second[..], [Action::Pause(0), Action::ShowStored(2000)]), "{second:?}");
+}
+
+#[test]
 fn an_entry_that_is_too_long_breaks_its_log_before_it_is_there() {
     let mut random = Random::new(1);
     let primary = Primary::new(2, &mut random);

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Asked, Lost, Target};
+use super::{Asked, Lost, Progress, Target};
 use crate::persistence::snapshot::Written;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::sockets;
@@ -16,13 +16,15 @@ pub(super) struct Told<'w>(Mutex<Telling<'w>>);
 
 /// Who is told: see [`super::SyncPlan::send`].
 pub(super) struct Watch<'w> {
-    pub(super) progress: &'w mut (dyn FnMut(Written, usize) + Send),
+    pub(super) progress: &'w mut (dyn FnMut(Progress) + Send),
     pub(super) lost: &'w mut (dyn FnMut(usize, Lost) + Send),
 }
 
 struct Telling<'w> {
     /// What those replicas have taken of each thread that are left.
     sent: Vec<Written>,
+    /// Bytes that all replicas together have taken of all threads.
+    bytes_of_all: u64,
     is_lost: Vec<bool>,
     watch: Watch<'w>,
 }
@@ -53,7 +55,7 @@ impl<'w> Told<'w> {
     /// Of so many threads and replicas.
     pub(super) fn new(threads: usize, replicas: usize, watch: Watch<'w>) -> Self {
         let (sent, is_lost) = (vec![Written::default(); threads], vec![false; replicas]);
-        Self(Mutex::new(Telling { sent, is_lost, watch }))
+        Self(Mutex::new(Telling { sent, bytes_of_all: 0, is_lost, watch }))
     }
 
     /// A thread that panicked has told of it.
@@ -61,12 +63,15 @@ impl<'w> Told<'w> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, thread: usize, sent: Written) {
+    /// A thread has sent so much to each replica that is left, and so many bytes to all of them
+    /// together since it last said so.
+    fn note(&self, thread: usize, sent: Written, bytes_of_all: u64) {
         let mut telling = self.lock();
         telling.sent[thread] = sent;
-        let all = telling.written();
-        let left = telling.left();
-        (telling.watch.progress)(all, left);
+        telling.bytes_of_all += bytes_of_all;
+        let bytes_of_all = telling.bytes_of_all;
+        let (written, left) = (telling.written(), telling.left());
+        (telling.watch.progress)(Progress { written, left, bytes_of_all });
     }
 
     /// What all threads together have sent to those replicas that are left; `None` if none is.
@@ -96,14 +101,20 @@ impl Telling<'_> {
 }
 
 impl Peer<'_> {
-    /// Sends what the connection takes.
-    fn advance(&mut self, bytes: &[u8], patience_millis: u64) -> Result<(), Lost> {
+    /// Sends what the connection takes, and adds that to the bytes of all.
+    fn advance(
+        &mut self,
+        bytes: &[u8],
+        patience_millis: u64,
+        bytes_of_all: &mut u64,
+    ) -> Result<(), Lost> {
         while self.taken < bytes.len() {
             match sockets::send_some(self.socket, &bytes[self.taken..]) {
                 Ok(0) => break,
                 Ok(len) => {
                     self.taken += len;
                     self.moved += len;
+                    *bytes_of_all += len as u64;
                 }
                 Err(error) => return Err(Lost::Failed(error.raw_os_error().unwrap_or(0))),
             }
@@ -159,7 +170,8 @@ impl<'t, 'w> Peers<'t, 'w> {
         }
         let (patience, told) = (self.patience_millis, self.told);
         loop {
-            self.peers.retain_mut(|peer| match peer.advance(bytes, patience) {
+            let mut of_all = 0;
+            self.peers.retain_mut(|peer| match peer.advance(bytes, patience, &mut of_all) {
                 Ok(()) => true,
                 Err(why) => {
                     // This first: other threads find the connections shut, and do not say why.
@@ -171,7 +183,7 @@ impl<'t, 'w> Peers<'t, 'w> {
             });
             let taken = self.peers.iter().map(|peer| peer.taken).min().unwrap_or(0);
             let Written { keys, bytes: before } = self.sent;
-            told.note(self.thread, Written { keys, bytes: before + taken as u64 });
+            told.note(self.thread, Written { keys, bytes: before + taken as u64 }, of_all);
             let waiting = || self.peers.iter().filter(|peer| peer.taken < bytes.len());
             let now = Monotonic::now();
             let left = |peer: &Peer<'_>| patience.saturating_sub(now.millis_since(peer.since));

@@ -100,7 +100,7 @@ fn transfer(all: &mut [Shard], plan: &SyncPlan, asked: Asked) -> Vec<u8> {
     let mut lent: Vec<&mut Shard> = all.iter_mut().collect();
     thread::scope(|scope| {
         let reader = scope.spawn(|| all_of(far));
-        let sent = plan.send(&mut lent, &[target], |_, _| {}, |_, why| panic!("{why}"));
+        let sent = plan.send(&mut lent, &[target], |_| {}, |_, why| panic!("{why}"));
         assert!(sent.is_ok());
         reader.join().unwrap()
     })
@@ -268,15 +268,19 @@ fn a_replica_that_takes_nothing_is_dropped_and_the_others_go_on() {
     let mut plan = plan(Versions::Only(Version::V11), Form::Measured, Scope::All);
     plan.patience_millis = SHORT_PATIENCE_MILLIS;
     let began = Monotonic::now();
-    let got = thread::scope(|scope| {
+    let (got, sent) = thread::scope(|scope| {
         let reader = scope.spawn(|| all_of(far));
-        let outcome = ended(&mut start(plan, vec![stalled, target], &mut all));
+        let mut child = start(plan, vec![stalled, target], &mut all);
+        let outcome = ended(&mut child);
         assert_eq!(outcome.end, End::Sent);
         let results: Vec<_> = outcome.targets.iter().map(|(_, result)| *result).collect();
         assert_eq!(results, [Err(Lost::Stalled), Ok(())]);
         drop(outcome);
-        reader.join().unwrap()
+        (reader.join().unwrap(), [child.take_sent(), child.take_sent()])
     });
+    let all_got = got.len() as u64;
+    assert!(all_got < sent[0] && sent[0] < 2 * all_got, "{sent:?}: the dropped one took some");
+    assert_eq!(sent[1], 0, "that was counted");
     let took = Monotonic::now().millis_since(began);
     assert!((SHORT_PATIENCE_MILLIS..PATIENCE_MILLIS).contains(&took), "{took}");
     let line = got.iter().position(|&byte| byte == b'\n').unwrap();

@@ -6,6 +6,9 @@
 
 use std::fs;
 
+/// What the machine has.
+pub(super) const MEMINFO: &str = "/proc/meminfo";
+
 /// Bytes that the system would still give; `None` if it does not say.
 pub fn bytes() -> Option<u64> {
     bytes_by(&|path| fs::read_to_string(path).ok())
@@ -13,13 +16,16 @@ pub fn bytes() -> Option<u64> {
 
 /// The same, by what these files say.
 fn bytes_by(read: &dyn Fn(&str) -> Option<String>) -> Option<u64> {
-    let machine = read("/proc/meminfo").and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
-    });
+    let machine = read(MEMINFO).and_then(|text| of_machine(&text, "MemAvailable:"));
     let groups = read("/proc/self/cgroup").unwrap_or_default();
     let groups = groups.lines().flat_map(|line| left_by(line, read));
     machine.into_iter().chain(groups).min()
+}
+
+/// Bytes of a line of `/proc/meminfo` that begins so.
+pub(super) fn of_machine(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// What the limits of a group and of those above it leave, of a line of `/proc/self/cgroup`.
@@ -58,8 +64,8 @@ fn left_by(line: &str, read: &dyn Fn(&str) -> Option<String>) -> Vec<u64> {
 mod tests {
     use super::*;
 
-    const MEMINFO: (&str, &str) =
-        ("/proc/meminfo", "MemTotal:  9 kB\nMemAvailable:       4 kB\nBuffers: 1 kB\n");
+    const MACHINE: (&str, &str) =
+        (MEMINFO, "MemTotal:  9 kB\nMemAvailable:       4 kB\nBuffers: 1 kB\n");
 
     fn by(files: &[(&str, &str)]) -> Option<u64> {
         bytes_by(&|path| {
@@ -71,21 +77,21 @@ mod tests {
     #[test]
     fn the_least_of_all_limits_counts() {
         assert_eq!(by(&[]), None);
-        assert_eq!(by(&[MEMINFO]), Some(4096));
+        assert_eq!(by(&[MACHINE]), Some(4096));
         let v2 = ("/proc/self/cgroup", "0::/a/b\n");
         let max = ("/sys/fs/cgroup/a/memory.max", "3000\n");
         let current = ("/sys/fs/cgroup/a/memory.current", "2000\n");
-        assert_eq!(by(&[MEMINFO, v2, max, current]), Some(1000), "of the group above");
+        assert_eq!(by(&[MACHINE, v2, max, current]), Some(1000), "of the group above");
         let stat = ("/sys/fs/cgroup/a/memory.stat", "anon 9\ninactive_file 500\n");
-        assert_eq!(by(&[MEMINFO, v2, max, current, stat]), Some(1500));
+        assert_eq!(by(&[MACHINE, v2, max, current, stat]), Some(1500));
         let over = ("/sys/fs/cgroup/a/memory.current", "4000\n");
-        assert_eq!(by(&[MEMINFO, v2, max, over]), Some(0));
+        assert_eq!(by(&[MACHINE, v2, max, over]), Some(0));
         let none = ("/sys/fs/cgroup/a/b/memory.max", "max\n");
-        assert_eq!(by(&[MEMINFO, v2, none]), Some(4096));
+        assert_eq!(by(&[MACHINE, v2, none]), Some(4096));
         let v1 = ("/proc/self/cgroup", "5:cpu:/x\n4:memory:/hidden\n0::/\n");
         let max = ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "3000\n");
         let current = ("/sys/fs/cgroup/memory/memory.usage_in_bytes", "2500\n");
-        assert_eq!(by(&[MEMINFO, v1, max, current]), Some(500), "of the root of a container");
+        assert_eq!(by(&[MACHINE, v1, max, current]), Some(500), "of the root of a container");
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Upstream {
         if self.hold != Hold::Asked || !self.dispatch.is_empty() {
             return;
         }
-        match &mut self.flows {
+        match self.flows.as_mut().filter(|flows| !flows.are_stored()) {
             Some(flows) => flows.rest(mailbox),
             None => self.is_held_at(self.link.point(), mailbox),
         }

@@ -7,8 +7,8 @@
 //!                                 }--decide: empty first --> control: all keys go --> freed --^
 //!                                /---decide: refused --> link: the attempt ends, the data stay
 //! ```
-//! Until there is room no byte is read. Keys that go are gone whatever becomes of the attempt, so
-//! none begins before that, and no history.
+//! Until there is room no byte of keys is read, but connections for chunks are opened. Keys that go
+//! are gone whatever becomes of the attempt, so none begins before that, and no history.
 
 use super::Upstream;
 use crate::log;
@@ -23,6 +23,8 @@ use crate::relay::logs::retain_logs;
 use crate::replication::handshake::SnapshotOffered;
 use crate::replication::link::events::{Event, Generation, News};
 use crate::replication::link::room::{Facts, Room, decide};
+use shards::base::number::parse_u64;
+use shards::rdb::reader::Reader;
 
 /// Bytes at the beginning of an RDB in which it says what its writer used.
 const HEAD_BYTES: usize = 512;
@@ -40,7 +42,7 @@ pub(super) struct Arriving {
 enum Form {
     /// In the stream: what has come, and whether that is all.
     Stream(Vec<u8>, bool),
-    /// By connections that are not open yet.
+    /// By connections of its own.
     Connections(SnapshotOffered),
 }
 
@@ -122,6 +124,15 @@ impl Upstream {
             maxmemory: self.config.maxmemory,
             available: available::bytes(),
         });
+        let is_refused = matches!(room, Room::Refused(_));
+        if let Form::Connections(offered) = &arriving.form
+            && !is_refused
+            && self.chunks.is_none()
+        {
+            let (generation, offered) = (arriving.generation, *offered);
+            self.open_connections(generation, offered);
+        }
+        let Some(arriving) = &mut self.arriving else { return };
         match room {
             Room::Beside => self.take_in(mailbox),
             Room::Later => arriving.step = Step::Deciding,
@@ -182,7 +193,9 @@ impl Upstream {
     fn take_in(&mut self, mailbox: &mut Mailbox<ToRelay>) {
         let Some(Arriving { generation, form, .. }) = self.arriving.take() else { return };
         match form {
-            Form::Connections(offered) => self.open_connections(generation, offered, mailbox),
+            Form::Connections(_) => {
+                self.chunks.iter_mut().for_each(|chunks| chunks.take_in(mailbox));
+            }
             Form::Stream(head, has_ended) => {
                 self.begin_intake(generation, mailbox);
                 let Some(intake) = &mut self.intake else { return };
@@ -200,21 +213,12 @@ fn is_freeing(mailbox: &Mailbox<ToRelay>) -> bool {
     (0..mailbox.shards()).any(|shard| 0 < mailbox.board(shard).garbage.get())
 }
 
-/// What the head of an RDB says that its writer used: the field `used-mem`, as text or as one of
-/// the short forms of numbers.
+/// What the head of an RDB says that its writer used: the field `used-mem`.
 fn said_used(head: &[u8]) -> Option<u64> {
     const FIELD: &[u8] = b"\xfa\x08used-mem";
     let at = head.windows(FIELD.len()).position(|window| window == FIELD)?;
-    match *head.get(at + FIELD.len()..)? {
-        [0xc0, byte, ..] => Some(byte.into()),
-        [0xc1, low, high, ..] => Some(u16::from_le_bytes([low, high]).into()),
-        [0xc2, a, b, c, d, ..] => Some(u32::from_le_bytes([a, b, c, d]).into()),
-        [length @ ..0x40, ref rest @ ..] => {
-            let digits = rest.get(..usize::from(length))?;
-            std::str::from_utf8(digits).ok()?.parse().ok()
-        }
-        _ => None,
-    }
+    let digits = Reader::new(head.get(at + FIELD.len()..)?).text_in_place().ok()?;
+    parse_u64(&digits)
 }
 
 #[cfg(test)]

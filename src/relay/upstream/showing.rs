@@ -17,8 +17,8 @@ impl Upstream {
         let end = self.link.position().map(|position| position.offset);
         // What is applied of logs is to be in the stream that was made of them.
         let lacks = |stream: &Stream| stream.is_of_kept_logs() && Some(stream.end()) < end;
-        let has_logs = self.flows.is_some() || self.stored.is_some();
-        let is_applied = self.dispatch.is_empty() && !has_logs && !stream.is_some_and(lacks);
+        let is_applied =
+            self.dispatch.is_empty() && self.flows.is_none() && !stream.is_some_and(lacks);
         let is_applied = is_applied && !self.is_emptying;
         let has_ended = self.is_ending && status == Status::Idle && is_applied;
         let is_other = |view: &LinkView| view.status.name() != status.name();
@@ -43,32 +43,27 @@ impl Upstream {
         let Observed {
             desired,
             status,
-            since,
-            generation,
             attempts,
             last_failure,
             last_io,
             down_since,
             snapshot_bytes,
-            snapshot_bytes_total,
             read,
             applied,
+            ..
         } = self.link.observed();
         LinkView {
             primary: desired.primary.clone(),
             status,
-            since,
             last_io,
             down_since,
-            generation,
             attempts,
             last_failure: last_failure.map(ToString::to_string),
             snapshot_bytes,
-            snapshot_bytes_total,
             known: self.dial.as_ref().filter(|_| status.is_up()).and_then(Dial::known),
             position: self.link.position(),
             vector: self.link.point().and_then(|point| point.vector),
-            logs: self.flows.as_ref().map_or(0, Inflows::logs),
+            logs: self.applied_flows().map_or(0, Inflows::logs),
             read,
             applied,
         }

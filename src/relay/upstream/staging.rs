@@ -39,19 +39,18 @@ impl Upstream {
         self.happens(Event::Of(generation, news), mailbox);
     }
 
-    /// Opens connections for a snapshot.
+    /// Opens connections for a snapshot. They are read when there is room for it.
     pub(super) fn open_connections(
         &mut self,
         generation: Generation,
         SnapshotOffered { name, connections, .. }: SnapshotOffered,
-        mailbox: &mut Mailbox<ToRelay>,
     ) {
         let Some(primary) = &self.link.observed().desired.primary else { return };
         let credentials = hello(&self.config).credentials;
         let offer = Offer { primary, credentials: credentials.as_ref(), name, connections };
         let until = self.now.after(limits(&self.config).step_ms);
         let slots = self.routing.slots.clone();
-        match Inchunks::begin(generation, &offer, slots, until, mailbox) {
+        match Inchunks::begin(generation, &offer, slots, until) {
             Ok(chunks) => self.chunks = Some(chunks),
             Err(why) => self.later.push_back(Event::Of(generation, News::Closed(why))),
         }
@@ -61,7 +60,7 @@ impl Upstream {
     pub(super) fn go_on_with_chunks(&mut self, mailbox: &mut Mailbox<ToRelay>) -> bool {
         let Some(chunks) = &mut self.chunks else { return false };
         let generation = chunks.generation;
-        let (news, more) = match chunks.go_on(self.now, mailbox) {
+        let (news, more) = match chunks.go_on(self.now, &mut self.traffic, mailbox) {
             Ok(Went::On(0, more)) => return more,
             Ok(Went::On(bytes, more)) => (News::Moved(bytes), more),
             Ok(Went::Through { brought, at: (id, offset), behind }) => {

@@ -1,9 +1,6 @@
 //! Logs of the primary that come while its snapshot does: shards store them until that is the data.
 
 use super::Upstream;
-use crate::flows::following::{Broken, News};
-use crate::mail::mailbox::Mailbox;
-use crate::mail::to_relay::ToRelay;
 use crate::relay::inflows::{Announced, Inflows, lost};
 use crate::replication::handshake::LogsOffered;
 use crate::replication::history::Fence;
@@ -14,13 +11,13 @@ impl Upstream {
     /// The primary offers its logs from where its snapshot is: they are connected, and stored.
     pub(super) fn store_logs(&mut self, generation: Generation, offered: LogsOffered) {
         let Some(primary) = self.link.observed().desired.primary.clone() else { return };
-        if !self.config.repl_native || self.stored.is_some() {
+        if !self.config.repl_native || self.flows.is_some() {
             return;
         }
         let LogsOffered { name, history, at: Fence { scalar, vector } } = offered;
         let at = Announced { name, place: scalar, scalar, vector };
         match self.open_logs((generation, history), &primary, (at, true)) {
-            Ok(flows) => self.stored = Some(flows),
+            Ok(flows) => self.flows = Some(flows),
             Err(why) => self.later.push_back(lost(generation, why)),
         }
     }
@@ -32,33 +29,11 @@ impl Upstream {
         announced: &Announced,
         history: ReplId,
     ) -> Option<Result<Inflows, String>> {
-        let stored = self.stored.take_if(|stored| stored.are(announced, history));
-        match (stored, &self.stored) {
+        let stored = self.flows.take_if(|flows| flows.are(announced, history));
+        match (stored, &self.flows) {
             (Some(stored), _) => Some(Ok(stored)),
             (None, Some(_)) => Some(Err("logs go on from another place than before".to_owned())),
             (None, None) => None,
-        }
-    }
-
-    /// A shard says something of logs that are stored.
-    pub(in crate::relay) fn hear_of_stored(&mut self, news: News, mailbox: &mut Mailbox<ToRelay>) {
-        let Some(stored) = &mut self.stored else { return };
-        let generation = stored.generation;
-        match news {
-            News::Broken(of, why) if of == generation && !stored.is_ending() => {
-                let why = match why {
-                    Broken::Closed => "a log has ended".to_owned(),
-                    Broken::Stream(why) | Broken::Unappliable(why) => why,
-                };
-                self.happens(lost(of, why), mailbox);
-            }
-            News::Held(of, places) if of == generation => {
-                let Some(_) = stored.hear_of_held(places) else { return };
-                self.stored = None;
-                self.connect_after_logs();
-            }
-            // Of an attempt that is over.
-            _ => {}
         }
     }
 

@@ -94,8 +94,6 @@ pub struct Observed<'a> {
     pub down_since: Option<Moment>,
     /// Bytes of the snapshot that have come; 0 unless one comes.
     pub snapshot_bytes: u64,
-    /// How many it has, if it said so.
-    pub snapshot_bytes_total: Option<u64>,
     /// The offset behind all that has come of the stream.
     pub read: Scalar,
     /// The offset behind all that is applied.
@@ -110,10 +108,6 @@ impl Link {
             State::Receiving(receiving) => receiving.body.map_or(0, |body| body.done),
             State::Staging(arrived) => arrived.done,
             _ => 0,
-        };
-        let snapshot_bytes_total = match status {
-            Status::Receiving(Some(Form::Length(length))) => Some(length),
-            _ => None,
         };
         let read = match &self.state {
             State::Following(following) if following.has_flows => self.applied,
@@ -130,7 +124,6 @@ impl Link {
             last_io: self.last_io,
             down_since: self.down_since,
             snapshot_bytes,
-            snapshot_bytes_total,
             read,
             applied: self.applied,
         }

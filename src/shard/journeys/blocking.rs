@@ -232,7 +232,7 @@ impl Core {
                 answer_in_vain(in_vain, &mut Replies::new(&mut batch.replies, protocol));
             }
             WaitEnd::Acked(count) => {
-                answer_acked(count, &mut Replies::new(&mut batch.replies, protocol));
+                count.write(&mut Replies::new(&mut batch.replies, protocol));
             }
             WaitEnd::Refused => self.reject(call, &UNBLOCKED, &mut batch.replies),
             WaitEnd::RoleChanged => self.reject(call, &ROLE_CHANGED, &mut batch.replies),
@@ -485,21 +485,8 @@ impl Core {
 fn answer_in_vain(in_vain: InVain, replies: &mut Replies<'_>) {
     match in_vain {
         InVain::Null => replies.null_array(),
-        InVain::Replicas(_) => answer_acked(Count::Applied(0), replies),
-        InVain::Disks(_) => answer_acked(Count::Durable { local: 0, replicas: 0 }, replies),
-    }
-}
-
-/// What a command answers that waited for replicas.
-fn answer_acked(count: Count, replies: &mut Replies<'_>) {
-    let count_of = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    match count {
-        Count::Applied(replicas) => replies.integer(count_of(replicas)),
-        Count::Durable { local, replicas } => {
-            replies.array(2);
-            replies.integer(count_of(local));
-            replies.integer(count_of(replicas));
-        }
+        InVain::Replicas(_) => Count::Applied(0).write(replies),
+        InVain::Disks(_) => Count::Durable { local: 0, replicas: 0 }.write(replies),
     }
 }
 
@@ -510,7 +497,7 @@ pub(crate) fn awaits_replicas(kept: &KeptWait) -> bool {
 }
 
 /// What a wait needs of replicas, if it is for them.
-fn needs_of(in_vain: InVain) -> Option<Needs> {
+pub(crate) fn needs_of(in_vain: InVain) -> Option<Needs> {
     match in_vain {
         InVain::Null => None,
         InVain::Replicas(replicas) => Some(Needs::Applied(replicas)),

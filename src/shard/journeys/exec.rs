@@ -16,6 +16,7 @@ use crate::routing::call::{Call, PubSubStep, Run};
 use crate::routing::listening::pong;
 use crate::routing::request::{Parsed, Route, with_args};
 use crate::shard::core::Core;
+use crate::shard::journeys::blocking::needs_of;
 use crate::shard::messages::monitoring;
 use crate::shard::messages::publishing::Author;
 use crate::stats::notable::Serving;
@@ -38,6 +39,7 @@ impl Core {
         let in_place = |parsed: &Parsed| match run(parsed) {
             Some(Run::Engine(_)) => {
                 !matches!(parsed.route, Route::Home | Route::Parts | Route::Scan)
+                    && !parsed.call.is_some_and(Call::counts_replicas)
             }
             _ => is_about_channels(parsed),
         };
@@ -165,6 +167,7 @@ impl Core {
                 self.mailbox.tell_control(ToControl::Batch(batch));
                 return None;
             }
+            let written = batch.replies.len();
             multi.with(*next, |parsed, args| match call.run {
                 Run::PubSub(step) => self.exec_step(&mut batch, changes, call, step, args),
                 _ if changes.is_some() && self.is_pong(&batch, call, args) => {
@@ -177,6 +180,15 @@ impl Core {
                 self.lend_visitors(&mut transaction);
                 batch.at = At::ExecVisits(exec, transaction);
                 self.hand_over(batch, *consignment);
+                return None;
+            }
+            if let Some(needs) = self.visitors.effects.counts.take().and_then(needs_of) {
+                self.visitors.effects.denies_waiting = false;
+                batch.replies.truncate(written);
+                self.lend_visitors(&mut transaction);
+                batch.at = At::ExecVisits(exec, transaction);
+                self.counters.hops += 1;
+                self.mailbox.tell_control(ToControl::CountAcks(batch, needs));
                 return None;
             }
             exec.next += 1;

@@ -180,6 +180,7 @@ impl Core {
             touched,
             wait: _,
             denies_waiting: _,
+            counts: _,
             sees_own_slots: _,
             scan_rest: _,
             consignment: _,

@@ -76,9 +76,7 @@ impl Core {
 
     /// A log is held, a part comes or goes, or a batch was applied.
     pub(crate) fn hear_of_following(&mut self, word: Word) {
-        let mut actions = Vec::new();
-        self.flows.machine.hear(word, &mut actions);
-        self.act_on_flows(actions);
+        self.with_following(|machine, actions| machine.hear(word, actions));
     }
 
     /// Applies a log of the primary from now on, or stores it.
@@ -99,39 +97,37 @@ impl Core {
         len: usize,
     ) {
         self.counters.bytes_in += len as u64;
+        self.counters.repl_bytes_in += len as u64;
         self.counters.reads += 1;
         self.log_received(flow, buffers.bytes(&id, len));
         buffers.recycle(id);
     }
 
     fn log_received(&mut self, flow: u16, bytes: &[u8]) {
-        if self.flows.machine.is_storing() {
-            self.note_store();
-        }
-        let mut actions = Vec::new();
-        self.flows.machine.receive(flow, bytes, &mut actions);
-        self.act_on_flows(actions);
+        self.with_following(|machine, actions| machine.receive(flow, bytes, actions));
     }
 
-    fn note_store(&mut self) {
-        let boards = self.other_shards().map(|shard| self.mailbox.board(shard).stored.get());
-        let elsewhere = boards.sum();
-        self.flows.machine.note_store(stored::limit(&self.node.config), elsewhere);
+    /// Does something with the machine, which knows then what all shards store, and what comes of
+    /// it.
+    fn with_following(&mut self, act: impl FnOnce(&mut Following, &mut Vec<Action>)) {
+        if self.flows.machine.is_storing() {
+            let boards = self.other_shards().map(|shard| self.mailbox.board(shard).stored.get());
+            let elsewhere = boards.sum();
+            self.flows.machine.note_store(stored::limit(&self.node.config), elsewhere);
+        }
+        let mut actions = Vec::new();
+        act(&mut self.flows.machine, &mut actions);
+        self.act_on_flows(actions);
     }
 
     /// More may be stored than before, or less.
     pub(crate) fn store_is_resized(&mut self) {
-        self.note_store();
-        let mut actions = Vec::new();
-        self.flows.machine.look_at_store(&mut actions);
-        self.act_on_flows(actions);
+        self.with_following(Following::look_at_store);
     }
 
     /// The connection of a log has ended.
     pub(crate) fn log_has_closed(&mut self, flow: u16) {
-        let mut actions = Vec::new();
-        self.flows.machine.closed(flow, &mut actions);
-        self.act_on_flows(actions);
+        self.with_following(|machine, actions| machine.closed(flow, actions));
     }
 
     /// Whether something can go on that no letter and no socket will speak of again.

@@ -60,6 +60,7 @@ impl Core {
     /// The system has taken what was sent of a log.
     pub(crate) fn log_was_sent(&mut self, token: Token, buffer: Vec<u8>) {
         self.counters.bytes_out += buffer.len() as u64;
+        self.counters.repl_bytes_out += buffer.len() as u64;
         self.counters.writes += 1;
         let Self { own_log, flows, .. } = self;
         let mut logs = own_log.iter_mut().chain(flows.kept_mut().iter_mut());

@@ -125,6 +125,7 @@ impl Node {
         }
         if let Some((order, step @ Step::Quiet)) = &mut self.control.hold
             && self.control.keeps_logs
+            && self.control.role == Role::Primary
         {
             *step = Step::Fencing;
             let purpose = Purpose::Failover(*order);
@@ -240,6 +241,7 @@ impl Node {
             let word = UpstreamWord::Follow { primary, by, position };
             self.tell_relay(env, Letter::Upstream(word));
         }
+        self.end_hold_of_failover(env);
     }
 
     pub fn unfollow(&mut self, env: &mut Env, by: By) {
@@ -399,11 +401,10 @@ impl Node {
                     (self.control.hold, self.control.rested) = (Some((order, Step::Quieting)), 0);
                     self.order(env, || Letter::HoldWrites(order));
                 }
-                Action::Unpause => self.end_hold_of_failover(env),
+                Action::Unpause => self.let_writes_go(env),
                 Action::Demote(target) => {
                     self.follow(env, target, By::Failover);
                     self.order(env, || Letter::Role(Role::Replica));
-                    self.end_hold_of_failover(env);
                 }
                 Action::Follow(_) => {
                     self.tell_relay(env, Letter::Upstream(UpstreamWord::AskPlainly));
@@ -417,7 +418,14 @@ impl Node {
         }
     }
 
-    fn end_hold_of_failover(&mut self, env: &mut Env) {
+    /// Lets writes go, unless another failover is under way.
+    pub fn end_hold_of_failover(&mut self, env: &mut Env) {
+        if !self.control.failover.is_under_way() {
+            self.let_writes_go(env);
+        }
+    }
+
+    fn let_writes_go(&mut self, env: &mut Env) {
         if self.control.hold.take().is_some() {
             self.order(env, || Letter::EndHold);
         }

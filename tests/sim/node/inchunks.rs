@@ -32,6 +32,8 @@ pub struct Inchunks {
     until: Moment,
     opening: Vec<Opening>,
     open: Vec<Part>,
+    /// There is room: what comes is read.
+    takes_in: bool,
     /// What all connections say, and the shards that have not staged it.
     staging: Option<(ReplId, Scalar, usize)>,
 }
@@ -131,6 +133,9 @@ impl Inchunks {
             }
         }
         self.opening = left;
+        if !self.takes_in {
+            return Ok(0);
+        }
         for part in &mut self.open {
             while !part.has_ended() {
                 match env.read(part.conn, node.run.node, 1000) {
@@ -148,7 +153,7 @@ impl Inchunks {
 }
 
 impl Upstream {
-    /// Opens connections for a snapshot.
+    /// Opens connections for a snapshot. They are read when there is room for it.
     pub fn open_connections(
         &mut self,
         node: &mut Node,
@@ -164,11 +169,17 @@ impl Upstream {
             Opening::begin((generation, number), node, &primary, &words, env)
         };
         let opening = (0..connections).map(open).collect();
+        let (open, takes_in, staging) = (Vec::new(), false, None);
+        self.chunks = Some(Inchunks { generation, until, opening, open, takes_in, staging });
+    }
+
+    /// There is room for the snapshot that comes by connections of its own.
+    pub fn take_chunks_in(&mut self, node: &mut Node, env: &mut Env) {
+        let Some(chunks) = &mut self.chunks else { return };
+        chunks.takes_in = true;
         for shard in 0..node.shards.len() {
             node.relay_tells(env, shard, Letter::BeginStaging);
         }
-        let (open, staging) = (Vec::new(), None);
-        self.chunks = Some(Inchunks { generation, until, opening, open, staging });
     }
 
     /// Takes in what has come by connections of its own.
@@ -187,7 +198,10 @@ impl Upstream {
                     News::Brought(name, place)
                 }
                 Some(_) => return,
-                None if chunks.opening.is_empty() && chunks.open.iter().all(Part::has_ended) => {
+                None if chunks.takes_in
+                    && chunks.opening.is_empty()
+                    && chunks.open.iter().all(Part::has_ended) =>
+                {
                     return self.stage_chunks(node, env);
                 }
                 None => return,

@@ -24,7 +24,7 @@ pub struct Arriving {
 pub enum Coming {
     /// In the stream: what has come, and whether that is all.
     Stream(Vec<u8>, bool),
-    /// By connections that are not open yet.
+    /// By connections of its own.
     Connections(SnapshotOffered),
 }
 
@@ -46,6 +46,9 @@ impl Upstream {
         let is_freeing = false;
         let facts =
             Facts { setting, is_empty, is_freeing, used, primary_used, maxmemory, available };
+        if let Coming::Connections(SnapshotOffered { name, connections, .. }) = coming {
+            self.open_connections(node, env, generation, (name, connections));
+        }
         self.arriving = Some(Arriving { generation, coming });
         match decide(&facts) {
             Room::Beside => self.take_in(node, env),
@@ -96,9 +99,7 @@ impl Upstream {
     fn take_in(&mut self, node: &mut Node, env: &mut Env) {
         let Some(Arriving { generation, coming }) = self.arriving.take() else { return };
         match coming {
-            Coming::Connections(offered) => {
-                self.open_connections(node, env, generation, (offered.name, offered.connections));
-            }
+            Coming::Connections(_) => self.take_chunks_in(node, env),
             Coming::Stream(bytes, has_ended) => {
                 let intake = Intake { generation, bytes, has_ended: false, outstanding: 0 };
                 self.intake = Some(intake);

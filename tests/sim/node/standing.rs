@@ -273,6 +273,7 @@ impl Node {
     fn lead(&mut self, env: &mut Env) {
         self.control.role = Role::Primary;
         self.order(env, || Letter::Role(Role::Primary));
+        self.end_hold_of_failover(env);
     }
 
     fn begin_history(&mut self, env: &mut Env, position: Option<Position>, is_exact: bool) {

@@ -1,7 +1,7 @@
 //! WAIT numreplicas timeout, WAITAOF numlocal numreplicas timeout
 //!
 //! The floor above knows which replicas have what the client wrote, and answers: with how many they
-//! are, as soon as they are enough or time is up. Within MULTI nothing waits, and none is counted.
+//! are, as soon as they are enough or time is up. Within MULTI nothing waits: they are counted.
 //! There is no append-only file. On a replica they are refused: its clients' writes go nowhere.
 
 use crate::base::number::parse_i64;

@@ -16,6 +16,9 @@ const ABSENT: &[&str] = &[
     "total_active_defrag_time",
     "current_active_defrag_time",
 ];
+/// Slots go to other nodes key by key, not as a whole.
+const OF_SLOTS_ON_THEIR_WAY: &[&str] =
+    &["total_net_cluster_slot_import_bytes", "total_net_cluster_slot_export_bytes"];
 /// What is listened to.
 const OF_CHANNELS: [(&str, Kind); 3] = [
     ("pubsub_channels", Kind::Channel),
@@ -49,17 +52,13 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("instantaneous_ops_per_sec", rates.commands);
     fields.put("total_net_input_bytes", counters.bytes_in);
     fields.put("total_net_output_bytes", counters.bytes_out);
-    let net = [
-        "total_net_repl_input_bytes",
-        "total_net_repl_output_bytes",
-        "total_net_cluster_slot_import_bytes",
-        "total_net_cluster_slot_export_bytes",
-    ];
-    fields.put_all(&net, 0);
+    fields.put("total_net_repl_input_bytes", counters.repl_bytes_in);
+    fields.put("total_net_repl_output_bytes", counters.repl_bytes_out);
+    fields.put_all(OF_SLOTS_ON_THEIR_WAY, 0);
     fields.put("instantaneous_input_kbps", Kilobytes(rates.bytes_in));
     fields.put("instantaneous_output_kbps", Kilobytes(rates.bytes_out));
-    let of_replication = ["instantaneous_input_repl_kbps", "instantaneous_output_repl_kbps"];
-    fields.put_all(&of_replication, Kilobytes(0));
+    fields.put("instantaneous_input_repl_kbps", Kilobytes(rates.repl_bytes_in));
+    fields.put("instantaneous_output_repl_kbps", Kilobytes(rates.repl_bytes_out));
     fields.put("rejected_connections", counters.clients_refused);
     let relay = &gathered.control.replicating.view;
     fields.put("sync_full", relay.syncs_full);

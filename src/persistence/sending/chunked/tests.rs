@@ -95,7 +95,7 @@ fn transfer(all: &mut [Shard], replicas: usize, connections: usize) -> Vec<Got> 
     let mut lent: Vec<&mut Shard> = all.iter_mut().collect();
     thread::scope(|scope| {
         let readers: Vec<_> = fars.into_iter().map(|fars| scope.spawn(|| read_all(fars))).collect();
-        let sent = chunked().send(&mut lent, &targets, |_, _| {}, |_, why| panic!("{why}"));
+        let sent = chunked().send(&mut lent, &targets, |_| {}, |_, why| panic!("{why}"));
         drop(targets);
         let got: Vec<Got> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
         assert_eq!(sent.unwrap().keys, got[0].keys.len() as u64);

@@ -5,6 +5,8 @@ use crate::replication::handshake::Hello;
 use crate::replication::history::{Fence, Scalar, Vector};
 use crate::replication::limits::Limits;
 use crate::replication::link::events::{By, Event, News, Point, Position};
+use crate::replication::link::report::Status;
+use crate::replication::payload::Form;
 use crate::replication::split::tests::RECORDED;
 
 /// What it answers up to PSYNC.
@@ -339,7 +341,8 @@ fn news_of_a_former_attempt_mean_nothing() {
 fn what_info_shows_follows_the_link() {
     let mut rig = Rig::at("body");
     let observed = rig.link.observed();
-    assert_eq!((observed.snapshot_bytes, observed.snapshot_bytes_total), (4, Some(10)));
+    let status = Status::Receiving(Some(Form::Length(10)));
+    assert_eq!((observed.snapshot_bytes, observed.status), (4, status));
     assert!(observed.status.is_sync() && !observed.status.is_up());
     assert_eq!((observed.attempts, observed.last_failure), (1, None));
     assert_eq!(observed.down_since, Some(rig.now));
