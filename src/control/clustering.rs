@@ -236,12 +236,11 @@ impl Control {
         match (durability, result.is_ok()) {
             (Durability::Lazy, _) => {}
             (Durability::Durable, true) => {
-                clustering.actions.saved();
-                self.cluster_hears(Event::Saved);
+                (0..clustering.actions.saved()).for_each(|_| self.cluster_hears(Event::Saved));
             }
             (Durability::Durable, false) => {
-                clustering.actions.save_failed();
-                self.cluster_hears(Event::SaveFailed);
+                let saves = clustering.actions.save_failed();
+                (0..saves).for_each(|_| self.cluster_hears(Event::SaveFailed));
             }
         }
     }

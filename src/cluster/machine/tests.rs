@@ -1,6 +1,7 @@
 //! The order of steps, and what belongs to no table.
 
-use super::bench::{Bench, ip};
+use super::bench::{Bench, NT, ip};
+use super::event::{Command, Ticket};
 use super::*;
 use crate::cluster::frame::Beat;
 use crate::cluster::nodes::node::Names;
@@ -74,4 +75,25 @@ fn names_are_in_the_frames_of_the_same_event() {
     let pings = bench.done.iter().filter(|action| matches!(action, Action::Send(..)));
     let pings: Vec<String> = pings.map(|action| format!("{action:?}")).collect();
     assert!(!pings.is_empty() && pings.iter().all(|ping| ping.contains("h.x")), "{pings:?}");
+}
+
+#[test]
+fn the_fence_is_in_force_while_the_disk_hangs_that_has_the_file() {
+    let mut bench = Bench::of(THREE);
+    let handle = |bench: &mut Bench, event| {
+        let now = bench.now();
+        bench.machine.handle(now, event, &mut bench.actions);
+        std::iter::from_fn(|| bench.actions.next_action()).collect::<Vec<Action>>()
+    };
+    let done = handle(&mut bench, Event::Asked(Ticket(1), Command::BumpEpoch));
+    assert!(matches!(done.last(), Some(Action::Save(Durability::Durable))), "{done:?}");
+    let mut is_owned = false;
+    for _ in 0..NT / 100 {
+        bench.at += 100;
+        for action in handle(&mut bench, Event::Tick) {
+            assert!(matches!(action, Action::Own), "{action:?}");
+            is_owned |= bench.machine.ownership(1).is_fenced;
+        }
+    }
+    assert!(is_owned, "shards know that they may not write");
 }
