@@ -11,6 +11,7 @@
 mod acting;
 pub mod asking;
 mod owning;
+mod publishing;
 pub mod settings;
 
 use std::collections::BTreeMap;
@@ -42,6 +43,7 @@ use crate::replication::address::Address;
 use crate::replication::history::Scalar;
 use crate::routing::node::Role;
 use owning::Owning;
+use publishing::Publishing;
 
 /// How often the log says that nodes.conf cannot be written.
 const COMPLAIN_MS: u64 = 30_000;
@@ -59,6 +61,7 @@ pub struct Clustering {
     kept: BTreeMap<Ticket, KeptRequest>,
     next_ticket: u64,
     owning: Owning,
+    publishing: Publishing,
     /// What the machine was last told of the stream.
     replicated: Replicated,
     /// The primary whose stream this node has had.
@@ -89,6 +92,7 @@ impl Clustering {
             kept: BTreeMap::new(),
             next_ticket: 0,
             owning: Owning::default(),
+            publishing: Publishing::default(),
             replicated: Replicated::default(),
             synced_with: None,
             complained: None,
@@ -115,6 +119,11 @@ impl Clustering {
         let node = nodes.at(primary);
         let host = node.ip?.to_string();
         Some(Primary { host, port: node.ports.client })
+    }
+
+    /// Messages that were dropped: that other nodes were too slow for, and shards of this one.
+    pub fn messages_dropped(&self) -> (u64, u64) {
+        (self.links.dropped() + self.actions.dropped(), self.publishing.dropped())
     }
 
     /// What is to be waited for.
@@ -162,10 +171,10 @@ fn cluster_now() -> Now {
 }
 
 impl Control {
-    /// Does what the cluster has to do now.
-    pub fn see_to_cluster(&mut self) {
+    /// Does what the cluster has to do now. True if there is more to do at once.
+    pub fn see_to_cluster(&mut self) -> bool {
         let now = self.node.now;
-        let Some(clustering) = &mut self.clustering else { return };
+        let Some(clustering) = &mut self.clustering else { return false };
         clustering.links.turn(now);
         while let Some(event) = self.clustering.as_mut().and_then(|it| it.links.next_event()) {
             self.cluster_hears(event);
@@ -178,9 +187,13 @@ impl Control {
         if deadline.is_some_and(|deadline| deadline <= cluster_now().at) {
             self.cluster_hears(Event::Tick);
         }
+        let is_left = self.pass_messages_on();
+        self.deliver_messages();
+        self.complain_of_messages();
         if let Some(clustering) = &mut self.clustering {
             clustering.links.flush();
         }
+        is_left
     }
 
     /// Tells the machine what has happened, and does what it asks for.
