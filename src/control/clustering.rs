@@ -68,6 +68,8 @@ pub struct Clustering {
     synced_with: Option<Address>,
     /// When the log last said that nodes.conf cannot be written.
     complained: Option<Monotonic>,
+    /// How often it was written, and how often it could not be.
+    saves: (u64, u64),
 }
 
 impl Clustering {
@@ -96,6 +98,7 @@ impl Clustering {
             replicated: Replicated::default(),
             synced_with: None,
             complained: None,
+            saves: (0, 0),
         })
     }
 
@@ -124,6 +127,11 @@ impl Clustering {
     /// Messages that were dropped: that other nodes were too slow for, and shards of this one.
     pub fn messages_dropped(&self) -> (u64, u64) {
         (self.links.dropped() + self.actions.dropped(), self.publishing.dropped())
+    }
+
+    /// How often nodes.conf was written, and how often it could not be.
+    pub const fn saves(&self) -> (u64, u64) {
+        self.saves
     }
 
     /// What is to be waited for.
@@ -234,6 +242,8 @@ impl Control {
     fn nodes_saved(&mut self, outcome: Outcome) {
         let Outcome { durability, result } = outcome;
         let Some(clustering) = &mut self.clustering else { return };
+        let (saved, failed) = &mut clustering.saves;
+        *if result.is_ok() { saved } else { failed } += 1;
         if let Err(error) = &result {
             let now = self.node.now;
             let is_due =

@@ -197,6 +197,7 @@ pub const PACKAGES: &[Package] = &[
                 &[
                     "version",
                     "replication",
+                    "cluster",
                     "pubsub",
                     "commands",
                     "shutdown",
