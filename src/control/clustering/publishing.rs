@@ -145,8 +145,8 @@ impl Control {
         if said < to_nodes + to_shards && is_due {
             clustering.publishing.complained = (to_nodes + to_shards, Some(now));
             log::warning(&format!(
-                "Messages of PUBLISH and SPUBLISH are dropped: {to_nodes} so far that other nodes \
-                 were too slow for, {to_shards} that shards here were too slow for."
+                "Messages of PUBLISH and SPUBLISH are dropped: {to_nodes} so far that other nodes, \
+                 or the disk of nodes.conf, were too slow for, {to_shards} that shards were."
             ));
         }
     }
