@@ -1,5 +1,6 @@
 //! PUBLISH reaches the subscribers of every node, SPUBLISH those of the nodes of a shard.
 
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -9,7 +10,7 @@ use crate::client::{Client, Reply};
 use crate::nodes::{Cluster, KEY, ask};
 use crate::processes::Server;
 use crate::servers::until;
-use crate::{MIXES, play};
+use crate::{MIXES, play, play_with};
 
 /// Messages of each publisher.
 const MESSAGES: usize = 300;
@@ -56,7 +57,8 @@ fn message(reply: &Reply) -> (usize, usize) {
     let Reply::Group(_, members) = reply else { panic!("no message: {reply:?}") };
     let Some(Reply::Bulk(text)) = members.last() else { panic!("no message: {reply:?}") };
     let text = String::from_utf8_lossy(text);
-    let mut numbers = text.split(':').map(|number| number.parse().expect("we sent numbers"));
+    let mut numbers =
+        text.split(':').take(2).map(|number| number.parse().expect("we sent numbers"));
     (numbers.next().expect("a publisher"), numbers.next().expect("a number"))
 }
 
@@ -128,6 +130,48 @@ fn an_exec_publishes_in_its_place() {
             words.iter().for_each(|_| drop(client.receive().expect("it is answered")));
         }
         audience.hear(cluster, &[0]);
+    });
+}
+
+#[test]
+fn many_messages_at_once_all_arrive_in_their_order() {
+    const PUBLISHERS: usize = 4;
+    const EACH: usize = 10_000;
+    let unlimited = ["--client-output-buffer-limit", "pubsub 0 0 0"];
+    play_with("many messages", &["kkkkkk", "kvkvkv"], &unlimited, |cluster| {
+        let cluster: &Cluster = cluster;
+        until_linked(cluster);
+        let audience = Audience::new(cluster, &[0, 1, 5], &["SUBSCRIBE", "news"]);
+        thread::scope(|scope| {
+            for publisher in 0..PUBLISHERS {
+                scope.spawn(move || {
+                    let mut client = cluster.nodes[0].client();
+                    let filler = "x".repeat(1000);
+                    for first in (0..EACH).step_by(PIPELINE) {
+                        for number in first..first + PIPELINE {
+                            let text = format!("{publisher}:{number}:{filler}");
+                            client.send(&["PUBLISH", "news", &text]).expect("it is taken");
+                        }
+                        (0..PIPELINE).for_each(|_| drop(client.receive().expect("an answer")));
+                    }
+                });
+            }
+            for (place, mut client) in audience.0 {
+                scope.spawn(move || {
+                    let mut next = [0; PUBLISHERS];
+                    for _ in 0..PUBLISHERS * EACH {
+                        let reply = client.receive().unwrap_or_else(|error| {
+                            panic!("{}: {place} has {next:?}: {error}", cluster.mix)
+                        });
+                        let (publisher, number) = message(&reply);
+                        assert_eq!(number, next[publisher], "{}: {place}", cluster.mix);
+                        next[publisher] += 1;
+                    }
+                });
+            }
+        });
+        let said = cluster.nodes[0].output();
+        assert!(!said.contains("are dropped"), "{}: {said}", cluster.mix);
     });
 }
 
