@@ -134,6 +134,28 @@ fn an_exec_publishes_in_its_place() {
 }
 
 #[test]
+fn a_long_message_reaches_every_node() {
+    play("long messages", &["kkkkkk", "kkkvvv", "rrrkkk"], |cluster| {
+        let all: Vec<usize> = (0..cluster.nodes.len()).collect();
+        until_linked(cluster);
+        let mut audience = Audience::new(cluster, &all, &["SUBSCRIBE", "news"]);
+        let long = "x".repeat(3 << 20);
+        for place in &all {
+            let mut client = cluster.nodes[*place].client();
+            client.call(&["PUBLISH", "news", &long]).expect("it is answered");
+            for (listener, client) in &mut audience.0 {
+                let reply = client.receive().unwrap_or_else(|error| {
+                    panic!("{}: {listener} of {place}: {error}", cluster.mix)
+                });
+                let Reply::Group(_, members) = reply else { panic!("no message: {reply:?}") };
+                let text = members.last();
+                assert_eq!(text, Some(&Reply::Bulk(long.clone().into())), "{}", cluster.mix);
+            }
+        }
+    });
+}
+
+#[test]
 fn many_messages_at_once_all_arrive_in_their_order() {
     const PUBLISHERS: usize = 4;
     const EACH: usize = 10_000;
