@@ -17,6 +17,7 @@ mod beside;
 mod failing;
 mod files;
 mod forming;
+mod hostile;
 mod messages;
 mod nodes;
 mod resharding;
