@@ -1,5 +1,6 @@
 //! What Prometheus reads: a page of figures, and the port that serves it.
 
+pub mod cluster;
 pub mod commands;
 pub mod endpoint;
 pub mod fractions;

@@ -25,6 +25,8 @@ pub enum Came {
 pub struct Input {
     bytes: Vec<u8>,
     source: Source,
+    /// The node that the last full frame was from.
+    sender: Option<NodeId>,
 }
 
 /// Where bytes come from.
@@ -41,7 +43,7 @@ pub enum Source {
 impl Input {
     /// Nothing yet.
     pub const fn new(source: Source) -> Self {
-        Self { bytes: Vec::new(), source }
+        Self { bytes: Vec::new(), source, sender: None }
     }
 
     /// Whether bytes came that are no frame: nothing more is taken in.
@@ -55,18 +57,24 @@ impl Input {
         self.bytes.extend_from_slice(bytes);
         let mut at = 0;
         while let Some(rest) = self.bytes.get(at..).filter(|rest| MEASURED_LEN <= rest.len()) {
-            let Ok(length) = measure(rest).and_then(|length| self.source.limit(length)) else {
+            let measured = measure(rest);
+            let is_long = measured.is_ok_and(|length| STRANGERS_BYTES_MAX < length);
+            if is_long && self.source == Source::Stranger && self.sender.is_some_and(&is_known) {
+                // It has become known since its last frame.
+                self.source = Source::Known;
+            }
+            let Ok(length) = measured.and_then(|length| self.source.limit(length)) else {
                 self.source = Source::Broken;
                 came.push(Came::Broken(Broken::NotAFrame));
                 break;
             };
             let Some(frame) = rest.get(..length) else { break };
             let decoded = Packet::decode(frame);
-            if self.source == Source::Stranger
-                && let Ok(Packet::Full(frame)) = &decoded
-                && is_known(frame.header.sender)
-            {
-                self.source = Source::Known;
+            if let (Source::Stranger, Ok(Packet::Full(frame))) = (self.source, &decoded) {
+                self.sender = Some(frame.header.sender);
+                if is_known(frame.header.sender) {
+                    self.source = Source::Known;
+                }
             }
             came.push(match decoded {
                 Ok(packet) => Came::Packet(packet, length),

@@ -1,10 +1,13 @@
 //! One connection of the bus: bytes in, packets out, and back.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use crate::bus::buffers::{Came, Input, Output, Source};
+use crate::cluster::frame::Packet;
 use crate::cluster::ids::NodeId;
 use crate::cluster::machine::event::{End, Failure};
 use crate::reactor::sockets;
@@ -13,6 +16,10 @@ use crate::reactor::wake::Awaited;
 
 /// Bytes that are read of one link in one turn.
 const READ_BYTES_MAX: usize = 256 << 10;
+/// Bytes of messages that are made ready to be sent at once: heartbeats wait behind these.
+const READY_BYTES: usize = 64 << 10;
+/// What a message that waits takes besides its bytes.
+const MESSAGE_OVERHEAD: usize = 128;
 
 /// A connection.
 #[derive(Debug)]
@@ -21,6 +28,11 @@ pub struct Link {
     is_connected: bool,
     input: Input,
     output: Output,
+    /// Clients' messages: they wait until what is in `output` has been sent, so that a heartbeat
+    /// waits for few of them. Other links may have the same ones.
+    messages: VecDeque<Arc<Packet>>,
+    /// What these take.
+    message_bytes: usize,
 }
 
 impl Link {
@@ -41,7 +53,9 @@ impl Link {
     }
 
     fn of(stream: Stream, is_connected: bool, source: Source) -> Self {
-        Self { stream, is_connected, input: Input::new(source), output: Output::default() }
+        let (input, output) = (Input::new(source), Output::default());
+        let messages = VecDeque::new();
+        Self { stream, is_connected, input, output, messages, message_bytes: 0 }
     }
 
     /// Whether it is connected.
@@ -58,19 +72,19 @@ impl Link {
     pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
         let fd = self.stream.as_fd();
         let reads = self.is_connected && !self.input.is_broken();
-        let writes = !self.is_connected || !self.output.is_empty();
+        let writes = !self.is_connected || 0 < self.waiting();
         let read = reads.then_some(Awaited::Readable(fd));
         read.into_iter().chain(writes.then_some(Awaited::Writable(fd)))
     }
 
-    /// Bytes that wait to be sent.
+    /// Bytes that wait to be sent. Messages count with what they take besides.
     pub fn waiting(&self) -> usize {
-        self.output.len()
+        self.output.len() + self.message_bytes
     }
 
     /// Bytes that there is room for.
     pub fn allocated(&self) -> usize {
-        self.output.allocated()
+        self.output.allocated() + self.message_bytes
     }
 
     /// Goes on to connect. True when it has just been connected.
@@ -93,12 +107,43 @@ impl Link {
         self.output.put(bytes);
     }
 
-    /// Sends what there is room for.
+    /// Sends a message of so many bytes as soon as there is room, behind the messages that wait. A
+    /// full header keeps its place among heartbeats: what it says of this node grows old.
+    pub fn put_message(&mut self, packet: Arc<Packet>, bytes: usize, room: &mut Vec<u8>) {
+        match *packet {
+            Packet::Full(_) if self.messages.is_empty() => {
+                room.clear();
+                packet.encode(room);
+                self.output.put(room);
+            }
+            Packet::Full(_) | Packet::Light(_) => {
+                self.message_bytes += bytes + MESSAGE_OVERHEAD;
+                self.messages.push_back(packet);
+            }
+        }
+    }
+
+    /// Makes messages ready to be sent, some at once. They are encoded in `room`.
+    fn make_ready(&mut self, room: &mut Vec<u8>) {
+        while self.output.len() < READY_BYTES
+            && let Some(packet) = self.messages.pop_front()
+        {
+            room.clear();
+            packet.encode(room);
+            self.output.put(room);
+            self.message_bytes -= room.len() + MESSAGE_OVERHEAD;
+        }
+    }
+
+    /// Sends what there is room for; `room` is for messages.
     ///
     /// # Errors
     /// How the link has ended.
-    pub fn write(&mut self) -> Result<(), End> {
-        while self.is_connected && !self.output.is_empty() {
+    pub fn write(&mut self, room: &mut Vec<u8>) -> Result<(), End> {
+        while self.is_connected && 0 < self.waiting() {
+            if self.output.is_empty() {
+                self.make_ready(room);
+            }
             match self.stream.send(self.output.first()) {
                 Ok(Some(bytes)) => self.output.sent(bytes),
                 Ok(None) => break,

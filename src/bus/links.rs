@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use crate::bus::buffers::{Came, room_to_keep};
 use crate::bus::link::Link;
@@ -25,6 +26,9 @@ const INBOUND_MAX: usize = 4096;
 const RETRY_MS: u64 = 100;
 /// Bytes that are read at once.
 const ROOM_BYTES: usize = 64 << 10;
+/// Bytes that wait at one link from which on clients' messages are dropped: as many as replicas may
+/// let wait (`client-output-buffer-limit`).
+const MESSAGES_BYTES_MAX: usize = 256 << 20;
 
 /// The connections.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub struct Links {
     /// What has happened and was not fetched.
     events: VecDeque<Event>,
     bytes: Bytes,
+    /// Messages that were not sent, for want of room.
+    dropped: u64,
     limits: Limits,
     /// Room for what is read.
     room: Vec<u8>,
@@ -84,6 +90,7 @@ impl Links {
             retry_at: None,
             events: VecDeque::new(),
             bytes: Bytes::default(),
+            dropped: 0,
             limits,
             room: vec![0; ROOM_BYTES],
             frame: Vec::new(),
@@ -147,20 +154,50 @@ impl Links {
         self.events.retain(|event| link_of(event) != Some(id));
     }
 
-    /// Sends a packet by a link, unless it has ended.
-    pub fn send(&mut self, id: LinkId, packet: &Packet) {
+    /// Sends a packet by a link, unless it has ended. A client's message is dropped if too much
+    /// waits.
+    pub fn send(&mut self, id: LinkId, packet: Arc<Packet>) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        self.frame.clear();
-        packet.encode(&mut self.frame);
-        link.put(&self.frame);
-        count(&mut self.bytes, packet, |way| &mut way.sent, self.frame.len());
+        let bytes = match packet.message_len() {
+            Some(_) if MESSAGES_BYTES_MAX <= link.waiting() => {
+                self.dropped += 1;
+                return;
+            }
+            Some(bytes) => {
+                link.put_message(Arc::clone(&packet), bytes, &mut self.frame);
+                bytes
+            }
+            None => {
+                self.frame.clear();
+                packet.encode(&mut self.frame);
+                link.put(&self.frame);
+                self.frame.len()
+            }
+        };
+        count(&mut self.bytes, &packet, |way| &mut way.sent, bytes);
+        self.give_back_room();
+        self.look_at_limit(id);
+    }
+
+    /// Says so if more waits at a link than is allowed, though what there is room for is sent.
+    fn look_at_limit(&mut self, id: LinkId) {
+        let limit = usize::try_from(self.limits.waiting_bytes).unwrap_or(usize::MAX);
+        let waiting = |links: &Self| links.links.get(&id).map_or(0, Link::waiting);
+        if limit == 0 || waiting(self) <= limit {
+            return;
+        }
+        self.write(id);
+        let waiting = waiting(self);
+        if limit < waiting {
+            self.events.push_back(Event::Overflowing(id, waiting));
+        }
+    }
+
+    /// A long frame leaves no long buffer.
+    fn give_back_room(&mut self) {
         if let Some(room) = room_to_keep(0, self.frame.capacity()) {
             self.frame.clear();
             self.frame.shrink_to(room);
-        }
-        let waiting = link.waiting();
-        if self.limits.waiting_bytes != 0 && self.limits.waiting_bytes < waiting as u64 {
-            self.events.push_back(Event::Overflowing(id, waiting));
         }
     }
 
@@ -183,6 +220,11 @@ impl Links {
     /// Bytes that went both ways.
     pub const fn bytes(&self) -> Bytes {
         self.bytes
+    }
+
+    /// Messages that were not sent, for want of room.
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// How many links there are.
@@ -279,7 +321,9 @@ impl Links {
 
     fn write(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        if let Err(end) = link.write() {
+        let result = link.write(&mut self.frame);
+        self.give_back_room();
+        if let Err(end) = result {
             self.drop_link(id);
             self.events.push_back(Event::Ended(id, end));
         }

@@ -14,6 +14,7 @@ use crate::cluster::frame::header::{Flags, Marks};
 use crate::cluster::ids::{Epoch, NodeId};
 use crate::cluster::machine::Machine;
 use crate::cluster::machine::action::Action;
+use crate::cluster::machine::stats::Elections;
 use crate::cluster::moment::Moment;
 use crate::cluster::nodes::Key;
 use crate::cluster::nodes::node::{Health, Node, Role};
@@ -324,9 +325,14 @@ impl Machine {
         self.log(LogLevel::Notice, "Failover election won: I'm the new primary.".to_string());
         let epoch = self.election.epoch;
         self.nodes.me_mut().config_epoch = epoch;
-        self.stats.elections_won += 1;
+        self.election_stats().won += 1;
+        let failed = self.nodes.my_primary().map(|primary| self.nodes.at(primary).health);
+        if let Some(Health::Failed(since)) = failed {
+            self.stats.failovers.add(self.since(since));
+        }
         let text = format!("configEpoch set to {epoch} after successful failover");
         self.log(LogLevel::Notice, text);
+        self.stats.manual_failovers_won += u64::from(self.manual.is_taking());
         let asked = self.election.requested;
         self.take_over();
         if let Some(asked) = asked {
@@ -371,10 +377,15 @@ impl Machine {
         self.todo.election = true;
     }
 
+    /// What is counted of elections of the kind of the present one.
+    fn election_stats(&mut self) -> &mut Elections {
+        if self.manual.is_taking() { &mut self.stats.manual } else { &mut self.stats.automatic }
+    }
+
     /// Ends an election, if there is one.
     pub(super) fn drop_election(&mut self) {
         if self.election.time.is_some() {
-            self.stats.elections_reset += 1;
+            self.election_stats().reset += 1;
         }
         self.election = Election::default();
     }
@@ -401,7 +412,7 @@ impl Machine {
             Row::Missing => "Waiting for votes, but majority still not reached.",
         };
         if row == Row::Expired && last.is_none_or(|(last, _)| last != row) {
-            self.stats.elections_expired += 1;
+            self.election_stats().expired += 1;
         }
         self.election.logged = Some((row, now));
         self.log(LogLevel::Notice, format!("Currently unable to failover: {why}"));

@@ -232,6 +232,7 @@ impl Machine {
         let contact = &mut self.nodes.at_mut(key).contact;
         if let Some(sent) = contact.ping_sent.take() {
             contact.answered = Some(sent);
+            self.stats.round_trips.add(now.since(sent));
         }
         contact.pong_received = Some(now);
         self.renew_lease();

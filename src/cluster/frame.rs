@@ -24,6 +24,7 @@ use header::Header;
 use reader::Reader;
 
 use crate::cluster::ids::NodeId;
+use crate::cluster::slot_set::SLOT_SET_LEN;
 
 const SIGNATURE: &[u8; 4] = b"RCmb";
 const VERSION: u16 = 1;
@@ -254,6 +255,41 @@ impl Packet {
         out[start + 4..start + 8].copy_from_slice(&length.to_be_bytes());
     }
 
+    /// How many bytes it has; `None` if it carries no client's message.
+    pub fn message_len(&self) -> Option<usize> {
+        let (header, publish) = match self {
+            Self::Light(Message::Publish(publish) | Message::PublishShard(publish)) => {
+                (LIGHT_LEN, publish)
+            }
+            Self::Full(frame) => match &frame.body {
+                Body::Message(Message::Publish(publish) | Message::PublishShard(publish)) => {
+                    (HEADER_LEN, publish)
+                }
+                _ => return None,
+            },
+            Self::Light(Message::Module(_)) => return None,
+        };
+        Some(header + publish.len())
+    }
+
+    /// About how many bytes it takes.
+    pub fn weight(&self) -> usize {
+        let body = match self {
+            Self::Light(message) => return LIGHT_LEN + message.weight(),
+            Self::Full(frame) => &frame.body,
+        };
+        let more = match body {
+            Body::Heartbeat(_, heartbeat) => {
+                size_of_val(&heartbeat.gossip[..]) + size_of_val(&heartbeat.extensions[..])
+            }
+            Body::Message(message) => message.weight(),
+            Body::Unknown(_, bytes) => bytes.len(),
+            Body::Fail(_) | Body::AuthRequest | Body::AuthAck | Body::MfStart => 0,
+            Body::Update(_) => SLOT_SET_LEN,
+        };
+        HEADER_LEN + more
+    }
+
     /// What it is for; `None` if this version does not know.
     pub fn kind(&self) -> Option<Kind> {
         match self {
@@ -376,6 +412,14 @@ impl Message {
             Self::Publish(_) => Kind::Publish,
             Self::PublishShard(_) => Kind::PublishShard,
             Self::Module(_) => Kind::Module,
+        }
+    }
+
+    /// Bytes of it, without any header.
+    pub const fn weight(&self) -> usize {
+        match self {
+            Self::Publish(publish) | Self::PublishShard(publish) => publish.len(),
+            Self::Module(module) => module.payload.len(),
         }
     }
 

@@ -238,6 +238,7 @@ impl Machine {
             Event::Settings(settings) => self.configured(*settings),
         }
         if self.next_cron <= now.at {
+            self.stats.lateness.add(now.at.since(self.next_cron));
             self.cron();
         }
         self.look_at_deadlines();

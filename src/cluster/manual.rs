@@ -78,6 +78,11 @@ impl Manual {
         }
     }
 
+    /// Whether this node is to take over.
+    pub const fn is_taking(self) -> bool {
+        matches!(self, Self::Takes { .. })
+    }
+
     /// When it is given up.
     pub fn deadline(self) -> Option<Moment> {
         match self {
@@ -113,6 +118,7 @@ impl Machine {
                 let text = "Taking over the primary (user request).";
                 self.log(LogLevel::Notice, text.to_string());
                 self.raise_epoch();
+                self.stats.manual_failovers_won += 1;
                 self.take_over();
             }
             Failover::Force => {
@@ -153,8 +159,8 @@ impl Machine {
                 return false;
             }
         }
-        self.reset_manual();
         self.drop_election();
+        self.reset_manual();
         let until = self.now.at.after(self.settings.manual_failover_ms);
         self.manual = Manual::Takes { until, stage };
         self.todo.election |= stage == Stage::Ready;
@@ -206,6 +212,9 @@ impl Machine {
         match self.manual {
             Manual::Takes { until, .. } | Manual::Gives { until, .. } if until < now => {
                 self.log(LogLevel::Warning, "Manual failover timed out.".to_string());
+                if self.manual.is_taking() {
+                    self.stats.manual_failovers_expired += 1;
+                }
                 self.reset_manual();
             }
             Manual::Takes { until, stage: Stage::Noted(offset) } if offset == self.mine.offset => {

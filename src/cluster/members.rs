@@ -23,6 +23,10 @@ use crate::config::choices::LogLevel;
 
 /// Milliseconds by which a PONG of which gossip tells may be ahead of this node's calendar.
 const AHEAD_MS_MAX: u64 = 500;
+/// Seconds for which another node can have this one forget a node, unless `cluster-blacklist-ttl`
+/// is longer: a frame that is wrong keeps no node away for ever. The other says it again until its
+/// own time is over.
+const FORGET_S_MAX: u64 = 3600;
 /// Nodes on the list of those that are to be forgotten. All of them are in each heartbeat.
 const FORGOTTEN_MAX: usize = 512;
 
@@ -314,7 +318,7 @@ impl Machine {
         let (shown, by) = (self.shown(key), self.shown(sender));
         let text = format!("Node {shown} is forgotten, as {by} was told");
         self.log(LogLevel::Notice, text);
-        self.forget_for(key, seconds);
+        self.forget_for(key, seconds.min(self.settings.forget_s.max(FORGET_S_MAX)));
     }
 
     fn forget_for(&mut self, key: Key, seconds: u64) {

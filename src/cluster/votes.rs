@@ -37,6 +37,36 @@ pub enum Row {
     Granted,
 }
 
+/// Why votes are denied, as the metrics call it.
+pub const DENIALS: [&str; 8] = [
+    "not-safe",
+    "old-epoch",
+    "voted",
+    "of-primary",
+    "no-primary",
+    "primary-up",
+    "old-claim",
+    "myself",
+];
+
+impl Row {
+    /// What the metrics call it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::NoVote => "no-vote",
+            Self::NotSafe => DENIALS[0],
+            Self::OldEpoch => DENIALS[1],
+            Self::Voted => DENIALS[2],
+            Self::OfPrimary => DENIALS[3],
+            Self::NoPrimary => DENIALS[4],
+            Self::PrimaryUp => DENIALS[5],
+            Self::OldClaim => DENIALS[6],
+            Self::Myself => DENIALS[7],
+            Self::Granted => "granted",
+        }
+    }
+}
+
 /// What a vote depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -123,7 +153,7 @@ impl Machine {
             }
             Row::Granted => return self.grant(sender),
         };
-        self.stats.votes_denied += 1;
+        *self.stats.votes_denied.entry(row.name()).or_default() += 1;
         self.log(LogLevel::Notice, format!("Failover auth denied to {shown}: {why}"));
     }
 

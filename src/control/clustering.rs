@@ -11,6 +11,7 @@
 mod acting;
 pub mod asking;
 mod owning;
+mod publishing;
 pub mod settings;
 
 use std::collections::BTreeMap;
@@ -42,6 +43,7 @@ use crate::replication::address::Address;
 use crate::replication::history::Scalar;
 use crate::routing::node::Role;
 use owning::Owning;
+use publishing::Publishing;
 
 /// How often the log says that nodes.conf cannot be written.
 const COMPLAIN_MS: u64 = 30_000;
@@ -59,12 +61,15 @@ pub struct Clustering {
     kept: BTreeMap<Ticket, KeptRequest>,
     next_ticket: u64,
     owning: Owning,
+    publishing: Publishing,
     /// What the machine was last told of the stream.
     replicated: Replicated,
     /// The primary whose stream this node has had.
     synced_with: Option<Address>,
     /// When the log last said that nodes.conf cannot be written.
     complained: Option<Monotonic>,
+    /// How often it was written, and how often it could not be.
+    saves: (u64, u64),
 }
 
 impl Clustering {
@@ -89,9 +94,11 @@ impl Clustering {
             kept: BTreeMap::new(),
             next_ticket: 0,
             owning: Owning::default(),
+            publishing: Publishing::default(),
             replicated: Replicated::default(),
             synced_with: None,
             complained: None,
+            saves: (0, 0),
         })
     }
 
@@ -115,6 +122,16 @@ impl Clustering {
         let node = nodes.at(primary);
         let host = node.ip?.to_string();
         Some(Primary { host, port: node.ports.client })
+    }
+
+    /// Messages that were dropped: that other nodes were too slow for, and shards of this one.
+    pub fn messages_dropped(&self) -> (u64, u64) {
+        (self.links.dropped() + self.actions.dropped(), self.publishing.dropped())
+    }
+
+    /// How often nodes.conf was written, and how often it could not be.
+    pub const fn saves(&self) -> (u64, u64) {
+        self.saves
     }
 
     /// What is to be waited for.
@@ -162,10 +179,10 @@ fn cluster_now() -> Now {
 }
 
 impl Control {
-    /// Does what the cluster has to do now.
-    pub fn see_to_cluster(&mut self) {
+    /// Does what the cluster has to do now. True if there is more to do at once.
+    pub fn see_to_cluster(&mut self) -> bool {
         let now = self.node.now;
-        let Some(clustering) = &mut self.clustering else { return };
+        let Some(clustering) = &mut self.clustering else { return false };
         clustering.links.turn(now);
         while let Some(event) = self.clustering.as_mut().and_then(|it| it.links.next_event()) {
             self.cluster_hears(event);
@@ -178,9 +195,13 @@ impl Control {
         if deadline.is_some_and(|deadline| deadline <= cluster_now().at) {
             self.cluster_hears(Event::Tick);
         }
+        let is_left = self.pass_messages_on();
+        self.deliver_messages();
+        self.complain_of_messages();
         if let Some(clustering) = &mut self.clustering {
             clustering.links.flush();
         }
+        is_left
     }
 
     /// Tells the machine what has happened, and does what it asks for.
@@ -221,6 +242,8 @@ impl Control {
     fn nodes_saved(&mut self, outcome: Outcome) {
         let Outcome { durability, result } = outcome;
         let Some(clustering) = &mut self.clustering else { return };
+        let (saved, failed) = &mut clustering.saves;
+        *if result.is_ok() { saved } else { failed } += 1;
         if let Err(error) = &result {
             let now = self.node.now;
             let is_due =
@@ -236,12 +259,11 @@ impl Control {
         match (durability, result.is_ok()) {
             (Durability::Lazy, _) => {}
             (Durability::Durable, true) => {
-                clustering.actions.saved();
-                self.cluster_hears(Event::Saved);
+                (0..clustering.actions.saved()).for_each(|_| self.cluster_hears(Event::Saved));
             }
             (Durability::Durable, false) => {
-                clustering.actions.save_failed();
-                self.cluster_hears(Event::SaveFailed);
+                let saves = clustering.actions.save_failed();
+                (0..saves).for_each(|_| self.cluster_hears(Event::SaveFailed));
             }
         }
     }

@@ -258,6 +258,8 @@ impl Control {
                     ToControl::Link(word) => self.hear_of_link(word),
                     ToControl::Loaded(report) => self.chunk_loaded(*report),
                     ToControl::Answer(number, answer) => self.answered(peer, number, answer),
+                    ToControl::Publish(messages) => self.shard_publishes(peer, messages),
+                    ToControl::HandedOut(bytes) => self.shard_handed_out(peer, bytes),
                     // A connection that nothing serves ends here.
                     ToControl::Leaving(report) => self.happens(Event::Reported(peer, report)),
                     ToControl::Logged(entry) => self.logs.add(*entry, &self.node.config),

@@ -1,8 +1,16 @@
 //! What shards write each other about subscriptions, stale copies and lines of MONITOR.
 
+use std::sync::Arc;
+
 use crate::pubsub::kind::Kind;
 use crate::pubsub::messages::Messages;
 use crate::reactor::ring::Token;
+
+/// Bytes of messages that one thread may have on its way to another, for or from other nodes of a
+/// cluster. The receiver says what it has taken.
+pub const UNDER_WAY_MAX: usize = 16 << 20;
+/// Bytes after which it says so.
+pub const RECEIPT_BYTES: usize = 1 << 20;
 
 /// What shards write each other about subscriptions. It is read in the order of writing.
 #[derive(Debug)]
@@ -13,6 +21,10 @@ pub enum Word {
     Noted(u64, Option<Token>),
     /// For subscribers.
     Messages(Box<Messages>),
+    /// For subscribers, from other nodes of the cluster: control's word.
+    FromNodes(Arc<Messages>),
+    /// So many bytes of the receiver's messages are on their way to other nodes: control's word.
+    Passed(usize),
     /// Copies that clients may have are stale.
     Stale(Vec<StaleKey>),
     /// The same for a client that is told in place of one of the sender's.

@@ -7,6 +7,7 @@ use crate::mail::disk::LoadReport;
 use crate::mail::query::Answer;
 use crate::mail::replica::{Arrived, RelayWord};
 use crate::mail::upstream::LinkWord;
+use crate::pubsub::messages::Messages;
 use crate::replication::acks::Needs;
 use crate::shutdown::report::Report;
 use crate::stats::command_log::SlowEntry;
@@ -43,6 +44,10 @@ pub enum ToControl {
     Relay(RelayWord),
     /// From the relay, about the primary that this node follows.
     Link(LinkWord),
+    /// What clients publish, for other nodes of the cluster.
+    Publish(Box<Messages>),
+    /// So many bytes of messages of other nodes have been handed out.
+    HandedOut(usize),
     /// How far a shard is with the end of the process.
     Leaving(Report),
 }

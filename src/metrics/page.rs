@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use crate::commands::server::gathered::Gathered;
 use crate::metrics::fractions::Fractions;
-use crate::metrics::{commands, node, replication, shards};
+use crate::metrics::{cluster, commands, node, replication, shards};
 
 /// Where the exporter is told that a figure comes from.
 const ORIGIN: Metadata<'static> = Metadata::new("keylane", Level::INFO, None);
@@ -39,6 +39,7 @@ pub fn page(gathered: &Gathered<'_>) -> String {
     let mut page = Page { recorder: recorder(), fractions: Fractions::default() };
     node::write(gathered, &mut page);
     replication::write(gathered, &mut page);
+    cluster::write(gathered, &mut page);
     shards::write(gathered, &mut page);
     commands::write(gathered, &mut page);
     let mut text = page.recorder.handle().render();

@@ -29,9 +29,19 @@ impl Messages {
         self.heads.push(Head { kind, channel: channel.len(), payload: payload.len() });
     }
 
+    /// Bytes that they take.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + self.heads.len() * size_of::<Head>()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.heads.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.heads.len()
     }
 
     /// Each of them.

@@ -3,6 +3,7 @@
 mod lost_channels;
 pub mod monitoring;
 pub mod notifications;
+pub(crate) mod other_nodes;
 pub mod publishing;
 pub mod subscribing;
 pub mod tracking;

@@ -61,7 +61,7 @@ async fn run_control(mut control: Control, mut endpoint: Endpoint) -> io::Result
         control.see_to_snapshots();
         control.see_to_disk();
         control.see_to_replicas();
-        control.see_to_cluster();
+        busy |= control.see_to_cluster();
         if let Some(signal) = control.process.ending.take() {
             control.end_by(signal);
         }

@@ -18,6 +18,8 @@ mod failing;
 mod files;
 mod flushing;
 mod forming;
+mod hostile;
+mod messages;
 mod nodes;
 mod resharding;
 mod routed;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::http;
 use crate::servers::free_port;
-use crate::tools::{Folder, Measured, load, missing, promtool, repository, start};
+use crate::tools::{Folder, Measured, load, missing, promtool, repository, start_in_cluster};
 
 /// What the panels are to show, as words of their titles.
 const SUBJECTS: &[&str] = &[
@@ -27,6 +27,12 @@ const SUBJECTS: &[&str] = &[
     "Hit ratio",
     "Replication lag",
     "Replicas and link",
+    "Cluster state",
+    "Slots and nodes of the cluster",
+    "Failures, elections and votes",
+    "Bus",
+    "Bus delays",
+    "Redirections and lost messages",
 ];
 /// What Grafana fills in, and what is filled in here.
 const VARIABLES: &[(&str, &str)] =
@@ -55,7 +61,7 @@ fn the_dashboard_has_a_panel_for_each_subject() {
 
 #[test]
 fn everything_that_is_named_exists() {
-    let measured = start(2, &[]);
+    let measured = start_in_cluster(2);
     let _client = load(&measured);
     let page = measured.page();
     let rules = fs::read_to_string(repository("scripts/prometheus/alerts.yml")).expect("rules");
@@ -73,7 +79,7 @@ fn everything_that_is_named_exists() {
 
 #[test]
 fn prometheus_has_series_for_every_query_of_the_dashboard() {
-    let measured = start(2, &[]);
+    let measured = start_in_cluster(2);
     let prometheus = Prometheus::start(&measured);
     // Rates need two scrapes.
     prometheus.await_series(&measured, "count_over_time(keylane_up[1h]) > 1");

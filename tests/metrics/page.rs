@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::thread;
 
 use crate::client::Reply;
-use crate::tools::{load, promtool, series, start};
+use crate::tools::{load, promtool, series, start, start_in_cluster};
 
 /// Pages within which a figure must have come up.
 const PAGES: u32 = 10_000;
@@ -113,6 +113,37 @@ fn ends_of_replicas_are_counted_by_their_reason() {
     // The relay tells of itself some times a second.
     assert!((0..PAGES).any(|_| of("unexpected") == 1.0));
     assert_eq!(of("closed"), 0.0);
+}
+
+#[test]
+fn a_node_of_a_cluster_says_how_that_is() {
+    let measured = start_in_cluster(2);
+    promtool(&["check", "metrics"], &measured.page());
+    let mut client = load(&measured);
+    client.call(&["MGET", "a", "b"]).expect("it answers");
+    let page = series(&measured.page());
+    for (name, value) in [
+        ("keylane_cluster_state", 1.0),
+        ("keylane_cluster_write_fenced", 0.0),
+        ("keylane_cluster_slots{state=\"ok\"}", 16384.0),
+        ("keylane_cluster_slots{state=\"fail\"}", 0.0),
+        ("keylane_cluster_known_nodes", 1.0),
+        ("keylane_cluster_size", 1.0),
+        ("keylane_cluster_role{role=\"primary\"}", 1.0),
+        ("keylane_cluster_elections_total{kind=\"automatic\",outcome=\"won\"}", 0.0),
+        ("keylane_cluster_votes_total{outcome=\"denied\",reason=\"voted\"}", 0.0),
+        ("keylane_cluster_redirections_total{kind=\"crossslot\"}", 1.0),
+        ("keylane_cluster_config_saves_total{outcome=\"failed\"}", 0.0),
+        ("keylane_cluster_messages_dropped_total{direction=\"sent\"}", 0.0),
+        ("keylane_cluster_link_round_trip_seconds_count", 0.0),
+    ] {
+        assert_eq!(page.get(name), Some(&value), "{name}");
+    }
+    assert!(0.0 < page["keylane_cluster_bus_late_seconds_count"]);
+    assert!(0.0 < page["keylane_cluster_config_saves_total{outcome=\"saved\"}"]);
+    let alone = start(1, &[]);
+    let page = series(&alone.page());
+    assert!(!page.keys().any(|name| name.starts_with("keylane_cluster_")), "it is in no cluster");
 }
 
 #[test]

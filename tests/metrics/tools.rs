@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::client::Client;
 use crate::http;
-use crate::servers::{Server, free_port, start_keylane_with};
+use crate::servers::{Server, free_port, start_alone_in_cluster, start_keylane_with};
 
 /// A server whose metrics are served.
 pub struct Measured {
@@ -22,6 +22,17 @@ pub fn start(shards: usize, options: &[&str]) -> Measured {
     let port = free_port();
     let text = port.to_string();
     let server = start_keylane_with(shards, &[&["--metrics-port", &text], options].concat());
+    Measured { server, port }
+}
+
+/// The same as the only node of a cluster, which serves all slots.
+pub fn start_in_cluster(shards: usize) -> Measured {
+    let port = free_port();
+    let text = port.to_string();
+    let start = |cluster: &[&str]| {
+        Some(start_keylane_with(shards, &[&["--metrics-port", &text], cluster].concat()))
+    };
+    let server = start_alone_in_cluster(start).expect("it starts");
     Measured { server, port }
 }
 

@@ -197,6 +197,7 @@ pub const PACKAGES: &[Package] = &[
                 &[
                     "version",
                     "replication",
+                    "cluster",
                     "pubsub",
                     "commands",
                     "shutdown",
@@ -238,5 +239,8 @@ pub const PACKAGES: &[Package] = &[
 pub const OTHER_PACKAGES: &[&str] = &["shards", "keylane"];
 
 /// Packages that may depend on packages of ours: a package that is not here may not.
-pub const PACKAGE_USES: &[(&str, &[&str])] =
-    &[(".", &["shards"]), ("bench", &["keylane", "shards"]), ("tests/fuzz", &["shards"])];
+pub const PACKAGE_USES: &[(&str, &[&str])] = &[
+    (".", &["shards"]),
+    ("bench", &["keylane", "shards"]),
+    ("tests/fuzz", &["keylane", "shards"]),
+];

@@ -111,6 +111,18 @@ fn only_known_nodes_send_long_frames() {
 }
 
 #[test]
+fn a_node_that_has_become_known_sends_long_frames_at_once() {
+    let hello = encoded(&[full(Body::AuthAck)]);
+    let light = encoded(&[Packet::Light(publish(1 << 20))]);
+    let mut input = Input::new(Source::Stranger);
+    assert_eq!(packets(taken(&mut input, &[&hello], false)).len(), 1);
+    assert_eq!(packets(taken(&mut input, &[&light], true)), [Packet::Light(publish(1 << 20))]);
+    let mut input = Input::new(Source::Stranger);
+    taken(&mut input, &[&light], true);
+    assert!(input.is_broken(), "it has not said which node it is");
+}
+
+#[test]
 fn a_long_frame_leaves_no_long_buffer() {
     let bytes = encoded(&[full(Body::Message(publish(4 << 20))), full(Body::AuthAck)]);
     let mut input = Input::new(Source::Known);

@@ -49,6 +49,17 @@ impl Pair {
         panic!("it does not happen");
     }
 
+    /// Waits until the second one knows that it is connected.
+    fn until_connected(&mut self) {
+        for _ in 0..TURNS_MAX {
+            self.other.turn(Monotonic::now());
+            if self.other.links.get(&LINK).is_some_and(Link::is_connected) {
+                return;
+            }
+        }
+        panic!("it never is");
+    }
+
     /// Connects the second one to the first one, and says how the first one calls that.
     fn connected(&mut self) -> LinkId {
         self.other.connect(LINK, localhost(), self.ports[0]);
@@ -84,7 +95,7 @@ fn publish() -> Packet {
 fn a_node_that_connects_is_accepted_and_its_frames_come() {
     let mut pair = Pair::new();
     let link = pair.connected();
-    pair.other.send(LINK, &beat(Beat::Ping));
+    pair.other.send(LINK, Arc::new(beat(Beat::Ping)));
     let event = pair.until(|event| matches!(event, Event::Received(..)));
     assert!(matches!(event, Event::Received(from, _) if from == link), "{event:?}");
     pair.other.close(LINK);
@@ -110,11 +121,11 @@ fn only_nodes_that_have_replied_send_long_frames() {
                     }
                 }
             }
-            pair.other.send(theirs.expect("it was waited for"), &beat(Beat::Pong));
+            pair.other.send(theirs.expect("it was waited for"), Arc::new(beat(Beat::Pong)));
             pair.until(|event| matches!(event, Event::Received(from, _) if *from == LINK));
         }
-        pair.other.send(LINK, &beat(Beat::Ping));
-        pair.other.send(LINK, &publish());
+        pair.other.send(LINK, Arc::new(beat(Beat::Ping)));
+        pair.other.send(LINK, Arc::new(publish()));
         let is_second = |event: &Event| match event {
             Event::Received(_, packet) => packet.kind() == Some(Kind::Publish),
             event => matches!(event, Event::Unreadable(..)),
@@ -132,7 +143,66 @@ fn only_nodes_that_have_replied_send_long_frames() {
 fn a_long_message_leaves_no_long_buffer() {
     let mut pair = Pair::new();
     pair.connected();
-    pair.other.send(LINK, &publish());
+    pair.other.send(LINK, Arc::new(publish()));
     assert!(pair.other.frame.capacity() <= KEPT_BYTES, "{}", pair.other.frame.capacity());
     assert!(1 << 20 <= pair.other.buffer(LINK).used, "it waits to be sent");
+}
+
+/// A message of so many bytes behind a light header.
+fn light(number: u8, bytes: usize) -> Arc<Packet> {
+    let publish = Publish { channel: b"c".to_vec(), message: vec![number; bytes] };
+    Arc::new(Packet::Light(Message::Publish(publish)))
+}
+
+#[test]
+fn messages_keep_their_order_and_heartbeats_pass_them() {
+    let mut pair = Pair::new();
+    pair.connected();
+    pair.other.send(LINK, Arc::new(beat(Beat::Ping)));
+    (0..9).for_each(|number| pair.other.send(LINK, light(number, 10_000)));
+    pair.other.send(LINK, Arc::new(beat(Beat::Pong)));
+    (9..20).for_each(|number| pair.other.send(LINK, light(number, 10_000)));
+    let mut came = Vec::new();
+    while came.len() < 22 {
+        let event = pair.until(|event| matches!(event, Event::Received(..)));
+        let Event::Received(_, packet) = event else { panic!("{event:?}") };
+        came.push(match packet {
+            Packet::Light(Message::Publish(publish)) => i32::from(publish.message[0]),
+            packet => -i32::from(packet.kind() == Some(Kind::Pong)) - 1,
+        });
+    }
+    let expected: Vec<i32> = [-1, -2].into_iter().chain(0..20).collect();
+    assert_eq!(came, expected);
+}
+
+#[test]
+fn a_link_that_is_too_slow_gets_fewer_messages_but_all_heartbeats() {
+    let mut pair = Pair::new();
+    pair.connected();
+    let message = light(7, 1 << 20);
+    (0..300).for_each(|_| pair.other.send(LINK, Arc::clone(&message)));
+    let waiting = pair.other.buffer(LINK).used;
+    assert!(waiting <= MESSAGES_BYTES_MAX + (2 << 20), "{waiting}");
+    assert_eq!(pair.other.dropped(), 300 - 256);
+    pair.other.send(LINK, Arc::new(beat(Beat::Ping)));
+    assert!(waiting < pair.other.buffer(LINK).used, "a heartbeat is never dropped");
+    let count = Arc::strong_count(&message);
+    assert_eq!(count, 1 + 256, "what waits is there once for all links");
+    pair.other.close(LINK);
+    assert_eq!(Arc::strong_count(&message), 1, "it goes with the link");
+}
+
+#[test]
+fn a_limit_closes_a_link_only_if_its_peer_does_not_take_what_waits() {
+    let mut pair = Pair::new();
+    pair.connected();
+    pair.until_connected();
+    pair.other.limit(Limits { silence_ms: 10_000, waiting_bytes: 50_000 });
+    for number in 0..20 {
+        pair.other.send(LINK, light(number, 10_000));
+    }
+    let is_over = |event: &Event| matches!(event, Event::Overflowing(..));
+    assert!(!pair.other.events.iter().any(is_over), "there is room in the socket");
+    (0..100).for_each(|_| pair.other.send(LINK, light(7, 1 << 20)));
+    assert!(pair.other.events.iter().any(is_over), "there is none any more");
 }

@@ -317,7 +317,7 @@ fn an_election_that_cannot_be_won_is_given_up_and_tried_again() {
     bench.at += 2 * NT + 1;
     bench.beat('b', Beat::Ping, |_| {});
     bench.expect("T-E 6", &["Failover attempt expired.", "!auth-req"]);
-    assert_eq!(bench.machine.stats().elections_expired, 1, "T-E 6");
+    assert_eq!(bench.machine.stats().automatic.expired, 1, "T-E 6");
     bench.at += 2 * NT + 1;
     bench.beat('b', Beat::Ping, |_| {});
     bench.expect("T-E 3", &["Start of election delayed"]);

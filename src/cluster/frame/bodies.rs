@@ -64,6 +64,11 @@ impl Publish {
         Some(Self { channel, message })
     }
 
+    /// How many bytes it has in a frame.
+    pub(super) const fn len(&self) -> usize {
+        8 + self.channel.len() + self.message.len()
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         write_len(&self.channel, out);
         write_len(&self.message, out);

@@ -112,6 +112,15 @@ fn frames_of_real_servers_decode_and_encode_to_the_same_bytes() {
 }
 
 #[test]
+fn a_message_is_as_long_as_its_frame() {
+    for packet in examples() {
+        let is_message = matches!(packet.kind(), Some(Kind::Publish | Kind::PublishShard));
+        let len = is_message.then(|| encoded(&packet).len());
+        assert_eq!(packet.message_len(), len, "{packet:?}");
+    }
+}
+
+#[test]
 fn every_kind_of_frame_was_recorded_but_those_of_modules() {
     let kinds = |recorded| {
         frames(recorded).into_iter().map(|frame| {

@@ -16,8 +16,18 @@ use crate::cluster::nodes::Key;
 #[derive(Debug)]
 pub(super) enum Outgoing {
     Frame(LinkId, Body, Marks),
-    Light(LinkId, Arc<Packet>),
+    Message(Sending),
     Reply(Ticket, Result<Answer, Error>),
+}
+
+/// A client's message, and by which links it goes.
+#[derive(Debug)]
+pub(super) struct Sending {
+    message: Message,
+    /// To nodes that read light headers.
+    light: Vec<LinkId>,
+    /// To all others.
+    full: Vec<LinkId>,
 }
 
 impl Machine {
@@ -82,27 +92,32 @@ impl Machine {
         }
     }
 
-    /// Sends a client's message to the nodes that may have subscribers.
+    /// Sends a client's message to the nodes that may have subscribers: all, or those of this
+    /// node's shard.
     pub(super) fn publish(&mut self, message: Message) {
-        let me = self.nodes.myself();
         let to_shard = matches!(message, Message::PublishShard(_));
-        let takes = match message {
-            Message::Publish(_) | Message::PublishShard(_) => Flags::LIGHT_PUBLISH,
-            Message::Module(_) => Flags::LIGHT_MODULE,
-        };
-        let light = Arc::new(Packet::Light(message.clone()));
+        let (mut light, mut full) = (Vec::new(), Vec::new());
         for key in self.nodes.keys() {
             let node = self.nodes.at(key);
-            let is_meant = !to_shard || self.nodes.are_of_one_shard(key, me);
+            let is_meant = !to_shard || self.is_of_my_shard(key);
             let Some(link) = node.link().filter(|_| is_meant && !node.is_in_handshake()) else {
                 continue;
             };
-            if node.flags.has(takes) {
-                self.later.push(Outgoing::Light(link, Arc::clone(&light)));
-            } else {
-                self.send_by(link, Body::Message(message.clone()), Marks::default());
-            }
+            // A node closes links by which light frames come of a sender that it does not know.
+            let knows_me = node.contact.inbound.is_some();
+            let is_light = knows_me && node.flags.has(Flags::LIGHT_PUBLISH);
+            if is_light { light.push(link) } else { full.push(link) }
         }
+        if !light.is_empty() || !full.is_empty() {
+            self.later.push(Outgoing::Message(Sending { message, light, full }));
+        }
+    }
+
+    /// Whether a node has the slots of this one, or is to have them. A Redis names no shard.
+    fn is_of_my_shard(&self, key: Key) -> bool {
+        let me = self.nodes.myself();
+        let owner = |key: Key| self.nodes.primary_of(key).unwrap_or(key);
+        owner(key) == owner(me) || self.nodes.are_of_one_shard(key, me)
     }
 
     /// Answers a client.
@@ -115,21 +130,40 @@ impl Machine {
         if self.later.is_empty() {
             return;
         }
-        let header = self.header();
+        // Frames of one event say the same of this node; a light one says nothing.
+        let mut header = None;
         let is_unsaved = self.is_claim_unsaved();
         for outgoing in std::mem::take(&mut self.later) {
             match outgoing {
                 Outgoing::Frame(..) if is_unsaved => {}
                 Outgoing::Frame(link, body, marks) => {
-                    let marks = self.manual.mark().with(marks);
-                    let header = Header { marks, ..header.clone() };
-                    let packet = Packet::Full(Box::new(Frame { header, body }));
-                    self.hand_out(link, Arc::new(packet), actions);
+                    let header = header.get_or_insert_with(|| self.header()).clone();
+                    let packet = self.full(Header { marks, ..header }, body);
+                    self.hand_out(link, packet, actions);
                 }
-                Outgoing::Light(link, packet) => self.hand_out(link, packet, actions),
+                Outgoing::Message(Sending { message, light, full }) => {
+                    let full = if is_unsaved { Vec::new() } else { full };
+                    if !full.is_empty() {
+                        let header = header.get_or_insert_with(|| self.header()).clone();
+                        let packet = self.full(header, Body::Message(message.clone()));
+                        full.into_iter().for_each(|link| {
+                            self.hand_out(link, Arc::clone(&packet), actions);
+                        });
+                    }
+                    let packet = Arc::new(Packet::Light(message));
+                    light.into_iter().for_each(|link| {
+                        self.hand_out(link, Arc::clone(&packet), actions);
+                    });
+                }
                 Outgoing::Reply(ticket, reply) => actions.push(Action::Reply(ticket, reply)),
             }
         }
+    }
+
+    /// A frame with this header, and with what else it is marked with.
+    fn full(&self, header: Header, body: Body) -> Arc<Packet> {
+        let marks = self.manual.mark().with(header.marks);
+        Arc::new(Packet::Full(Box::new(Frame { header: Header { marks, ..header }, body })))
     }
 
     fn hand_out(&mut self, link: LinkId, packet: Arc<Packet>, actions: &mut Actions) {

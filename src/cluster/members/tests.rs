@@ -332,6 +332,22 @@ fn a_forgotten_node_leaves_nothing_behind() {
 }
 
 #[test]
+fn no_other_node_has_a_node_forgotten_for_ever() {
+    for (label, seconds, own, expected) in [
+        ("as it says", 30, 60, 30),
+        ("an hour", u64::MAX, 60, 3600),
+        ("as long as here", u64::MAX, 86_400, 86_400),
+        ("less than here", 7200, 86_400, 7200),
+    ] {
+        let mut bench = Bench::of(FOUR);
+        bench.machine.settings.forget_s = own;
+        extend(&mut bench, 'a', vec![Extension::Forgotten(id('b'), seconds)]);
+        let until = bench.machine.forgotten[&id('b')];
+        assert_eq!(until.since(bench.now().at), expected * 1000, "{label}");
+    }
+}
+
+#[test]
 fn what_one_node_was_told_to_forget_others_forget_too() {
     for (label, about, forgets) in
         [("T-H 17", 'b', true), ("T-H 17: me", 'm', false), ("T-H 17: itself", 'a', false)]

@@ -23,7 +23,7 @@ impl Control {
                 Action::Log(level, line) => log::at(level, &line),
                 Action::Connect(link, ip, port) => clustering.links.connect(link, ip, port),
                 Action::Close(link) => clustering.links.close(link),
-                Action::Send(link, packet) => clustering.links.send(link, &packet),
+                Action::Send(link, packet) => clustering.links.send(link, packet),
                 Action::Save(durability) => {
                     clustering.saver.save(clustering.machine.file(), durability);
                 }
@@ -35,7 +35,7 @@ impl Control {
                 Action::Pause(_) => self.hold_writes(),
                 Action::Unpause => self.let_writes_go(),
                 Action::DeleteKeys(slots) => self.delete_in_cluster(slots),
-                Action::Deliver(_) => {}
+                Action::Deliver(message) => clustering.publishing.take(&message),
             }
         }
     }

@@ -22,6 +22,7 @@ use crate::pubsub::registry::{Registry, Subscriber};
 use crate::reactor::ring::Token;
 use crate::routing::slots::Peer;
 use crate::shard::core::Core;
+use crate::shard::messages::other_nodes::OtherNodes;
 use crate::shard::messages::subscribing::Announced;
 
 /// What a shard knows of subscriptions.
@@ -42,12 +43,14 @@ pub struct PubSub {
     pub(crate) announcements: u64,
     /// Batches whose announcement every shard has noted.
     pub(crate) told: VecDeque<Box<Batch>>,
-    /// Batches that would publish more than other shards can take.
+    /// Messages to and from other nodes of the cluster.
+    pub(crate) other_nodes: OtherNodes,
+    /// Batches that would publish more than other threads can take.
     pub(crate) crowded: Vec<Box<Batch>>,
     /// Messages for other shards, by shard.
     outgoing: Vec<Messages>,
-    /// Some of `outgoing` is not empty.
-    waiting: bool,
+    /// Some of `outgoing` is not empty, or something is for other nodes.
+    pub(crate) waiting: bool,
     /// What the client that is being served has sent to itself: it follows its reply.
     own: Vec<u8>,
     /// Scratch: subscribers by shard.
@@ -129,12 +132,13 @@ impl Core {
     /// Sends messages off, and lets those go on that waited for room.
     #[inline]
     pub(crate) fn send_messages(&mut self) {
-        if !self.pubsub.crowded.is_empty() && !self.mailbox.crowded() {
+        if !self.pubsub.crowded.is_empty() && !self.is_mail_crowded() {
             self.resumed.extend(self.pubsub.crowded.drain(..));
         }
         if self.pubsub.waiting {
             self.pubsub.waiting = false;
             (0..self.pubsub.outgoing.len()).for_each(|shard| self.send_messages_to(shard));
+            self.send_to_nodes();
         }
     }
 
@@ -147,8 +151,13 @@ impl Core {
     }
 
     /// Gives a message to all clients here that listen to its channel, and that the shard knew of
-    /// that it comes from.
-    fn hand_out(&mut self, message: Message<'_>, author: Option<Author>, from: Option<Peer>) {
+    /// that it comes from. Other nodes (`from` is `None`) count no subscribers.
+    pub(crate) fn hand_out(
+        &mut self,
+        message: Message<'_>,
+        author: Option<Author>,
+        from: Option<Peer>,
+    ) {
         let (kind, channel, _) = message;
         let Self { pubsub: PubSub { registry, joining, own, .. }, clients, .. } = self;
         let known = |token: Token, pattern: Option<&[u8]>| {

@@ -63,7 +63,7 @@ impl Core {
         out: &mut Vec<u8>,
     ) -> AtHome {
         if let PubSubStep::Publish(kind) = step {
-            if self.mailbox.crowded() {
+            if self.is_mail_crowded() {
                 return AtHome::Needs(Needs::Mailroom);
             }
             let author = Author { token: client.token, protocol: client.session.protocol };
@@ -94,7 +94,9 @@ impl Core {
     ) {
         self.publish_events(Some(author));
         let receivers = self.publish(kind, args[1], args[2], Some(author));
-        if self.shard.effects.keeps_log && self.node.cluster.is_none() {
+        if self.node.cluster.is_some() {
+            self.publish_to_nodes(kind, args[1], args[2]);
+        } else if self.shard.effects.keeps_log {
             // Replicas have subscribers, too, and no other way to hear of it than a cluster's bus.
             // Channels are of no database.
             self.shard.effects.log.push(0, args);
@@ -299,6 +301,8 @@ impl Core {
             Word::News(news) => self.note(from, &news),
             Word::Noted(number, found) => self.noted(from, number, found),
             Word::Messages(messages) => self.receive_messages(from, &messages),
+            Word::FromNodes(messages) => self.receive_from_nodes(&messages),
+            Word::Passed(bytes) => self.passed_to_nodes(bytes),
             Word::Stale(keys) => self.receive_stale(keys),
             Word::Redirected(redirected) => self.receive_redirected(from, &redirected),
             Word::RedirectionBroken(tracker) => self.redirection_broken(tracker),

@@ -361,13 +361,11 @@ impl World {
             return;
         }
         let one = &mut self.nodes[node];
-        if fails {
-            one.actions.save_failed();
-        } else {
-            one.actions.saved();
-        }
+        let saves = if fails { one.actions.save_failed() } else { one.actions.saved() };
         self.do_all(node);
-        self.event(node, if fails { Event::SaveFailed } else { Event::Saved });
+        for _ in 0..saves {
+            self.event(node, if fails { Event::SaveFailed } else { Event::Saved });
+        }
     }
 
     fn is_cut(&self, one: usize, other: usize) -> bool {
