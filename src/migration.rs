@@ -3,5 +3,6 @@
 //! courier, which has no keys.
 
 pub mod couriers;
+pub mod message;
 mod courier;
 mod connection;
