@@ -15,4 +15,5 @@ pub mod loading;
 pub mod replicating;
 pub mod saving;
 pub mod standing;
+mod succession;
 pub mod syncing;

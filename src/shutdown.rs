@@ -2,6 +2,11 @@
 //! how far there is a way back.
 //!
 //! ```text
+//!       Asked with FAILOVER
+//!  Serving --------> hold -> handover -(HandedOver)-> linger -> intake, and so on as below
+//!     ^                 |       |---(NoSuccessor, or late; without SAFE)--> intake, ...
+//!     +---(with SAFE)---+-------+
+//!
 //!            Asked
 //!  Serving --------> intake -> drain -> pause -> replicas -> child -> save -> clients -> files
 //!     ^                 |        |        |         |          |        |                  |
@@ -13,6 +18,11 @@
 //! the log has a warning, and the next stage begins. Only the last snapshot is not cut short while
 //! it gets on: it has all the time that is left, and more for as long as keys are being written.
 //!
+//! If a replica is to take over, that comes first: writes wait, one replica that has all takes over,
+//! and clients are told so for a moment, all in the state in which a server serves. What comes
+//! then, the last snapshot too, no client waits for. If no replica takes over, the process ends as
+//! without FAILOVER; with SAFE it goes on.
+//!
 //! Clients are closed after the last snapshot, not before: as long as it may fail, the process may
 //! have to go on, with all of its clients. From `drain` on new writes wait, so none of them is
 //! answered that the snapshot does not have.
@@ -23,6 +33,7 @@
 pub mod report;
 pub mod resources;
 pub mod stage;
+pub mod succession;
 
 use std::mem;
 
@@ -62,6 +73,12 @@ pub struct Request {
     pub total_ms: u64,
     /// Milliseconds to wait for replicas at most.
     pub replicas_ms: u64,
+    /// FAILOVER: whether a replica is to take over.
+    pub hands_over: bool,
+    /// SAFE: whether the process only ends if one does.
+    pub safe: bool,
+    /// Milliseconds for which clients are told at most who has taken over.
+    pub linger_ms: u64,
 }
 
 /// What can happen.
@@ -75,6 +92,10 @@ pub enum Event {
     Tick,
     /// The shard of this number says how far it is.
     Reported(usize, Report),
+    /// A replica has taken over.
+    HandedOver,
+    /// No replica will.
+    NoSuccessor,
     /// Replicas have all there is.
     ReplicasReady,
     /// [`Resource::Replicas`] is closed, and the log says how far they were.
@@ -96,6 +117,8 @@ pub enum Action {
     Log(Line),
     /// Tell all shards that this stage has begun.
     Order(Stage),
+    /// Have a replica take over that has all there is, in so many milliseconds at most.
+    HandOver(u64),
     /// Wait for replicas.
     AwaitReplicas,
     /// Write the last snapshot.
@@ -209,10 +232,11 @@ impl Shutdown {
 
     fn begin(&mut self, now: Uptime, request: Request, actions: &mut Vec<Action>) -> State {
         self.attempts += 1;
+        let first = if request.hands_over { Stage::Hold } else { Stage::Intake };
         let ending = Ending {
             request,
             began: now,
-            stage: Stage::ALL[0],
+            stage: first,
             entered: now,
             until: now,
             done: vec![false; self.shards],
@@ -222,7 +246,7 @@ impl Shutdown {
             keys_since: now,
             late: false,
         };
-        enter(Box::new(ending), Stage::ALL[0], now, actions)
+        enter(Box::new(ending), first, now, actions)
     }
 
     fn go_on(
@@ -237,7 +261,7 @@ impl Shutdown {
             (stage, Event::Asked(Request { forced, now: hurries, .. })) => {
                 ending.request.forced |= forced;
                 ending.request.now |= hurries;
-                if stage == Stage::Replicas && hurries {
+                if matches!(stage, Stage::Linger | Stage::Replicas) && hurries {
                     return leave(ending, Outcome::Done, now, actions);
                 }
             }
@@ -255,7 +279,17 @@ impl Shutdown {
                     return leave(ending, Outcome::Done, now, actions);
                 }
             }
-            (Stage::Replicas, Event::ReplicasReady)
+            (Stage::Handover, Event::NoSuccessor) => {
+                return hand_over_failed(ending, Outcome::Failed, now, actions);
+            }
+            (Stage::Hold | Stage::Handover, Event::Tick) if ending.until <= now => {
+                return hand_over_failed(ending, Outcome::Overrun, now, actions);
+            }
+            (Stage::Linger, Event::Tick) if ending.until <= now => {
+                return leave(ending, Outcome::Done, now, actions);
+            }
+            (Stage::Handover, Event::HandedOver)
+            | (Stage::Replicas, Event::ReplicasReady)
             | (Stage::Child, Event::ChildGone)
             | (Stage::Save, Event::Saved) => return leave(ending, Outcome::Done, now, actions),
             (Stage::Save, Event::SaveFailed) => return failed(ending, now, actions),
@@ -284,7 +318,10 @@ fn enter(mut ending: Box<Ending>, stage: Stage, now: Uptime, actions: &mut Vec<A
     ending.closes_replicas = closed.contains(&Resource::Replicas);
     actions.extend(closed.into_iter().map(Action::Close));
     match stage {
-        Stage::Intake | Stage::Drain | Stage::Pause => actions.push(Action::Order(stage)),
+        Stage::Hold | Stage::Linger | Stage::Intake | Stage::Drain | Stage::Pause => {
+            actions.push(Action::Order(stage));
+        }
+        Stage::Handover => actions.push(Action::HandOver(ending.until.since(now))),
         Stage::Replicas if ending.request.now || ending.request.replicas_ms == 0 => {
             return leave(ending, Outcome::Done, now, actions);
         }
@@ -301,6 +338,20 @@ fn enter(mut ending: Box<Ending>, stage: Stage, now: Uptime, actions: &mut Vec<A
         Stage::Child | Stage::Clients | Stage::Shards => {}
     }
     State::Ending(ending)
+}
+
+/// No replica takes over.
+fn hand_over_failed(
+    ending: Box<Ending>,
+    outcome: Outcome,
+    now: Uptime,
+    actions: &mut Vec<Action>,
+) -> State {
+    if ending.request.safe && !ending.request.forced {
+        return resume(&ending, outcome, now, actions);
+    }
+    actions.push(ending.line(Edge::Leave(outcome), now));
+    enter(ending, Stage::Intake, now, actions)
 }
 
 /// Ends a stage.
@@ -365,8 +416,13 @@ impl Ending {
 
     /// Milliseconds that a stage may take.
     fn share_ms(&self, stage: Stage) -> u64 {
-        let share = self.request.total_ms.saturating_mul(stage.percent()) / 100;
-        if stage == Stage::Replicas { share.min(self.request.replicas_ms) } else { share }
+        let Request { total_ms, hands_over, replicas_ms, linger_ms, .. } = self.request;
+        let share = total_ms.saturating_mul(stage.percent(hands_over)) / 100;
+        match stage {
+            Stage::Replicas => share.min(replicas_ms),
+            Stage::Linger => share.min(linger_ms),
+            _ => share,
+        }
     }
 
     /// Milliseconds that the stages behind the last snapshot may take.

@@ -44,11 +44,6 @@ pub trait Kind {
     /// What is allowed, for the sample file and the README.
     fn limits(&self) -> String;
 
-    /// What the file's reader should be warned of; most values mean what they say.
-    fn warning(&self, _value: &Self::Value) -> Option<&'static str> {
-        None
-    }
-
     /// Words on both sides of every limit; the table's tests run over them.
     fn examples(&self) -> Examples;
 }

@@ -196,8 +196,7 @@ impl Known {
                     _ => vec![value],
                 };
                 (setting.read)(config, &words, Mention::First)?;
-                let warning = (setting.warning)(config);
-                Ok(warning.map(|why| format!("{}: {why}", setting.name)))
+                Ok(None)
             }
             Self::Foreign(foreign) => {
                 let words: Vec<&[u8]> = value.split(|&byte| byte == b' ').collect();
@@ -256,6 +255,7 @@ mod tests {
             .collect();
         let only_here = [
             "authentication-timeout",
+            "auto-failover-on-shutdown",
             "cluster-fast-detection",
             "cluster-refused-confirm",
             "cluster-write-lease",
@@ -274,6 +274,7 @@ mod tests {
             "repl-sync-log-limit",
             "shard-cpus",
             "shards",
+            "shutdown-linger",
             "shutdown-total-timeout",
         ];
         let mut found = get(&Config::default(), &["*"]);

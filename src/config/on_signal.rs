@@ -12,7 +12,7 @@ const FORCE: u8 = 1 << 3;
 const SAFE: u8 = 1 << 4;
 const FAILOVER: u8 = 1 << 5;
 
-/// Options of SHUTDOWN. `failover` is kept, and means nothing.
+/// Options of SHUTDOWN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OnSignal(u8);
 
@@ -40,6 +40,11 @@ impl OnSignal {
     /// Whether not to end a primary that a cluster counts on.
     pub const fn safe(self) -> bool {
         self.0 & SAFE != 0
+    }
+
+    /// Whether a replica is to take over.
+    pub const fn failover(self) -> bool {
+        self.0 & FAILOVER != 0
     }
 }
 
@@ -77,11 +82,6 @@ impl Kind for ShutdownOptions {
         let has = |place: &usize| value.0 & 1 << place != 0;
         let words: Vec<&str> = (0..WORDS.len()).filter(has).map(|place| WORDS[place]).collect();
         if words.is_empty() { b"default".to_vec() } else { words.join(" ").into_bytes() }
-    }
-
-    fn warning(&self, value: &OnSignal) -> Option<&'static str> {
-        let fails_over = value.0 & FAILOVER != 0;
-        fails_over.then_some("no replica takes over at the end: `failover` has no effect")
     }
 
     fn limits(&self) -> String {

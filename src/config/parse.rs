@@ -115,8 +115,8 @@ pub struct Loaded {
 #[derive(Debug)]
 pub struct Loader {
     config: Config,
-    /// Settings that a line spoke of, and where it last did.
-    mentioned: Vec<(&'static Setting, String)>,
+    /// Settings that a line spoke of.
+    mentioned: Vec<&'static str>,
     warnings: Vec<String>,
     /// Texts to read, the last first.
     texts: Vec<OpenText>,
@@ -170,16 +170,8 @@ impl Loader {
     }
 
     /// The configuration, after [`Next::Done`].
-    pub fn finish(mut self) -> Loaded {
+    pub fn finish(self) -> Loaded {
         assert!(self.texts.is_empty(), "all texts are read before the end");
-        let default = Config::default();
-        for (setting, place) in &self.mentioned {
-            if let Some(why) = (setting.warning)(&self.config)
-                && !(setting.same)(&self.config, &default)
-            {
-                self.warnings.push(format!("{place}: {}: {why}", setting.name));
-            }
-        }
         Loaded { config: self.config, warnings: self.warnings }
     }
 
@@ -209,12 +201,12 @@ impl Loader {
     }
 
     fn setting(&mut self, setting: &'static Setting, values: &[&[u8]]) -> Result<(), Reason> {
-        let place = self.place();
-        let mentioned = self.mentioned.iter_mut().find(|(known, _)| known.name == setting.name);
-        let mention = if mentioned.is_some() { Mention::Again } else { Mention::First };
-        match mentioned {
-            Some((_, last)) => *last = place,
-            None => self.mentioned.push((setting, place)),
+        let mention = match self.mentioned.contains(&setting.name) {
+            true => Mention::Again,
+            false => Mention::First,
+        };
+        if mention == Mention::First {
+            self.mentioned.push(setting.name);
         }
         match values {
             // One quoted value may hold all words: `--save "900 1"`.
@@ -376,14 +368,10 @@ mod tests {
 
     #[test]
     fn what_does_not_apply_is_warned_of_or_refused() {
-        let signal = "shutdown-on-sigterm failover";
-        let loaded = load(&format!("io-threads 4\nappendonly no\n{signal}"), "", "").unwrap();
-        let warnings = [
-            "keylane.conf:1: io-threads is ignored: each shard has one thread of its own; see \
-             shards and shard-cpus",
-            "keylane.conf:3: shutdown-on-sigterm: no replica takes over at the end: `failover` has \
-             no effect",
-        ];
+        let loaded = load("io-threads 4\nappendonly no", "", "").unwrap();
+        let warnings =
+            ["keylane.conf:1: io-threads is ignored: each shard has one thread of its own; see \
+             shards and shard-cpus"];
         assert_eq!(loaded.warnings, warnings);
         assert!(load("save \"\"\nappendonly NO", "", "").unwrap().warnings.is_empty());
         error("appendonly yes", 1, "appendonly is not supported: there is no append-only file yet");

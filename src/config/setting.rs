@@ -42,8 +42,6 @@ pub struct Setting {
     pub lines: fn(&Config) -> Vec<FileLine>,
     /// Whether two configurations agree on it.
     pub same: fn(&Config, &Config) -> bool,
-    /// What the file's reader should be warned of.
-    pub warning: fn(&Config) -> Option<&'static str>,
     /// What is allowed, in words.
     pub limits: fn() -> String,
     /// Words on both sides of every limit.
@@ -99,7 +97,6 @@ macro_rules! settings {
                 ($kind).lines(&config.$field, &default)
             },
             same: |one, other| one.$field == other.$field,
-            warning: |config| ($kind).warning(&config.$field),
             limits: || ($kind).limits(),
             examples: || ($kind).examples(),
         }, )* ];

@@ -42,6 +42,10 @@ settings! {
     /// Seconds that a client has to authenticate where a password is set; 0 for any time.
     "authentication-timeout" authentication_timeout: u32 = 10, Integer(0..=86_400), AtRuntime;
 
+    /// Whether a replica is to take over whenever a primary ends, as SHUTDOWN FAILOVER and
+    /// `shutdown-on-sigterm failover` say for one way to end.
+    "auto-failover-on-shutdown" auto_failover_on_shutdown: bool = false, YesNo, AtRuntime;
+
     /// Where the server stands, for clients that prefer one near them: HELLO and INFO say so.
     "availability-zone" availability_zone: String = String::new(),
         Announced::NodeName("Availability zone contained invalid character"), AtRuntime;
@@ -472,6 +476,10 @@ settings! {
 
     /// Shards, each with its own thread; 0 for as many as processors the process may use.
     "shards" shards: u16 = 0, Integer(0..=SHARDS_MAX), AtStart;
+
+    /// Seconds for which clients are told who has taken over, before the server ends, at most a
+    /// tenth of `shutdown-total-timeout`. It is less if all of them have left before.
+    "shutdown-linger" shutdown_linger: u32 = 1, Integer(0..=INT), AtRuntime;
 
     /// The options of SHUTDOWN with which SIGINT ends the server.
     "shutdown-on-sigint" shutdown_on_sigint: OnSignal = OnSignal::default(), ShutdownOptions,

@@ -11,6 +11,7 @@ use crate::config::table::Config;
 use crate::control::core::Control;
 use crate::control::saving::KeptRequest;
 use crate::control::standing::Wish;
+use crate::control::succession::Succeeding;
 use crate::log;
 use crate::mail::end::EndWord;
 use crate::mail::to_shard::ToShard;
@@ -37,8 +38,11 @@ pub struct Options {
     pub forced: bool,
     /// NOW: whether not to wait for replicas.
     pub now: bool,
-    /// SAFE: whether not to end a primary that the cluster counts on, unless forced.
+    /// SAFE: whether not to end a primary that the cluster counts on, unless forced, or unless a
+    /// replica takes over.
     pub safe: bool,
+    /// FAILOVER: whether a replica is to take over.
+    pub hands_over: bool,
 }
 
 /// Whether to write a last snapshot.
@@ -62,13 +66,16 @@ pub struct End {
     kept: Vec<KeptRequest>,
     /// What claims all shards for the last snapshot, while that is written and after.
     claims: Option<Transaction>,
+    /// A replica is to take over.
+    pub(crate) succeeding: Option<Succeeding>,
     is_over: bool,
 }
 
 impl End {
     /// Of a process with so many shards.
     pub fn new(shards: usize) -> Self {
-        Self { shutdown: Shutdown::new(shards), kept: Vec::new(), claims: None, is_over: false }
+        let (shutdown, kept) = (Shutdown::new(shards), Vec::new());
+        Self { shutdown, kept, claims: None, succeeding: None, is_over: false }
     }
 
     /// Whether the last snapshot is being written, or was.
@@ -95,7 +102,7 @@ impl Control {
             (false, false) => LastSave::AsConfigured,
         };
         let (forced, now, safe) = (options.force(), options.now(), options.safe());
-        let options = Options { save, forced, now, safe };
+        let options = Options { save, forced, now, safe, hands_over: options.failover() };
         if !self.is_unsafe(options) {
             self.ask_end(reason, options);
         }
@@ -110,10 +117,12 @@ impl Control {
         self.end.kept.push(kept);
     }
 
-    /// Whether SAFE stands against the end: this primary has slots and a vote in a cluster.
+    /// Whether SAFE stands against the end: this primary has slots and a vote in a cluster, and
+    /// there is no replica that could take over.
     fn is_unsafe(&self, options: Options) -> bool {
         let me = self.clustering.as_ref().map(|clustering| clustering.machine.nodes().me());
-        if !options.safe || !me.is_some_and(|me| me.is_voting()) {
+        let hands_over = self.wants_handover(options) && self.may_hand_over();
+        if !options.safe || hands_over || !me.is_some_and(|me| me.is_voting()) {
             return false;
         }
         let end = if options.forced { "Exit anyway." } else { "Can't exit." };
@@ -123,8 +132,14 @@ impl Control {
         !options.forced
     }
 
+    fn wants_handover(&self, options: Options) -> bool {
+        options.hands_over || self.node.config.auto_failover_on_shutdown
+    }
+
     fn ask_end(&mut self, reason: Reason, options: Options) {
-        let Config { save, shutdown_timeout, shutdown_total_timeout, .. } = &*self.node.config;
+        let hands_over = self.wants_handover(options) && self.may_hand_over();
+        let Config { save, shutdown_timeout, shutdown_total_timeout, shutdown_linger, .. } =
+            &*self.node.config;
         let saves = match options.save {
             LastSave::AsConfigured => !save.is_empty(),
             LastSave::Yes => true,
@@ -139,6 +154,9 @@ impl Control {
             now: options.now,
             total_ms: millis(*shutdown_total_timeout),
             replicas_ms: millis(*shutdown_timeout),
+            hands_over,
+            safe: options.safe,
+            linger_ms: millis(*shutdown_linger),
         };
         if !self.end.shutdown.is_under_way() {
             log::notice("User requested shutdown...");
@@ -167,6 +185,7 @@ impl Control {
     pub fn go_on_ending(&mut self) -> bool {
         match self.end.shutdown.stage() {
             None => return self.end.is_over,
+            Some(Stage::Handover) => self.see_to_handover(),
             Some(Stage::Replicas) if self.replicas_have_all() => {
                 self.happens(Event::ReplicasReady);
             }
@@ -181,7 +200,9 @@ impl Control {
                 self.happens(Event::Progress(keys));
             }
             Some(
-                Stage::Intake
+                Stage::Hold
+                | Stage::Linger
+                | Stage::Intake
                 | Stage::Drain
                 | Stage::Pause
                 | Stage::Clients
@@ -196,6 +217,8 @@ impl Control {
     /// Milliseconds until something must happen because nothing else has.
     pub fn end_patience(&self) -> Option<u64> {
         let deadline = self.end.shutdown.deadline()?;
+        let asked = self.end.succeeding.as_ref().and_then(Succeeding::deadline);
+        let deadline = asked.map_or(deadline, |asked| asked.min(deadline));
         Some(deadline.0.saturating_sub(self.uptime().0))
     }
 
@@ -214,7 +237,7 @@ impl Control {
         }
     }
 
-    fn uptime(&self) -> Uptime {
+    pub(crate) fn uptime(&self) -> Uptime {
         Uptime(Monotonic::now().millis_since(self.node.started))
     }
 
@@ -222,6 +245,7 @@ impl Control {
         match action {
             Action::Log(line) => self.tell_of_stage(&line),
             Action::Order(stage) => self.begin_stage(stage),
+            Action::HandOver(millis) => self.begin_handover(millis),
             // A fence of an end that was called off is behind what was written since.
             Action::AwaitReplicas => self.replicating.last_fence = None,
             Action::Save => self.wish(Wish::Final),
@@ -296,6 +320,7 @@ impl Control {
     fn resume_service(&mut self) {
         self.process.ending.forget();
         self.process.supervisor.tell_resumed();
+        self.end.succeeding = None;
         self.tell_shards_of_end(&EndWord::Resume);
         if let Some(claims) = self.end.claims.take() {
             self.release_barrier(claims);

@@ -221,6 +221,11 @@ impl Acks {
         self.replicas.is_empty()
     }
 
+    /// Whether a replica has all that is in front of a fence.
+    pub fn has(&self, replica: ReplicaId, fence: &Fence) -> bool {
+        self.replicas.get(&replica).is_some_and(|replica| replica.applied.has(fence))
+    }
+
     /// Whether every replica has all that is in front of a fence.
     pub fn all_cover(&self, fence: &Fence) -> bool {
         self.replicas.values().all(|replica| replica.applied.has(fence))

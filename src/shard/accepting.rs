@@ -9,6 +9,7 @@ use crate::mail::to_shard::ToShard;
 use crate::reactor::ring::DataRing;
 use crate::reactor::sockets;
 use crate::shard::core::{Core, SocketRequest};
+use crate::shutdown::stage::Stage;
 
 /// What a client from another machine is told in protected mode.
 const PROTECTED: &[u8] = b"-DENIED Running in protected mode because protected mode is enabled \
@@ -83,7 +84,7 @@ impl Core {
         (client.peer, client.local) = (peer, local);
         client.from_here = peer.is_none_or(|peer| peer.ip().to_canonical().is_loopback());
         client.session.authenticated = self.node.config.requirepass.is_empty();
-        client.late = self.end_stage().is_some();
+        client.late = self.end_stage().is_some_and(|stage| Stage::Intake <= stage);
         self.add_client(Box::new(client));
     }
 }

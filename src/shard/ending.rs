@@ -69,13 +69,19 @@ impl Core {
                 told: None,
             })
         });
-        (end.attempt, end.stage, end.told) = (attempt, stage, None);
+        let before = std::mem::replace(&mut end.stage, stage);
+        (end.attempt, end.told) = (attempt, None);
         let (holds, finishing) = match stage {
-            Stage::Intake => (Holds::Nothing, Finishing::No),
+            // A replica that was asked to take over may still do.
+            Stage::Intake if before.holds_writes() => (Holds::Writes, Finishing::No),
+            Stage::Intake | Stage::Linger => (Holds::Nothing, Finishing::No),
             Stage::Drain => (Holds::Writes, Finishing::Accepted),
-            Stage::Pause | Stage::Replicas | Stage::Child | Stage::Save => {
-                (Holds::Writes, Finishing::UnderWay)
-            }
+            Stage::Hold
+            | Stage::Handover
+            | Stage::Pause
+            | Stage::Replicas
+            | Stage::Child
+            | Stage::Save => (Holds::Writes, Finishing::UnderWay),
             Stage::Clients | Stage::Files | Stage::Shards => (Holds::All, Finishing::UnderWay),
         };
         end.owing.clear();
@@ -84,9 +90,14 @@ impl Core {
         let mut changed = Vec::new();
         for client in clients.iter_mut() {
             let owes = match stage {
-                Stage::Intake => false,
+                Stage::Intake | Stage::Linger => false,
                 Stage::Drain => !is_served(client),
-                Stage::Pause | Stage::Replicas | Stage::Child | Stage::Save => !is_at_rest(client),
+                Stage::Hold
+                | Stage::Handover
+                | Stage::Pause
+                | Stage::Replicas
+                | Stage::Child
+                | Stage::Save => !is_at_rest(client),
                 Stage::Clients | Stage::Files | Stage::Shards => true,
             };
             // It may go on sending when it has been served: else it might never be.
@@ -135,10 +146,12 @@ impl Core {
         let counts = self.end_counts(unfinished);
         let EndPart { attempt, stage, .. } = *end;
         let done = match stage {
-            Stage::Clients => counts.clients == 0,
+            Stage::Linger | Stage::Clients => counts.clients == 0,
             // The shard says so itself when it has let go of the ring.
             Stage::Shards => false,
-            Stage::Intake
+            Stage::Hold
+            | Stage::Handover
+            | Stage::Intake
             | Stage::Drain
             | Stage::Pause
             | Stage::Replicas

@@ -3,6 +3,12 @@
 /// A stage of the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
+    /// Before a replica takes over: all writes wait, and none is under way any more.
+    Hold,
+    /// A replica takes over.
+    Handover,
+    /// Clients are told who has taken over: this node is not asked any more in the end.
+    Linger,
     /// New connections are given no service, but that of ending and of looking at the server.
     Intake,
     /// What clients had sent before is done, and its replies delivered; new writes wait.
@@ -25,7 +31,10 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
+        Self::Hold,
+        Self::Handover,
+        Self::Linger,
         Self::Intake,
         Self::Drain,
         Self::Pause,
@@ -40,6 +49,9 @@ impl Stage {
     /// As the log and INFO call it.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Hold => "hold",
+            Self::Handover => "handover",
+            Self::Linger => "linger",
             Self::Intake => "intake",
             Self::Drain => "drain",
             Self::Pause => "pause",
@@ -53,12 +65,18 @@ impl Stage {
     }
 
     /// What it may take of the time for all, in percent. The last snapshot may also have what
-    /// those before it left.
-    pub const fn percent(self) -> u64 {
+    /// those before it left. If a replica is to take over, that has most of the time that replicas
+    /// have otherwise.
+    pub const fn percent(self, hands_over: bool) -> u64 {
         match self {
+            Self::Hold | Self::Handover | Self::Linger if !hands_over => 0,
+            Self::Hold => 3,
+            Self::Handover => 17,
+            Self::Linger => 10,
             Self::Intake | Self::Files => 2,
             Self::Drain => 20,
             Self::Pause => 6,
+            Self::Replicas if hands_over => 10,
             Self::Replicas => 40,
             Self::Child | Self::Shards => 4,
             Self::Save => 10,
@@ -74,9 +92,25 @@ impl Stage {
     /// Whether all shards take part in it, and each says when it is done.
     pub const fn is_of_shards(self) -> bool {
         match self {
-            Self::Intake | Self::Drain | Self::Pause | Self::Clients | Self::Shards => true,
-            Self::Replicas | Self::Child | Self::Save | Self::Files => false,
+            Self::Hold
+            | Self::Linger
+            | Self::Intake
+            | Self::Drain
+            | Self::Pause
+            | Self::Clients
+            | Self::Shards => true,
+            Self::Handover | Self::Replicas | Self::Child | Self::Save | Self::Files => false,
         }
+    }
+
+    /// Whether new writes wait in it.
+    pub fn holds_writes(self) -> bool {
+        matches!(self, Self::Hold | Self::Handover) || Self::Drain <= self
+    }
+
+    /// Whether no write may be under way when it is over: none waits for another server then.
+    pub fn needs_rest(self) -> bool {
+        self.holds_writes() && self != Self::Drain
     }
 
     /// Whether the end can still be called off in it: until the last snapshot begins.
@@ -91,8 +125,10 @@ mod tests {
 
     #[test]
     fn stages_share_all_of_the_time() {
-        let percent: u64 = Stage::ALL.into_iter().map(Stage::percent).sum();
-        assert_eq!(percent, 100);
+        for hands_over in [false, true] {
+            let percent = Stage::ALL.into_iter().map(|stage| stage.percent(hands_over));
+            assert_eq!(percent.sum::<u64>(), 100, "{hands_over}");
+        }
         assert!(Stage::ALL.is_sorted());
         let followers: Vec<_> = Stage::ALL.into_iter().map_while(Stage::next).collect();
         assert_eq!(followers, Stage::ALL[1..]);

@@ -15,7 +15,14 @@ fn request() -> Request {
         now: false,
         total_ms: TOTAL_MS,
         replicas_ms: 10_000,
+        hands_over: false,
+        safe: false,
+        linger_ms: 1000,
     }
+}
+
+fn handover() -> Request {
+    Request { hands_over: true, ..request() }
 }
 
 fn report(attempt: u64, stage: Stage, done: bool) -> Report {
@@ -25,11 +32,18 @@ fn report(attempt: u64, stage: Stage, done: bool) -> Report {
 /// What ends a stage by itself, or nothing if it never waits.
 fn ends(stage: Stage) -> Vec<Event> {
     match stage {
+        Stage::Handover => vec![Event::HandedOver],
         Stage::Replicas => vec![Event::ReplicasReady],
         Stage::Child => vec![Event::ChildGone],
         Stage::Save => vec![Event::Saved],
         Stage::Files => vec![],
-        Stage::Intake | Stage::Drain | Stage::Pause | Stage::Clients | Stage::Shards => {
+        Stage::Hold
+        | Stage::Linger
+        | Stage::Intake
+        | Stage::Drain
+        | Stage::Pause
+        | Stage::Clients
+        | Stage::Shards => {
             let reports = (0..SHARDS).map(|shard| Event::Reported(shard, report(1, stage, true)));
             let closed = (stage == Stage::Clients).then_some(Event::ReplicasClosed);
             closed.into_iter().chain(reports).collect()
@@ -81,8 +95,25 @@ shards   .      .       .    over     over     over     .    .     .     .     .
 over     .      .       .    .        .        .        .    .     .     .     .        .
 ";
 
+/// The same in front of these states, if a replica is to take over.
+const PAIRS_OF_HANDOVER: &str = "
+state    asked aborted tick late   stalled done     half stale handed nobody
+serving  hold  .       .    .      .       .        .    .     .      .
+hold     .     serving .    intake intake  handover .    .     .      .
+handover .     serving .    intake intake  .        .    .     linger intake
+linger   .     serving .    intake intake  intake   .    .     .      .
+";
+
+/// What is different if the process only ends when one does.
+const PAIRS_OF_SAFE_HANDOVER: &str = "
+state    tick late    stalled handed nobody
+hold     .    serving serving .      .
+handover .    serving serving linger serving
+linger   .    intake  intake  .      .
+";
+
 /// The events of a column.
-fn column(name: &str, state: &str) -> Vec<(u64, Event)> {
+fn column(name: &str, state: &str, request: Request) -> Vec<(u64, Event)> {
     let stage = Stage::ALL.into_iter().find(|stage| stage.name() == state);
     let stage = stage.unwrap_or(Stage::Intake);
     let other = if stage == Stage::Drain { Stage::Clients } else { Stage::Drain };
@@ -90,7 +121,7 @@ fn column(name: &str, state: &str) -> Vec<(u64, Event)> {
         (0..SHARDS).map(move |shard| (0, Event::Reported(shard, report(attempt, stage, true))))
     };
     match name {
-        "asked" => vec![(0, Event::Asked(request()))],
+        "asked" => vec![(0, Event::Asked(request))],
         "aborted" => vec![(0, Event::Aborted)],
         "tick" => vec![(0, Event::Tick), (1, Event::Tick)],
         "late" => vec![(TOTAL_MS, Event::Tick)],
@@ -102,6 +133,8 @@ fn column(name: &str, state: &str) -> Vec<(u64, Event)> {
             (0, Event::Reported(1, report(1, stage, false))),
         ],
         "stale" => all_report(0, stage).chain(all_report(1, other)).collect(),
+        "handed" => vec![(0, Event::HandedOver)],
+        "nobody" => vec![(0, Event::NoSuccessor)],
         "ready" => vec![(0, Event::ReplicasReady)],
         "child" => vec![(0, Event::ChildGone)],
         "saved" => vec![(0, Event::Progress(7)), (0, Event::Saved)],
@@ -112,7 +145,20 @@ fn column(name: &str, state: &str) -> Vec<(u64, Event)> {
 
 #[test]
 fn every_event_in_every_state_leads_where_the_table_says() {
-    let mut lines = PAIRS.trim().lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut states = check_pairs(PAIRS, request());
+    // Files are closed in one go: nothing can happen in between.
+    let all = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Files).map(Stage::name);
+    let all: Vec<_> = ["serving"].into_iter().chain(all).chain(["over"]).collect();
+    states.splice(1..1, check_pairs(PAIRS_OF_HANDOVER, handover()).split_off(1));
+    assert_eq!(states, all);
+    check_pairs(PAIRS_OF_SAFE_HANDOVER, Request { safe: true, ..handover() });
+    let forced = Request { safe: true, forced: true, ..handover() };
+    check_pairs(PAIRS_OF_HANDOVER, forced);
+}
+
+/// Checks that each event leads where a table says. The states of its lines.
+fn check_pairs(table: &'static str, request: Request) -> Vec<&'static str> {
+    let mut lines = table.trim().lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let columns = lines.next().unwrap();
     let mut states = Vec::new();
     for line in lines {
@@ -120,18 +166,35 @@ fn every_event_in_every_state_leads_where_the_table_says() {
         states.push(state);
         assert_eq!(line.len(), columns.len(), "{state}");
         for (column_name, expected) in columns.iter().zip(&line).skip(1) {
-            let mut shutdown = one_in(state, request());
-            for (millis, event) in column(column_name, state) {
+            let mut shutdown = one_in(state, request);
+            for (millis, event) in column(column_name, state, request) {
                 shutdown.handle(Uptime(1000 + millis), event, &mut Vec::new());
             }
             let expected = if *expected == "." { state } else { expected };
             assert_eq!(name(&shutdown), expected, "{column_name} in {state}");
         }
     }
-    // Files are closed in one go: nothing can happen in between.
-    let all = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Files).map(Stage::name);
-    let all: Vec<_> = ["serving"].into_iter().chain(all).chain(["over"]).collect();
-    assert_eq!(states, all);
+    states
+}
+
+#[test]
+fn clients_are_told_who_took_over_for_as_long_as_is_asked() {
+    for (linger_ms, most) in [(0, 0), (700, 700), (60_000, TOTAL_MS / 10)] {
+        let mut shutdown = one_in("handover", Request { linger_ms, ..handover() });
+        shutdown.handle(Uptime(1000), Event::HandedOver, &mut Vec::new());
+        assert_eq!(name(&shutdown), "linger", "{linger_ms}");
+        assert_eq!(shutdown.deadline(), Some(Uptime(1000 + most)), "{linger_ms}");
+        let mut actions = Vec::new();
+        shutdown.handle(Uptime(1000 + most), Event::Tick, &mut actions);
+        assert_eq!(name(&shutdown), "intake", "{linger_ms}");
+        let is_warning = |it: &&Action| matches!(it, Action::Log(line) if line.is_warning());
+        assert_eq!(actions.iter().filter(is_warning).count(), 0, "that is no failure");
+    }
+    // Who is in a hurry does not wait for that.
+    let mut shutdown = one_in("linger", handover());
+    let hurry = Request { now: true, ..request() };
+    shutdown.handle(Uptime(1000), Event::Asked(hurry), &mut Vec::new());
+    assert_eq!(name(&shutdown), "intake");
 }
 
 #[test]
@@ -213,18 +276,20 @@ struct World {
     coming: Vec<(u64, Event)>,
     /// When the snapshot last wrote a key, and when it was begun.
     saving: Option<u64>,
-    forced: bool,
+    request: Request,
     aborts: bool,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let forced = random.below(3) == 0;
+        let [forced, hands_over, safe] = [3, 2, 3].map(|one_in| random.below(one_in) == 0);
+        let linger_ms = random.below(5000);
+        let request = Request { forced, hands_over, safe, linger_ms, ..request() };
         let aborts = random.below(4) == 0;
         let shutdown = Shutdown::new(SHARDS);
         let (now, coming) = (random.below(1 << 40), Vec::new());
-        Self { random, now, shutdown, actions: Vec::new(), coming, saving: None, forced, aborts }
+        Self { random, now, shutdown, actions: Vec::new(), coming, saving: None, request, aborts }
     }
 
     /// A delay: none, short, longer than any budget, or for ever.
@@ -274,6 +339,10 @@ impl World {
             Action::Close(Resource::Replicas) => self.comes(Event::ReplicasClosed),
             Action::Close(Resource::Child) => self.comes(Event::ChildGone),
             Action::AwaitReplicas => self.comes(Event::ReplicasReady),
+            Action::HandOver(_) => {
+                let fails = self.random.below(3) == 0;
+                self.comes(if fails { Event::NoSuccessor } else { Event::HandedOver });
+            }
             Action::Save => self.save(),
             Action::Log(_)
             | Action::Close(_)
@@ -308,8 +377,7 @@ impl World {
     /// Lets time pass until it is over or called off. What was done, in order.
     fn run(mut self) -> (Vec<Action>, u64, &'static str) {
         let began = self.now;
-        let forced = self.forced;
-        self.handle(Event::Asked(Request { forced, ..request() }));
+        self.handle(Event::Asked(self.request));
         if self.aborts {
             let at = self.now + self.random.below(TOTAL_MS);
             self.coming.push((at, Event::Aborted));
@@ -334,7 +402,7 @@ impl World {
         let more = self
             .saving
             .map_or(0, |wrote| (wrote + STALL_MS).saturating_sub(began + TOTAL_MS * 82 / 100));
-        assert!(self.now - began <= TOTAL_MS + more + 3 * 9, "{} of {more}", self.now - began);
+        assert!(self.now - began <= TOTAL_MS + more + 3 * 12, "{} of {more}", self.now - began);
         (self.actions, self.now - began, name(&self.shutdown))
     }
 }
@@ -381,6 +449,7 @@ fn check(seed: u64, actions: &[Action], state: &str) {
             Action::Exit | Action::Resume => ends.push(*action),
             Action::Log(_)
             | Action::Order(_)
+            | Action::HandOver(_)
             | Action::AwaitReplicas
             | Action::Save
             | Action::CancelSave

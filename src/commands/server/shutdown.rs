@@ -27,10 +27,8 @@ pub(super) const SHUTDOWN: Own = Own {
     run: OwnRun::Control(shutdown),
 };
 
-const NO_CLUSTER: Error = Error::Text("ERR SHUTDOWN FAILOVER is only supported in cluster mode.");
-const NO_FAILOVER: Error = Error::Text(
-    "ERR SHUTDOWN FAILOVER is not supported. Use CLUSTER FAILOVER at a replica before.",
-);
+/// What Valkey says outside of a cluster, whether there are replicas or not.
+const NO_REPLICA: Error = Error::Text("ERR SHUTDOWN FAILOVER is only supported in cluster mode.");
 
 /// What is asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -51,15 +49,16 @@ fn shutdown(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
         ctx.replies.ok();
         return Ok(Outcome::Done);
     }
-    if wish.failover {
-        return Err(if ctx.control.clustering.is_some() { NO_FAILOVER } else { NO_CLUSTER });
+    if wish.failover && ctx.control.clustering.is_none() && !ctx.control.may_hand_over() {
+        return Err(NO_REPLICA);
     }
     let save = match wish {
         Wish { save: true, .. } => LastSave::Yes,
         Wish { nosave: true, .. } => LastSave::No,
         _ => LastSave::AsConfigured,
     };
-    let options = Options { save, forced: wish.force, now: wish.now, safe: wish.safe };
+    let Wish { force: forced, now, safe, failover: hands_over, .. } = wish;
+    let options = Options { save, forced, now, safe, hands_over };
     Ok(Outcome::Wait(Awaited::End(options)))
 }
 

@@ -48,7 +48,7 @@ impl Core {
     /// Whatever waits until nothing is under way does not wait for other servers: an end, a
     /// failover, another role. Keys that no other server has taken by then stay.
     pub(crate) fn open_or_close_handovers(&mut self) {
-        let is_ending = self.end_stage().is_some_and(|stage| Stage::Drain < stage);
+        let is_ending = self.end_stage().is_some_and(Stage::needs_rest);
         let is_primary = self.node.condition.role == Role::Primary;
         let is_open = is_primary && !is_ending && !self.quiesce.is_for_failover();
         self.handovers.couriers.set_open(is_open);

@@ -24,7 +24,7 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("total_blocking_keys", gathered.sum(|shard| shard.waiting.keys));
     fields.put("total_blocking_keys_on_nokey", gathered.sum(|shard| shard.waiting.keys_or_none));
     let left = control.pause.map_or(0, |pause| pause.left(control.node.now));
-    let ending = control.end.shutdown.stage().is_some_and(|stage| Stage::Drain <= stage);
+    let ending = control.end.shutdown.stage().is_some_and(Stage::holds_writes);
     let (reason, actions) = match control.pause {
         _ if ending => ("shutdown_in_progress", "write"),
         Some(pause) if 0 < left && pause.holds == Holds::All => ("client_pause", "all"),
