@@ -225,6 +225,31 @@ fn a_node_that_is_stopped_keeps_no_message_from_others() {
     });
 }
 
+#[test]
+fn shards_that_are_stuck_lose_messages_beyond_a_bound_and_go_on() {
+    play("stuck shards", &["kkkkkk"], |cluster| {
+        until_linked(cluster);
+        let mut audience = Audience::new(cluster, &[2], &["SUBSCRIBE", "news"]);
+        let mut stuck = cluster.nodes[1].client();
+        stuck.send(&["DEBUG", "SLEEP", "3"]).expect("it is taken");
+        let mut client = cluster.nodes[0].client();
+        let filler = "x".repeat(1 << 20);
+        for _ in 0..100 {
+            client.send(&["PUBLISH", "other", &filler]).expect("it is taken");
+            assert_eq!(client.receive().expect("it is answered"), Reply::Integer(0));
+        }
+        publish(cluster, 0, "PUBLISH", "news", 0);
+        audience.hear(cluster, &[0]);
+        let drops = || cluster.nodes[1].output().contains("SPUBLISH are dropped");
+        until("messages are dropped", drops, || cluster.describe());
+        assert!(matches!(stuck.receive(), Ok(Reply::Simple(_))), "the shards go on");
+        let mut late = Audience::new(cluster, &[1], &["SUBSCRIBE", "news"]);
+        publish(cluster, 0, "PUBLISH", "news", 0);
+        audience.hear(cluster, &[0]);
+        late.hear(cluster, &[0]);
+    });
+}
+
 /// A process that does nothing until this is dropped.
 struct Stopped(Pid);
 
