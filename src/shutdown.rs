@@ -18,10 +18,10 @@
 //! the log has a warning, and the next stage begins. Only the last snapshot is not cut short while
 //! it gets on: it has all the time that is left, and more for as long as keys are being written.
 //!
-//! If a replica is to take over, that comes first: writes wait, one replica that has all takes over,
-//! and clients are told so for a moment, all in the state in which a server serves. What comes
-//! then, the last snapshot too, no client waits for. If no replica takes over, the process ends as
-//! without FAILOVER; with SAFE it goes on.
+//! If a replica is to take over, that comes first: writes wait, one replica that has all takes
+//! over, and clients are told so for a moment, while all else is served. No client waits for what
+//! comes then, the last snapshot included. If no replica takes over, the process ends as without
+//! FAILOVER; with SAFE it goes on.
 //!
 //! Clients are closed after the last snapshot, not before: as long as it may fail, the process may
 //! have to go on, with all of its clients. From `drain` on new writes wait, so none of them is

@@ -162,7 +162,9 @@ impl Control {
             log::notice("User requested shutdown...");
         }
         self.happens(Event::Asked(request));
-        self.failover_hears(failover::Event::Ending);
+        if self.end.succeeding.is_none() {
+            self.failover_hears(failover::Event::Ending);
+        }
     }
 
     /// SHUTDOWN ABORT.
@@ -270,12 +272,12 @@ impl Control {
         }
         match line.edge {
             Edge::Enter => self.process.supervisor.tell_stopping(line.stage.name()),
-            Edge::Leave(Outcome::Failed) => {
+            Edge::Leave(Outcome::Failed) if !self.end.shutdown.is_under_way() => {
                 log::warning(
                     "Errors trying to shut down the server. Check the logs for more information.",
                 );
             }
-            Edge::Leave(Outcome::Done | Outcome::Overrun | Outcome::Aborted) | Edge::Late => {}
+            Edge::Leave(_) | Edge::Late => {}
         }
     }
 

@@ -40,15 +40,21 @@ impl Control {
     /// # Errors
     /// Those of [`Failover::start`].
     pub fn begin_failover(&mut self, request: &Request) -> Result<(), Error> {
+        self.start_failover(request)?;
+        if self.end.shutdown.is_under_way() {
+            self.failover_hears(Event::Ending);
+        }
+        Ok(())
+    }
+
+    /// The same, also while the process ends.
+    pub(crate) fn start_failover(&mut self, request: &Request) -> Result<(), Error> {
         let sessions = self.replicating.view.sessions.iter();
         let replicas: Vec<Candidate> = sessions.map(candidate).collect();
         let facts = Facts { is_replica: self.is_replica(), replicas: &replicas };
         let (now, mut todo) = (self.moment(), Vec::new());
         self.handing_over.machine.start(now, request, facts, &mut todo)?;
         self.act_for_failover(todo);
-        if self.end.shutdown.is_under_way() {
-            self.failover_hears(Event::Ending);
-        }
         Ok(())
     }
 

@@ -69,7 +69,7 @@ impl Control {
         if self.clustering.is_none() {
             let request = Request { timeout_ms: Some(millis.max(1)), ..Request::default() };
             // It is seen by [`Self::see_to_handover`] that there is none.
-            if let Err(error) = self.begin_failover(&request) {
+            if let Err(error) = self.start_failover(&request) {
                 log::warning(&format!("No replica takes over: {error:?}"));
             }
         }

@@ -20,6 +20,7 @@ mod flushing;
 mod forming;
 mod hostile;
 mod messages;
+mod leaving;
 mod nodes;
 mod resharding;
 mod routed;

@@ -12,6 +12,8 @@ const HOPS_MAX: usize = 16;
 /// A client of a cluster. It knows no slots: it remembers which node has served a key.
 pub struct Routed<'c> {
     cluster: &'c Cluster,
+    /// The node that is asked first.
+    first: usize,
     connections: BTreeMap<String, Client>,
     served: BTreeMap<String, String>,
 }
@@ -19,7 +21,12 @@ pub struct Routed<'c> {
 impl<'c> Routed<'c> {
     /// A client that has no connection yet.
     pub fn new(cluster: &'c Cluster) -> Self {
-        Self { cluster, connections: BTreeMap::new(), served: BTreeMap::new() }
+        Self::from_node(cluster, 0)
+    }
+
+    /// The same, that asks this node first.
+    pub fn from_node(cluster: &'c Cluster, first: usize) -> Self {
+        Self { cluster, first, connections: BTreeMap::new(), served: BTreeMap::new() }
     }
 
     /// What is replied to a command on this key by the node that serves it.
@@ -38,7 +45,7 @@ impl<'c> Routed<'c> {
 
     /// Sends a command where it belongs; at last to where it was sent on.
     fn follow(&mut self, key: &str, words: &[&str]) -> Reply {
-        let first = || self.cluster.nodes[0].addr.clone();
+        let first = || self.cluster.nodes[self.first].addr.clone();
         let mut address = self.served.get(key).cloned().unwrap_or_else(first);
         let mut asks = false;
         for _ in 0..HOPS_MAX {

@@ -45,6 +45,11 @@ fn a_primary_ends_when_replicas_have_all_that_was_answered() {
 }
 
 #[test]
+fn a_primary_hands_over_before_it_ends() {
+    play_all("ends that hand over", ENDING, hand_over_and_end);
+}
+
+#[test]
 fn a_stuck_replica_holds_an_end_up_for_no_longer_than_it_may() {
     play_all("ends with a stuck replica", ENDING, end_with_a_stuck_replica);
 }
@@ -172,6 +177,8 @@ fn write(mut client: Client, number: usize, answers: &AtomicU64, ends: &AtomicBo
                 Ok(Reply::Simple(text)) if text == b"QUEUED" => {}
                 Ok(Reply::Simple(text)) if text == b"OK" && number % 4 == 2 => count += 1,
                 Ok(Reply::Simple(text)) if text == b"OK" => {}
+                // Another one is the primary now.
+                Ok(Reply::Error(text)) if is_of_replica(&text) => return count,
                 Ok(other) => panic!("writer {number}: {other:?} behind {count}"),
                 Err(_) => return count,
             }
@@ -182,6 +189,11 @@ fn write(mut client: Client, number: usize, answers: &AtomicU64, ends: &AtomicBo
         }
     }
     count
+}
+
+/// Whether this is what a replica says to writers.
+fn is_of_replica(text: &[u8]) -> bool {
+    text.starts_with(b"READONLY ") || text.starts_with(b"EXECABORT ")
 }
 
 /// The number that a key holds; 0 if there is no key.
@@ -224,6 +236,28 @@ fn end_under_load(kinds: [Kind; 3], seed: u64) -> u64 {
     let output = scene.primary.output();
     assert!(output.contains("2 of 2 replicas are in sync when shutting down."), "{output}");
     scene.replicas.iter().for_each(|replica| scene.must_have(replica, &counts));
+    counts.iter().sum()
+}
+
+fn hand_over_and_end(kinds: [Kind; 3], seed: u64) -> u64 {
+    let mut scene = Scene::new(kinds, seed, &["--shutdown-on-sigterm", "failover nosave"]);
+    let mut random = Random::new(seed);
+    let counts = scene.write_while(|scene, answers| {
+        await_answers(answers, 500 + random.below(5_000), &scene.primary);
+        if random.below(2) == 0 {
+            signal(&scene.primary, Signal::SIGTERM);
+        } else {
+            let sent = scene.primary.client().send(&["SHUTDOWN", "FAILOVER", "NOSAVE"]);
+            sent.expect("it is taken");
+        }
+        await_end(&mut scene.primary);
+    });
+    let output = scene.primary.output();
+    assert!(output.contains("A replica has taken over after "), "{output}");
+    let is_primary = |replica: &&Server| info(replica, "replication")["role"] == "master";
+    let heirs: Vec<&Server> = scene.replicas.iter().filter(is_primary).collect();
+    assert_eq!(heirs.len(), 1, "{output}");
+    scene.must_have(heirs[0], &counts);
     counts.iter().sum()
 }
 
