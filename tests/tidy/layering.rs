@@ -157,6 +157,7 @@ pub const PACKAGES: &[Package] = &[
                     "reactor",
                     "log",
                     "process",
+                    "migration",
                     "persistence",
                     "routing",
                     "transactions",
