@@ -171,8 +171,11 @@ fn end_of_reply(bytes: &[u8]) -> Option<usize> {
 fn find(words: &[String]) -> &'static Command {
     let (name, second) = (words[0].to_lowercase(), words.get(1).map(|it| it.to_lowercase()));
     let subcommand = format!("{name}|{}", second.unwrap_or_default());
-    let own =
-        [shards::commands::server::DEBUG_SUBCOMMANDS, shards::commands::server::MEMORY_SUBCOMMANDS];
+    let own = [
+        shards::commands::server::CLUSTER_SUBCOMMANDS,
+        shards::commands::server::DEBUG_SUBCOMMANDS,
+        shards::commands::server::MEMORY_SUBCOMMANDS,
+    ];
     let contained = CONTAINERS.iter().map(|(_, subcommands)| *subcommands).chain(own).flatten();
     let mut all = GROUPS.iter().copied().flatten().chain(contained);
     let found = all.find(|it| it.spec.name == name || it.spec.name == subcommand);

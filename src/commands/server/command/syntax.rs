@@ -250,7 +250,7 @@ fn kind(name: &str, spec: &Spec) -> &'static str {
         "start" | "end" if spec.group == Group::Stream => "string",
         "min-idle-time" if spec.name == "xpending" => "integer",
         "timeout" if spec.flags.has(Flag::Blocking) && !spec.keys.is_empty() => "double",
-        "key" if spec.group == Group::Cluster => "string",
+        "key" | "cursor" if spec.group == Group::Cluster => "string",
         "key" | "key1" | "key2" | "newkey" | "source" | "destination" | "destkey" | "sourcekey"
         | "storekey" | "storedistkey" | "dst" | "src" => "key",
         "pattern" | "by-pattern" | "get-pattern" | "match-pattern" => "pattern",
