@@ -39,7 +39,7 @@ use faults::Fault;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds within which a planted fault must be found.
-const FOUND_WITHIN: u64 = 1_000;
+const FOUND_WITHIN: u64 = 4_000;
 
 /// Runs a seed. Why it fails, if it does.
 fn attempt(seed: u64, table: &'static Table, fault: Option<Fault>) -> Result<Counts, String> {

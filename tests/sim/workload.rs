@@ -1,7 +1,6 @@
 //! What clients and operators do, and what breaks.
 
 use keylane::replication::failover::request::{Request, Target};
-use keylane::replication::link::events::Position;
 
 use crate::agenda::{Event, Run};
 use crate::keyspace::{Change, DATABASES, DeedId, KEYS, NAMES};
@@ -144,13 +143,13 @@ impl World {
     pub fn elect(&mut self, dead: Run) {
         let Some((replid, _)) = self.died.iter().rfind(|(_, run)| *run == dead) else { return };
         let (replid, address) = (*replid, Setup::address(dead.node));
+        let place = |node: &Node| node.relay.upstream.as_ref()?.place(node);
         let is_candidate = |node: &&Node| {
-            let position = node.control.view.as_ref().and_then(|view| view.position);
             node.control.primary.as_ref() == Some(&address)
-                && position.is_some_and(|Position { id, .. }| id == replid)
+                && place(node).is_some_and(|(id, _)| id == replid)
         };
         let candidates = || self.nodes.iter().flatten().filter(is_candidate);
-        let Some(best) = candidates().max_by_key(|node| node.shown_offset()) else { return };
+        let Some(best) = candidates().max_by_key(|node| place(node)) else { return };
         let best = best.run.node;
         let promises = self.env.checks.promises.iter().filter(|promise| {
             (promise.node, promise.run, promise.replid) == (dead.node, dead.number, replid)

@@ -179,6 +179,17 @@ impl Upstream {
         self.link.position().filter(|_| !is_sync).map(|position| position.id)
     }
 
+    /// The stream that this node's data are part of, and up to where they are: what control shows
+    /// a moment later.
+    pub fn place(&self, node: &Node) -> Option<(ReplId, Scalar)> {
+        let position = self.link.position()?;
+        let applied = match &self.flows {
+            Some(flows) => flows.applied(node),
+            None => self.dispatch.applied(position.offset),
+        };
+        Some((position.id, applied))
+    }
+
     /// Whether the primary's stream runs, and is what replicas of this node get.
     pub fn is_joined(&self, stream: Option<&Stream>) -> bool {
         self.link.observed().status.is_up() && stream.is_some_and(|stream| !stream.is_of_logs())
