@@ -12,9 +12,10 @@ mod acting;
 pub mod asking;
 mod owning;
 mod publishing;
+mod resetting;
 pub mod settings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -44,6 +45,7 @@ use crate::replication::history::Scalar;
 use crate::routing::node::Role;
 use owning::Owning;
 use publishing::Publishing;
+use resetting::{Clearing, Reset};
 
 /// How often the log says that nodes.conf cannot be written.
 const COMPLAIN_MS: u64 = 30_000;
@@ -61,6 +63,9 @@ pub struct Clustering {
     kept: BTreeMap<Ticket, KeptRequest>,
     next_ticket: u64,
     owning: Owning,
+    /// Resets that wait until there is no child.
+    resets: VecDeque<Reset>,
+    clearing: Option<Clearing>,
     publishing: Publishing,
     /// What the machine was last told of the stream.
     replicated: Replicated,
@@ -94,6 +99,8 @@ impl Clustering {
             kept: BTreeMap::new(),
             next_ticket: 0,
             owning: Owning::default(),
+            resets: VecDeque::new(),
+            clearing: None,
             publishing: Publishing::default(),
             replicated: Replicated::default(),
             synced_with: None,
@@ -190,6 +197,7 @@ impl Control {
         while let Some(outcome) = self.clustering.as_ref().and_then(|it| it.saver.next_outcome()) {
             self.nodes_saved(outcome);
         }
+        self.see_to_resets();
         self.tell_cluster_of_stream();
         let deadline = self.clustering.as_ref().map(|clustering| clustering.machine.deadline());
         if deadline.is_some_and(|deadline| deadline <= cluster_now().at) {

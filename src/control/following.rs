@@ -199,9 +199,7 @@ impl Control {
         self.while_all_stand(|_, shards| empty(shards));
         self.saving.functions.clear();
         self.change_replid();
-        if !self.node.config.save.is_empty() {
-            self.wish(Wish::Background(None));
-        }
+        self.keys_are_cleared();
     }
 
     /// Drops all keys for those of a primary that are to come; all shards are claimed. Clients are

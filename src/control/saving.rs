@@ -415,7 +415,7 @@ impl Control {
     }
 
     /// Asks a child that writes a snapshot to end, for this reason.
-    fn kill_snapshot(&mut self, by: &'static str) {
+    pub(crate) fn kill_snapshot(&mut self, by: &'static str) {
         if let Some(child) = &mut self.saving.child {
             child.forked.kill(by, Monotonic::now());
         }

@@ -183,6 +183,18 @@ pub fn file_of(config: &Config) -> PathBuf {
     config.dir.join(&config.dbfilename)
 }
 
+/// Removes the file of a snapshot, if it is there, so that it stays away.
+///
+/// # Errors
+/// The system's.
+pub fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    file.parent().map_or(Ok(()), sync_folder)
+}
+
 /// How often the first thread looks whether the others are done, when it is.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 

@@ -23,6 +23,7 @@ mod messages;
 mod leaving;
 mod nodes;
 mod resharding;
+mod resetting;
 mod routed;
 
 use std::env;

@@ -166,8 +166,9 @@ impl Machine {
         if was_replica {
             self.nodes.set_primary(me);
             self.act(Action::Promote);
-            self.act(Action::Flush);
         }
+        // Also of a primary without keys: its last snapshot may have some.
+        self.act(Action::Flush);
         self.todo.owners_changed();
     }
 }

@@ -6,7 +6,6 @@ use crate::config::primary::Primary;
 use crate::control::core::Control;
 use crate::control::ctx::Outcome;
 use crate::control::saving::KeptRequest;
-use crate::control::standing::Wish;
 use crate::log;
 use crate::mail::query::Query;
 use crate::replication::link::events::By;
@@ -31,7 +30,7 @@ impl Control {
                 Action::Own => self.own_in_cluster(),
                 Action::Follow(follow) => self.follow_in_cluster(follow),
                 Action::Promote => self.promote_in_cluster(),
-                Action::Flush => self.wish(Wish::Flush),
+                Action::Flush => self.clear_for_cluster(),
                 Action::Pause(_) => self.hold_writes(),
                 Action::Unpause => self.let_writes_go(),
                 Action::DeleteKeys(slots) => self.delete_in_cluster(slots),

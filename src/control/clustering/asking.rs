@@ -73,12 +73,15 @@ impl Control {
         });
         let is_primary = self.node.condition.role == Role::Primary;
         match command(counted, keys.sum(), is_primary) {
+            Ok(command @ (Command::ResetSoft(_) | Command::ResetHard(..))) => {
+                self.reset_cluster(kept, command);
+            }
             Ok(command) => self.put_to_cluster(kept, command),
             Err(error) => self.answer_kept(kept, Err(error)),
         }
     }
 
-    fn put_to_cluster(&mut self, kept: KeptRequest, command: Command) {
+    pub(super) fn put_to_cluster(&mut self, kept: KeptRequest, command: Command) {
         let Some(clustering) = &mut self.clustering else { return };
         let ticket = Ticket(clustering.next_ticket);
         clustering.next_ticket += 1;

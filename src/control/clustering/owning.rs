@@ -48,6 +48,9 @@ impl Control {
     pub(super) fn reply_for_cluster(&mut self, ticket: Ticket, reply: Result<Answer, Error>) {
         let Some(clustering) = &mut self.clustering else { return };
         let is_exec = clustering.kept.get(&ticket).is_some_and(|kept| kept.batch.is_exec());
+        if let Some(clearing) = clustering.clearing.as_mut().filter(|_| !is_exec) {
+            return clearing.keep(ticket, reply);
+        }
         let behind = Behind::Reply(ticket, reply);
         match clustering.owning.order.filter(|_| !is_exec) {
             Some(order) => clustering.owning.behind.push_back((order, behind)),

@@ -1,0 +1,180 @@
+//! CLUSTER RESET leaves nothing behind that could come back.
+//!
+//! ```text
+//! RESET --> children end, and are seen gone --> the machine forgets --> all keys go
+//!       --> a child that began meanwhile ends --> the file of the last snapshot goes --> +OK
+//! ```
+//! A child that does not end is looked at first: then nothing is reset, and the error says so.
+//! CLUSTER REPLICATE NO ONE drops keys in the same way.
+
+use std::io;
+use std::path::Path;
+use std::thread::{Builder, JoinHandle};
+
+use shards::resp::error::Error;
+
+use crate::cluster::machine::action::Answer;
+use crate::cluster::machine::event::{Command, Ticket};
+use crate::control::core::Control;
+use crate::control::saving::KeptRequest;
+use crate::control::standing::Wish;
+use crate::log;
+use crate::persistence::snapshot;
+use crate::process::plain;
+use crate::reactor::clock::Monotonic;
+use crate::reactor::wake::Wake;
+
+/// Milliseconds in which a child has to end that is killed: only one that sleeps in the kernel,
+/// and cannot be waked, takes so long.
+const CHILD_MILLIS: u64 = 5000;
+/// Why a child is ended.
+const BY: &str = "CLUSTER RESET";
+
+/// A reset that waits until there is no child.
+#[derive(Debug)]
+pub(super) struct Reset {
+    kept: KeptRequest,
+    command: Command,
+    since: Monotonic,
+}
+
+/// What a snapshot could bring back goes; replies wait for that.
+#[derive(Debug)]
+pub(super) struct Clearing {
+    step: Step,
+    since: Monotonic,
+    replies: Vec<(Ticket, Result<Answer, Error>)>,
+}
+
+#[derive(Debug)]
+enum Step {
+    /// The keys.
+    Keys,
+    /// A child that has written them.
+    Child,
+    /// The file that has them.
+    File(JoinHandle<io::Result<()>>),
+}
+
+impl Clearing {
+    /// Answers this when it is over.
+    pub(super) fn keep(&mut self, ticket: Ticket, reply: Result<Answer, Error>) {
+        self.replies.push((ticket, reply));
+    }
+}
+
+impl Control {
+    /// Has the cluster forgotten, as soon as there is no child any more.
+    pub(super) fn reset_cluster(&mut self, kept: KeptRequest, command: Command) {
+        let Some(clustering) = &mut self.clustering else { return };
+        clustering.resets.push_back(Reset { kept, command, since: Monotonic::now() });
+        self.see_to_resets();
+    }
+
+    /// The machine has forgotten: all keys go, and what could bring them back.
+    pub(super) fn clear_for_cluster(&mut self) {
+        let Some(clustering) = &mut self.clustering else { return };
+        let (step, since) = (Step::Keys, Monotonic::now());
+        let replies = clustering.clearing.take().map(|before| before.replies).unwrap_or_default();
+        clustering.clearing = Some(Clearing { step, since, replies });
+        self.wish(Wish::Flush);
+    }
+
+    /// All keys are gone.
+    pub(crate) fn keys_are_cleared(&mut self) {
+        if let Some(Clearing { step, .. }) = self.clearing() {
+            *step = Step::Child;
+        }
+        self.see_to_resets();
+    }
+
+    /// Goes on with resets.
+    pub(super) fn see_to_resets(&mut self) {
+        self.go_on_resetting();
+        self.go_on_clearing();
+    }
+
+    fn clearing(&mut self) -> Option<&mut Clearing> {
+        self.clustering.as_mut()?.clearing.as_mut()
+    }
+
+    fn go_on_resetting(&mut self) {
+        let Some(clustering) = &mut self.clustering else { return };
+        let Some(Reset { since, .. }) = clustering.resets.front() else { return };
+        let took = Monotonic::now().millis_since(*since);
+        let pid = self.saving.forked().map(|child| child.pid());
+        if pid.is_some() && took < CHILD_MILLIS {
+            return self.kill_child(BY);
+        }
+        let reset = self.clustering.as_mut().and_then(|it| it.resets.pop_front());
+        let Some(Reset { kept, command, .. }) = reset else { return };
+        match pid {
+            None => self.put_to_cluster(kept, command),
+            Some(pid) => {
+                let text = format!("ERR Can't reset: child {pid} does not end");
+                log::warning(&text);
+                self.answer_kept(kept, Err(Error::Owned(text)));
+            }
+        }
+    }
+
+    fn go_on_clearing(&mut self) {
+        // One that sends all keys to replicas leaves no file.
+        let has_child = self.saving.child.is_some() || self.saving.repair.is_some();
+        let Some(Clearing { step, .. }) = self.clearing() else { return };
+        match step {
+            Step::Keys => {}
+            Step::Child if has_child => self.kill_snapshot(BY),
+            Step::Child => self.remove_snapshot(),
+            Step::File(thread) if !thread.is_finished() => {}
+            Step::File(_) => self.end_clearing(Ok(())),
+        }
+    }
+
+    fn remove_snapshot(&mut self) {
+        let file = snapshot::file_of(&self.node.config);
+        match remove(&file, self.mailbox.bell().clone()) {
+            Ok(thread) => {
+                if let Some(Clearing { step, .. }) = self.clearing() {
+                    *step = Step::File(thread);
+                }
+            }
+            Err(error) => self.end_clearing(Err(error)),
+        }
+    }
+
+    fn end_clearing(&mut self, begun: io::Result<()>) {
+        let taken = self.clustering.as_mut().and_then(|clustering| clustering.clearing.take());
+        let Some(Clearing { step, since, replies }) = taken else { return };
+        let result = match step {
+            Step::File(thread) => {
+                thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))
+            }
+            Step::Keys | Step::Child => begun,
+        };
+        let took = Monotonic::now().millis_since(since);
+        let failure = result.err().map(|error| {
+            let why = plain(&error);
+            format!("All keys are gone, but the file of the last snapshot is not: {why}")
+        });
+        match &failure {
+            None => log::notice(&format!("Keys and the last snapshot are gone after {took} ms.")),
+            Some(text) => log::warning(text),
+        }
+        for (ticket, reply) in replies {
+            let failed = failure.as_ref().map(|text| Error::Owned(format!("ERR {text}")));
+            self.reply_for_cluster(ticket, failed.map_or(reply, Err));
+        }
+    }
+}
+
+/// Removes a file, for good, by a thread of its own.
+fn remove(file: &Path, rings: Wake) -> io::Result<JoinHandle<io::Result<()>>> {
+    let file = file.to_owned();
+    let work = move || {
+        let removed = snapshot::remove(&file);
+        rings.ring();
+        removed
+    };
+    Builder::new().name("disk".to_owned()).spawn(work)
+}

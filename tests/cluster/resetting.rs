@@ -1,0 +1,130 @@
+//! CLUSTER RESET: what a node had does not come back, whatever was under way.
+
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::client::Reply;
+use crate::nodes::{ask, id, start};
+use crate::processes::Server;
+use crate::servers::{Kind, until};
+
+/// Keys of the node, so that a snapshot of them takes a moment.
+const KEYS: usize = 20_000;
+
+#[test]
+fn a_replica_that_is_reset_stays_empty() {
+    for (save, mode) in [("", "SOFT"), ("", "HARD"), ("3600 1", "SOFT"), ("3600 1", "HARD")] {
+        let about = format!("save {save:?}, {mode}");
+        let options = ["--save", save, "--rdb-save-threads", "1"];
+        let [primary, mut node] = [(); 2].map(|()| start(Kind::Keylane(2), &options));
+        assert_eq!(ask(&primary, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
+        let (host, port) = primary.addr.split_once(':').expect("it has a port");
+        let nodes = ask(&primary, &["CLUSTER", "NODES"]);
+        let (_, bus) = nodes.split_once('@').expect("it names its bus");
+        let bus = bus.split(|letter: char| !letter.is_ascii_digit()).next().expect("a port");
+        assert_eq!(ask(&node, &["CLUSTER", "MEET", host, port, bus]), "OK");
+        let name = id(&primary);
+        until(
+            &format!("{about}: it follows"),
+            || ask(&node, &["CLUSTER", "REPLICATE", &name]) == "OK",
+            || node.output(),
+        );
+        fill(&primary);
+        let count = KEYS.to_string();
+        until(
+            &format!("{about}: it has the keys"),
+            || ask(&node, &["DBSIZE"]) == count,
+            || node.output(),
+        );
+        assert_eq!(ask(&node, &["SAVE"]), "OK", "{about}");
+        stop_a_snapshot(&node);
+        reset(&node, mode, &about);
+        check_empty(&mut node, &about);
+    }
+}
+
+#[test]
+fn a_primary_that_was_emptied_and_reset_stays_empty() {
+    for mode in ["SOFT", "HARD"] {
+        let mut node = start(Kind::Keylane(2), &["--save", ""]);
+        assert_eq!(ask(&node, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
+        fill(&node);
+        assert_eq!(ask(&node, &["SAVE"]), "OK", "{mode}");
+        assert_eq!(ask(&node, &["FLUSHALL"]), "OK", "{mode}");
+        reset(&node, mode, mode);
+        check_empty(&mut node, mode);
+    }
+}
+
+fn fill(primary: &Server) {
+    let serves = || ask(primary, &["SET", "key", "0"]) == "OK";
+    until("the primary serves", serves, || primary.output());
+    let mut client = primary.client();
+    for number in 1..KEYS {
+        client.send(&["SET", &format!("key:{number}"), "value"]).expect("it is taken");
+    }
+    for _ in 1..KEYS {
+        assert!(matches!(client.receive(), Ok(Reply::Simple(_))), "{}", primary.output());
+    }
+}
+
+/// A child writes a snapshot, and does not get on: it does not end when it is asked to, either.
+fn stop_a_snapshot(node: &Server) {
+    let is_stopped = || {
+        ask(node, &["BGSAVE"]);
+        for child in children(node) {
+            // It may have ended.
+            let _ = kill(Pid::from_raw(child), Signal::SIGSTOP);
+        }
+        ask(node, &["INFO", "persistence"]).contains("rdb_bgsave_in_progress:1")
+            && !children(node).is_empty()
+    };
+    until("a child is stopped", is_stopped, || node.output());
+}
+
+/// Resets a node. When it says so, nothing that it had is left.
+fn reset(node: &Server, mode: &str, about: &str) {
+    let mut client = node.client();
+    client.send(&["CLUSTER", "RESET", mode]).expect("it is taken");
+    client.send(&["INFO", "persistence"]).expect("it is taken");
+    let reply = client.receive().expect("it answers");
+    assert!(matches!(&reply, Reply::Simple(text) if text == b"OK"), "{about}: {reply:?}");
+    assert_eq!(children(node), [0; 0], "{about}");
+    let info = client.receive().expect("it answers");
+    let Reply::Bulk(info) = info else { panic!("{about}: {info:?}") };
+    let info = String::from_utf8_lossy(&info);
+    for line in ["rdb_bgsave_in_progress:0", "rdb_last_bgsave_status:ok"] {
+        assert!(info.contains(line), "{about}: {line}: {info}");
+    }
+    let names = fs::read_dir(node.folder()).expect("it has a folder");
+    let names = names.map(|entry| entry.expect("it can be read").file_name());
+    let left: Vec<_> = names.filter(|name| name.to_string_lossy().contains("rdb")).collect();
+    assert!(left.is_empty(), "{about}: {left:?}");
+}
+
+fn check_empty(node: &mut Server, about: &str) {
+    for is_new in [false, true] {
+        if is_new {
+            node.kill();
+            node.start_again();
+        }
+        assert_eq!(ask(node, &["DBSIZE"]), "0", "{about}, started again: {is_new}");
+        let info = ask(node, &["CLUSTER", "INFO"]);
+        for line in ["cluster_slots_assigned:0", "cluster_known_nodes:1"] {
+            assert!(info.contains(line), "{about}, started again: {is_new}: {info}");
+        }
+        assert!(ask(node, &["INFO", "replication"]).contains("role:master"), "{about}");
+    }
+}
+
+/// The processes that a server has made.
+fn children(server: &Server) -> Vec<i32> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).expect("it runs");
+    let of_task = |task: fs::DirEntry| fs::read_to_string(task.path().join("children"));
+    let lists = tasks.flatten().flat_map(of_task);
+    let pids =
+        |list: String| -> Vec<i32> { list.split_whitespace().flat_map(str::parse).collect() };
+    lists.flat_map(pids).collect()
+}
