@@ -94,7 +94,10 @@ fn check(
     if stops(Guards::FEW_REPLICAS) {
         return Err(Error::NoReplicas);
     }
-    if stops(Guards::READONLY) {
+    // A write that gets here in a cluster is for this node. Where it waits, the node changes its
+    // role: it is looked at again then.
+    let waits = node.cluster.is_some() && stops(Guards::PAUSED);
+    if stops(Guards::READONLY) && !waits {
         return Err(Error::ReadOnly);
     }
     if stops(Guards::LISTENS) && !serves_listeners(call) {

@@ -66,6 +66,8 @@ pub struct Clustering {
     /// Resets that wait until there is no child.
     resets: VecDeque<Reset>,
     clearing: Option<Clearing>,
+    /// Writes wait until this node is a primary.
+    holds_until_promoted: bool,
     publishing: Publishing,
     /// What the machine was last told of the stream.
     replicated: Replicated,
@@ -101,6 +103,7 @@ impl Clustering {
             owning: Owning::default(),
             resets: VecDeque::new(),
             clearing: None,
+            holds_until_promoted: false,
             publishing: Publishing::default(),
             replicated: Replicated::default(),
             synced_with: None,

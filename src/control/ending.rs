@@ -29,6 +29,10 @@ const NO_END: Error = Error::Text("ERR No shutdown in progress.");
 const NO_WAY_BACK: Error =
     Error::Text("ERR The shutdown can't be aborted any more: the last snapshot has begun.");
 
+/// What Valkey's log says when no replica takes over.
+pub(crate) const NO_HEIR: &str =
+    "Unable to find a replica to perform the auto failover on shutdown.";
+
 /// The options of SHUTDOWN that mean something here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -137,7 +141,11 @@ impl Control {
     }
 
     fn ask_end(&mut self, reason: Reason, options: Options) {
-        let hands_over = self.wants_handover(options) && self.may_hand_over();
+        let wants_handover = self.wants_handover(options) && !self.is_replica();
+        let hands_over = wants_handover && self.may_hand_over();
+        if wants_handover && !hands_over {
+            log::warning(NO_HEIR);
+        }
         let Config { save, shutdown_timeout, shutdown_total_timeout, shutdown_linger, .. } =
             &*self.node.config;
         let saves = match options.save {

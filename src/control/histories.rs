@@ -92,6 +92,7 @@ impl Control {
         }
         // Shards hear of the role first: what was held back runs.
         self.end_hold_of_failover();
+        self.hold_until_promoted(false);
     }
 
     /// This node's own history begins where that ends of which its data are, if they are of one:

@@ -17,6 +17,7 @@ use shards::effects::handover::{Failure, Target};
 use crate::cluster::frame::header::Flags;
 use crate::cluster::ids::NodeId;
 use crate::control::core::Control;
+use crate::control::ending::NO_HEIR;
 use crate::control::fences::Purpose;
 use crate::control::standing::Wish;
 use crate::log;
@@ -68,10 +69,8 @@ impl Control {
         self.end.succeeding = Some(Succeeding { choice, said, began });
         if self.clustering.is_none() {
             let request = Request { timeout_ms: Some(millis.max(1)), ..Request::default() };
-            // It is seen by [`Self::see_to_handover`] that there is none.
-            if let Err(error) = self.start_failover(&request) {
-                log::warning(&format!("No replica takes over: {error:?}"));
-            }
+            // Where none begins, [`Self::see_to_handover`] finds none under way.
+            let _ = self.start_failover(&request);
         }
     }
 
@@ -91,7 +90,7 @@ impl Control {
                 self.happens(Event::HandedOver);
             }
             Some(false) => {
-                log::warning("Unable to find a replica to perform the auto failover on shutdown.");
+                log::warning(NO_HEIR);
                 self.happens(Event::NoSuccessor);
             }
         }

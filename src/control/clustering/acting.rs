@@ -50,7 +50,19 @@ impl Control {
         });
     }
 
+    /// Holds writes back while this replica becomes a primary, or lets them go.
+    pub(crate) fn hold_until_promoted(&mut self, holds: bool) {
+        let Some(clustering) = &mut self.clustering else { return };
+        if std::mem::replace(&mut clustering.holds_until_promoted, holds) != holds {
+            self.order(match holds {
+                true => &Query::HoldForFailover,
+                false => &Query::EndFailoverHold,
+            });
+        }
+    }
+
     fn follow_in_cluster(&mut self, follow: Follow) {
+        self.hold_until_promoted(false);
         let Follow { ip, port, sync, .. } = follow;
         if let Some(clustering) = &mut self.clustering {
             clustering.synced_with = None;
@@ -63,8 +75,11 @@ impl Control {
         self.order(&Query::Role(Role::Replica));
     }
 
+    /// Clients may be sent here as soon as others know who owns the slots, which is before all that
+    /// came of the primary is applied: their writes wait for that.
     fn promote_in_cluster(&mut self) {
         if self.is_replica() {
+            self.hold_until_promoted(true);
             self.unfollow(By::Cluster);
         } else {
             // The address of its primary was never known.

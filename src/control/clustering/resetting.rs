@@ -50,8 +50,8 @@ pub(super) struct Clearing {
 enum Step {
     /// The keys.
     Keys,
-    /// A child that has written them.
-    Child,
+    /// A child that has written them, looked for since then.
+    Child(Monotonic),
     /// The file that has them.
     File(JoinHandle<io::Result<()>>),
 }
@@ -83,9 +83,8 @@ impl Control {
     /// All keys are gone.
     pub(crate) fn keys_are_cleared(&mut self) {
         if let Some(Clearing { step, .. }) = self.clearing() {
-            *step = Step::Child;
+            *step = Step::Child(Monotonic::now());
         }
-        self.see_to_resets();
     }
 
     /// Goes on with resets.
@@ -120,12 +119,18 @@ impl Control {
 
     fn go_on_clearing(&mut self) {
         // One that sends all keys to replicas leaves no file.
-        let has_child = self.saving.child.is_some() || self.saving.repair.is_some();
+        let (has_child, leaves_file) = (self.saving.child.is_some(), self.saving.repair.is_some());
         let Some(Clearing { step, .. }) = self.clearing() else { return };
         match step {
             Step::Keys => {}
-            Step::Child if has_child => self.kill_snapshot(BY),
-            Step::Child => self.remove_snapshot(),
+            Step::Child(since) if CHILD_MILLIS <= Monotonic::now().millis_since(*since) => {
+                match has_child {
+                    true => self.end_clearing(Err(io::Error::other("a child does not end"))),
+                    false => self.remove_snapshot(),
+                }
+            }
+            Step::Child(_) if has_child || leaves_file => self.kill_snapshot(BY),
+            Step::Child(_) => self.remove_snapshot(),
             Step::File(thread) if !thread.is_finished() => {}
             Step::File(_) => self.end_clearing(Ok(())),
         }
@@ -150,7 +155,7 @@ impl Control {
             Step::File(thread) => {
                 thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))
             }
-            Step::Keys | Step::Child => begun,
+            Step::Keys | Step::Child(_) => begun,
         };
         let took = Monotonic::now().millis_since(since);
         let failure = result.err().map(|error| {
