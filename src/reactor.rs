@@ -13,7 +13,6 @@ pub mod heap;
 pub mod huge_pages;
 pub mod limits;
 pub mod mapping;
-pub mod names;
 pub mod own_path;
 pub mod queue;
 pub mod ring;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use shards::effects::handover::{Failure, Target};
 
 use crate::reactor::clock::Monotonic;
-use crate::reactor::names;
 use crate::reactor::streams::{Stream, Tried};
+use crate::reactor::system::names;
 use crate::reactor::wake::{Awaited, Wake};
 
 /// Bytes of a reply that are kept: longer ones are cut.

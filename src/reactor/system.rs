@@ -1,6 +1,7 @@
 //! What the system tells of this process and this machine: memory, processor time, chance.
 
 pub mod available;
+pub mod names;
 
 use std::fs::{self, File};
 use std::io::Read;
