@@ -6,10 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::client::Reply;
-use crate::nodes::{Cluster, KEY, ask, id};
+use crate::nodes::{Cluster, KEY, ask, id, start};
+use crate::processes::Server;
 use crate::routed::Routed;
-use crate::servers::{Ends, now, until};
+use crate::servers::{Ends, Kind, now, until};
 use crate::{play, say};
 
 /// The first primary is a Keylane; its replica is of each kind.
@@ -89,8 +93,7 @@ fn end(cluster: &Cluster, leaver: usize, way: Way) {
         Way::Signal => {
             let words = ["CONFIG", "SET", "shutdown-on-sigterm", "failover nosave"];
             assert_eq!(ask(node, &words), "OK");
-            let pid = nix::unistd::Pid::from_raw(node.pid().try_into().expect("it is positive"));
-            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it is there");
+            send_signal(node, Signal::SIGTERM);
         }
     }
 }
@@ -169,4 +172,45 @@ fn a_safe_end_is_none_if_no_replica_takes_over() {
         until("it ends all the same", || node.has_ended(), String::new);
         assert!(node.output().contains("Unable to find a replica"), "{}", node.output());
     });
+}
+
+#[test]
+fn a_cluster_of_one_primary_hands_over_past_a_replica_that_is_stopped() {
+    let nodes: Vec<Server> = (0..3).map(|_| start(Kind::Keylane(2), &[])).collect();
+    let mut cluster = Cluster { mix: "kkk".to_owned(), nodes };
+    let name = id(&cluster.nodes[0]);
+    assert_eq!(ask(&cluster.nodes[0], &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
+    let lines = ask(&cluster.nodes[0], &["CLUSTER", "NODES"]);
+    let (_, bus) = lines.split_once('@').expect("it names its bus");
+    let bus = bus.split(|letter: char| !letter.is_ascii_digit()).next().expect("a port");
+    let (host, port) = cluster.nodes[0].addr.split_once(':').expect("it has a port");
+    for node in &cluster.nodes[1..] {
+        assert_eq!(ask(node, &["CLUSTER", "MEET", host, port, bus]), "OK");
+    }
+    for node in &cluster.nodes[1..] {
+        let follows = || ask(node, &["CLUSTER", "REPLICATE", &name]) == "OK";
+        until("it follows", follows, || cluster.describe());
+    }
+    let are_online = || {
+        let info = ask(&cluster.nodes[0], &["INFO", "replication"]);
+        info.matches("state=online").count() == 2
+    };
+    until("both are online", are_online, || cluster.describe());
+    let serves = || ask(&cluster.nodes[0], &["SET", KEY, "before"]) == "OK";
+    until("the primary serves", serves, || cluster.describe());
+    send_signal(&cluster.nodes[1], Signal::SIGSTOP);
+    assert_eq!(ask(&cluster.nodes[0], &["SET", KEY, "kept"]), "OK");
+    end(&cluster, 0, Way::Command);
+    let node = &mut cluster.nodes[0];
+    until("it ends", || node.has_ended(), String::new);
+    assert!(node.output().contains(TAKEN_OVER), "{}", node.output());
+    let heir = &cluster.nodes[2];
+    assert_eq!(ask(heir, &["GET", KEY]), "kept");
+    assert_eq!(ask(heir, &["SET", KEY, "goes on"]), "OK", "{}", heir.output());
+    send_signal(&cluster.nodes[1], Signal::SIGCONT);
+}
+
+fn send_signal(node: &Server, signal: Signal) {
+    kill(Pid::from_raw(node.pid().try_into().expect("it is positive")), signal)
+        .expect("it is there");
 }
