@@ -28,6 +28,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use io_uring::types;
+
 use self::accepting::Listener;
 use self::closing::Lingering;
 use self::receiving::Input;
@@ -89,7 +91,7 @@ pub enum Completion {
     /// A socket has left the ring: its descriptor, and the bytes that came in since
     /// [`DataRing::hand_over`]. The connection is open, unless its peer has ended it.
     HandedOver(Token, OwnedFd, Vec<u8>),
-    /// Another thread rang.
+    /// Another thread rang, or the time is over that [`DataRing::wake_in`] was given.
     Woken,
 }
 
@@ -155,6 +157,10 @@ pub struct DataRing {
     ending: bool,
     /// Where the kernel puts the wake eventfd's counter.
     wake_count: Box<u64>,
+    /// How long [`Self::wake_in`] was given last, where the kernel finds it.
+    alarm_delay: Box<types::Timespec>,
+    /// The kernel has it.
+    is_alarmed: bool,
 }
 
 impl DataRing {
@@ -178,6 +184,8 @@ impl DataRing {
             waking: false,
             ending: false,
             wake_count: Box::new(0),
+            alarm_delay: Box::default(),
+            is_alarmed: false,
         };
         ring.arm_wake();
         Ok(ring)
@@ -290,6 +298,9 @@ impl DataRing {
             } else if op == Op::Wake as u8 {
                 self.waking = false;
                 self.arm_wake();
+                done.push(Completion::Woken);
+            } else if op == Op::Alarm as u8 {
+                self.is_alarmed = false;
                 done.push(Completion::Woken);
             }
         }

@@ -260,6 +260,9 @@ impl Loop {
         }
         if self.core.mailbox.sleep() {
             let patience = self.patience();
+            if let Some(due) = self.core.log_is_due() {
+                ring.wake_in(due);
+            }
             ring.turn(Some(patience), done)?;
             self.core.mailbox.awake();
             return Ok(());
@@ -273,8 +276,7 @@ impl Loop {
         let held = self.core.clients.next_held();
         let next = [self.core.next_late(), self.core.pause_ends_at(), held];
         let next = next.into_iter().flatten().min();
-        let next = next.map_or(tick, |next| Monotonic::now().until(next).min(tick));
-        self.core.log_is_due().map_or(next, |due| due.min(next))
+        next.map_or(tick, |next| Monotonic::now().until(next).min(tick))
     }
 
     /// Looks for something to do, giving the processor away between looks, until there is some or

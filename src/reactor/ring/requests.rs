@@ -23,6 +23,7 @@ pub(super) enum Op {
     Wake = 4,
     Cancel = 5,
     Watch = 6,
+    Alarm = 7,
 }
 
 /// A ring as this module wants it. Kernels before 6.6 do not know how to leave out the array
@@ -128,9 +129,24 @@ impl DataRing {
         self.waking = true;
     }
 
+    /// Has [`Completion::Woken`] come in so long, or earlier if that was asked for before. A turn
+    /// that waits no longer than this sets a timer of the processor each time: this sets one.
+    ///
+    /// [`Completion::Woken`]: super::Completion::Woken
+    pub fn wake_in(&mut self, delay: Duration) {
+        if self.is_alarmed || self.ending {
+            return;
+        }
+        *self.alarm_delay = types::Timespec::new().sec(delay.as_secs()).nsec(delay.subsec_nanos());
+        let entry = opcode::Timeout::new(&raw const *self.alarm_delay).build();
+        self.push(entry.user_data(user_data(Op::Alarm, 0, 0)));
+        self.is_alarmed = true;
+    }
+
     pub(super) fn push(&mut self, entry: squeue::Entry) {
         // SAFETY: every pointer in an entry is to memory the ring owns until the request has
-        // completed: `Socket::sending` (whose heap block does not move), `wake_count`, `buffers`.
+        // completed: `Socket::sending` (whose heap block does not move), `wake_count`, `buffers`;
+        // or to `alarm_delay`, which is read when the request is submitted.
         while unsafe { self.queues.ring.submission().push(&entry) }.is_err() {
             let queued = self.queues.ring.submission().len();
             self.queues.enter(queued, None).expect("a full queue can be submitted");

@@ -435,3 +435,16 @@ fn a_peer_gets_everything_before_its_socket_is_closed() {
     drop(far);
     release_all(&mut ring);
 }
+
+#[test]
+fn a_ring_wakes_itself_once_for_all_that_was_asked_meanwhile() {
+    let (_wake, mut ring) = new();
+    for _ in 0..2 {
+        let delays = [1, 10_000, 0].map(Duration::from_millis);
+        delays.into_iter().for_each(|delay| ring.wake_in(delay));
+        assert!(matches!(turn(&mut ring)[..], [Completion::Woken]));
+        let mut done = Vec::new();
+        ring.turn(None, &mut done).expect("the ring works");
+        assert!(done.is_empty(), "{done:?}");
+    }
+}
