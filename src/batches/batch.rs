@@ -22,6 +22,10 @@ use crate::transactions::locks::Ticket;
 use crate::transactions::multi::Exec;
 use crate::transactions::transaction::Transaction;
 
+/// Requests of one batch whose buckets and entries are loaded ahead: enough to overlap misses, few
+/// enough that what is loaded is still in the first-level cache when it is used.
+pub const AHEAD_MAX: usize = 64;
+
 /// What of a client's session commands need that run away from home.
 #[derive(Clone, Copy, Debug)]
 pub struct Passport {

@@ -16,7 +16,7 @@ use shards::base::hash::HashSeed;
 use shards::commands::spec::{Flag, Spread};
 use shards::resp::parser::Range;
 
-use crate::batches::batch::{Applies, At, Batch, BatchNumber, Source};
+use crate::batches::batch::{AHEAD_MAX, Applies, At, Batch, BatchNumber, Source};
 use crate::replication::split::{Command, Unit};
 use crate::routing::call::{Call, KeyShape, PubSubStep, Run, Table};
 use crate::routing::keys::falls_apart;
@@ -27,9 +27,12 @@ use crate::transactions::transaction::Footprint;
 
 /// Bytes that were taken and not answered, from which on no more are taken.
 const BYTES_MAX: usize = 4 << 20;
-/// Bytes and requests of a batch, from which on the next one begins.
+/// Bytes and requests of a batch, from which on the next one begins: no more requests than a shard
+/// loads ahead, so that the keys of all of them are in the cache when they run.
 const BATCH_BYTES: usize = 64 << 10;
-const BATCH_REQUESTS: usize = 512;
+const BATCH_REQUESTS: usize = AHEAD_MAX;
+/// Arguments of a command that is looked at without an allocation.
+const ARGS_FEW: usize = 8;
 /// The request in a batch that stands for a transaction, and the place of its name.
 const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 const EXEC_NAME: Range = Range { start: 8, len: 4 };
@@ -103,7 +106,6 @@ struct Unanswered<P> {
 struct Planned<'a> {
     call: &'static Call,
     command: Command<'a>,
-    args: Vec<&'a [u8]>,
     first_key: (u32, u64),
 }
 
@@ -137,6 +139,11 @@ impl<P: Copy> Dispatch<P> {
     /// # Errors
     /// Why it cannot be applied. Then nothing of it was taken.
     pub fn take(&mut self, unit: &Unit<'_>, start: P) -> Result<Option<BatchNumber>, String> {
+        if self.gates.is_empty()
+            && let Some((shard, only)) = self.plan_single(unit)?
+        {
+            return Ok(Some(self.append(shard, &only, unit, start)));
+        }
         let mut footprint = Footprint::default();
         let commands = unit.commands();
         let commands =
@@ -150,7 +157,9 @@ impl<P: Copy> Dispatch<P> {
             return Ok(Some(number));
         }
         let number = match (shards.as_slice(), commands.as_slice()) {
-            ([shard], [only]) if runs_by_itself(only) => self.append(*shard, only, unit, start),
+            ([shard], [only]) if runs_by_itself(only.call) => {
+                self.append(*shard, only, unit, start)
+            }
             // What concerns no key has its place in the stream of one shard.
             ([], _) => self.add_exec(vec![0], &commands, unit, start),
             (_, [only]) if route_of(only, &shards) == Some(Route::Parts) => {
@@ -163,6 +172,24 @@ impl<P: Copy> Dispatch<P> {
         Ok(Some(number))
     }
 
+    /// Looks at the only command of a unit, if that runs by itself on the shard of its only key.
+    /// Most do: nothing is allocated for them.
+    fn plan_single<'a>(&self, unit: &Unit<'a>) -> Result<Option<(u16, Planned<'a>)>, String> {
+        let mut commands = unit.commands();
+        let (Some(command), 0) = (commands.next(), commands.len()) else { return Ok(None) };
+        let mut few: [&[u8]; ARGS_FEW] = [&[]; ARGS_FEW];
+        let Some(args) = few.get_mut(..command.ranges().len()) else { return Ok(None) };
+        args.iter_mut().zip(command.args()).for_each(|(to, arg)| *to = arg);
+        let Some(call) = self.check(&command, args)? else { return Ok(None) };
+        let KeyShape::One(at) = call.keys else { return Ok(None) };
+        let is_narrow = !matches!(call.spec.spread, Spread::Everywhere(_) | Spread::Cursor);
+        let key = args.get(at).filter(|_| is_narrow && runs_by_itself(call));
+        Ok(key.map(|key| {
+            let first_key = self.first_key(at, key);
+            (self.routing.slots.owner(first_key.1), Planned { call, command, first_key })
+        }))
+    }
+
     /// Looks at a command, and adds what it touches.
     fn plan<'a>(
         &self,
@@ -170,31 +197,45 @@ impl<P: Copy> Dispatch<P> {
         footprint: &mut Footprint,
     ) -> Result<Option<Planned<'a>>, String> {
         let args: Vec<&[u8]> = command.args().collect();
+        let Some(call) = self.check(&command, &args)? else { return Ok(None) };
+        let Routing { slots, seed, .. } = &self.routing;
+        footprint.add_call(slots, call, &args, |key| seed.key_hash(key));
+        let first_key = match call.keys {
+            KeyShape::One(at) => args.get(at).map(|key| self.first_key(at, key)),
+            KeyShape::None | KeyShape::Several => None,
+        };
+        Ok(Some(Planned { call, command, first_key: first_key.unwrap_or((0, 0)) }))
+    }
+
+    fn first_key(&self, at: usize, key: &[u8]) -> (u32, u64) {
+        let at = u32::try_from(at).expect("a key is one of the first arguments");
+        (at, self.routing.seed.key_hash(key))
+    }
+
+    /// What a command calls; `None` if nothing is to be done for it.
+    fn check(
+        &self,
+        command: &Command<'_>,
+        args: &[&[u8]],
+    ) -> Result<Option<&'static Call>, String> {
         let name = || String::from_utf8_lossy(args[0]).into_owned();
-        let Routing { table, slots, seed } = &self.routing;
-        let call = table.find(&args).ok_or_else(|| format!("unknown command '{}'", name()))?;
-        if !call.accepts(&args) {
+        let call =
+            self.routing.table.find(args).ok_or_else(|| format!("unknown command '{}'", name()))?;
+        if !call.accepts(args) {
             return Err(format!("wrong number of arguments for '{}'", name()));
         }
         if self.databases <= usize::from(command.db) {
             return Err(format!("there is no database {} (raise `databases`?)", command.db));
         }
         match call.run {
-            Run::Engine(_) | Run::PubSub(PubSubStep::Publish(_)) => {}
+            Run::Engine(_) | Run::PubSub(PubSubStep::Publish(_)) => Ok(Some(call)),
             // A Valkey tells its replicas of slots that are open, and waits until they have
             // acknowledged it. To whom slots belong nodes tell each other by their bus.
-            Run::Control if call.spec.name == "cluster|setslot" => return Ok(None),
+            Run::Control if call.spec.name == "cluster|setslot" => Ok(None),
             Run::PubSub(_) | Run::Client | Run::Control | Run::Transaction(_) | Run::Container => {
-                return Err(format!("'{}' is not for replicas", name()));
+                Err(format!("'{}' is not for replicas", name()))
             }
         }
-        footprint.add_call(slots, call, &args, |key| seed.key_hash(key));
-        let first_key = match call.keys {
-            KeyShape::One(at) => args.get(at).map(|key| (at, seed.key_hash(key))),
-            KeyShape::None | KeyShape::Several => None,
-        };
-        let first_key = first_key.and_then(|(at, hash)| Some((u32::try_from(at).ok()?, hash)));
-        Ok(Some(Planned { call, command, args, first_key: first_key.unwrap_or((0, 0)) }))
     }
 
     /// Appends a command to the last batch of a shard.
@@ -328,14 +369,15 @@ impl<P: Copy> Dispatch<P> {
 
     /// Adds commands to a transaction in which this database is selected.
     fn push(&self, multi: &mut Multi, mut db: u16, commands: &[Planned<'_>]) {
-        for Planned { call, command, args, first_key } in commands {
+        for Planned { call, command, first_key } in commands {
             if command.db != db {
                 db = command.db;
                 self.select(multi, db);
             }
             let needs_all = matches!(call.spec.spread, Spread::Everywhere(_) | Spread::Cursor);
             let route = if needs_all { Route::Home } else { Route::Anywhere };
-            multi.push(call, args, route, *first_key);
+            let args: Vec<&[u8]> = command.args().collect();
+            multi.push(call, &args, route, *first_key);
         }
     }
 
@@ -424,16 +466,19 @@ fn last_db(db: u16, commands: &[Planned<'_>]) -> u16 {
 }
 
 /// Whether a command needs no EXEC around it: it answers at once, and all it does is on its shard.
-fn runs_by_itself(planned: &Planned<'_>) -> bool {
-    matches!(planned.call.run, Run::Engine(_)) && !planned.call.spec.flags.has(Flag::Blocking)
+fn runs_by_itself(call: &Call) -> bool {
+    matches!(call.run, Run::Engine(_)) && !call.spec.flags.has(Flag::Blocking)
 }
 
 /// How a command runs among others of a batch. `None`: not at all, but in a transaction.
 fn route_of(planned: &Planned<'_>, shards: &[u16]) -> Option<Route> {
     match *shards {
-        _ if !runs_by_itself(planned) => None,
+        _ if !runs_by_itself(planned.call) => None,
         [shard] => Some(Route::Shard(shard)),
-        _ => falls_apart(planned.call.spec, &planned.args).then_some(Route::Parts),
+        _ => {
+            let args: Vec<&[u8]> = planned.command.args().collect();
+            falls_apart(planned.call.spec, &args).then_some(Route::Parts)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Letters come in, and what they let go on goes on.
 
-use crate::batches::batch::Batch;
+use crate::batches::batch::{AHEAD_MAX, Batch};
 use crate::mail::to_control::ToControl;
 use crate::mail::to_shard::ToShard;
 use crate::routing::request::{Parsed, Route};
@@ -8,9 +8,6 @@ use crate::shard::core::{Core, SocketRequest};
 
 /// Letters taken from one peer before the next has its turn.
 const LETTERS_PER_PEER: usize = 256;
-/// Requests of one batch whose buckets and entries are loaded ahead: enough to overlap misses, few
-/// enough that what is loaded is still in the first-level cache when it is used.
-const AHEAD_MAX: usize = 64;
 
 impl Core {
     /// Reads mail and acts on it.
