@@ -4,6 +4,10 @@
 //! Writes are measured at two servers of each kind, of which one never had a replica: a server that
 //! had one goes on to keep a backlog. CPU is that of the primary's process alone, until its replica
 //! has applied all of it.
+//!
+//! A replica shares its processors with the load, which gets slower then: fewer requests come at
+//! once, and each costs more. To see what the replica itself costs, both servers are given the same
+//! rate: `--benchmark-args "--rps 50000"`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
