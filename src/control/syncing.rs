@@ -37,8 +37,8 @@ impl Control {
     }
 
     /// Ends the transfer to the replica of this name, if there is one; others go on.
-    pub fn cut_sync(&self, id: u64) {
-        self.saving.sync.iter().for_each(|sync| sync.cut(id));
+    pub fn cut_sync(&mut self, id: u64) {
+        self.saving.sync.iter_mut().for_each(|sync| sync.cut(id, Monotonic::now()));
     }
 
     /// Takes what became of transfers that have ended since the last call.

@@ -33,6 +33,8 @@ pub struct SyncChild {
     plan: SyncPlan,
     targets: Vec<Target>,
     lost: Vec<Option<Lost>>,
+    /// Of each replica, whether its transfer was cut.
+    cut: Vec<bool>,
     /// Bytes that were sent to each replica that is left, as the copy last said.
     pub bytes: u64,
     /// Bytes that were sent to all replicas together, as it last said, and those of them that were
@@ -92,16 +94,20 @@ impl SyncChild {
         let keep: Vec<_> = sockets.map(AsRawFd::as_raw_fd).collect();
         let work = |to_parent: &File| sync(&plan, shards, &targets, to_parent);
         let forked = Forked::start("sync", &keep, now, work)?;
-        let lost = vec![None; targets.len()];
-        let (bytes, bytes_of_all) = (0, (0, 0));
-        Ok(Self { forked, plan, targets, lost, bytes, bytes_of_all, left: None, refused: None })
+        let (lost, cut) = (vec![None; targets.len()], vec![false; targets.len()]);
+        let (bytes, bytes_of_all, left, refused) = (0, (0, 0), None, None);
+        Ok(Self { forked, plan, targets, lost, cut, bytes, bytes_of_all, left, refused })
     }
 
     /// Ends the transfer to the replica of this name; the others go on. The copy hears of it when
-    /// it next sends.
-    pub fn cut(&self, id: u64) {
-        let target = self.targets.iter().find(|target| target.id == id);
-        target.into_iter().for_each(Target::shut);
+    /// it next sends, and is ended if no replica is left: others wait for that.
+    pub fn cut(&mut self, id: u64, now: Monotonic) {
+        let Some(place) = self.targets.iter().position(|target| target.id == id) else { return };
+        self.targets[place].shut();
+        self.cut[place] = true;
+        if self.cut.iter().zip(&self.lost).all(|(cut, lost)| *cut || lost.is_some()) {
+            self.forked.kill("its replicas are gone", now);
+        }
     }
 
     /// Bytes that were sent to all replicas together since the last call, as far as the copy has

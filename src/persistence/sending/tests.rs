@@ -404,7 +404,7 @@ fn shut_at_random(all: &mut [Shard], seed: u64, expected: &[u8]) -> (u64, u64) {
         for (id, far) in (0..).zip(&mut fars) {
             far.take(&mut chunk);
             if far.cut_at <= far.got.len() && !far.is_cut && outcome.is_none() {
-                child.cut(id);
+                child.cut(id, Monotonic::now());
                 (far.is_cut, last) = (true, Monotonic::now());
             }
         }
