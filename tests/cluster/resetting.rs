@@ -17,30 +17,43 @@ const KEYS: usize = 20_000;
 fn a_replica_that_is_reset_stays_empty() {
     for (save, mode) in [("", "SOFT"), ("", "HARD"), ("3600 1", "SOFT"), ("3600 1", "HARD")] {
         let about = format!("save {save:?}, {mode}");
-        let options = ["--save", save, "--rdb-save-threads", "1"];
-        let [primary, mut node] = [(); 2].map(|()| start(Kind::Keylane(2), &options));
-        assert_eq!(ask(&primary, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
-        let (host, port) = primary.addr.split_once(':').expect("it has a port");
-        let nodes = ask(&primary, &["CLUSTER", "NODES"]);
-        let (_, bus) = nodes.split_once('@').expect("it names its bus");
-        let bus = bus.split(|letter: char| !letter.is_ascii_digit()).next().expect("a port");
-        assert_eq!(ask(&node, &["CLUSTER", "MEET", host, port, bus]), "OK");
-        let name = id(&primary);
-        until(
-            &format!("{about}: it follows"),
-            || ask(&node, &["CLUSTER", "REPLICATE", &name]) == "OK",
-            || node.output(),
-        );
+        let [primary, mut node] = pair(save);
         fill(&primary);
-        let count = KEYS.to_string();
-        until(
-            &format!("{about}: it has the keys"),
-            || ask(&node, &["DBSIZE"]) == count,
-            || node.output(),
-        );
+        join(&node, &primary, &about);
+        until_filled(&node, &about);
         assert_eq!(ask(&node, &["SAVE"]), "OK", "{about}");
         stop_a_snapshot(&node);
         reset(&node, mode, &about);
+        check_empty(&mut node, &about);
+    }
+}
+
+#[test]
+fn a_node_that_is_reset_while_it_gets_or_sends_all_keys_stays_empty() {
+    for mode in ["SOFT", "HARD"] {
+        let about = format!("it gets keys, {mode}");
+        let [primary, mut node] = pair("");
+        fill(&primary);
+        send_slowly(&primary, true);
+        join(&node, &primary, &about);
+        until_info(&node, "master_sync_in_progress:1", &about);
+        reset(&node, mode, &about);
+        until_info(&primary, "connected_slaves:0", &about);
+        check_empty(&mut node, &about);
+        send_slowly(&primary, false);
+
+        let about = format!("it is there again, and sends keys, {mode}");
+        join(&node, &primary, &about);
+        until_filled(&node, &about);
+        send_slowly(&node, true);
+        let below = Kind::Keylane(3).start(&[]).expect("it is Keylane");
+        let (host, port) = node.addr.split_once(':').expect("it has a port");
+        assert_eq!(ask(&below, &["REPLICAOF", host, port]), "OK", "{about}");
+        until_info(&below, "master_sync_in_progress:1", &about);
+        reset(&node, mode, &about);
+        send_slowly(&node, false);
+        until_info(&below, "master_link_status:up", &about);
+        assert_eq!(ask(&below, &["DBSIZE"]), "0", "{about}: nothing is there to follow");
         check_empty(&mut node, &about);
     }
 }
@@ -56,6 +69,46 @@ fn a_primary_that_was_emptied_and_reset_stays_empty() {
         reset(&node, mode, mode);
         check_empty(&mut node, mode);
     }
+}
+
+/// A primary of all slots, and a node that knows it not.
+fn pair(save: &str) -> [Server; 2] {
+    let options = ["--save", save, "--rdb-save-threads", "1"];
+    let pair = [(); 2].map(|()| start(Kind::Keylane(2), &options));
+    assert_eq!(ask(&pair[0], &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
+    pair
+}
+
+/// A node becomes a replica.
+fn join(node: &Server, primary: &Server, about: &str) {
+    let (host, port) = primary.addr.split_once(':').expect("it has a port");
+    let nodes = ask(primary, &["CLUSTER", "NODES"]);
+    let own = nodes.lines().find(|line| line.contains("myself")).expect("it knows itself");
+    let (_, bus) = own.split_once('@').expect("it names its bus");
+    let bus = bus.split(|letter: char| !letter.is_ascii_digit()).next().expect("a port");
+    assert_eq!(ask(node, &["CLUSTER", "MEET", host, port, bus]), "OK");
+    let name = id(primary);
+    let follows = || ask(node, &["CLUSTER", "REPLICATE", &name]) == "OK";
+    until(&format!("{about}: it follows"), follows, || node.output());
+}
+
+fn until_filled(node: &Server, about: &str) {
+    let count = KEYS.to_string();
+    let has_all = || ask(node, &["DBSIZE"]) == count;
+    until(&format!("{about}: it has the keys"), has_all, || node.output());
+}
+
+fn until_info(node: &Server, line: &str, about: &str) {
+    let says = || ask(node, &["INFO", "replication"]).contains(line);
+    until(&format!("{about}: {line}"), says, || {
+        ask(node, &["INFO", "replication"]) + &node.output()
+    });
+}
+
+/// A full sync of all keys takes longer than the test, or no longer than it must.
+fn send_slowly(node: &Server, is_slow: bool) {
+    let micros = if is_slow { "20000" } else { "0" };
+    assert_eq!(ask(node, &["CONFIG", "SET", "rdb-key-save-delay", micros]), "OK");
 }
 
 fn fill(primary: &Server) {
