@@ -195,6 +195,8 @@ impl Machine {
             if sync == Sync::Full {
                 self.mine.offset = 0;
             }
+            // Until a node knows, it takes this one for what it was: it refuses it its vote.
+            self.todo.pong_all = true;
         }
         self.todo.owners_changed();
         let node = self.nodes.at(primary);
