@@ -65,6 +65,21 @@ fn force_asks_the_voters_at_once_and_takeover_asks_none() {
 }
 
 #[test]
+fn a_node_that_takes_over_asks_at_once_whether_it_may_write() {
+    let mut bench = Bench::of(REPLICA);
+    for _ in 0..8 {
+        bench.pass(100);
+        ['a', 'b'].into_iter().for_each(|letter| bench.beat(letter, Beat::Ping, |_| {}));
+    }
+    // What was asked when the silence began is too old to count.
+    ['b', 'c'].into_iter().for_each(|letter| bench.pong(letter));
+    assert_eq!(failover(&mut bench, Failover::Takeover), "Ok");
+    bench.expect("7.4: its last answers are old", &["writes are refused", "send b ping"]);
+    bench.pong('b');
+    assert!(!bench.machine.state().is_fenced(), "7.4");
+}
+
+#[test]
 fn a_primary_that_ends_names_its_successor() {
     for (label, to, starts) in [("T-M 5", 'm', true), ("T-M 5: another one", 's', false)] {
         let mut bench = Bench::of(REPLICA);
