@@ -40,6 +40,7 @@ use crate::replication::psync::Former;
 use crate::replication::replid::ReplId;
 use crate::replication::session;
 use crate::replication::session::SessionId;
+use crate::replication::session::ended::Cut as SessionCut;
 use crate::replication::view::ReplicationView;
 use crate::routing::node::{Node, Role};
 use crate::shutdown;
@@ -201,7 +202,7 @@ impl Control {
         let killed: Vec<SessionId> = killed.map(|session| session.session).collect();
         let count = killed.len() as u64;
         if count != 0 {
-            self.mailbox.tell_relay(ToRelay::Kill(killed));
+            self.mailbox.tell_relay(ToRelay::Kill(killed, SessionCut::Killed));
         }
         if is_cut {
             self.following.view.iter_mut().for_each(|view| view.known = None);

@@ -9,10 +9,14 @@
 //! set-cluster-node-id id               which node of the cluster it is
 //! keylane version[:vector[:stream]]    it takes each log by a connection of its own, from version
 //!                                      2 on all keys by several, from 3 on logs meanwhile
+//! keylane-topology id:version          which node of a topology from outside it is, and which
+//!                                      version of that it knows
 //! ack n   fack n   getack *            of a stream that runs; before it they mean nothing
 //! ```
 //! Texts and tolerance are those of Valkey 9.1.2. `rdb-channel` and `set-rdb-client-id` are unknown
 //! options here: nothing offers a second channel.
+
+pub mod member;
 
 use shards::base::number::parse_i64;
 use shards::rdb::kind::Version as Rdb;
@@ -20,6 +24,7 @@ use shards::resp::error::Error;
 use shards::resp::inline;
 
 use crate::replication::address::Address;
+use crate::replication::greeting::member::Member;
 use crate::replication::history::Vector;
 
 /// Bytes that an announced address may have: Valkey's limit.
@@ -41,6 +46,7 @@ pub struct Greeting {
     filter: Filter,
     node_id: Option<Vec<u8>>,
     flows: Option<FlowsAsked>,
+    member: Option<Member>,
 }
 
 /// A replica can take each log by a connection of its own.
@@ -185,6 +191,7 @@ impl Greeting {
                 b"rdb-only" => self.rdb_only = flag(value)?,
                 b"rdb-filter-only" => self.filter = Filter::parse(value)?,
                 b"keylane" => self.flows = Some(FlowsAsked::parse(value)?),
+                b"keylane-topology" => self.member = Some(Member::parse(value)?),
                 b"set-cluster-node-id" => self.node_id = Some(node_id(value, cluster)?),
                 b"ack" | b"getack" => return Ok(Answer::Silence),
                 _ => return Err(Error::naming("ERR Unrecognized REPLCONF option: ", name, "")),
@@ -217,6 +224,11 @@ impl Greeting {
     /// The id of the cluster's node that it is, if it told one.
     pub fn node_id(&self) -> Option<&[u8]> {
         self.node_id.as_deref()
+    }
+
+    /// Which node of a topology from outside it is, if it has told.
+    pub fn member(&self) -> Option<&Member> {
+        self.member.as_ref()
     }
 
     /// What a full sync with it looks like.
