@@ -9,6 +9,7 @@
 
 pub mod event;
 pub mod action;
+pub mod imposed;
 pub mod settings;
 pub mod stats;
 pub(super) mod frames;
@@ -301,6 +302,9 @@ impl Machine {
     fn cron(&mut self) {
         self.next_cron = self.now.at.after(CRON_MS);
         self.rounds += 1;
+        if self.settings.is_external {
+            return self.todo.save |= self.retry.take_if(|retry| *retry <= self.now.at).is_some();
+        }
         self.forgotten.retain(|_, until| self.now.at < *until);
         self.tend_links();
         self.send_pings();

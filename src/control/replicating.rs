@@ -134,8 +134,10 @@ impl Control {
                  asks for more"
             ));
         }
-        if let Arrived::Stream(arrival) = &mut arrived {
+        if let Arrived::Stream(arrival) = arrived {
+            let Some(mut arrival) = self.admit_replica(arrival) else { return };
             arrival.logs = self.own_logs();
+            arrived = Arrived::Stream(arrival);
         }
         match self.start_relay() {
             Ok(()) => self.mailbox.tell_relay(ToRelay::Arrived(arrived)),
