@@ -28,7 +28,7 @@ use crate::cluster::health::State;
 use crate::cluster::ids::{Epoch, NodeId, ShardId};
 use crate::cluster::manual::Manual;
 use crate::cluster::moment::{Moment, Now};
-use crate::cluster::nodes::node::{Node, Role};
+use crate::cluster::nodes::node::{Names, Node, Role};
 use crate::cluster::nodes::{Key, Nodes};
 use crate::config::choices::LogLevel;
 use action::{Action, Actions, Durability};
@@ -428,10 +428,15 @@ impl Machine {
         let Settings { announced_ip, ports, ref names, never_fails_over, .. } = self.settings;
         let names = names.clone();
         let able = Flags::EXTENSIONS.with(Flags::LIGHT_PUBLISH).with(Flags::LIGHT_MODULE);
+        let is_imposed = self.nodes.is_imposed;
         let me = self.nodes.me_mut();
-        me.ip = announced_ip.or(me.ip);
-        me.ports = ports;
-        me.names = names;
+        if is_imposed {
+            // A table from outside says where this node is.
+            let Names { hostname, nodename, zone, .. } = names;
+            me.names = Names { hostname, nodename, zone, ..me.names.clone() };
+        } else {
+            (me.ip, me.ports, me.names) = (announced_ip.or(me.ip), ports, names);
+        }
         me.flags = me.flags.with(able).without(Flags::NOFAILOVER);
         if never_fails_over {
             me.flags = me.flags.with(Flags::NOFAILOVER);

@@ -52,6 +52,8 @@ use crate::version::VALKEY_VERSION;
 /// Bytes that are read at once, and in one turn.
 const READ_BYTES: usize = 256 << 10;
 const TURN_BYTES: usize = 2 << 20;
+/// Milliseconds between two attempts at most, if a topology from outside names the primary.
+const RETRY_MS_IN_TOPOLOGY: u64 = 500;
 /// There is no memory for the backlog.
 pub const SHORT: &str = "There is no memory for the replication backlog: replicas may have to sync";
 /// How often control is told what there is to show, in milliseconds.
@@ -183,8 +185,11 @@ impl Upstream {
 
     /// Takes settings over.
     pub fn configure(&mut self, config: Arc<Config>) {
-        let hello = hello(&config, self.member.clone());
-        self.link.configure(hello, limits(&config));
+        let (mut limits, member) = (limits(&config), self.member.clone());
+        if member.is_some() {
+            limits.retry_ms.most = RETRY_MS_IN_TOPOLOGY;
+        }
+        self.link.configure(hello(&config, member), limits);
         self.config = config;
     }
 

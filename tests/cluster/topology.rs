@@ -2,9 +2,11 @@
 //! link, also if a node was told nothing, dies, or has a primary that hangs.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use crate::client::Reply;
 use crate::nodes::{ask, start};
 use crate::processes::Server;
 use crate::say;
@@ -236,6 +238,9 @@ fn a_removed_replica_is_cut_from_both_sides_and_comes_back() {
             assert!(!fields.keys().any(|name| name.starts_with("master_link")), "{fields:?}");
             assert!(!fields.contains_key("master_host"), "{fields:?}");
             assert_eq!(told.field(1, "cluster", "in_topology"), "0");
+            let hello = format!("{:?}", told.nodes[1].client().call(&["HELLO"]));
+            let master: &[u8] = b"master";
+            assert!(hello.contains(&format!("{:?}", Reply::Bulk(master.to_vec()))), "{hello}");
             let moved = format!("-MOVED 0 {}", told.nodes[0].addr);
             assert_eq!(ask(&told.nodes[1], &["GET", KEY]), moved);
         } else {
@@ -335,6 +340,58 @@ fn a_node_that_dies_behind_a_push_follows_it_when_it_is_back() {
     told.nodes[1].kill();
     told.nodes[1].start_again();
     assert_eq!(ask(&told.nodes[1], &["CLUSTERX", "VERSION"]), "-1");
+}
+
+#[test]
+fn a_node_that_was_reset_begins_anew() {
+    let told = Told::start(3);
+    let all = "0 primary 0-16383, 1 replica 0, 2 replica 0";
+    told.push(&[0, 1, 2], all, 1);
+    told.agree(&[0, 1, 2], 1);
+    assert_eq!(ask(&told.nodes[0], &["SET", KEY, "1"]), "OK");
+    told.until("all have it", || (1..3).all(|at| ask(&told.nodes[at], &["DBSIZE"]) == "1"));
+    // One replica is reset, one has left before that.
+    told.push(&[0, 2], "0 primary 0-16383", 2);
+    told.agree(&[0, 2], 2);
+    for at in [1, 2] {
+        assert_eq!(ask(&told.nodes[at], &["CLUSTER", "RESET"]), "OK");
+        assert_eq!(ask(&told.nodes[at], &["DBSIZE"]), "0");
+        assert_eq!(ask(&told.nodes[at], &["CLUSTERX", "MYID"]), "");
+        assert_eq!(ask(&told.nodes[at], &["CLUSTERX", "SETNODEID", &id(at)]), "OK");
+    }
+    // What the former primary had is no part of what follows from nothing.
+    let others = "0 replica 2, 1 primary 0, 2 primary 1-16383";
+    told.push(&[1, 2], others, 3);
+    told.agree(&[1, 2], 3);
+    assert_eq!(ask(&told.nodes[1], &["SET", KEY, "2"]), "OK");
+    told.push(&[0], others, 3);
+    told.agree(&[0], 3);
+    told.until("it has what there is: nothing", || ask(&told.nodes[0], &["DBSIZE"]) == "0");
+}
+
+#[test]
+fn a_topology_that_cannot_be_written_is_an_error_until_it_can() {
+    let mut home = Told::start(1);
+    let folder = home.nodes[0].folder().join("conf");
+    let away = home.nodes[0].folder().join("away");
+    fs::create_dir(&folder).expect("the folder takes one more");
+    let file = folder.join("nodes.conf");
+    let file = file.to_str().expect("folders for tests have plain names");
+    let options = ["--cluster-config-file", file, "--cluster-config-save-behavior", "best-effort"];
+    let mut told = Told::start_with(1, &options);
+    fs::rename(&folder, &away).expect("it can be moved");
+    let text = told.text("0 primary 0-16383");
+    let push = |told: &Told| ask(&told.nodes[0], &["CLUSTERX", "SETNODES", &text, "1"]);
+    let refused = "-ERR The topology is in force, but can't be written: a restart forgets it";
+    assert_eq!(push(&told), refused);
+    assert_eq!(push(&told), refused, "it is tried again");
+    assert_eq!(ask(&told.nodes[0], &["SET", KEY, "1"]), "OK");
+    fs::rename(&away, &folder).expect("it can be moved back");
+    assert_eq!(push(&told), "OK");
+    told.nodes[0].kill();
+    told.nodes[0].start_again();
+    assert_eq!(ask(&told.nodes[0], &["CLUSTERX", "VERSION"]), "1");
+    home.nodes[0].kill();
 }
 
 /// Where a primary falls silent.

@@ -51,7 +51,7 @@ pub struct Imposed {
     pub me: NodeId,
     /// The version of the table; all epochs are this number.
     pub version: u64,
-    /// All nodes.
+    /// All nodes, in the order of their ids.
     pub members: Vec<Member>,
 }
 
@@ -61,7 +61,8 @@ impl Machine {
     pub(super) fn impose(&mut self, imposed: &Imposed) -> Result<Answer, Error> {
         let Imposed { me, version, members } = imposed;
         self.rename_myself(*me);
-        let is_listed = |id: NodeId| id == *me || members.iter().any(|member| member.id == id);
+        let is_listed =
+            |id: NodeId| id == *me || members.binary_search_by_key(&id, |member| member.id).is_ok();
         for key in self.nodes.keys() {
             self.nodes.disown_all(key);
             if !is_listed(self.nodes.at(key).id) {
@@ -118,6 +119,7 @@ impl Machine {
             .or_else(|| self.nodes.add(Node::new(*id, NodeRole::Unknown, now)))
             .expect("an id that is not found is new");
         let is_me = key == self.nodes.myself();
+        let own = self.settings.names.clone();
         let node = self.nodes.at_mut(key);
         let ip: Option<IpAddr> = host.parse().ok();
         // Clients are told what the table says, also if that is a name.
@@ -125,7 +127,15 @@ impl Machine {
         let bus = port.saturating_add(BUS_PORT_BEHIND);
         node.ip = ip;
         node.ports = Ports { client: *port, other: 0, bus };
-        node.names = Names { client_ipv4: told.clone(), client_ipv6: told, ..Names::default() };
+        let names = if is_me { own } else { Names::default() };
+        let (client_port, client_tls_port) = (0, 0);
+        node.names = Names {
+            client_ipv4: told.clone(),
+            client_ipv6: told,
+            client_port,
+            client_tls_port,
+            ..names
+        };
         let fails = matches!(role, Role::Replica { is_failed: true, .. }) && !is_me;
         node.health = if fails { Health::Failed(now) } else { Health::Fit };
         // Offsets of others are not known: they are not 0, which would hide a replica.

@@ -80,6 +80,17 @@ const ANSWERS: &[(&str, &str)] = &[
 ];
 
 #[test]
+fn a_replica_says_which_node_of_a_topology_it_is() {
+    let mut greeting = Greeting::default();
+    assert_eq!(greeting.member(), None);
+    let said = answer(&mut greeting, "keylane-topology a1:7", Cluster::Off);
+    assert_eq!(said, "+OK");
+    assert_eq!(greeting.member().map(ToString::to_string).as_deref(), Some("a1:7"));
+    let said = answer(&mut greeting, "keylane-topology a1", Cluster::Off);
+    assert_eq!(said, "-ERR Unrecognized member of a topology: a1");
+}
+
+#[test]
 fn a_replica_says_that_it_takes_logs_and_where_it_is_in_them() {
     for (said, answered, vector) in [
         ("keylane 1", "+OK", Some(None)),

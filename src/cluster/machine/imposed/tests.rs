@@ -23,7 +23,8 @@ fn replica(of: char) -> Role {
     Role::Replica { of: id(of), is_failed: false }
 }
 
-fn impose(bench: &mut Bench, me: char, version: u64, members: Vec<Member>) {
+fn impose(bench: &mut Bench, me: char, version: u64, mut members: Vec<Member>) {
+    members.sort_by_key(|member| member.id);
     let imposed = Imposed { me: id(me), version, members };
     assert_eq!(bench.ask(Command::Impose(Box::new(imposed))), "Ok");
 }
@@ -100,6 +101,11 @@ fn nothing_else_changes_a_table_from_outside() {
     ] {
         assert_eq!(bench.ask(command), refused);
     }
+    let announced_ip = Some([10, 9, 9, 9].into());
+    let settings = Settings { is_external: true, announced_ip, ..Settings::default() };
+    bench.handle(Event::Settings(Box::new(settings)));
+    assert_eq!(bench.machine.nodes().me().ip, Some([10, 0, 0, 109].into()), "the table says where");
+    bench.pass(1000);
     for _ in 0..1000 {
         bench.pass(100);
     }
