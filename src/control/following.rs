@@ -95,6 +95,8 @@ impl Control {
         if let Some(primary) = self.node.config.replicaof.clone() {
             self.follow(primary, By::Configuration);
             self.order(&Query::Role(Role::Replica));
+        } else if self.external().is_some() && self.node.condition.role == Role::Replica {
+            self.leave_primary();
         }
         if self.clustering.is_some() {
             self.look_for_used_slots();

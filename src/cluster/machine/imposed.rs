@@ -96,7 +96,11 @@ impl Machine {
             node.shard = ShardId::parse(root.as_bytes());
         }
         let (count, id) = (members.len(), self.nodes.me().id);
-        let text = format!("Topology version {version} of {count} nodes is in force, I'm {id}");
+        let text = if members.is_empty() {
+            format!("Without a topology so far, I'm {id}")
+        } else {
+            format!("Topology version {version} of {count} nodes is in force, I'm {id}")
+        };
         self.log(LogLevel::Notice, text);
         self.todo.owners_changed();
         Ok(Answer::Ok)
