@@ -263,6 +263,29 @@ fn a_removed_replica_is_cut_from_both_sides_and_comes_back() {
 }
 
 #[test]
+fn a_removed_replica_goes_on_behind_a_restart() {
+    let mut told = Told::start(2);
+    let both = "0 primary 0-16383, 1 replica 0";
+    told.push(&[0, 1], both, 1);
+    told.agree(&[0, 1], 1);
+    assert_eq!(ask(&told.nodes[0], &["SET", KEY, "1"]), "OK");
+    told.until("the replica has it", || ask(&told.nodes[1], &["DBSIZE"]) == "1");
+    told.push(&[0, 1], "0 primary 0-16383", 2);
+    told.agree(&[0, 1], 2);
+    let said = ask(&told.nodes[1], &["FLUSHALL"]);
+    assert!(said.starts_with("-READONLY"), "{said}");
+    assert_eq!(ask(&told.nodes[1], &["SAVE"]), "OK");
+    told.nodes[1].kill();
+    told.nodes[1].start_again();
+    told.until("its keys are back", || ask(&told.nodes[1], &["DBSIZE"]) == "1");
+    assert_eq!(ask(&told.nodes[0], &["SET", "{06S}other", "2"]), "OK");
+    told.push(&[0, 1], both, 3);
+    told.agree(&[0, 1], 3);
+    told.until("it has the rest", || ask(&told.nodes[1], &["DBSIZE"]) == "2");
+    assert_eq!(counter(&told.nodes[0], "stats", "sync_full"), 1, "{}", told.describe());
+}
+
+#[test]
 fn roles_are_swapped_and_chained() {
     let told = Told::start(3);
     told.push(&[0, 1, 2], "0 primary 0-16383, 1 replica 0, 2 replica 1", 1);
