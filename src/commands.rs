@@ -1,6 +1,7 @@
 //! Commands that touch the server, one file each, and the table of all commands.
 
 pub mod cluster;
+mod clusterx;
 pub mod config;
 pub mod connection;
 pub mod function;

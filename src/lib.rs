@@ -5,6 +5,7 @@ pub mod config;
 pub mod shutdown;
 pub mod replication;
 pub mod cluster;
+pub mod topology;
 pub mod pubsub;
 pub mod reactor;
 pub mod log;

@@ -80,8 +80,8 @@ fn all_our_commands_are_of_the_reference() {
     let (count, all) = (missing.len(), reference.len());
     say(&format!("{count} of {all} commands are missing: {}", missing.join(" ")));
     // DEBUG has subcommands there as well, but COMMAND does not tell of them. KEYLANE is what two
-    // servers of this kind say to each other.
-    let is_own = |name: &str| name == "keylane" || name.starts_with("debug|");
+    // servers of this kind say to each other, CLUSTERX what a controller of Kvrocks says.
+    let is_own = |name: &str| matches!(name, "keylane" | "clusterx") || name.starts_with("debug|");
     let unknown = |name: &&String| !reference.contains_key(*name) && !is_own(name);
     let unknown: Vec<&String> = ours.keys().filter(unknown).collect();
     assert!(unknown.is_empty(), "{unknown:?}");

@@ -131,9 +131,10 @@ impl Machine {
             self.state.first = self.state.first.or(Some(self.now.at));
         }
         let facts = self.facts();
-        let row = row(&facts);
+        let row = if self.settings.is_external { Row::Serving } else { row(&facts) };
         // Whatever else is wrong: for so long this node may not have heard of new owners.
-        if facts.reachable < facts.quorum && row != Row::Booting {
+        let is_minority = !self.settings.is_external && facts.reachable < facts.quorum;
+        if is_minority && row != Row::Booting {
             self.state.minority = Some(self.now.at);
         }
         let reason = match row {
@@ -161,7 +162,7 @@ impl Machine {
     pub(super) fn loaded(&mut self, slots: &SlotSet) {
         self.is_loading = false;
         self.todo.state = true;
-        if self.is_primary() {
+        if self.is_primary() && !self.settings.is_external {
             self.claim_loaded(slots);
         }
     }
@@ -210,8 +211,10 @@ impl Machine {
     /// Stops writes if the lease is over, and lets them go on if it is not.
     pub(super) fn look_at_lease(&mut self) {
         let now = self.now.at;
-        let applies =
-            self.nodes.me().is_voting() && 0 < self.settings.lease_ms() && 2 <= self.nodes.size();
+        let applies = !self.settings.is_external
+            && self.nodes.me().is_voting()
+            && 0 < self.settings.lease_ms()
+            && 2 <= self.nodes.size();
         let is_over = self.state.lease_until.is_none_or(|until| until < now);
         let is_held = self.state.held_until.is_some_and(|until| now < until);
         let is_fenced = applies && (is_over || is_held);

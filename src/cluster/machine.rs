@@ -9,6 +9,7 @@
 
 pub mod event;
 pub mod action;
+pub mod imposed;
 pub mod settings;
 pub mod stats;
 pub(super) mod frames;
@@ -27,7 +28,7 @@ use crate::cluster::health::State;
 use crate::cluster::ids::{Epoch, NodeId, ShardId};
 use crate::cluster::manual::Manual;
 use crate::cluster::moment::{Moment, Now};
-use crate::cluster::nodes::node::{Node, Role};
+use crate::cluster::nodes::node::{Names, Node, Role};
 use crate::cluster::nodes::{Key, Nodes};
 use crate::config::choices::LogLevel;
 use action::{Action, Actions, Durability};
@@ -301,6 +302,9 @@ impl Machine {
     fn cron(&mut self) {
         self.next_cron = self.now.at.after(CRON_MS);
         self.rounds += 1;
+        if self.settings.is_external {
+            return self.todo.save |= self.retry.take_if(|retry| *retry <= self.now.at).is_some();
+        }
         self.forgotten.retain(|_, until| self.now.at < *until);
         self.tend_links();
         self.send_pings();
@@ -424,10 +428,15 @@ impl Machine {
         let Settings { announced_ip, ports, ref names, never_fails_over, .. } = self.settings;
         let names = names.clone();
         let able = Flags::EXTENSIONS.with(Flags::LIGHT_PUBLISH).with(Flags::LIGHT_MODULE);
+        let is_imposed = self.nodes.is_imposed;
         let me = self.nodes.me_mut();
-        me.ip = announced_ip.or(me.ip);
-        me.ports = ports;
-        me.names = names;
+        if is_imposed {
+            // A table from outside says where this node is.
+            let Names { hostname, nodename, zone, .. } = names;
+            me.names = Names { hostname, nodename, zone, ..me.names.clone() };
+        } else {
+            (me.ip, me.ports, me.names) = (announced_ip.or(me.ip), ports, names);
+        }
         me.flags = me.flags.with(able).without(Flags::NOFAILOVER);
         if never_fails_over {
             me.flags = me.flags.with(Flags::NOFAILOVER);

@@ -40,6 +40,8 @@ pub struct Nodes {
     owners: Box<[Option<Key>]>,
     /// Slots that their owner does not claim any more, and that no other node claims.
     unclaimed: SlotSet,
+    /// The table comes from outside: nothing is known of others by links.
+    pub is_imposed: bool,
     /// Slots of this node's shard that are on their way to another primary.
     pub migrating: BTreeMap<Slot, Key>,
     /// Slots of another primary that are on their way to this node's shard.
@@ -57,6 +59,7 @@ impl Nodes {
             next: Key(first.0.saturating_add(1)),
             owners: vec![None; usize::from(SLOTS)].into(),
             unclaimed: SlotSet::default(),
+            is_imposed: false,
             migrating: BTreeMap::new(),
             importing: BTreeMap::new(),
         }
@@ -230,6 +233,19 @@ impl Nodes {
             Role::Replica(primary) => primary,
             Role::Primary | Role::Unknown => Some(key),
         }
+    }
+
+    /// The primary at the head of the chain of replicas that a node stands in. If the chain leads
+    /// to none, or in a circle: the last node of it that is known.
+    pub fn root_of(&self, key: Key) -> Key {
+        let mut at = key;
+        for _ in 0..self.nodes.len() {
+            match self.at(at).role {
+                Role::Replica(Some(primary)) => at = primary,
+                Role::Replica(None) | Role::Primary | Role::Unknown => break,
+            }
+        }
+        at
     }
 
     /// The replicas of a node.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use shards::base::slot::{SLOTS, Slot};
 
 use crate::cluster::machine::Machine;
-use crate::cluster::nodes::node::{Node, Role};
+use crate::cluster::nodes::node::Node;
 use crate::cluster::nodes::{Key, Nodes};
 use crate::cluster::report::endpoint::{Network, Security, Viewer};
 use crate::cluster::slot_set::all_slots;
@@ -103,7 +103,10 @@ impl Machine {
             let known = slots.iter().filter_map(|(slot, key)| Some((*slot, *indices.get(key)?)));
             known.collect::<BTreeMap<_, _>>()
         };
-        let places: Box<[Place]> = all_slots().map(|slot| place(nodes, slot)).collect();
+        // Gossip moves replicas of replicas to their primary.
+        let root =
+            if nodes.is_imposed { Some(nodes.root_of(nodes.myself())) } else { nodes.my_primary() };
+        let places: Box<[Place]> = all_slots().map(|slot| place(nodes, root, slot)).collect();
         let (is_ok, is_fenced) = (self.state.is_ok(), self.state.is_fenced());
         let mut blocks = [false; BLOCKS];
         for (block, places) in blocks.iter_mut().zip(places.chunks(BLOCK_SLOTS)) {
@@ -128,18 +131,18 @@ impl Machine {
     }
 }
 
-fn place(nodes: &Nodes, slot: Slot) -> Place {
+/// Where `slot` is; `root` is the primary at the head of this node's chain of replicas.
+fn place(nodes: &Nodes, root: Option<Key>, slot: Slot) -> Place {
     let me = nodes.myself();
+    let is_replica = nodes.me().is_replica();
     let (migrates, imports) =
         (nodes.migrating.contains_key(&slot), nodes.importing.contains_key(&slot));
     match nodes.owner(slot) {
         None => Place::Unbound,
         Some(owner) if owner == me && migrates => Place::Migrating,
         Some(owner) if owner == me => Place::Served,
-        Some(owner) if nodes.me().role == Role::Replica(Some(owner)) && migrates => {
-            Place::MigratingAtPrimary
-        }
-        Some(owner) if nodes.me().role == Role::Replica(Some(owner)) => Place::AtPrimary,
+        Some(owner) if is_replica && Some(owner) == root && migrates => Place::MigratingAtPrimary,
+        Some(owner) if is_replica && Some(owner) == root => Place::AtPrimary,
         Some(_) if imports => Place::Importing,
         Some(_) => Place::Elsewhere,
     }

@@ -35,6 +35,7 @@ use crate::cluster::machine::event::Command;
 use crate::cluster::machine::requests::unknown_node;
 use crate::cluster::nodes::Key;
 use crate::cluster::report::endpoint::{Security, Viewer};
+use crate::commands::clusterx;
 use crate::commands::own::{Own, OwnRun};
 use crate::control::clustering::Clustering;
 use crate::control::clustering::asking::Request;
@@ -42,7 +43,7 @@ use crate::control::core::Control;
 use crate::control::ctx::{Awaited, ControlCtx, Outcome};
 
 /// Every command about the cluster without subcommands.
-pub const COMMANDS: &[Own] = &[ASKING, READONLY, READWRITE];
+pub const COMMANDS: &[Own] = &[ASKING, clusterx::CLUSTERX, READONLY, READWRITE];
 
 /// The container.
 pub const CLUSTER: Own = Own {
@@ -111,6 +112,8 @@ const TELLS: Spec = Spec { flags: Flags::of(&[Flag::Loading, Flag::Stale]), ..EA
 const LOOKS: Spec = Spec { flags: Flags::of(&[Flag::Stale]), ..EACH };
 
 const VARIES: &[&str] = &["nondeterministic_output"];
+
+const UNSET: Error = Error::Text("CLUSTERDOWN The cluster is not initialized");
 
 const DISABLED: Error = Error::Text("ERR This instance has cluster support disabled");
 
@@ -183,6 +186,18 @@ fn asking(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
 /// Outside of cluster mode.
 fn clustering(control: &Control) -> Result<&Clustering, Error> {
     control.clustering.as_deref().ok_or(DISABLED)
+}
+
+/// The cluster, once it has a topology.
+///
+/// # Errors
+/// Outside of cluster mode, and before the first `CLUSTERX SETNODES`.
+fn formed(control: &Control) -> Result<&Clustering, Error> {
+    let clustering = clustering(control)?;
+    match &clustering.external {
+        Some(external) if !external.desired.is_set() => Err(UNSET),
+        Some(_) | None => Ok(clustering),
+    }
 }
 
 /// Has the cluster answer.

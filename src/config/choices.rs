@@ -263,6 +263,20 @@ impl SaveBehavior {
     pub const WORDS: &[(&str, Self)] = &[("sync", Self::Sync), ("best-effort", Self::BestEffort)];
 }
 
+/// What sets the topology of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterTopology {
+    /// Nodes agree on it by the cluster bus.
+    Gossip,
+    /// Each node is told by CLUSTERX.
+    External,
+}
+
+impl ClusterTopology {
+    /// The words in the file.
+    pub const WORDS: &[(&str, Self)] = &[("gossip", Self::Gossip), ("external", Self::External)];
+}
+
 /// By what clients are told to reach a node of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointType {

@@ -1,6 +1,6 @@
 //! CONFIG GET and CONFIG SET on a configuration: what is answered, and what is changed.
 
-use super::choices::Caller;
+use super::choices::{Caller, ClusterTopology};
 use super::kinds::{Mention, Reason};
 use super::setting::{Change, Setting};
 use super::table::{self, Config, SETTINGS};
@@ -64,6 +64,11 @@ impl Config {
     /// How many databases there are.
     pub fn database_count(&self) -> u32 {
         if self.cluster_enabled { self.cluster_databases } else { self.databases }
+    }
+
+    /// Whether this is a node of a cluster whose topology is set by CLUSTERX.
+    pub fn is_topology_external(&self) -> bool {
+        self.cluster_enabled && self.cluster_topology == ClusterTopology::External
     }
 
     /// CONFIG GET: names and values of what any of `patterns` matches, each name once, sorted.
@@ -258,6 +263,7 @@ mod tests {
             "auto-failover-on-shutdown",
             "cluster-fast-detection",
             "cluster-refused-confirm",
+            "cluster-topology",
             "cluster-write-lease",
             "hotkeys-max",
             "hotkeys-sample-rate",

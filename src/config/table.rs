@@ -3,8 +3,8 @@
 
 use super::announced::Announced;
 use super::choices::{
-    Allowed, DisklessLoad, EndpointType, LogFormat, LogLevel, LogTime, MaxmemoryPolicy,
-    PipelineOrder, SaveBehavior, Supervised, SyslogFacility, VersionCheck,
+    Allowed, ClusterTopology, DisklessLoad, EndpointType, LogFormat, LogLevel, LogTime,
+    MaxmemoryPolicy, PipelineOrder, SaveBehavior, Supervised, SyslogFacility, VersionCheck,
 };
 use super::client_memory::{ClientMemory, MemoryOrPercent};
 use super::kinds::{
@@ -169,6 +169,10 @@ settings! {
 
     /// Whether the time and the bytes that commands take are counted for each slot.
     "cluster-slot-stats-enabled" cluster_slot_stats_enabled: bool = false, YesNo, AtRuntime;
+
+    /// What sets the topology of the cluster: its nodes by the cluster bus, or CLUSTERX.
+    "cluster-topology" cluster_topology: ClusterTopology = ClusterTopology::Gossip,
+        Choice(ClusterTopology::WORDS), AtStart;
 
     /// Milliseconds without having heard most primaries after which a primary refuses writes; 0 for
     /// ever, -1 for half of `cluster-node-timeout`.

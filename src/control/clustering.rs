@@ -10,10 +10,12 @@
 
 mod acting;
 pub mod asking;
+pub mod external;
 mod owning;
 mod publishing;
 mod resetting;
 pub mod settings;
+pub mod shown;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -43,6 +45,8 @@ use crate::reactor::wake::{Awaited, Wake};
 use crate::replication::address::Address;
 use crate::replication::history::Scalar;
 use crate::routing::node::Role;
+use crate::topology::desired::Goal;
+use external::External;
 use owning::Owning;
 use publishing::Publishing;
 use resetting::{Clearing, Reset};
@@ -55,6 +59,8 @@ const COMPLAIN_MS: u64 = 30_000;
 pub struct Clustering {
     /// What decides.
     pub machine: Machine,
+    /// What decides that for the machine, with `cluster-topology external`.
+    pub external: Option<External>,
     /// Connections with other nodes.
     pub links: Links,
     saver: Saver,
@@ -87,7 +93,12 @@ impl Clustering {
     pub fn begin(config: &Config, sockets: Vec<OwnedFd>, bell: Wake) -> Result<Self, String> {
         let path = config.dir.join(&config.cluster_config_file);
         let (nodes_file, text) = NodesFile::open(&path)?;
-        let machine = machine_of(config, &path, &text)?;
+        let (machine, external, actions) = if config.is_topology_external() {
+            let (machine, external, actions) = external::begin(config, &path, &text)?;
+            (machine, Some(external), actions)
+        } else {
+            (machine_of(config, &path, &text)?, None, Actions::default())
+        };
         let links = Links::new(sockets, settings::limits(config))
             .map_err(|error| format!("Can't use the sockets of the bus: {}.", plain(&error)))?;
         let saver = nodes_file
@@ -95,9 +106,10 @@ impl Clustering {
             .map_err(|error| format!("Can't start a thread for nodes.conf: {}.", plain(&error)))?;
         Ok(Self {
             machine,
+            external,
             links,
             saver,
-            actions: Actions::default(),
+            actions,
             kept: BTreeMap::new(),
             next_ticket: 0,
             owning: Owning::default(),
@@ -119,6 +131,9 @@ impl Clustering {
 
     /// What this node was when it last ran.
     pub fn role(&self) -> Role {
+        if let Some(external) = &self.external {
+            return external.role();
+        }
         match self.machine.nodes().me().role {
             NodeRole::Replica(_) => Role::Replica,
             NodeRole::Primary | NodeRole::Unknown => Role::Primary,
@@ -127,6 +142,12 @@ impl Clustering {
 
     /// The primary that this node follows, if it is a replica and the address is known.
     pub fn primary(&self) -> Option<Primary> {
+        if let Some(external) = &self.external {
+            return match external.desired.goal() {
+                Goal::Follow(primary) => Some(primary),
+                Goal::Unset | Goal::Lead | Goal::Leave | Goal::Lost(_) => None,
+            };
+        }
         let nodes = self.machine.nodes();
         let NodeRole::Replica(Some(primary)) = nodes.me().role else { return None };
         let node = nodes.at(primary);
@@ -151,14 +172,18 @@ impl Clustering {
 
     /// Milliseconds until something is due.
     pub fn patience(&self) -> u64 {
-        let deadline = self.machine.deadline();
-        deadline.0.saturating_sub(clock::since_boot_millis())
+        let now = cluster_now();
+        let machine = self.machine.deadline().0.saturating_sub(now.at.0);
+        let external = self.external.as_ref();
+        let external = external.and_then(|it| it.patience(now, Monotonic::now()));
+        external.map_or(machine, |external| external.min(machine))
     }
 
     /// Writes nodes.conf a last time, and ends all links.
     pub fn close(self) {
-        let Self { machine, saver, .. } = self;
-        if let Err(error) = saver.close(machine.file()) {
+        let Self { machine, external, saver, .. } = self;
+        let text = external.map_or_else(|| machine.file(), |mut external| external.file());
+        if let Err(error) = saver.close(text) {
             log::warning(&format!("Can't write nodes.conf: {}", plain(&error)));
         }
     }
@@ -175,12 +200,16 @@ fn machine_of(config: &Config, path: &Path, text: &str) -> Result<Machine, Strin
         )
     })?;
     let (settings, shard) = (settings::of(config), ShardId::of_random(system::random()));
-    let chance = system::random();
-    let seed = chance.iter().fold(0_u64, |seed, byte| seed << 8 | u64::from(*byte));
+    let seed = chance_of();
     Ok(match memory {
         Some(memory) => Machine::load(now, memory, shard, settings, seed),
         None => Machine::new(now, NodeId::of_random(system::random()), shard, settings, seed),
     })
+}
+
+/// A seed by chance.
+fn chance_of() -> u64 {
+    system::random().iter().fold(0_u64, |seed, byte| seed << 8 | u64::from(*byte))
 }
 
 /// What time it is, for the machine.
@@ -200,6 +229,7 @@ impl Control {
         while let Some(outcome) = self.clustering.as_ref().and_then(|it| it.saver.next_outcome()) {
             self.nodes_saved(outcome);
         }
+        self.see_to_topology();
         self.see_to_resets();
         self.tell_cluster_of_stream();
         let deadline = self.clustering.as_ref().map(|clustering| clustering.machine.deadline());
@@ -253,6 +283,9 @@ impl Control {
     fn nodes_saved(&mut self, outcome: Outcome) {
         let Outcome { durability, result } = outcome;
         let Some(clustering) = &mut self.clustering else { return };
+        if let Some(external) = &mut clustering.external {
+            external.save_ended(result.is_ok());
+        }
         let (saved, failed) = &mut clustering.saves;
         *if result.is_ok() { saved } else { failed } += 1;
         if let Err(error) = &result {

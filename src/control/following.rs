@@ -49,6 +49,8 @@ pub struct Following {
     pub(crate) keeps_history: bool,
     /// The data are no part of the next primary's history, whatever they were a part of.
     pub(crate) begins_anew: bool,
+    /// All keys were dropped since a primary was followed: what there is is of no history.
+    pub(crate) is_flushed: bool,
     /// Shards know that the link is up.
     is_up: bool,
 }
@@ -93,6 +95,8 @@ impl Control {
         if let Some(primary) = self.node.config.replicaof.clone() {
             self.follow(primary, By::Configuration);
             self.order(&Query::Role(Role::Replica));
+        } else if self.external().is_some() && self.node.condition.role == Role::Replica {
+            self.leave_primary();
         }
         if self.clustering.is_some() {
             self.look_for_used_slots();
@@ -109,6 +113,7 @@ impl Control {
         let Primary { host, port } = primary.clone();
         self.set_primary(Some(primary));
         (self.following.keeps_history, self.following.ends_at) = (false, None);
+        self.following.is_flushed = false;
         (self.node.condition.role, self.following.is_up) = (Role::Replica, false);
         let primary = Address { host, port };
         if self.replicating.logs {
@@ -142,6 +147,7 @@ impl Control {
         by: By,
         (point, fence): (Option<Point>, Option<Vector>),
     ) {
+        self.introduce();
         let node = &self.node;
         let routing = Routing { table: node.table, slots: node.slots.clone(), seed: node.seed };
         self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Follow {
@@ -175,6 +181,7 @@ impl Control {
                 self.wish(Wish::Commit(generation, brought));
             }
             LinkWord::Empty => self.wish(Wish::Empty),
+            LinkWord::Ended if self.leaves_topology() => self.leave_primary(),
             LinkWord::Ended => self.promote(),
             LinkWord::Resumed if self.replicating.logs => self.wish(Wish::EndLogs),
             LinkWord::Resumed => {
@@ -193,12 +200,26 @@ impl Control {
         }
     }
 
+    /// Follows none, and is no primary: the keys stay a part of the history that they are of, and
+    /// nothing here changes them.
+    fn leave_primary(&mut self) {
+        self.tell_emptied(false);
+        (self.node.condition.is_stale, self.following.is_up) = (false, false);
+        self.order(&Query::Stale(false));
+    }
+
     /// Drops all keys, of which nothing is to be told to replicas: they get everything anew. All
     /// shards are claimed.
     pub(crate) fn flush_all(&mut self) {
         self.while_all_stand(|_, shards| empty(shards));
         self.saving.functions.clear();
         self.change_replid();
+        if !self.is_replica() {
+            self.following.is_flushed = true;
+            if self.replicating.has_relay() {
+                self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Forget));
+            }
+        }
         self.keys_are_cleared();
     }
 

@@ -61,7 +61,8 @@ impl Control {
             // REPLICAOF has overtaken it.
             return;
         }
-        let view = self.following.view.as_ref();
+        let is_flushed = std::mem::take(&mut self.following.is_flushed);
+        let view = self.following.view.as_ref().filter(|_| !is_flushed);
         let point = view.and_then(|LinkView { position, vector, .. }| {
             Some(Point { position: (*position)?, vector: vector.clone() })
         });

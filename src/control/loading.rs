@@ -20,6 +20,7 @@ use crate::mail::to_shard::ToShard;
 use crate::persistence::loader::{Loader, Step};
 use crate::persistence::snapshot::{self, Others};
 use crate::reactor::clock::{self, Monotonic};
+use crate::routing::node::Role;
 use crate::transactions::transaction::Transaction;
 
 /// Chunks that a shard may have before it, on the average.
@@ -192,7 +193,9 @@ impl Control {
             return;
         }
         match loading.loader.origin().as_ref().and_then(point_of) {
-            Some(point) if self.is_replica() => self.following.loaded = Some(point),
+            Some(point) if self.node.condition.role == Role::Replica => {
+                self.following.loaded = Some(point);
+            }
             Some(point) => self.begin_loaded_history(point),
             None => {}
         }

@@ -40,6 +40,7 @@ use crate::replication::psync::Former;
 use crate::replication::replid::ReplId;
 use crate::replication::session;
 use crate::replication::session::SessionId;
+use crate::replication::session::ended::Cut as SessionCut;
 use crate::replication::view::ReplicationView;
 use crate::routing::node::{Node, Role};
 use crate::shutdown;
@@ -133,8 +134,10 @@ impl Control {
                  asks for more"
             ));
         }
-        if let Arrived::Stream(arrival) = &mut arrived {
+        if let Arrived::Stream(arrival) = arrived {
+            let Some(mut arrival) = self.admit_replica(arrival) else { return };
             arrival.logs = self.own_logs();
+            arrived = Arrived::Stream(arrival);
         }
         match self.start_relay() {
             Ok(()) => self.mailbox.tell_relay(ToRelay::Arrived(arrived)),
@@ -201,7 +204,7 @@ impl Control {
         let killed: Vec<SessionId> = killed.map(|session| session.session).collect();
         let count = killed.len() as u64;
         if count != 0 {
-            self.mailbox.tell_relay(ToRelay::Kill(killed));
+            self.mailbox.tell_relay(ToRelay::Kill(killed, SessionCut::Killed));
         }
         if is_cut {
             self.following.view.iter_mut().for_each(|view| view.known = None);

@@ -59,7 +59,9 @@ impl Control {
             .clustering
             .as_ref()
             .is_none_or(|clustering| clustering.machine.nodes().me().is_voting());
-        has_replica && has_slots && !self.is_replica()
+        // Without elections none can.
+        let is_external = self.node.config.is_topology_external();
+        has_replica && has_slots && !is_external && !self.is_replica()
     }
 
     /// Has a replica take over, in so many milliseconds at most.

@@ -6,10 +6,12 @@ use crate::config::table::Config;
 use crate::mail::flows::FlowNews;
 use crate::mail::replica::{Arrived, Beginning, SyncWord};
 use crate::mail::upstream::{Applied, Staged, UpstreamWord};
+use crate::replication::greeting::member::Member;
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::merge::{Reading, Segment};
 use crate::replication::replid::ReplId;
 use crate::replication::session::SessionId;
+use crate::replication::session::ended::Cut;
 
 /// A letter to the relay, from a shard or from control.
 #[derive(Debug)]
@@ -41,8 +43,10 @@ pub enum ToRelay {
     Staged(Staged),
     /// About logs that go to replicas, or come from the primary, each by a connection of its own.
     Flow(FlowNews),
-    /// CLIENT KILL has met these sessions.
-    Kill(Vec<SessionId>),
+    /// Which node of a topology from outside this one is.
+    Introduce(Option<Member>),
+    /// These sessions are to end, for this reason.
+    Kill(Vec<SessionId>, Cut),
     /// The process ends: the log is to tell of each replica that lacks what is in front of this
     /// place, and all sessions end.
     End(Scalar),

@@ -9,9 +9,10 @@ use crate::cluster::report::info::Bytes;
 use crate::cluster::votes::DENIALS;
 use crate::commands::server::gathered::Gathered;
 use crate::control::clustering::Clustering;
+use crate::control::clustering::shown::Shown;
 use crate::metrics::fractions::Distribution;
 use crate::metrics::page::{Name, Page};
-use crate::routing::node::Role;
+use crate::topology::reconciler::State;
 
 /// Redirections by their kinds, and the first words of the errors that they are.
 const REDIRECTIONS: [(&str, &str); 5] = [
@@ -31,12 +32,15 @@ const fn name(name: &'static str, help: &'static str) -> Name {
 
 pub(super) fn write(gathered: &Gathered<'_>, page: &mut Page) {
     let Some(clustering) = &gathered.control.clustering else { return };
-    let is_primary = gathered.control.node.condition.role == Role::Primary;
+    let is_primary = !gathered.control.is_replica();
     write_state(clustering, is_primary, page);
     write_slots_and_nodes(clustering.machine.nodes(), page);
     write_bus(clustering, page);
     write_decisions(clustering.machine.stats(), page);
     write_saves(clustering, page);
+    if let Some(shown) = gathered.control.topology() {
+        write_topology(&shown, page);
+    }
     let help = "Requests that were sent to another node, or refused for where their keys are.";
     let redirections = name("keylane_cluster_redirections_total", help);
     for (kind, code) in REDIRECTIONS {
@@ -80,6 +84,30 @@ fn write_state(clustering: &Clustering, is_primary: bool, page: &mut Page) {
     let role = name("keylane_cluster_role", "What this node is: 1 there, 0 elsewhere.");
     page.gauge(role, &[("role", "primary")], truth(is_primary));
     page.gauge(role, &[("role", "replica")], truth(!is_primary));
+}
+
+/// The topology, and whether replication is as it says.
+fn write_topology(shown: &Shown, page: &mut Page) {
+    let Shown { version, hash, is_member, state, last_error: _, pending_ms, orphans } = shown;
+    let truth = |is: bool| f64::from(u8::from(is));
+    let help =
+        "The version of the topology, or the epoch if nodes agree on it; -1 before there is one.";
+    page.gauge(name("keylane_topology_version", help), &[], *version as f64);
+    if !hash.is_empty() {
+        let help = "What tells the content of this topology from others.";
+        page.gauge(name("keylane_topology_info", help), &[("hash", hash)], 1.0);
+    }
+    let help = "Whether this node is in the topology.";
+    page.gauge(name("keylane_topology_member", help), &[], truth(*is_member));
+    let help = "Whether replication is as the topology says: 1 there, 0 elsewhere.";
+    for one in State::ALL {
+        let family = name("keylane_reconcile_state", help);
+        page.gauge(family, &[("state", one.name())], truth(one == *state));
+    }
+    let help = "Seconds for which replication has not been as the topology says.";
+    page.gauge(name("keylane_reconcile_pending_seconds", help), &[], *pending_ms as f64 / 1000.0);
+    let help = "Attached replicas that the topology does not give to this node.";
+    page.gauge(name("keylane_orphaned_links", help), &[], *orphans as f64);
 }
 
 fn write_slots_and_nodes(nodes: &Nodes, page: &mut Page) {

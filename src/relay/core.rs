@@ -21,6 +21,7 @@ use crate::relay::peer::{Peer, limits};
 use crate::relay::stream::Stream;
 use crate::relay::upstream::{SHORT, Upstream};
 use crate::replication::backoff::{Backoff, Refusal};
+use crate::replication::greeting::member::Member;
 use crate::replication::history::{Fence, Scalar, Whose};
 use crate::replication::link::events::By;
 use crate::replication::merge::{Reading, Stamp};
@@ -61,6 +62,8 @@ pub struct Relay {
     pub(super) promoting: Vec<Arrival>,
     pub(super) next_session: u64,
     pub(super) backoff: Backoff,
+    /// Which node of a topology from outside this one is.
+    pub(super) member: Option<Member>,
     /// The primary that this node follows, if it ever has.
     pub(super) upstream: Option<Box<Upstream>>,
     /// The primary has sent more than one turn takes.
@@ -97,6 +100,7 @@ impl Relay {
             promoting: Vec::new(),
             next_session: 0,
             backoff: Backoff::default(),
+            member: None,
             upstream: None,
             has_more: false,
             counts: RelayView::default(),
@@ -199,7 +203,8 @@ impl Relay {
                             upstream.hear_of_staged(staged);
                         }
                     }
-                    ToRelay::Kill(sessions) => self.kill(&sessions),
+                    ToRelay::Introduce(member) => self.introduce(member),
+                    ToRelay::Kill(sessions, cut) => self.kill(&sessions, cut),
                     ToRelay::End(end) => {
                         self.end(end);
                         self.hear_of_upstream(UpstreamWord::Unfollow(By::Shutdown));
@@ -282,11 +287,11 @@ impl Relay {
         self.config = config;
     }
 
-    /// CLIENT KILL ends these sessions.
-    fn kill(&mut self, sessions: &[SessionId]) {
+    /// CLIENT KILL, or the topology, ends these sessions.
+    fn kill(&mut self, sessions: &[SessionId], cut: Cut) {
         self.with_peers(|peer, now, _, todo| {
             if sessions.contains(&peer.id) {
-                peer.session.handle(now, Event::Cut(Cut::Killed), todo);
+                peer.session.handle(now, Event::Cut(cut), todo);
             }
         });
     }

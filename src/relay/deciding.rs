@@ -142,7 +142,7 @@ impl Relay {
         let Ok(socket) = Socket::new(socket) else { return None };
         let id = id.unwrap_or_else(|| self.new_session_id());
         let session = Session::new(now, address, terms, limits);
-        let mut peer = Peer::new(id, session, known, socket);
+        let mut peer = Peer::new(id, session, (known, greeting.member().cloned()), socket);
         let mut todo = Vec::new();
         peer.session.handle(now, Event::Received(&unread), &mut todo);
         self.peers.push(peer);
@@ -219,7 +219,7 @@ fn log_request(arrival: &Arrival, reason: &str) -> Address {
 }
 
 /// Answers an error and lets the connection go: the replica asks anew by another.
-pub(super) fn refuse(socket: OwnedFd, error: &shards::resp::error::Error) {
+pub(crate) fn refuse(socket: OwnedFd, error: &shards::resp::error::Error) {
     let mut bytes = Vec::new();
     error.write(&mut bytes);
     if let Ok(mut socket) = Socket::new(socket) {

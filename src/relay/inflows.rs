@@ -403,7 +403,7 @@ impl Upstream {
         primary: &Address,
         logs: (Announced, bool),
     ) -> Result<Inflows, String> {
-        let credentials = greeting(&self.config).credentials;
+        let credentials = greeting(&self.config, None).credentials;
         let until = self.now.after(limits(&self.config).step_ms);
         Inflows::begin(which, (primary, credentials.as_ref()), logs, until)
     }

@@ -15,6 +15,7 @@ use crate::reactor::streams::{Stream as Socket, Tried};
 use crate::reactor::wake::Awaited;
 use crate::relay::flows::Flows;
 use crate::relay::snapshots::Connections;
+use crate::replication::greeting::member::Member;
 use crate::replication::history::Scalar;
 use crate::replication::moment::Moment;
 use crate::replication::session::SessionId;
@@ -40,6 +41,8 @@ pub struct Peer {
     pub session: Session,
     /// Who it was as a client, and what it has done since.
     known: Known,
+    /// Which node of a topology from outside it is, if it has told.
+    member: Option<Member>,
     socket: Socket,
     /// It takes each log by a connection of its own, and no stream.
     pub flows: Option<Flows>,
@@ -76,11 +79,17 @@ enum Reads {
 
 impl Peer {
     /// A session and its connection.
-    pub fn new(id: SessionId, session: Session, known: Known, socket: Socket) -> Self {
+    pub fn new(
+        id: SessionId,
+        session: Session,
+        (known, member): (Known, Option<Member>),
+        socket: Socket,
+    ) -> Self {
         Self {
             id,
             session,
             known,
+            member,
             socket,
             flows: None,
             out: Vec::new(),
@@ -102,7 +111,8 @@ impl Peer {
             }
             (Reads::Nothing | Reads::From(_) | Reads::StreamFrom(_), _) | (_, None) => 0,
         };
-        Some(SessionView { session: self.id, known: self.known.clone(), standing, unsent_bytes })
+        let (known, member) = (self.known.clone(), self.member.clone());
+        Some(SessionView { session: self.id, known, member, standing, unsent_bytes })
     }
 
     /// Writes this before the stream.

@@ -8,6 +8,7 @@ use crate::mail::to_control::ToControl;
 use crate::mail::upstream::{LinkWord, UpstreamWord};
 use crate::relay::core::Relay;
 use crate::relay::upstream::{Renewal, Upstream};
+use crate::replication::greeting::member::Member;
 use crate::replication::history::Whose;
 use crate::replication::psync::{Foreign, Former};
 use crate::replication::replid::ReplId;
@@ -20,9 +21,10 @@ impl Relay {
         if let UpstreamWord::Follow { routing, config, .. } = &word {
             // It is to become another's replica, not a primary.
             self.undecided.append(&mut self.promoting);
-            self.upstream.get_or_insert_with(|| {
+            let upstream = self.upstream.get_or_insert_with(|| {
                 Box::new(Upstream::new(now, Arc::clone(config), (**routing).clone()))
             });
+            upstream.introduce(self.member.clone());
         }
         let Some(upstream) = &mut self.upstream else {
             // No primary was ever followed.
@@ -42,6 +44,12 @@ impl Relay {
         };
         upstream.hear(now, word, self.stream.as_mut(), &mut self.mailbox);
         self.note_renewal();
+    }
+
+    /// Control says which node of a topology from outside this one is.
+    pub(super) fn introduce(&mut self, member: Option<Member>) {
+        self.upstream.iter_mut().for_each(|upstream| upstream.introduce(member.clone()));
+        self.member = member;
     }
 
     /// Goes on following.

@@ -37,6 +37,7 @@ use crate::relay::logs::retain_logs;
 use crate::relay::stream::Stream;
 use crate::replication::address::Address;
 use crate::replication::failover;
+use crate::replication::greeting::member::Member;
 use crate::replication::handshake::{Credentials, Hello};
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::limits::Limits;
@@ -51,6 +52,8 @@ use crate::version::VALKEY_VERSION;
 /// Bytes that are read at once, and in one turn.
 const READ_BYTES: usize = 256 << 10;
 const TURN_BYTES: usize = 2 << 20;
+/// Milliseconds between two attempts at most, if a topology from outside names the primary.
+const RETRY_MS_IN_TOPOLOGY: u64 = 500;
 /// There is no memory for the backlog.
 pub const SHORT: &str = "There is no memory for the replication backlog: replicas may have to sync";
 /// How often control is told what there is to show, in milliseconds.
@@ -62,6 +65,8 @@ pub struct Upstream {
     pub(super) link: Link,
     pub(super) now: Moment,
     pub(super) config: Arc<Config>,
+    /// Which node of a topology from outside this one is.
+    member: Option<Member>,
     routing: Routing,
     dial: Option<Dial>,
     /// The link wants bytes.
@@ -142,9 +147,10 @@ impl Upstream {
         let databases = usize::try_from(config.database_count()).unwrap_or(usize::MAX);
         let dispatch = Dispatch::new(Source::Relay, routing.clone(), databases);
         Self {
-            link: Link::new(hello(&config), limits(&config), now),
+            link: Link::new(hello(&config, None), limits(&config), now),
             now,
             config,
+            member: None,
             routing,
             dial: None,
             reads: true,
@@ -179,8 +185,18 @@ impl Upstream {
 
     /// Takes settings over.
     pub fn configure(&mut self, config: Arc<Config>) {
-        self.link.configure(hello(&config), limits(&config));
+        let (mut limits, member) = (limits(&config), self.member.clone());
+        if member.is_some() {
+            limits.retry_ms.most = RETRY_MS_IN_TOPOLOGY;
+        }
+        self.link.configure(hello(&config, member), limits);
         self.config = config;
+    }
+
+    /// Has this node tell that it is this one, from the next attempt on.
+    pub fn introduce(&mut self, member: Option<Member>) {
+        self.member = member;
+        self.configure(Arc::clone(&self.config));
     }
 
     /// Whether a primary is followed, or is to be.
@@ -545,7 +561,7 @@ impl Upstream {
 }
 
 /// What this node tells of itself.
-pub(super) fn hello(config: &Config) -> Hello {
+pub(super) fn hello(config: &Config, member: Option<Member>) -> Hello {
     let credentials = (!config.primaryauth.is_empty()).then(|| Credentials {
         user: (!config.primaryuser.is_empty()).then(|| config.primaryuser.clone()),
         password: config.primaryauth.clone(),
@@ -559,6 +575,7 @@ pub(super) fn hello(config: &Config) -> Hello {
         announced_ip: (!ip.is_empty()).then(|| ip.clone()),
         version: VALKEY_VERSION.to_owned(),
         node_id: None,
+        member,
         flows: config.repl_native,
     }
 }

@@ -2,7 +2,8 @@
 //! commands out.
 //!
 //! ```text
-//! ping --+PONG--> auth, listening-port, ip-address, capa, version, node id, keylane --> psync
+//! ping --+PONG--> auth, listening-port, ip-address, capa, version, node id, topology, keylane
+//!     --> psync
 //!                 (sent together, one reply each; what has no value is left out)             |
 //!                                                        Full <--+FULLRESYNC id offset-------+
 //!                                                      Chunks <--+SNAPSHOT name connections--+
@@ -20,6 +21,7 @@ use shards::resp::request;
 
 use crate::replication::failure::{Failure, printable};
 use crate::replication::greeting::IN_STREAM;
+use crate::replication::greeting::member::Member;
 use crate::replication::history::{Fence, OFFSET_MAX, Scalar, Vector};
 use crate::replication::lines::Lines;
 use crate::replication::replid::ReplId;
@@ -37,6 +39,8 @@ pub struct Hello {
     pub version: String,
     /// This node's id in its cluster; `None` outside of one.
     pub node_id: Option<String>,
+    /// Which node of a topology from outside it is; `None` without one.
+    pub member: Option<Member>,
     /// It can take each log of its primary by a connection of its own (`repl-native`).
     pub flows: bool,
 }
@@ -104,6 +108,8 @@ pub enum Step {
     Version,
     /// `REPLCONF SET-CLUSTER-NODE-ID`
     NodeId,
+    /// `REPLCONF keylane-topology`
+    Topology,
     /// `REPLCONF keylane`
     Keylane,
     /// `PSYNC`
@@ -244,6 +250,7 @@ impl Step {
             Self::Capa => "REPLCONF capa",
             Self::Version => "REPLCONF VERSION",
             Self::NodeId => "REPLCONF SET-CLUSTER-NODE-ID",
+            Self::Topology => "REPLCONF keylane-topology",
             Self::Keylane => "REPLCONF keylane",
             Self::Psync => "PSYNC",
         }
@@ -384,6 +391,10 @@ fn introduction(hello: &Hello, ask: &Ask) -> (Vec<u8>, Vec<Step>) {
     add(Step::Version, &[b"REPLCONF", b"version", hello.version.as_bytes()]);
     if let Some(id) = &hello.node_id {
         add(Step::NodeId, &[b"REPLCONF", b"SET-CLUSTER-NODE-ID", id.as_bytes()]);
+    }
+    if let Some(member) = &hello.member {
+        let told = member.to_string();
+        add(Step::Topology, &[b"REPLCONF", b"keylane-topology", told.as_bytes()]);
     }
     if hello.flows {
         let asked = match (&ask.vector, &ask.fence) {

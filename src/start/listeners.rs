@@ -72,7 +72,7 @@ impl Listeners {
             listeners.metrics =
                 listen_tcp(&config.metrics_bind, config.metrics_port, METRICS_BACKLOG)?;
         }
-        if config.cluster_enabled {
+        if config.cluster_enabled && !config.is_topology_external() {
             if config.cluster_port == 0 && CLIENT_PORT_MAX < config.port {
                 return Err(Failure::Log(BUS_PORT.into()));
             }

@@ -12,6 +12,10 @@ mod processes;
 #[path = "../replication/servers.rs"]
 mod servers;
 
+#[allow(dead_code, reason = "not all that it can do is asked for here")]
+#[path = "../replication/silent.rs"]
+mod silent;
+
 mod answers;
 mod beside;
 mod failing;
@@ -25,6 +29,7 @@ mod nodes;
 mod resharding;
 mod resetting;
 mod routed;
+mod topology;
 
 use std::env;
 use std::io::Write as _;

@@ -33,6 +33,7 @@ const SUBJECTS: &[&str] = &[
     "Bus",
     "Bus delays",
     "Redirections and lost messages",
+    "Topology and its reconciler",
 ];
 /// What Grafana fills in, and what is filled in here.
 const VARIABLES: &[(&str, &str)] =

@@ -58,6 +58,7 @@ pub const PACKAGES: &[Package] = &[
             floor("shutdown", &[]),
             floor("replication", &[]),
             floor("cluster", &[]),
+            floor("topology", &["cluster"]),
             floor("pubsub", &[]),
             floor("reactor", &[]),
             floor("log", &["reactor"]),
@@ -150,6 +151,7 @@ pub const PACKAGES: &[Package] = &[
                 "control",
                 &[
                     "cluster",
+                    "topology",
                     "bus",
                     "shutdown",
                     "replication",
@@ -174,6 +176,7 @@ pub const PACKAGES: &[Package] = &[
                 "commands",
                 &[
                     "cluster",
+                    "topology",
                     "bus",
                     "version",
                     "shutdown",
@@ -199,6 +202,7 @@ pub const PACKAGES: &[Package] = &[
                     "version",
                     "replication",
                     "cluster",
+                    "topology",
                     "pubsub",
                     "commands",
                     "shutdown",

@@ -6,6 +6,7 @@ use shards::base::slot::Slot;
 
 use crate::cluster::frame::{Broken, Message, Packet};
 use crate::cluster::ids::{Epoch, NodeId, ShardId};
+use crate::cluster::machine::imposed::Imposed;
 use crate::cluster::machine::settings::Settings;
 use crate::cluster::moment::Moment;
 use crate::cluster::slot_set::SlotSet;
@@ -145,6 +146,8 @@ pub enum Command {
     ResetHard(ShardId, NodeId),
     /// SAVECONFIG
     SaveConfig,
+    /// CLUSTERX: the whole table.
+    Impose(Box<Imposed>),
 }
 
 /// What SETSLOT asks for.

@@ -9,6 +9,7 @@ use super::action::{Action, Answer, Sync};
 use super::event::{Command, Ticket};
 use crate::cluster::frame::header::Ports;
 use crate::cluster::ids::{Epoch, NodeId, ShardId};
+use crate::cluster::machine::imposed::EXTERNAL;
 use crate::cluster::nodes::node::Role;
 use crate::config::choices::LogLevel;
 
@@ -28,6 +29,16 @@ impl Machine {
     }
 
     fn ask(&mut self, command: Command) -> Result<Answer, Error> {
+        let is_for_external = matches!(
+            command,
+            Command::Impose(_)
+                | Command::ResetSoft(_)
+                | Command::ResetHard(..)
+                | Command::SaveConfig
+        );
+        if self.settings.is_external && !is_for_external {
+            return Err(EXTERNAL);
+        }
         match command {
             Command::Meet { ip, port, bus_port } => {
                 self.meet(ip, Ports { client: port, other: 0, bus: bus_port })
@@ -64,6 +75,7 @@ impl Machine {
                 self.todo.save = true;
                 Ok(Answer::Ok)
             }
+            Command::Impose(imposed) => self.impose(&imposed),
         }
     }
 
@@ -139,6 +151,7 @@ impl Machine {
         self.log(LogLevel::Notice, "Cluster reset (user request).".to_string());
         let was_replica = !self.is_primary();
         let me = self.nodes.myself();
+        self.nodes.is_imposed = false;
         self.nodes.migrating.clear();
         self.nodes.importing.clear();
         self.reset_manual();

@@ -56,6 +56,8 @@ pub struct Settings {
     pub refused_confirm_ms: u64,
     /// `cluster-write-lease`; `None`: half of the node timeout; 0: no fence.
     pub write_lease_ms: Option<u64>,
+    /// `cluster-topology external`: there is no gossip and no election.
+    pub is_external: bool,
 }
 
 impl Default for Settings {
@@ -81,6 +83,7 @@ impl Default for Settings {
             detects_fast: true,
             refused_confirm_ms: 200,
             write_lease_ms: None,
+            is_external: false,
         }
     }
 }

@@ -61,10 +61,11 @@ pub fn line(nodes: &Nodes, key: Key, now: Now, reader: Reader) -> String {
     let epoch = primary.map_or(node, |primary| nodes.at(primary)).config_epoch;
     let of_primary = primary.map_or_else(|| "-".to_string(), |key| nodes.at(key).id.to_string());
     let millis = |moment: Option<Moment>| moment.map_or(0, |moment| now.unix_at(moment).0);
-    let link = if is_me || node.is_linked() { "connected" } else { "disconnected" };
+    let link =
+        if is_me || node.is_linked() || nodes.is_imposed { "connected" } else { "disconnected" };
     let mut line = node.id.to_string();
     write_address(node, reader, &mut line);
-    write(&mut line, format_args!(" {} {of_primary}", flags(node, is_me)));
+    write(&mut line, format_args!(" {} {of_primary}", flags(node, is_me, nodes.is_imposed)));
     let (ping, pong) = (millis(node.contact.ping_sent), millis(node.contact.pong_received));
     write(&mut line, format_args!(" {ping} {pong} {epoch} {link}"));
     for range in node.slot_set().ranges() {
@@ -92,11 +93,12 @@ pub fn shown(range: SlotRange) -> String {
 }
 
 /// The words for what a node is.
-fn flags(node: &Node, is_me: bool) -> String {
+fn flags(node: &Node, is_me: bool, is_imposed: bool) -> String {
     let me = if is_me { Flags::MYSELF } else { Flags::default() };
     let flags = node.all_flags().without(Flags::MYSELF).with(me);
-    // An address of this node may not be known yet, which does not make it unreachable.
-    let flags = if is_me { flags.without(Flags::NOADDR) } else { flags };
+    // An address of this node may not be known yet, which does not make it unreachable; of others a
+    // table from outside may have a name.
+    let flags = if is_me || is_imposed { flags.without(Flags::NOADDR) } else { flags };
     let words = WORDS.iter().filter(|(flag, _)| flags.has(*flag)).map(|(_, word)| *word);
     let words = words.collect::<Vec<_>>().join(",");
     if words.is_empty() { "noflags".to_string() } else { words }

@@ -4,7 +4,7 @@ use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
 use crate::cluster::report::info;
-use crate::commands::cluster::{TELLS, VARIES, clustering};
+use crate::commands::cluster::{TELLS, VARIES, formed};
 use crate::commands::own::{Own, OwnRun};
 use crate::control::ctx::{ControlCtx, Outcome};
 
@@ -21,8 +21,12 @@ pub(super) const INFO: Own = Own {
 };
 
 fn run(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
-    let clustering = clustering(ctx.control)?;
-    let text = info::text(&clustering.machine, clustering.links.bytes());
+    let clustering = formed(ctx.control)?;
+    let mut text = info::text(&clustering.machine, clustering.links.bytes());
+    if let Some(external) = &clustering.external {
+        let fields = external.shown().fields().into_iter();
+        text.extend(fields.map(|(name, value)| format!("{name}:{value}\r\n")));
+    }
     ctx.replies.verbatim("txt", text.as_bytes());
     Ok(Outcome::Done)
 }

@@ -4,7 +4,7 @@ use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
 use crate::cluster::report::nodes::{self as report, Reader};
-use crate::commands::cluster::{ASKS, TELLS, VARIES, clustering, known, viewer};
+use crate::commands::cluster::{ASKS, TELLS, VARIES, formed, known, viewer};
 use crate::commands::own::{Own, OwnRun};
 use crate::control::ctx::{ControlCtx, Outcome};
 
@@ -48,7 +48,7 @@ pub(super) const SLAVES: Own = Own {
 
 fn nodes(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let reader = Reader::Client(viewer(ctx)?);
-    let machine = &clustering(ctx.control)?.machine;
+    let machine = &formed(ctx.control)?.machine;
     let text = report::nodes(machine.nodes(), machine.now(), reader);
     ctx.replies.verbatim("txt", text.as_bytes());
     Ok(Outcome::Done)
@@ -56,7 +56,7 @@ fn nodes(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
 
 fn replicas(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let reader = Reader::Client(viewer(ctx)?);
-    let machine = &clustering(ctx.control)?.machine;
+    let machine = &formed(ctx.control)?.machine;
     let primary = known(machine, ctx.args[2])?;
     if machine.nodes().at(primary).is_replica() {
         return Err(Error::Text("ERR The specified node is not a master"));

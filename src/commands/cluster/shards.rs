@@ -4,7 +4,7 @@ use ::shards::commands::spec::{Arity, Spec};
 use ::shards::resp::error::Error;
 
 use crate::cluster::report::shards as report;
-use crate::commands::cluster::{TELLS, VARIES, clustering, viewer};
+use crate::commands::cluster::{TELLS, VARIES, formed, viewer};
 use crate::commands::own::{Own, OwnRun};
 use crate::control::ctx::{ControlCtx, Outcome};
 
@@ -22,6 +22,6 @@ pub(super) const SHARDS: Own = Own {
 
 fn run(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let viewer = viewer(ctx)?;
-    report::write(clustering(ctx.control)?.machine.nodes(), viewer, &mut ctx.replies);
+    report::write(formed(ctx.control)?.machine.nodes(), viewer, &mut ctx.replies);
     Ok(Outcome::Done)
 }

@@ -81,9 +81,12 @@ fn introduce(ctx: &mut ClientCtx<'_>) {
     replies.bulk(b"mode");
     replies.bulk(if node.cluster.is_some() { b"cluster" } else { b"standalone" });
     replies.bulk(b"role");
+    // A node that has left a topology from outside follows none, and is as read-only as a replica.
+    let has_left = node.config.is_topology_external()
+        && node.cluster.as_ref().is_some_and(|ownership| ownership.is_primary);
     replies.bulk(match node.condition.role {
-        Role::Primary => b"master",
-        Role::Replica => b"slave",
+        Role::Replica if !has_left => b"slave",
+        Role::Primary | Role::Replica => b"master",
     });
     replies.bulk(b"modules");
     replies.array(0);

@@ -24,9 +24,16 @@ impl Control {
                 Action::Close(link) => clustering.links.close(link),
                 Action::Send(link, packet) => clustering.links.send(link, packet),
                 Action::Save(durability) => {
-                    clustering.saver.save(clustering.machine.file(), durability);
+                    let text = match &mut clustering.external {
+                        Some(external) => external.file(),
+                        None => clustering.machine.file(),
+                    };
+                    clustering.saver.save(text, durability);
                 }
-                Action::Reply(ticket, reply) => self.reply_for_cluster(ticket, reply),
+                Action::Reply(ticket, reply) => {
+                    let unsaved = self.is_topology_unsaved();
+                    self.reply_for_cluster(ticket, unsaved.map_or(reply, Err));
+                }
                 Action::Own => self.own_in_cluster(),
                 Action::Follow(follow) => self.follow_in_cluster(follow),
                 Action::Promote => self.promote_in_cluster(),
@@ -80,6 +87,7 @@ impl Control {
     fn promote_in_cluster(&mut self) {
         if self.is_replica() {
             self.hold_until_promoted(true);
+            self.note_end_of_link(true);
             self.unfollow(By::Cluster);
         } else {
             // The address of its primary was never known.

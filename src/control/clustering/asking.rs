@@ -6,6 +6,7 @@ use shards::resp::error::Error;
 
 use crate::cluster::ids::{NodeId, ShardId};
 use crate::cluster::machine::event::{Command, Event, SetSlot, Ticket};
+use crate::control::clustering::external;
 use crate::control::core::Control;
 use crate::control::saving::KeptRequest;
 use crate::mail::query::{Answer, Query};
@@ -19,6 +20,8 @@ pub enum Request {
     Plain(Command),
     /// This, when it is known how many keys there are.
     Counted(Counted),
+    /// This, of a topology from outside.
+    External(external::Request),
 }
 
 /// What depends on how many keys there are.
@@ -48,6 +51,7 @@ impl Control {
     pub(crate) fn ask_cluster(&mut self, kept: KeptRequest, request: Request) {
         match request {
             Request::Plain(command) => self.put_to_cluster(kept, command),
+            Request::External(request) => self.ask_external(kept, request),
             Request::Counted(counted) => {
                 let query = match counted {
                     Counted::Replicate(_) | Counted::FlushSlots | Counted::Reset(_) => {
@@ -83,6 +87,11 @@ impl Control {
 
     pub(super) fn put_to_cluster(&mut self, kept: KeptRequest, command: Command) {
         let Some(clustering) = &mut self.clustering else { return };
+        if let (Command::ResetSoft(_) | Command::ResetHard(..), Some(external)) =
+            (&command, &mut clustering.external)
+        {
+            external.reset();
+        }
         let ticket = Ticket(clustering.next_ticket);
         clustering.next_ticket += 1;
         clustering.kept.insert(ticket, kept);

@@ -93,6 +93,12 @@ impl Control {
         self.go_on_clearing();
     }
 
+    /// Whether a reset is under way.
+    pub(super) fn is_resetting(&self) -> bool {
+        let clustering = self.clustering.as_ref();
+        clustering.is_some_and(|it| !it.resets.is_empty() || it.clearing.is_some())
+    }
+
     fn clearing(&mut self) -> Option<&mut Clearing> {
         self.clustering.as_mut()?.clearing.as_mut()
     }

@@ -46,7 +46,7 @@ impl Upstream {
         SnapshotOffered { name, connections, .. }: SnapshotOffered,
     ) {
         let Some(primary) = &self.link.observed().desired.primary else { return };
-        let credentials = hello(&self.config).credentials;
+        let credentials = hello(&self.config, None).credentials;
         let offer = Offer { primary, credentials: credentials.as_ref(), name, connections };
         let until = self.now.after(limits(&self.config).step_ms);
         let slots = self.routing.slots.clone();

@@ -117,6 +117,22 @@ fn a_recorded_handshake_is_the_same_wherever_it_is_cut() {
     check(&full_hello(), ask(None, Purpose::Follow), &input, &expected);
 }
 
+#[test]
+fn a_node_of_a_topology_from_outside_tells_its_version() {
+    let member = Member { id: "b".repeat(40), version: 7 };
+    let hello = Hello { member: Some(member), ..hello() };
+    // A Valkey does not know the option.
+    let input = format!(
+        "+PONG\r\n+OK\r\n+OK\r\n+OK\r\n-ERR Unrecognized REPLCONF option: keylane-topology\r\n\
+         +CONTINUE {ID}\r\n"
+    );
+    let shown = run(&hello, ask(Some(1), Purpose::Follow), input.as_bytes(), [input.len()]);
+    let told = format!("> REPLCONF keylane-topology {}:7\n", "b".repeat(40));
+    assert!(shown.contains(&told), "{shown}");
+    assert!(shown.contains("unknown REPLCONF keylane-topology: -ERR Unrecognized"), "{shown}");
+    assert!(shown.contains("> PSYNC "), "{shown}");
+}
+
 /// What a plain replica says, and hears, up to PSYNC.
 const TOLD: &str = "> PING\n\
     ok PING\n\

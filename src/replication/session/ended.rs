@@ -40,6 +40,8 @@ pub enum Cut {
     History,
     /// CLIENT KILL.
     Killed,
+    /// The topology has it as no replica of this node.
+    Stranger,
     /// The process ends.
     End,
 }
@@ -207,6 +209,7 @@ impl Display for Ended {
             Self::Unexpected(name) => write!(f, "it sent {name}, whose reply has no place"),
             Self::Cut(Cut::History) => write!(f, "it is to ask this node anew"),
             Self::Cut(Cut::Killed) => write!(f, "CLIENT KILL"),
+            Self::Cut(Cut::Stranger) => write!(f, "it is no replica of this node by the topology"),
             Self::Cut(Cut::End) => write!(f, "this process ends"),
         }
     }
@@ -250,6 +253,7 @@ pub(super) mod tests {
             Ended::Unexpected("PING".to_string()),
             Ended::Cut(Cut::History),
             Ended::Cut(Cut::Killed),
+            Ended::Cut(Cut::Stranger),
             Ended::Cut(Cut::End),
         ]
     }
@@ -286,7 +290,7 @@ pub(super) mod tests {
         let mut counts = Counts::default();
         all().iter().for_each(|ended| counts.add(ended));
         for (name, count) in counts.iter() {
-            assert_eq!(count, if name == "cut" { 3 } else { 1 }, "{name}");
+            assert_eq!(count, if name == "cut" { 4 } else { 1 }, "{name}");
         }
     }
 }

@@ -10,11 +10,22 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
 
 pub(super) fn write_cluster(gathered: &Gathered<'_>, fields: &mut Fields) {
     fields.put("cluster_enabled", u8::from(gathered.control.clustering.is_some()));
+    write_topology(gathered, fields);
 }
 
 pub(super) fn write_cluster_info(gathered: &Gathered<'_>, fields: &mut Fields) {
     if let Some(clustering) = &gathered.control.clustering {
         for (name, value) in info::fields(&clustering.machine, clustering.links.bytes()) {
+            fields.put(name, value);
+        }
+        write_topology(gathered, fields);
+    }
+}
+
+/// What is desired and what is observed, of a node whose topology comes from outside.
+fn write_topology(gathered: &Gathered<'_>, fields: &mut Fields) {
+    if let Some(external) = gathered.control.external() {
+        for (name, value) in external.shown().fields() {
             fields.put(name, value);
         }
     }

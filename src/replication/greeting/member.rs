@@ -1,0 +1,66 @@
+//! Which node of a topology from outside a replica is, as it tells its primary:
+//! `REPLCONF keylane-topology id:version`.
+
+use std::fmt::{Display, Formatter, Result as Written};
+
+use shards::base::number::parse_i64;
+use shards::resp::error::Error;
+
+/// Characters that an id may have.
+const ID_BYTES_MAX: usize = 64;
+
+/// A node and the version of the topology that it knows; a negative one if it knows none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its id: letters and digits.
+    pub id: String,
+    /// The version.
+    pub version: i64,
+}
+
+impl Member {
+    /// # Errors
+    /// If these are not an id and a number.
+    pub(super) fn parse(text: &[u8]) -> Result<Self, Error> {
+        let parsed = || {
+            let colon = text.iter().position(|byte| *byte == b':')?;
+            let (id, version) = (&text[..colon], parse_i64(&text[colon + 1..])?);
+            let is_id = id.len() <= ID_BYTES_MAX && id.iter().all(u8::is_ascii_alphanumeric);
+            let id = str::from_utf8(id).ok().filter(|_| is_id)?;
+            Some(Self { id: id.to_owned(), version })
+        };
+        parsed().ok_or_else(|| Error::naming("ERR Unrecognized member of a topology: ", text, ""))
+    }
+}
+
+impl Display for Member {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Written {
+        write!(f, "{}:{}", self.id, self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_an_id_and_a_version() {
+        for (text, told) in [
+            ("a1:7", Some(("a1", 7))),
+            ("a1:-1", Some(("a1", -1))),
+            ("a1", None),
+            ("a1:", None),
+            ("a1:x", None),
+            ("a 1:7", None),
+        ] {
+            let parsed = Member::parse(text.as_bytes());
+            let expected = told.map(|(id, version)| Member { id: id.to_owned(), version });
+            assert_eq!(parsed.as_ref().ok(), expected.as_ref(), "{text}");
+            if let Ok(member) = parsed {
+                assert_eq!(member.to_string(), text);
+            }
+        }
+        let long = format!("{}:1", "a".repeat(65));
+        assert!(Member::parse(long.as_bytes()).is_err());
+    }
+}
