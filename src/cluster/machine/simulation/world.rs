@@ -12,11 +12,13 @@ use super::super::Machine;
 use super::super::action::{Action, Actions, Durability, Follow};
 use super::super::event::{Command, End, Event, Failure, LinkId, Replicated, Ticket};
 use super::super::settings::Settings;
-use super::checks::Checks;
+use super::checks::{Checks, best_is_elected};
+use super::planted::Planted;
 use crate::cluster::file;
 use crate::cluster::frame::{Body, Packet};
 use crate::cluster::ids::{NodeId, ShardId};
 use crate::cluster::moment::{Moment, Now};
+use crate::cluster::nodes::node::Health;
 use crate::cluster::slot_set::SlotSet;
 
 /// What the calendar says at the moment 0.
@@ -92,6 +94,10 @@ pub struct World {
     pub random: Random,
     /// What cannot get from one node to another.
     pub blocked: BTreeSet<(usize, usize)>,
+    /// When something last went wrong but for the silence of a node.
+    pub disturbed_at: u64,
+    /// What is wrong with every node.
+    pub planted: Option<Planted>,
     due: BinaryHeap<Reverse<Due>>,
     number: u64,
     connections: BTreeMap<u64, Connection>,
@@ -116,7 +122,8 @@ pub fn shard(node: usize) -> ShardId {
 
 impl World {
     /// Nodes with these files.
-    pub fn new(seed: u64, files: &[String], settings: &Settings) -> Self {
+    pub fn new(seed: u64, files: &[String], settings: &Settings, planted: Option<Planted>) -> Self {
+        let settings = planted.map_or(settings.clone(), |planted| planted.settings(settings));
         let mut random = Random::new(seed);
         let node = |disk: &String| Node {
             machine: None,
@@ -142,6 +149,8 @@ impl World {
             checks,
             random,
             blocked: BTreeSet::new(),
+            disturbed_at: 0,
+            planted,
             due: BinaryHeap::new(),
             number: 0,
             connections: BTreeMap::new(),
@@ -295,7 +304,13 @@ impl World {
             return;
         }
         let Some(machine) = &mut one.machine else { return };
+        let asks = asks_for(machine);
+        let won = machine.stats.automatic.won;
         machine.handle(now, event, &mut one.actions);
+        let is_elected = won < machine.stats.automatic.won;
+        if let Some((primary, since)) = asks.filter(|_| is_elected) {
+            best_is_elected(node, primary, since, self);
+        }
         self.do_all(node);
         self.plan_tick(node);
         self.checks.after(node, self.at, &self.nodes);
@@ -333,7 +348,11 @@ impl World {
                 let text = self.nodes[node].machine.as_ref().map(Machine::file);
                 let durable = durability == Durability::Durable;
                 let millis = 1 + self.random.below(5);
-                self.later(millis, Happening::Saved(node, boot, text.unwrap_or_default(), durable));
+                let is_hasty = self.is_saved_hastily(node, durability);
+                let waits = durable && !is_hasty;
+                self.later(millis, Happening::Saved(node, boot, text.unwrap_or_default(), waits));
+                let saves = if is_hasty { self.nodes[node].actions.saved() } else { 0 };
+                (0..saves).for_each(|_| self.event(node, Event::Saved));
             }
             Action::Follow(Follow { primary, .. }) => {
                 self.nodes[node].follows = Some(primary);
@@ -453,10 +472,12 @@ impl World {
             return;
         }
         let Some(packet) = connection.queues[side].pop_front() else { return };
-        self.event(to, Event::Received(link, (*packet).clone()));
+        let packet = self.twisted(to, (*packet).clone());
+        self.event(to, Event::Received(link, packet));
     }
 
-    /// Primaries that write get on; replicas that can reach theirs have what it has.
+    /// Primaries that write get on; replicas that can reach theirs have what it has, some of them
+    /// a bit later.
     fn replicate(&mut self) {
         for node in 0..self.nodes.len() {
             let writes = self.accepts_writes(node);
@@ -475,7 +496,9 @@ impl World {
                 .filter(|primary| !self.nodes[*primary].is_stopped && !self.is_cut(node, *primary));
             let now = Moment(self.at);
             if let Some(primary) = reached {
-                self.nodes[node].offset = self.nodes[primary].offset;
+                if self.random.below(2) == 0 {
+                    self.nodes[node].offset = self.nodes[primary].offset;
+                }
                 self.nodes[node].heard = Some(now);
             }
             let one = &self.nodes[node];
@@ -504,4 +527,14 @@ pub fn accepts_writes(node: &Node, at: u64) -> bool {
     let me = machine.nodes().me();
     let serves = machine.state().is_ok() && !machine.state().is_fenced() && !node.is_paused;
     acts && me.is_voting() && serves
+}
+
+/// Of which primary a replica wants to have the slots, and since when it holds that one for failed.
+fn asks_for(machine: &Machine) -> Option<(NodeId, Moment)> {
+    let nodes = machine.nodes();
+    let primary = nodes.my_primary().filter(|primary| *primary != nodes.myself())?;
+    match nodes.at(primary).health {
+        Health::Failed(since) => Some((nodes.at(primary).id, since)),
+        Health::Fit | Health::Suspected => None,
+    }
 }
