@@ -24,5 +24,6 @@ pub mod votes;
 pub mod election;
 pub mod manual;
 mod orphans;
+pub mod turning;
 pub mod ownership;
 pub mod redirect;

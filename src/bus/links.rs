@@ -355,6 +355,7 @@ const fn link_of(event: &Event) -> Option<LinkId> {
         | Event::Saved
         | Event::SaveFailed
         | Event::Replicated(_)
+        | Event::Turned(_)
         | Event::Quiesced
         | Event::Loaded(_)
         | Event::Settings(_) => None,

@@ -214,11 +214,13 @@ impl Machine {
             self.nodes.me().is_voting() && 0 < self.settings.lease_ms() && 2 <= self.nodes.size();
         let is_over = self.state.lease_until.is_none_or(|until| until < now);
         let is_held = self.state.held_until.is_some_and(|until| now < until);
-        let is_fenced = applies && (is_over || is_held);
+        let is_fenced = self.is_stuck() || (applies && (is_over || is_held));
         if is_fenced != self.state.is_fenced {
             self.state.is_fenced = is_fenced;
             self.todo.own = true;
-            let text = if is_fenced {
+            let text = if self.is_stuck() {
+                "Writes are refused while a shard hangs, and until a majority of primaries answers."
+            } else if is_fenced {
                 "No majority of primaries answers: writes are refused until it does."
             } else {
                 "A majority of primaries answers: writes are no longer refused."

@@ -61,6 +61,8 @@ pub struct Machine {
     pub(super) manual: Manual,
     /// How far this node's stream is.
     pub(super) mine: Replicated,
+    /// Whether a shard hangs.
+    pub(super) is_stuck: bool,
     /// Whether the data is still being loaded.
     pub(super) is_loading: bool,
     /// When this node last went on after it had done nothing for a while.
@@ -185,6 +187,7 @@ impl Machine {
             election: Election::default(),
             manual: Manual::default(),
             mine: Replicated::default(),
+            is_stuck: false,
             is_loading: true,
             woke_at: now.at,
             behind_until: now.at,
@@ -233,6 +236,7 @@ impl Machine {
             Event::Saved => self.saved(),
             Event::SaveFailed => self.save_failed(),
             Event::Replicated(replicated) => self.replicated(replicated),
+            Event::Turned(last) => self.turned(last),
             Event::Quiesced => self.quiesced(),
             Event::Loaded(slots) => self.loaded(&slots),
             Event::Settings(settings) => self.configured(*settings),

@@ -258,6 +258,7 @@ mod tests {
             "auto-failover-on-shutdown",
             "cluster-fast-detection",
             "cluster-refused-confirm",
+            "cluster-shard-stall",
             "cluster-write-lease",
             "hotkeys-max",
             "hotkeys-sample-rate",

@@ -167,6 +167,10 @@ settings! {
     /// Whether the cluster is down while a slot is not served.
     "cluster-require-full-coverage" cluster_require_full_coverage: bool = true, YesNo, AtRuntime;
 
+    /// Milliseconds without a turn of one of its shards after which a primary says nothing to other
+    /// nodes, so that a replica takes over; 0 for ever, -1 for twice `cluster-node-timeout`.
+    "cluster-shard-stall" cluster_shard_stall: i64 = -1, Integer(-1..=3_600_000), AtRuntime;
+
     /// Whether the time and the bytes that commands take are counted for each slot.
     "cluster-slot-stats-enabled" cluster_slot_stats_enabled: bool = false, YesNo, AtRuntime;
 

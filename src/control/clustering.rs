@@ -29,6 +29,7 @@ use crate::cluster::machine::event::{Event, Replicated, Ticket};
 use crate::cluster::moment::{Moment, Now};
 use crate::cluster::nodes::node::Role as NodeRole;
 use crate::cluster::ownership::Ownership;
+use crate::cluster::turning::Watch;
 use crate::config::choices::SaveBehavior;
 use crate::config::primary::Primary;
 use crate::config::table::Config;
@@ -69,6 +70,7 @@ pub struct Clustering {
     /// Writes wait until this node is a primary.
     holds_until_promoted: bool,
     publishing: Publishing,
+    turns: Watch,
     /// What the machine was last told of the stream.
     replicated: Replicated,
     /// The primary whose stream this node has had.
@@ -105,6 +107,7 @@ impl Clustering {
             clearing: None,
             holds_until_promoted: false,
             publishing: Publishing::default(),
+            turns: Watch::default(),
             replicated: Replicated::default(),
             synced_with: None,
             complained: None,
@@ -204,6 +207,7 @@ impl Control {
         self.tell_cluster_of_stream();
         let deadline = self.clustering.as_ref().map(|clustering| clustering.machine.deadline());
         if deadline.is_some_and(|deadline| deadline <= cluster_now().at) {
+            self.look_at_turns();
             self.cluster_hears(Event::Tick);
         }
         let is_left = self.pass_messages_on();
@@ -277,6 +281,14 @@ impl Control {
                 (0..saves).for_each(|_| self.cluster_hears(Event::SaveFailed));
             }
         }
+    }
+
+    /// Tells the machine whether all shards turn.
+    fn look_at_turns(&mut self) {
+        let Some(clustering) = &mut self.clustering else { return };
+        let boards = (0..self.mailbox.shards()).map(|shard| self.mailbox.board(shard));
+        let last = clustering.turns.look(cluster_now().at, boards.map(|board| board.turns.get()));
+        self.cluster_hears(Event::Turned(last));
     }
 
     /// Tells the machine how far this node's stream is, if that is news.

@@ -18,6 +18,7 @@ mod failing;
 mod files;
 mod flushing;
 mod forming;
+mod hanging;
 mod hostile;
 mod messages;
 mod leaving;

@@ -57,6 +57,8 @@ pub enum Event {
     SaveFailed,
     /// How far this node's stream of changes is, and what its link to its primary is like.
     Replicated(Replicated),
+    /// The shard of this node that has not turned for longest has not since this moment.
+    Turned(Moment),
     /// Writes rest, for the manual failover of this node's replica, and the offset stands still.
     Quiesced,
     /// The data is loaded; it has keys in these slots.

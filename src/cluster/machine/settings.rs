@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::cluster::frame::header::Ports;
 use crate::cluster::nodes::node::Names;
 use crate::cluster::report::endpoint::Endpoint;
+use crate::cluster::turning::STALL_MS_MIN;
 
 /// Milliseconds between two rounds of everything that is done now and then.
 pub const CRON_MS: u64 = 100;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub refused_confirm_ms: u64,
     /// `cluster-write-lease`; `None`: half of the node timeout; 0: no fence.
     pub write_lease_ms: Option<u64>,
+    /// `cluster-shard-stall`; `None`: twice the node timeout; 0: a node never falls silent.
+    pub shard_stall_ms: Option<u64>,
 }
 
 impl Default for Settings {
@@ -81,6 +84,7 @@ impl Default for Settings {
             detects_fast: true,
             refused_confirm_ms: 200,
             write_lease_ms: None,
+            shard_stall_ms: None,
         }
     }
 }
@@ -127,5 +131,14 @@ impl Settings {
     /// How long a primary may go on writing without having heard a majority; 0: for ever.
     pub fn lease_ms(&self) -> u64 {
         self.write_lease_ms.unwrap_or(self.node_timeout_ms / 2)
+    }
+
+    /// How long a shard of a primary may do without a turn; 0: for ever.
+    pub fn stall_ms(&self) -> u64 {
+        match self.shard_stall_ms {
+            Some(0) => 0,
+            Some(millis) => millis.max(STALL_MS_MIN),
+            None => self.node_timeout_ms.saturating_mul(2).max(STALL_MS_MIN),
+        }
     }
 }

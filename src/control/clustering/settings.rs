@@ -49,6 +49,7 @@ pub(super) fn of(config: &Config) -> Settings {
         detects_fast: config.cluster_fast_detection,
         refused_confirm_ms: u64::from(config.cluster_refused_confirm),
         write_lease_ms: u64::try_from(config.cluster_write_lease).ok(),
+        shard_stall_ms: u64::try_from(config.cluster_shard_stall).ok(),
     }
 }
 
