@@ -25,5 +25,6 @@ pub mod election;
 pub mod manual;
 mod orphans;
 pub mod turning;
+pub mod yielding;
 pub mod ownership;
 pub mod redirect;

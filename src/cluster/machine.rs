@@ -29,6 +29,7 @@ use crate::cluster::manual::Manual;
 use crate::cluster::moment::{Moment, Now};
 use crate::cluster::nodes::node::{Node, Role};
 use crate::cluster::nodes::{Key, Nodes};
+use crate::cluster::yielding::Yielding;
 use crate::config::choices::LogLevel;
 use action::{Action, Actions, Durability};
 use event::{Event, LinkId, Replicated};
@@ -61,6 +62,8 @@ pub struct Machine {
     pub(super) manual: Manual,
     /// How far this node's stream is.
     pub(super) mine: Replicated,
+    /// That a replica is to take over, since this node has started without data.
+    pub(super) yielding: Option<Yielding>,
     /// Whether a shard hangs.
     pub(super) is_stuck: bool,
     /// Whether the data is still being loaded.
@@ -187,6 +190,7 @@ impl Machine {
             election: Election::default(),
             manual: Manual::default(),
             mine: Replicated::default(),
+            yielding: None,
             is_stuck: false,
             is_loading: true,
             woke_at: now.at,
@@ -311,6 +315,7 @@ impl Machine {
         self.suspect_silent_nodes();
         self.look_at_lease();
         self.look_at_orphans();
+        self.look_at_heirs();
         self.todo.manual = true;
         self.todo.election = true;
         self.todo.state |= !self.state.is_ok();

@@ -256,6 +256,7 @@ mod tests {
         let only_here = [
             "authentication-timeout",
             "auto-failover-on-shutdown",
+            "cluster-empty-restart",
             "cluster-fast-detection",
             "cluster-refused-confirm",
             "cluster-shard-stall",

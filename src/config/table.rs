@@ -3,8 +3,8 @@
 
 use super::announced::Announced;
 use super::choices::{
-    Allowed, DisklessLoad, EndpointType, LogFormat, LogLevel, LogTime, MaxmemoryPolicy,
-    PipelineOrder, SaveBehavior, Supervised, SyslogFacility, VersionCheck,
+    Allowed, DisklessLoad, EmptyRestart, EndpointType, LogFormat, LogLevel, LogTime,
+    MaxmemoryPolicy, PipelineOrder, SaveBehavior, Supervised, SyslogFacility, VersionCheck,
 };
 use super::client_memory::{ClientMemory, MemoryOrPercent};
 use super::kinds::{
@@ -116,6 +116,12 @@ settings! {
 
     /// Databases of a node of a cluster, in place of `databases`.
     "cluster-databases" cluster_databases: u32 = 1, Integer(1..=INT), AtStart;
+
+    /// Whether a primary that starts without data asks its replicas to take over (`yield`, for
+    /// twice `cluster-node-timeout` at most), or serves at once, so that they drop theirs
+    /// (`serve`).
+    "cluster-empty-restart" cluster_empty_restart: EmptyRestart = EmptyRestart::Yield,
+        Choice(EmptyRestart::WORDS), AtRuntime;
 
     /// Whether the server is a node of a cluster.
     "cluster-enabled" cluster_enabled: bool = false, YesNo, AtStart;

@@ -135,6 +135,8 @@ impl Control {
         }
         if let Arrived::Stream(arrival) = &mut arrived {
             arrival.logs = self.own_logs();
+            let clustering = self.clustering.as_ref();
+            arrival.lacks_data = clustering.is_some_and(|it| it.machine.lacks_data());
         }
         match self.start_relay() {
             Ok(()) => self.mailbox.tell_relay(ToRelay::Arrived(arrived)),

@@ -14,6 +14,7 @@ mod servers;
 
 mod answers;
 mod beside;
+mod emptied;
 mod failing;
 mod files;
 mod flushing;

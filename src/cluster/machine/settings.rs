@@ -59,6 +59,8 @@ pub struct Settings {
     pub write_lease_ms: Option<u64>,
     /// `cluster-shard-stall`; `None`: twice the node timeout; 0: a node never falls silent.
     pub shard_stall_ms: Option<u64>,
+    /// `cluster-empty-restart yield`
+    pub yields_when_empty: bool,
 }
 
 impl Default for Settings {
@@ -85,6 +87,7 @@ impl Default for Settings {
             refused_confirm_ms: 200,
             write_lease_ms: None,
             shard_stall_ms: None,
+            yields_when_empty: true,
         }
     }
 }
@@ -131,6 +134,11 @@ impl Settings {
     /// How long a primary may go on writing without having heard a majority; 0: for ever.
     pub fn lease_ms(&self) -> u64 {
         self.write_lease_ms.unwrap_or(self.node_timeout_ms / 2)
+    }
+
+    /// How long a primary that has started without data waits for a replica that takes over.
+    pub const fn yield_ms(&self) -> u64 {
+        self.node_timeout_ms.saturating_mul(2)
     }
 
     /// How long a shard of a primary may do without a turn; 0: for ever.

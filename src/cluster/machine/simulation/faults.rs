@@ -14,6 +14,8 @@ const FAULTS_MAX: u64 = 8;
 pub enum Fault {
     Kill(usize),
     Restart(usize),
+    /// A dead node starts without its data.
+    RestartEmpty(usize),
     Stop(usize),
     Continue(usize),
     /// Nothing gets from these nodes (a bit each) to the others, nor back.
@@ -47,7 +49,7 @@ pub fn draw(seed: u64, nodes: usize) -> Vec<(u64, Fault)> {
         let (node, other) = (below(nodes as u64), below(nodes as u64));
         let some = 1 + below((1 << nodes) - 2) as u64;
         let pair = |one, other| vec![(at, one), (until, other)];
-        faults.extend(match below(11) {
+        faults.extend(match below(12) {
             0 | 1 => pair(Fault::Kill(node), Fault::Restart(node)),
             2 => pair(Fault::Stop(node), Fault::Continue(node)),
             3 => pair(Fault::Split(some), Fault::Heal),
@@ -57,6 +59,7 @@ pub fn draw(seed: u64, nodes: usize) -> Vec<(u64, Fault)> {
             7 => vec![(at, Fault::Failover(node, Failover::Plain))],
             8 => vec![(at, Fault::Failover(node, Failover::Force))],
             9 => [node, other].map(|node| (at, Fault::Failover(node, Failover::Force))).to_vec(),
+            10 => pair(Fault::Kill(node), Fault::RestartEmpty(node)),
             _ => vec![(at, Fault::Move(movable(below(16384)), below(SHARDS as u64)))],
         });
     }

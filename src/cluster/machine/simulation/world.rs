@@ -10,7 +10,7 @@ use shards::base::time::UnixMs;
 
 use super::super::Machine;
 use super::super::action::{Action, Actions, Durability, Follow};
-use super::super::event::{Command, End, Event, Failure, LinkId, Replicated, Ticket};
+use super::super::event::{Command, End, Event, Failover, Failure, LinkId, Replicated, Ticket};
 use super::super::settings::Settings;
 use super::checks::{Checks, best_is_elected};
 use super::planted::Planted;
@@ -24,7 +24,7 @@ use crate::cluster::slot_set::SlotSet;
 /// What the calendar says at the moment 0.
 const UNIX: u64 = 1_000_000_000_000;
 /// Milliseconds between two looks at replication.
-const REPLICATION_MS: u64 = 50;
+pub const REPLICATION_MS: u64 = 50;
 
 /// A connection; each side has a queue of what is on its way to it.
 pub struct Connection {
@@ -180,6 +180,14 @@ impl World {
         1 + self.random.below(4)
     }
 
+    /// Starts a node without data, but with its file.
+    pub fn start_empty(&mut self, node: usize) {
+        if self.nodes[node].machine.is_none() {
+            self.nodes[node].offset = 0;
+            self.start(node);
+        }
+    }
+
     /// Starts a node with what is on its disk.
     pub fn start(&mut self, node: usize) {
         let (now, seed) = (self.now(), self.random.bits());
@@ -195,13 +203,15 @@ impl World {
         };
         let follows = machine.nodes().my_primary().map(|primary| machine.nodes().at(primary).id);
         one.follows = follows.filter(|primary| *primary != machine.nodes().me().id);
+        let keys = machine.nodes().me().slot_set().clone();
+        let keys = if one.offset == 0 { SlotSet::default() } else { keys };
         one.machine = Some(machine);
         one.actions = Actions::default();
         one.boot += 1;
         (one.is_stopped, one.is_paused, one.heard) = (false, false, None);
         one.waiting.clear();
         self.checks.started(node, &self.nodes[node].disk);
-        self.event(node, Event::Loaded(SlotSet::default()));
+        self.event(node, Event::Loaded(keys));
     }
 
     /// Kills a node: its links end at once, and what was not durable may be lost.
@@ -363,9 +373,22 @@ impl World {
                 self.nodes[node].is_paused = true;
                 self.later(5, Happening::Event(node, boot, Event::Quiesced));
             }
+            Action::AskToTakeOver(heir) => self.ask_heir(node, heir.ip),
             Action::Unpause => self.nodes[node].is_paused = false,
             Action::Own | Action::Flush | Action::DeleteKeys(_) => {}
             Action::Deliver(_) | Action::Reply(..) => {}
+        }
+    }
+
+    /// A client asks a replica to take over; that it does nothing is its answer.
+    fn ask_heir(&mut self, node: usize, at: IpAddr) {
+        let heir = (0..self.nodes.len()).find(|other| ip(*other) == at);
+        if let Some(heir) = heir.filter(|heir| !self.is_cut(node, *heir)) {
+            // Its primary may have given up when it is elected.
+            self.checks.took_over = true;
+            let asked = Event::Asked(Ticket(0), Command::Failover(Failover::Force));
+            let (boot, millis) = (self.nodes[heir].boot, self.latency());
+            self.later(millis, Happening::Event(heir, boot, asked));
         }
     }
 
@@ -493,7 +516,11 @@ impl World {
             };
             let primary = self.nodes[node].follows.and_then(by_id);
             let reached = primary
-                .filter(|primary| !self.nodes[*primary].is_stopped && !self.is_cut(node, *primary));
+                .filter(|primary| !self.nodes[*primary].is_stopped && !self.is_cut(node, *primary))
+                .filter(|primary| {
+                    let machine = self.nodes[*primary].machine.as_ref();
+                    machine.is_some_and(|machine| !machine.lacks_data())
+                });
             let now = Moment(self.at);
             if let Some(primary) = reached {
                 if self.random.below(2) == 0 {
