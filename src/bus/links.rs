@@ -222,6 +222,11 @@ impl Links {
         self.bytes
     }
 
+    /// Counts bytes from zero again.
+    pub fn reset_bytes(&mut self) {
+        self.bytes = Bytes::default();
+    }
+
     /// Messages that were not sent, for want of room.
     pub const fn dropped(&self) -> u64 {
         self.dropped

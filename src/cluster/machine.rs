@@ -292,6 +292,12 @@ impl Machine {
     }
 
     /// What time it was when it last acted.
+    /// Counts messages from zero again.
+    pub fn reset_messages(&mut self) {
+        self.stats.sent.clear();
+        self.stats.received.clear();
+    }
+
     pub const fn now(&self) -> Now {
         self.now
     }

@@ -150,6 +150,12 @@ impl Clustering {
     /// What is to be waited for.
     pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
         self.links.awaited()
+    /// Counts messages and bytes of the bus from zero again.
+    pub fn reset_counts(&mut self) {
+        self.machine.reset_messages();
+        self.links.reset_bytes();
+    }
+
     }
 
     /// Milliseconds until something is due.
