@@ -355,6 +355,7 @@ const fn link_of(event: &Event) -> Option<LinkId> {
         | Event::Overflowing(link, _) => Some(*link),
         Event::Heard(_)
         | Event::Publish(_)
+        | Event::Ordered(_)
         | Event::Tick
         | Event::Asked(..)
         | Event::Saved

@@ -234,6 +234,7 @@ impl Machine {
                     self.heard(key);
                 }
             }
+            Event::Ordered(order) => self.ordered(order),
             Event::Publish(message) => self.publish(message),
             Event::Tick => {}
             Event::Asked(ticket, command) => self.asked(ticket, command),
@@ -291,13 +292,13 @@ impl Machine {
         &self.stats
     }
 
-    /// What time it was when it last acted.
     /// Counts messages from zero again.
     pub fn reset_messages(&mut self) {
         self.stats.sent.clear();
         self.stats.received.clear();
     }
 
+    /// What time it was when it last acted.
     pub const fn now(&self) -> Now {
         self.now
     }

@@ -1,6 +1,6 @@
 //! Whether the shards of this node turn. The bus has a thread of its own: it would say that the
-//! node is well while a shard hangs that serves none of its slots. So a primary falls silent then, and
-//! refuses writes: others take it for dead, and a replica takes over. It speaks again when all
+//! node is well while a shard hangs that serves none of its slots. So a primary falls silent then,
+//! and refuses writes: others take it for dead, and a replica takes over. It speaks again when all
 //! shards turn.
 
 use crate::cluster::machine::Machine;

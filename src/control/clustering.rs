@@ -14,6 +14,7 @@ mod owning;
 mod publishing;
 mod resetting;
 pub mod settings;
+mod telling;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -28,6 +29,7 @@ use crate::cluster::machine::action::{Actions, Durability};
 use crate::cluster::machine::event::{Event, Replicated, Ticket};
 use crate::cluster::moment::{Moment, Now};
 use crate::cluster::nodes::node::Role as NodeRole;
+use crate::cluster::orders::Order;
 use crate::cluster::ownership::Ownership;
 use crate::cluster::turning::Watch;
 use crate::config::choices::SaveBehavior;
@@ -47,6 +49,7 @@ use crate::routing::node::Role;
 use owning::Owning;
 use publishing::Publishing;
 use resetting::{Clearing, Reset};
+use telling::Telling;
 
 /// How often the log says that nodes.conf cannot be written.
 const COMPLAIN_MS: u64 = 30_000;
@@ -71,6 +74,9 @@ pub struct Clustering {
     holds_until_promoted: bool,
     publishing: Publishing,
     turns: Watch,
+    /// SETSLOTs that wait for replicas.
+    tellings: Vec<Telling>,
+    next_telling: u64,
     /// What the machine was last told of the stream.
     replicated: Replicated,
     /// The primary whose stream this node has had.
@@ -108,6 +114,8 @@ impl Clustering {
             holds_until_promoted: false,
             publishing: Publishing::default(),
             turns: Watch::default(),
+            tellings: Vec::new(),
+            next_telling: 0,
             replicated: Replicated::default(),
             synced_with: None,
             complained: None,
@@ -142,6 +150,12 @@ impl Clustering {
         (self.links.dropped() + self.actions.dropped(), self.publishing.dropped())
     }
 
+    /// Counts messages and bytes of the bus from zero again.
+    pub fn reset_counts(&mut self) {
+        self.machine.reset_messages();
+        self.links.reset_bytes();
+    }
+
     /// How often nodes.conf was written, and how often it could not be.
     pub const fn saves(&self) -> (u64, u64) {
         self.saves
@@ -150,12 +164,6 @@ impl Clustering {
     /// What is to be waited for.
     pub fn awaited(&self) -> impl Iterator<Item = Awaited<'_>> {
         self.links.awaited()
-    /// Counts messages and bytes of the bus from zero again.
-    pub fn reset_counts(&mut self) {
-        self.machine.reset_messages();
-        self.links.reset_bytes();
-    }
-
     }
 
     /// Milliseconds until something is due.
@@ -210,6 +218,7 @@ impl Control {
             self.nodes_saved(outcome);
         }
         self.see_to_resets();
+        self.see_to_tellings();
         self.tell_cluster_of_stream();
         let deadline = self.clustering.as_ref().map(|clustering| clustering.machine.deadline());
         if deadline.is_some_and(|deadline| deadline <= cluster_now().at) {
@@ -230,6 +239,13 @@ impl Control {
         let Some(clustering) = &mut self.clustering else { return };
         clustering.machine.handle(cluster_now(), event, &mut clustering.actions);
         self.act_for_cluster();
+    }
+
+    /// The primary of this node says something by its stream that concerns no key.
+    pub(crate) fn primary_says(&mut self, words: &[Vec<u8>]) {
+        if let Some(order) = Order::parse(words) {
+            self.cluster_hears(Event::Ordered(order));
+        }
     }
 
     /// The data is complete; shards have said in which slots they have keys.

@@ -34,6 +34,9 @@ const BATCH_REQUESTS: usize = 512;
 const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 const EXEC_NAME: Range = Range { start: 8, len: 4 };
 
+/// What control hears of instead of shards.
+const ORDERS: [&str; 2] = ["cluster|setslot", "cluster|failover"];
+
 /// What one has to know to take a stream apart by shards.
 #[derive(Clone, Debug)]
 pub struct Routing {
@@ -58,7 +61,12 @@ pub struct Dispatch<P> {
     unanswered: BTreeMap<BatchNumber, Unanswered<P>>,
     next: BatchNumber,
     bytes: usize,
+    /// Commands that control is to hear of, which concern no key.
+    orders: Vec<Words>,
 }
+
+/// A command, word by word.
+pub type Words = Vec<Vec<u8>>;
 
 /// What is for one shard.
 #[derive(Debug, Default)]
@@ -112,8 +120,8 @@ impl<P: Copy> Dispatch<P> {
     pub fn new(source: Source, routing: Routing, databases: usize) -> Self {
         let lanes = (0..routing.slots.shards()).map(|_| Lane::default()).collect();
         let (gates, unanswered) = (BTreeMap::new(), BTreeMap::new());
-        let next = BatchNumber(0);
-        Self { source, routing, databases, lanes, gates, unanswered, next, bytes: 0 }
+        let (next, orders) = (BatchNumber(0), Vec::new());
+        Self { source, routing, databases, lanes, gates, unanswered, next, bytes: 0, orders }
     }
 
     /// Whether all that was taken is applied.
@@ -131,17 +139,23 @@ impl<P: Copy> Dispatch<P> {
         self.unanswered.first_key_value().map_or(taken, |(_, first)| first.start)
     }
 
+    /// The commands for control that were taken since the last call.
+    pub fn take_orders(&mut self) -> Vec<Words> {
+        std::mem::take(&mut self.orders)
+    }
+
     /// Takes the commands of a unit that begins at `start`. The number of the batch that it is in;
     /// `None` if it has none.
     ///
     /// # Errors
     /// Why it cannot be applied. Then nothing of it was taken.
     pub fn take(&mut self, unit: &Unit<'_>, start: P) -> Result<Option<BatchNumber>, String> {
-        let mut footprint = Footprint::default();
+        let (mut footprint, mut orders) = (Footprint::default(), Vec::new());
         let commands = unit.commands();
-        let commands =
-            commands.filter_map(|command| self.plan(command, &mut footprint).transpose());
+        let commands = commands
+            .filter_map(|command| self.plan(command, &mut footprint, &mut orders).transpose());
         let commands = commands.collect::<Result<Vec<_>, _>>()?;
+        self.orders.append(&mut orders);
         let shards = footprint.shards(&self.routing.slots);
         if commands.is_empty() {
             return Ok(None);
@@ -168,6 +182,7 @@ impl<P: Copy> Dispatch<P> {
         &self,
         command: Command<'a>,
         footprint: &mut Footprint,
+        orders: &mut Vec<Words>,
     ) -> Result<Option<Planned<'a>>, String> {
         let args: Vec<&[u8]> = command.args().collect();
         let name = || String::from_utf8_lossy(args[0]).into_owned();
@@ -181,9 +196,11 @@ impl<P: Copy> Dispatch<P> {
         }
         match call.run {
             Run::Engine(_) | Run::PubSub(PubSubStep::Publish(_)) => {}
-            // A Valkey tells its replicas of slots that are open, and waits until they have
-            // acknowledged it. To whom slots belong nodes tell each other by their bus.
-            Run::Control if call.spec.name == "cluster|setslot" => return Ok(None),
+            // A primary tells its replicas what becomes of slots, and who takes over when it ends.
+            Run::Control if ORDERS.contains(&call.spec.name) => {
+                orders.push(args.iter().map(|arg| arg.to_vec()).collect());
+                return Ok(None);
+            }
             Run::PubSub(_) | Run::Client | Run::Control | Run::Transaction(_) | Run::Container => {
                 return Err(format!("'{}' is not for replicas", name()));
             }

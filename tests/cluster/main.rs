@@ -27,6 +27,7 @@ mod nodes;
 mod resharding;
 mod resetting;
 mod routed;
+mod telling;
 
 use std::env;
 use std::io::Write as _;

@@ -8,6 +8,7 @@ use crate::cluster::frame::{Broken, Message, Packet};
 use crate::cluster::ids::{Epoch, NodeId, ShardId};
 use crate::cluster::machine::settings::Settings;
 use crate::cluster::moment::Moment;
+use crate::cluster::orders::Order;
 use crate::cluster::slot_set::SlotSet;
 
 /// The number of a connection of the bus. It is never given to another connection.
@@ -45,6 +46,8 @@ pub enum Event {
     Overflowing(LinkId, usize),
     /// Bytes of this node have come by its replication stream.
     Heard(NodeId),
+    /// The primary of this node says this by its stream.
+    Ordered(Order),
     /// A client of this node publishes a message.
     Publish(Message),
     /// Time has passed.
@@ -139,8 +142,6 @@ pub enum Command {
     ReplicateNoOne(ShardId),
     /// FAILOVER
     Failover(Failover),
-    /// FAILOVER FORCE REPLICAID, by the stream of this node's primary.
-    HandOver(NodeId),
     /// RESET SOFT; the shard that the node moves to.
     ResetSoft(ShardId),
     /// RESET HARD; the shard that the node moves to, and its new id.
