@@ -222,6 +222,11 @@ impl Links {
         self.bytes
     }
 
+    /// Counts bytes from zero again.
+    pub fn reset_bytes(&mut self) {
+        self.bytes = Bytes::default();
+    }
+
     /// Messages that were not sent, for want of room.
     pub const fn dropped(&self) -> u64 {
         self.dropped
@@ -350,11 +355,13 @@ const fn link_of(event: &Event) -> Option<LinkId> {
         | Event::Overflowing(link, _) => Some(*link),
         Event::Heard(_)
         | Event::Publish(_)
+        | Event::Ordered(_)
         | Event::Tick
         | Event::Asked(..)
         | Event::Saved
         | Event::SaveFailed
         | Event::Replicated(_)
+        | Event::Turned(_)
         | Event::Quiesced
         | Event::Loaded(_)
         | Event::Settings(_) => None,

@@ -130,8 +130,7 @@ fn redirect(
     let request = request_of(call, args, client.session.db);
     let asker = asker_of(client.asker(), call);
     let outcome = decide(&request, asker, ownership, || Missing::Unknown);
-    let text = outcome.text(ownership, network_of(client.peer), Security::Plain);
-    text.map_or(Ok(()), |text| Err(Error::Owned(text)))
+    outcome.error(ownership, network_of(client.peer), Security::Plain).map_or(Ok(()), Err)
 }
 
 /// The guards that concern a request: for EXEC those of its commands, too, except that it may be

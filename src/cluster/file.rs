@@ -173,10 +173,7 @@ fn find_or_add(nodes: &mut Nodes, id: NodeId, now: Moment) -> Key {
 fn give_slots(nodes: &mut Nodes, line: &Line, warnings: &mut Vec<String>) {
     let key = nodes.find(line.node.id).expect("all lines have a node");
     for slot in line.slots.iter() {
-        let Some(owner) = nodes.owner(slot) else {
-            nodes.own(slot, key);
-            continue;
-        };
+        let Some(owner) = nodes.owner(slot) else { continue };
         let (one, other) = (nodes.at(owner), nodes.at(key));
         let wins = one.config_epoch < other.config_epoch;
         let winner = if wins { other.id } else { one.id };
@@ -186,6 +183,7 @@ fn give_slots(nodes: &mut Nodes, line: &Line, warnings: &mut Vec<String>) {
             nodes.own(slot, key);
         }
     }
+    nodes.own_unowned(&line.slots, key);
 }
 
 /// Gives each replica the shard id of its primary: a file with another one was written between two

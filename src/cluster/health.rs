@@ -46,6 +46,8 @@ impl State {
 pub enum Row {
     /// A primary that has just started: it does not serve, and does not vote.
     Booting,
+    /// A primary without data, which a replica may have and is to take over with.
+    Yielding,
     /// A slot has no owner, or one that is FAIL.
     Uncovered,
     /// Too few primaries can be reached.
@@ -63,6 +65,8 @@ pub struct Facts {
     pub is_primary: bool,
     /// Whether the state was ok up to now.
     pub is_ok: bool,
+    /// Whether it has started without data, and a replica is to take over.
+    pub is_yielding: bool,
     /// Milliseconds since the state was first looked at with the data loaded; `None`: not yet.
     pub since_first_ms: Option<u64>,
     /// Whether all slots have to be served for any of them to be.
@@ -84,6 +88,9 @@ pub fn row(facts: &Facts) -> Row {
     let may_have_lost = facts.is_primary && !facts.is_ok;
     if may_have_lost && facts.since_first_ms.is_none_or(|millis| millis < BOOT_MS) {
         return Row::Booting;
+    }
+    if facts.is_yielding {
+        return Row::Yielding;
     }
     if facts.requires_full_coverage && !facts.is_covered {
         return Row::Uncovered;
@@ -114,6 +121,7 @@ impl Machine {
         Facts {
             is_primary: self.is_primary(),
             is_ok: self.state.is_ok,
+            is_yielding: self.is_yielding(),
             since_first_ms: self.state.first.map(|first| self.since(first)),
             requires_full_coverage: self.settings.requires_full_coverage,
             is_covered: owned == usize::from(SLOTS) && !voting().any(|(_, node)| node.is_failed()),
@@ -138,7 +146,7 @@ impl Machine {
             self.state.minority = Some(self.now.at);
         }
         let reason = match row {
-            Row::Booting | Row::Rejoining | Row::Serving => None,
+            Row::Booting | Row::Yielding | Row::Rejoining | Row::Serving => None,
             Row::Uncovered => Some(
                 "At least one hash slot is not served by any available node. Please check the \
                  'cluster-require-full-coverage' configuration.",
@@ -160,7 +168,10 @@ impl Machine {
 
     /// The data is loaded; it has keys in `slots`.
     pub(super) fn loaded(&mut self, slots: &SlotSet) {
-        self.is_loading = false;
+        let is_start = std::mem::take(&mut self.is_loading);
+        if is_start {
+            self.begin_yielding(slots);
+        }
         self.todo.state = true;
         if self.is_primary() && !self.settings.is_external {
             self.claim_loaded(slots);
@@ -217,11 +228,13 @@ impl Machine {
             && 2 <= self.nodes.size();
         let is_over = self.state.lease_until.is_none_or(|until| until < now);
         let is_held = self.state.held_until.is_some_and(|until| now < until);
-        let is_fenced = applies && (is_over || is_held);
+        let is_fenced = self.is_stuck() || (applies && (is_over || is_held));
         if is_fenced != self.state.is_fenced {
             self.state.is_fenced = is_fenced;
             self.todo.own = true;
-            let text = if is_fenced {
+            let text = if self.is_stuck() {
+                "Writes are refused while a shard hangs, and until a majority of primaries answers."
+            } else if is_fenced {
                 "No majority of primaries answers: writes are refused until it does."
             } else {
                 "A majority of primaries answers: writes are no longer refused."

@@ -30,6 +30,7 @@ use crate::cluster::manual::Manual;
 use crate::cluster::moment::{Moment, Now};
 use crate::cluster::nodes::node::{Names, Node, Role};
 use crate::cluster::nodes::{Key, Nodes};
+use crate::cluster::yielding::Yielding;
 use crate::config::choices::LogLevel;
 use action::{Action, Actions, Durability};
 use event::{Event, LinkId, Replicated};
@@ -62,6 +63,10 @@ pub struct Machine {
     pub(super) manual: Manual,
     /// How far this node's stream is.
     pub(super) mine: Replicated,
+    /// That a replica is to take over, since this node has started without data.
+    pub(super) yielding: Option<Yielding>,
+    /// Whether a shard hangs.
+    pub(super) is_stuck: bool,
     /// Whether the data is still being loaded.
     pub(super) is_loading: bool,
     /// When this node last went on after it had done nothing for a while.
@@ -186,6 +191,8 @@ impl Machine {
             election: Election::default(),
             manual: Manual::default(),
             mine: Replicated::default(),
+            yielding: None,
+            is_stuck: false,
             is_loading: true,
             woke_at: now.at,
             behind_until: now.at,
@@ -228,12 +235,14 @@ impl Machine {
                     self.heard(key);
                 }
             }
+            Event::Ordered(order) => self.ordered(order),
             Event::Publish(message) => self.publish(message),
             Event::Tick => {}
             Event::Asked(ticket, command) => self.asked(ticket, command),
             Event::Saved => self.saved(),
             Event::SaveFailed => self.save_failed(),
             Event::Replicated(replicated) => self.replicated(replicated),
+            Event::Turned(last) => self.turned(last),
             Event::Quiesced => self.quiesced(),
             Event::Loaded(slots) => self.loaded(&slots),
             Event::Settings(settings) => self.configured(*settings),
@@ -284,6 +293,12 @@ impl Machine {
         &self.stats
     }
 
+    /// Counts messages from zero again.
+    pub fn reset_messages(&mut self) {
+        self.stats.sent.clear();
+        self.stats.received.clear();
+    }
+
     /// What time it was when it last acted.
     pub const fn now(&self) -> Now {
         self.now
@@ -311,6 +326,7 @@ impl Machine {
         self.suspect_silent_nodes();
         self.look_at_lease();
         self.look_at_orphans();
+        self.look_at_heirs();
         self.todo.manual = true;
         self.todo.election = true;
         self.todo.state |= !self.state.is_ok();

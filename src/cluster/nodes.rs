@@ -185,6 +185,18 @@ impl Nodes {
         self.at_mut(key).give(slot);
     }
 
+    /// Gives a node those of `slots` that have no owner.
+    pub fn own_unowned(&mut self, slots: &SlotSet, key: Key) {
+        let node = self.nodes.get_mut(&key).expect("keys are dropped with their nodes");
+        for slot in slots.iter() {
+            let owner = &mut self.owners[usize::from(slot.number())];
+            if owner.is_none() {
+                *owner = Some(key);
+                node.give(slot);
+            }
+        }
+    }
+
     /// Takes `slot` from its owner, if it has one.
     pub fn disown(&mut self, slot: Slot) {
         self.unclaimed.remove(slot);

@@ -2,6 +2,7 @@
 //! refuses what cannot run here, and by the shard of the slot, whose answer is final.
 
 use shards::base::slot::Slot;
+use shards::resp::error::Error;
 
 use crate::cluster::ownership::{NodeIndex, Ownership, Place};
 use crate::cluster::report::endpoint::{Network, Security};
@@ -78,6 +79,8 @@ pub enum Outcome {
     TryAgain,
     /// Nowhere: the cluster is down.
     Down,
+    /// Nowhere: it writes, and no majority of primaries answers this node.
+    Fenced,
     /// Nowhere: the cluster is down, and only reads are allowed.
     DownForWrites,
     /// At this node, this time.
@@ -164,7 +167,7 @@ pub fn decide_waiting(slot: Slot, writes: bool, asker: Asker, ownership: &Owners
 /// Rows 6 to 8, and the fence: a primary that no majority answers refuses writes.
 fn refused_while_down(request: &Request, ownership: &Ownership) -> Option<Outcome> {
     if ownership.is_ok {
-        return (ownership.is_fenced && request.writes).then_some(Outcome::Down);
+        return (ownership.is_fenced && request.writes).then_some(Outcome::Fenced);
     }
     if request.kind == Kind::PubSub {
         return (!ownership.allows_pubsub_when_down).then_some(Outcome::Down);
@@ -177,15 +180,16 @@ fn refused_while_down(request: &Request, ownership: &Ownership) -> Option<Outcom
 }
 
 impl Outcome {
-    /// The error that the client gets, without `-` and line end; `None` if the command runs.
-    pub fn text(
+    /// The error that the client gets; `None` if the command runs.
+    pub fn error(
         self,
         ownership: &Ownership,
         network: Network,
         security: Security,
-    ) -> Option<String> {
+    ) -> Option<Error> {
         let fixed = match self {
             Self::Run => return None,
+            Self::Fenced => return Some(Error::Fenced),
             Self::CrossSlot => "CROSSSLOT Keys in request don't hash to the same slot",
             Self::Unserved => "CLUSTERDOWN Hash slot not served",
             Self::TryAgain => "TRYAGAIN Multiple keys request during rehashing of slot",
@@ -193,14 +197,14 @@ impl Outcome {
             Self::DownForWrites => "CLUSTERDOWN The cluster is down and only accepts read commands",
             Self::Ask(slot, node) => {
                 let address = ownership.address(node, network, security);
-                return Some(format!("ASK {} {address}", slot.number()));
+                return Some(Error::Owned(format!("ASK {} {address}", slot.number())));
             }
             Self::Moved(slot, node) => {
                 let address = ownership.address(node, network, security);
-                return Some(format!("MOVED {} {address}", slot.number()));
+                return Some(Error::Owned(format!("MOVED {} {address}", slot.number())));
             }
         };
-        Some(fixed.to_string())
+        Some(Error::Text(fixed))
     }
 }
 

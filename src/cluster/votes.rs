@@ -189,7 +189,7 @@ impl Machine {
             is_old_claim,
             thinks_failed: header.flags.has(Flags::PRIMARY_FAIL),
             size: self.nodes.size(),
-            is_leaving: self.state.is_fenced() || self.manual.is_under_way(),
+            is_leaving: self.state.is_fenced() || self.manual.is_under_way() || self.is_yielding(),
             cannot_save: self.cannot_save,
         }
     }

@@ -277,6 +277,20 @@ impl ClusterTopology {
     pub const WORDS: &[(&str, Self)] = &[("gossip", Self::Gossip), ("external", Self::External)];
 }
 
+/// What a primary does that starts without data, while it has replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmptyRestart {
+    /// It asks its replicas to take over.
+    Yield,
+    /// It serves, and its replicas drop what they have.
+    Serve,
+}
+
+impl EmptyRestart {
+    /// The words in the file.
+    pub const WORDS: &[(&str, Self)] = &[("yield", Self::Yield), ("serve", Self::Serve)];
+}
+
 /// By what clients are told to reach a node of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointType {

@@ -261,8 +261,10 @@ mod tests {
         let only_here = [
             "authentication-timeout",
             "auto-failover-on-shutdown",
+            "cluster-empty-restart",
             "cluster-fast-detection",
             "cluster-refused-confirm",
+            "cluster-shard-stall",
             "cluster-topology",
             "cluster-write-lease",
             "hotkeys-max",

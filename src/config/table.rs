@@ -3,8 +3,9 @@
 
 use super::announced::Announced;
 use super::choices::{
-    Allowed, ClusterTopology, DisklessLoad, EndpointType, LogFormat, LogLevel, LogTime,
-    MaxmemoryPolicy, PipelineOrder, SaveBehavior, Supervised, SyslogFacility, VersionCheck,
+    Allowed, ClusterTopology, DisklessLoad, EmptyRestart, EndpointType, LogFormat, LogLevel,
+    LogTime, MaxmemoryPolicy, PipelineOrder, SaveBehavior, Supervised, SyslogFacility,
+    VersionCheck,
 };
 use super::client_memory::{ClientMemory, MemoryOrPercent};
 use super::kinds::{
@@ -117,6 +118,12 @@ settings! {
     /// Databases of a node of a cluster, in place of `databases`.
     "cluster-databases" cluster_databases: u32 = 1, Integer(1..=INT), AtStart;
 
+    /// Whether a primary that starts without data asks its replicas to take over (`yield`, for
+    /// twice `cluster-node-timeout` at most), or serves at once, so that they drop theirs
+    /// (`serve`).
+    "cluster-empty-restart" cluster_empty_restart: EmptyRestart = EmptyRestart::Yield,
+        Choice(EmptyRestart::WORDS), AtRuntime;
+
     /// Whether the server is a node of a cluster.
     "cluster-enabled" cluster_enabled: bool = false, YesNo, AtStart;
 
@@ -166,6 +173,10 @@ settings! {
 
     /// Whether the cluster is down while a slot is not served.
     "cluster-require-full-coverage" cluster_require_full_coverage: bool = true, YesNo, AtRuntime;
+
+    /// Milliseconds without a turn of one of its shards after which a primary says nothing to other
+    /// nodes, so that a replica takes over; 0 for ever, -1 for twice `cluster-node-timeout`.
+    "cluster-shard-stall" cluster_shard_stall: i64 = -1, Integer(-1..=3_600_000), AtRuntime;
 
     /// Whether the time and the bytes that commands take are counted for each slot.
     "cluster-slot-stats-enabled" cluster_slot_stats_enabled: bool = false, YesNo, AtRuntime;

@@ -16,6 +16,7 @@ mod publishing;
 mod resetting;
 pub mod settings;
 pub mod shown;
+mod telling;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -30,7 +31,9 @@ use crate::cluster::machine::action::{Actions, Durability};
 use crate::cluster::machine::event::{Event, Replicated, Ticket};
 use crate::cluster::moment::{Moment, Now};
 use crate::cluster::nodes::node::Role as NodeRole;
+use crate::cluster::orders::Order;
 use crate::cluster::ownership::Ownership;
+use crate::cluster::turning::Watch;
 use crate::config::choices::SaveBehavior;
 use crate::config::primary::Primary;
 use crate::config::table::Config;
@@ -50,6 +53,7 @@ use external::External;
 use owning::Owning;
 use publishing::Publishing;
 use resetting::{Clearing, Reset};
+use telling::Telling;
 
 /// How often the log says that nodes.conf cannot be written.
 const COMPLAIN_MS: u64 = 30_000;
@@ -75,6 +79,10 @@ pub struct Clustering {
     /// Writes wait until this node is a primary.
     holds_until_promoted: bool,
     publishing: Publishing,
+    turns: Watch,
+    /// SETSLOTs that wait for replicas.
+    tellings: Vec<Telling>,
+    next_telling: u64,
     /// What the machine was last told of the stream.
     replicated: Replicated,
     /// The primary whose stream this node has had.
@@ -117,6 +125,9 @@ impl Clustering {
             clearing: None,
             holds_until_promoted: false,
             publishing: Publishing::default(),
+            turns: Watch::default(),
+            tellings: Vec::new(),
+            next_telling: 0,
             replicated: Replicated::default(),
             synced_with: None,
             complained: None,
@@ -158,6 +169,12 @@ impl Clustering {
     /// Messages that were dropped: that other nodes were too slow for, and shards of this one.
     pub fn messages_dropped(&self) -> (u64, u64) {
         (self.links.dropped() + self.actions.dropped(), self.publishing.dropped())
+    }
+
+    /// Counts messages and bytes of the bus from zero again.
+    pub fn reset_counts(&mut self) {
+        self.machine.reset_messages();
+        self.links.reset_bytes();
     }
 
     /// How often nodes.conf was written, and how often it could not be.
@@ -231,9 +248,11 @@ impl Control {
         }
         self.see_to_topology();
         self.see_to_resets();
+        self.see_to_tellings();
         self.tell_cluster_of_stream();
         let deadline = self.clustering.as_ref().map(|clustering| clustering.machine.deadline());
         if deadline.is_some_and(|deadline| deadline <= cluster_now().at) {
+            self.look_at_turns();
             self.cluster_hears(Event::Tick);
         }
         let is_left = self.pass_messages_on();
@@ -250,6 +269,13 @@ impl Control {
         let Some(clustering) = &mut self.clustering else { return };
         clustering.machine.handle(cluster_now(), event, &mut clustering.actions);
         self.act_for_cluster();
+    }
+
+    /// The primary of this node says something by its stream that concerns no key.
+    pub(crate) fn primary_says(&mut self, words: &[Vec<u8>]) {
+        if let Some(order) = Order::parse(words) {
+            self.cluster_hears(Event::Ordered(order));
+        }
     }
 
     /// The data is complete; shards have said in which slots they have keys.
@@ -310,6 +336,14 @@ impl Control {
                 (0..saves).for_each(|_| self.cluster_hears(Event::SaveFailed));
             }
         }
+    }
+
+    /// Tells the machine whether all shards turn.
+    fn look_at_turns(&mut self) {
+        let Some(clustering) = &mut self.clustering else { return };
+        let boards = (0..self.mailbox.shards()).map(|shard| self.mailbox.board(shard));
+        let last = clustering.turns.look(cluster_now().at, boards.map(|board| board.turns.get()));
+        self.cluster_hears(Event::Turned(last));
     }
 
     /// Tells the machine how far this node's stream is, if that is news.

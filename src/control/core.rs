@@ -258,6 +258,7 @@ impl Control {
                     ToControl::Link(word) => self.hear_of_link(word),
                     ToControl::Loaded(report) => self.chunk_loaded(*report),
                     ToControl::Answer(number, answer) => self.answered(peer, number, answer),
+                    ToControl::Ordered(words) => self.primary_says(&words),
                     ToControl::Publish(messages) => self.shard_publishes(peer, messages),
                     ToControl::HandedOut(bytes) => self.shard_handed_out(peer, bytes),
                     // A connection that nothing serves ends here.

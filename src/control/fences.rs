@@ -26,6 +26,8 @@ pub enum Purpose {
     Acks(Ticket),
     /// The process ends: replicas are to have all that is in front of it.
     End,
+    /// Replicas are to have the SETSLOT of this number, which stands in front of it.
+    Slot(u64),
     /// A failover asked for it when this order to hold writes back was in force everywhere.
     Failover(u64),
 }
@@ -66,6 +68,9 @@ impl Control {
         let is_of_primary = self.node.condition.role == Role::Primary;
         let is_asked = is_of_primary && !is_of_cluster && !matches!(purpose, Purpose::Stream);
         let fence = self.while_all_stand(|control, shards| {
+            if let Purpose::Slot(number) = purpose {
+                control.log_slot(number, shards);
+            }
             let fence = control.write_fence(shards);
             if is_asked {
                 control.replicating.ack_fence = fence.scalar;
@@ -79,6 +84,7 @@ impl Control {
                 self.mailbox.tell_relay(letter);
             }
             Purpose::Acks(ticket) => self.acks_hear(acks::Event::FenceWritten(ticket, fence)),
+            Purpose::Slot(number) => self.slot_is_logged(number, Some(fence)),
             Purpose::End => self.replicating.last_fence = Some(fence),
             Purpose::Failover(order) => self.hold_is_fenced(order, fence),
         }
@@ -93,6 +99,7 @@ impl Control {
                 let fence = Fence { scalar: self.replication().offset, vector };
                 self.acks_hear(acks::Event::FenceWritten(ticket, fence));
             }
+            Purpose::Slot(number) => self.slot_is_logged(number, None),
             Purpose::Stream | Purpose::End | Purpose::Failover(_) => {}
         }
     }

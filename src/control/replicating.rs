@@ -137,6 +137,8 @@ impl Control {
         if let Arrived::Stream(arrival) = arrived {
             let Some(mut arrival) = self.admit_replica(arrival) else { return };
             arrival.logs = self.own_logs();
+            let clustering = self.clustering.as_ref();
+            arrival.lacks_data = clustering.is_some_and(|it| it.machine.lacks_data());
             arrived = Arrived::Stream(arrival);
         }
         match self.start_relay() {

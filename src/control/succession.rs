@@ -16,6 +16,7 @@ use shards::effects::handover::{Failure, Target};
 
 use crate::cluster::frame::header::Flags;
 use crate::cluster::ids::NodeId;
+use crate::cluster::machine::action::Heir;
 use crate::control::core::Control;
 use crate::control::ending::NO_HEIR;
 use crate::control::fences::Purpose;
@@ -123,7 +124,10 @@ impl Control {
             Step::GiveUp => Some(false),
             Step::Ask(id) => {
                 let heir = replicas.into_iter().find(|(replica, _)| replica.id == id);
-                succeeding.said = heir.and_then(|(_, target)| self.ask_to_take_over(id, target));
+                succeeding.said = heir.and_then(|(_, target)| {
+                    log::notice(&format!("Perform auto failover to replica {id} on shutdown."));
+                    self.send_for_takeover(id, target)
+                });
                 if succeeding.said.is_none() {
                     succeeding.choice.refused(id);
                 }
@@ -163,8 +167,16 @@ impl Control {
         }
     }
 
-    fn ask_to_take_over(&self, id: NodeId, target: Target) -> Option<Said> {
-        log::notice(&format!("Perform auto failover to replica {id} on shutdown."));
+    /// Asks a replica to take over, since this node has started without data. What it says is not
+    /// waited for: the machine asks the next one.
+    pub(crate) fn ask_to_take_over(&self, heir: Heir) {
+        let Heir { id, ip, port } = heir;
+        let host = ip.to_string().into_bytes();
+        log::notice(&format!("Replica {id} is asked to take over."));
+        self.send_for_takeover(id, Target { host, port, auth: self.credentials() });
+    }
+
+    fn send_for_takeover(&self, id: NodeId, target: Target) -> Option<Said> {
         let due = Monotonic::now().after_millis(REPLY_MILLIS)?;
         let bell = self.mailbox.bell().clone();
         let said = message::send(target, &[b"CLUSTER", b"FAILOVER", b"FORCE"], due, bell);

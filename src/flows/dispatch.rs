@@ -37,6 +37,9 @@ const ARGS_FEW: usize = 8;
 const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 const EXEC_NAME: Range = Range { start: 8, len: 4 };
 
+/// What control hears of instead of shards.
+const ORDERS: [&str; 2] = ["cluster|setslot", "cluster|failover"];
+
 /// What one has to know to take a stream apart by shards.
 #[derive(Clone, Debug)]
 pub struct Routing {
@@ -61,7 +64,12 @@ pub struct Dispatch<P> {
     unanswered: BTreeMap<BatchNumber, Unanswered<P>>,
     next: BatchNumber,
     bytes: usize,
+    /// Commands that control is to hear of, which concern no key.
+    orders: Vec<Words>,
 }
+
+/// A command, word by word.
+pub type Words = Vec<Vec<u8>>;
 
 /// What is for one shard.
 #[derive(Debug, Default)]
@@ -102,6 +110,14 @@ struct Unanswered<P> {
     lane: Option<usize>,
 }
 
+/// What a command of the stream calls.
+enum Called {
+    /// A command of a shard.
+    Command(&'static Call),
+    /// One of [`ORDERS`].
+    Order,
+}
+
 /// A command that can be applied.
 struct Planned<'a> {
     call: &'static Call,
@@ -114,8 +130,8 @@ impl<P: Copy> Dispatch<P> {
     pub fn new(source: Source, routing: Routing, databases: usize) -> Self {
         let lanes = (0..routing.slots.shards()).map(|_| Lane::default()).collect();
         let (gates, unanswered) = (BTreeMap::new(), BTreeMap::new());
-        let next = BatchNumber(0);
-        Self { source, routing, databases, lanes, gates, unanswered, next, bytes: 0 }
+        let (next, orders) = (BatchNumber(0), Vec::new());
+        Self { source, routing, databases, lanes, gates, unanswered, next, bytes: 0, orders }
     }
 
     /// Whether all that was taken is applied.
@@ -133,6 +149,11 @@ impl<P: Copy> Dispatch<P> {
         self.unanswered.first_key_value().map_or(taken, |(_, first)| first.start)
     }
 
+    /// The commands for control that were taken since the last call.
+    pub fn take_orders(&mut self) -> Vec<Words> {
+        std::mem::take(&mut self.orders)
+    }
+
     /// Takes the commands of a unit that begins at `start`. The number of the batch that it is in;
     /// `None` if it has none.
     ///
@@ -144,11 +165,12 @@ impl<P: Copy> Dispatch<P> {
         {
             return Ok(Some(self.append(shard, &only, unit, start)));
         }
-        let mut footprint = Footprint::default();
+        let (mut footprint, mut orders) = (Footprint::default(), Vec::new());
         let commands = unit.commands();
-        let commands =
-            commands.filter_map(|command| self.plan(command, &mut footprint).transpose());
+        let commands = commands
+            .filter_map(|command| self.plan(command, &mut footprint, &mut orders).transpose());
         let commands = commands.collect::<Result<Vec<_>, _>>()?;
+        self.orders.append(&mut orders);
         let shards = footprint.shards(&self.routing.slots);
         if commands.is_empty() {
             return Ok(None);
@@ -180,7 +202,7 @@ impl<P: Copy> Dispatch<P> {
         let mut few: [&[u8]; ARGS_FEW] = [&[]; ARGS_FEW];
         let Some(args) = few.get_mut(..command.ranges().len()) else { return Ok(None) };
         args.iter_mut().zip(command.args()).for_each(|(to, arg)| *to = arg);
-        let Some(call) = self.check(&command, args)? else { return Ok(None) };
+        let Called::Command(call) = self.check(&command, args)? else { return Ok(None) };
         let KeyShape::One(at) = call.keys else { return Ok(None) };
         let is_narrow = !matches!(call.spec.spread, Spread::Everywhere(_) | Spread::Cursor);
         let key = args.get(at).filter(|_| is_narrow && runs_by_itself(call));
@@ -195,9 +217,16 @@ impl<P: Copy> Dispatch<P> {
         &self,
         command: Command<'a>,
         footprint: &mut Footprint,
+        orders: &mut Vec<Words>,
     ) -> Result<Option<Planned<'a>>, String> {
         let args: Vec<&[u8]> = command.args().collect();
-        let Some(call) = self.check(&command, &args)? else { return Ok(None) };
+        let call = match self.check(&command, &args)? {
+            Called::Command(call) => call,
+            Called::Order => {
+                orders.push(args.iter().map(|arg| arg.to_vec()).collect());
+                return Ok(None);
+            }
+        };
         let Routing { slots, seed, .. } = &self.routing;
         footprint.add_call(slots, call, &args, |key| seed.key_hash(key));
         let first_key = match call.keys {
@@ -212,12 +241,8 @@ impl<P: Copy> Dispatch<P> {
         (at, self.routing.seed.key_hash(key))
     }
 
-    /// What a command calls; `None` if nothing is to be done for it.
-    fn check(
-        &self,
-        command: &Command<'_>,
-        args: &[&[u8]],
-    ) -> Result<Option<&'static Call>, String> {
+    /// What a command calls.
+    fn check(&self, command: &Command<'_>, args: &[&[u8]]) -> Result<Called, String> {
         let name = || String::from_utf8_lossy(args[0]).into_owned();
         let call =
             self.routing.table.find(args).ok_or_else(|| format!("unknown command '{}'", name()))?;
@@ -228,10 +253,9 @@ impl<P: Copy> Dispatch<P> {
             return Err(format!("there is no database {} (raise `databases`?)", command.db));
         }
         match call.run {
-            Run::Engine(_) | Run::PubSub(PubSubStep::Publish(_)) => Ok(Some(call)),
-            // A Valkey tells its replicas of slots that are open, and waits until they have
-            // acknowledged it. To whom slots belong nodes tell each other by their bus.
-            Run::Control if call.spec.name == "cluster|setslot" => Ok(None),
+            Run::Engine(_) | Run::PubSub(PubSubStep::Publish(_)) => Ok(Called::Command(call)),
+            // A primary tells its replicas what becomes of slots, and who takes over when it ends.
+            Run::Control if ORDERS.contains(&call.spec.name) => Ok(Called::Order),
             Run::PubSub(_) | Run::Client | Run::Control | Run::Transaction(_) | Run::Container => {
                 Err(format!("'{}' is not for replicas", name()))
             }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::batches::batch::{Applies, Batch, BatchNumber, Source};
 use crate::flows::barrier::{Barrier, Epoch, Fate, Offer};
-use crate::flows::dispatch::{Dispatch, Routing};
+use crate::flows::dispatch::{Dispatch, Routing, Words};
 use crate::flows::incoming::{Came, Incoming, Part, Place};
 use crate::flows::kept::Kept;
 use crate::replication::history::Offset;
@@ -75,6 +75,8 @@ pub enum Action {
     Apply(usize, Box<Batch>),
     /// Tell this shard.
     Tell(usize, Word),
+    /// Tell control what the primary says, which concerns no key.
+    Order(Words),
     /// Tell the relay.
     TellRelay(News),
     /// Read no more of this log for now.
@@ -297,7 +299,9 @@ impl Following {
     fn advance(&mut self, flow: u16, actions: &mut Vec<Action>) {
         loop {
             let Some(incoming) = self.get(flow) else { return };
-            match incoming.advance() {
+            let came = incoming.advance();
+            actions.extend(incoming.take_orders().into_iter().map(Action::Order));
+            match came {
                 Ok(Some(Came::Part(part))) => self.offer(flow, part, actions),
                 Ok(Some(Came::GetAck)) => {
                     self.show(actions);

@@ -17,7 +17,7 @@ use shards::journal::entry::{Malformed, Note, len_of};
 use shards::journal::reader::{Entry, What};
 
 use crate::batches::batch::{Batch, BatchNumber};
-use crate::flows::dispatch::Dispatch;
+use crate::flows::dispatch::{Dispatch, Words};
 use crate::flows::frames::Frames;
 use crate::flows::stored::Stored;
 use crate::replication::history::Offset;
@@ -116,6 +116,11 @@ impl Incoming {
             rests: false,
             is_held: false,
         }
+    }
+
+    /// The commands for control that were taken since the last call.
+    pub fn take_orders(&mut self) -> Vec<Words> {
+        self.dispatch.take_orders()
     }
 
     /// The log's number.

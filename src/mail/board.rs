@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Board {
+    /// Turns that it has begun, if it is a shard: one that hangs begins none.
+    pub turns: Figure,
     /// Connections that the thread has closed: with how many it was given, its load.
     pub closed: Figure,
     /// Changes that it has made to keys.

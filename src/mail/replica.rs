@@ -34,6 +34,9 @@ pub struct Arrival {
     pub known: Known,
     /// The logs that this node keeps, as control knows it; `None`: it keeps none.
     pub logs: Option<LogsOf>,
+    /// Whether this node has started without its data, which replicas may have, as control knows
+    /// it.
+    pub lacks_data: bool,
 }
 
 /// The logs of all shards.
@@ -74,8 +77,9 @@ impl Arrived {
         unread.extend_from_slice(came);
         match errand {
             Errand::Stream(request) => {
-                let logs = None;
-                let arrival = Arrival { socket, unread, greeting, request, known, logs };
+                let (logs, lacks_data) = (None, false);
+                let arrival =
+                    Arrival { socket, unread, greeting, request, known, logs, lacks_data };
                 Self::Stream(Box::new(arrival))
             }
             Errand::Flow(request) => Self::Flow(Further { socket, unread, request }),

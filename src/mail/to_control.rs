@@ -3,6 +3,7 @@
 use shards::keyspace::waiters::WaitId;
 
 use crate::batches::batch::Batch;
+use crate::flows::dispatch::Words;
 use crate::mail::disk::LoadReport;
 use crate::mail::query::Answer;
 use crate::mail::replica::{Arrived, RelayWord};
@@ -44,6 +45,8 @@ pub enum ToControl {
     Relay(RelayWord),
     /// From the relay, about the primary that this node follows.
     Link(LinkWord),
+    /// What the primary that this node follows says, word by word, which concerns no key.
+    Ordered(Words),
     /// What clients publish, for other nodes of the cluster.
     Publish(Box<Messages>),
     /// So many bytes of messages of other nodes have been handed out.

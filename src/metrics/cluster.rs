@@ -41,6 +41,9 @@ pub(super) fn write(gathered: &Gathered<'_>, page: &mut Page) {
     if let Some(shown) = gathered.control.topology() {
         write_topology(&shown, page);
     }
+    let help = "Writes that were refused since no majority of primaries answers this node.";
+    let fenced = name("keylane_cluster_fenced_writes_total", help);
+    page.count(fenced, &[], gathered.counters.fenced_writes);
     let help = "Requests that were sent to another node, or refused for where their keys are.";
     let redirections = name("keylane_cluster_redirections_total", help);
     for (kind, code) in REDIRECTIONS {

@@ -22,7 +22,7 @@ use crate::replication::session::{Event, Session, SessionId};
 impl Relay {
     /// Decides what a connection gets that asks for the stream.
     pub(super) fn decide(&mut self, arrival: Arrival) {
-        match self.place_in_logs(&arrival) {
+        match self.place_in_logs(&arrival).filter(|_| !arrival.lacks_data) {
             Some(place) => {
                 log_request(
                     &arrival,
@@ -42,7 +42,7 @@ impl Relay {
         // A place in logs is none in the stream.
         let is_in_logs = |flows: &FlowsAsked| flows.vector.is_some() && !flows.is_in_stream;
         let is_in_logs = arrival.greeting.flows().is_some_and(is_in_logs);
-        let (standing, replid) = self.standing(&arrival.request);
+        let (standing, replid) = self.standing(&arrival);
         let facts = Facts {
             standing,
             stream: self.present().filter(|_| is_in_logs).map_or(replid, |logs| logs.id),
@@ -71,12 +71,13 @@ impl Relay {
     }
 
     /// What this node is to a request, and the name of the stream that it has.
-    fn standing(&self, request: &Request) -> (Standing, ReplId) {
+    fn standing(&self, arrival: &Arrival) -> (Standing, ReplId) {
         // No replica has that name.
         let none = ReplId::of_random([0; 20]);
         let ours = self.stream.as_ref().map_or(none, |stream| stream.replid);
         let upstream = self.upstream.as_deref().filter(|upstream| upstream.is_active());
-        match (upstream, request) {
+        match (upstream, &arrival.request) {
+            _ if arrival.lacks_data => (Standing::Loading, none),
             (None, _) => (Standing::Primary, ours),
             (Some(upstream), _) if upstream.hands_over() => (Standing::FailingOver, ours),
             (Some(upstream), Request::Failover(_)) => match upstream.stream() {

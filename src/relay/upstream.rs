@@ -519,6 +519,8 @@ impl Upstream {
                 log::warning(SHORT);
             }
         }
+        let orders = self.dispatch.take_orders().into_iter();
+        orders.for_each(|words| mailbox.tell_control(ToControl::Ordered(words)));
         self.act(actions, mailbox);
         if let Some(why) = refused {
             self.happens(Event::Unappliable(why), mailbox);

@@ -162,6 +162,8 @@ pub struct Terms {
     pub filter: Filter,
     /// What comes behind it.
     pub sequel: Sequel,
+    /// The version that the peer told.
+    pub version: Option<Version>,
 }
 
 impl Terms {
@@ -250,7 +252,7 @@ impl Greeting {
             (false, Asked::Psync, Framing::Eof | Framing::Chunks) => Sequel::AwaitAck,
             (false, Asked::Psync, Framing::Length) => Sequel::Stream,
         };
-        Ok(Terms { asked, rdb, framing, filter: self.filter, sequel })
+        Ok(Terms { asked, rdb, framing, filter: self.filter, sequel, version: self.version })
     }
 
     fn rdb_form(&self) -> RdbForm {
@@ -275,15 +277,13 @@ impl FlowsAsked {
         let mut parts = text.splitn(3, |byte| *byte == b':');
         let version = parts.next().and_then(parse_i64);
         let version = version.filter(|version| 1 <= *version).ok_or_else(malformed)?;
-        let vector = parts.next().map(|text| Vector::parse(text).ok_or_else(malformed));
+        let vector = parts.next().map(|it| Vector::parse(it).ok_or_else(malformed)).transpose()?;
         let (takes_chunks, stores_logs) = (CHUNKS_SINCE <= version, STORES_SINCE <= version);
-        let vector = vector.transpose()?;
-        let is_in_stream = match parts.next() {
-            None => false,
-            Some(word) if word == IN_STREAM.as_bytes() => true,
-            Some(_) => return Err(malformed()),
-        };
-        Ok(Self { takes_chunks, stores_logs, vector, is_in_stream })
+        let word = parts.next();
+        if word.is_some_and(|word| word != IN_STREAM.as_bytes()) {
+            return Err(malformed());
+        }
+        Ok(Self { takes_chunks, stores_logs, vector, is_in_stream: word.is_some() })
     }
 }
 

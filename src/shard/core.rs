@@ -228,6 +228,7 @@ impl Core {
         self.visitors.keyspace.now = wall;
         self.lap_start = cycles();
         self.counters.turns += 1;
+        self.mailbox.own_board().turns.set(self.counters.turns);
         self.look_for_room();
         self.end_late_waits();
         self.end_late_pause();

@@ -69,6 +69,8 @@ pub struct Counters {
     pub hops: u64,
     /// Requests that failed because a password was wrong.
     pub auth_denied: u64,
+    /// Writes that were refused since no majority of a cluster's primaries answers this node.
+    pub fenced_writes: u64,
 }
 
 impl CallCounters {
@@ -110,6 +112,7 @@ impl Counters {
             expiry_cycles: 0,
             hops: 0,
             auth_denied: 0,
+            fenced_writes: 0,
         }
     }
 
@@ -145,6 +148,7 @@ impl Counters {
     #[cold]
     pub fn erred(&mut self, error: &Error) {
         self.auth_denied += u64::from(*error == Error::WrongPass);
+        self.fenced_writes += u64::from(*error == Error::Fenced);
         self.erred_code(error.code());
     }
 
@@ -208,6 +212,7 @@ impl Counters {
         self.expiry_cycles = self.expiry_cycles.wrapping_add(other.expiry_cycles);
         self.hops += other.hops;
         self.auth_denied += other.auth_denied;
+        self.fenced_writes += other.fenced_writes;
     }
 }
 

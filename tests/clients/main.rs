@@ -8,7 +8,7 @@ mod servers;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use servers::start_keylane;
+use servers::{free_port, start_keylane, start_keylane_with};
 
 /// The version of redis-py that is tested with.
 const REDIS_PY: &str = "redis==5.2.1";
@@ -24,6 +24,24 @@ fn redis_py_gets_along_with_it() {
         smoke.env("PYTHONPATH", &packages).arg("-B").arg(&script).arg(port);
         run(&mut smoke, "the smoke test");
     }
+}
+
+#[test]
+fn redis_pys_cluster_client_gets_along_with_a_cluster() {
+    let packages = install_redis_py();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/cluster.py");
+    let nodes = [(); 3].map(|()| {
+        let bus_port = free_port().to_string();
+        let options = ["--cluster-enabled", "yes", "--cluster-port", &bus_port];
+        (start_keylane_with(2, &options), bus_port)
+    });
+    let addresses = nodes.iter().map(|(server, bus_port)| {
+        let (_, port) = server.addr.rsplit_once(':').expect("host:port");
+        format!("{port}:{bus_port}")
+    });
+    let mut basics = Command::new("python3");
+    basics.env("PYTHONPATH", &packages).arg("-B").arg(&script).args(addresses);
+    run(&mut basics, "the test of the cluster client");
 }
 
 /// Installs redis-py into the folder for temporary files, once; that folder.

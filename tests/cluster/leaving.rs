@@ -210,7 +210,7 @@ fn a_cluster_of_one_primary_hands_over_past_a_replica_that_is_stopped() {
     send_signal(&cluster.nodes[1], Signal::SIGCONT);
 }
 
-fn send_signal(node: &Server, signal: Signal) {
+pub fn send_signal(node: &Server, signal: Signal) {
     kill(Pid::from_raw(node.pid().try_into().expect("it is positive")), signal)
         .expect("it is there");
 }

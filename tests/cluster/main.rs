@@ -18,10 +18,12 @@ mod silent;
 
 mod answers;
 mod beside;
+mod emptied;
 mod failing;
 mod files;
 mod flushing;
 mod forming;
+mod hanging;
 mod hostile;
 mod messages;
 mod leaving;
@@ -30,6 +32,7 @@ mod resharding;
 mod resetting;
 mod routed;
 mod topology;
+mod telling;
 
 use std::env;
 use std::io::Write as _;

@@ -125,6 +125,7 @@ fn a_node_of_a_cluster_says_how_that_is() {
     for (name, value) in [
         ("keylane_cluster_state", 1.0),
         ("keylane_cluster_write_fenced", 0.0),
+        ("keylane_cluster_fenced_writes_total", 0.0),
         ("keylane_cluster_slots{state=\"ok\"}", 16384.0),
         ("keylane_cluster_slots{state=\"fail\"}", 0.0),
         ("keylane_cluster_known_nodes", 1.0),

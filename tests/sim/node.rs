@@ -349,6 +349,8 @@ impl Node {
                 Action::Apply(shard, batch) => {
                     self.post.send(env, at, shard, Letter::Apply(batch));
                 }
+                // Nothing is told here but of keys.
+                Action::Order(_) => {}
                 Action::Tell(shard, word) => self.post.send(env, at, shard, Letter::Word(word)),
                 Action::TellRelay(news) => {
                     self.post.send(env, at, relay, Letter::Following(news));

@@ -81,6 +81,8 @@ pub enum Error {
     PrimaryDown,
     /// Keys of one command lie in several slots.
     CrossSlot,
+    /// A write on a node of a cluster that no majority of primaries answers.
+    Fenced,
     /// A cluster command without a cluster.
     ClusterDisabled,
     /// Wrong number of arguments for this (sub)command, given by its name as Valkey shows it.
@@ -211,6 +213,7 @@ impl Error {
             Self::NoReplicas => "NOREPLICAS Not enough good replicas to write.",
             Self::PrimaryDown => PRIMARY_DOWN,
             Self::CrossSlot => "CROSSSLOT Keys in request don't hash to the same slot",
+            Self::Fenced => "CLUSTERDOWN The cluster is down",
             Self::ClusterDisabled => "ERR This instance has cluster support disabled",
             Self::WrongArity(_)
             | Self::InvalidExpire(_)

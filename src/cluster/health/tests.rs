@@ -8,6 +8,7 @@ use crate::cluster::machine::event::Event;
 const FACTS: Facts = Facts {
     is_primary: true,
     is_ok: false,
+    is_yielding: false,
     since_first_ms: Some(BOOT_MS),
     requires_full_coverage: true,
     is_covered: true,
@@ -28,6 +29,7 @@ fn each_row_has_its_case() {
             Facts { is_primary: false, since_first_ms: None, ..FACTS },
             Row::Serving,
         ),
+        ("R3", Facts { is_yielding: true, is_covered: false, ..FACTS }, Row::Yielding),
         ("T-S 2", Facts { is_covered: false, ..FACTS }, Row::Uncovered),
         (
             "T-S 2: not required",
@@ -57,6 +59,7 @@ fn holds(row: Row, facts: &Facts) -> bool {
     let Facts { is_primary, is_ok, since_first_ms, since_minority_ms, .. } = *facts;
     match row {
         Row::Booting => is_primary && !is_ok && since_first_ms.is_none_or(|ms| ms < BOOT_MS),
+        Row::Yielding => facts.is_yielding,
         Row::Uncovered => facts.requires_full_coverage && !facts.is_covered,
         Row::Minority => facts.reachable < facts.quorum,
         Row::Rejoining => {
@@ -69,15 +72,17 @@ fn holds(row: Row, facts: &Facts) -> bool {
 
 #[test]
 fn every_combination_meets_the_first_row_that_holds() {
-    let rows = [Row::Booting, Row::Uncovered, Row::Minority, Row::Rejoining, Row::Serving];
+    use Row::{Booting, Minority, Rejoining, Serving, Uncovered, Yielding};
+    let rows = [Booting, Yielding, Uncovered, Minority, Rejoining, Serving];
     let mut met = Vec::new();
-    for bits in 0..128_u32 {
+    for bits in 0..256_u32 {
         let bit = |index: u32| bits >> index & 1 == 1;
         for since_first_ms in [None, Some(0), Some(BOOT_MS)] {
             let facts = Facts {
                 is_primary: bit(0),
                 is_ok: bit(1),
                 since_first_ms,
+                is_yielding: bit(7),
                 requires_full_coverage: bit(2),
                 is_covered: bit(3),
                 reachable: usize::from(bit(4)) + 1,

@@ -33,6 +33,8 @@ pub enum Action {
     Follow(Follow),
     /// Become a primary, with the history that there is.
     Promote,
+    /// Ask a replica to take over, by a client's connection.
+    AskToTakeOver(Heir),
     /// Drop all keys, and the snapshot on the disk.
     Flush,
     /// Delete the keys of these slots: another node owns them.
@@ -66,6 +68,17 @@ pub struct Follow {
     pub port: u16,
     /// How.
     pub sync: Sync,
+}
+
+/// A replica that is to take over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heir {
+    /// Its id.
+    pub id: NodeId,
+    /// Where it is.
+    pub ip: IpAddr,
+    /// Where it listens for clients.
+    pub port: u16,
 }
 
 /// How a new primary is followed.
@@ -188,6 +201,7 @@ impl Actions {
             | Action::Send(..)
             | Action::Deliver(_)
             | Action::Save(_)
+            | Action::AskToTakeOver(_)
             | Action::Reply(..) => true,
             Action::Own
             | Action::Follow(_)
@@ -255,6 +269,7 @@ fn losable(action: &Action) -> usize {
         | Action::Follow(_)
         | Action::Promote
         | Action::Flush
+        | Action::AskToTakeOver(_)
         | Action::DeleteKeys(_)
         | Action::Pause(_)
         | Action::Unpause

@@ -99,7 +99,8 @@ impl Bench {
 
     pub fn with(text: &str, settings: Settings) -> Self {
         let mut bench = Self::started(text, settings);
-        bench.handle(Event::Loaded(SlotSet::default()));
+        let slots = bench.machine.nodes.me().slot_set().clone();
+        bench.handle(Event::Loaded(slots));
         let replicated =
             Replicated { offset: 100, is_linked: true, heard: Some(Moment(1)), lacks_keys: false };
         bench.handle(Event::Replicated(replicated));
@@ -296,6 +297,7 @@ impl Bench {
             }
             Action::Promote => "promote".to_string(),
             Action::Flush => "flush".to_string(),
+            Action::AskToTakeOver(heir) => format!("ask {}", char::from(heir.id.as_bytes()[0])),
             Action::DeleteKeys(slots) => format!("delete {}", slots.len()),
             Action::Pause(millis) => format!("pause {millis}"),
             Action::Unpause => "unpause".to_string(),

@@ -9,6 +9,7 @@ use crate::cluster::ids::{Epoch, NodeId, ShardId};
 use crate::cluster::machine::imposed::Imposed;
 use crate::cluster::machine::settings::Settings;
 use crate::cluster::moment::Moment;
+use crate::cluster::orders::Order;
 use crate::cluster::slot_set::SlotSet;
 
 /// The number of a connection of the bus. It is never given to another connection.
@@ -46,6 +47,8 @@ pub enum Event {
     Overflowing(LinkId, usize),
     /// Bytes of this node have come by its replication stream.
     Heard(NodeId),
+    /// The primary of this node says this by its stream.
+    Ordered(Order),
     /// A client of this node publishes a message.
     Publish(Message),
     /// Time has passed.
@@ -58,6 +61,8 @@ pub enum Event {
     SaveFailed,
     /// How far this node's stream of changes is, and what its link to its primary is like.
     Replicated(Replicated),
+    /// The shard of this node that has not turned for longest has not since this moment.
+    Turned(Moment),
     /// Writes rest, for the manual failover of this node's replica, and the offset stands still.
     Quiesced,
     /// The data is loaded; it has keys in these slots.
@@ -138,8 +143,6 @@ pub enum Command {
     ReplicateNoOne(ShardId),
     /// FAILOVER
     Failover(Failover),
-    /// FAILOVER FORCE REPLICAID, by the stream of this node's primary.
-    HandOver(NodeId),
     /// RESET SOFT; the shard that the node moves to.
     ResetSoft(ShardId),
     /// RESET HARD; the shard that the node moves to, and its new id.

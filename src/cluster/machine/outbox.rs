@@ -60,7 +60,7 @@ impl Machine {
     }
 
     /// Sends a PING to all nodes that are no longer in handshake.
-    pub(super) fn ping_all(&mut self) {
+    pub(in crate::cluster) fn ping_all(&mut self) {
         for key in self.nodes.keys() {
             if !self.nodes.at(key).is_in_handshake() {
                 self.ping(key);
@@ -132,7 +132,8 @@ impl Machine {
         }
         // Frames of one event say the same of this node; a light one says nothing.
         let mut header = None;
-        let is_unsaved = self.is_claim_unsaved();
+        let is_stuck = self.is_stuck();
+        let is_unsaved = is_stuck || self.is_claim_unsaved();
         for outgoing in std::mem::take(&mut self.later) {
             match outgoing {
                 Outgoing::Frame(..) if is_unsaved => {}
@@ -150,6 +151,8 @@ impl Machine {
                             self.hand_out(link, Arc::clone(&packet), actions);
                         });
                     }
+                    // A light frame tells no epoch, but that this node is there.
+                    let light = if is_stuck { Vec::new() } else { light };
                     let packet = Arc::new(Packet::Light(message));
                     light.into_iter().for_each(|link| {
                         self.hand_out(link, Arc::clone(&packet), actions);

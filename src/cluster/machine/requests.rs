@@ -59,10 +59,6 @@ impl Machine {
                 Ok(Answer::Ok)
             }
             Command::Failover(how) => self.failover(how),
-            Command::HandOver(id) => {
-                self.handed_over(id);
-                Ok(Answer::Ok)
-            }
             Command::ResetSoft(shard) => {
                 self.reset(shard, None);
                 Ok(Answer::Ok)

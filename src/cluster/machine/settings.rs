@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::cluster::frame::header::Ports;
 use crate::cluster::nodes::node::Names;
 use crate::cluster::report::endpoint::Endpoint;
+use crate::cluster::turning::STALL_MS_MIN;
 
 /// Milliseconds between two rounds of everything that is done now and then.
 pub const CRON_MS: u64 = 100;
@@ -58,6 +59,10 @@ pub struct Settings {
     pub write_lease_ms: Option<u64>,
     /// `cluster-topology external`: there is no gossip and no election.
     pub is_external: bool,
+    /// `cluster-shard-stall`; `None`: twice the node timeout; 0: a node never falls silent.
+    pub shard_stall_ms: Option<u64>,
+    /// `cluster-empty-restart yield`
+    pub yields_when_empty: bool,
 }
 
 impl Default for Settings {
@@ -84,6 +89,8 @@ impl Default for Settings {
             refused_confirm_ms: 200,
             write_lease_ms: None,
             is_external: false,
+            shard_stall_ms: None,
+            yields_when_empty: true,
         }
     }
 }
@@ -130,5 +137,19 @@ impl Settings {
     /// How long a primary may go on writing without having heard a majority; 0: for ever.
     pub fn lease_ms(&self) -> u64 {
         self.write_lease_ms.unwrap_or(self.node_timeout_ms / 2)
+    }
+
+    /// How long a primary that has started without data waits for a replica that takes over.
+    pub const fn yield_ms(&self) -> u64 {
+        self.node_timeout_ms.saturating_mul(2)
+    }
+
+    /// How long a shard of a primary may do without a turn; 0: for ever.
+    pub fn stall_ms(&self) -> u64 {
+        match self.shard_stall_ms {
+            Some(0) => 0,
+            Some(millis) => millis.max(STALL_MS_MIN),
+            None => self.node_timeout_ms.saturating_mul(2).max(STALL_MS_MIN),
+        }
     }
 }

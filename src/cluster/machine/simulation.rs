@@ -1,16 +1,23 @@
 //! Clusters of machines under faults that are drawn from a seed: what must hold holds always, and
-//! all is well when the faults are over.
+//! all is well when the faults are over. What is planted on purpose is found.
+//!
+//! `SEED=n` runs one seed, `SEEDS=n` so many instead of [`SEEDS`]. `HUNT=n` looks through so many
+//! seeds for what is planted, and says which one shows it first.
 
 mod checks;
+mod faults;
+mod planted;
 mod world;
 
-use shards::base::random::Random;
+use std::panic::{self, AssertUnwindSafe};
 
 use super::event::{Command, Failover, SetSlot};
 use super::settings::Settings;
 use crate::cluster::frame::header::Flags;
 use crate::cluster::nodes::node::Role;
 use crate::cluster::slot_set::{SlotSet, all_slots};
+use faults::{Fault, draw};
+use planted::Planted;
 use world::{World, id, ip, shard};
 
 const NT: u64 = 1000;
@@ -18,37 +25,22 @@ const NT: u64 = 1000;
 const FAULTS_FROM: u64 = 6_000;
 const FAULTS_UNTIL: u64 = 26_000;
 const QUIET_MS: u64 = 4 * NT + 10_000;
-/// Primaries, and replicas of each.
 const SHARDS: usize = 3;
+/// Primaries, and a replica of each.
 const NODES: usize = 6;
-const FAULTS_MAX: u64 = 8;
-
-/// What goes wrong.
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    Kill(usize),
-    Restart(usize),
-    Stop(usize),
-    Continue(usize),
-    /// Nothing gets from these nodes (a bit each) to the others, nor back.
-    Split(u64),
-    /// Nothing gets from these nodes to the others.
-    Mute(u64),
-    Heal,
-    CutLinks(usize),
-    DiskFails(usize),
-    DiskWorks(usize),
-    Failover(usize, Failover),
-    /// A slot is moved by hand.
-    Move(usize, usize),
-}
+/// Every so many seeds, primaries have two replicas each.
+const MORE_REPLICAS_EACH: u64 = 4;
+/// Seeds that are run, unless `SEEDS` says how many.
+const SEEDS: u64 = 500;
+/// Seeds within which a planted fault must be found.
+const FOUND_WITHIN: u64 = 10_000;
 
 fn settings() -> Settings {
     Settings { node_timeout_ms: NT, repl_ping_ms: 1000, ..Settings::default() }
 }
 
-/// The file of a node of three shards with a replica each.
-fn conf(me: usize) -> String {
+/// The file of one of so many nodes: primaries at first, then replicas of each.
+fn conf(me: usize, nodes: usize) -> String {
     let ranges = ["0-5460", "5461-10922", "10923-16383"];
     let line = |node: usize| {
         let (myself, shard) = (if node == me { "myself," } else { "" }, node % SHARDS);
@@ -59,47 +51,24 @@ fn conf(me: usize) -> String {
         let slots = if node < SHARDS { ranges[node] } else { "" };
         format!("{} {}:6379@16379,,shard-id={} {role} {slots}\n", id(node), ip(node), id(shard))
     };
-    (0..NODES).map(line).collect::<String>() + "vars currentEpoch 3 lastVoteEpoch 0\n"
-}
-
-/// The faults of a seed, with their times.
-fn draw(seed: u64) -> Vec<(u64, Fault)> {
-    let mut random = Random::new(seed ^ 0xFA17);
-    let mut faults = Vec::new();
-    for _ in 0..random.below(FAULTS_MAX + 1) {
-        let mut below = |limit: u64| usize::try_from(random.below(limit)).expect("it is small");
-        let at = FAULTS_FROM + below(FAULTS_UNTIL - FAULTS_FROM - 4000) as u64;
-        let until = at + 100 + below(3800) as u64;
-        let node = below(NODES as u64);
-        let some = 1 + below((1 << NODES) - 2) as u64;
-        let pair = |one, other| vec![(at, one), (until, other)];
-        faults.extend(match below(10) {
-            0 | 1 => pair(Fault::Kill(node), Fault::Restart(node)),
-            2 => pair(Fault::Stop(node), Fault::Continue(node)),
-            3 => pair(Fault::Split(some), Fault::Heal),
-            4 => pair(Fault::Mute(some), Fault::Heal),
-            5 => vec![(at, Fault::CutLinks(node))],
-            6 => pair(Fault::DiskFails(node), Fault::DiskWorks(node)),
-            7 => vec![(at, Fault::Failover(node, Failover::Plain))],
-            8 => vec![(at, Fault::Failover(node, Failover::Force))],
-            _ => vec![(at, Fault::Move(below(16384), below(SHARDS as u64)))],
-        });
-    }
-    faults.sort_by_key(|(at, _)| *at);
-    faults
+    (0..nodes).map(line).collect::<String>() + "vars currentEpoch 3 lastVoteEpoch 0\n"
 }
 
 impl World {
     fn apply(&mut self, fault: Fault) {
         let is_in = |set: u64, node: usize| set >> node & 1 == 1;
+        if !fault.is_silence() {
+            self.disturbed_at = self.at;
+        }
         match fault {
             Fault::Kill(node) => self.kill(node),
             Fault::Restart(node) => self.start(node),
+            Fault::RestartEmpty(node) => self.start_empty(node),
             Fault::Stop(node) => self.nodes[node].is_stopped = true,
             Fault::Continue(node) => self.go_on(node),
             Fault::Split(set) | Fault::Mute(set) => {
-                for one in 0..NODES {
-                    for other in 0..NODES {
+                for one in 0..self.nodes.len() {
+                    for other in 0..self.nodes.len() {
                         let from = is_in(set, one) && !is_in(set, other);
                         let to = is_in(set, other) && !is_in(set, one);
                         if from || (to && matches!(fault, Fault::Split(_))) {
@@ -130,7 +99,8 @@ impl World {
             Some(nodes.at(nodes.owner(slot)?).id)
         };
         let Some(theirs) = owner(target) else { return };
-        let source = (0..NODES).find(|node| id(*node) == theirs && owner(*node) == Some(theirs));
+        let source =
+            (0..self.nodes.len()).find(|node| id(*node) == theirs && owner(*node) == Some(theirs));
         let Some(source) = source.filter(|source| *source != target) else { return };
         let set = |request| Command::SetSlot(slot, request);
         let give = SetSlot::Node { owner: id(target), keys: 0 };
@@ -231,37 +201,86 @@ impl World {
     }
 }
 
-/// A run; whatever is wrong is shown with the seed and all that was logged.
-fn run(seed: u64, faults: &[(u64, Fault)]) -> World {
-    let files: Vec<String> = (0..NODES).map(conf).collect();
-    let mut world = World::new(seed, &files, &settings());
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+/// A run of so many nodes.
+fn world(seed: u64, nodes: usize, faults: &[(u64, Fault)], planted: Option<Planted>) -> World {
+    let files: Vec<String> = (0..nodes).map(|node| conf(node, nodes)).collect();
+    let mut world = World::new(seed, &files, &settings(), planted);
+    let result = panic::catch_unwind(AssertUnwindSafe(|| {
         world.run_with(faults, FAULTS_UNTIL);
         world.run(FAULTS_UNTIL + QUIET_MS);
         world.expect_peace();
     }));
     if let Err(panic) = result {
-        let lines = world.checks.lines.join("\n");
-        println!("seed {seed}, faults {faults:#?}\n{lines}\nseed {seed}");
-        std::panic::resume_unwind(panic);
+        if planted.is_none() {
+            let lines = world.checks.lines.join("\n");
+            println!("seed {seed}, faults {faults:#?}\n{lines}\nseed {seed}");
+        }
+        panic::resume_unwind(panic);
     }
     world
 }
 
-/// Seeds that are run: `SEED` one of them, `SEEDS` as many.
-fn seeds() -> std::ops::Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(50),
-    }
+/// A run of six nodes; whatever is wrong is shown with the seed and all that was logged.
+fn run(seed: u64, faults: &[(u64, Fault)]) -> World {
+    world(seed, NODES, faults, None)
+}
+
+/// A run in which everything is drawn from the seed.
+fn run_drawn(seed: u64, planted: Option<Planted>) {
+    let is_wide = seed.is_multiple_of(MORE_REPLICAS_EACH);
+    let nodes = if is_wide { NODES + SHARDS } else { NODES };
+    world(seed, nodes, &draw(seed, nodes), planted);
+}
+
+/// Why a run fails in which something is planted, if it does.
+fn failure(seed: u64, planted: Planted) -> Option<String> {
+    let result = panic::catch_unwind(|| run_drawn(seed, Some(planted)));
+    let why = result.err()?;
+    let text = why.downcast_ref::<String>().cloned();
+    text.or_else(|| why.downcast_ref::<&str>().map(ToString::to_string))
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number of seeds"))
 }
 
 #[test]
 fn whatever_goes_wrong_all_is_well_when_it_is_over() {
-    for seed in seeds() {
-        run(seed, &draw(seed));
+    let seeds = match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SEEDS").unwrap_or(SEEDS),
+    };
+    seeds.for_each(|seed| run_drawn(seed, None));
+}
+
+/// What is planted, a seed that shows it, and the checks that find it.
+const PLANTED: [(Planted, u64, &[&str]); 5] = [
+    (Planted::VoteWithoutFsync, 1, &["S5: "]),
+    (Planted::TwoVotes, 16, &["S1: "]),
+    (Planted::StaleFrame, 651, &["S8: "]),
+    (Planted::NoFence, 15, &["7.4: "]),
+    // Two replicas that ask at once may both be elected, one behind the other.
+    (Planted::NoRank, 164, &["T-E: ", "7.4: "]),
+];
+
+#[test]
+fn each_planted_fault_is_found() {
+    panic::set_hook(Box::new(|_| {}));
+    let is_hunt = number("HUNT").is_some();
+    let mut missed = Vec::new();
+    for (planted, kept, checks) in PLANTED {
+        // The machine may have changed, and another seed show it.
+        let kept = Some(kept).filter(|_| !is_hunt);
+        let seeds = kept.into_iter().chain(0..number("HUNT").unwrap_or(FOUND_WITHIN));
+        let shows = |seed| Some((seed, failure(seed, planted)?));
+        let found = seeds.into_iter().find_map(shows);
+        println!("{planted:?}: {found:?}");
+        if found.is_none_or(|(_, why)| !checks.iter().any(|check| why.contains(check))) {
+            missed.push(planted);
+        }
     }
+    drop(panic::take_hook());
+    assert!(missed.is_empty(), "not found, or by another check: {missed:?}");
 }
 
 #[test]
@@ -303,10 +322,26 @@ fn a_stopped_primary_is_replaced_after_the_node_timeout_and_writes_nothing_more(
 }
 
 #[test]
+fn a_primary_that_comes_back_empty_is_replaced_by_a_replica_with_its_data() {
+    for seed in 0..10 {
+        // Too soon for an election.
+        let faults = [(10_000, Fault::Kill(0)), (10_100, Fault::RestartEmpty(0))];
+        let world = run(seed, &faults);
+        let machine = world.nodes[3].machine.as_ref().expect("it is alive");
+        assert!(machine.nodes().me().is_voting(), "R3: seed {seed}");
+        let written = (10_000 - 1000) / world::REPLICATION_MS * 10;
+        assert!(written / 2 < world.nodes[0].offset, "R3: seed {seed}: it has the data again");
+        let lines = &world.checks.lines;
+        let is_told = lines.iter().any(|line| line.contains("started without data"));
+        assert!(is_told, "R3: seed {seed}");
+    }
+}
+
+#[test]
 fn six_strangers_become_a_cluster() {
     for seed in 0..5 {
         let files = vec![String::new(); NODES];
-        let mut world = World::new(seed, &files, &settings());
+        let mut world = World::new(seed, &files, &settings(), None);
         for node in 1..NODES {
             let meet = Command::Meet { ip: ip(node), port: 6379, bus_port: 16_379 };
             world.ask(0, meet);

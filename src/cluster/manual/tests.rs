@@ -6,6 +6,7 @@ use crate::cluster::ids::Epoch;
 use crate::cluster::machine::bench::{Bench, id};
 use crate::cluster::machine::event::{Command, Event, Replicated};
 use crate::cluster::nodes::node::Health;
+use crate::cluster::orders::Order;
 
 /// The bench is a replica of `a`.
 const REPLICA: &str = "m replica a, a primary 4 0-5460, b primary 5 5461-10922, \
@@ -83,7 +84,7 @@ fn a_node_that_takes_over_asks_at_once_whether_it_may_write() {
 fn a_primary_that_ends_names_its_successor() {
     for (label, to, starts) in [("T-M 5", 'm', true), ("T-M 5: another one", 's', false)] {
         let mut bench = Bench::of(REPLICA);
-        assert_eq!(bench.ask(Command::HandOver(id(to))), "Ok", "{label}");
+        bench.handle(Event::Ordered(Order::HandOver(id(to))));
         assert_eq!(bench.did("Forced failover primary request accepted"), starts, "{label}");
         assert_eq!(bench.did("auth-req"), starts, "{label}");
     }

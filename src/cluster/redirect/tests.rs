@@ -95,7 +95,7 @@ impl Case {
         };
         let asker = Asker { reads_replicas: self.reads_replicas, asks: self.asks };
         let outcome = decide(&request, asker, &ownership, || self.missing);
-        let text = outcome.text(&ownership, Network::V4, Security::Plain);
+        let text = text(outcome, &ownership);
         text.unwrap_or_else(|| "run".to_string())
     }
 
@@ -134,6 +134,14 @@ impl Case {
 
 fn copies() -> [Ownership; 2] {
     [ownership(Node::Primary), ownership(Node::Replica)]
+}
+
+/// The error of an outcome, without `-` and line end; `None` if the command runs.
+fn text(outcome: Outcome, ownership: &Ownership) -> Option<String> {
+    let error = outcome.error(ownership, Network::V4, Security::Plain)?;
+    let mut line = Vec::new();
+    error.write(&mut line);
+    Some(String::from_utf8_lossy(&line[1..line.len() - 2]).into_owned())
 }
 
 #[test]
@@ -229,7 +237,7 @@ fn each_row_has_its_case() {
     let decided = decide(&request(Keys::None), Asker::default(), primary, none);
     assert_eq!(decided, Outcome::Run, "T-R 1, 3");
     let decided = decide(&request(Keys::Apart), Asker::default(), primary, none);
-    let text = decided.text(primary, Network::V4, Security::Plain);
+    let text = text(decided, primary);
     let expected = "CROSSSLOT Keys in request don't hash to the same slot";
     assert_eq!(text.as_deref(), Some(expected), "T-R 2");
 }
@@ -269,11 +277,13 @@ fn a_fenced_primary_refuses_writes_alone() {
     let mut ownership = bench.machine.ownership(1);
     ownership.is_ok = true;
     assert!(ownership.is_fenced, "7.4");
-    for (number, writes, expected) in [(0, true, Outcome::Down), (0, false, Outcome::Run)] {
+    for (number, writes, expected) in [(0, true, Outcome::Fenced), (0, false, Outcome::Run)] {
         let keys = Keys::In(slot(number));
         let request = Request { keys, kind: Kind::Plain, writes, has_several_keys: false };
         let decided = decide(&request, Asker::default(), &ownership, || Missing::None);
         assert_eq!(decided, expected, "7.4");
+        let error = text(decided, &ownership);
+        assert_eq!(error.as_deref(), writes.then_some("CLUSTERDOWN The cluster is down"));
     }
 }
 
@@ -286,7 +296,7 @@ fn a_command_that_waits_is_redirected_when_its_slot_is_no_longer_here() {
         ownership.allows_reads_when_down = true;
         let asker = Asker { reads_replicas: reads, asks: false };
         let outcome = decide_waiting(slot(number(at)), writes, asker, &ownership);
-        let text = outcome.text(&ownership, Network::V4, Security::Plain);
+        let text = text(outcome, &ownership);
         let text = text.unwrap_or_else(|| "waits".to_string());
         assert_eq!(text, expected, "{node:?} {at:?} {reads} {writes} {is_ok}");
     };

@@ -4,10 +4,10 @@ use shards::base::number::parse_i64;
 use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
 
-use crate::cluster::machine::event::{Command, SetSlot};
-use crate::commands::cluster::{CHANGES, ask, clustering, id, slot};
+use crate::cluster::machine::event::SetSlot;
+use crate::commands::cluster::{CHANGES, clustering, id, slot};
 use crate::commands::own::{Own, OwnRun};
-use crate::control::clustering::asking::{Counted, Request};
+use crate::control::clustering::asking::{Counted, Request, Told};
 use crate::control::ctx::{Awaited, ControlCtx, Outcome};
 
 pub(super) const SETSLOT: Own = Own {
@@ -23,6 +23,8 @@ pub(super) const SETSLOT: Own = Own {
     run: OwnRun::Control(run),
 };
 
+/// Milliseconds for replicas to acknowledge it.
+const TIMEOUT_MS: u64 = 2000;
 const ACTION: Error =
     Error::Text("ERR Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP");
 
@@ -31,14 +33,12 @@ fn run(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     machine.may_set_slots()?;
     let slot = slot(ctx.args[2])?;
     let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
-    let mut words = &ctx.args[3..];
+    let (mut words, mut timeout_ms) = (&ctx.args[3..], TIMEOUT_MS);
     if let [.., option, timeout] = words
         && is(option, "timeout")
     {
         let timeout = parse_i64(timeout).ok_or(Error::TimeoutNotInteger)?;
-        if timeout < 0 {
-            return Err(Error::TimeoutNegative);
-        }
+        timeout_ms = u64::try_from(timeout).map_err(|_| Error::TimeoutNegative)?;
         words = &words[..words.len() - 2];
     } else if let [.., option] = words
         && is(option, "timeout")
@@ -55,10 +55,10 @@ fn run(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
         }
         [action, ..] if is(action, "stable") => SetSlot::Stable,
         [action, node] if is(action, "node") => {
-            let request = Counted::Assign(slot, id(node)?);
+            let request = Counted::Assign(slot, id(node)?, Told::No(timeout_ms));
             return Ok(Outcome::Wait(Awaited::Cluster(Request::Counted(request))));
         }
         _ => return Err(ACTION),
     };
-    ask(Command::SetSlot(slot, request))
+    Ok(Outcome::Wait(Awaited::Cluster(Request::SetSlot(slot, request, timeout_ms))))
 }

@@ -24,6 +24,9 @@ fn resetstat(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     ctx.control.note_traffic();
     ctx.control.counters.reset();
     ctx.control.exceeded.reset(ctx.control.node.now);
+    if let Some(clustering) = &mut ctx.control.clustering {
+        clustering.reset_counts();
+    }
     Ok(Outcome::Ask(Query::ResetStats, |ctx, _| {
         ctx.replies.ok();
         Ok(())

@@ -37,6 +37,7 @@ impl Control {
                 Action::Own => self.own_in_cluster(),
                 Action::Follow(follow) => self.follow_in_cluster(follow),
                 Action::Promote => self.promote_in_cluster(),
+                Action::AskToTakeOver(heir) => self.ask_to_take_over(heir),
                 Action::Flush => self.clear_for_cluster(),
                 Action::Pause(_) => self.hold_writes(),
                 Action::Unpause => self.let_writes_go(),

@@ -22,6 +22,17 @@ pub enum Request {
     Counted(Counted),
     /// This, of a topology from outside.
     External(external::Request),
+    /// CLUSTER SETSLOT but for NODE, and how many milliseconds replicas have to take it.
+    SetSlot(Slot, SetSlot, u64),
+}
+
+/// Whether replicas know of a SETSLOT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// They do.
+    Yes,
+    /// They are to, within so many milliseconds; 0 for any time.
+    No(u64),
 }
 
 /// What depends on how many keys there are.
@@ -32,7 +43,7 @@ pub enum Counted {
     /// CLUSTER FLUSHSLOTS
     FlushSlots,
     /// CLUSTER SETSLOT NODE, of the keys of the slot.
-    Assign(Slot, NodeId),
+    Assign(Slot, NodeId, Told),
     /// CLUSTER RESET
     Reset(Reset),
 }
@@ -52,12 +63,15 @@ impl Control {
         match request {
             Request::Plain(command) => self.put_to_cluster(kept, command),
             Request::External(request) => self.ask_external(kept, request),
+            Request::SetSlot(slot, request, timeout_ms) => {
+                self.tell_of_slot(kept, slot, request, timeout_ms);
+            }
             Request::Counted(counted) => {
                 let query = match counted {
                     Counted::Replicate(_) | Counted::FlushSlots | Counted::Reset(_) => {
                         Query::CountKeys
                     }
-                    Counted::Assign(slot, _) => Query::CountKeysInSlot(slot, None),
+                    Counted::Assign(slot, ..) => Query::CountKeysInSlot(slot, None),
                 };
                 self.count_for_cluster(kept, &query, counted);
             }
@@ -75,14 +89,29 @@ impl Control {
             Answer::Count(keys) => keys,
             _ => unreachable!("numbers were asked for"),
         });
+        let keys: u64 = keys.sum();
+        if let Counted::Assign(slot, owner, Told::No(timeout_ms)) = counted {
+            let keys = usize::try_from(keys).unwrap_or(usize::MAX);
+            let Some(clustering) = &self.clustering else { return };
+            return match clustering.machine.assignee(slot, owner, keys) {
+                Ok(_) => {
+                    self.tell_of_slot(kept, slot, SetSlot::Node { owner, keys }, timeout_ms);
+                }
+                Err(error) => self.answer_kept(kept, Err(error)),
+            };
+        }
         let is_primary = self.node.condition.role == Role::Primary;
-        match command(counted, keys.sum(), is_primary) {
+        match command(counted, keys, is_primary) {
             Ok(command @ (Command::ResetSoft(_) | Command::ResetHard(..))) => {
                 self.reset_cluster(kept, command);
             }
             Ok(command) => self.put_to_cluster(kept, command),
             Err(error) => self.answer_kept(kept, Err(error)),
         }
+    }
+
+    pub(super) fn set_slot(&mut self, kept: KeptRequest, slot: Slot, request: SetSlot) {
+        self.put_to_cluster(kept, Command::SetSlot(slot, request));
     }
 
     pub(super) fn put_to_cluster(&mut self, kept: KeptRequest, command: Command) {
@@ -107,7 +136,7 @@ fn command(counted: Counted, keys: u64, is_primary: bool) -> Result<Command, Err
             return Err(Error::Text("ERR DB must be empty to perform CLUSTER FLUSHSLOTS."));
         }
         Counted::FlushSlots => Command::FlushSlots,
-        Counted::Assign(slot, owner) => {
+        Counted::Assign(slot, owner, _) => {
             let keys = usize::try_from(keys).unwrap_or(usize::MAX);
             Command::SetSlot(slot, SetSlot::Node { owner, keys })
         }

@@ -17,7 +17,9 @@ use crate::mail::query::Query;
 #[derive(Debug, Default)]
 pub(super) struct Owning {
     version: u64,
-    /// The order with the last copy, unless all shards have seen it.
+    /// The slots that shards serve by it.
+    served: SlotSet,
+    /// The order with it, unless all shards have seen it.
     order: Option<u64>,
     /// What is done behind which order.
     behind: VecDeque<(u64, Behind)>,
@@ -31,12 +33,39 @@ enum Behind {
     Delete(SlotSet),
 }
 
+impl Owning {
+    /// A copy is made by which shards serve these slots. Which slots are to be emptied before it is
+    /// sent: what they still have is of a time before, and what comes behind the copy stays.
+    fn begin_copy(&mut self, served: SlotSet) -> (u64, SlotSet) {
+        let mut regained = SlotSet::default();
+        for (_, behind) in &mut self.behind {
+            if let Behind::Delete(slots) = behind {
+                let left = slots.without(&served);
+                slots.without(&left).iter().for_each(|slot| regained.insert(slot));
+                *slots = left;
+            }
+        }
+        (self.version, self.served) = (self.version + 1, served);
+        (self.version, regained)
+    }
+
+    /// Which of these lost slots are to be emptied. Shards that serve a slot have taken writes for
+    /// it since it was lost, or never knew that it was.
+    fn still_lost(&self, slots: &SlotSet) -> SlotSet {
+        slots.without(&self.served)
+    }
+}
+
 impl Control {
     /// Gives the shards a new copy.
     pub(super) fn own_in_cluster(&mut self) {
         let Some(clustering) = &mut self.clustering else { return };
-        clustering.owning.version += 1;
-        let ownership = Arc::new(clustering.machine.ownership(clustering.owning.version));
+        let served = clustering.machine.nodes().me().slot_set().clone();
+        let (version, regained) = clustering.owning.begin_copy(served);
+        let ownership = Arc::new(clustering.machine.ownership(version));
+        if !regained.is_empty() {
+            self.order(&Query::DeleteSlots(regained));
+        }
         let order = self.order_ownership(ownership);
         if let Some(clustering) = &mut self.clustering {
             clustering.owning.order = Some(order);
@@ -61,9 +90,10 @@ impl Control {
     /// Has keys of lost slots deleted, when nothing runs on these any more.
     pub(super) fn delete_in_cluster(&mut self, slots: SlotSet) {
         let Some(clustering) = &mut self.clustering else { return };
+        let delete = Behind::Delete(clustering.owning.still_lost(&slots));
         match clustering.owning.order {
-            Some(order) => clustering.owning.behind.push_back((order, Behind::Delete(slots))),
-            None => self.do_behind(Behind::Delete(slots)),
+            Some(order) => clustering.owning.behind.push_back((order, delete)),
+            None => self.do_behind(delete),
         }
     }
 
@@ -75,6 +105,7 @@ impl Control {
                     self.answer_for_cluster(kept, reply);
                 }
             }
+            Behind::Delete(slots) if slots.is_empty() => {}
             Behind::Delete(slots) => self.order(&Query::DeleteSlots(slots)),
         }
     }
@@ -90,5 +121,47 @@ impl Control {
         {
             self.do_behind(behind);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shards::base::slot::Slot;
+
+    use super::*;
+
+    fn slots(numbers: &[u16]) -> SlotSet {
+        numbers.iter().filter_map(|number| Slot::new(*number)).collect()
+    }
+
+    /// What waits to be emptied.
+    fn waiting(owning: &Owning) -> Vec<SlotSet> {
+        let slots = |(_, behind): &(u64, Behind)| match behind {
+            Behind::Delete(slots) => Some(slots.clone()),
+            Behind::Reply(..) => None,
+        };
+        owning.behind.iter().filter_map(slots).collect()
+    }
+
+    #[test]
+    fn a_slot_that_shards_serve_is_not_emptied() {
+        // It was lost and came back while a disk hung: shards have one copy for both.
+        let mut owning = Owning::default();
+        assert_eq!(owning.begin_copy(slots(&[1, 2])), (1, slots(&[])));
+        assert_eq!(owning.still_lost(&slots(&[2, 3])), slots(&[3]));
+    }
+
+    #[test]
+    fn a_slot_that_comes_back_is_emptied_before_shards_serve_it() {
+        let mut owning = Owning::default();
+        owning.begin_copy(slots(&[1, 2, 3]));
+        owning.begin_copy(slots(&[1]));
+        let lost = owning.still_lost(&slots(&[2, 3]));
+        assert_eq!(lost, slots(&[2, 3]));
+        owning.behind.push_back((7, Behind::Delete(lost)));
+        // It waits for shards when slot 2 comes back.
+        assert_eq!(owning.begin_copy(slots(&[1, 2])), (3, slots(&[2])));
+        assert_eq!(waiting(&owning), [slots(&[3])]);
+        assert_eq!(owning.begin_copy(slots(&[1, 2])), (4, slots(&[])), "once");
     }
 }

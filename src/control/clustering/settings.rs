@@ -5,7 +5,7 @@ use crate::cluster::frame::header::{BUS_PORT_BEHIND, Ports};
 use crate::cluster::machine::settings::Settings;
 use crate::cluster::nodes::node::Names;
 use crate::cluster::report::endpoint::Endpoint;
-use crate::config::choices::EndpointType;
+use crate::config::choices::{EmptyRestart, EndpointType};
 use crate::config::table::Config;
 
 /// What the machine is told.
@@ -50,6 +50,8 @@ pub(super) fn of(config: &Config) -> Settings {
         refused_confirm_ms: u64::from(config.cluster_refused_confirm),
         write_lease_ms: u64::try_from(config.cluster_write_lease).ok(),
         is_external: config.is_topology_external(),
+        yields_when_empty: config.cluster_empty_restart == EmptyRestart::Yield,
+        shard_stall_ms: u64::try_from(config.cluster_shard_stall).ok(),
     }
 }
 

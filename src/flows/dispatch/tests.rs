@@ -241,6 +241,12 @@ fn each_shard_gets_its_commands_in_the_order_of_the_stream() {
 fn what_a_primary_says_of_open_slots_is_applied_at_once() {
     let mut rig = Rig::new();
     rig.take(&["CLUSTER SETSLOT 1 STABLE", "cluster setslot 1 NODE x TIMEOUT 1"]).unwrap();
+    let orders = rig.dispatch.take_orders();
+    assert_eq!(
+        orders[0],
+        ["CLUSTER", "SETSLOT", "1", "STABLE"].map(|word| word.as_bytes().to_vec())
+    );
+    assert_eq!((orders.len(), rig.dispatch.take_orders().len()), (2, 0));
     assert!(rig.dispatch.is_empty() && rig.send().is_empty());
     assert_eq!(rig.applied(), rig.split.received().0);
     rig.take(&["MULTI", "SET @0 1", "CLUSTER SETSLOT 1 STABLE", "EXEC"]).unwrap();

@@ -241,7 +241,7 @@ impl<'a> Replica<'a> {
                 Action::TellRelay(News::Broken(_, why)) => panic!("{why:?}"),
                 Action::Pause(flow) => self.paused[usize::from(flow)] = true,
                 Action::Resume(flow) => self.paused[usize::from(flow)] = false,
-                Action::Close(_) => {}
+                Action::Close(_) | Action::Order(_) => {}
                 Action::ShowStored(bytes) => self.stored[shard] = bytes,
                 Action::StoreIsFull => {}
                 Action::Short => panic!("there is memory"),
@@ -382,6 +382,7 @@ fn is_of_entries(action: &Action) -> bool {
     let is_held = |news: &News| matches!(news, News::Held(..));
     match action {
         Action::Apply(..) | Action::Tell(..) | Action::Show(_) | Action::Short => true,
+        Action::Order(_) => true,
         Action::TellRelay(news) => !is_held(news),
         Action::Pause(_) | Action::Resume(_) | Action::Close(_) => false,
         Action::ShowStored(_) | Action::StoreIsFull => false,

@@ -1,6 +1,7 @@
 //! A session as INFO and ROLE show it.
 
 use crate::replication::address::Address;
+use crate::replication::greeting::Version;
 use crate::replication::history::Scalar;
 use crate::replication::moment::Moment;
 use crate::replication::session::{Session, State};
@@ -16,6 +17,8 @@ pub struct Standing {
     pub acked: Scalar,
     /// Seconds since it was last heard; 0 unless it is online.
     pub silent_seconds: u64,
+    /// The version that it told.
+    pub version: Option<Version>,
 }
 
 impl Standing {
@@ -67,7 +70,8 @@ impl Session {
     /// How far it is, until it has ended.
     pub fn shown(&self, now: Moment) -> Option<Standing> {
         let (state, (acked, silent_seconds)) = (self.state_name()?, self.standing(now));
-        Some(Standing { address: self.address.clone(), state, acked, silent_seconds })
+        let (address, version) = (self.address.clone(), self.terms.version);
+        Some(Standing { address, state, acked, silent_seconds, version })
     }
 
     /// What it has acknowledged, and the seconds since it was last heard. Unless it is online both

@@ -26,7 +26,8 @@ fn terms(sequel: Sequel) -> Terms {
         Sequel::End | Sequel::AwaitAck | Sequel::Stream => Asked::Psync,
     };
     let rdb = RdbForm::Exactly(Version::V80);
-    Terms { asked, rdb, framing: Framing::Eof, filter: Filter::All, sequel }
+    let (filter, version) = (Filter::All, None);
+    Terms { asked, rdb, framing: Framing::Eof, filter, sequel, version }
 }
 
 fn new(sequel: Sequel) -> Session {

@@ -262,5 +262,5 @@ fn each(multi: &Multi, mut db: usize, mut work: impl FnMut(&Call, &[&[u8]], usiz
 }
 
 fn error_of(outcome: Outcome, ownership: &Ownership, network: Network) -> Option<Error> {
-    outcome.text(ownership, network, Security::Plain).map(Error::Owned)
+    outcome.error(ownership, network, Security::Plain)
 }

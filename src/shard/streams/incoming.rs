@@ -6,6 +6,7 @@ use crate::flows::kept::Kept;
 use crate::flows::stored;
 use crate::log;
 use crate::mail::flows::{FlowNews, FlowWord, Follow};
+use crate::mail::to_control::ToControl;
 use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
 use crate::reactor::buffers::{BufferId, Buffers};
@@ -144,6 +145,7 @@ impl Core {
                 Action::Tell(shard, word) => {
                     self.mailbox.send(shard, ToShard::Flow(FlowWord::Following(word)));
                 }
+                Action::Order(words) => self.mailbox.tell_control(ToControl::Ordered(words)),
                 Action::TellRelay(news) => {
                     self.mailbox.tell_relay(ToRelay::Flow(FlowNews::Following(news)));
                 }

@@ -120,16 +120,18 @@ impl Machine {
         if self.nodes.at(key).is_replica() { Err(NOT_A_PRIMARY) } else { Ok(key) }
     }
 
-    /// SETSLOT NODE: the end of a migration by hand.
-    fn assign(&mut self, slot: Slot, id: NodeId, keys: usize) -> Result<(), Error> {
+    /// The node with the id, to which `slot` may be assigned, of which this node has so many keys.
+    ///
+    /// # Errors
+    /// There is no such primary, or the keys would be lost, or the claim could not be saved.
+    pub fn assignee(&self, slot: Slot, id: NodeId, keys: usize) -> Result<Key, Error> {
         let owner = self.nodes.find(id).ok_or_else(|| unknown_node(id.as_bytes()))?;
         if self.nodes.at(owner).is_replica() {
             return Err(NOT_A_PRIMARY);
         }
         let me = self.nodes.myself();
-        let was_mine = self.nodes.owner(slot) == Some(me);
         let (is_mine, imports) = (owner == me, self.nodes.importing.contains_key(&slot));
-        if was_mine && !is_mine && keys != 0 {
+        if self.nodes.owner(slot) == Some(me) && !is_mine && keys != 0 {
             return Err(numbered(
                 "ERR Can't assign hashslot ",
                 slot,
@@ -139,6 +141,15 @@ impl Machine {
         if is_mine && imports && self.cannot_save {
             return Err(CANNOT_SAVE);
         }
+        Ok(owner)
+    }
+
+    /// SETSLOT NODE: the end of a migration by hand.
+    fn assign(&mut self, slot: Slot, id: NodeId, keys: usize) -> Result<(), Error> {
+        let owner = self.assignee(slot, id, keys)?;
+        let me = self.nodes.myself();
+        let was_mine = self.nodes.owner(slot) == Some(me);
+        let (is_mine, imports) = (owner == me, self.nodes.importing.contains_key(&slot));
         let (number, shown) = (slot.number(), self.shown(owner));
         let text = format!(
             "Assigning slot {number} to node {shown} in shard {}",

@@ -10,19 +10,21 @@ use shards::base::time::UnixMs;
 
 use super::super::Machine;
 use super::super::action::{Action, Actions, Durability, Follow};
-use super::super::event::{Command, End, Event, Failure, LinkId, Replicated, Ticket};
+use super::super::event::{Command, End, Event, Failover, Failure, LinkId, Replicated, Ticket};
 use super::super::settings::Settings;
-use super::checks::Checks;
+use super::checks::{Checks, best_is_elected};
+use super::planted::Planted;
 use crate::cluster::file;
 use crate::cluster::frame::{Body, Packet};
 use crate::cluster::ids::{NodeId, ShardId};
 use crate::cluster::moment::{Moment, Now};
+use crate::cluster::nodes::node::Health;
 use crate::cluster::slot_set::SlotSet;
 
 /// What the calendar says at the moment 0.
 const UNIX: u64 = 1_000_000_000_000;
 /// Milliseconds between two looks at replication.
-const REPLICATION_MS: u64 = 50;
+pub const REPLICATION_MS: u64 = 50;
 
 /// A connection; each side has a queue of what is on its way to it.
 pub struct Connection {
@@ -92,6 +94,10 @@ pub struct World {
     pub random: Random,
     /// What cannot get from one node to another.
     pub blocked: BTreeSet<(usize, usize)>,
+    /// When something last went wrong but for the silence of a node.
+    pub disturbed_at: u64,
+    /// What is wrong with every node.
+    pub planted: Option<Planted>,
     due: BinaryHeap<Reverse<Due>>,
     number: u64,
     connections: BTreeMap<u64, Connection>,
@@ -116,7 +122,8 @@ pub fn shard(node: usize) -> ShardId {
 
 impl World {
     /// Nodes with these files.
-    pub fn new(seed: u64, files: &[String], settings: &Settings) -> Self {
+    pub fn new(seed: u64, files: &[String], settings: &Settings, planted: Option<Planted>) -> Self {
+        let settings = planted.map_or(settings.clone(), |planted| planted.settings(settings));
         let mut random = Random::new(seed);
         let node = |disk: &String| Node {
             machine: None,
@@ -142,6 +149,8 @@ impl World {
             checks,
             random,
             blocked: BTreeSet::new(),
+            disturbed_at: 0,
+            planted,
             due: BinaryHeap::new(),
             number: 0,
             connections: BTreeMap::new(),
@@ -171,6 +180,14 @@ impl World {
         1 + self.random.below(4)
     }
 
+    /// Starts a node without data, but with its file.
+    pub fn start_empty(&mut self, node: usize) {
+        if self.nodes[node].machine.is_none() {
+            self.nodes[node].offset = 0;
+            self.start(node);
+        }
+    }
+
     /// Starts a node with what is on its disk.
     pub fn start(&mut self, node: usize) {
         let (now, seed) = (self.now(), self.random.bits());
@@ -186,13 +203,15 @@ impl World {
         };
         let follows = machine.nodes().my_primary().map(|primary| machine.nodes().at(primary).id);
         one.follows = follows.filter(|primary| *primary != machine.nodes().me().id);
+        let keys = machine.nodes().me().slot_set().clone();
+        let keys = if one.offset == 0 { SlotSet::default() } else { keys };
         one.machine = Some(machine);
         one.actions = Actions::default();
         one.boot += 1;
         (one.is_stopped, one.is_paused, one.heard) = (false, false, None);
         one.waiting.clear();
         self.checks.started(node, &self.nodes[node].disk);
-        self.event(node, Event::Loaded(SlotSet::default()));
+        self.event(node, Event::Loaded(keys));
     }
 
     /// Kills a node: its links end at once, and what was not durable may be lost.
@@ -295,7 +314,13 @@ impl World {
             return;
         }
         let Some(machine) = &mut one.machine else { return };
+        let asks = asks_for(machine);
+        let won = machine.stats.automatic.won;
         machine.handle(now, event, &mut one.actions);
+        let is_elected = won < machine.stats.automatic.won;
+        if let Some((primary, since)) = asks.filter(|_| is_elected) {
+            best_is_elected(node, primary, since, self);
+        }
         self.do_all(node);
         self.plan_tick(node);
         self.checks.after(node, self.at, &self.nodes);
@@ -333,7 +358,11 @@ impl World {
                 let text = self.nodes[node].machine.as_ref().map(Machine::file);
                 let durable = durability == Durability::Durable;
                 let millis = 1 + self.random.below(5);
-                self.later(millis, Happening::Saved(node, boot, text.unwrap_or_default(), durable));
+                let is_hasty = self.is_saved_hastily(node, durability);
+                let waits = durable && !is_hasty;
+                self.later(millis, Happening::Saved(node, boot, text.unwrap_or_default(), waits));
+                let saves = if is_hasty { self.nodes[node].actions.saved() } else { 0 };
+                (0..saves).for_each(|_| self.event(node, Event::Saved));
             }
             Action::Follow(Follow { primary, .. }) => {
                 self.nodes[node].follows = Some(primary);
@@ -344,9 +373,22 @@ impl World {
                 self.nodes[node].is_paused = true;
                 self.later(5, Happening::Event(node, boot, Event::Quiesced));
             }
+            Action::AskToTakeOver(heir) => self.ask_heir(node, heir.ip),
             Action::Unpause => self.nodes[node].is_paused = false,
             Action::Own | Action::Flush | Action::DeleteKeys(_) => {}
             Action::Deliver(_) | Action::Reply(..) => {}
+        }
+    }
+
+    /// A client asks a replica to take over; that it does nothing is its answer.
+    fn ask_heir(&mut self, node: usize, at: IpAddr) {
+        let heir = (0..self.nodes.len()).find(|other| ip(*other) == at);
+        if let Some(heir) = heir.filter(|heir| !self.is_cut(node, *heir)) {
+            // Its primary may have given up when it is elected.
+            self.checks.took_over = true;
+            let asked = Event::Asked(Ticket(0), Command::Failover(Failover::Force));
+            let (boot, millis) = (self.nodes[heir].boot, self.latency());
+            self.later(millis, Happening::Event(heir, boot, asked));
         }
     }
 
@@ -453,10 +495,12 @@ impl World {
             return;
         }
         let Some(packet) = connection.queues[side].pop_front() else { return };
-        self.event(to, Event::Received(link, (*packet).clone()));
+        let packet = self.twisted(to, (*packet).clone());
+        self.event(to, Event::Received(link, packet));
     }
 
-    /// Primaries that write get on; replicas that can reach theirs have what it has.
+    /// Primaries that write get on; replicas that can reach theirs have what it has, some of them
+    /// a bit later.
     fn replicate(&mut self) {
         for node in 0..self.nodes.len() {
             let writes = self.accepts_writes(node);
@@ -472,10 +516,16 @@ impl World {
             };
             let primary = self.nodes[node].follows.and_then(by_id);
             let reached = primary
-                .filter(|primary| !self.nodes[*primary].is_stopped && !self.is_cut(node, *primary));
+                .filter(|primary| !self.nodes[*primary].is_stopped && !self.is_cut(node, *primary))
+                .filter(|primary| {
+                    let machine = self.nodes[*primary].machine.as_ref();
+                    machine.is_some_and(|machine| !machine.lacks_data())
+                });
             let now = Moment(self.at);
             if let Some(primary) = reached {
-                self.nodes[node].offset = self.nodes[primary].offset;
+                if self.random.below(2) == 0 {
+                    self.nodes[node].offset = self.nodes[primary].offset;
+                }
                 self.nodes[node].heard = Some(now);
             }
             let one = &self.nodes[node];
@@ -504,4 +554,14 @@ pub fn accepts_writes(node: &Node, at: u64) -> bool {
     let me = machine.nodes().me();
     let serves = machine.state().is_ok() && !machine.state().is_fenced() && !node.is_paused;
     acts && me.is_voting() && serves
+}
+
+/// Of which primary a replica wants to have the slots, and since when it holds that one for failed.
+fn asks_for(machine: &Machine) -> Option<(NodeId, Moment)> {
+    let nodes = machine.nodes();
+    let primary = nodes.my_primary().filter(|primary| *primary != nodes.myself())?;
+    match nodes.at(primary).health {
+        Health::Failed(since) => Some((nodes.at(primary).id, since)),
+        Health::Fit | Health::Suspected => None,
+    }
 }

@@ -1,0 +1,73 @@
+//! What goes wrong in a run: drawn from its seed, or named by a test.
+
+use shards::base::random::Random;
+
+use super::checks::WATCHED;
+use super::{FAULTS_FROM, FAULTS_UNTIL, SHARDS};
+use crate::cluster::machine::event::Failover;
+
+/// Faults of one run at most.
+const FAULTS_MAX: u64 = 8;
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    Kill(usize),
+    Restart(usize),
+    /// A dead node starts without its data.
+    RestartEmpty(usize),
+    Stop(usize),
+    Continue(usize),
+    /// Nothing gets from these nodes (a bit each) to the others, nor back.
+    Split(u64),
+    /// Nothing gets from these nodes to the others.
+    Mute(u64),
+    Heal,
+    CutLinks(usize),
+    DiskFails(usize),
+    DiskWorks(usize),
+    Failover(usize, Failover),
+    /// A slot is moved by hand.
+    Move(usize, usize),
+}
+
+impl Fault {
+    /// Whether a primary that is silent from now on is all that comes of it.
+    pub const fn is_silence(self) -> bool {
+        matches!(self, Self::Kill(_) | Self::Stop(_))
+    }
+}
+
+/// The faults of a seed for so many nodes, with their times.
+pub fn draw(seed: u64, nodes: usize) -> Vec<(u64, Fault)> {
+    let mut random = Random::new(seed ^ 0xFA17);
+    let mut faults = Vec::new();
+    for _ in 0..random.below(FAULTS_MAX + 1) {
+        let mut below = |limit: u64| usize::try_from(random.below(limit)).expect("it is small");
+        let at = FAULTS_FROM + below(FAULTS_UNTIL - FAULTS_FROM - 4000) as u64;
+        let until = at + 100 + below(3800) as u64;
+        let (node, other) = (below(nodes as u64), below(nodes as u64));
+        let some = 1 + below((1 << nodes) - 2) as u64;
+        let pair = |one, other| vec![(at, one), (until, other)];
+        faults.extend(match below(12) {
+            0 | 1 => pair(Fault::Kill(node), Fault::Restart(node)),
+            2 => pair(Fault::Stop(node), Fault::Continue(node)),
+            3 => pair(Fault::Split(some), Fault::Heal),
+            4 => pair(Fault::Mute(some), Fault::Heal),
+            5 => vec![(at, Fault::CutLinks(node))],
+            6 => pair(Fault::DiskFails(node), Fault::DiskWorks(node)),
+            7 => vec![(at, Fault::Failover(node, Failover::Plain))],
+            8 => vec![(at, Fault::Failover(node, Failover::Force))],
+            9 => [node, other].map(|node| (at, Fault::Failover(node, Failover::Force))).to_vec(),
+            10 => pair(Fault::Kill(node), Fault::RestartEmpty(node)),
+            _ => vec![(at, Fault::Move(movable(below(16384)), below(SHARDS as u64)))],
+        });
+    }
+    faults.sort_by_key(|(at, _)| *at);
+    faults
+}
+
+/// A slot that no check watches: those that are watched change their owners by failovers only.
+fn movable(slot: usize) -> usize {
+    if WATCHED.into_iter().any(|watched| usize::from(watched) == slot) { slot + 1 } else { slot }
+}

@@ -1,0 +1,134 @@
+//! CLUSTER SETSLOT goes to the replicas before it is done here: one that takes over knows which
+//! slots are on their way.
+//!
+//! ```text
+//! checked --> SETSLOT in the log, a fence behind it --all replicas have it--> checked again, done
+//!                                                   --time is up--> -NOREPLICAS, nothing is done
+//! ```
+//! Nothing is told if there is no replica, if one is too old to know what to do with it (before
+//! Valkey 8), and by a command of an EXEC, whose claims a fence would wait for.
+
+use shards::base::slot::Slot;
+use shards::journal::units::Unit;
+use shards::resp::error::Error;
+use shards::shard::Shard;
+
+use crate::cluster::machine::event::SetSlot;
+use crate::cluster::orders::Order;
+use crate::control::clustering::asking::{Counted, Told};
+use crate::control::core::Control;
+use crate::control::fences::{NOTES, Purpose};
+use crate::control::saving::KeptRequest;
+use crate::control::standing::Wish;
+use crate::mail::query::Query;
+use crate::reactor::clock::Monotonic;
+use crate::replication::greeting::Version;
+use crate::replication::history::Fence;
+
+/// The last version of Redis, or Valkey, whose replicas do not take SETSLOT.
+const TOO_OLD: Version = Version { major: 7, minor: 2, patch: u8::MAX };
+
+/// A SETSLOT that replicas are told of.
+#[derive(Debug)]
+pub(super) struct Telling {
+    number: u64,
+    kept: KeptRequest,
+    slot: Slot,
+    request: SetSlot,
+    /// When it is given up; `None`: never.
+    until: Option<Monotonic>,
+    /// Where replicas have it; `None`: it is not in the log yet.
+    fence: Option<Fence>,
+}
+
+impl Control {
+    /// Has the replicas told of a SETSLOT that may be done, and does it then.
+    pub(super) fn tell_of_slot(
+        &mut self,
+        kept: KeptRequest,
+        slot: Slot,
+        request: SetSlot,
+        timeout_ms: u64,
+    ) {
+        if kept.batch.is_exec() || !self.has_to_tell_of_slots() {
+            return self.set_told_slot(kept, slot, request);
+        }
+        let until = (timeout_ms != 0).then(|| Monotonic::now().after_millis(timeout_ms)).flatten();
+        let Some(clustering) = &mut self.clustering else { return };
+        let number = clustering.next_telling;
+        clustering.next_telling += 1;
+        clustering.tellings.push(Telling { number, kept, slot, request, until, fence: None });
+        self.wish(Wish::Fence(Purpose::Slot(number)));
+    }
+
+    /// Whether there are replicas that are to know of SETSLOT first.
+    fn has_to_tell_of_slots(&self) -> bool {
+        let sessions = &self.replicating.view.sessions;
+        let mut online = sessions.iter().filter(|session| session.standing.is_online()).peekable();
+        let is_any = online.peek().is_some();
+        let knows = |version: Option<Version>| version.is_some_and(|version| TOO_OLD < version);
+        self.replicating.keeps_logs() && is_any && online.all(|it| knows(it.standing.version))
+    }
+
+    /// Logs it; a fence follows. All shards stand still.
+    pub(crate) fn log_slot(&self, number: u64, shards: &mut [&mut Shard]) {
+        let tellings = self.clustering.iter().flat_map(|clustering| &clustering.tellings);
+        for telling in tellings.filter(|telling| telling.number == number) {
+            let mut unit = Unit::default();
+            unit.push(0, &Order::words(telling.slot, telling.request));
+            shards[NOTES].effects.log.push_unit(&unit);
+        }
+    }
+
+    /// It is in the log, in front of this fence; `None`: this node is a primary no more.
+    pub(crate) fn slot_is_logged(&mut self, number: u64, fence: Option<Fence>) {
+        let Some(clustering) = &mut self.clustering else { return };
+        let mut tellings = clustering.tellings.iter_mut();
+        let Some(telling) = tellings.find(|telling| telling.number == number) else { return };
+        telling.fence = fence;
+        if telling.fence.is_none() {
+            // What is done then says so.
+            telling.until = None;
+            self.go_on_with_slots(|telling, _| telling.number == number);
+        }
+    }
+
+    /// Goes on with those that all replicas have, and gives up what takes too long.
+    pub(super) fn see_to_tellings(&mut self) {
+        self.go_on_with_slots(|telling, control| {
+            let fence = telling.fence.as_ref();
+            fence.is_some_and(|fence| control.replicating.acks.all_cover(fence))
+        });
+        let now = Monotonic::now();
+        while let Some(late) = self.take_telling(|telling, _| {
+            telling.until.is_some_and(|until| now.until(until).is_zero())
+        }) {
+            self.answer_kept(late.kept, Err(Error::NoReplicas));
+        }
+    }
+
+    fn go_on_with_slots(&mut self, is_due: impl Fn(&Telling, &Self) -> bool) {
+        while let Some(Telling { kept, slot, request, .. }) = self.take_telling(&is_due) {
+            self.set_told_slot(kept, slot, request);
+        }
+    }
+
+    fn take_telling(&mut self, is_due: impl Fn(&Telling, &Self) -> bool) -> Option<Telling> {
+        let tellings = &self.clustering.as_ref()?.tellings;
+        let at = tellings.iter().position(|telling| is_due(telling, self))?;
+        Some(self.clustering.as_mut()?.tellings.remove(at))
+    }
+
+    /// Does it. Keys may have come meanwhile: they are counted anew.
+    fn set_told_slot(&mut self, kept: KeptRequest, slot: Slot, request: SetSlot) {
+        match request {
+            SetSlot::Node { owner, .. } => {
+                let counted = Counted::Assign(slot, owner, Told::Yes);
+                self.count_for_cluster(kept, &Query::CountKeysInSlot(slot, None), counted);
+            }
+            SetSlot::Migrating(_) | SetSlot::Importing(_) | SetSlot::Stable => {
+                self.set_slot(kept, slot, request);
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Replicas are told which slots are on their way, and which have gone, before their primary acts.
+
+use nix::sys::signal::Signal;
+
+use crate::client::Reply;
+use crate::leaving::send_signal;
+use crate::nodes::{Cluster, ask, id};
+use crate::play;
+use crate::servers::until;
+
+/// Slots of the first primary.
+const OUT: &str = "5";
+const BACK: &str = "6";
+
+#[test]
+fn replicas_know_which_slots_are_on_their_way() {
+    play("SETSLOT for replicas", &["kkkkkk", "kkkvvv", "vvvkkk"], |cluster| {
+        let (source, target) = (id(&cluster.nodes[0]), id(&cluster.nodes[1]));
+        let (of_source, of_target) = (cluster.replica_of(0), cluster.replica_of(1));
+        let set = |node: usize, words: &[&str], reply: &str| {
+            let words = [&["CLUSTER", "SETSLOT"], words].concat();
+            assert_eq!(ask(&cluster.nodes[node], &words), reply, "{}: {words:?}", cluster.mix);
+        };
+        set(1, &[OUT, "IMPORTING", &source], "OK");
+        set(0, &[OUT, "MIGRATING", &target], "OK");
+        set(0, &[BACK, "MIGRATING", &target, "TIMEOUT", "0"], "OK");
+        until_shown(cluster, of_target, &format!(" [5-<-{source}]"));
+        let both = format!(" [5->-{target}] [6->-{target}]");
+        until_shown(cluster, of_source, &both);
+        set(of_source, &[OUT, "STABLE"], "-ERR Please use SETSLOT only with masters.");
+        set(0, &[BACK, "STABLE"], "OK");
+        until_shown(cluster, of_source, &format!(" [5->-{target}]\n"));
+
+        // What takes over goes on with it.
+        assert_eq!(ask(&cluster.nodes[of_source], &["CLUSTER", "FAILOVER"]), "OK");
+        let changes = || cluster.is_primary(of_source) && !cluster.is_primary(0);
+        until(&format!("{}: roles change", cluster.mix), changes, || cluster.describe());
+        until_shown(cluster, of_source, &format!(" [5->-{target}]\n"));
+
+        let heir = id(&cluster.nodes[of_source]);
+        until_shown(cluster, of_target, &format!(" [5-<-{heir}]"));
+        for node in [1, of_source] {
+            set(node, &[OUT, "NODE", &target], "OK");
+        }
+        until_shown(cluster, of_target, "connected\n");
+        cluster.until_all_agree("the slot has gone", |lines| {
+            let node = lines.iter().find(|line| line.id == target);
+            node.is_some_and(|node| node.slots.contains(&OUT.to_owned()))
+        });
+    });
+}
+
+/// Waits until a node shows this of itself.
+fn until_shown(cluster: &Cluster, node: usize, what: &str) {
+    let shows = || {
+        let lines = ask(&cluster.nodes[node], &["CLUSTER", "NODES"]);
+        let mine = lines.lines().find(|line| line.contains("myself"));
+        mine.is_some_and(|mine| format!("{mine}\n").contains(what))
+    };
+    until(&format!("{}: {what}", cluster.mix), shows, || cluster.describe());
+}
+
+#[test]
+fn nothing_is_done_unless_all_replicas_know_it() {
+    play("SETSLOT past a stopped replica", &["kkkkkk", "kkkvvv"], |cluster| {
+        let target = id(&cluster.nodes[1]);
+        let replica = cluster.replica_of(0);
+        let mut client = cluster.nodes[0].client();
+        send_signal(&cluster.nodes[replica], Signal::SIGSTOP);
+        let words = ["CLUSTER", "SETSLOT", OUT, "MIGRATING", &target, "TIMEOUT", "300"];
+        let reply = client.call(&words).expect("it is answered");
+        send_signal(&cluster.nodes[replica], Signal::SIGCONT);
+        let refused = b"NOREPLICAS Not enough good replicas to write.".to_vec();
+        assert_eq!(reply, Reply::Error(refused), "{}", cluster.mix);
+        let lines = ask(&cluster.nodes[0], &["CLUSTER", "NODES"]);
+        assert!(!lines.contains("[5->-"), "{}: {lines}", cluster.mix);
+
+        let reset = ask(&cluster.nodes[0], &["CONFIG", "RESETSTAT"]);
+        let info = ask(&cluster.nodes[0], &["CLUSTER", "INFO"]);
+        assert_eq!(reset, "OK");
+        let of = |name: &str| {
+            let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            value.and_then(|value| value.trim_end().parse::<u64>().ok()).expect("it is a number")
+        };
+        let [messages, bytes] = ["cluster_stats_messages_sent", "cluster_stats_bytes_sent"].map(of);
+        assert!(messages < 50 && bytes < 500_000, "counted anew: {info}");
+    });
+}
