@@ -10,6 +10,7 @@
 
 mod joining;
 mod room;
+pub(super) mod settings;
 mod showing;
 mod staging;
 mod storing;
@@ -35,19 +36,17 @@ use crate::relay::inflows::{Announced, Begun, Inflows, KeptLogs};
 use crate::relay::intake::{Behind, Intake};
 use crate::relay::logs::retain_logs;
 use crate::relay::stream::Stream;
+use crate::relay::upstream::settings::{hello, limits};
 use crate::replication::address::Address;
 use crate::replication::failover;
 use crate::replication::greeting::member::Member;
-use crate::replication::handshake::{Credentials, Hello};
 use crate::replication::history::{Fence, Scalar};
-use crate::replication::limits::Limits;
 use crate::replication::link::Link;
 use crate::replication::link::events::{Action, By, Event, Generation, News};
 use crate::replication::link::report::Line;
 use crate::replication::moment::Moment;
 use crate::replication::psync::Former;
 use crate::replication::replid::ReplId;
-use crate::version::VALKEY_VERSION;
 
 /// Bytes that are read at once, and in one turn.
 const READ_BYTES: usize = 256 << 10;
@@ -559,40 +558,6 @@ impl Upstream {
             let news = News::Closed(String::new());
             self.happens(Event::Of(generation, news), mailbox);
         }
-    }
-}
-
-/// What this node tells of itself.
-pub(super) fn hello(config: &Config, member: Option<Member>) -> Hello {
-    let credentials = (!config.primaryauth.is_empty()).then(|| Credentials {
-        user: (!config.primaryuser.is_empty()).then(|| config.primaryuser.clone()),
-        password: config.primaryauth.clone(),
-    });
-    let announced = config.replica_announce_port;
-    let port = if announced == 0 { config.port } else { announced };
-    let ip = &config.replica_announce_ip;
-    Hello {
-        credentials,
-        listening_port: port,
-        announced_ip: (!ip.is_empty()).then(|| ip.clone()),
-        version: VALKEY_VERSION.to_owned(),
-        node_id: None,
-        member,
-        flows: config.repl_native,
-    }
-}
-
-pub(super) fn limits(config: &Config) -> Limits {
-    let millis = |seconds: u32| u64::from(seconds) * 1000;
-    Limits {
-        connect_ms: millis(config.repl_connect_timeout),
-        step_ms: millis(config.repl_step_timeout),
-        first_byte_ms: millis(config.repl_timeout),
-        idle_ms: millis(config.repl_timeout),
-        beat_ms: millis(config.repl_idle_timeout),
-        progress_ms: millis(config.repl_progress_timeout),
-        bulk_bytes_max: config.proto_max_bulk_len.max(Limits::default().bulk_bytes_max),
-        ..Limits::default()
     }
 }
 

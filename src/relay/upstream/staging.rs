@@ -1,7 +1,8 @@
 //! The primary's snapshot on its way into the staging of all shards: in the stream, or as chunks by
 //! connections of its own.
 
-use super::{Upstream, hello, limits};
+use super::Upstream;
+use super::settings::{hello, limits};
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_relay::ToRelay;
 use crate::mail::upstream::Staged;
