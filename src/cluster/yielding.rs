@@ -109,7 +109,9 @@ impl Machine {
     /// Whether this is a primary with slots and replicas, which is to yield to them.
     fn has_much_to_lose(&self) -> bool {
         let has_replicas = self.nodes.replicas_of(self.nodes.myself()).next().is_some();
-        self.settings.yields_when_empty && self.nodes.me().is_voting() && has_replicas
+        // From outside nodes are told who takes over.
+        let may_yield = self.settings.yields_when_empty && !self.settings.is_external;
+        may_yield && self.nodes.me().is_voting() && has_replicas
     }
 
     /// Gets on with it.
