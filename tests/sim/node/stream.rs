@@ -108,6 +108,8 @@ impl Stream {
     /// Others are told of its name.
     pub fn tell(&mut self, env: &mut Env) {
         if let Some((from, until)) = self.untold.take() {
+            // A name that came of a later place says nothing of this one.
+            let from = if env.checks.knows(from, until) { from } else { self.tape };
             env.checks.fork_tape(self.replid, from, until);
             self.tape = self.replid;
         }
