@@ -8,6 +8,7 @@ use crate::cluster::frame::header::{Flags, Header};
 use crate::cluster::ids::Epoch;
 use crate::cluster::machine::Machine;
 use crate::cluster::machine::action::{Action, Follow, Sync};
+use crate::cluster::manual::Manual;
 use crate::cluster::nodes::Key;
 use crate::cluster::nodes::node::Role;
 use crate::config::choices::LogLevel;
@@ -187,6 +188,10 @@ impl Machine {
         if self.nodes.me().role != Role::Replica(Some(primary)) {
             self.nodes.set_replica(me, Some(primary));
             self.nodes.me_mut().config_epoch = Epoch(0);
+            // Who takes over has just told all nodes. Until they hear of this one, too, it has no
+            // vote of theirs, and its primary no ear for its CLUSTER FAILOVER.
+            self.todo.pong_all |=
+                matches!(self.manual, Manual::Gives { replica, .. } if replica == primary);
             self.reset_manual();
             self.drop_election();
             self.nodes.migrating.clear();
@@ -195,8 +200,6 @@ impl Machine {
             if sync == Sync::Full {
                 self.mine.offset = 0;
             }
-            // Until a node knows, it takes this one for what it was: it refuses it its vote.
-            self.todo.pong_all = true;
         }
         self.todo.owners_changed();
         let node = self.nodes.at(primary);

@@ -124,6 +124,7 @@ impl Machine {
             // A primary without keys has nothing to go on from.
             let sync = if self.is_primary() { Sync::Full } else { sync };
             self.replicate(primary, sync);
+            self.todo.pong_all = true;
         }
         Ok(Answer::Ok)
     }
