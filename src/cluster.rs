@@ -24,8 +24,5 @@ pub mod votes;
 pub mod election;
 pub mod manual;
 mod orphans;
-pub mod orders;
-pub mod turning;
-pub mod yielding;
 pub mod ownership;
 pub mod redirect;

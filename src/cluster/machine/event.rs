@@ -7,9 +7,9 @@ use shards::base::slot::Slot;
 use crate::cluster::frame::{Broken, Message, Packet};
 use crate::cluster::ids::{Epoch, NodeId, ShardId};
 use crate::cluster::machine::imposed::Imposed;
+use crate::cluster::machine::orders::Order;
 use crate::cluster::machine::settings::Settings;
 use crate::cluster::moment::Moment;
-use crate::cluster::orders::Order;
 use crate::cluster::slot_set::SlotSet;
 
 /// The number of a connection of the bus. It is never given to another connection.

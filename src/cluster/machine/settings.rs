@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use crate::cluster::frame::header::Ports;
+use crate::cluster::health::turning::STALL_MS_MIN;
 use crate::cluster::nodes::node::Names;
 use crate::cluster::report::endpoint::Endpoint;
-use crate::cluster::turning::STALL_MS_MIN;
 
 /// Milliseconds between two rounds of everything that is done now and then.
 pub const CRON_MS: u64 = 100;

@@ -5,8 +5,8 @@ use crate::cluster::frame::Beat;
 use crate::cluster::ids::Epoch;
 use crate::cluster::machine::bench::{Bench, id};
 use crate::cluster::machine::event::{Command, Event, Replicated};
+use crate::cluster::machine::orders::Order;
 use crate::cluster::nodes::node::Health;
-use crate::cluster::orders::Order;
 
 /// The bench is a replica of `a`.
 const REPLICA: &str = "m replica a, a primary 4 0-5460, b primary 5 5461-10922, \

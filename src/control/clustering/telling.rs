@@ -14,7 +14,7 @@ use shards::resp::error::Error;
 use shards::shard::Shard;
 
 use crate::cluster::machine::event::SetSlot;
-use crate::cluster::orders::Order;
+use crate::cluster::machine::orders::Order;
 use crate::control::clustering::asking::{Counted, Told};
 use crate::control::core::Control;
 use crate::control::fences::{NOTES, Purpose};

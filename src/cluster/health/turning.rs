@@ -75,12 +75,12 @@ impl Watch {
 
 impl Machine {
     /// Whether a shard hangs, so that this node says nothing and writes nothing.
-    pub(super) const fn is_stuck(&self) -> bool {
+    pub(in crate::cluster) const fn is_stuck(&self) -> bool {
         self.is_stuck
     }
 
     /// The shard that has not turned for longest has not since `last`.
-    pub(super) fn turned(&mut self, last: Moment) {
+    pub(in crate::cluster) fn turned(&mut self, last: Moment) {
         let still_ms = self.since(last);
         let facts = Facts {
             stall_ms: self.settings.stall_ms(),

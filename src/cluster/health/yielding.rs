@@ -81,7 +81,7 @@ pub fn row(facts: &Facts) -> Row {
 
 impl Machine {
     /// Whether this node waits for a replica that is to take over.
-    pub(super) const fn is_yielding(&self) -> bool {
+    pub(in crate::cluster) const fn is_yielding(&self) -> bool {
         self.yielding.is_some()
     }
 
@@ -92,7 +92,7 @@ impl Machine {
     }
 
     /// The data is loaded at the start; it has keys in `slots`.
-    pub(super) fn begin_yielding(&mut self, slots: &SlotSet) {
+    pub(in crate::cluster) fn begin_yielding(&mut self, slots: &SlotSet) {
         if !slots.is_empty() || !self.has_much_to_lose() {
             return;
         }
@@ -115,7 +115,7 @@ impl Machine {
     }
 
     /// Gets on with it.
-    pub(super) fn look_at_heirs(&mut self) {
+    pub(in crate::cluster) fn look_at_heirs(&mut self) {
         let Some(Yielding { since, asked, .. }) = self.yielding else { return };
         let replicas = || self.nodes.replicas_of(self.nodes.myself());
         let may = |node: &Node| node.is_fit() && !node.flags.has(Flags::NOFAILOVER);
