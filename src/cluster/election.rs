@@ -311,10 +311,11 @@ impl Machine {
 
     /// A node votes for this one.
     pub(super) fn vote_came(&mut self, sender: Key, epoch: Epoch) {
-        let node = self.nodes.at(sender);
-        let counts =
-            self.election.requested.is_some() && node.is_voting() && self.election.epoch <= epoch;
-        if counts {
+        let node = self.nodes.at_mut(sender);
+        let Some(asked) = self.election.requested.filter(|_| node.is_voting()) else { return };
+        if self.election.epoch <= epoch {
+            // It answers what was asked then, as a PONG does.
+            node.contact.answered = node.contact.answered.max(Some(asked));
             self.election.votes.insert(node.id);
             self.todo.election = true;
         }
@@ -333,11 +334,8 @@ impl Machine {
         let text = format!("configEpoch set to {epoch} after successful failover");
         self.log(LogLevel::Notice, text);
         self.stats.manual_failovers_won += u64::from(self.manual.is_taking());
-        let asked = self.election.requested;
         self.take_over();
-        if let Some(asked) = asked {
-            self.elected(asked);
-        }
+        self.trust_lease();
     }
 
     /// T-W: this node has the slots of its primary from now on.

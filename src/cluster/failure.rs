@@ -231,7 +231,7 @@ impl Machine {
         let now = self.now.at;
         let contact = &mut self.nodes.at_mut(key).contact;
         if let Some(sent) = contact.ping_sent.take() {
-            contact.answered = Some(sent);
+            contact.answered = contact.answered.max(Some(sent));
             self.stats.round_trips.add(now.since(sent));
         }
         contact.pong_received = Some(now);

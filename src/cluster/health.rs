@@ -205,8 +205,7 @@ impl Machine {
         self.look_at_lease();
     }
 
-    /// Asks a voter anew whose last answer, if there is one, was to a PING that is too old for the
-    /// fence.
+    /// Asks a voter anew whose last answer, if there is one, was to something too old for the fence.
     pub(super) fn ask_for_lease(&mut self, voter: Key) {
         let answered = self.nodes.at(voter).contact.answered;
         let is_late = answered.is_none_or(|sent| self.settings.lease_ms() < self.since(sent));
@@ -215,10 +214,8 @@ impl Machine {
         }
     }
 
-    /// A majority has elected this node, by answers to what it sent at `asked`.
-    pub(super) fn elected(&mut self, asked: Moment) {
-        let until = asked.after(self.settings.lease_ms());
-        self.state.lease_until = self.state.lease_until.max(Some(until));
+    /// A majority has elected this node: no successor can be about to tell of itself.
+    pub(super) fn trust_lease(&mut self) {
         self.state.held_until = None;
         self.look_at_lease();
     }
@@ -226,10 +223,8 @@ impl Machine {
     /// Stops writes if the lease is over, and lets them go on if it is not.
     pub(super) fn look_at_lease(&mut self) {
         let now = self.now.at;
-        let applies = !self.settings.is_external
-            && self.nodes.me().is_voting()
-            && 0 < self.settings.lease_ms()
-            && 2 <= self.nodes.size();
+        let applies =
+            self.nodes.me().is_voting() && 0 < self.settings.lease_ms() && 2 <= self.nodes.size();
         let is_over = self.state.lease_until.is_none_or(|until| until < now);
         let is_held = self.state.held_until.is_some_and(|until| now < until);
         let is_fenced = self.is_stuck() || (applies && (is_over || is_held));

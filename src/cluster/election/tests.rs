@@ -303,6 +303,24 @@ fn a_majority_of_votes_makes_a_primary() {
 }
 
 #[test]
+fn who_is_elected_writes_whatever_older_answers_come() {
+    let mut bench = Bench::of(ALONE);
+    fail(&mut bench, 'a');
+    // To what it asked before, nothing has come for longer than a lease lasts.
+    let long_ago = Moment(bench.at).before(bench.machine.settings.lease_ms() + 1);
+    for letter in ['b', 'c'] {
+        let contact = &mut bench.node_mut(letter).contact;
+        (contact.ping_sent, contact.answered) = (Some(long_ago), Some(long_ago));
+    }
+    ['b', 'c'].into_iter().for_each(|letter| bench.frame(letter, |_| {}, Body::AuthAck));
+    bench.expect("T-E 8", &["promote"]);
+    for letter in ['b', 'c'] {
+        bench.pong(letter);
+        assert!(!bench.machine.state().is_fenced(), "7.4: {letter}");
+    }
+}
+
+#[test]
 fn an_election_that_cannot_be_won_is_given_up_and_tried_again() {
     let mut bench = Bench::of(ALONE);
     fail(&mut bench, 'a');

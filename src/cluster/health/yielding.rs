@@ -109,9 +109,7 @@ impl Machine {
     /// Whether this is a primary with slots and replicas, which is to yield to them.
     fn has_much_to_lose(&self) -> bool {
         let has_replicas = self.nodes.replicas_of(self.nodes.myself()).next().is_some();
-        // From outside nodes are told who takes over.
-        let may_yield = self.settings.yields_when_empty && !self.settings.is_external;
-        may_yield && self.nodes.me().is_voting() && has_replicas
+        self.settings.yields() && self.nodes.me().is_voting() && has_replicas
     }
 
     /// Gets on with it.
@@ -122,7 +120,7 @@ impl Machine {
         let is_unknown = |node: &Node| node.contact.answered.is_none();
         let size = self.nodes.size();
         let facts = Facts {
-            yields: self.settings.yields_when_empty,
+            yields: self.settings.yields(),
             is_voting: self.nodes.me().is_voting(),
             unknown: replicas().filter(|(_, node)| may(node) && is_unknown(node)).count(),
             heirs: self.heirs().len(),

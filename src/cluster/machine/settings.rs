@@ -134,8 +134,12 @@ impl Settings {
         self.node_timeout_ms.clamp(500, 5000)
     }
 
-    /// How long a primary may go on writing without having heard a majority; 0: for ever.
+    /// How long a primary may go on writing without having heard a majority; 0: for ever, as where
+    /// none is elected.
     pub fn lease_ms(&self) -> u64 {
+        if self.is_external {
+            return 0;
+        }
         self.write_lease_ms.unwrap_or(self.node_timeout_ms / 2)
     }
 
@@ -144,9 +148,16 @@ impl Settings {
         self.node_timeout_ms.saturating_mul(2)
     }
 
-    /// How long a shard of a primary may do without a turn; 0: for ever.
+    /// Whether a primary that has started without data is to ask its replicas to take over.
+    pub const fn yields(&self) -> bool {
+        self.yields_when_empty && !self.is_external
+    }
+
+    /// How long a shard of a primary may do without a turn; 0: for ever, as where no replica would
+    /// take over.
     pub fn stall_ms(&self) -> u64 {
         match self.shard_stall_ms {
+            _ if self.is_external => 0,
             Some(0) => 0,
             Some(millis) => millis.max(STALL_MS_MIN),
             None => self.node_timeout_ms.saturating_mul(2).max(STALL_MS_MIN),

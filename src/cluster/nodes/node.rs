@@ -122,7 +122,8 @@ pub struct Contact {
     pub pong_received: Option<Moment>,
     /// When the last byte came, by whatever link.
     pub heard: Moment,
-    /// When the PING was sent that the last PONG answered: what a fence may count on.
+    /// When this node last sent what the other one has answered, a PING by a PONG or a request by
+    /// its vote: what a fence may count on.
     pub answered: Option<Moment>,
     /// Whether the next frame is to be a MEET.
     pub meets: bool,
