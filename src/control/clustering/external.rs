@@ -397,7 +397,7 @@ impl Control {
 
     fn answer_waits(&mut self) {
         let now = Monotonic::now();
-        let Some(external) = self.external_mut() else { return };
+        let Some(external) = self.external_mut().filter(|it| !it.waits.is_empty()) else { return };
         let Shown { version, state, last_error, .. } = external.shown();
         let is_there = |wait: &Wait| wait.version <= version && state == State::InSync;
         let is_over = |wait: &Wait| wait.millis <= now.millis_since(wait.since);
