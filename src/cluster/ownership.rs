@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use shards::base::slot::{SLOTS, Slot};
 
+use crate::cluster::ids::NodeId;
 use crate::cluster::machine::Machine;
 use crate::cluster::nodes::node::Node;
 use crate::cluster::nodes::{Key, Nodes};
@@ -40,6 +41,7 @@ pub struct Ownership {
     /// Slots on their way here, and from which node.
     importing: BTreeMap<Slot, NodeIndex>,
     addresses: Vec<Addresses>,
+    ids: Vec<NodeId>,
 }
 
 /// Where a slot is.
@@ -127,6 +129,7 @@ impl Machine {
             migrating: open(&nodes.migrating),
             importing: open(&nodes.importing),
             addresses: keys.iter().map(|key| Addresses::of(nodes.at(*key), viewer)).collect(),
+            ids: keys.iter().map(|key| nodes.at(*key).id).collect(),
         }
     }
 }
@@ -156,6 +159,11 @@ impl Ownership {
         let number = usize::from(slot.number());
         self.blocks[number / BLOCK_SLOTS]
             || (self.places[number] == Place::Served && self.is_ok && !self.is_fenced)
+    }
+
+    /// Whether a node of the cluster has this id.
+    pub fn knows(&self, id: &[u8]) -> bool {
+        self.ids.iter().any(|known| known.as_bytes() == id)
     }
 
     /// Where `slot` is.

@@ -32,7 +32,7 @@ use crate::cluster::machine::action::{Actions, Durability};
 use crate::cluster::machine::event::{Event, Replicated, Ticket};
 use crate::cluster::machine::orders::Order;
 use crate::cluster::moment::{Moment, Now};
-use crate::cluster::nodes::node::Role as NodeRole;
+use crate::cluster::nodes::node::{Node, Role as NodeRole};
 use crate::cluster::ownership::Ownership;
 use crate::config::choices::SaveBehavior;
 use crate::config::primary::Primary;
@@ -41,11 +41,14 @@ use crate::control::core::Control;
 use crate::control::saving::KeptRequest;
 use crate::log;
 use crate::mail::query::Answer;
+use crate::mail::replica::SessionView;
+use crate::mail::to_relay::ToRelay;
 use crate::process::plain;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::system;
 use crate::reactor::wake::{Awaited, Wake};
 use crate::replication::address::Address;
+use crate::replication::greeting::member::Identity;
 use crate::replication::history::Scalar;
 use crate::routing::node::Role;
 use crate::topology::desired::Goal;
@@ -224,6 +227,16 @@ fn machine_of(config: &Config, path: &Path, text: &str) -> Result<Machine, Strin
     })
 }
 
+/// Whether this node of the cluster is the replica of a session. One that does not tell its id,
+/// as older versions do not, is known by its address.
+pub(crate) fn is_of(session: &SessionView, node: &Node) -> bool {
+    let Address { host, port } = &session.standing.address;
+    match &session.identity.node_id {
+        Some(told) => *told == node.id.as_bytes(),
+        None => *port == node.ports.client && node.ip.is_some_and(|ip| ip.to_string() == *host),
+    }
+}
+
 /// A seed by chance.
 fn chance_of() -> u64 {
     system::random().iter().fold(0_u64, |seed, byte| seed << 8 | u64::from(*byte))
@@ -269,6 +282,19 @@ impl Control {
         let Some(clustering) = &mut self.clustering else { return };
         clustering.machine.handle(cluster_now(), event, &mut clustering.actions);
         self.act_for_cluster();
+    }
+
+    /// Has the relay tell primaries which node this is.
+    pub(crate) fn introduce(&mut self) {
+        let Some(clustering) = self.clustering.as_deref() else { return };
+        let id = clustering.machine.nodes().me().id;
+        let identity = match &clustering.external {
+            Some(external) => Identity { member: external.member(), node_id: None },
+            None => Identity { node_id: Some(id.as_bytes().to_vec()), member: None },
+        };
+        if self.replicating.has_relay() {
+            self.mailbox.tell_relay(ToRelay::Introduce(identity));
+        }
     }
 
     /// The primary of this node says something by its stream that concerns no key.

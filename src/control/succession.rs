@@ -9,7 +9,6 @@
 //! The request goes by a connection of its own, so replicas of all versions understand it. This
 //! node votes, as all primaries do: also where it is the only one.
 
-use std::net::IpAddr;
 use std::sync::mpsc::TryRecvError;
 
 use shards::effects::handover::{Failure, Target};
@@ -17,6 +16,8 @@ use shards::effects::handover::{Failure, Target};
 use crate::cluster::frame::header::Flags;
 use crate::cluster::ids::NodeId;
 use crate::cluster::machine::action::Heir;
+use crate::cluster::nodes::node::Node;
+use crate::control::clustering::is_of;
 use crate::control::core::Control;
 use crate::control::ending::NO_HEIR;
 use crate::control::fences::Purpose;
@@ -143,17 +144,16 @@ impl Control {
         let fit = nodes.replicas_of(nodes.myself()).filter(|(_, node)| {
             node.is_fit() && !node.flags.has(Flags::NOFAILOVER) && node.ports.client != 0
         });
-        let heir = |id, ip: IpAddr, port| {
-            let (host, sessions) = (ip.to_string(), &self.replicating.view.sessions);
-            let session = sessions.iter().find(|session| {
-                let address = &session.standing.address;
-                address.port == port && address.host == host && session.standing.is_online()
-            })?;
+        let heir = |node: &Node| {
+            let sessions = self.replicating.view.sessions.iter();
+            let mut online = sessions.filter(|session| session.standing.is_online());
+            let session = online.find(|session| is_of(session, node))?;
             let has_all = self.replicating.acks.has(ReplicaId(session.session.0), fence);
-            let target = Target { host: host.into_bytes(), port, auth: self.credentials() };
-            Some((Replica { id, has_all }, target))
+            let (host, port) = (node.ip?.to_string().into_bytes(), node.ports.client);
+            let target = Target { host, port, auth: self.credentials() };
+            Some((Replica { id: node.id, has_all }, target))
         };
-        fit.filter_map(|(_, node)| heir(node.id, node.ip?, node.ports.client)).collect()
+        fit.filter_map(|(_, node)| heir(node)).collect()
     }
 
     /// By what this node authenticates itself at others of its shard.

@@ -6,7 +6,7 @@ use shards::journal::entry::Note;
 
 use crate::clients::leaving::{Errand, FlowRequest, Known, Leaving, SnapshotRequest};
 use crate::replication::address::Address;
-use crate::replication::greeting::member::Member;
+use crate::replication::greeting::member::Identity;
 use crate::replication::greeting::{Greeting, Terms};
 use crate::replication::history::{Fence, LogId, Scalar, Whose};
 use crate::replication::merge::Reading;
@@ -219,8 +219,8 @@ pub struct SessionView {
     pub session: SessionId,
     /// Who it was as a client, and what it has done since.
     pub known: Known,
-    /// Which node of a topology from outside it is, if it has told.
-    pub member: Option<Member>,
+    /// Which node it is, as far as it has told.
+    pub identity: Identity,
     /// How far it is.
     pub standing: Standing,
     /// Bytes of the stream that wait for it.

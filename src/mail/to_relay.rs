@@ -6,7 +6,7 @@ use crate::config::table::Config;
 use crate::mail::flows::FlowNews;
 use crate::mail::replica::{Arrived, Beginning, SyncWord};
 use crate::mail::upstream::{Applied, Staged, UpstreamWord};
-use crate::replication::greeting::member::Member;
+use crate::replication::greeting::member::Identity;
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::merge::{Reading, Segment};
 use crate::replication::replid::ReplId;
@@ -43,8 +43,8 @@ pub enum ToRelay {
     Staged(Staged),
     /// About logs that go to replicas, or come from the primary, each by a connection of its own.
     Flow(FlowNews),
-    /// Which node of a topology from outside this one is.
-    Introduce(Option<Member>),
+    /// Which node this is.
+    Introduce(Identity),
     /// These sessions are to end, for this reason.
     Kill(Vec<SessionId>, Cut),
     /// The process ends: the log is to tell of each replica that lacks what is in front of this

@@ -21,7 +21,7 @@ use crate::relay::peer::{Peer, limits};
 use crate::relay::stream::Stream;
 use crate::relay::upstream::{SHORT, Upstream};
 use crate::replication::backoff::{Backoff, Refusal};
-use crate::replication::greeting::member::Member;
+use crate::replication::greeting::member::Identity;
 use crate::replication::history::{Fence, Scalar, Whose};
 use crate::replication::link::events::By;
 use crate::replication::merge::{Reading, Stamp};
@@ -62,8 +62,8 @@ pub struct Relay {
     pub(super) promoting: Vec<Arrival>,
     pub(super) next_session: u64,
     pub(super) backoff: Backoff,
-    /// Which node of a topology from outside this one is.
-    pub(super) member: Option<Member>,
+    /// Which node this is.
+    pub(super) identity: Identity,
     /// The primary that this node follows, if it ever has.
     pub(super) upstream: Option<Box<Upstream>>,
     /// The primary has sent more than one turn takes.
@@ -100,7 +100,7 @@ impl Relay {
             promoting: Vec::new(),
             next_session: 0,
             backoff: Backoff::default(),
-            member: None,
+            identity: Identity::default(),
             upstream: None,
             has_more: false,
             counts: RelayView::default(),
@@ -203,7 +203,7 @@ impl Relay {
                             upstream.hear_of_staged(staged);
                         }
                     }
-                    ToRelay::Introduce(member) => self.introduce(member),
+                    ToRelay::Introduce(identity) => self.introduce(identity),
                     ToRelay::Kill(sessions, cut) => self.kill(&sessions, cut),
                     ToRelay::End(end) => {
                         self.end(end);

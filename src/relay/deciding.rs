@@ -143,7 +143,7 @@ impl Relay {
         let Ok(socket) = Socket::new(socket) else { return None };
         let id = id.unwrap_or_else(|| self.new_session_id());
         let session = Session::new(now, address, terms, limits);
-        let mut peer = Peer::new(id, session, (known, greeting.member().cloned()), socket);
+        let mut peer = Peer::new(id, session, (known, greeting.identity().clone()), socket);
         let mut todo = Vec::new();
         peer.session.handle(now, Event::Received(&unread), &mut todo);
         self.peers.push(peer);

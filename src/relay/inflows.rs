@@ -14,7 +14,7 @@ use crate::reactor::system;
 use crate::reactor::wake::Awaited;
 use crate::relay::opening::Opening;
 use crate::relay::upstream::Upstream;
-use crate::relay::upstream::settings::{hello as greeting, limits};
+use crate::relay::upstream::settings::{credentials as credentials_of, limits};
 use crate::replication::address::Address;
 use crate::replication::handshake::Credentials;
 use crate::replication::history::{Fence, OFFSET_MAX, Scalar, Vector};
@@ -404,7 +404,7 @@ impl Upstream {
         primary: &Address,
         logs: (Announced, bool),
     ) -> Result<Inflows, String> {
-        let credentials = greeting(&self.config, None).credentials;
+        let credentials = credentials_of(&self.config);
         let until = self.now.after(limits(&self.config).step_ms);
         Inflows::begin(which, (primary, credentials.as_ref()), logs, until)
     }

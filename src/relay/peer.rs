@@ -15,7 +15,7 @@ use crate::reactor::streams::{Stream as Socket, Tried};
 use crate::reactor::wake::Awaited;
 use crate::relay::flows::Flows;
 use crate::relay::snapshots::Connections;
-use crate::replication::greeting::member::Member;
+use crate::replication::greeting::member::Identity;
 use crate::replication::history::Scalar;
 use crate::replication::moment::Moment;
 use crate::replication::session::SessionId;
@@ -41,8 +41,8 @@ pub struct Peer {
     pub session: Session,
     /// Who it was as a client, and what it has done since.
     known: Known,
-    /// Which node of a topology from outside it is, if it has told.
-    member: Option<Member>,
+    /// Which node it is, as far as it has told.
+    identity: Identity,
     socket: Socket,
     /// It takes each log by a connection of its own, and no stream.
     pub flows: Option<Flows>,
@@ -82,14 +82,14 @@ impl Peer {
     pub fn new(
         id: SessionId,
         session: Session,
-        (known, member): (Known, Option<Member>),
+        (known, identity): (Known, Identity),
         socket: Socket,
     ) -> Self {
         Self {
             id,
             session,
             known,
-            member,
+            identity,
             socket,
             flows: None,
             out: Vec::new(),
@@ -111,8 +111,8 @@ impl Peer {
             }
             (Reads::Nothing | Reads::From(_) | Reads::StreamFrom(_), _) | (_, None) => 0,
         };
-        let (known, member) = (self.known.clone(), self.member.clone());
-        Some(SessionView { session: self.id, known, member, standing, unsent_bytes })
+        let (known, identity) = (self.known.clone(), self.identity.clone());
+        Some(SessionView { session: self.id, known, identity, standing, unsent_bytes })
     }
 
     /// Writes this before the stream.

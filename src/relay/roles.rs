@@ -8,7 +8,7 @@ use crate::mail::to_control::ToControl;
 use crate::mail::upstream::{LinkWord, UpstreamWord};
 use crate::relay::core::Relay;
 use crate::relay::upstream::{Renewal, Upstream};
-use crate::replication::greeting::member::Member;
+use crate::replication::greeting::member::Identity;
 use crate::replication::history::Whose;
 use crate::replication::psync::{Foreign, Former};
 use crate::replication::replid::ReplId;
@@ -24,7 +24,7 @@ impl Relay {
             let upstream = self.upstream.get_or_insert_with(|| {
                 Box::new(Upstream::new(now, Arc::clone(config), (**routing).clone()))
             });
-            upstream.introduce(self.member.clone());
+            upstream.introduce(self.identity.clone());
         }
         let Some(upstream) = &mut self.upstream else {
             // No primary was ever followed.
@@ -46,10 +46,10 @@ impl Relay {
         self.note_renewal();
     }
 
-    /// Control says which node of a topology from outside this one is.
-    pub(super) fn introduce(&mut self, member: Option<Member>) {
-        self.upstream.iter_mut().for_each(|upstream| upstream.introduce(member.clone()));
-        self.member = member;
+    /// Control says which node this is.
+    pub(super) fn introduce(&mut self, identity: Identity) {
+        self.upstream.iter_mut().for_each(|upstream| upstream.introduce(identity.clone()));
+        self.identity = identity;
     }
 
     /// Goes on following.

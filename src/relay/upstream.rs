@@ -39,7 +39,7 @@ use crate::relay::stream::Stream;
 use crate::relay::upstream::settings::{hello, limits};
 use crate::replication::address::Address;
 use crate::replication::failover;
-use crate::replication::greeting::member::Member;
+use crate::replication::greeting::member::Identity;
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::link::Link;
 use crate::replication::link::events::{Action, By, Event, Generation, News};
@@ -64,8 +64,8 @@ pub struct Upstream {
     pub(super) link: Link,
     pub(super) now: Moment,
     pub(super) config: Arc<Config>,
-    /// Which node of a topology from outside this one is.
-    member: Option<Member>,
+    /// Which node this is.
+    identity: Identity,
     routing: Routing,
     dial: Option<Dial>,
     /// The link wants bytes.
@@ -146,10 +146,10 @@ impl Upstream {
         let databases = usize::try_from(config.database_count()).unwrap_or(usize::MAX);
         let dispatch = Dispatch::new(Source::Relay, routing.clone(), databases);
         Self {
-            link: Link::new(hello(&config, None), limits(&config), now),
+            link: Link::new(hello(&config, Identity::default()), limits(&config), now),
             now,
             config,
-            member: None,
+            identity: Identity::default(),
             routing,
             dial: None,
             reads: true,
@@ -184,17 +184,17 @@ impl Upstream {
 
     /// Takes settings over.
     pub fn configure(&mut self, config: Arc<Config>) {
-        let (mut limits, member) = (limits(&config), self.member.clone());
-        if member.is_some() {
+        let (mut limits, identity) = (limits(&config), self.identity.clone());
+        if identity.member.is_some() {
             limits.retry_ms.most = RETRY_MS_IN_TOPOLOGY;
         }
-        self.link.configure(hello(&config, member), limits);
+        self.link.configure(hello(&config, identity), limits);
         self.config = config;
     }
 
     /// Has this node tell that it is this one, from the next attempt on.
-    pub fn introduce(&mut self, member: Option<Member>) {
-        self.member = member;
+    pub fn introduce(&mut self, identity: Identity) {
+        self.identity = identity;
         self.configure(Arc::clone(&self.config));
     }
 

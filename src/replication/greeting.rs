@@ -24,7 +24,7 @@ use shards::resp::error::Error;
 use shards::resp::inline;
 
 use crate::replication::address::Address;
-use crate::replication::greeting::member::Member;
+use crate::replication::greeting::member::{Identity, Member};
 use crate::replication::history::Vector;
 
 /// Bytes that an announced address may have: Valkey's limit.
@@ -44,9 +44,8 @@ pub struct Greeting {
     version: Option<Version>,
     rdb_only: bool,
     filter: Filter,
-    node_id: Option<Vec<u8>>,
     flows: Option<FlowsAsked>,
-    member: Option<Member>,
+    identity: Identity,
 }
 
 /// A replica can take each log by a connection of its own.
@@ -193,8 +192,8 @@ impl Greeting {
                 b"rdb-only" => self.rdb_only = flag(value)?,
                 b"rdb-filter-only" => self.filter = Filter::parse(value)?,
                 b"keylane" => self.flows = Some(FlowsAsked::parse(value)?),
-                b"keylane-topology" => self.member = Some(Member::parse(value)?),
-                b"set-cluster-node-id" => self.node_id = Some(node_id(value, cluster)?),
+                b"keylane-topology" => self.identity.member = Some(Member::parse(value)?),
+                b"set-cluster-node-id" => self.identity.node_id = Some(node_id(value, cluster)?),
                 b"ack" | b"getack" => return Ok(Answer::Silence),
                 _ => return Err(Error::naming("ERR Unrecognized REPLCONF option: ", name, "")),
             }
@@ -223,14 +222,9 @@ impl Greeting {
         self.version
     }
 
-    /// The id of the cluster's node that it is, if it told one.
-    pub fn node_id(&self) -> Option<&[u8]> {
-        self.node_id.as_deref()
-    }
-
-    /// Which node of a topology from outside it is, if it has told.
-    pub fn member(&self) -> Option<&Member> {
-        self.member.as_ref()
+    /// Which node it is, as far as it has told.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// What a full sync with it looks like.

@@ -21,7 +21,7 @@ use shards::resp::request;
 
 use crate::replication::failure::{Failure, printable};
 use crate::replication::greeting::IN_STREAM;
-use crate::replication::greeting::member::Member;
+use crate::replication::greeting::member::Identity;
 use crate::replication::history::{Fence, OFFSET_MAX, Scalar, Vector};
 use crate::replication::lines::Lines;
 use crate::replication::replid::ReplId;
@@ -37,10 +37,8 @@ pub struct Hello {
     pub announced_ip: Option<String>,
     /// The Valkey version whose snapshots and commands this node understands.
     pub version: String,
-    /// This node's id in its cluster; `None` outside of one.
-    pub node_id: Option<String>,
-    /// Which node of a topology from outside it is; `None` without one.
-    pub member: Option<Member>,
+    /// Which node this is.
+    pub identity: Identity,
     /// It can take each log of its primary by a connection of its own (`repl-native`).
     pub flows: bool,
 }
@@ -389,10 +387,10 @@ fn introduction(hello: &Hello, ask: &Ask) -> (Vec<u8>, Vec<Step>) {
     }
     add(Step::Capa, &[b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"]);
     add(Step::Version, &[b"REPLCONF", b"version", hello.version.as_bytes()]);
-    if let Some(id) = &hello.node_id {
-        add(Step::NodeId, &[b"REPLCONF", b"SET-CLUSTER-NODE-ID", id.as_bytes()]);
+    if let Some(id) = &hello.identity.node_id {
+        add(Step::NodeId, &[b"REPLCONF", b"SET-CLUSTER-NODE-ID", id]);
     }
-    if let Some(member) = &hello.member {
+    if let Some(member) = &hello.identity.member {
         let told = member.to_string();
         add(Step::Topology, &[b"REPLCONF", b"keylane-topology", told.as_bytes()]);
     }

@@ -152,6 +152,31 @@ fn check(cluster: &Cluster, first: usize, taken: Vec<Written>, way: Way) {
 }
 
 #[test]
+fn a_valkey_that_ends_hands_over_to_a_keylane() {
+    play("handed over by a Valkey", &["vvvkkk"], |cluster| {
+        let replica = cluster.replica_of(0);
+        assert_eq!(ask(&cluster.nodes[0], &["SET", KEY, "kept"]), "OK");
+        end(cluster, 0, Way::Command);
+        let node = &mut cluster.nodes[0];
+        until("it ends", || node.has_ended(), String::new);
+        // It waits for a replica that it takes for the one it names, and does not end before.
+        assert!(!node.output().contains("Unable to find a replica"), "{}", node.output());
+        let heir = &cluster.nodes[replica];
+        let serves = || ask(heir, &["SET", KEY, "goes on"]) == "OK";
+        until("the Keylane takes over", serves, || heir.output());
+        assert!(heir.output().contains("Forced failover primary request accepted"));
+    });
+}
+
+#[test]
+fn a_valkey_tells_its_keylane_which_node_it_is() {
+    play("ids of replicas", &["kkkvvv"], |cluster| {
+        let replica = cluster.nodes[cluster.replica_of(0)].output();
+        assert!(!replica.contains("REPLCONF SET-CLUSTER-NODE-ID"), "{replica}");
+    });
+}
+
+#[test]
 fn a_safe_end_is_none_if_no_replica_takes_over() {
     play("no replica takes over", &["kkkkkk"], |cluster| {
         let (node, replica) = (&cluster.nodes[0], &cluster.nodes[cluster.replica_of(0)]);

@@ -30,7 +30,10 @@ pub(super) const REPLCONF: Own = Own {
 /// shard reads it: here it means nothing, and is not answered, as in Valkey.
 fn replconf(ctx: &mut ClientCtx<'_>) -> Result<(), Error> {
     let greeting = ctx.client.greeting.get_or_insert_default();
-    match greeting.apply(&ctx.args[1..], Cluster::Off)? {
+    let ownership = ctx.node.cluster.as_deref();
+    let knows = |id: &[u8]| ownership.is_some_and(|ownership| ownership.knows(id));
+    let cluster = if ownership.is_some() { Cluster::On(&knows) } else { Cluster::Off };
+    match greeting.apply(&ctx.args[1..], cluster)? {
         Answer::Ok => ctx.replies.ok(),
         Answer::Silence => {}
     }

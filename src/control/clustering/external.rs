@@ -197,6 +197,12 @@ impl External {
         self.reconciler.handle(now.at, goal, &mut Vec::new());
     }
 
+    /// Which node this one is, as its primaries are told.
+    pub(super) fn member(&self) -> Option<Member> {
+        let version = self.desired.version();
+        self.desired.id.map(|id| Member { id: id.to_string(), version })
+    }
+
     fn verdict(&self, member: Option<&Member>, address: &Address) -> Verdict {
         let told =
             member.and_then(|member| Some((NodeId::parse(member.id.as_bytes())?, member.version)));
@@ -285,16 +291,6 @@ impl Control {
         }
     }
 
-    /// Has the relay tell primaries which node this is.
-    pub(crate) fn introduce(&mut self) {
-        let Some(external) = self.external() else { return };
-        let version = external.desired.version();
-        let member = external.desired.id.map(|id| Member { id: id.to_string(), version });
-        if self.replicating.has_relay() {
-            self.mailbox.tell_relay(ToRelay::Introduce(member));
-        }
-    }
-
     /// Compares what replication is with what it is to be, and does what follows.
     pub(super) fn see_to_topology(&mut self) {
         if self.external().is_none() || self.node.condition.loading {
@@ -331,8 +327,8 @@ impl Control {
         let mut orphans = 0;
         let sessions = &self.replicating.view.sessions;
         if let Some(external) = self.external() {
-            for SessionView { session, member, standing, .. } in sessions {
-                match external.verdict(member.as_ref(), &standing.address) {
+            for SessionView { session, identity, standing, .. } in sessions {
+                match external.verdict(identity.member.as_ref(), &standing.address) {
                     Verdict::Member => {}
                     Verdict::Tolerated => orphans += 1,
                     Verdict::Stranger => {
@@ -417,7 +413,7 @@ impl Control {
     /// Refuses a replica that is none of this node by the topology. The arrival, if it is let in.
     pub(crate) fn admit_replica(&mut self, arrival: Box<Arrival>) -> Option<Box<Arrival>> {
         let Some(external) = self.external() else { return Some(arrival) };
-        let member = arrival.greeting.member();
+        let member = arrival.greeting.identity().member.as_ref();
         let host = arrival.known.peer.map_or_else(String::new, |peer| peer.ip().to_string());
         let address = arrival.greeting.address(&host);
         let version = external.desired.version();

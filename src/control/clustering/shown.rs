@@ -2,9 +2,9 @@
 //! node is so.
 
 use crate::cluster::nodes::Nodes;
+use crate::control::clustering::is_of;
 use crate::control::core::Control;
 use crate::mail::replica::SessionView;
-use crate::replication::address::Address;
 use crate::routing::node::Role;
 use crate::topology::reconciler::State;
 
@@ -67,11 +67,7 @@ impl Control {
         let differs = state != State::InSync;
         let down = link.and_then(|link| link.down_seconds).filter(|_| differs);
         let is_orphan = |session: &&SessionView| {
-            let Address { host, port } = &session.standing.address;
-            let is_there = |ip: Option<std::net::IpAddr>, client| {
-                client == *port && ip.is_some_and(|ip| ip.to_string() == *host)
-            };
-            !nodes.replicas_of(nodes.myself()).any(|(_, node)| is_there(node.ip, node.ports.client))
+            !nodes.replicas_of(nodes.myself()).any(|(_, node)| is_of(session, node))
         };
         Shown {
             version: i64::try_from(epoch).unwrap_or(i64::MAX),

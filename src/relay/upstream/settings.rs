@@ -1,27 +1,30 @@
 //! What settings say of a link to a primary.
 
 use crate::config::table::Config;
-use crate::replication::greeting::member::Member;
+use crate::replication::greeting::member::Identity;
 use crate::replication::handshake::{Credentials, Hello};
 use crate::replication::limits::Limits;
 use crate::version::VALKEY_VERSION;
 
-/// What this node tells of itself.
-pub(in crate::relay) fn hello(config: &Config, member: Option<Member>) -> Hello {
-    let credentials = (!config.primaryauth.is_empty()).then(|| Credentials {
+/// By what this node authenticates itself at its primary.
+pub(in crate::relay) fn credentials(config: &Config) -> Option<Credentials> {
+    (!config.primaryauth.is_empty()).then(|| Credentials {
         user: (!config.primaryuser.is_empty()).then(|| config.primaryuser.clone()),
         password: config.primaryauth.clone(),
-    });
+    })
+}
+
+/// What this node tells of itself.
+pub(in crate::relay) fn hello(config: &Config, identity: Identity) -> Hello {
     let announced = config.replica_announce_port;
     let port = if announced == 0 { config.port } else { announced };
     let ip = &config.replica_announce_ip;
     Hello {
-        credentials,
+        credentials: credentials(config),
         listening_port: port,
         announced_ip: (!ip.is_empty()).then(|| ip.clone()),
         version: VALKEY_VERSION.to_owned(),
-        node_id: None,
-        member,
+        identity,
         flows: config.repl_native,
     }
 }

@@ -2,7 +2,7 @@
 //! connections of its own.
 
 use super::Upstream;
-use super::settings::{hello, limits};
+use super::settings::{credentials, limits};
 use crate::mail::mailbox::Mailbox;
 use crate::mail::to_relay::ToRelay;
 use crate::mail::upstream::Staged;
@@ -47,7 +47,7 @@ impl Upstream {
         SnapshotOffered { name, connections, .. }: SnapshotOffered,
     ) {
         let Some(primary) = &self.link.observed().desired.primary else { return };
-        let credentials = hello(&self.config, None).credentials;
+        let credentials = credentials(&self.config);
         let offer = Offer { primary, credentials: credentials.as_ref(), name, connections };
         let until = self.now.after(limits(&self.config).step_ms);
         let slots = self.routing.slots.clone();

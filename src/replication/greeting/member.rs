@@ -6,6 +6,15 @@ use std::fmt::{Display, Formatter, Result as Written};
 use shards::base::number::parse_i64;
 use shards::resp::error::Error;
 
+/// Which node a replica is, as far as it tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Its id in a cluster whose nodes talk to each other.
+    pub node_id: Option<Vec<u8>>,
+    /// What it is in a topology from outside.
+    pub member: Option<Member>,
+}
+
 /// Characters that an id may have.
 const ID_BYTES_MAX: usize = 64;
 

@@ -82,10 +82,13 @@ const ANSWERS: &[(&str, &str)] = &[
 #[test]
 fn a_replica_says_which_node_of_a_topology_it_is() {
     let mut greeting = Greeting::default();
-    assert_eq!(greeting.member(), None);
+    assert_eq!(greeting.identity().member, None);
     let said = answer(&mut greeting, "keylane-topology a1:7", Cluster::Off);
     assert_eq!(said, "+OK");
-    assert_eq!(greeting.member().map(ToString::to_string).as_deref(), Some("a1:7"));
+    assert_eq!(
+        greeting.identity().member.as_ref().map(ToString::to_string).as_deref(),
+        Some("a1:7")
+    );
     let said = answer(&mut greeting, "keylane-topology a1", Cluster::Off);
     assert_eq!(said, "-ERR Unrecognized member of a topology: a1");
 }
@@ -146,10 +149,10 @@ fn a_node_must_belong_to_the_cluster() {
     let mut greeting = Greeting::default();
     let unknown = answer(&mut greeting, "set-cluster-node-id abc", cluster);
     assert_eq!(unknown, "-ERR Unknown node abc");
-    assert_eq!(greeting.node_id(), None);
+    assert_eq!(greeting.identity().node_id, None);
     let line = format!("SET-CLUSTER-NODE-ID {}", NODE.escape_ascii());
     assert_eq!(answer(&mut greeting, &line, cluster), "+OK");
-    assert_eq!(greeting.node_id(), Some(NODE));
+    assert_eq!(greeting.identity().node_id.as_deref(), Some(NODE));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use shards::base::random::Random;
 
 use super::*;
+use crate::replication::greeting::member::Member;
 
 const ID: &str = "71fe5b53d9766a5a07cae29ac7d144ac6256b3a0";
 
@@ -20,7 +21,7 @@ fn full_hello() -> Hello {
     Hello {
         credentials: Some(credentials),
         announced_ip: Some("10.0.0.9".to_string()),
-        node_id: Some("a".repeat(40)),
+        identity: Identity { node_id: Some(vec![b'a'; 40]), member: None },
         ..hello()
     }
 }
@@ -120,7 +121,8 @@ fn a_recorded_handshake_is_the_same_wherever_it_is_cut() {
 #[test]
 fn a_node_of_a_topology_from_outside_tells_its_version() {
     let member = Member { id: "b".repeat(40), version: 7 };
-    let hello = Hello { member: Some(member), ..hello() };
+    let identity = Identity { member: Some(member), ..hello().identity };
+    let hello = Hello { identity, ..hello() };
     // A Valkey does not know the option.
     let input = format!(
         "+PONG\r\n+OK\r\n+OK\r\n+OK\r\n-ERR Unrecognized REPLCONF option: keylane-topology\r\n\
