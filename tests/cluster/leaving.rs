@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::client::Reply;
-use crate::nodes::{Cluster, KEY, ask, id, start};
+use crate::nodes::{Cluster, KEY, ask, id, join, start};
 use crate::processes::Server;
 use crate::routed::Routed;
 use crate::servers::{Ends, Kind, now, until};
@@ -203,19 +203,8 @@ fn a_safe_end_is_none_if_no_replica_takes_over() {
 fn a_cluster_of_one_primary_hands_over_past_a_replica_that_is_stopped() {
     let nodes: Vec<Server> = (0..3).map(|_| start(Kind::Keylane(2), &[])).collect();
     let mut cluster = Cluster { mix: "kkk".to_owned(), nodes };
-    let name = id(&cluster.nodes[0]);
     assert_eq!(ask(&cluster.nodes[0], &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
-    let lines = ask(&cluster.nodes[0], &["CLUSTER", "NODES"]);
-    let (_, bus) = lines.split_once('@').expect("it names its bus");
-    let bus = bus.split(|letter: char| !letter.is_ascii_digit()).next().expect("a port");
-    let (host, port) = cluster.nodes[0].addr.split_once(':').expect("it has a port");
-    for node in &cluster.nodes[1..] {
-        assert_eq!(ask(node, &["CLUSTER", "MEET", host, port, bus]), "OK");
-    }
-    for node in &cluster.nodes[1..] {
-        let follows = || ask(node, &["CLUSTER", "REPLICATE", &name]) == "OK";
-        until("it follows", follows, || cluster.describe());
-    }
+    cluster.nodes[1..].iter().for_each(|node| join(node, &cluster.nodes[0], "one primary"));
     let are_online = || {
         let info = ask(&cluster.nodes[0], &["INFO", "replication"]);
         info.matches("state=online").count() == 2

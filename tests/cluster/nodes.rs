@@ -169,6 +169,19 @@ pub fn id(node: &Server) -> String {
     ask(node, &["CLUSTER", "MYID"])
 }
 
+/// Has a node that knows no other become the replica of a primary.
+pub fn join(node: &Server, primary: &Server, about: &str) {
+    let (host, port) = primary.addr.split_once(':').expect("it has a port");
+    let nodes = ask(primary, &["CLUSTER", "NODES"]);
+    let own = nodes.lines().find(|line| line.contains("myself")).expect("it knows itself");
+    let (_, bus) = own.split_once('@').expect("it names its bus");
+    let bus = bus.split(|letter: char| !letter.is_ascii_digit()).next().expect("a port");
+    assert_eq!(ask(node, &["CLUSTER", "MEET", host, port, bus]), "OK");
+    let name = id(primary);
+    let follows = || ask(node, &["CLUSTER", "REPLICATE", &name]) == "OK";
+    until(&format!("{about}: it follows"), follows, || node.output());
+}
+
 /// What a node replies, as text; an error begins with `-`.
 pub fn ask(node: &Server, words: &[&str]) -> String {
     let reply = node.client().call(words).unwrap_or_else(|error| panic!("{}: {error}", node.name));

@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::client::Reply;
-use crate::nodes::{ask, id, start};
+use crate::nodes::{ask, join, start};
 use crate::processes::Server;
 use crate::servers::{Kind, until};
 
@@ -77,19 +77,6 @@ fn pair(save: &str) -> [Server; 2] {
     let pair = [(); 2].map(|()| start(Kind::Keylane(2), &options));
     assert_eq!(ask(&pair[0], &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
     pair
-}
-
-/// A node becomes a replica.
-fn join(node: &Server, primary: &Server, about: &str) {
-    let (host, port) = primary.addr.split_once(':').expect("it has a port");
-    let nodes = ask(primary, &["CLUSTER", "NODES"]);
-    let own = nodes.lines().find(|line| line.contains("myself")).expect("it knows itself");
-    let (_, bus) = own.split_once('@').expect("it names its bus");
-    let bus = bus.split(|letter: char| !letter.is_ascii_digit()).next().expect("a port");
-    assert_eq!(ask(node, &["CLUSTER", "MEET", host, port, bus]), "OK");
-    let name = id(primary);
-    let follows = || ask(node, &["CLUSTER", "REPLICATE", &name]) == "OK";
-    until(&format!("{about}: it follows"), follows, || node.output());
 }
 
 fn until_filled(node: &Server, about: &str) {
