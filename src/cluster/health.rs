@@ -205,7 +205,8 @@ impl Machine {
         self.look_at_lease();
     }
 
-    /// Asks a voter anew whose last answer, if there is one, was to something too old for the fence.
+    /// Asks a voter anew whose last answer, if there is one, was to something that is too old for
+    /// the fence.
     pub(super) fn ask_for_lease(&mut self, voter: Key) {
         let answered = self.nodes.at(voter).contact.answered;
         let is_late = answered.is_none_or(|sent| self.settings.lease_ms() < self.since(sent));
