@@ -216,8 +216,8 @@ pub fn usage() -> String {
     text.push_str(
         "\nSERVER is name=command or name@cpus=command, with {port} and {dir} in the command,\n\
          and {metrics} if it has metrics, which are then read each second; or one of keylane,\n\
-         keylane-2 (with two shards), valkey, redis for the usual command. Ratios are against\n\
-         the first.\n",
+         keylane-2 (with two shards), keylane-cluster, keylane-2-cluster (all slots of a cluster\n\
+         of one node), valkey, redis for the usual command. Ratios are against the first.\n",
     );
     text
 }

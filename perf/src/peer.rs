@@ -51,9 +51,12 @@ impl Peer {
 
 /// The usual command of a server that has one.
 fn usual_command(name: &str) -> Result<String, String> {
+    let keylane = || "target/release/keylane".to_owned();
     let (program, more) = match name.split('@').next().unwrap_or(name) {
-        "keylane" => ("target/release/keylane".into(), " --shards 1"),
-        "keylane-2" => ("target/release/keylane".into(), " --shards 2"),
+        "keylane" => (keylane(), " --shards 1"),
+        "keylane-2" => (keylane(), " --shards 2"),
+        "keylane-cluster" => (keylane(), " --shards 1 --cluster-enabled yes"),
+        "keylane-2-cluster" => (keylane(), " --shards 2 --cluster-enabled yes"),
         "valkey" => (tool("valkey-server").display().to_string(), ""),
         "redis" => (tool("redis-server").display().to_string(), ""),
         _ => return Err(format!("`{name}` has no usual command: write {name}=command")),

@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::peer::Peer;
 use crate::scrape::Scraper;
 
-/// How long a server may take to answer its first PING, or to end.
+/// How long a server may take until it serves keys, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is asked whether it is ready.
 const POLL: Duration = Duration::from_millis(5);
@@ -34,7 +34,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `peer` and waits until it answers PING.
+    /// Starts `peer` and waits until it serves keys.
     pub fn start(peer: &Peer, options: &Options) -> Result<Self, String> {
         Self::start_under(&[], peer, options)
     }
@@ -90,13 +90,12 @@ impl Server {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("{} ended with {status}: {}", self.name, self.last_words()));
             }
-            let answer = Connection::open(self.port).and_then(|mut c| c.call(&["PING"]));
-            if answer == Ok(Reply::Line("PONG".into())) {
+            if Connection::open(self.port).and_then(serves) == Ok(true) {
                 return Ok(());
             }
             thread::sleep(POLL);
         }
-        Err(format!("{} does not answer PING: {}", self.name, self.last_words()))
+        Err(format!("{} does not serve keys: {}", self.name, self.last_words()))
     }
 
     fn last_words(&self) -> String {
@@ -154,7 +153,30 @@ fn spawn(
     command.spawn().map_err(|error| format!("cannot run taskset: {error}"))
 }
 
+/// Whether a server serves keys. A node of a cluster is first made one that is alone and has all
+/// slots.
+fn serves(mut connection: Connection) -> Result<bool, String> {
+    if connection.call_any(&["PING"])? != Reply::Line("PONG".into()) {
+        return Ok(false);
+    }
+    let Reply::Bulk(info) = connection.call_any(&["CLUSTER", "INFO"])? else {
+        // It is outside of a cluster.
+        return Ok(true);
+    };
+    if String::from_utf8_lossy(&info).contains("cluster_slots_assigned:0") {
+        connection.call_any(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"])?;
+    }
+    let key = connection.call_any(&["EXISTS", "key"])?;
+    Ok(!matches!(key, Reply::Error(error) if error.starts_with("CLUSTERDOWN")))
+}
+
 fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    Ok(listener.local_addr().map_err(|error| error.to_string())?.port())
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+        let port = listener.local_addr().map_err(|error| error.to_string())?.port();
+        // The bus of a cluster listens 10,000 above it.
+        if port <= u16::MAX - 10_000 {
+            return Ok(port);
+        }
+    }
 }
