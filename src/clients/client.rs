@@ -370,9 +370,10 @@ impl Client {
         self.subscriptions.is_some() && self.session.protocol == Protocol::Resp2
     }
 
-    /// Whether its request waits: for a key, or for the end of a pause.
+    /// Whether its request waits: for a key, for the end of a pause, or for what control keeps it
+    /// for.
     pub fn waits(&self) -> bool {
-        matches!(self.state, State::Blocked(_) | State::Held(_))
+        matches!(self.state, State::Blocked(_) | State::Held(_) | State::Kept)
     }
 
     /// Whether a batch of its requests has left home, or waits.

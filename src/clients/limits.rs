@@ -49,11 +49,9 @@ impl Client {
                 let needs_more = self.state == State::Home && self.awaited != 0;
                 // The end of a client that waits is seen behind all that it sends, and its query
                 // limit bounds that.
-                let may_wait_long =
-                    matches!(self.state, State::Blocked(_) | State::Held(_) | State::Kept);
                 self.finishing == Finishing::No
                     && self.unsent() <= self.out_pause(config, true)
-                    && (needs_more || may_wait_long || !self.is_ahead())
+                    && (needs_more || self.waits() || !self.is_ahead())
             }
         }
     }

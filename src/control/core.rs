@@ -253,6 +253,7 @@ impl Control {
                         self.await_acks(id, needs, timeout);
                     }
                     ToControl::AwaitNoMore(id) => self.await_no_more(id),
+                    ToControl::GiveUp(home, token) => self.give_up(home, token),
                     ToControl::CountAcks(batch, needs) => self.count_acks(batch, needs),
                     ToControl::Relay(word) => self.hear_of_relay(word),
                     ToControl::Link(word) => self.hear_of_link(word),

@@ -9,7 +9,9 @@ use crate::mail::query::Answer;
 use crate::mail::replica::{Arrived, RelayWord};
 use crate::mail::upstream::LinkWord;
 use crate::pubsub::messages::Messages;
+use crate::reactor::ring::Token;
 use crate::replication::acks::Needs;
+use crate::routing::slots::Peer;
 use crate::shutdown::report::Report;
 use crate::stats::command_log::SlowEntry;
 use crate::stats::latency_events::Occurrence;
@@ -38,6 +40,8 @@ pub enum ToControl {
     AwaitAcks(WaitId, Needs, Option<u64>),
     /// It waits no more.
     AwaitNoMore(WaitId),
+    /// A client of this shard is gone, or is to go: if its request waits for long, it waits no more.
+    GiveUp(Peer, Token),
     /// An EXEC: its next command is answered by how many replicas have all that was written
     /// before.
     CountAcks(Box<Batch>, Needs),

@@ -8,7 +8,7 @@ use shards::types::limits::{
     HashLimits, Limits, ListLimits, SetLimits, SortedSetLimits, StreamLimits,
 };
 
-use crate::clients::client::Client;
+use crate::clients::client::{Client, State};
 use crate::clients::filter::{ClientFilter, Subject};
 use crate::clients::limits::calm_bytes;
 use crate::clients::line::line;
@@ -150,6 +150,7 @@ impl Core {
                 due_bytes: (db.memory() - db.table().memory()) as u64,
             }
         };
+        let kept = clients().filter(|client| client.state == State::Kept).count();
         let mut figures = Box::new(Figures {
             shard: self.me(),
             counters: self.counters.without_calls(),
@@ -173,7 +174,7 @@ impl Core {
                 clients().map(|client| client.watched.len() as u64).sum(),
             ),
             waiting: Waiting {
-                clients: (self.waits.len().0 + self.quiesce.held()) as u64,
+                clients: (self.waits.len().0 + self.quiesce.held() + kept) as u64,
                 with_end: self.waits.len().1 as u64,
                 keys: keyspace.waiters.keys().0 as u64,
                 keys_or_none: keyspace.waiters.keys().1 as u64,

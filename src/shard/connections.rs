@@ -8,6 +8,7 @@ use crate::clients::leaving::Leaving;
 use crate::clients::line::line_for_log;
 use crate::clients::totals::Counted;
 use crate::log;
+use crate::mail::to_control::ToControl;
 use crate::mail::to_shard::ToShard;
 use crate::reactor::ring::Token;
 use crate::shard::core::{Core, SocketRequest};
@@ -94,7 +95,11 @@ impl Core {
     pub fn lost(&mut self, token: Token) {
         let Some(client) = self.clients.get(token) else { return };
         match client.state {
-            State::Blocked(_) | State::Held(_) | State::Kept => self.remove_client(token),
+            State::Blocked(_) | State::Held(_) => self.remove_client(token),
+            State::Kept => {
+                self.give_up_kept(token);
+                self.remove_client(token);
+            }
             State::Home | State::Away => {
                 client.lose();
                 self.clients.mark_dirty_at(token);
@@ -106,13 +111,23 @@ impl Core {
         let Some(mut client) = self.take_client(token) else { return };
         if client.life < life {
             client.life = life;
-            if matches!(client.state, State::Blocked(_) | State::Held(_)) {
-                self.abandon(&mut client);
-                client.end();
+            match client.state {
+                State::Blocked(_) | State::Held(_) => {
+                    self.abandon(&mut client);
+                    client.end();
+                }
+                State::Kept => self.give_up_kept(token),
+                State::Home | State::Away => {}
             }
         }
         self.clients.mark_dirty(&mut client);
         self.put_client(client);
+    }
+
+    /// Has control end the wait of a client whose request it keeps. What is about to end by itself
+    /// goes on: then the client is answered first.
+    fn give_up_kept(&mut self, token: Token) {
+        self.mailbox.tell_control(ToControl::GiveUp(self.me(), token));
     }
 
     /// Ends what a client waits for: it will not take it any more.
@@ -151,7 +166,11 @@ impl Core {
         match client.state {
             State::Home | State::Blocked(_) | State::Held(_) => self.remove_client(token),
             // It may be the one that asks for this: it is given its reply first.
-            State::Away | State::Kept => client.end(),
+            State::Away => client.end(),
+            State::Kept => {
+                client.end();
+                self.give_up_kept(token);
+            }
         }
     }
 

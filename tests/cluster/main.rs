@@ -16,6 +16,7 @@ mod servers;
 #[path = "../replication/silent.rs"]
 mod silent;
 
+mod abandoned;
 mod answers;
 mod beside;
 mod emptied;

@@ -10,8 +10,11 @@ use crate::control::clustering::external;
 use crate::control::core::Control;
 use crate::control::saving::KeptRequest;
 use crate::mail::query::{Answer, Query};
+use crate::mail::to_shard::ToShard;
+use crate::reactor::ring::Token;
 use crate::reactor::system;
 use crate::routing::node::Role;
+use crate::routing::slots::Peer;
 
 /// What a command asks for.
 #[derive(Clone, Debug)]
@@ -107,6 +110,22 @@ impl Control {
             }
             Ok(command) => self.put_to_cluster(kept, command),
             Err(error) => self.answer_kept(kept, Err(error)),
+        }
+    }
+
+    /// A client is gone, or is to go: what it waits for here for as long as it likes is given up.
+    pub(crate) fn give_up(&mut self, home: Peer, token: Token) {
+        let is_its = |kept: &KeptRequest| (kept.batch.home, kept.batch.token) == (home, token);
+        let Some(clustering) = &mut self.clustering else { return };
+        let tellings = clustering.tellings.extract_if(.., |telling| is_its(&telling.kept));
+        let mut kept: Vec<KeptRequest> = tellings.map(|telling| telling.kept).collect();
+        if let Some(external) = &mut clustering.external {
+            let waits = external.waits.extract_if(.., |wait| is_its(&wait.kept));
+            kept.extend(waits.map(|wait| wait.kept));
+        }
+        for KeptRequest { mut batch, .. } in kept {
+            batch.next = batch.requests.len();
+            self.mailbox.send(home, ToShard::Batch(batch));
         }
     }
 

@@ -65,13 +65,13 @@ pub struct External {
     ends: bool,
     /// Attached replicas that the topology does not give to this node.
     orphans: usize,
-    waits: Vec<Wait>,
+    pub(super) waits: Vec<Wait>,
 }
 
 /// CLUSTERX WAIT
 #[derive(Debug)]
-struct Wait {
-    kept: KeptRequest,
+pub(super) struct Wait {
+    pub(super) kept: KeptRequest,
     version: i64,
     since: Monotonic,
     millis: u64,

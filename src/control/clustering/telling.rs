@@ -32,7 +32,7 @@ const TOO_OLD: Version = Version { major: 7, minor: 2, patch: u8::MAX };
 #[derive(Debug)]
 pub(super) struct Telling {
     number: u64,
-    kept: KeptRequest,
+    pub(super) kept: KeptRequest,
     slot: Slot,
     request: SetSlot,
     /// When it is given up; `None`: never.
