@@ -1,6 +1,7 @@
 //! T-S: the state of the cluster as this node sees it, and the fence: a primary that does not hear
 //! from a majority stops to write, since another one may have been elected.
 
+pub mod keeping;
 pub mod turning;
 pub mod yielding;
 

@@ -43,6 +43,7 @@ use crate::log;
 use crate::mail::query::Answer;
 use crate::mail::replica::SessionView;
 use crate::mail::to_relay::ToRelay;
+use crate::mail::upstream::UpstreamWord;
 use crate::process::plain;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::system;
@@ -90,6 +91,8 @@ pub struct Clustering {
     replicated: Replicated,
     /// The primary whose stream this node has had.
     synced_with: Option<Address>,
+    /// Whether the link to the primary knows that the data are to be kept.
+    pub(super) keeps_data: bool,
     /// When the log last said that nodes.conf cannot be written.
     complained: Option<Monotonic>,
     /// How often it was written, and how often it could not be.
@@ -133,6 +136,7 @@ impl Clustering {
             next_telling: 0,
             replicated: Replicated::default(),
             synced_with: None,
+            keeps_data: false,
             complained: None,
             saves: (0, 0),
         })
@@ -383,6 +387,17 @@ impl Control {
             clustering.replicated = replicated;
             self.cluster_hears(Event::Replicated(replicated));
         }
+        self.tell_link_what_to_keep();
+    }
+
+    /// Tells the link to the primary whether the data are to be kept when that one has less of it.
+    fn tell_link_what_to_keep(&mut self) {
+        let Some(clustering) = &mut self.clustering else { return };
+        let keeps = clustering.machine.keeps_data();
+        if clustering.keeps_data != keeps && self.replicating.has_relay() {
+            clustering.keeps_data = keeps;
+            self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Keep(keeps)));
+        }
     }
 
     fn replicated(&mut self) -> Replicated {
@@ -400,12 +415,14 @@ impl Control {
         let silent_ms = heard.map(|heard| now.since(heard));
         let heard = silent_ms.map(|millis| cluster_now().at.before(millis));
         let lacks_keys = self.lacks_keys();
+        let has_keys = (0..self.shards()).any(|shard| self.mailbox.board(shard).keys.get() != 0);
         let Some(clustering) = &mut self.clustering else { return Replicated::default() };
         if is_linked {
             clustering.synced_with = Some(following.primary.clone());
         }
         // What this node has of another primary's history says nothing of this one's.
         let is_synced = clustering.synced_with.as_ref() == Some(&following.primary);
-        Replicated { offset: if is_synced { offset } else { 0 }, is_linked, heard, lacks_keys }
+        let offset = if is_synced { offset } else { 0 };
+        Replicated { offset, is_linked, heard, lacks_keys, has_keys }
     }
 }
