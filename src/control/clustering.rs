@@ -40,6 +40,7 @@ use crate::config::table::Config;
 use crate::control::core::Control;
 use crate::control::saving::KeptRequest;
 use crate::log;
+use crate::mail::board::{ANY_TIME, NO_TIME};
 use crate::mail::query::Answer;
 use crate::mail::replica::SessionView;
 use crate::mail::to_relay::ToRelay;
@@ -285,6 +286,13 @@ impl Control {
     pub(crate) fn cluster_hears(&mut self, event: Event) {
         let Some(clustering) = &mut self.clustering else { return };
         clustering.machine.handle(cluster_now(), event, &mut clustering.actions);
+        // Shards know it at once: a copy that comes by letter is read when what was read before is
+        // done.
+        let until = clustering.machine.writes_until().map_or(NO_TIME, |until| match until.0 {
+            u64::MAX => ANY_TIME,
+            millis => millis.max(NO_TIME),
+        });
+        self.mailbox.own_board().writes_until.set(until);
         self.act_for_cluster();
     }
 
