@@ -23,6 +23,9 @@ fn a_primary_that_comes_back_empty_yields_to_its_replica() {
 #[test]
 fn a_replica_keeps_its_data_when_a_stock_primary_comes_back_empty() {
     play_with("a stock primary comes back empty", &["vvvkkk", "rrrkkk"], &OPTIONS, |cluster| {
+        let replica = lose_data(cluster, 0, KEY);
+        check_taken_over(cluster, replica);
+
         // If it is so configured, it follows its primary whatever that has.
         let other = cluster.replica_of(1);
         let set = ["CONFIG", "SET", "cluster-empty-restart", "serve"];
@@ -31,9 +34,6 @@ fn a_replica_keeps_its_data_when_a_stock_primary_comes_back_empty() {
         let is_empty = || ask(&cluster.nodes[other], &["DBSIZE"]) == "0";
         until("the other replica is empty, too", is_empty, || cluster.describe());
         assert!(!cluster.is_primary(other), "{}", cluster.mix);
-
-        let replica = lose_data(cluster, 0, KEY);
-        check_taken_over(cluster, replica);
     });
 }
 
