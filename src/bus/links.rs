@@ -361,6 +361,7 @@ const fn link_of(event: &Event) -> Option<LinkId> {
         | Event::Saved
         | Event::SaveFailed
         | Event::Replicated(_)
+        | Event::Refused
         | Event::Turned(_)
         | Event::Quiesced
         | Event::Loaded(_)

@@ -1,4 +1,4 @@
-//! T-E: a replica asks to be elected when its primary has failed.
+//! T-E: a replica asks to be elected when its primary has failed, or has lost its data.
 //!
 //! ```text
 //!         schedule         time, save            quorum of votes
@@ -139,7 +139,7 @@ impl Machine {
         };
         let is_manual = self.manual.may_start();
         let may = primary.is_some_and(|primary| {
-            let is_needed = primary.is_failed() || is_manual;
+            let is_needed = primary.is_failed() || is_manual || self.outdoes_primary();
             let by_itself = is_manual || !self.settings.never_fails_over;
             is_needed && by_itself && 0 < primary.slot_count()
         });
@@ -292,7 +292,7 @@ impl Machine {
 
     /// Row 7. The epoch is on the disk before any node is asked in it.
     fn request(&mut self) {
-        let is_forced = self.manual.may_start() || self.is_best_ranked();
+        let is_forced = self.manual.may_start() || self.is_best_ranked() || self.outdoes_primary();
         self.current_epoch = self.current_epoch.next();
         self.election.epoch = self.current_epoch;
         self.election.requested = Some(self.now.at);

@@ -1,6 +1,7 @@
 //! T-S: the state of the cluster as this node sees it, and the fence: a primary that does not hear
 //! from a majority stops to write, since another one may have been elected.
 
+pub mod keeping;
 pub mod turning;
 pub mod yielding;
 
@@ -221,14 +222,22 @@ impl Machine {
         self.look_at_lease();
     }
 
-    /// Stops writes if the lease is over, and lets them go on if it is not.
-    pub(super) fn look_at_lease(&mut self) {
-        let now = self.now.at;
+    /// Until when this node may write; `None`: not now.
+    pub fn writes_until(&self) -> Option<Moment> {
         let applies =
             self.nodes.me().is_voting() && 0 < self.settings.lease_ms() && 2 <= self.nodes.size();
-        let is_over = self.state.lease_until.is_none_or(|until| until < now);
-        let is_held = self.state.held_until.is_some_and(|until| now < until);
-        let is_fenced = self.is_stuck() || (applies && (is_over || is_held));
+        let is_held = self.state.held_until.is_some_and(|until| self.now.at < until);
+        match applies {
+            _ if self.is_stuck() => None,
+            false => Some(Moment(u64::MAX)),
+            true if is_held => None,
+            true => self.state.lease_until,
+        }
+    }
+
+    /// Stops writes if the lease is over, and lets them go on if it is not.
+    pub(super) fn look_at_lease(&mut self) {
+        let is_fenced = self.writes_until().is_none_or(|until| until < self.now.at);
         if is_fenced != self.state.is_fenced {
             self.state.is_fenced = is_fenced;
             self.todo.own = true;

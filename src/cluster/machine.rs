@@ -26,6 +26,7 @@ use crate::cluster::election::Election;
 use crate::cluster::file::Memory;
 use crate::cluster::frame::header::Flags;
 use crate::cluster::health::State;
+use crate::cluster::health::keeping::Keeping;
 use crate::cluster::health::yielding::Yielding;
 use crate::cluster::ids::{Epoch, NodeId, ShardId};
 use crate::cluster::manual::Manual;
@@ -66,6 +67,8 @@ pub struct Machine {
     pub(super) mine: Replicated,
     /// That a replica is to take over, since this node has started without data.
     pub(super) yielding: Option<Yielding>,
+    /// That this node does not take what its primary offers, and is to take over.
+    pub(super) keeping: Option<Keeping>,
     /// Whether a shard hangs.
     pub(super) is_stuck: bool,
     /// Whether the data is still being loaded.
@@ -193,6 +196,7 @@ impl Machine {
             manual: Manual::default(),
             mine: Replicated::default(),
             yielding: None,
+            keeping: None,
             is_stuck: false,
             is_loading: true,
             woke_at: now.at,
@@ -243,6 +247,7 @@ impl Machine {
             Event::Saved => self.saved(),
             Event::SaveFailed => self.save_failed(),
             Event::Replicated(replicated) => self.replicated(replicated),
+            Event::Refused => self.snapshot_refused(),
             Event::Turned(last) => self.turned(last),
             Event::Quiesced => self.quiesced(),
             Event::Loaded(slots) => self.loaded(&slots),
@@ -328,6 +333,7 @@ impl Machine {
         self.look_at_lease();
         self.look_at_orphans();
         self.look_at_heirs();
+        self.look_at_keeping();
         self.todo.manual = true;
         self.todo.election = true;
         self.todo.state |= !self.state.is_ok();
@@ -419,6 +425,7 @@ impl Machine {
         self.mine = replicated;
         self.nodes.me_mut().offset = replicated.offset;
         self.todo.manual |= self.manual.waits_for_offset();
+        self.look_at_keeping();
     }
 
     /// The configuration has changed. What this node announces is saved, and told to all at once:

@@ -161,6 +161,12 @@ impl Ownership {
             || (self.places[number] == Place::Served && self.is_ok && !self.is_fenced)
     }
 
+    /// The same, but that this node may not write.
+    #[must_use]
+    pub fn fenced(&self) -> Self {
+        Self { is_fenced: true, blocks: [false; BLOCKS], ..self.clone() }
+    }
+
     /// Whether a node of the cluster has this id.
     pub fn knows(&self, id: &[u8]) -> bool {
         self.ids.iter().any(|known| known.as_bytes() == id)

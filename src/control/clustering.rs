@@ -40,9 +40,11 @@ use crate::config::table::Config;
 use crate::control::core::Control;
 use crate::control::saving::KeptRequest;
 use crate::log;
+use crate::mail::board::{ANY_TIME, NO_TIME};
 use crate::mail::query::Answer;
 use crate::mail::replica::SessionView;
 use crate::mail::to_relay::ToRelay;
+use crate::mail::upstream::UpstreamWord;
 use crate::process::plain;
 use crate::reactor::clock::{self, Monotonic};
 use crate::reactor::system;
@@ -90,6 +92,8 @@ pub struct Clustering {
     replicated: Replicated,
     /// The primary whose stream this node has had.
     synced_with: Option<Address>,
+    /// Whether the link to the primary knows that the data are to be kept.
+    pub(super) keeps_data: bool,
     /// When the log last said that nodes.conf cannot be written.
     complained: Option<Monotonic>,
     /// How often it was written, and how often it could not be.
@@ -133,6 +137,7 @@ impl Clustering {
             next_telling: 0,
             replicated: Replicated::default(),
             synced_with: None,
+            keeps_data: false,
             complained: None,
             saves: (0, 0),
         })
@@ -281,6 +286,13 @@ impl Control {
     pub(crate) fn cluster_hears(&mut self, event: Event) {
         let Some(clustering) = &mut self.clustering else { return };
         clustering.machine.handle(cluster_now(), event, &mut clustering.actions);
+        // Shards know it at once: a copy that comes by letter is read when what was read before is
+        // done.
+        let until = clustering.machine.writes_until().map_or(NO_TIME, |until| match until.0 {
+            u64::MAX => ANY_TIME,
+            millis => millis.max(NO_TIME),
+        });
+        self.mailbox.own_board().writes_until.set(until);
         self.act_for_cluster();
     }
 
@@ -383,6 +395,17 @@ impl Control {
             clustering.replicated = replicated;
             self.cluster_hears(Event::Replicated(replicated));
         }
+        self.tell_link_what_to_keep();
+    }
+
+    /// Tells the link to the primary whether the data are to be kept when that one has less of it.
+    fn tell_link_what_to_keep(&mut self) {
+        let Some(clustering) = &mut self.clustering else { return };
+        let keeps = clustering.machine.keeps_data();
+        if clustering.keeps_data != keeps && self.replicating.has_relay() {
+            clustering.keeps_data = keeps;
+            self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Keep(keeps)));
+        }
     }
 
     fn replicated(&mut self) -> Replicated {
@@ -400,12 +423,14 @@ impl Control {
         let silent_ms = heard.map(|heard| now.since(heard));
         let heard = silent_ms.map(|millis| cluster_now().at.before(millis));
         let lacks_keys = self.lacks_keys();
+        let has_keys = (0..self.shards()).any(|shard| self.mailbox.board(shard).keys.get() != 0);
         let Some(clustering) = &mut self.clustering else { return Replicated::default() };
         if is_linked {
             clustering.synced_with = Some(following.primary.clone());
         }
         // What this node has of another primary's history says nothing of this one's.
         let is_synced = clustering.synced_with.as_ref() == Some(&following.primary);
-        Replicated { offset: if is_synced { offset } else { 0 }, is_linked, heard, lacks_keys }
+        let offset = if is_synced { offset } else { 0 };
+        Replicated { offset, is_linked, heard, lacks_keys, has_keys }
     }
 }

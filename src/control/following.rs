@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use shards::shard::Shard;
 
+use crate::cluster::machine::event::Event;
 use crate::config::primary::Primary;
 use crate::config::table::Config;
 use crate::control::core::Control;
@@ -150,6 +151,8 @@ impl Control {
         self.introduce();
         let node = &self.node;
         let routing = Routing { table: node.table, slots: node.slots.clone(), seed: node.seed };
+        // A link keeps nothing of its own accord.
+        self.clustering.iter_mut().for_each(|clustering| clustering.keeps_data = false);
         self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Follow {
             primary,
             by,
@@ -188,6 +191,7 @@ impl Control {
                 self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::LogsEnded(None)));
             }
             LinkWord::Held(held) => self.stream_is_held(held),
+            LinkWord::Refused => self.cluster_hears(Event::Refused),
             LinkWord::Handover(news) => self.failover_hears_news(news),
             LinkWord::View(view) => {
                 let is_up = view.status.is_up();

@@ -3,12 +3,20 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// What [`Board::writes_until`] shows if there is no limit.
+pub const ANY_TIME: u64 = 0;
+/// What it shows if nothing is to be written.
+pub const NO_TIME: u64 = 1;
+
 /// The figures of one thread. Only the thread itself writes them.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Board {
     /// Turns that it has begun, if it is a shard: one that hangs begins none.
     pub turns: Figure,
+    /// If it is control: until when the node may write, in milliseconds since the system was
+    /// started; [`ANY_TIME`] or [`NO_TIME`].
+    pub writes_until: Figure,
     /// Connections that the thread has closed: with how many it was given, its load.
     pub closed: Figure,
     /// Changes that it has made to keys.

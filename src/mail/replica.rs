@@ -2,9 +2,11 @@
 
 use std::os::fd::OwnedFd;
 
+use shards::base::slot::Slot;
 use shards::journal::entry::Note;
 
 use crate::clients::leaving::{Errand, FlowRequest, Known, Leaving, SnapshotRequest};
+use crate::cluster::machine::event::SetSlot;
 use crate::replication::address::Address;
 use crate::replication::greeting::member::Identity;
 use crate::replication::greeting::{Greeting, Terms};
@@ -255,6 +257,8 @@ pub enum LogWord {
     Credit(LogId, u64),
     /// Write a word to replicas.
     Note(Note),
+    /// Write a SETSLOT for replicas.
+    SetSlot(Slot, SetSlot),
     /// Nothing is logged any more: what is kept of the log goes.
     Close,
     /// Nothing is logged any more: what is kept of the log stays, as that of this history.

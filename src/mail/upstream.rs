@@ -50,6 +50,9 @@ pub enum UpstreamWord {
     /// No shard logs any more: the answer to [`LinkWord::Resumed`]. Where the logs ended, if shards
     /// keep them.
     LogsEnded(Option<Fence>),
+    /// Whether the data are kept when the primary has less of them; not, when another one is
+    /// followed.
+    Keep(bool),
     /// Apply nothing of the stream: [`LinkWord::Held`] answers when nothing is under way.
     Hold,
     /// Go on applying it.
@@ -74,6 +77,8 @@ pub enum LinkWord {
     Held(Option<Box<Held>>),
     /// No primary is followed, and all that came of one is applied.
     Ended,
+    /// The primary has less than this node, and its snapshot is not taken.
+    Refused,
     /// What the target of a failover says.
     Handover(failover::News),
     /// What there is to show.

@@ -37,6 +37,7 @@ impl Relay {
                 | UpstreamWord::Committed(_)
                 | UpstreamWord::Emptied(_)
                 | UpstreamWord::LogsEnded(_)
+                | UpstreamWord::Keep(_)
                 | UpstreamWord::GoOn
                 | UpstreamWord::Cut => return,
             };

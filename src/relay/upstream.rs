@@ -290,6 +290,7 @@ impl Upstream {
                 self.forget_histories();
                 self.happens(Event::Forget, mailbox);
             }
+            UpstreamWord::Keep(keeps) => self.happens(Event::Keep(keeps), mailbox),
             UpstreamWord::Hold => self.hold = Hold::Asked,
             UpstreamWord::GoOn => {
                 self.hold = Hold::No;
@@ -411,6 +412,7 @@ impl Upstream {
                     self.hands_over &= news != failover::News::Accepted;
                     mailbox.tell_control(ToControl::Link(LinkWord::Handover(news)));
                 }
+                Action::Refused => mailbox.tell_control(ToControl::Link(LinkWord::Refused)),
                 Action::Log(line) => write_line(&line),
             }
         }

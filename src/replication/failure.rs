@@ -4,7 +4,9 @@ use std::fmt::{Display, Formatter, Result};
 
 use shards::resp::error::ProtocolError;
 
+use crate::replication::history::Scalar;
 use crate::replication::link::room::Lack;
+use crate::replication::replid::ReplId;
 
 /// Characters of a peer's text that are kept.
 const TEXT_CHARS_MAX: usize = 256;
@@ -36,6 +38,8 @@ pub enum Failure {
     FailoverIsOver(String),
     /// `+FULLRESYNC` or `+CONTINUE` is malformed.
     Syntax(String),
+    /// The primary has lost what it had: it offers a snapshot of this history, at this offset.
+    Younger(ReplId, Scalar),
     /// An error stands where a snapshot should begin.
     Aborted(String),
     /// Something else stands there.
@@ -114,6 +118,11 @@ impl Display for Failure {
                 write!(f, "Failover target rejected psync request: {text}")
             }
             Self::Syntax(text) => write!(f, "Primary replied with wrong syntax: {text}"),
+            Self::Younger(id, offset) => write!(
+                f,
+                "The primary has less than this replica, which keeps its data and asks to take \
+                 over (see `cluster-empty-restart`): it offers a full resync of {id}:{offset}"
+            ),
             Self::Aborted(text) => write!(f, "PRIMARY aborted replication with an error: {text}"),
             Self::NoSnapshot(text) => write!(
                 f,

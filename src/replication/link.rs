@@ -33,6 +33,7 @@ use crate::replication::moment::Moment;
 use crate::replication::payload::{Form, Payload};
 use crate::replication::replid::ReplId;
 use crate::replication::split::{Kind, Split, Unit};
+use bytes::acknowledge;
 use events::{Action, By, Desired, Event, Generation, News, Point, Position};
 use report::Line;
 
@@ -54,6 +55,8 @@ pub struct Link {
     vector: Option<Vector>,
     /// Where the data are in each log of their history, while they are at a fence of it.
     fence: Option<Vector>,
+    /// Whether a snapshot of another history that is behind the data's place is refused.
+    keeps: bool,
     applied: Scalar,
     is_full: bool,
     /// Attempts since the stream last ran.
@@ -182,6 +185,7 @@ impl Link {
             position: None,
             vector: None,
             fence: None,
+            keeps: false,
             applied: Scalar(0),
             is_full: false,
             attempts: 0,
@@ -200,6 +204,7 @@ impl Link {
                     (self.applied, self.vector, self.fence) = (position.offset, vector, fence);
                     self.position = Some(position);
                 }
+                self.keeps = false;
                 self.follow(now, primary, by, actions);
             }
             Event::AskPlainly => self.purpose = Purpose::Follow,
@@ -215,6 +220,7 @@ impl Link {
             Event::Applied(offset) => self.note_applied(now, offset, actions),
             Event::FlowsBegan(at) => self.begin_flows(at, actions),
             Event::FlowsHeld(at, vector) => self.end_flows(at, vector),
+            Event::Keep(keeps) => self.keeps = keeps,
             Event::GetAck => {
                 if let State::Following(following) = &mut self.state {
                     acknowledge(following, now, self.applied, &self.limits, actions);
@@ -397,7 +403,10 @@ impl Link {
             // What comes behind that place would be malformed again.
             self.forget_place();
         }
-        let wait_ms = if is_sync || is_malformed {
+        let wait_ms = if let Failure::Younger(..) = failure {
+            // It is tried again when this node has not taken over: the wait must not grow.
+            self.limits.sync_retry_ms.first
+        } else if is_sync || is_malformed {
             self.sync_failures = self.sync_failures.saturating_add(1);
             self.limits.sync_retry_ms.after(self.sync_failures)
         } else {
@@ -580,17 +589,6 @@ impl Following {
         let (offset, db) = (self.split.received(), self.split.db());
         self.id.map(|id| Position { id, offset, db })
     }
-}
-
-fn acknowledge(
-    following: &mut Following,
-    now: Moment,
-    applied: Scalar,
-    limits: &Limits,
-    actions: &mut Vec<Action<'_>>,
-) {
-    following.ack = now.after(limits.ack_ms);
-    actions.push(Action::Send(bytes::ack(applied)));
 }
 
 #[cfg(test)]

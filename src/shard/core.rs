@@ -28,6 +28,7 @@ use crate::reactor::ring::Token;
 use crate::routing::node::Node;
 use crate::routing::slots::Peer;
 use crate::shard::ending::EndPart;
+use crate::shard::journeys::fencing::Fence;
 use crate::shard::journeys::handing_over::Handovers;
 use crate::shard::messages::monitoring::Monitors;
 use crate::shard::messages::publishing::PubSub;
@@ -112,6 +113,8 @@ pub struct Core {
     pub(crate) applying: Applying,
     /// What it applies of a primary's logs.
     pub(crate) flows: Flows,
+    /// Whether it refuses writes since no majority answers this node.
+    pub(crate) fence: Fence,
     /// Slots of other nodes of a cluster whose keys are being deleted.
     pub(crate) lost: Vec<Slot>,
     /// Its part in the end of the process, while that is under way.
@@ -177,6 +180,7 @@ impl Core {
             monitors: Monitors::default(),
             applying: Applying::default(),
             flows: Flows::new(number.into(), &node),
+            fence: Fence::default(),
             lost: Vec::new(),
             end: None,
             node,

@@ -4,6 +4,7 @@ pub mod blocking;
 pub mod claiming;
 pub mod committing;
 pub mod exec;
+pub mod fencing;
 pub mod gathered;
 pub mod journey;
 pub mod handing_over;

@@ -60,6 +60,7 @@ impl Core {
                 }
             }
         }
+        self.look_at_fence();
         for (batch, _) in arrived.iter().filter(|(_, first)| *first) {
             let ours = self.ours(batch);
             ours.for_each(|parsed| self.prefetch_record(batch.passport.db, parsed));

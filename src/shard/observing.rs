@@ -15,21 +15,34 @@ use crate::reactor::clock::cycles;
 use crate::routing::call::{Call, KeyShape};
 use crate::routing::keys::key_places;
 use crate::shard::core::Core;
+use crate::shard::journeys::fencing::LONG_MICROS;
 use crate::stats::command_log::request_bytes;
 use crate::stats::latency_events::{Event, Occurrence};
 use crate::stats::slot_stats::SlotCounters;
 
 impl Core {
-    /// Tells of a command that is done, if an observer wants to know.
+    /// Tells of a command that is done, if an observer wants to know. True if requests that were
+    /// routed before are to be routed anew.
     #[inline]
-    pub(crate) fn observe(&mut self, call: &Call, args: &[&[u8]], took: u64, reply_bytes: usize) {
-        if self.observers.notable.is_met(args, took, reply_bytes) {
-            self.tell_observers(call, args, took, reply_bytes);
-        }
+    pub(crate) fn observe(
+        &mut self,
+        call: &Call,
+        args: &[&[u8]],
+        took: u64,
+        reply_bytes: usize,
+    ) -> bool {
+        self.observers.notable.is_met(args, took, reply_bytes)
+            && self.tell_observers(call, args, took, reply_bytes)
     }
 
     #[cold]
-    fn tell_observers(&mut self, call: &Call, args: &[&[u8]], took: u64, reply_bytes: usize) {
+    fn tell_observers(
+        &mut self,
+        call: &Call,
+        args: &[&[u8]],
+        took: u64,
+        reply_bytes: usize,
+    ) -> bool {
         if !self.resumes {
             self.show(call, args);
         }
@@ -40,6 +53,7 @@ impl Core {
             self.log_command(call, args, took, reply_bytes);
             self.note_time(Event::of_command(call), took);
         }
+        self.observers.late <= took && self.look_at_fence()
     }
 
     /// Notes which keys a command has used, and what their slot costs. Commands with keys of
@@ -121,12 +135,16 @@ impl Core {
         let all = self.monitors.wanted
             || self.observers.slot_stats.is_on()
             || self.observers.hot_keys.is_on();
+        let is_in_cluster = self.node.cluster.is_some();
+        self.observers.late =
+            if is_in_cluster { self.node.cycle_rate.cycles(LONG_MICROS) } else { u64::MAX };
         self.observers.loggable = Notable {
             cycles: long,
             request_bytes: bytes(config.commandlog_request_larger_than),
             reply_bytes: bytes(config.commandlog_reply_larger_than),
         };
+        let shortest = long.min(self.observers.late);
         self.observers.notable =
-            Notable { cycles: if all { 0 } else { long }, ..self.observers.loggable };
+            Notable { cycles: if all { 0 } else { shortest }, ..self.observers.loggable };
     }
 }

@@ -48,6 +48,7 @@ impl Core {
     }
 
     /// Runs a command on this shard's keys. Whether there is memory for it was looked at before.
+    /// True if requests that were routed before are to be routed anew.
     #[inline]
     pub(crate) fn run_engine(
         &mut self,
@@ -55,8 +56,8 @@ impl Core {
         command: &'static Command,
         request: Request<'_>,
         out: &mut Vec<u8>,
-    ) {
-        self.run_on(|core| &mut core.shard, call, command, request, out);
+    ) -> bool {
+        self.run_on(|core| &mut core.shard, call, command, request, out)
     }
 
     /// The bytes of a request as they came, if a log wants them; else none.
@@ -86,7 +87,7 @@ impl Core {
         command: &'static Command,
         request: Request<'_>,
         out: &mut Vec<u8>,
-    ) {
+    ) -> bool {
         let written = out.len();
         let work = at_work(call.spec.name, request.args);
         let result = place(self).execute(command, request, out);
@@ -96,7 +97,8 @@ impl Core {
             // It counts when it is answered.
             out.truncate(written);
             self.lap();
-            return self.observe_wait(call, request.args);
+            self.observe_wait(call, request.args);
+            return false;
         }
         if let Some(reader) = self.reading {
             note_reads(&mut place(self).effects, call, request.args, reader);
@@ -105,7 +107,7 @@ impl Core {
             self.counters.erred(error);
         }
         let took = self.count(call, result.is_err());
-        self.observe(call, request.args, took, out.len() - written);
+        self.observe(call, request.args, took, out.len() - written)
     }
 
     /// Answers an error.

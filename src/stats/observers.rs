@@ -13,6 +13,8 @@ pub struct Observers {
     pub notable: Notable,
     /// Of which commands the command logs and LATENCY want to know.
     pub loggable: Notable,
+    /// Cycles of a command after which the shard looks whether it may still write.
+    pub late: u64,
     /// What each slot costs, if that is wanted.
     pub slot_stats: SlotStats,
     /// The keys that are asked for most, if that is wanted.

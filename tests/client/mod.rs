@@ -83,6 +83,13 @@ impl Client {
         self.send_raw(&request)
     }
 
+    /// Sends commands in one piece.
+    pub fn send_all(&mut self, commands: &[&[&str]]) -> io::Result<()> {
+        let mut requests = Vec::new();
+        commands.iter().for_each(|args| push_request(&mut requests, args));
+        self.send_raw(&requests)
+    }
+
     /// Sends bytes as they are.
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)

@@ -11,6 +11,8 @@ use crate::servers::{now, until};
 const STALL: &str = "500";
 /// How long one hangs, about, at first: longer than it takes until a replica is elected.
 const HANGS: Duration = Duration::from_millis(500 + 3 * NODE_TIMEOUT);
+/// A shard that hangs for so long was seen to.
+const STUCK: Duration = Duration::from_millis(1000);
 const TRIES_MAX: u128 = 4;
 /// Strings of slot 0 that are compared, which takes as long as their lengths multiplied.
 const STRINGS: [&str; 2] = ["{06S}one", "{06S}other"];
@@ -33,7 +35,7 @@ fn a_replica_takes_the_place_of_a_primary_whose_shard_hangs() {
             let goes_on = || takes_over() || set_lengths(&mut client, len);
             until("it serves, or has a successor", goes_on, || cluster.nodes[0].output());
             takes_over() || {
-                client.call(&["LCS", STRINGS[0], STRINGS[1], "LEN"]).expect("it is answered");
+                hang(&mut client);
                 takes_over()
             }
         });
@@ -47,6 +49,18 @@ fn a_replica_takes_the_place_of_a_primary_whose_shard_hangs() {
         let output = cluster.nodes[0].output();
         assert!(output.contains("A shard has not turned for"), "{output}");
     });
+}
+
+/// Has a shard compare the strings, with a write behind that, which was read with it. When it gets
+/// to that, a replica may have been elected.
+fn hang(client: &mut Client) {
+    let words: [&[&str]; 2] = [&["LCS", STRINGS[0], STRINGS[1], "LEN"], &["SET", KEY, "late"]];
+    let begun = now();
+    client.send_all(&words).expect("they are taken");
+    client.receive().expect("it is answered");
+    let took = begun.elapsed();
+    let reply = client.receive().expect("it is answered");
+    assert!(took < STUCK || matches!(reply, Reply::Error(_)), "{reply:?} after {took:?}");
 }
 
 /// How long a shard takes to compare strings of this length.

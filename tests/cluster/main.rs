@@ -1,8 +1,9 @@
 //! Whether servers of every kind are one cluster: they come to know each other, agree, elect, hand
 //! over, and are the same nodes after a restart.
 //!
-//! `ONLY=kkkvvv` plays only the mix of these kinds in this order, a letter each: `k` is Keylane,
-//! `v` Valkey 9.1, `r` Redis 7.0; the first three are primaries.
+//! `ONLY=kkkvvv` plays the mix of these kinds in this order in place of those that a row names, a
+//! letter each: `k` is Keylane, `v` Valkey 9.1, `8` Valkey 8.1, `r` Redis 7.0; the first three are
+//! primaries.
 
 #[path = "../client/mod.rs"]
 mod client;
@@ -52,8 +53,10 @@ fn play(name: &str, mixes: &[&str], row: impl Fn(&mut Cluster)) {
 /// The same with these options of all nodes.
 fn play_with(name: &str, mixes: &[&str], options: &[&str], row: impl Fn(&mut Cluster)) {
     let only = env::var("ONLY").ok();
+    let only = only.as_deref().map(|only| [only]);
+    let mixes = only.as_ref().map_or(mixes, |only| &only[..]);
     let (mut played, mut missing) = (0, Vec::new());
-    for mix in mixes.iter().filter(|mix| only.as_ref().is_none_or(|only| only == *mix)) {
+    for mix in mixes {
         let kinds: Vec<Kind> = mix.chars().map(kind).collect();
         if kinds.iter().any(|kind| kind.program().is_none()) {
             missing.push(*mix);
@@ -62,7 +65,6 @@ fn play_with(name: &str, mixes: &[&str], options: &[&str], row: impl Fn(&mut Clu
         row(&mut Cluster::create(mix, &kinds, options));
         played += 1;
     }
-    assert!(0 < played || !missing.is_empty(), "{name}: ONLY names no mix of these");
     let missing = match missing.as_slice() {
         [] => String::new(),
         mixes => format!("; NOT PLAYED for want of servers: {}", mixes.join(", ")),
@@ -74,6 +76,7 @@ fn kind(letter: char) -> Kind {
     match letter {
         'k' => Kind::Keylane(2),
         'v' => Kind::Valkey91,
+        '8' => Kind::Valkey81,
         'r' => Kind::Redis70,
         other => panic!("{other} is no kind"),
     }

@@ -159,8 +159,10 @@ fn a_long_message_reaches_every_node() {
 fn many_messages_at_once_all_arrive_in_their_order() {
     const PUBLISHERS: usize = 4;
     const EACH: usize = 10_000;
-    let unlimited = ["--client-output-buffer-limit", "pubsub 0 0 0"];
-    play_with("many messages", &["kkkkkk", "kvkvkv"], &unlimited, |cluster| {
+    // A node that has no turn for half of its timeout loses a link, and what is on its way by it.
+    let options =
+        ["--client-output-buffer-limit", "pubsub 0 0 0", "--cluster-node-timeout", "15000"];
+    play_with("many messages", &["kkkkkk", "kvkvkv"], &options, |cluster| {
         let cluster: &Cluster = cluster;
         until_linked(cluster);
         let audience = Audience::new(cluster, &[0, 1, 5], &["SUBSCRIBE", "news"]);

@@ -71,9 +71,10 @@ fn a_primary_that_was_emptied_and_reset_stays_empty() {
     }
 }
 
-/// A primary of all slots, and a node that knows it not.
+/// A primary of all slots, and a node that knows it not. The primary goes on knowing a node that
+/// was reset, and would have it meet again when it has had no link of it for a node timeout.
 fn pair(save: &str) -> [Server; 2] {
-    let options = ["--save", save, "--rdb-save-threads", "1"];
+    let options = ["--save", save, "--rdb-save-threads", "1", "--cluster-node-timeout", "60000"];
     let pair = [(); 2].map(|()| start(Kind::Keylane(2), &options));
     assert_eq!(ask(&pair[0], &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
     pair

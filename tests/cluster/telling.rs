@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::client::Reply;
 use crate::leaving::send_signal;
-use crate::nodes::{Cluster, ask, id};
+use crate::nodes::{Cluster, KEY, ask, id};
 use crate::play;
 use crate::servers::until;
 
@@ -47,6 +47,27 @@ fn replicas_know_which_slots_are_on_their_way() {
             let node = lines.iter().find(|line| line.id == target);
             node.is_some_and(|node| node.slots.contains(&OUT.to_owned()))
         });
+    });
+}
+
+#[test]
+fn replicas_know_what_an_exec_says_of_slots() {
+    play("SETSLOT in an EXEC", &["kkkkkk", "kkkvvv"], |cluster| {
+        let target = id(&cluster.nodes[1]);
+        let replica = cluster.replica_of(0);
+        let mut client = cluster.nodes[0].client();
+        let set = |slot, words: &[&'static str]| [&["CLUSTER", "SETSLOT", slot], words].concat();
+        let key = ["SET", KEY, "value"];
+        let migrates = [&set(OUT, &["MIGRATING"])[..], &[&target]].concat();
+        for words in [&["MULTI"][..], &key, &migrates, &key, &["EXEC"]] {
+            let reply = client.call(words).expect("it is answered");
+            assert!(!matches!(reply, Reply::Error(_)), "{}: {words:?}: {reply:?}", cluster.mix);
+        }
+        until_shown(cluster, replica, &format!(" [5->-{target}]"));
+        for words in [&["MULTI"][..], &set(OUT, &["STABLE"]), &["EXEC"]] {
+            client.call(words).expect("it is answered");
+        }
+        until_shown(cluster, replica, "connected\n");
     });
 }
 

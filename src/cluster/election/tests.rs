@@ -151,6 +151,7 @@ fn ranks_make_replicas_wait_for_better_ones() {
             is_linked: false,
             heard,
             lacks_keys: false,
+            has_keys: true,
         }));
         fail(&mut bench, 'a');
         let (wait, said, _) = scheduled(&bench);
@@ -174,7 +175,8 @@ fn votes_are_asked_for_when_the_wait_is_over_and_not_in_the_next_round() {
         bench.expect(by, &["!auth-req"]);
         bench.at += 1;
         let heard = Some(due);
-        let replicated = Replicated { offset: 100, is_linked: false, heard, lacks_keys: false };
+        let replicated =
+            Replicated { offset: 100, is_linked: false, heard, lacks_keys: false, has_keys: true };
         bench.handle(match by {
             "the tick" => Event::Tick,
             _ => Event::Replicated(replicated),
@@ -237,6 +239,7 @@ fn data_that_is_too_old_is_not_elected() {
         is_linked: false,
         heard,
         lacks_keys: false,
+        has_keys: true,
     }));
     fail(&mut bench, 'a');
     bench.expect("T-E 2", &["Disconnected from primary for longer than allowed", "!auth-req"]);
@@ -250,7 +253,8 @@ fn a_node_that_has_given_up_its_keys_is_not_elected() {
     let mut bench = Bench::of(ALONE);
     bench.machine.settings.validity_factor = 0;
     let heard = Some(bench.now().at);
-    let given_up = Replicated { offset: 0, is_linked: false, heard, lacks_keys: true };
+    let given_up =
+        Replicated { offset: 0, is_linked: false, heard, lacks_keys: true, has_keys: false };
     bench.handle(Event::Replicated(given_up));
     fail(&mut bench, 'a');
     bench.pass(100);

@@ -234,3 +234,18 @@ fn the_fence_is_only_for_primaries_of_a_cluster_with_others() {
     bench.pass(NT);
     assert!(!bench.machine.state().is_fenced(), "switched off");
 }
+
+#[test]
+fn shards_are_told_until_when_they_may_write() {
+    let mut bench = Bench::of(THREE);
+    let until = bench.machine.writes_until().expect("a majority has answered");
+    assert!(bench.now().at <= until && until <= bench.now().at.after(NT / 2));
+    bench.at = until.0;
+    bench.handle(Event::Tick);
+    assert!(!bench.machine.state().is_fenced(), "the last moment");
+    bench.pass(1);
+    assert!(bench.machine.state().is_fenced());
+    assert_eq!(bench.machine.writes_until(), Some(until), "it is over");
+    bench.machine.settings.write_lease_ms = Some(0);
+    assert_eq!(bench.machine.writes_until(), Some(Moment(u64::MAX)), "switched off");
+}

@@ -101,8 +101,13 @@ impl Bench {
         let mut bench = Self::started(text, settings);
         let slots = bench.machine.nodes.me().slot_set().clone();
         bench.handle(Event::Loaded(slots));
-        let replicated =
-            Replicated { offset: 100, is_linked: true, heard: Some(Moment(1)), lacks_keys: false };
+        let replicated = Replicated {
+            offset: 100,
+            is_linked: true,
+            heard: Some(Moment(1)),
+            lacks_keys: false,
+            has_keys: true,
+        };
         bench.handle(Event::Replicated(replicated));
         let others = bench.letters();
         for letter in &others {

@@ -61,6 +61,9 @@ pub enum Event {
     SaveFailed,
     /// How far this node's stream of changes is, and what its link to its primary is like.
     Replicated(Replicated),
+    /// The primary of this node has less of its data than this node has, and offers all it has:
+    /// that is not taken.
+    Refused,
     /// The shard of this node that has not turned for longest has not since this moment.
     Turned(Moment),
     /// Writes rest, for the manual failover of this node's replica, and the offset stands still.
@@ -100,6 +103,8 @@ pub struct Replicated {
     pub heard: Option<Moment>,
     /// Its keys are gone, and those of its primary are on their way.
     pub lacks_keys: bool,
+    /// It has keys.
+    pub has_keys: bool,
 }
 
 /// Who is answered.

@@ -260,6 +260,7 @@ impl Hostile {
                     is_linked,
                     heard,
                     lacks_keys: false,
+                    has_keys: true,
                 }));
             }
             8 => {

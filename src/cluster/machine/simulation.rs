@@ -63,7 +63,8 @@ impl World {
         match fault {
             Fault::Kill(node) => self.kill(node),
             Fault::Restart(node) => self.start(node),
-            Fault::RestartEmpty(node) => self.start_empty(node),
+            Fault::RestartEmpty(node) => self.start_empty(node, false),
+            Fault::RestartStock(node) => self.start_empty(node, true),
             Fault::Stop(node) => self.nodes[node].is_stopped = true,
             Fault::Continue(node) => self.go_on(node),
             Fault::Split(set) | Fault::Mute(set) => {
@@ -333,6 +334,22 @@ fn a_primary_that_comes_back_empty_is_replaced_by_a_replica_with_its_data() {
         assert!(written / 2 < world.nodes[0].offset, "R3: seed {seed}: it has the data again");
         let lines = &world.checks.lines;
         let is_told = lines.iter().any(|line| line.contains("started without data"));
+        assert!(is_told, "R3: seed {seed}");
+    }
+}
+
+#[test]
+fn a_stock_primary_that_comes_back_empty_is_replaced_by_a_replica_with_its_data() {
+    for seed in 0..10 {
+        // Too soon for an election.
+        let faults = [(10_000, Fault::Kill(0)), (10_100, Fault::RestartStock(0))];
+        let world = run(seed, &faults);
+        let machine = world.nodes[3].machine.as_ref().expect("it is alive");
+        assert!(machine.nodes().me().is_voting(), "R3: seed {seed}");
+        let written = (10_000 - 1000) / world::REPLICATION_MS * 10;
+        assert!(written / 2 < world.nodes[0].offset, "R3: seed {seed}: it has the data again");
+        let lines = &world.checks.lines;
+        let is_told = lines.iter().any(|line| line.contains("with less data than this replica"));
         assert!(is_told, "R3: seed {seed}");
     }
 }

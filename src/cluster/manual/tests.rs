@@ -33,6 +33,7 @@ fn reach(bench: &mut Bench, offset: u64) {
         is_linked: true,
         heard,
         lacks_keys: false,
+        has_keys: true,
     }));
 }
 

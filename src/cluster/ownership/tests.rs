@@ -100,3 +100,15 @@ fn addresses_are_as_each_client_is_to_see_them() {
         assert_eq!(ownership.address(a, Network::V4, Security::Plain), expected);
     }
 }
+
+#[test]
+fn a_copy_that_is_fenced_serves_no_slot_without_a_closer_look() {
+    let ownership = Bench::of(THREE).machine.ownership(7);
+    let fenced = ownership.fenced();
+    for number in [0, 63, 64, 5460] {
+        assert!(ownership.serves(slot(number)) && !fenced.serves(slot(number)), "{number}");
+        assert_eq!(fenced.place(slot(number)), Place::Served, "{number}");
+    }
+    assert!(fenced.is_fenced && !ownership.is_fenced);
+    assert_eq!(fenced.version, 7);
+}

@@ -5,8 +5,9 @@
 //! checked --> SETSLOT in the log, a fence behind it --all replicas have it--> checked again, done
 //!                                                   --time is up--> -NOREPLICAS, nothing is done
 //! ```
-//! Nothing is told if there is no replica, if one is too old to know what to do with it (before
-//! Valkey 8), and by a command of an EXEC, whose claims a fence would wait for.
+//! A command of an EXEC is in the log, too, but replicas are not waited for: a fence would wait for
+//! the claims of the EXEC. Nothing is told if there is no replica, and if one is too old to know
+//! what to do with it (before Valkey 8).
 
 use shards::base::slot::Slot;
 use shards::journal::units::Unit;
@@ -21,6 +22,8 @@ use crate::control::fences::{NOTES, Purpose};
 use crate::control::saving::KeptRequest;
 use crate::control::standing::Wish;
 use crate::mail::query::Query;
+use crate::mail::replica::LogWord;
+use crate::mail::to_shard::ToShard;
 use crate::reactor::clock::Monotonic;
 use crate::replication::greeting::Version;
 use crate::replication::history::Fence;
@@ -50,7 +53,11 @@ impl Control {
         request: SetSlot,
         timeout_ms: u64,
     ) {
-        if kept.batch.is_exec() || !self.has_to_tell_of_slots() {
+        if !self.has_to_tell_of_slots() {
+            return self.set_told_slot(kept, slot, request);
+        }
+        if kept.batch.is_exec() {
+            self.mailbox.send(NOTES, ToShard::Log(LogWord::SetSlot(slot, request)));
             return self.set_told_slot(kept, slot, request);
         }
         let until = (timeout_ms != 0).then(|| Monotonic::now().after_millis(timeout_ms)).flatten();

@@ -5,11 +5,12 @@ use shards::resp::request;
 
 use super::events::{Action, Position};
 use super::report::Line;
-use super::{Arrived, Body, Following, Link, Receiving, Source, Start, State, acknowledge};
+use super::{Arrived, Body, Following, Link, Receiving, Source, Start, State};
 use crate::replication::failover;
 use crate::replication::failure::{Failure, printable};
 use crate::replication::handshake::{Answer, Heard, LogsOffered, Purpose, Step};
 use crate::replication::history::Scalar;
+use crate::replication::limits::Limits;
 use crate::replication::lines::Lines;
 use crate::replication::moment::Moment;
 use crate::replication::payload::{Form, Payload, Piece};
@@ -23,6 +24,18 @@ const EARLY_BYTES_MAX: usize = 4 << 20;
 pub(super) fn ack(offset: Scalar) -> Vec<u8> {
     let mut digits = [0; DIGITS_MAX];
     request::encode(&[b"REPLCONF", &b"ACK"[..], format_u64(&mut digits, offset.0)])
+}
+
+/// Tells the primary what is applied.
+pub(super) fn acknowledge(
+    following: &mut Following,
+    now: Moment,
+    applied: Scalar,
+    limits: &Limits,
+    actions: &mut Vec<Action<'_>>,
+) {
+    following.ack = now.after(limits.ack_ms);
+    actions.push(Action::Send(ack(applied)));
 }
 
 /// What stands behind lines that a primary says while a snapshot comes by other connections: that
@@ -182,6 +195,12 @@ impl Link {
             }
             // Nothing was asked for that could go on.
             (Answer::Continue(_), None) => return Err(Failure::Syntax("+CONTINUE".to_string())),
+            (Answer::Full(Some((id, offset))), Some(position))
+                if self.keeps && position.id != id && offset < position.offset =>
+            {
+                actions.push(Action::Refused);
+                return Err(Failure::Younger(id, offset));
+            }
             (Answer::Full(at), _) => {
                 if let Some((id, offset)) = at {
                     actions.push(Action::Log(Line::FullResync(id, offset)));

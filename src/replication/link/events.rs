@@ -90,6 +90,8 @@ pub enum Event<'a> {
     FlowsBegan(Fence),
     /// All that has come of its logs is applied, up to here, and no more comes.
     FlowsHeld(Scalar, Vector),
+    /// Whether the data are kept when the primary has less of them, so that this node takes over.
+    Keep(bool),
     /// The primary asks for an acknowledgement of what is applied.
     GetAck,
     /// A unit that was given out holds what cannot be applied: why. Data and stream part there.
@@ -172,6 +174,8 @@ pub enum Action<'a> {
         /// The name from here on.
         to: ReplId,
     },
+    /// Say that the primary has less than this node, and that its snapshot is not taken.
+    Refused,
     /// Tell the failover what its target says. Without an answer it is asked again.
     Handover(failover::News),
     /// Write this into the log.

@@ -46,6 +46,7 @@ impl Core {
         self.clear_regained_slots(&ownership);
         self.shard.keyspace.settings.slot_run_ends = ownership.run_ends();
         self.node.cluster = Some(ownership);
+        self.renew_fence();
         self.redirect_waits();
         self.leave_lost_channels();
         self.answer_when_seen(number);

@@ -24,6 +24,8 @@ const SETS_OUT_MAX: (usize, usize) = (512, 64 << 10);
 enum Stop {
     /// All ran.
     End,
+    /// None did: all are to be looked at anew.
+    Ahead,
     /// The input behind this request is to be looked at anew.
     Behind(usize),
     /// The request with this number sets out, and those behind it with it.
@@ -50,9 +52,14 @@ impl Pipeline {
         if out.capacity() == 0 {
             out = core.spare_buffer();
         }
-        let stop = self.run_requests(core, buffers, &mut client, &share, &mut out);
+        let stop = if self.fence_changes == core.fence.changes {
+            self.run_requests(core, buffers, &mut client, &share, &mut out)
+        } else {
+            Stop::Ahead
+        };
         client.out = out;
         if let Some(last) = share.requests.clone().last()
+            && !matches!(stop, Stop::Ahead)
             && let Some(call) = self.requests[last].call
         {
             client.figures.last_command = call.spec.name;
@@ -66,6 +73,12 @@ impl Pipeline {
                     }
                     client.end();
                 }
+                None
+            }
+            Stop::Ahead => {
+                (share.consumed, share.failed, share.more) = (0, None, true);
+                client.parser = Default::default();
+                client.awaited = 0;
                 None
             }
             Stop::Behind(at) => {
@@ -212,7 +225,7 @@ fn request_at_home(
                 Some(turn) => turn,
                 None => request_here(core, &passport, (&parsed, route), (args, &[]), out),
             };
-            if matches!(turn, Turn::Done) {
+            if matches!(turn, Turn::Done | Turn::Changed) {
                 mute(client, parsed.call, out, written);
             }
             turn
@@ -271,10 +284,10 @@ fn request_here(
         }
     }
     let request = Request { came, ..Core::engine_request(args, passport, parsed.first_key) };
-    core.run_engine(call, command, request, out);
+    let is_rerouted = core.run_engine(call, command, request, out);
     if core.shard.effects.wait.is_some() {
         return Turn::Needs(Needs::Key);
     }
     core.end_claims(None);
-    Turn::Done
+    if is_rerouted { Turn::Changed } else { Turn::Done }
 }

@@ -77,6 +77,8 @@ pub struct Pipeline {
     recent: Recent,
     /// Input waiting for a place in a batch.
     waiting: VecDeque<Input>,
+    /// How often the fence had changed when the batch was routed.
+    pub(super) fence_changes: u64,
 }
 
 /// The command that was looked up last: the next request is likely to name it again, in the
@@ -156,6 +158,7 @@ impl Pipeline {
             if self.waiting.is_empty() {
                 return false;
             }
+            self.fence_changes = core.fence.changes;
             self.parse(core, buffers);
             for share in &self.shares {
                 let db = core.client(share.token).map_or(0, |client| client.session.db);

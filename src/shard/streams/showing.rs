@@ -2,6 +2,9 @@
 //! relay before any letter or reply of the same turn (`flows::served`). So is what was applied of
 //! logs that are kept.
 
+use shards::journal::units::Unit;
+
+use crate::cluster::machine::orders::Order;
 use crate::flows::kept::Kept;
 use crate::flows::served::{Fell, Served, limits};
 use crate::journal::log::{Log, Shortened};
@@ -91,6 +94,11 @@ impl Core {
     pub(crate) fn hear_of_log(&mut self, word: LogWord) {
         match word {
             LogWord::Note(note) => self.shard.effects.log.push_note(note),
+            LogWord::SetSlot(slot, request) => {
+                let mut unit = Unit::default();
+                unit.push(0, &Order::words(slot, request));
+                self.shard.effects.log.push_unit(&unit);
+            }
             LogWord::Close => {
                 let own = self.own_log.take();
                 self.end_outgoing(own.into_iter().flat_map(Served::end_all));

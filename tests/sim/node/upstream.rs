@@ -354,6 +354,8 @@ impl Upstream {
                     }
                     node.tell_control(env, Letter::Link(LinkWord::Handover(news)));
                 }
+                // These nodes are of no cluster: nothing is kept.
+                Action::Refused => unreachable!("nothing is to be kept"),
                 Action::Log(line) => env.tell(|| format!("node {}: {line}", node.run.node)),
             }
         }

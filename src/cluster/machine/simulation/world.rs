@@ -46,7 +46,11 @@ pub struct Node {
     pub disk_fails: bool,
     /// How far its data is, and whose it replicates.
     pub offset: u64,
+    /// The history that this is an offset of: the start without data that began it.
+    history: u64,
     follows: Option<NodeId>,
+    /// Whether it has had what that one has.
+    has_followed: bool,
     heard: Option<Moment>,
     pub is_paused: bool,
     next_tick: u64,
@@ -134,7 +138,9 @@ impl World {
             disk: disk.clone(),
             disk_fails: false,
             offset: 1,
+            history: 0,
             follows: None,
+            has_followed: false,
             heard: None,
             is_paused: false,
             next_tick: 0,
@@ -180,10 +186,13 @@ impl World {
         1 + self.random.below(4)
     }
 
-    /// Starts a node without data, but with its file.
-    pub fn start_empty(&mut self, node: usize) {
+    /// Starts a node without data, but with its file. A stock one serves nevertheless.
+    pub fn start_empty(&mut self, node: usize, is_stock: bool) {
         if self.nodes[node].machine.is_none() {
-            self.nodes[node].offset = 0;
+            let history = 1 + self.nodes.iter().map(|node| node.history).fold(0, u64::max);
+            let one = &mut self.nodes[node];
+            (one.offset, one.history) = (0, history);
+            one.settings.yields_when_empty = !is_stock;
             self.start(node);
         }
     }
@@ -209,6 +218,7 @@ impl World {
         one.actions = Actions::default();
         one.boot += 1;
         (one.is_stopped, one.is_paused, one.heard) = (false, false, None);
+        one.has_followed = false;
         one.waiting.clear();
         self.checks.started(node, &self.nodes[node].disk);
         self.event(node, Event::Loaded(keys));
@@ -365,8 +375,8 @@ impl World {
                 (0..saves).for_each(|_| self.event(node, Event::Saved));
             }
             Action::Follow(Follow { primary, .. }) => {
-                self.nodes[node].follows = Some(primary);
-                self.nodes[node].heard = None;
+                let one = &mut self.nodes[node];
+                (one.follows, one.has_followed, one.heard) = (Some(primary), false, None);
             }
             Action::Promote => self.nodes[node].follows = None,
             Action::Pause(_) => {
@@ -522,11 +532,14 @@ impl World {
                     machine.is_some_and(|machine| !machine.lacks_data())
                 });
             let now = Moment(self.at);
+            let refused = reached.filter(|primary| self.refuses(node, *primary));
+            let reached = reached.filter(|_| refused.is_none());
             if let Some(primary) = reached {
                 if self.random.below(2) == 0 {
-                    self.nodes[node].offset = self.nodes[primary].offset;
+                    let Node { offset, history, .. } = self.nodes[primary];
+                    (self.nodes[node].offset, self.nodes[node].history) = (offset, history);
                 }
-                self.nodes[node].heard = Some(now);
+                (self.nodes[node].heard, self.nodes[node].has_followed) = (Some(now), true);
             }
             let one = &self.nodes[node];
             let replicated = Replicated {
@@ -534,11 +547,22 @@ impl World {
                 is_linked: reached.is_some(),
                 heard: one.heard,
                 lacks_keys: false,
+                has_keys: one.offset != 0,
             };
             if one.machine.is_some() && !one.is_stopped {
                 self.event(node, Event::Replicated(replicated));
+                if refused.is_some() {
+                    self.event(node, Event::Refused);
+                }
             }
         }
+    }
+
+    /// Whether a replica does not take what its primary has.
+    fn refuses(&self, node: usize, primary: usize) -> bool {
+        let (one, primary) = (&self.nodes[node], &self.nodes[primary]);
+        let keeps = one.machine.as_ref().is_some_and(Machine::keeps_data);
+        keeps && one.has_followed && one.history != primary.history && primary.offset < one.offset
     }
 
     /// Whether a node would take a write for its slots.

@@ -117,6 +117,7 @@ impl Rig {
                 }
                 Action::Stream => continue,
                 Action::Renamed { .. } => "renamed".to_string(),
+                Action::Refused => "refused".to_string(),
                 Action::Handover(handover) => format!("{handover:?}"),
                 Action::Log(line) => {
                     let sign = if line.is_warning() { "# " } else { "" };

@@ -130,6 +130,59 @@ fn a_primary_that_says_why_no_snapshot_comes_is_heard() {
     assert!(rig.lines.concat().contains("BGSAVE failed"), "{:?}", rig.lines);
 }
 
+/// What a link does that has data up to offset 100 of [`ID`], is to keep it or not, and is offered
+/// a snapshot.
+fn offered(keeps: bool, id: &str, offset: u64) -> (String, &'static str, Rig) {
+    let mut rig = Rig::new();
+    rig.follow(1);
+    rig.handle(Event::Keep(keeps));
+    rig.news(News::Connected);
+    rig.bytes(STOCK);
+    rig.said();
+    rig.bytes(format!("+FULLRESYNC {id} {offset}\r\n"));
+    (rig.said(), rig.status(), rig)
+}
+
+#[test]
+fn a_snapshot_of_a_younger_history_is_refused_while_the_data_are_to_be_kept() {
+    for (label, keeps, id, offset, refuses) in [
+        ("it is behind", true, OTHER_ID, 99, true),
+        ("it has nothing", true, OTHER_ID, 0, true),
+        ("it has as much", true, OTHER_ID, 100, false),
+        ("it is the same history", true, ID, 99, false),
+        ("nothing is to be kept", false, OTHER_ID, 0, false),
+    ] {
+        let (said, status, rig) = offered(keeps, id, offset);
+        let expected = if refuses { ("refused shut1", "waiting") } else { ("", "receiving") };
+        assert_eq!((said.as_str(), status), expected, "{label}");
+        let has_line = rig.lines.iter().any(|line| line.starts_with("# The primary has less than"));
+        assert_eq!(has_line, refuses, "{label}: {:?}", rig.lines);
+    }
+}
+
+#[test]
+fn a_refused_snapshot_is_asked_for_again_at_one_pace_and_taken_when_nothing_is_kept() {
+    let (_, _, mut rig) = offered(true, OTHER_ID, 1);
+    let wait = Limits::default().sync_retry_ms.first;
+    for attempt in 0..5 {
+        rig.tick_after(wait - 1);
+        assert_eq!(rig.status(), "waiting", "{attempt}");
+        rig.tick_after(1);
+        if attempt == 4 {
+            rig.handle(Event::Keep(false));
+        }
+        rig.news(News::Connected);
+        rig.bytes(format!("{STOCK}+FULLRESYNC {OTHER_ID} 1\r\n"));
+    }
+    assert_eq!(rig.status(), "receiving");
+    // Another primary may have whatever it has.
+    let (_, _, mut rig) = offered(true, OTHER_ID, 1);
+    rig.follow(2);
+    rig.news(News::Connected);
+    rig.bytes(format!("{STOCK}+FULLRESYNC {OTHER_ID} 1\r\n"));
+    assert_eq!(rig.status(), "receiving");
+}
+
 /// A link that follows at offset 100 of [`ID`], in database 2.
 fn following() -> Rig {
     Rig::at("following")

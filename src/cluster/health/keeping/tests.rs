@@ -1,0 +1,156 @@
+//! The table, row by row and in all combinations, and what a machine does.
+
+use super::*;
+use crate::cluster::machine::bench::{Bench, NT};
+use crate::cluster::machine::event::{Event, Replicated};
+use crate::cluster::machine::settings::Settings;
+
+const FACTS: Facts = Facts {
+    keeps: true,
+    has_slots: true,
+    has_data: true,
+    since_refused_ms: Some(999),
+    limit_ms: 1000,
+};
+
+#[test]
+fn each_row_has_its_case() {
+    for (label, facts, expected) in [
+        ("R3: cluster-empty-restart serve", Facts { keeps: false, ..FACTS }, Row::Takes),
+        ("R3: a primary, or none with slots", Facts { has_slots: false, ..FACTS }, Row::NoSlots),
+        ("R3: nothing to lose", Facts { has_data: false, ..FACTS }, Row::NoData),
+        ("R3: all is well", Facts { since_refused_ms: None, ..FACTS }, Row::Watches),
+        ("R3: nobody elects it", Facts { since_refused_ms: Some(1000), ..FACTS }, Row::Over),
+        ("R3", FACTS, Row::Keeps),
+    ] {
+        assert_eq!(row(&facts), expected, "{label}");
+    }
+}
+
+/// The conditions of the table, each by itself.
+fn holds(row: Row, facts: &Facts) -> bool {
+    match row {
+        Row::Takes => !facts.keeps,
+        Row::NoSlots => !facts.has_slots,
+        Row::NoData => !facts.has_data,
+        Row::Watches => facts.since_refused_ms.is_none(),
+        Row::Over => facts.since_refused_ms.is_some_and(|millis| facts.limit_ms <= millis),
+        Row::Keeps => true,
+    }
+}
+
+#[test]
+fn every_combination_meets_the_first_row_that_holds() {
+    use Row::{Keeps, NoData, NoSlots, Over, Takes, Watches};
+    let rows = [Takes, NoSlots, NoData, Watches, Over, Keeps];
+    let mut met = Vec::new();
+    for bits in 0..8_u32 {
+        let bit = |index: u32| bits >> index & 1 == 1;
+        for since_refused_ms in [None, Some(0), Some(999), Some(1000)] {
+            let (keeps, has_slots, has_data) = (bit(0), bit(1), bit(2));
+            let facts = Facts { keeps, has_slots, has_data, since_refused_ms, ..FACTS };
+            let first = rows.into_iter().find(|row| holds(*row, &facts));
+            assert_eq!(Some(row(&facts)), first, "{facts:?}");
+            met.extend(first);
+        }
+    }
+    met.sort_unstable();
+    met.dedup();
+    assert_eq!(met, rows);
+}
+
+/// The bench is a replica of `a`, beside `s`.
+const SHARD: &str = "m replica a, a primary 4 0-5460, b primary 5 5461-10922, \
+                     c primary 6 10923-16383, s replica a";
+
+/// What the bench is told of its stream when its link is down.
+fn down(bench: &Bench) -> Replicated {
+    let heard = Some(Moment(bench.at));
+    Replicated { offset: 100, is_linked: false, heard, lacks_keys: false, has_keys: true }
+}
+
+fn refuses(settings: Settings, change: impl FnOnce(&mut Replicated)) -> Bench {
+    let mut bench = Bench::with(SHARD, Settings { node_timeout_ms: NT, ..settings });
+    let mut replicated = down(&bench);
+    change(&mut replicated);
+    bench.handle(Event::Replicated(replicated));
+    bench.handle(Event::Refused);
+    bench
+}
+
+/// Lets time pass while all nodes answer. What was done, a line each.
+fn pass(bench: &mut Bench, millis: u64) -> Vec<String> {
+    let mut lines = std::mem::take(&mut bench.lines);
+    for _ in 0..millis / 10 {
+        bench.pass(10);
+        lines.append(&mut bench.lines);
+        bench.answer_all();
+        lines.append(&mut bench.lines);
+    }
+    lines
+}
+
+fn has(lines: &[String], text: &str) -> bool {
+    lines.iter().any(|line| line.contains(text))
+}
+
+#[test]
+fn a_replica_that_has_more_than_its_primary_asks_to_be_elected() {
+    let mut bench = refuses(Settings::default(), |_| {});
+    bench.expect("R3", &["has come back with less data", "Start of election delayed"]);
+    assert!(bench.machine.keeps_data());
+    let lines = pass(&mut bench, 200);
+    assert!(has(&lines, "send b auth-req forced"), "R3: its primary is up: {lines:#?}");
+    for voter in ['b', 'c'] {
+        bench.frame(voter, |_| {}, crate::cluster::frame::Body::AuthAck);
+    }
+    bench.expect("R3: elected", &["promote"]);
+    assert!(!bench.machine.keeps_data(), "it has no primary any more");
+}
+
+#[test]
+fn a_replica_that_is_not_elected_takes_what_its_primary_has() {
+    let mut bench = refuses(Settings::default(), |_| {});
+    pass(&mut bench, NT - 10);
+    assert!(bench.machine.keeps_data(), "R3: the time is not over");
+    let lines = pass(&mut bench, 200);
+    assert!(has(&lines, "was not elected in time"), "{lines:#?}");
+    assert!(!bench.machine.keeps_data());
+    bench.handle(Event::Refused);
+    assert!(!bench.machine.keeps_data(), "R3: the time does not begin anew");
+    for voter in ['b', 'c'] {
+        bench.frame(voter, |_| {}, crate::cluster::frame::Body::AuthAck);
+        bench.expect("R3: these votes come too late", &["!promote"]);
+    }
+    let linked = Replicated { offset: 7, is_linked: true, ..down(&bench) };
+    bench.handle(Event::Replicated(linked));
+    assert!(bench.machine.keeps_data(), "R3: what it has now is to be kept the next time");
+}
+
+#[test]
+fn a_replica_keeps_nothing_that_is_not_to_be_kept() {
+    let serves = Settings { yields_when_empty: false, ..Settings::default() };
+    let external = Settings { is_external: true, ..Settings::default() };
+    let cases: [(&str, Settings, fn(&mut Replicated)); 5] = [
+        ("serve", serves, |_| {}),
+        ("there is no election", external, |_| {}),
+        ("no keys", Settings::default(), |it| it.has_keys = false),
+        ("its keys are gone", Settings::default(), |it| it.lacks_keys = true),
+        ("not yet of this primary", Settings::default(), |it| it.offset = 0),
+    ];
+    for (label, settings, change) in cases {
+        let mut bench = refuses(settings, change);
+        assert!(!bench.machine.keeps_data(), "{label}");
+        let lines = pass(&mut bench, 500);
+        assert!(!has(&lines, "auth-req"), "{label}: {lines:#?}");
+    }
+}
+
+#[test]
+fn a_replica_that_may_not_fail_over_lets_another_one_take_over() {
+    let never = Settings { never_fails_over: true, ..Settings::default() };
+    let mut bench = refuses(never, |_| {});
+    assert!(bench.machine.keeps_data());
+    let lines = pass(&mut bench, 500);
+    assert!(!has(&lines, "auth-req"), "{lines:#?}");
+}
