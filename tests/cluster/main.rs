@@ -17,12 +17,14 @@ mod servers;
 mod silent;
 
 mod answers;
+mod asleep;
 mod beside;
 mod emptied;
 mod failing;
 mod files;
 mod flushing;
 mod forming;
+mod frozen;
 mod hanging;
 mod hostile;
 mod messages;
