@@ -30,6 +30,7 @@ mod hostile;
 mod messages;
 mod leaving;
 mod nodes;
+mod outside;
 mod resharding;
 mod resetting;
 mod routed;
