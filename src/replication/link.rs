@@ -33,6 +33,7 @@ use crate::replication::moment::Moment;
 use crate::replication::payload::{Form, Payload};
 use crate::replication::replid::ReplId;
 use crate::replication::split::{Kind, Split, Unit};
+use bytes::acknowledge;
 use events::{Action, By, Desired, Event, Generation, News, Point, Position};
 use report::Line;
 
@@ -217,7 +218,7 @@ impl Link {
             Event::FlowsHeld(at, vector) => self.end_flows(at, vector),
             Event::GetAck => {
                 if let State::Following(following) = &mut self.state {
-                    acknowledge(following, now, self.applied, &self.limits, actions);
+                    acknowledge(following, now, self.applied, (&self.hello, &self.limits), actions);
                 }
             }
             Event::Unappliable(why) => {
@@ -248,7 +249,7 @@ impl Link {
         }
         if let Some(Unit { kind: Kind::GetAck, offset, .. }) = following.split.unit() {
             following.owed = (self.applied < offset).then_some(offset);
-            acknowledge(following, now, self.applied, &self.limits, actions);
+            acknowledge(following, now, self.applied, (&self.hello, &self.limits), actions);
         }
         let State::Following(following) = &mut self.state else { return None };
         (following.progress, following.fresh) = (now, 0);
@@ -560,7 +561,7 @@ impl Link {
             && following.owed.is_some_and(|owed| owed <= self.applied)
         {
             following.owed = None;
-            acknowledge(following, now, self.applied, &self.limits, actions);
+            acknowledge(following, now, self.applied, (&self.hello, &self.limits), actions);
         }
     }
 }
@@ -580,17 +581,6 @@ impl Following {
         let (offset, db) = (self.split.received(), self.split.db());
         self.id.map(|id| Position { id, offset, db })
     }
-}
-
-fn acknowledge(
-    following: &mut Following,
-    now: Moment,
-    applied: Scalar,
-    limits: &Limits,
-    actions: &mut Vec<Action<'_>>,
-) {
-    following.ack = now.after(limits.ack_ms);
-    actions.push(Action::Send(bytes::ack(applied)));
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What time does to a link: limits that pass, and what is sent each second.
 
+use super::bytes::acknowledge;
 use super::events::Action;
 use super::report::Line;
-use super::{Link, Receiving, State, acknowledge};
+use super::{Link, Receiving, State};
 use crate::replication::failure::{Failure, Limit};
 use crate::replication::limits::Limits;
 use crate::replication::moment::Moment;
@@ -55,7 +56,7 @@ impl Link {
                 actions.push(Action::Send(b"\n".to_vec()));
             }
             State::Following(following) if following.id.is_some() && following.ack <= now => {
-                acknowledge(following, now, self.applied, &self.limits, actions);
+                acknowledge(following, now, self.applied, (&self.hello, &self.limits), actions);
             }
             State::Idle
             | State::Connecting
