@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
@@ -83,8 +83,8 @@ impl Frozen {
             thaws: thaws.clone(),
             asleep: asleep.clone(),
         };
-        let thread = Some(thread::spawn(|| serving.run()));
-        Ok(Self { folder: folder.to_owned(), thaws, asleep, thread })
+        let thread = Builder::new().spawn(|| serving.run()).map_err(said)?;
+        Ok(Self { folder: folder.to_owned(), thaws, asleep, thread: Some(thread) })
     }
 
     /// How many writes do not end.

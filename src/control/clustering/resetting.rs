@@ -147,7 +147,8 @@ impl Control {
             Step::Child(former) => *former,
         };
         // A later one sends replicas that there is nothing.
-        if !has_file && !(sends && forks == before) {
+        let sends_keys = sends && forks == before;
+        if !has_file && !sends_keys {
             self.remove_snapshot();
         } else if Monotonic::now().millis_since(since) < CHILD_MILLIS {
             self.kill_child(BY);
