@@ -30,6 +30,7 @@
 //! A second SIGINT ends the process at once, in whatever state this is: `start::wait` sees to that
 //! and does not ask this machine. Nothing here waits, and nothing here asks the clock.
 
+pub mod heirs;
 pub mod report;
 pub mod resources;
 pub mod stage;

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! a line of CLUSTER NODES for each node, with what it announces (`report::nodes`)
-//! vars currentEpoch 7 lastVoteEpoch 6
+//! vars currentEpoch 7 lastVoteEpoch 6 formerNodes <id>,<id>
 //! ```
 //! What a Valkey accepts is accepted; where it takes the first of two lines, the greater epoch
 //! decides here.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use shards::base::slot::Slot;
@@ -19,6 +20,9 @@ use crate::cluster::nodes::node::{Health, Names, Node, Role, Standing};
 use crate::cluster::nodes::{Key, NODES_MAX, Nodes};
 use crate::cluster::report::nodes::{Reader, flag, line};
 use crate::cluster::slot_set::SlotSet;
+
+/// The variable that names nodes that this one was reset away from.
+const FORMER: &str = "formerNodes";
 
 /// Fields that a line of a node has at least.
 const FIELDS_MIN: usize = 8;
@@ -49,8 +53,12 @@ pub struct Corrupt {
 pub fn text(nodes: &Nodes, current_epoch: Epoch, last_vote_epoch: Epoch, now: Now) -> String {
     let members = nodes.iter().filter(|(_, node)| !node.is_in_handshake());
     let lines = members.map(|(key, _)| line(nodes, key, now, Reader::File) + "\n");
-    let vars = format!("vars currentEpoch {current_epoch} lastVoteEpoch {last_vote_epoch}\n");
-    lines.chain([vars]).collect()
+    let vars = format!("vars currentEpoch {current_epoch} lastVoteEpoch {last_vote_epoch}");
+    // A Valkey skips what it does not know.
+    let former: Vec<String> = nodes.former.iter().map(NodeId::to_string).collect();
+    let former =
+        if former.is_empty() { former } else { vec![format!(" {FORMER} {}", former.join(","))] };
+    lines.chain([vars]).chain(former).chain(["\n".to_string()]).collect()
 }
 
 /// What `text` says; `None` if it says nothing, so this node is a new one.
@@ -88,6 +96,7 @@ struct Parsed {
     lines: Vec<Line>,
     current_epoch: Epoch,
     last_vote_epoch: Epoch,
+    former: BTreeSet<NodeId>,
     warnings: Vec<String>,
 }
 
@@ -112,6 +121,10 @@ impl Parsed {
             match *name {
                 "currentEpoch" => self.current_epoch = epoch()?,
                 "lastVoteEpoch" => self.last_vote_epoch = epoch()?,
+                FORMER => {
+                    let ids = value.split(',').filter_map(|id| NodeId::parse(id.as_bytes()));
+                    self.former = ids.take(NODES_MAX).collect();
+                }
                 _ => {
                     let text = format!("Skipping unknown cluster config variable '{name}'");
                     self.warnings.push(text);
@@ -129,6 +142,7 @@ impl Parsed {
             return Err(refused("two lines say `myself`"));
         }
         let mut nodes = Nodes::new(me.node.clone());
+        nodes.former = self.former;
         for line in self.lines.iter().filter(|line| !line.is_me) {
             nodes.add(line.node.clone());
         }

@@ -65,7 +65,7 @@ impl Machine {
             self.act(Action::Close(link));
             return;
         }
-        let inbound = Inbound { peer, local, node: None, since: self.now.at };
+        let inbound = Inbound { peer, local, node: None, since: self.now.at, former: None };
         self.inbound.insert(link, inbound);
     }
 
@@ -196,8 +196,10 @@ impl Machine {
     /// Gives up links of others that have not shown for long enough which node they come from.
     fn expire_strangers(&mut self) {
         let allowed = self.settings.handshake_ms();
-        let is_over =
-            |inbound: &Inbound| inbound.node.is_none() && allowed < self.since(inbound.since);
+        let is_over = |inbound: &Inbound| {
+            let is_stranger = inbound.node.is_none() && inbound.former.is_none();
+            is_stranger && allowed < self.since(inbound.since)
+        };
         let over = self.inbound.iter().filter(|(_, inbound)| is_over(inbound));
         let over: Vec<LinkId> = over.map(|(link, _)| *link).collect();
         over.into_iter().for_each(|link| self.drop_link(link));

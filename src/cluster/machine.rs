@@ -110,6 +110,8 @@ pub struct Inbound {
     pub node: Option<Key>,
     /// Since when it is there.
     pub since: Moment,
+    /// The former node that has made it, as to a node of its cluster.
+    pub former: Option<NodeId>,
 }
 
 /// What is to be done at the end of an event.

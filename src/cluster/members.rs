@@ -1,6 +1,8 @@
 //! T-H: who belongs to the cluster: handshakes, addresses, what gossip and extensions say, and who
 //! is forgotten.
 
+mod former;
+
 use std::net::IpAddr;
 
 use shards::base::time::UnixMs;
@@ -100,6 +102,9 @@ impl Machine {
         header: &Header,
         sender: Option<Key>,
     ) -> Answer {
+        if sender.is_none() && self.is_of_former(link, beat, header.sender) {
+            return Answer::Bare;
+        }
         if beat != Beat::Meet {
             return Answer::Pong;
         }
@@ -163,6 +168,7 @@ impl Machine {
         let text = format!("Handshake with node {} completed.", header.sender);
         self.log(LogLevel::Debug, text);
         self.nodes.rename(key, header.sender);
+        self.nodes.former.remove(&header.sender);
         let node = self.nodes.at_mut(key);
         node.standing = Standing::Member;
         node.role = Role::of(header.flags);
@@ -254,6 +260,7 @@ impl Machine {
         (node.ip, node.ports) = (entry.ip, entry.ports);
         node.contact.heard = self.now.at;
         if self.nodes.add(node).is_some() {
+            self.nodes.former.remove(&entry.node);
             self.todo.remember = true;
         }
     }

@@ -3,7 +3,7 @@
 
 pub mod node;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shards::base::slot::{SLOTS, Slot};
 
@@ -46,6 +46,8 @@ pub struct Nodes {
     pub migrating: BTreeMap<Slot, Key>,
     /// Slots of another primary that are on their way to this node's shard.
     pub importing: BTreeMap<Slot, Key>,
+    /// Nodes that this one was reset away from, and that it has not met again.
+    pub former: BTreeSet<NodeId>,
 }
 
 impl Nodes {
@@ -62,6 +64,7 @@ impl Nodes {
             is_imposed: false,
             migrating: BTreeMap::new(),
             importing: BTreeMap::new(),
+            former: BTreeSet::new(),
         }
     }
 

@@ -215,7 +215,10 @@ impl Control {
     /// Drops all keys, of which nothing is to be told to replicas: they get everything anew. All
     /// shards are claimed.
     pub(crate) fn flush_all(&mut self) {
-        self.while_all_stand(|_, shards| empty(shards));
+        let changes = self.while_all_stand(|_, shards| {
+            empty(shards);
+            shards.iter().map(|shard| shard.effects.dirty).sum()
+        });
         self.saving.functions.clear();
         self.change_replid();
         if !self.is_replica() {
@@ -224,7 +227,7 @@ impl Control {
                 self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Forget));
             }
         }
-        self.keys_are_cleared();
+        self.keys_are_cleared(changes);
     }
 
     /// Drops all keys for those of a primary that are to come; all shards are claimed. Clients are

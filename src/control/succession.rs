@@ -30,7 +30,8 @@ use crate::replication::failover::request::Request;
 use crate::replication::history::Fence;
 use crate::shutdown::Event;
 use crate::shutdown::Uptime;
-use crate::shutdown::succession::{Replica, Step, Succession};
+use crate::shutdown::heirs::{self, Candidate};
+use crate::shutdown::succession::{Step, Succession};
 
 /// Milliseconds for a replica to reply to the request.
 const REPLY_MILLIS: u64 = 1000;
@@ -118,14 +119,14 @@ impl Control {
             }
             return None;
         };
-        let replicas = self.heirs(fence);
-        let choice: Vec<_> = replicas.iter().map(|(replica, _)| *replica).collect();
+        let (candidates, targets) = self.heirs(fence);
+        let choice = heirs::in_order(candidates);
         match succeeding.choice.step(self.uptime(), &choice) {
             Step::Wait => None,
             Step::GiveUp => Some(false),
             Step::Ask(id) => {
-                let heir = replicas.into_iter().find(|(replica, _)| replica.id == id);
-                succeeding.said = heir.and_then(|(_, target)| {
+                let target = targets.into_iter().find(|(heir, _)| *heir == id);
+                succeeding.said = target.and_then(|(_, target)| {
                     log::notice(&format!("Perform auto failover to replica {id} on shutdown."));
                     self.send_for_takeover(id, target)
                 });
@@ -137,23 +138,30 @@ impl Control {
         }
     }
 
-    /// The replicas that may take over, and where they are.
-    fn heirs(&self, fence: &Fence) -> Vec<(Replica<NodeId>, Target)> {
-        let Some(clustering) = &self.clustering else { return Vec::new() };
+    /// The replicas that are online, and where they are.
+    fn heirs(&self, fence: &Fence) -> (Vec<Candidate<NodeId>>, Vec<(NodeId, Target)>) {
+        let Some(clustering) = &self.clustering else { return Default::default() };
         let nodes = clustering.machine.nodes();
-        let fit = nodes.replicas_of(nodes.myself()).filter(|(_, node)| {
-            node.is_fit() && !node.flags.has(Flags::NOFAILOVER) && node.ports.client != 0
-        });
+        let zone = &nodes.me().names.zone;
+        let fit = nodes.replicas_of(nodes.myself());
+        let fit = fit.filter(|(_, node)| node.is_fit() && node.ports.client != 0);
         let heir = |node: &Node| {
             let sessions = self.replicating.view.sessions.iter();
             let mut online = sessions.filter(|session| session.standing.is_online());
             let session = online.find(|session| is_of(session, node))?;
-            let has_all = self.replicating.acks.has(ReplicaId(session.session.0), fence);
             let (host, port) = (node.ip?.to_string().into_bytes(), node.ports.client);
             let target = Target { host, port, auth: self.credentials() };
-            Some((Replica { id: node.id, has_all }, target))
+            let candidate = Candidate {
+                id: node.id,
+                has_all: self.replicating.acks.has(ReplicaId(session.session.0), fence),
+                may: !node.flags.has(Flags::NOFAILOVER),
+                priority: session.standing.priority,
+                is_near: !zone.is_empty() && node.names.zone == *zone,
+                unsent_bytes: session.unsent_bytes,
+            };
+            Some((candidate, (node.id, target)))
         };
-        fit.filter_map(|(_, node)| heir(node)).collect()
+        fit.filter_map(|(_, node)| heir(node)).unzip()
     }
 
     /// By what this node authenticates itself at others of its shard.

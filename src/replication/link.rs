@@ -223,7 +223,7 @@ impl Link {
             Event::Keep(keeps) => self.keeps = keeps,
             Event::GetAck => {
                 if let State::Following(following) = &mut self.state {
-                    acknowledge(following, now, self.applied, &self.limits, actions);
+                    acknowledge(following, now, self.applied, (&self.hello, &self.limits), actions);
                 }
             }
             Event::Unappliable(why) => {
@@ -254,7 +254,7 @@ impl Link {
         }
         if let Some(Unit { kind: Kind::GetAck, offset, .. }) = following.split.unit() {
             following.owed = (self.applied < offset).then_some(offset);
-            acknowledge(following, now, self.applied, &self.limits, actions);
+            acknowledge(following, now, self.applied, (&self.hello, &self.limits), actions);
         }
         let State::Following(following) = &mut self.state else { return None };
         (following.progress, following.fresh) = (now, 0);
@@ -569,7 +569,7 @@ impl Link {
             && following.owed.is_some_and(|owed| owed <= self.applied)
         {
             following.owed = None;
-            acknowledge(following, now, self.applied, &self.limits, actions);
+            acknowledge(following, now, self.applied, (&self.hello, &self.limits), actions);
         }
     }
 }

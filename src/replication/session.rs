@@ -29,6 +29,7 @@ use crate::replication::history::Scalar;
 use crate::replication::moment::Moment;
 use crate::replication::session::ended::{Cut, Ended, Phase, Verdict};
 use crate::replication::session::input::{Ack, Input, Malformed, Said};
+use crate::replication::session::shown::PRIORITY_USUAL;
 
 /// Milliseconds between the empty lines that a waiting replica gets.
 const LINE_MS: u64 = 1000;
@@ -161,6 +162,8 @@ pub struct Session {
     soft_since: Option<Moment>,
     /// Whether the log has been told that the replica acknowledges what it cannot have.
     ahead_told: bool,
+    /// What the replica tells as its priority.
+    priority: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -213,6 +216,7 @@ impl Session {
             backlog_end: Scalar(0),
             soft_since: None,
             ahead_told: false,
+            priority: PRIORITY_USUAL,
         }
     }
 
@@ -357,7 +361,10 @@ impl Session {
         let result = self.input.take(bytes, &mut said);
         for word in said {
             state = match word {
-                Said::Ack(ack) => self.acknowledge(state, now, ack, actions),
+                Said::Ack(ack, priority) => {
+                    self.priority = priority;
+                    self.acknowledge(state, now, ack, actions)
+                }
                 Said::Alive => note_alive(state, now),
                 Said::Idle => state,
                 Said::Quit => return self.end(state, now, Ended::Quit, actions),

@@ -34,8 +34,11 @@ fn a_client_that_waits_for_replicas_to_know_of_a_slot_may_go() {
     });
 }
 
+/// What a client does that goes.
+type Going = fn(&Server, Client);
+
 fn each_way_of_going(node: &Server, words: &[&str]) {
-    let ways: [(&str, fn(&Server, Client)); 3] = [
+    let ways: [(&str, Going); 3] = [
         ("it closes", |_, client| drop(client)),
         ("it closes its side", |_, mut client| {
             client.half_close().expect("it is open");

@@ -224,6 +224,49 @@ fn a_cluster_of_one_primary_hands_over_past_a_replica_that_is_stopped() {
     send_signal(&cluster.nodes[1], Signal::SIGCONT);
 }
 
+#[test]
+fn that_replica_takes_over_which_is_the_best() {
+    // The first is the primary; the last never takes over.
+    let zones = ["here", "there", "here", "here"];
+    let start = |zone: &str| start(Kind::Keylane(2), &["--availability-zone", zone]);
+    let nodes: Vec<Server> = zones.into_iter().map(start).collect();
+    let mut cluster = Cluster { mix: "kkkk".to_owned(), nodes };
+    assert_eq!(ask(&cluster.nodes[0], &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
+    cluster.nodes[1..].iter().for_each(|node| join(node, &cluster.nodes[0], "the best"));
+    let prefer = |node: &Server, priority: &str| {
+        assert_eq!(ask(node, &["CONFIG", "SET", "replica-priority", priority]), "OK");
+    };
+    prefer(&cluster.nodes[1], "10");
+    prefer(&cluster.nodes[3], "0");
+    // The one of the lowest priority, and then the only other one that may.
+    for (leaver, heir) in [(0, 1), (1, 2)] {
+        hears_from_all(&cluster, leaver, 3 - leaver);
+        end(&cluster, leaver, Way::Command);
+        let node = &mut cluster.nodes[leaver];
+        until("it ends", || node.has_ended(), String::new);
+        assert!(node.output().contains(TAKEN_OVER), "{}", node.output());
+        assert!(cluster.is_primary(heir), "{}", cluster.describe());
+    }
+    hears_from_all(&cluster, 2, 1);
+    let refused = ask(&cluster.nodes[2], &["SHUTDOWN", "SAFE", "FAILOVER"]);
+    assert_eq!(refused, "-ERR Errors trying to SHUTDOWN. Check logs.");
+    assert!(!cluster.is_primary(3), "{}", cluster.describe());
+}
+
+/// Waits until so many replicas are online, and have acknowledged a write.
+fn hears_from_all(cluster: &Cluster, primary: usize, count: usize) {
+    let node = &cluster.nodes[primary];
+    let are_online =
+        || ask(node, &["INFO", "replication"]).matches("state=online").count() == count;
+    until("all are online", are_online, || cluster.describe());
+    let is_written = || ask(node, &["SET", KEY, "value"]) == "OK";
+    until("it serves", is_written, || cluster.describe());
+    let mut client = node.client();
+    client.call(&["SET", KEY, "more"]).expect("it answers");
+    let reply = client.call(&["WAIT", &count.to_string(), "0"]).expect("it answers");
+    assert!(matches!(reply, Reply::Integer(_)), "{reply:?}");
+}
+
 pub fn send_signal(node: &Server, signal: Signal) {
     kill(Pid::from_raw(node.pid().try_into().expect("it is positive")), signal)
         .expect("it is there");

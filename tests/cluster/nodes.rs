@@ -171,15 +171,20 @@ pub fn id(node: &Server) -> String {
 
 /// Has a node that knows no other become the replica of a primary.
 pub fn join(node: &Server, primary: &Server, about: &str) {
-    let (host, port) = primary.addr.split_once(':').expect("it has a port");
-    let nodes = ask(primary, &["CLUSTER", "NODES"]);
+    meet(node, primary);
+    let name = id(primary);
+    let follows = || ask(node, &["CLUSTER", "REPLICATE", &name]) == "OK";
+    until(&format!("{about}: it follows"), follows, || node.output());
+}
+
+/// Has a node meet another one.
+pub fn meet(node: &Server, other: &Server) {
+    let (host, port) = other.addr.split_once(':').expect("it has a port");
+    let nodes = ask(other, &["CLUSTER", "NODES"]);
     let own = nodes.lines().find(|line| line.contains("myself")).expect("it knows itself");
     let (_, bus) = own.split_once('@').expect("it names its bus");
     let bus = bus.split(|letter: char| !letter.is_ascii_digit()).next().expect("a port");
     assert_eq!(ask(node, &["CLUSTER", "MEET", host, port, bus]), "OK");
-    let name = id(primary);
-    let follows = || ask(node, &["CLUSTER", "REPLICATE", &name]) == "OK";
-    until(&format!("{about}: it follows"), follows, || node.output());
 }
 
 /// What a node replies, as text; an error begins with `-`.

@@ -11,6 +11,7 @@ use super::event::{LinkId, Ticket};
 use crate::cluster::frame::header::{Flags, Header, Marks};
 use crate::cluster::frame::{Beat, Body, Frame, Message, Packet};
 use crate::cluster::nodes::Key;
+use crate::cluster::slot_set::SlotSet;
 
 /// What is told at the end of an event.
 #[derive(Debug)]
@@ -138,7 +139,11 @@ impl Machine {
             match outgoing {
                 Outgoing::Frame(..) if is_unsaved => {}
                 Outgoing::Frame(link, body, marks) => {
-                    let header = header.get_or_insert_with(|| self.header()).clone();
+                    let mut header = header.get_or_insert_with(|| self.header()).clone();
+                    if self.is_for_former(link) {
+                        // It would take them for slots of its own cluster.
+                        header.slots = SlotSet::default();
+                    }
                     let packet = self.full(Header { marks, ..header }, body);
                     self.hand_out(link, packet, actions);
                 }

@@ -153,6 +153,7 @@ impl Machine {
         self.nodes.importing.clear();
         self.reset_manual();
         self.drop_election();
+        self.part();
         for key in self.nodes.keys() {
             self.nodes.disown_all(key);
             if key != me {

@@ -137,6 +137,11 @@ impl World {
         for (number, (at, _)) in faults.iter().enumerate() {
             self.fault_at(*at, number);
         }
+        self.go_on_with(faults, until);
+    }
+
+    /// Goes on with faults that were planned.
+    fn go_on_with(&mut self, faults: &[(u64, Fault)], until: u64) {
         while let Some(fault) = self.run(until) {
             let (at, fault) = faults[fault];
             self.checks.lines.push(format!("{at} - {fault:?}"));
@@ -378,5 +383,58 @@ fn six_strangers_become_a_cluster() {
         world.expect_peace();
         let machine = world.nodes[5].machine.as_ref().expect("it is alive");
         assert_eq!(machine.nodes().me().shard, Some(shard(2)), "seed {seed}");
+    }
+}
+
+/// Nodes that are reset stay alone, whatever was wrong with the others meanwhile, until they are
+/// met; then they are of the cluster again.
+#[test]
+fn a_node_that_is_reset_stays_out_until_it_is_met() {
+    const RESET_AT: u64 = 10_000;
+    for seed in 0..20 {
+        let node = 5;
+        let is_hard = seed % 2 == 0;
+        let files: Vec<String> = (0..NODES).map(|node| conf(node, NODES)).collect();
+        let mut world = World::new(seed, &files, &settings(), None);
+        // One node sees nothing of it until it is over; another one comes back later.
+        let from = RESET_AT - 200 * (seed % 4);
+        let faults = [
+            (from, Fault::Stop(1)),
+            (from, Fault::Kill(4)),
+            (RESET_AT + NT * 3 / 2, Fault::Continue(1)),
+            (RESET_AT + 3 * NT, Fault::Restart(4)),
+            (RESET_AT + 5 * NT, Fault::CutLinks(0)),
+            (RESET_AT + 6 * NT, Fault::Kill(node)),
+            (RESET_AT + 7 * NT, Fault::Restart(node)),
+        ];
+        world.run_with(&faults, RESET_AT);
+        let own = shard(9);
+        world.checks.reset(node);
+        world.ask(
+            node,
+            match is_hard {
+                true => Command::ResetHard(own, id(9)),
+                false => Command::ResetSoft(own),
+            },
+        );
+        for round in 1..30 {
+            world.go_on_with(&faults, RESET_AT + round * NT);
+            let Some(machine) = &world.nodes[node].machine else { continue };
+            assert_eq!(machine.nodes().len(), 1, "seed {seed}, hard {is_hard}, {round}");
+            for other in (0..NODES).filter(|other| *other != node) {
+                let Some(machine) = &world.nodes[other].machine else { continue };
+                let is_known = machine.nodes().find(id(9)).is_some();
+                assert!(!is_known, "seed {seed}, hard {is_hard}, {round}: {other}");
+            }
+        }
+        let meet = Command::Meet { ip: ip(node), port: 6379, bus_port: 16_379 };
+        world.ask(0, meet);
+        world.run(world.at + 10 * NT);
+        let now = if is_hard { 9 } else { node };
+        for other in 0..NODES {
+            let machine = world.nodes[other].machine.as_ref().expect("it is alive");
+            let found = machine.nodes().find(id(now)).map(|key| machine.nodes().at(key).is_fit());
+            assert_eq!(found, Some(true), "seed {seed}, hard {is_hard}: {other}");
+        }
     }
 }

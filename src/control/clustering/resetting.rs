@@ -44,16 +44,28 @@ pub(super) struct Clearing {
     step: Step,
     since: Monotonic,
     replies: Vec<(Ticket, Result<Answer, Error>)>,
+    /// The changes that were made until no key was left.
+    changes: u64,
 }
 
 #[derive(Debug)]
 enum Step {
     /// The keys.
     Keys,
-    /// A child that has written them, looked for since then.
-    Child(Monotonic),
+    /// A child that has seen them.
+    Child(Former),
     /// The file that has them.
     File(JoinHandle<io::Result<()>>),
+}
+
+/// What is known of children that began before the keys were gone.
+#[derive(Clone, Copy, Debug)]
+struct Former {
+    /// Since when they are looked for.
+    since: Monotonic,
+    /// How many children there had been. If there is a child and there were no more since, it is
+    /// one of them.
+    forks: u64,
 }
 
 impl Clearing {
@@ -76,14 +88,15 @@ impl Control {
         let Some(clustering) = &mut self.clustering else { return };
         let (step, since) = (Step::Keys, Monotonic::now());
         let replies = clustering.clearing.take().map(|before| before.replies).unwrap_or_default();
-        clustering.clearing = Some(Clearing { step, since, replies });
+        clustering.clearing = Some(Clearing { step, since, replies, changes: 0 });
         self.wish(Wish::Flush);
     }
 
-    /// All keys are gone.
-    pub(crate) fn keys_are_cleared(&mut self) {
-        if let Some(Clearing { step, .. }) = self.clearing() {
-            *step = Step::Child(Monotonic::now());
+    /// All keys are gone, after so many changes.
+    pub(crate) fn keys_are_cleared(&mut self, made: u64) {
+        let former = Former { since: Monotonic::now(), forks: self.saving.forks };
+        if let Some(Clearing { step, changes, .. }) = self.clearing() {
+            (*step, *changes) = (Step::Child(former), made);
         }
     }
 
@@ -124,21 +137,23 @@ impl Control {
     }
 
     fn go_on_clearing(&mut self) {
-        // One that sends all keys to replicas leaves no file.
-        let (has_child, leaves_file) = (self.saving.child.is_some(), self.saving.repair.is_some());
+        let has_file = self.saving.child.is_some();
+        let (sends, forks) = (self.saving.sync.is_some(), self.saving.forks);
         let Some(Clearing { step, .. }) = self.clearing() else { return };
-        match step {
-            Step::Keys => {}
-            Step::Child(since) if CHILD_MILLIS <= Monotonic::now().millis_since(*since) => {
-                match has_child {
-                    true => self.end_clearing(Err(io::Error::other("a child does not end"))),
-                    false => self.remove_snapshot(),
-                }
-            }
-            Step::Child(_) if has_child || leaves_file => self.kill_snapshot(BY),
-            Step::Child(_) => self.remove_snapshot(),
-            Step::File(thread) if !thread.is_finished() => {}
-            Step::File(_) => self.end_clearing(Ok(())),
+        let Former { since, forks: before } = match step {
+            Step::Keys => return,
+            Step::File(thread) if thread.is_finished() => return self.end_clearing(Ok(())),
+            Step::File(_) => return,
+            Step::Child(former) => *former,
+        };
+        // A later one sends replicas that there is nothing.
+        let sends_keys = sends && forks == before;
+        if !has_file && !sends_keys {
+            self.remove_snapshot();
+        } else if Monotonic::now().millis_since(since) < CHILD_MILLIS {
+            self.kill_child(BY);
+        } else {
+            self.end_clearing(Err(io::Error::other("a child does not end")));
         }
     }
 
@@ -156,7 +171,7 @@ impl Control {
 
     fn end_clearing(&mut self, begun: io::Result<()>) {
         let taken = self.clustering.as_mut().and_then(|clustering| clustering.clearing.take());
-        let Some(Clearing { step, since, replies }) = taken else { return };
+        let Some(Clearing { step, since, replies, changes }) = taken else { return };
         let result = match step {
             Step::File(thread) => {
                 thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))
@@ -169,7 +184,11 @@ impl Control {
             format!("All keys are gone, but the file of the last snapshot is not: {why}")
         });
         match &failure {
-            None => log::notice(&format!("Keys and the last snapshot are gone after {took} ms.")),
+            None => {
+                // A restart has what there is now: nothing.
+                self.saving.changes_saved = self.saving.changes_saved.max(changes);
+                log::notice(&format!("Keys and the last snapshot are gone after {took} ms."));
+            }
             Some(text) => log::warning(text),
         }
         for (ticket, reply) in replies {

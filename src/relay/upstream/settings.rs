@@ -4,6 +4,7 @@ use crate::config::table::Config;
 use crate::replication::greeting::member::Identity;
 use crate::replication::handshake::{Credentials, Hello};
 use crate::replication::limits::Limits;
+use crate::replication::session::shown::PRIORITY_USUAL;
 use crate::version::VALKEY_VERSION;
 
 /// By what this node authenticates itself at its primary.
@@ -25,6 +26,7 @@ pub(in crate::relay) fn hello(config: &Config, identity: Identity) -> Hello {
         announced_ip: (!ip.is_empty()).then(|| ip.clone()),
         version: VALKEY_VERSION.to_owned(),
         identity,
+        priority: Some(config.replica_priority).filter(|priority| *priority != PRIORITY_USUAL),
         flows: config.repl_native,
     }
 }

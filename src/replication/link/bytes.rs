@@ -8,7 +8,7 @@ use super::report::Line;
 use super::{Arrived, Body, Following, Link, Receiving, Source, Start, State};
 use crate::replication::failover;
 use crate::replication::failure::{Failure, printable};
-use crate::replication::handshake::{Answer, Heard, LogsOffered, Purpose, Step};
+use crate::replication::handshake::{Answer, Heard, Hello, LogsOffered, Purpose, Step};
 use crate::replication::history::Scalar;
 use crate::replication::limits::Limits;
 use crate::replication::lines::Lines;
@@ -20,22 +20,30 @@ use crate::replication::split::Split;
 /// what was received with its end.
 const EARLY_BYTES_MAX: usize = 4 << 20;
 
-/// An acknowledgement of everything in front of `offset`.
-pub(super) fn ack(offset: Scalar) -> Vec<u8> {
-    let mut digits = [0; DIGITS_MAX];
-    request::encode(&[b"REPLCONF", &b"ACK"[..], format_u64(&mut digits, offset.0)])
-}
-
-/// Tells the primary what is applied.
+/// Acknowledges what is applied.
 pub(super) fn acknowledge(
     following: &mut Following,
     now: Moment,
     applied: Scalar,
-    limits: &Limits,
+    (hello, limits): (&Hello, &Limits),
     actions: &mut Vec<Action<'_>>,
 ) {
     following.ack = now.after(limits.ack_ms);
-    actions.push(Action::Send(ack(applied)));
+    actions.push(Action::Send(ack(applied, hello.priority)));
+}
+
+/// An acknowledgement of everything in front of `offset`, and this node's priority if it is not the
+/// usual one. No server reads what stands behind an offset and is not known to it.
+fn ack(offset: Scalar, priority: Option<u32>) -> Vec<u8> {
+    let (mut digits, mut more) = ([0; DIGITS_MAX], [0; DIGITS_MAX]);
+    let offset = format_u64(&mut digits, offset.0);
+    match priority {
+        None => request::encode(&[b"REPLCONF", &b"ACK"[..], offset]),
+        Some(priority) => {
+            let priority = format_u64(&mut more, priority.into());
+            request::encode(&[b"REPLCONF", &b"ACK"[..], offset, b"keylane-priority", priority])
+        }
+    }
 }
 
 /// What stands behind lines that a primary says while a snapshot comes by other connections: that
@@ -339,7 +347,7 @@ impl Link {
         };
         // A primary that sent a mark waits for an acknowledgement, also after SYNC.
         if id.is_some() || form == Some(Form::Mark) {
-            acknowledge(&mut following, now, self.applied, &self.limits, actions);
+            acknowledge(&mut following, now, self.applied, (&self.hello, &self.limits), actions);
         }
         (self.attempts, self.down_since, self.last_io) = (0, None, Some(now));
         self.enter(now, State::Following(Box::new(following)));

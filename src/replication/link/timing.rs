@@ -56,7 +56,7 @@ impl Link {
                 actions.push(Action::Send(b"\n".to_vec()));
             }
             State::Following(following) if following.id.is_some() && following.ack <= now => {
-                acknowledge(following, now, self.applied, &self.limits, actions);
+                acknowledge(following, now, self.applied, (&self.hello, &self.limits), actions);
             }
             State::Idle
             | State::Connecting

@@ -5,6 +5,7 @@ use shards::resp::inline;
 use shards::resp::parser::{Limits, Parser, Range, Step};
 
 use crate::replication::history::Scalar;
+use crate::replication::session::shown::PRIORITY_USUAL;
 
 /// Bytes of one argument. The longest that a replica sends is an offset.
 const ARGUMENT_BYTES_MAX: u64 = 512;
@@ -23,8 +24,9 @@ pub struct Input {
 /// Something that a replica has said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// `REPLCONF ACK offset [FACK offset]`
-    Ack(Ack),
+    /// `REPLCONF ACK offset [FACK offset] [keylane-priority n]`. Behind it is the priority: the
+    /// usual one if none is told, as by a stock replica.
+    Ack(Ack, u32),
     /// It lives: an empty line, as a replica sends while it loads.
     Alive,
     /// What Valkey passes over without a reply.
@@ -119,11 +121,20 @@ fn replconf(options: &[&[u8]]) -> Said {
                 ([_, durable, ..], Some(b"fack")) => offset(durable),
                 _ => None,
             };
-            offset(applied).map_or(Said::Idle, |applied| Said::Ack(Ack { applied, durable }))
+            let priority = priority(rest).unwrap_or(PRIORITY_USUAL);
+            let ack = |applied| Said::Ack(Ack { applied, durable }, priority);
+            offset(applied).map_or(Said::Idle, ack)
         }
         ([_, _, rest @ ..], Some(b"getack")) if rest.len() % 2 == 0 => Said::Idle,
         _ => command(b"REPLCONF"),
     }
+}
+
+/// What the options behind an offset say of the priority.
+fn priority(options: &[&[u8]]) -> Option<u32> {
+    let mut pairs = options.chunks_exact(2);
+    let told = pairs.find(|pair| pair[0].eq_ignore_ascii_case(b"keylane-priority"))?;
+    u32::try_from(parse_i64(told[1])?).ok()
 }
 
 fn offset(text: &[u8]) -> Option<Scalar> {
@@ -149,7 +160,11 @@ mod tests {
     }
 
     fn ack(applied: u64, durable: Option<u64>) -> Said {
-        Said::Ack(Ack { applied: Scalar(applied), durable: durable.map(Scalar) })
+        told(applied, durable, PRIORITY_USUAL)
+    }
+
+    fn told(applied: u64, durable: Option<u64>, priority: u32) -> Said {
+        Said::Ack(Ack { applied: Scalar(applied), durable: durable.map(Scalar) }, priority)
     }
 
     #[test]
@@ -160,6 +175,9 @@ mod tests {
             ("replconf ack 15 fack 7", ack(15, Some(7))),
             ("REPLCONF ACK 15 FACK x", ack(15, None)),
             ("REPLCONF ACK 15 BOGUS 7", ack(15, None)),
+            ("REPLCONF ACK 15 keylane-priority 7", told(15, None, 7)),
+            ("REPLCONF ACK 15 FACK 3 keylane-priority 0", told(15, Some(3), 0)),
+            ("REPLCONF ACK 15 keylane-priority -1", ack(15, None)),
             ("REPLCONF ACK x", Said::Idle),
             ("REPLCONF ACK -7", Said::Idle),
             ("REPLCONF ACK 9223372036854775807", ack(i64::MAX.cast_unsigned(), None)),

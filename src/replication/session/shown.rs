@@ -19,7 +19,13 @@ pub struct Standing {
     pub silent_seconds: u64,
     /// The version that it told.
     pub version: Option<Version>,
+    /// Its `replica-priority`. A stock replica tells its primary none, and has the usual one here;
+    /// its INFO tells it to those that ask.
+    pub priority: u32,
 }
+
+/// The priority of a replica that tells none: the default of `replica-priority`.
+pub const PRIORITY_USUAL: u32 = 100;
 
 impl Standing {
     /// Whether it is sent the stream.
@@ -71,7 +77,8 @@ impl Session {
     pub fn shown(&self, now: Moment) -> Option<Standing> {
         let (state, (acked, silent_seconds)) = (self.state_name()?, self.standing(now));
         let (address, version) = (self.address.clone(), self.terms.version);
-        Some(Standing { address, state, acked, silent_seconds, version })
+        let priority = self.priority;
+        Some(Standing { address, state, acked, silent_seconds, version, priority })
     }
 
     /// What it has acknowledged, and the seconds since it was last heard. Unless it is online both

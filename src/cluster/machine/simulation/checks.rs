@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use shards::base::slot::Slot;
 
 use super::world::{Node, World, accepts_writes};
+use crate::cluster::frame::extensions::Extension;
 use crate::cluster::frame::header::Flags;
 use crate::cluster::frame::{Body, Packet};
 use crate::cluster::ids::{Epoch, NodeId};
@@ -80,6 +81,11 @@ impl Checks {
         self.on_disk(node, disk);
     }
 
+    /// A node has forgotten all that it knew: its epochs may begin anew.
+    pub fn reset(&mut self, node: usize) {
+        (self.current[node], self.owned[node]) = (Epoch(0), Default::default());
+    }
+
     pub fn on_disk(&mut self, node: usize, text: &str) {
         let (before, now) = (self.disks[node], OnDisk::of(text));
         // A frame of a primary may leave after a file that says that it follows another one.
@@ -115,6 +121,14 @@ impl Checks {
             }
             Body::AuthRequest => {
                 assert!(header.current_epoch <= disk.current, "S5: {node} asks before it is saved");
+            }
+            Body::Heartbeat(_, heartbeat) => {
+                let about = |extension: &Extension| match extension {
+                    Extension::Forgotten(about, _) => *about == header.sender,
+                    _ => false,
+                };
+                let about = heartbeat.extensions.iter().any(about);
+                assert!(!about, "R15: {node} has itself forgotten");
             }
             _ => {}
         }

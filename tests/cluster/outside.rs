@@ -1,0 +1,78 @@
+//! A node that was reset stays outside of its former cluster, though all other nodes still know it,
+//! until it is met again.
+
+use crate::nodes::{Cluster, ask, id, meet};
+use crate::play_with;
+use crate::processes::Server;
+use crate::servers::until;
+
+/// The node that is reset: a Keylane, and a replica. Its peers are of both kinds.
+const NODE: usize = 4;
+const MIXES: &[&str] = &["kvkvkv"];
+/// Nodes without a link from another one send a MEET after that time.
+const OPTIONS: &[&str] = &["--cluster-node-timeout", "1000"];
+
+#[test]
+fn a_node_that_was_reset_stays_out_until_it_is_met() {
+    play_with("reset, and known to others", MIXES, OPTIONS, |cluster| {
+        let former = id(&cluster.nodes[NODE]);
+        stays_out_after_a_soft_reset(cluster, &former);
+        stays_out_after_a_hard_reset(cluster, &former);
+        let node = &cluster.nodes[NODE];
+        meet(&cluster.nodes[1], node);
+        until_known(cluster, node, 6);
+    });
+}
+
+fn peers(cluster: &Cluster) -> impl Iterator<Item = &Server> {
+    let others = cluster.nodes.iter().enumerate().filter(|(place, _)| *place != NODE);
+    others.map(|(_, node)| node)
+}
+
+/// Its id stays, so peers go on speaking to it, and want it to connect to them.
+fn stays_out_after_a_soft_reset(cluster: &Cluster, former: &str) {
+    let node = &cluster.nodes[NODE];
+    assert_eq!(ask(node, &["CLUSTER", "RESET", "SOFT"]), "OK");
+    // It begins a cluster of its own.
+    assert_eq!(ask(node, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
+    let text = format!("Sending MEET packet to node {former}");
+    for peer in peers(cluster) {
+        let wants_it = || 2 <= peer.output().matches(&text).count();
+        until(&format!("{} wants it back", peer.name), wants_it, || cluster.describe());
+    }
+    assert_eq!(known(node), "cluster_known_nodes:1");
+    for peer in peers(cluster) {
+        let lines = ask(peer, &["CLUSTER", "NODES"]);
+        let line = lines.lines().find(|line| line.starts_with(former)).expect("it is known");
+        assert!(line.ends_with(" connected"), "{}: it has no slots here: {line}", peer.name);
+    }
+    assert_eq!(ask(node, &["CLUSTER", "FLUSHSLOTS"]), "OK");
+}
+
+/// Its id is another one, so peers find another node at its address.
+fn stays_out_after_a_hard_reset(cluster: &Cluster, former: &str) {
+    let node = &cluster.nodes[NODE];
+    assert_eq!(ask(node, &["CLUSTER", "RESET", "HARD"]), "OK");
+    let name = id(node);
+    for peer in peers(cluster) {
+        let is_gone = || {
+            let lines = ask(peer, &["CLUSTER", "NODES"]);
+            let line = lines.lines().find(|line| line.starts_with(former));
+            line.is_none_or(|line| line.contains("noaddr") || line.contains("fail"))
+        };
+        until(&format!("{} misses it", peer.name), is_gone, || cluster.describe());
+        assert!(!ask(peer, &["CLUSTER", "NODES"]).contains(&name), "{}", peer.name);
+    }
+    assert_eq!(known(node), "cluster_known_nodes:1");
+}
+
+fn known(node: &Server) -> String {
+    let info = ask(node, &["CLUSTER", "INFO"]);
+    let line = info.lines().find(|line| line.starts_with("cluster_known_nodes:"));
+    line.expect("it says so").to_owned()
+}
+
+fn until_known(cluster: &Cluster, node: &Server, count: usize) {
+    let knows = || known(node) == format!("cluster_known_nodes:{count}");
+    until(&format!("it knows {count}"), knows, || cluster.describe());
+}
