@@ -131,7 +131,8 @@ fn a_replica_that_is_not_elected_takes_what_its_primary_has() {
 fn a_replica_keeps_nothing_that_is_not_to_be_kept() {
     let serves = Settings { yields_when_empty: false, ..Settings::default() };
     let external = Settings { is_external: true, ..Settings::default() };
-    let cases: [(&str, Settings, fn(&mut Replicated)); 5] = [
+    type Change = fn(&mut Replicated);
+    let cases: [(&str, Settings, Change); 5] = [
         ("serve", serves, |_| {}),
         ("there is no election", external, |_| {}),
         ("no keys", Settings::default(), |it| it.has_keys = false),

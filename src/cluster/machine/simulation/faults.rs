@@ -61,7 +61,7 @@ pub fn draw(seed: u64, nodes: usize) -> Vec<(u64, Fault)> {
             7 => vec![(at, Fault::Failover(node, Failover::Plain))],
             8 => vec![(at, Fault::Failover(node, Failover::Force))],
             9 => [node, other].map(|node| (at, Fault::Failover(node, Failover::Force))).to_vec(),
-            10 if until % 2 == 0 => pair(Fault::Kill(node), Fault::RestartStock(node)),
+            10 if until.is_multiple_of(2) => pair(Fault::Kill(node), Fault::RestartStock(node)),
             10 => pair(Fault::Kill(node), Fault::RestartEmpty(node)),
             _ => vec![(at, Fault::Move(movable(below(16384)), below(SHARDS as u64)))],
         });
