@@ -32,7 +32,7 @@ pub enum Row {
     Serves,
     /// Another node has its slots.
     Claimed,
-    /// No replica can have the data.
+    /// No replica has data, as all of them say.
     NoHeir,
     /// It has waited for long enough.
     Over,
@@ -51,7 +51,7 @@ pub struct Facts {
     pub yields: bool,
     /// Whether this node is a primary with slots.
     pub is_voting: bool,
-    /// Replicas that may have the data: what they have is not known yet.
+    /// Replicas that may have the data: what they have is not known, or they cannot be asked.
     pub unknown: usize,
     /// Replicas that have data and can be asked.
     pub heirs: usize,
@@ -115,15 +115,15 @@ impl Machine {
     /// Gets on with it.
     pub(in crate::cluster) fn look_at_heirs(&mut self) {
         let Some(Yielding { since, asked, .. }) = self.yielding else { return };
-        let replicas = || self.nodes.replicas_of(self.nodes.myself());
-        let may = |node: &Node| node.is_fit() && !node.flags.has(Flags::NOFAILOVER);
-        let is_unknown = |node: &Node| node.contact.answered.is_none();
+        let replicas = self.nodes.replicas_of(self.nodes.myself());
+        let may_have = replicas.filter(|(_, node)| !is_empty(node)).count();
+        let heirs = self.heirs().len();
         let size = self.nodes.size();
         let facts = Facts {
             yields: self.settings.yields(),
             is_voting: self.nodes.me().is_voting(),
-            unknown: replicas().filter(|(_, node)| may(node) && is_unknown(node)).count(),
-            heirs: self.heirs().len(),
+            unknown: may_have.saturating_sub(heirs),
+            heirs,
             age_ms: self.since(since),
             limit_ms: self.settings.yield_ms(),
             is_needed: size.saturating_sub(1) < self.nodes.quorum(),
@@ -142,17 +142,19 @@ impl Machine {
         self.todo.state = true;
     }
 
-    /// The replicas that have data and can be asked, the one with most of it first.
+    /// The replicas that have data and can be asked, the one with most of it first. Those that never
+    /// take over by themselves are asked last: what would be lost is lost with them, too.
     fn heirs(&self) -> Vec<Key> {
         let replicas = self.nodes.replicas_of(self.nodes.myself());
         let mut heirs: Vec<(Key, &Node)> = replicas
             .filter(|(_, node)| {
-                let may = node.is_fit() && !node.flags.has(Flags::NOFAILOVER);
                 let has_data = node.contact.answered.is_some() && node.offset != 0;
-                may && has_data && node.ip.is_some() && node.ports.client != 0
+                node.is_fit() && has_data && node.ip.is_some() && node.ports.client != 0
             })
             .collect();
-        heirs.sort_by_key(|(_, node)| (std::cmp::Reverse(node.offset), node.id));
+        heirs.sort_by_key(|(_, node)| {
+            (node.flags.has(Flags::NOFAILOVER), std::cmp::Reverse(node.offset), node.id)
+        });
         heirs.into_iter().map(|(key, _)| key).collect()
     }
 
@@ -174,6 +176,11 @@ impl Machine {
             self.act(Action::AskToTakeOver(Heir { id, ip, port }));
         }
     }
+}
+
+/// Whether a replica says that it has no data.
+fn is_empty(node: &Node) -> bool {
+    node.contact.answered.is_some() && node.offset == 0
 }
 
 #[cfg(test)]

@@ -143,9 +143,10 @@ impl Settings {
         self.write_lease_ms.unwrap_or(self.node_timeout_ms / 2)
     }
 
-    /// How long a primary that has started without data waits for a replica that takes over.
-    pub const fn yield_ms(&self) -> u64 {
-        self.node_timeout_ms.saturating_mul(2)
+    /// How long a primary that has started without data waits for a replica that takes over: long
+    /// enough that each may try again when voters that have just started did not vote.
+    pub fn yield_ms(&self) -> u64 {
+        self.node_timeout_ms.max(self.manual_failover_ms).saturating_mul(2)
     }
 
     /// Whether a primary that has started without data is to ask its replicas to take over.

@@ -130,14 +130,14 @@ fn the_replica_with_most_data_is_asked_first_then_the_others() {
 #[test]
 fn a_primary_serves_without_data_when_no_replica_takes_over() {
     let mut bench = started(FIVE, settings(), SlotSet::default());
-    for round in 0..40 {
+    for round in 0..120 {
         for letter in ['a', 'b', 'r', 's'] {
             if bench.node(letter).contact.ping_sent.is_some() && bench.node(letter).is_linked() {
                 answers(&mut bench, letter, 10);
             }
         }
         bench.pass(100);
-        let is_over = 2 * NT <= bench.at;
+        let is_over = settings().yield_ms() <= bench.at;
         assert_eq!(bench.machine.lacks_data(), !is_over, "round {round}");
         assert!(is_over || !bench.machine.state().is_ok(), "round {round}");
     }
@@ -165,6 +165,27 @@ fn no_primary_waits_that_has_nothing_to_wait_for() {
     assert!(bench.machine.lacks_data(), "what s has is not known");
     bench.node_mut('s').health = Health::Suspected;
     bench.pass(100);
-    bench.expect("s is dead", &["no replica has any"]);
+    assert!(bench.machine.lacks_data(), "s may come back with it");
+    bench.node_mut('s').health = Health::Fit;
+    answers(&mut bench, 's', 0);
+    bench.pass(100);
+    bench.expect("s has none", &["no replica has any"]);
     assert!(!bench.machine.lacks_data());
+}
+
+#[test]
+fn a_replica_that_never_takes_over_by_itself_is_asked_last() {
+    let mut bench = started(FIVE, settings(), SlotSet::default());
+    let never = bench.node('s').flags.with(Flags::NOFAILOVER);
+    bench.node_mut('s').flags = never;
+    answers(&mut bench, 'r', 10);
+    answers(&mut bench, 's', 20);
+    for (label, asked) in [("the other one", "ask r"), ("s", "ask s")] {
+        bench.node_mut('s').flags = never;
+        bench.pass(100);
+        bench.expect(label, &[asked]);
+        bench.pass(900);
+        answers(&mut bench, 'r', 10);
+        answers(&mut bench, 's', 20);
+    }
 }
