@@ -242,7 +242,9 @@ impl Machine {
         self.act(Action::Connect(link, ip, port));
     }
 
-    /// Sends another MEET to a node that does not connect to this one: it may not know it.
+    /// Sends another MEET to a node that does not connect to this one: it may not know it. A next
+    /// link begins with a PING nevertheless, by which a node that was reset sees that this MEET is
+    /// no operator's (`members::former`).
     fn meet_again(&mut self, key: Key) {
         let node = self.nodes.at(key);
         let contact = &node.contact;
@@ -253,7 +255,6 @@ impl Machine {
         let shown = self.shown(key);
         let now = self.now.at;
         let contact = &mut self.nodes.at_mut(key).contact;
-        contact.meets = true;
         contact.inbound_lost = now;
         contact.ping_sent = contact.ping_sent.or(Some(now));
         self.log(

@@ -39,7 +39,8 @@ pub struct Hello {
     pub version: String,
     /// Which node this is.
     pub identity: Identity,
-    /// `replica-priority`, told with each acknowledgement; `None`: the usual one, which is not told.
+    /// `replica-priority`, told with each acknowledgement; `None`: the usual one, which is not
+    /// told.
     pub priority: Option<u32>,
     /// It can take each log of its primary by a connection of its own (`repl-native`).
     pub flows: bool,

@@ -89,7 +89,8 @@ mod tests {
             ("the smallest backlog of those that lack something", "a +9, b +1, c all", "cba"),
             (
                 "all rows",
-                "a 50, b all 100, c all 50, d all 50 near, e all 50 near +1, f all 1 never, g all 0",
+                "a 50, b all 100, c all 50, d all 50 near, e all 50 near +1, f all 1 never, \
+                 g all 0",
                 "decba",
             ),
         ] {

@@ -1,5 +1,5 @@
-//! A child that sleeps in the kernel, where no signal wakes it: CLUSTER RESET waits for it no longer
-//! than it says, and then nothing is reset.
+//! A child that sleeps in the kernel, where no signal wakes it: CLUSTER RESET waits for it no
+//! longer than it says, and then nothing is reset.
 
 use std::fs;
 

@@ -2,19 +2,17 @@
 //! until it is met again.
 
 use crate::nodes::{Cluster, ask, id, meet};
-use crate::play_with;
+use crate::play;
 use crate::processes::Server;
 use crate::servers::until;
 
 /// The node that is reset: a Keylane, and a replica. Its peers are of both kinds.
 const NODE: usize = 4;
 const MIXES: &[&str] = &["kvkvkv"];
-/// Nodes without a link from another one send a MEET after that time.
-const OPTIONS: &[&str] = &["--cluster-node-timeout", "1000"];
 
 #[test]
 fn a_node_that_was_reset_stays_out_until_it_is_met() {
-    play_with("reset, and known to others", MIXES, OPTIONS, |cluster| {
+    play("reset, and known to others", MIXES, |cluster| {
         let former = id(&cluster.nodes[NODE]);
         stays_out_after_a_soft_reset(cluster, &former);
         stays_out_after_a_hard_reset(cluster, &former);

@@ -12,8 +12,8 @@
 //! A MEET of such a link is not an operator's: Valkey 8.1 and later, and this server, send it to
 //! nodes that do not connect to them ([`Machine::tend_links`]), which is what brought nodes back
 //! after a soft reset. A MEET that an operator asks for is the first frame of a link, and is heard.
-//! So links of former nodes stay, one of each: a node whose link ended before its MEET was answered
-//! begins the next link with it.
+//! So links of former nodes stay, one of each: a Valkey whose link ended before its MEET was
+//! answered begins the next link with it, which is heard as an operator's.
 //!
 //! Nothing is told to former nodes when this one is reset. FORGOTTEN about oneself is never sent:
 //! Valkey 9.1 frees the sender, and goes on using it.
