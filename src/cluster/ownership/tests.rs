@@ -103,7 +103,8 @@ fn addresses_are_as_each_client_is_to_see_them() {
 
 #[test]
 fn a_copy_that_is_fenced_serves_no_slot_without_a_closer_look() {
-    let ownership = Bench::of(THREE).machine.ownership(7);
+    let all = "m primary 3 0-5460, a primary 4 5461-10922, b primary 5 10923-16383";
+    let ownership = Bench::of(all).machine.ownership(7);
     let fenced = ownership.fenced();
     for number in [0, 63, 64, 5460] {
         assert!(ownership.serves(slot(number)) && !fenced.serves(slot(number)), "{number}");
