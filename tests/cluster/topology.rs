@@ -107,9 +107,10 @@ impl Told {
     }
 }
 
+/// With capitals, like those that Kvrocks' controller draws.
 fn id(at: usize) -> String {
     let letter = char::from(b'a' + u8::try_from(at).expect("few"));
-    letter.to_string().repeat(40)
+    format!("{letter}rSmm9KG5hoAETaxdk7XeUbU1vccWFdl67dk2Z8b")
 }
 
 /// Commands and replies of a node that is told nothing but this.

@@ -205,7 +205,7 @@ impl External {
 
     fn verdict(&self, member: Option<&Member>, address: &Address) -> Verdict {
         let told =
-            member.and_then(|member| Some((NodeId::parse(member.id.as_bytes())?, member.version)));
+            member.and_then(|member| Some((NodeId::given(member.id.as_bytes())?, member.version)));
         let Address { host, port } = address.clone();
         judge(&self.desired, &Peer { told, host, port })
     }
