@@ -77,6 +77,32 @@ fn a_text_is_read_as_kvrocks_reads_it() {
 }
 
 #[test]
+fn a_host_is_a_name_or_an_address() {
+    let with = |host: &str| read(&format!("<a> {host} 1 master -"));
+    let longest = "h".repeat(255);
+    for host in ["10.0.0.1", "fe80::1%eth0", "a-b_c.example", "H", &longest] {
+        assert_eq!(with(host), format!("<a> {host} 1 master -"));
+    }
+    let long = "h".repeat(70_000);
+    for odd in [
+        "h\0",
+        "h\r",
+        "h\x1b[2J",
+        "h,i",
+        "h@i",
+        "h\ti",
+        "h/",
+        "[::1]",
+        "\"h\"",
+        "h\u{e9}",
+        &long,
+        &format!("{longest}h"),
+    ] {
+        assert_eq!(with(odd), "-ERR Invalid cluster node host", "{odd:?}");
+    }
+}
+
+#[test]
 fn slots_of_setslot_are_words_or_ranges() {
     let shown = |text: &str| slots(text.as_bytes()).map(|slots| slots.len());
     assert_eq!(shown("5"), Ok(1));
