@@ -315,6 +315,31 @@ fn roles_are_swapped_and_chained() {
 }
 
 #[test]
+fn shard_channels_are_at_the_primary_of_their_slot_alone() {
+    let told = Told::start(2);
+    told.push(&[0, 1], "0 primary 0-16383, 1 replica 0", 1);
+    told.agree(&[0, 1], 1);
+    let mut subscriber = told.nodes[0].client();
+    subscriber.call(&["SSUBSCRIBE", KEY]).expect("it is answered");
+    let moved = |to: usize| format!("-MOVED 0 {}", told.nodes[to].addr);
+    let mut reader = told.nodes[1].client();
+    reader.call(&["READONLY"]).expect("it is answered");
+    for command in [&["SSUBSCRIBE", KEY][..], &["SPUBLISH", KEY, "m"]] {
+        let reply = reader.call(command).expect("it is answered");
+        assert_eq!(reply, Reply::Error(moved(0)[1..].into()), "{command:?}");
+    }
+    assert_eq!(ask(&told.nodes[0], &["SPUBLISH", KEY, "first"]), "1");
+    told.push(&[1, 0], "1 primary 0-16383, 0 replica 1", 2);
+    let bulk = |text: &str| Reply::Bulk(text.into());
+    let message = Reply::Group('*', ["smessage", KEY, "first"].map(bulk).into());
+    assert_eq!(subscriber.receive().expect("the message"), message);
+    let end = vec![bulk("sunsubscribe"), bulk(KEY), Reply::Integer(0)];
+    assert_eq!(subscriber.receive().expect("the end"), Reply::Group('*', end));
+    assert_eq!(ask(&told.nodes[0], &["SPUBLISH", KEY, "m"]), moved(1));
+    assert_eq!(ask(&told.nodes[1], &["SPUBLISH", KEY, "m"]), "0");
+}
+
+#[test]
 fn a_primary_that_is_not_known_or_not_there_yet_is_said_and_found() {
     let mut told = Told::start(2);
     told.push(&[1], "1 replica 3", 1);
