@@ -48,7 +48,11 @@ impl Relay {
 
     /// Control says which node this is.
     pub(super) fn introduce(&mut self, identity: Identity) {
-        self.upstream.iter_mut().for_each(|upstream| upstream.introduce(identity.clone()));
+        let now = self.now();
+        if let Some(upstream) = &mut self.upstream {
+            upstream.introduce(identity.clone());
+            upstream.retry(now, &mut self.mailbox);
+        }
         self.identity = identity;
     }
 

@@ -249,6 +249,8 @@ fn a_removed_replica_is_cut_from_both_sides_and_comes_back() {
                 told.field(1, "cluster", "reconcile_last_error").contains("is no replica of")
             });
             assert_eq!(told.field(1, "cluster", "reconcile_state"), "failed");
+            let log = told.nodes[1].output();
+            assert_eq!(log.matches("The primary refuses this node").count(), 1, "{log}");
             assert_eq!(told.replicas_of(0), "1");
         }
         assert_eq!(ask(&told.nodes[1], &["DBSIZE"]), "1", "{about}: its keys stay");
