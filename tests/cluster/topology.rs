@@ -317,6 +317,35 @@ fn roles_are_swapped_and_chained() {
 }
 
 #[test]
+fn a_swap_of_roles_begins_no_snapshot_for_nothing() {
+    let told = Told::start(3);
+    let of = |primary: usize| {
+        let replicas =
+            (0..3).filter(|at| *at != primary).map(|at| format!("{at} replica {primary}"));
+        format!("{primary} primary 0-16383, {}", replicas.collect::<Vec<_>>().join(", "))
+    };
+    told.push(&[0, 1, 2], &of(0), 1);
+    told.agree(&[0, 1, 2], 1);
+    let mut longest = 0;
+    for (round, version) in (0..12).zip(2..) {
+        let mut order = [round % 3, (round + 1) % 3, (round + 2) % 3];
+        if round % 2 == 0 {
+            order.reverse();
+        }
+        told.push(&order, &of((round + 1) % 2), version);
+        let began = now();
+        told.agree(&[0, 1, 2], version);
+        longest = longest.max(began.elapsed().as_millis());
+    }
+    say(&format!("topology: the longest swap of roles took {longest} ms"));
+    for node in &told.nodes {
+        let log = node.output();
+        // A replica that asks a node on its way to being a primary waits until it is one.
+        assert!(!log.contains("Discarding the half-loaded data"), "{}: {log}", node.name);
+    }
+}
+
+#[test]
 fn shard_channels_are_at_the_primary_of_their_slot_alone() {
     let told = Told::start(2);
     told.push(&[0, 1], "0 primary 0-16383, 1 replica 0", 1);
