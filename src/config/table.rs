@@ -120,7 +120,7 @@ settings! {
 
     /// Whether a primary that starts without data asks its replicas to take over (`yield`, for
     /// twice `cluster-node-timeout` at most), or serves at once, so that they drop theirs
-    /// (`serve`).
+    /// (`serve`). No effect with `cluster-topology external`.
     "cluster-empty-restart" cluster_empty_restart: EmptyRestart = EmptyRestart::Yield,
         Choice(EmptyRestart::WORDS), AtRuntime;
 

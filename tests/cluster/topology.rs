@@ -154,6 +154,7 @@ fn clusterx_replies_as_kvrocks_does() {
     let text = format!("{} {address} master - 0-16383\n{} 127.0.0.1 1 master -", id(0), id(1));
     assert_eq!(ask(&node, &["CLUSTERX", "SETNODES", &text, "7"]), "OK");
     check("CLUSTERX VERSION", "7");
+    check("CLUSTER GETSLOTMIGRATIONS", "Group('*', [])");
     check("SET x 1", "OK");
     check("CLUSTERX SETSLOT 0-9 NODE <a> 9", "-ERR Invalid cluster version");
     check("CLUSTERX SETSLOT 0-9,11 NODE <a> 8", "OK");
