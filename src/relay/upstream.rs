@@ -55,8 +55,8 @@ const TURN_BYTES: usize = 2 << 20;
 const RETRY_MS_IN_TOPOLOGY: u64 = 500;
 /// There is no memory for the backlog.
 pub const SHORT: &str = "There is no memory for the replication backlog: replicas may have to sync";
-/// How often control is told what there is to show, in milliseconds.
-const VIEW_MILLIS: u64 = 100;
+/// How old what control shows may get, in milliseconds.
+const VIEW_MILLIS: u64 = 20;
 
 /// The link to the primary, and all that it uses.
 #[derive(Debug)]
@@ -362,7 +362,8 @@ impl Upstream {
 
     /// When there is something to do at the latest.
     pub fn deadline(&self) -> Option<Moment> {
-        self.link.deadline()
+        let view = self.is_view_old().then(|| self.told_at.after(VIEW_MILLIS));
+        [self.link.deadline(), view].into_iter().flatten().min()
     }
 
     /// What is waited for.
