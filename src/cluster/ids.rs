@@ -5,11 +5,12 @@ use std::fmt::{Debug, Display, Formatter, Result, Write as _};
 /// Characters of a node id and of a shard id.
 pub const ID_LEN: usize = 40;
 
-/// The name of a node, for as long as it belongs to its cluster: 40 of `a-z0-9`.
+/// The name of a node, for as long as it belongs to its cluster: 40 of `a-z0-9`, or of `a-zA-Z0-9`
+/// if a controller gave it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId([u8; ID_LEN]);
 
-/// The name of a shard, which its primary and replicas share: 40 of `a-z0-9`.
+/// The name of a shard, which its primary and replicas share: characters like those of a node id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId([u8; ID_LEN]);
 
@@ -34,9 +35,10 @@ impl Display for Epoch {
 macro_rules! id {
     ($name:ident) => {
         impl $name {
-            /// The id that `text` spells; `None` if its length or a character is another.
+            /// The id that `text` spells, by the rule of nodes that gossip: 40 of `a-z0-9`. `None`
+            /// if its length or a character is another.
             pub fn parse(text: &[u8]) -> Option<Self> {
-                parse(text).map(Self)
+                parse(text, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()).map(Self)
             }
 
             /// The id that these random bytes make: their hexadecimal digits.
@@ -67,10 +69,24 @@ macro_rules! id {
 id!(NodeId);
 id!(ShardId);
 
-fn parse(text: &[u8]) -> Option<[u8; ID_LEN]> {
+impl NodeId {
+    /// The id that a controller or a client gives: 40 of `a-zA-Z0-9`, as Kvrocks' controller draws
+    /// them. Case counts. `None` if its length or a character is another.
+    pub fn given(text: &[u8]) -> Option<Self> {
+        parse(text, u8::is_ascii_alphanumeric).map(Self)
+    }
+}
+
+impl ShardId {
+    /// The name of a shard that is called like its primary.
+    pub const fn of_primary(primary: NodeId) -> Self {
+        Self(primary.0)
+    }
+}
+
+fn parse(text: &[u8], is_part: impl Fn(&u8) -> bool) -> Option<[u8; ID_LEN]> {
     let characters: [u8; ID_LEN] = text.try_into().ok()?;
-    let is_letter = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    characters.iter().all(is_letter).then_some(characters)
+    characters.iter().all(is_part).then_some(characters)
 }
 
 const fn hexadecimal(bytes: [u8; ID_LEN / 2]) -> [u8; ID_LEN] {
@@ -97,6 +113,20 @@ mod tests {
         for odd in [&text[1..], &format!("{text}0"), &text.replace("c0", "C0"), ""] {
             assert_eq!(NodeId::parse(odd.as_bytes()), None, "{odd:?}");
             assert_eq!(ShardId::parse(odd.as_bytes()), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn a_given_id_may_have_capitals_and_keeps_them() {
+        let text = "SrSmm9KG5hoAETaxdk7XeUbU1vccWFdl67dk2Z8b";
+        let id = NodeId::given(text.as_bytes()).expect("it has 40 letters and digits");
+        assert_eq!(
+            (id.to_string(), ShardId::of_primary(id).to_string()),
+            (text.into(), text.into())
+        );
+        assert_ne!(NodeId::given(text.to_ascii_lowercase().as_bytes()), Some(id));
+        for odd in [&text[1..], &format!("{text}0"), &text.replace('k', "-"), ""] {
+            assert_eq!(NodeId::given(odd.as_bytes()), None, "{odd:?}");
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Ownership {
     pub allows_reads_when_down: bool,
     /// `cluster-allow-pubsubshard-when-down`
     pub allows_pubsub_when_down: bool,
+    /// Whether nodes hand messages on to each other. If not, shard channels are at primaries only.
+    pub has_bus: bool,
     /// One for each block: whether a command on any of its slots runs here whatever it is.
     blocks: [bool; BLOCKS],
     places: Box<[Place]>,
@@ -123,6 +125,7 @@ impl Machine {
             is_primary: self.is_primary(),
             allows_reads_when_down: self.settings.allows_reads_when_down,
             allows_pubsub_when_down: self.settings.allows_pubsub_when_down,
+            has_bus: !self.settings.is_external,
             blocks,
             owners: owners.collect(),
             places,
@@ -175,6 +178,16 @@ impl Ownership {
     /// Where `slot` is.
     pub fn place(&self, slot: Slot) -> Place {
         self.places[usize::from(slot.number())]
+    }
+
+    /// Whether shard channels of `slot` have subscribers here.
+    pub fn has_channels(&self, slot: Slot) -> bool {
+        match self.place(slot) {
+            Place::Served | Place::Migrating | Place::Importing => true,
+            // A message reaches subscribers at a replica by the bus only.
+            Place::AtPrimary | Place::MigratingAtPrimary => self.has_bus,
+            Place::Elsewhere | Place::Unbound => false,
+        }
     }
 
     /// Behind which slots others follow that are at another place: the number of the first of

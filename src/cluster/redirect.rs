@@ -134,7 +134,10 @@ pub fn decide(
         let is_split = request.has_several_keys && is_missing;
         return if is_split { Outcome::TryAgain } else { Outcome::Run };
     }
-    let is_read = reads_here || request.kind == Kind::PubSub;
+    let is_read = match request.kind {
+        Kind::PubSub => ownership.has_bus,
+        Kind::Plain | Kind::Migrate | Kind::BetweenDatabases => reads_here,
+    };
     match ownership.place(slot) {
         Place::Served | Place::Migrating => Outcome::Run,
         Place::AtPrimary | Place::MigratingAtPrimary if is_read && !request.writes => Outcome::Run,

@@ -217,9 +217,9 @@ fn slot(word: &[u8]) -> Result<Slot, Error> {
     number.and_then(Slot::new).ok_or(Error::Text("ERR Invalid or out of range slot"))
 }
 
-/// The id of a node.
+/// The id of a node. A node that gossips knows none with capitals.
 fn id(word: &[u8]) -> Result<NodeId, Error> {
-    NodeId::parse(word).ok_or_else(|| unknown_node(word))
+    NodeId::given(word).ok_or_else(|| unknown_node(word))
 }
 
 /// There is no such subcommand.

@@ -67,7 +67,7 @@ fn run(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
             return Ok(Outcome::Done);
         }
         (b"setnodeid", [id]) if id.len() == ID_LEN => {
-            Request::Change(Change::Name(NodeId::parse(id).ok_or(NODE_ID)?))
+            Request::Change(Change::Name(NodeId::given(id).ok_or(NODE_ID)?))
         }
         (b"setnodes", [nodes, version, options @ ..]) => {
             Request::Change(set_nodes(nodes, version, options)?)
@@ -110,7 +110,7 @@ fn set_slot(slots: &[u8], node: &[u8], id: &[u8], version: &[u8]) -> Result<Chan
     if !node.eq_ignore_ascii_case(b"node") {
         return Err(SLOT_OPTIONS);
     }
-    let owner = NodeId::parse(id).ok_or(NODE_ID)?;
+    let owner = NodeId::given(id).ok_or(NODE_ID)?;
     let version = parse_i64(version).filter(|version| 0 <= *version).ok_or(VERSION)?;
     Ok(Change::Slots { slots, owner, version })
 }

@@ -120,8 +120,9 @@ settings! {
 
     /// Whether a primary that starts without data asks its replicas to take over (`yield`, for
     /// twice `cluster-node-timeout` at most, or twice `cluster-manual-failover-timeout` if that is
-    /// longer), or serves at once, so that they drop theirs (`serve`). With `yield`, a replica whose primary has come back with less data than it has
-    /// keeps its own and asks to take over, too, for `cluster-node-timeout` at most.
+    /// longer), or serves at once, so that they drop theirs (`serve`). With `yield`, a replica
+    /// whose primary has come back with less data than it has keeps its own and asks to take over,
+    /// too, for `cluster-node-timeout` at most. No effect with `cluster-topology external`.
     "cluster-empty-restart" cluster_empty_restart: EmptyRestart = EmptyRestart::Yield,
         Choice(EmptyRestart::WORDS), AtRuntime;
 

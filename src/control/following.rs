@@ -80,14 +80,22 @@ impl Control {
             last_error: link.and_then(|link| link.last_failure.clone()),
             down_seconds: link.and_then(|link| link.down_since).map(seconds),
             snapshot_bytes: link.map_or(0, |link| link.snapshot_bytes),
-            read: link.map_or(0, |link| link.read.0),
-            applied: link.map_or(0, |link| link.applied.0),
+            read: link.map_or(0, |link| link.read.max(self.applied_of(link)).0),
+            applied: link.map_or(0, |link| self.applied_of(link).0),
             logs: link.map_or(0, |link| link.logs),
             stored_bytes: stored.sum(),
             priority: config.replica_priority,
             is_read_only: true,
             is_announced: true,
         })
+    }
+
+    /// The offset behind all that is applied, as of now if logs come each by a connection of its
+    /// own: shards show what they have applied, and the relay tells of it later.
+    pub(crate) fn applied_of(&self, link: &LinkView) -> Scalar {
+        let Some(began) = link.position.filter(|_| link.logs != 0) else { return link.applied };
+        let weights = (0..self.shards()).map(|shard| self.mailbox.board(shard).followed.get());
+        began.offset.after(weights.sum()).max(link.applied)
     }
 
     /// The data of the start are complete: follows the primary of the configuration, if it has

@@ -166,7 +166,7 @@ impl Control {
         // Data that a primary has brought are part of its stream, not of ours.
         let is_own = *logs || self.node.condition.role == Role::Primary;
         let link = self.following.view.as_ref().filter(|_| !is_own);
-        let position = link.and_then(|link| Some((link.position?.id, link.applied)));
+        let position = link.and_then(|link| Some((link.position?.id, self.applied_of(link))));
         let (replid, offset) = position.unwrap_or_else(|| (*replid, base.after(weights.sum())));
         let former = if is_own { *former } else { view.former };
         ReplicationView {

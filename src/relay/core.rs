@@ -45,6 +45,8 @@ pub struct Relay {
     reading: Reading,
     /// A fence is on its way at which the stream begins anew.
     pub(super) awaits_fence: bool,
+    /// This node follows no primary any more, and has no history of its own yet.
+    pub(super) is_between: bool,
     pub(super) peers: Vec<Peer>,
     /// The logs of this node, as control last said.
     pub(super) logs: Option<LogsOf>,
@@ -90,6 +92,7 @@ impl Relay {
             stream: None,
             reading: Reading::default(),
             awaits_fence: false,
+            is_between: false,
             peers: Vec::new(),
             logs: None,
             began: None,
@@ -272,7 +275,7 @@ impl Relay {
         (self.stream, self.logs) = (None, None);
         self.forget_places();
         self.history_has_ended(None);
-        self.awaits_fence = false;
+        (self.awaits_fence, self.is_between) = (false, false);
     }
 
     fn configure(&mut self, config: Arc<Config>) {

@@ -78,6 +78,11 @@ impl Relay {
         let upstream = self.upstream.as_deref().filter(|upstream| upstream.is_active());
         match (upstream, &arrival.request) {
             _ if arrival.lacks_data => (Standing::Loading, none),
+            // A snapshot would be for nothing: the history that is about to begin goes on from what
+            // the replica has.
+            (None, Request::Sync | Request::Psync(_)) if self.is_between => {
+                (Standing::Unlinked, none)
+            }
             (None, _) => (Standing::Primary, ours),
             (Some(upstream), _) if upstream.hands_over() => (Standing::FailingOver, ours),
             (Some(upstream), Request::Failover(_)) => match upstream.stream() {

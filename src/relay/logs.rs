@@ -33,7 +33,7 @@ pub(super) struct Present {
 
 impl Relay {
     /// The primary that this node follows, if it follows one.
-    fn followed(&self) -> Option<&Upstream> {
+    pub(super) fn followed(&self) -> Option<&Upstream> {
         self.upstream.as_deref().filter(|upstream| upstream.is_active())
     }
 

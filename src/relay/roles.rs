@@ -18,6 +18,18 @@ impl Relay {
     /// Control says whom this node follows.
     pub(super) fn hear_of_upstream(&mut self, word: UpstreamWord) {
         let now = self.now();
+        match &word {
+            UpstreamWord::Unfollow(_) => self.is_between |= self.followed().is_some(),
+            // Behind it this node follows, or goes on with the history that it had.
+            UpstreamWord::Follow { .. } | UpstreamWord::Forget => self.is_between = false,
+            UpstreamWord::AskPlainly
+            | UpstreamWord::Committed(_)
+            | UpstreamWord::Emptied(_)
+            | UpstreamWord::LogsEnded(_)
+            | UpstreamWord::Hold
+            | UpstreamWord::GoOn
+            | UpstreamWord::Cut => {}
+        }
         if let UpstreamWord::Follow { routing, config, .. } = &word {
             // It is to become another's replica, not a primary.
             self.undecided.append(&mut self.promoting);
@@ -49,7 +61,11 @@ impl Relay {
 
     /// Control says which node this is.
     pub(super) fn introduce(&mut self, identity: Identity) {
-        self.upstream.iter_mut().for_each(|upstream| upstream.introduce(identity.clone()));
+        let now = self.now();
+        if let Some(upstream) = &mut self.upstream {
+            upstream.introduce(identity.clone());
+            upstream.retry(now, &mut self.mailbox);
+        }
         self.identity = identity;
     }
 
@@ -94,6 +110,7 @@ impl Relay {
     /// are to ask anew, and may go on.
     pub(super) fn begin(&mut self, beginning: Beginning) {
         let Beginning { replid, former, ended, fence, base } = beginning;
+        self.is_between = false;
         self.cut_all(Cut::History);
         let reading = self.next_reading();
         (self.logs, self.began) = (Some(LogsOf { replid, base }), Some(fence.clone()));

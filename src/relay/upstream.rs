@@ -43,7 +43,7 @@ use crate::replication::greeting::member::Identity;
 use crate::replication::history::{Fence, Scalar};
 use crate::replication::link::Link;
 use crate::replication::link::events::{Action, By, Event, Generation, News};
-use crate::replication::link::report::Line;
+use crate::replication::link::quiet::{Quiet, Told};
 use crate::replication::moment::Moment;
 use crate::replication::psync::Former;
 use crate::replication::replid::ReplId;
@@ -55,8 +55,8 @@ const TURN_BYTES: usize = 2 << 20;
 const RETRY_MS_IN_TOPOLOGY: u64 = 500;
 /// There is no memory for the backlog.
 pub const SHORT: &str = "There is no memory for the replication backlog: replicas may have to sync";
-/// How often control is told what there is to show, in milliseconds.
-const VIEW_MILLIS: u64 = 100;
+/// How old what control shows may get, in milliseconds.
+const VIEW_MILLIS: u64 = 20;
 
 /// The link to the primary, and all that it uses.
 #[derive(Debug)]
@@ -117,6 +117,8 @@ pub struct Upstream {
     later: VecDeque<Event<'static>>,
     view: Option<LinkView>,
     told_at: Moment,
+    /// Which lines of the link go to the log.
+    quiet: Quiet,
     /// What was exchanged with primaries.
     pub(super) traffic: Traffic,
 }
@@ -178,6 +180,7 @@ impl Upstream {
             later: VecDeque::new(),
             view: None,
             told_at: now,
+            quiet: Quiet::default(),
             traffic: Traffic::default(),
         }
     }
@@ -196,6 +199,12 @@ impl Upstream {
     pub fn introduce(&mut self, identity: Identity) {
         self.identity = identity;
         self.configure(Arc::clone(&self.config));
+    }
+
+    /// A primary that has refused this node is asked again at once.
+    pub fn retry(&mut self, now: Moment, mailbox: &mut Mailbox<ToRelay>) {
+        self.now = now;
+        self.happens(Event::Retry, mailbox);
     }
 
     /// Whether a primary is followed, or is to be.
@@ -354,7 +363,8 @@ impl Upstream {
 
     /// When there is something to do at the latest.
     pub fn deadline(&self) -> Option<Moment> {
-        self.link.deadline()
+        let view = self.is_view_old().then(|| self.told_at.after(VIEW_MILLIS));
+        [self.link.deadline(), view].into_iter().flatten().min()
     }
 
     /// What is waited for.
@@ -413,7 +423,7 @@ impl Upstream {
                     mailbox.tell_control(ToControl::Link(LinkWord::Handover(news)));
                 }
                 Action::Refused => mailbox.tell_control(ToControl::Link(LinkWord::Refused)),
-                Action::Log(line) => write_line(&line),
+                Action::Log(line) => self.quiet.take(self.now, line).iter().for_each(write_line),
             }
         }
     }
@@ -563,7 +573,7 @@ impl Upstream {
     }
 }
 
-fn write_line(line: &Line) {
-    let text = line.to_string();
-    if line.is_warning() { log::warning(&text) } else { log::notice(&text) }
+fn write_line(told: &Told) {
+    let text = told.to_string();
+    if told.line.is_warning() { log::warning(&text) } else { log::notice(&text) }
 }

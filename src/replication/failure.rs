@@ -32,6 +32,8 @@ pub enum Failure {
     NotYet(String),
     /// PSYNC was answered by an error that SYNC would not help.
     Psync(String),
+    /// By the topology of the primary this node is none of its replicas.
+    Stranger(String),
     /// The target of a failover does not become primary.
     FailoverRefused(String),
     /// It is one already.
@@ -114,6 +116,7 @@ impl Display for Failure {
                 )
             }
             Self::Psync(text) => write!(f, "Unexpected reply to PSYNC from primary: {text}"),
+            Self::Stranger(text) => write!(f, "The primary refuses this node: {text}"),
             Self::FailoverRefused(text) | Self::FailoverIsOver(text) => {
                 write!(f, "Failover target rejected psync request: {text}")
             }

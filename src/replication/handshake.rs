@@ -21,7 +21,7 @@ use shards::resp::request;
 
 use crate::replication::failure::{Failure, printable};
 use crate::replication::greeting::IN_STREAM;
-use crate::replication::greeting::member::Identity;
+use crate::replication::greeting::member::{Identity, is_refusal};
 use crate::replication::history::{Fence, OFFSET_MAX, Scalar, Vector};
 use crate::replication::lines::Lines;
 use crate::replication::replid::ReplId;
@@ -364,6 +364,7 @@ impl Handshake {
                 heard.push(Heard::Send(request::encode(&["SYNC"])));
                 Answer::Full(None)
             }
+            (_, Purpose::Follow) if is_refusal(line) => return Err(Failure::Stranger(text())),
             // NOAUTH, NOPERM and the like refuse SYNC as well.
             (_, Purpose::Follow) => return Err(Failure::Psync(text())),
         };

@@ -27,6 +27,9 @@ pub struct Limits {
     pub ack_ms: u64,
     /// Milliseconds until the next attempt after the first failure, and at most. The wait doubles.
     pub retry_ms: Span,
+    /// The same while the primary says that this node is not its replica, which passes only when one
+    /// of both is told another topology.
+    pub refused_retry_ms: Span,
     /// The same after a full sync that failed: each costs the primary a snapshot.
     pub sync_retry_ms: Span,
     /// Bytes of one unit of the stream: a transaction is held until its EXEC is there.
@@ -57,6 +60,7 @@ impl Default for Limits {
             beat_ms: 5_000,
             ack_ms: 1_000,
             retry_ms: Span { first: 100, most: 1_000 },
+            refused_retry_ms: Span { first: 100, most: 10_000 },
             sync_retry_ms: Span { first: 1_000, most: 60_000 },
             unit_bytes_max: 1 << 30,
             bulk_bytes_max: u32::MAX as u64,

@@ -19,11 +19,12 @@
 pub mod events;
 pub mod report;
 pub mod room;
+pub mod quiet;
 mod bytes;
+mod failing;
 mod timing;
 
 use crate::replication::address::Address;
-use crate::replication::failover;
 use crate::replication::failure::Failure;
 use crate::replication::handshake::{Ask, Handshake, Hello, Purpose};
 use crate::replication::history::{Fence, Scalar, Vector};
@@ -63,6 +64,8 @@ pub struct Link {
     attempts: u32,
     failures: u32,
     sync_failures: u32,
+    /// How often in a row the primary has said that this node is not its replica.
+    refusals: u32,
     last_failure: Option<Failure>,
     last_io: Option<Moment>,
 }
@@ -191,6 +194,7 @@ impl Link {
             attempts: 0,
             failures: 0,
             sync_failures: 0,
+            refusals: 0,
             last_failure: None,
             last_io: None,
         }
@@ -207,6 +211,7 @@ impl Link {
                 self.keeps = false;
                 self.follow(now, primary, by, actions);
             }
+            Event::Retry => self.retry(now, actions),
             Event::AskPlainly => self.purpose = Purpose::Follow,
             Event::Unfollow(by) => {
                 self.desired = Desired { primary: None, by };
@@ -306,7 +311,7 @@ impl Link {
             return;
         }
         self.purpose = if is_failover { Purpose::Failover } else { Purpose::Follow };
-        (self.failures, self.sync_failures, self.attempts) = (0, 0, 0);
+        (self.failures, self.sync_failures, self.refusals, self.attempts) = (0, 0, 0, 0);
         self.desire(now, actions);
     }
 
@@ -372,55 +377,6 @@ impl Link {
             actions.push(Action::Shut(self.generation));
         }
         self.generation.0 += 1;
-    }
-
-    /// Gives up an attempt, and waits for the next one.
-    fn fail(&mut self, now: Moment, failure: Failure, actions: &mut Vec<Action<'_>>) {
-        let limits = &self.limits;
-        let is_sync = match &self.state {
-            State::Receiving(_) | State::Staging(_) | State::Committing(_) => true,
-            State::Following(following) => {
-                let followed_ms = now.since(self.since);
-                if limits.retry_ms.most <= followed_ms {
-                    self.failures = 0;
-                }
-                // A sync was in vain if the stream is lost sooner than it took: the next may be,
-                // too.
-                let in_vain = following.sync_ms.is_some_and(|sync_ms| followed_ms < sync_ms);
-                if !in_vain {
-                    self.sync_failures = 0;
-                }
-                in_vain
-            }
-            State::Idle | State::Connecting | State::Greeting { .. } | State::Waiting { .. } => {
-                false
-            }
-        };
-        self.down_since.get_or_insert(now);
-        self.leave(actions);
-        let is_malformed = matches!(failure, Failure::Stream(_) | Failure::Unappliable(_));
-        if is_malformed {
-            // What comes behind that place would be malformed again.
-            self.forget_place();
-        }
-        let wait_ms = if let Failure::Younger(..) = failure {
-            // It is tried again when this node has not taken over: the wait must not grow.
-            self.limits.sync_retry_ms.first
-        } else if is_sync || is_malformed {
-            self.sync_failures = self.sync_failures.saturating_add(1);
-            self.limits.sync_retry_ms.after(self.sync_failures)
-        } else {
-            self.failures = self.failures.saturating_add(1);
-            self.limits.retry_ms.after(self.failures)
-        };
-        actions.push(Action::Log(Line::Failed(failure.clone())));
-        self.last_failure = Some(failure.clone());
-        match failure {
-            Failure::FailoverRefused(_) => actions.push(Action::Handover(failover::News::Refused)),
-            Failure::FailoverIsOver(_) => actions.push(Action::Handover(failover::News::IsPrimary)),
-            _ => {}
-        }
-        self.enter(now, State::Waiting { until: now.after(wait_ms) });
     }
 
     fn note<'a>(&mut self, now: Moment, news: News<'a>, actions: &mut Vec<Action<'a>>) {

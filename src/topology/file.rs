@@ -47,7 +47,7 @@ pub fn load(file: &str) -> Result<Desired, Corrupt> {
                 version = word.parse().map_err(|_| wrong("the version is no number"))?;
             }
             Some(("id", word)) => {
-                let parsed = NodeId::parse(word.as_bytes());
+                let parsed = NodeId::given(word.as_bytes());
                 id = Some(parsed.ok_or_else(|| wrong("the id is none"))?);
             }
             Some(("hash", word)) => {

@@ -20,8 +20,10 @@ use crate::cluster::slot_set::SlotSet;
 /// A line has too few or too many words, there is no line, an id is there twice, or replicas stand
 /// in a circle.
 pub const NODES: Error = Error::Text("ERR Invalid cluster nodes info");
-/// An id is not 40 of `a-z0-9`, or a primary has a primary.
+/// An id is not 40 of `a-zA-Z0-9`, or a primary has a primary.
 pub const NODE_ID: Error = Error::Text("ERR Invalid cluster node id");
+/// A host can be neither a name nor an address.
+pub const HOST: Error = Error::Text("ERR Invalid cluster node host");
 /// A port is not within 1..=65535.
 pub const PORT: Error = Error::Text("ERR Invalid cluster node port");
 /// A role is none.
@@ -33,6 +35,9 @@ pub const OVERLAPPED: Error = Error::Text("ERR Slot distribution is overlapped")
 /// An id stands where a slot should.
 pub const NEWLINE: Error =
     Error::Text("ERR Invalid nodes definition: Missing newline between node entries.");
+
+/// Bytes of a host, as of a name in DNS.
+const HOST_BYTES_MAX: usize = 255;
 
 /// All nodes of a text, in the order of their ids.
 ///
@@ -89,7 +94,10 @@ pub fn line(member: &Member) -> String {
 fn member(line: &str, taken: &mut SlotSet) -> Result<Member, Error> {
     let words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();
     let [id, host, port, role, of, rest @ ..] = words.as_slice() else { return Err(NODES) };
-    let id = NodeId::parse(id.as_bytes()).ok_or(NODE_ID)?;
+    let id = NodeId::given(id.as_bytes()).ok_or(NODE_ID)?;
+    if !is_host(host) {
+        return Err(HOST);
+    }
     let port = parse_i64(port.as_bytes()).and_then(|port| u16::try_from(port).ok());
     let port = port.filter(|port| *port != 0).ok_or(PORT)?;
     let is = |name: &str| role.eq_ignore_ascii_case(name);
@@ -99,7 +107,7 @@ fn member(line: &str, taken: &mut SlotSet) -> Result<Member, Error> {
         }
         Role::Primary(owned(rest, taken)?)
     } else if is("slave") || is("replica") || is("slave,fail") || is("replica,fail") {
-        let of = NodeId::parse(of.as_bytes()).filter(|of| *of != id).ok_or(NODE_ID)?;
+        let of = NodeId::given(of.as_bytes()).filter(|of| *of != id).ok_or(NODE_ID)?;
         match rest.first() {
             None => {}
             Some(word) if word.len() == ID_LEN => return Err(NEWLINE),
@@ -110,6 +118,13 @@ fn member(line: &str, taken: &mut SlotSet) -> Result<Member, Error> {
         return Err(ROLE);
     };
     Ok(Member { id, host: (*host).to_owned(), port, role })
+}
+
+/// Whether `word` can be a name or an address. It goes into replies, nodes.conf and the log, where
+/// another character would end a field or a line.
+fn is_host(word: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:%".contains(&byte);
+    word.len() <= HOST_BYTES_MAX && word.bytes().all(is_part)
 }
 
 fn owned(words: &[&str], taken: &mut SlotSet) -> Result<SlotSet, Error> {

@@ -107,9 +107,10 @@ impl Told {
     }
 }
 
+/// With capitals, like those that Kvrocks' controller draws.
 fn id(at: usize) -> String {
     let letter = char::from(b'a' + u8::try_from(at).expect("few"));
-    letter.to_string().repeat(40)
+    format!("{letter}rSmm9KG5hoAETaxdk7XeUbU1vccWFdl67dk2Z8b")
 }
 
 /// Commands and replies of a node that is told nothing but this.
@@ -153,6 +154,7 @@ fn clusterx_replies_as_kvrocks_does() {
     let text = format!("{} {address} master - 0-16383\n{} 127.0.0.1 1 master -", id(0), id(1));
     assert_eq!(ask(&node, &["CLUSTERX", "SETNODES", &text, "7"]), "OK");
     check("CLUSTERX VERSION", "7");
+    check("CLUSTER GETSLOTMIGRATIONS", "Group('*', [])");
     check("SET x 1", "OK");
     check("CLUSTERX SETSLOT 0-9 NODE <a> 9", "-ERR Invalid cluster version");
     check("CLUSTERX SETSLOT 0-9,11 NODE <a> 8", "OK");
@@ -248,6 +250,8 @@ fn a_removed_replica_is_cut_from_both_sides_and_comes_back() {
                 told.field(1, "cluster", "reconcile_last_error").contains("is no replica of")
             });
             assert_eq!(told.field(1, "cluster", "reconcile_state"), "failed");
+            let log = told.nodes[1].output();
+            assert_eq!(log.matches("The primary refuses this node").count(), 1, "{log}");
             assert_eq!(told.replicas_of(0), "1");
         }
         assert_eq!(ask(&told.nodes[1], &["DBSIZE"]), "1", "{about}: its keys stay");
@@ -311,6 +315,60 @@ fn roles_are_swapped_and_chained() {
     assert_eq!(counter(&told.nodes[1], "stats", "sync_full"), full, "{}", told.describe());
     let moved = format!("-MOVED 0 {}", told.nodes[1].addr);
     assert_eq!(ask(&told.nodes[0], &["GET", KEY]), moved);
+}
+
+#[test]
+fn a_swap_of_roles_begins_no_snapshot_for_nothing() {
+    let told = Told::start(3);
+    let of = |primary: usize| {
+        let replicas =
+            (0..3).filter(|at| *at != primary).map(|at| format!("{at} replica {primary}"));
+        format!("{primary} primary 0-16383, {}", replicas.collect::<Vec<_>>().join(", "))
+    };
+    told.push(&[0, 1, 2], &of(0), 1);
+    told.agree(&[0, 1, 2], 1);
+    let mut longest = 0;
+    for (round, version) in (0..12).zip(2..) {
+        let mut order = [round % 3, (round + 1) % 3, (round + 2) % 3];
+        if round % 2 == 0 {
+            order.reverse();
+        }
+        told.push(&order, &of((round + 1) % 2), version);
+        let began = now();
+        told.agree(&[0, 1, 2], version);
+        longest = longest.max(began.elapsed().as_millis());
+    }
+    say(&format!("topology: the longest swap of roles took {longest} ms"));
+    for node in &told.nodes {
+        let log = node.output();
+        // A replica that asks a node on its way to being a primary waits until it is one.
+        assert!(!log.contains("Discarding the half-loaded data"), "{}: {log}", node.name);
+    }
+}
+
+#[test]
+fn shard_channels_are_at_the_primary_of_their_slot_alone() {
+    let told = Told::start(2);
+    told.push(&[0, 1], "0 primary 0-16383, 1 replica 0", 1);
+    told.agree(&[0, 1], 1);
+    let mut subscriber = told.nodes[0].client();
+    subscriber.call(&["SSUBSCRIBE", KEY]).expect("it is answered");
+    let moved = |to: usize| format!("-MOVED 0 {}", told.nodes[to].addr);
+    let mut reader = told.nodes[1].client();
+    reader.call(&["READONLY"]).expect("it is answered");
+    for command in [&["SSUBSCRIBE", KEY][..], &["SPUBLISH", KEY, "m"]] {
+        let reply = reader.call(command).expect("it is answered");
+        assert_eq!(reply, Reply::Error(moved(0)[1..].into()), "{command:?}");
+    }
+    assert_eq!(ask(&told.nodes[0], &["SPUBLISH", KEY, "first"]), "1");
+    told.push(&[1, 0], "1 primary 0-16383, 0 replica 1", 2);
+    let bulk = |text: &str| Reply::Bulk(text.into());
+    let message = Reply::Group('*', ["smessage", KEY, "first"].map(bulk).into());
+    assert_eq!(subscriber.receive().expect("the message"), message);
+    let end = vec![bulk("sunsubscribe"), bulk(KEY), Reply::Integer(0)];
+    assert_eq!(subscriber.receive().expect("the end"), Reply::Group('*', end));
+    assert_eq!(ask(&told.nodes[0], &["SPUBLISH", KEY, "m"]), moved(1));
+    assert_eq!(ask(&told.nodes[1], &["SPUBLISH", KEY, "m"]), "0");
 }
 
 #[test]

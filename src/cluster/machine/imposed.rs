@@ -93,7 +93,7 @@ impl Machine {
             let root = self.nodes.at(self.nodes.root_of(key)).id;
             let node = self.nodes.at_mut(key);
             node.config_epoch = Epoch(*version);
-            node.shard = ShardId::parse(root.as_bytes());
+            node.shard = Some(ShardId::of_primary(root));
         }
         let (count, id) = (members.len(), self.nodes.me().id);
         let text = if members.is_empty() {

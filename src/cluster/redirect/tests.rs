@@ -65,6 +65,7 @@ struct Case {
     is_ok: bool,
     reads_when_down: bool,
     pubsub_when_down: bool,
+    has_bus: bool,
 }
 
 const CASE: Case = Case {
@@ -79,6 +80,7 @@ const CASE: Case = Case {
     is_ok: true,
     reads_when_down: false,
     pubsub_when_down: true,
+    has_bus: true,
 };
 
 impl Case {
@@ -87,6 +89,7 @@ impl Case {
         ownership.is_ok = self.is_ok;
         ownership.allows_reads_when_down = self.reads_when_down;
         ownership.allows_pubsub_when_down = self.pubsub_when_down;
+        ownership.has_bus = self.has_bus;
         let request = Request {
             keys: Keys::In(slot(number(self.at))),
             kind: self.kind,
@@ -113,7 +116,7 @@ impl Case {
         let any = some || counted == Missing::All;
         let is_owner = is_primary && mine;
         let asked = imports && self.asks;
-        let reads = (self.reads_replicas || pubsub) && !self.writes;
+        let reads = if pubsub { self.has_bus } else { self.reads_replicas } && !self.writes;
         [
             (4, self.at == At::Nowhere, UNSERVED),
             (5, open && self.kind == Kind::BetweenDatabases, TRY_AGAIN),
@@ -150,7 +153,7 @@ fn every_combination_meets_the_first_row_that_holds() {
     let kinds = [Kind::Plain, Kind::PubSub, Kind::Migrate, Kind::BetweenDatabases];
     let places = [At::Here, At::Migrating, At::Importing, At::Elsewhere, At::Nowhere];
     let mut met = Vec::new();
-    for bits in 0..256_u32 {
+    for bits in 0..512_u32 {
         let bit = |index: u32| bits >> index & 1 == 1;
         for kind in kinds {
             for at in places {
@@ -167,6 +170,7 @@ fn every_combination_meets_the_first_row_that_holds() {
                         is_ok: bit(5),
                         reads_when_down: bit(6),
                         pubsub_when_down: bit(7),
+                        has_bus: bit(8),
                     };
                     let first = case.rows().into_iter().find(|(_, holds, _)| *holds);
                     let (row, _, expected) = first.expect("the last row holds always");
@@ -220,6 +224,11 @@ const CASES: &[(&str, Case, &str)] = &[
         "MOVED 0 10.0.0.97:7000",
     ),
     ("T-R 14: SPUBLISH", Case { kind: Kind::PubSub, ..REPLICA }, "run"),
+    (
+        "T-R 14: SPUBLISH without a bus",
+        Case { kind: Kind::PubSub, has_bus: false, reads_replicas: true, ..REPLICA },
+        "MOVED 0 10.0.0.97:7000",
+    ),
     ("T-R 15", Case { at: At::Elsewhere, ..CASE }, "MOVED 7000 10.0.0.98:7000"),
     ("T-R 15: a replica", REPLICA, "MOVED 0 10.0.0.97:7000"),
     ("T-R 16", CASE, "run"),

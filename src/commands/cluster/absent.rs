@@ -1,4 +1,5 @@
-//! The subcommands of CLUSTER that are listed and cannot be called yet.
+//! The subcommands of CLUSTER about moves of slots as a whole, of which there are none: they are
+//! listed, and unknown when they are called, but for the one that lists such moves.
 
 use shards::commands::spec::{Arity, Spec};
 use shards::resp::error::Error;
@@ -16,13 +17,16 @@ pub(super) const SUBCOMMANDS: &[Own] = &[
         arity: Arity::Exactly(2),
         ..CHANGES
     }),
-    absent(Spec {
-        name: "cluster|getslotmigrations",
-        since: "9.0.0",
-        summary: "Tells about moves of slots, past and under way, in a cluster.",
-        arity: Arity::Exactly(2),
-        ..CHANGES
-    }),
+    Own {
+        spec: Spec {
+            name: "cluster|getslotmigrations",
+            since: "9.0.0",
+            summary: "Tells about moves of slots, past and under way, in a cluster.",
+            arity: Arity::Exactly(2),
+            ..CHANGES
+        },
+        run: OwnRun::Control(list_none),
+    },
     absent(Spec {
         name: "cluster|migrateslots",
         since: "9.0.0",
@@ -41,6 +45,12 @@ pub(super) const SUBCOMMANDS: &[Own] = &[
 
 const fn absent(spec: Spec) -> Own {
     Own { spec, run: OwnRun::Control(refuse) }
+}
+
+fn list_none(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
+    clustering(ctx.control)?;
+    ctx.replies.array(0);
+    Ok(Outcome::Done)
 }
 
 fn refuse(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {

@@ -34,7 +34,7 @@ use crate::reactor::clock::Monotonic;
 use crate::reactor::system;
 use crate::relay::deciding::refuse;
 use crate::replication::address::Address;
-use crate::replication::greeting::member::Member;
+use crate::replication::greeting::member::{Member, refusal};
 use crate::replication::link::events::By;
 use crate::replication::session::SessionId;
 use crate::replication::session::ended::Cut;
@@ -205,7 +205,7 @@ impl External {
 
     fn verdict(&self, member: Option<&Member>, address: &Address) -> Verdict {
         let told =
-            member.and_then(|member| Some((NodeId::parse(member.id.as_bytes())?, member.version)));
+            member.and_then(|member| Some((NodeId::given(member.id.as_bytes())?, member.version)));
         let Address { host, port } = address.clone();
         judge(&self.desired, &Peer { told, host, port })
     }
@@ -252,6 +252,7 @@ impl Control {
             Ok(Outcome::Same) => {
                 let kick = reconciler::Event::Kick;
                 external.reconciler.handle(cluster_now().at, kick, &mut Vec::new());
+                self.introduce();
                 self.answer_kept(kept, Ok("OK"));
                 self.see_to_topology();
             }
@@ -421,12 +422,11 @@ impl Control {
             Verdict::Member | Verdict::Tolerated => Some(arrival),
             Verdict::Stranger => {
                 let id = member.map_or("", |member| &member.id);
-                let text = format!(
-                    "NOPERM Node {id} is no replica of this node in version {version} of the \
-                     topology"
-                );
-                log::verbose(&format!("Replica {address} is refused: {text}"));
-                refuse(arrival.socket, &Error::Owned(text));
+                log::verbose(&format!(
+                    "Replica {address} is refused: node {id} is none of this node's in version \
+                     {version} of the topology"
+                ));
+                refuse(arrival.socket, &refusal(id, version));
                 None
             }
         }

@@ -39,6 +39,12 @@ impl Upstream {
         }
     }
 
+    /// Whether more has come, or is applied, than control was told.
+    pub(super) fn is_view_old(&self) -> bool {
+        let Observed { read, applied, .. } = self.link.observed();
+        self.view.as_ref().is_some_and(|view| view.read != read || view.applied != applied)
+    }
+
     fn look(&self) -> LinkView {
         let Observed {
             desired,

@@ -42,6 +42,22 @@ impl Member {
     }
 }
 
+/// How the error begins that a node gets which is none of its primary's replicas.
+const REFUSAL: &str = "NOPERM Node ";
+
+/// What a node with this id, or without one, is answered that is none of this node's replicas in
+/// this version of the topology.
+pub fn refusal(id: &str, version: i64) -> Error {
+    Error::Owned(format!(
+        "{REFUSAL}{id} is no replica of this node in version {version} of the topology"
+    ))
+}
+
+/// Whether a reply is that error.
+pub fn is_refusal(line: &[u8]) -> bool {
+    line.strip_prefix(b"-").is_some_and(|text| text.starts_with(REFUSAL.as_bytes()))
+}
+
 impl Display for Member {
     fn fmt(&self, f: &mut Formatter<'_>) -> Written {
         write!(f, "{}:{}", self.id, self.version)
@@ -69,6 +85,10 @@ mod tests {
                 assert_eq!(member.to_string(), text);
             }
         }
+        let mut reply = Vec::new();
+        refusal("a1", 7).write(&mut reply);
+        assert!(is_refusal(&reply), "{}", reply.escape_ascii());
+        assert!(!is_refusal(b"-NOPERM User u has no permissions to run the 'psync' command"));
         let long = format!("{}:1", "a".repeat(65));
         assert!(Member::parse(long.as_bytes()).is_err());
     }

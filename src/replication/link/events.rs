@@ -78,6 +78,8 @@ pub enum Event<'a> {
         /// Where that place of a stream is in each log of its history, if that is known.
         fence: Option<Vector>,
     },
+    /// What this node tells of itself is another thing, or was confirmed.
+    Retry,
     /// A target is a primary already: it is asked without FAILOVER from now on.
     AskPlainly,
     /// This node is to follow none.

@@ -1,9 +1,9 @@
-//! Subscriptions to shard channels end when their slots leave the node.
+//! Subscriptions to shard channels end when their slots leave the node; without a bus also when the
+//! node becomes a replica.
 
 use shards::base::slot::Slot;
 use shards::resp::reply::Replies;
 
-use crate::cluster::ownership::Place;
 use crate::pubsub::interest::Changes;
 use crate::pubsub::kind::Kind;
 use crate::pubsub::messages::confirm;
@@ -16,14 +16,7 @@ impl Core {
     /// Ends what clients here listen to whose slots are elsewhere now, and tells them.
     pub(crate) fn leave_lost_channels(&mut self) {
         let Some(ownership) = self.node.cluster.as_deref() else { return };
-        let is_lost = |name: &Name| match ownership.place(Slot::of(name)) {
-            Place::Elsewhere | Place::Unbound => true,
-            Place::Served
-            | Place::Migrating
-            | Place::AtPrimary
-            | Place::MigratingAtPrimary
-            | Place::Importing => false,
-        };
+        let is_lost = |name: &Name| !ownership.has_channels(Slot::of(name));
         let names = self.pubsub.registry.names(Kind::ShardChannel);
         let lost: Vec<(Name, Vec<Subscriber>)> = names
             .filter(|(name, _)| is_lost(name))

@@ -7,14 +7,18 @@ use super::*;
 const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 const C: &str = "cccccccccccccccccccccccccccccccccccccccc";
+/// As Kvrocks' controller draws them.
+const D: &str = "SrSmm9KG5hoAETaxdk7XeUbU1vccWFdl67dk2Z8b";
+/// What is put in their place.
+const SHORT: &[(&str, &str)] = &[("<a>", A), ("<b>", B), ("<c>", C), ("<D>", D)];
 
 /// The lines of what a text says, or its error.
 fn read(text: &str) -> String {
-    let spelt = text.replace("<a>", A).replace("<b>", B).replace("<c>", C);
+    let spelt = SHORT.iter().fold(text.to_owned(), |text, (short, id)| text.replace(short, id));
     match parse(spelt.as_bytes()) {
         Ok(members) => {
             let lines: Vec<String> = members.iter().map(line).collect();
-            lines.join("|").replace(A, "<a>").replace(B, "<b>").replace(C, "<c>")
+            SHORT.iter().fold(lines.join("|"), |text, (short, id)| text.replace(id, short))
         }
         Err(error) => {
             let mut bytes = Vec::new();
@@ -40,6 +44,7 @@ fn a_text_is_read_as_kvrocks_reads_it() {
         ("<b> h 2 slave,fail <a>", "<b> h 2 slave,fail <a>"),
         ("<b> h 2 slave <a>\n<c> h 3 slave <b>", "<b> h 2 slave <a>|<c> h 3 slave <b>"),
         ("<a> ::1 1 master - 4 3 1-2", "<a> ::1 1 master - 1-4"),
+        ("<a> h 1 master -\n<D> h 2 slave <a>", "<D> h 2 slave <a>|<a> h 1 master -"),
         ("", nodes),
         ("\n \n", nodes),
         ("<a> h 1 master", nodes),
@@ -69,6 +74,32 @@ fn a_text_is_read_as_kvrocks_reads_it() {
         assert_eq!(read(text), expected, "{text:?}");
     }
     assert_eq!(parse(b"\xff"), Err(NODES));
+}
+
+#[test]
+fn a_host_is_a_name_or_an_address() {
+    let with = |host: &str| read(&format!("<a> {host} 1 master -"));
+    let longest = "h".repeat(255);
+    for host in ["10.0.0.1", "fe80::1%eth0", "a-b_c.example", "H", &longest] {
+        assert_eq!(with(host), format!("<a> {host} 1 master -"));
+    }
+    let long = "h".repeat(70_000);
+    for odd in [
+        "h\0",
+        "h\r",
+        "h\x1b[2J",
+        "h,i",
+        "h@i",
+        "h\ti",
+        "h/",
+        "[::1]",
+        "\"h\"",
+        "h\u{e9}",
+        &long,
+        &format!("{longest}h"),
+    ] {
+        assert_eq!(with(odd), "-ERR Invalid cluster node host", "{odd:?}");
+    }
 }
 
 #[test]

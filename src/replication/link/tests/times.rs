@@ -2,7 +2,7 @@
 
 use super::rig::{GREETED, ID, OTHER_ID, Rig};
 use crate::replication::limits::Limits;
-use crate::replication::link::events::News;
+use crate::replication::link::events::{Event, News};
 
 /// A state, after how many milliseconds without anything its attempt ends, and why.
 const LIMITS: &[(&str, u64, &str)] = &[
@@ -144,6 +144,31 @@ fn waits_grow_while_nothing_works() {
     rig.happen("same");
     rig.happen("connect-failed");
     assert_eq!(wait_ms(&rig), 100, "REPLICAOF by hand begins anew");
+}
+
+#[test]
+fn a_primary_that_refuses_this_node_is_asked_less_and_less() {
+    let mut rig = Rig::at("connecting");
+    let refused = |rig: &mut Rig| {
+        rig.news(News::Connected);
+        let error = "-NOPERM Node a is no replica of this node in version 4 of the topology";
+        rig.bytes(format!("{GREETED}{error}\r\n"));
+        wait_ms(rig)
+    };
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        waits.push(refused(&mut rig));
+        next(&mut rig);
+    }
+    assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
+    refused(&mut rig);
+    rig.handle(Event::Retry);
+    assert_eq!(rig.status(), "connecting", "what this node knows has changed");
+    assert_eq!(refused(&mut rig), 100);
+    next(&mut rig);
+    rig.happen("connect-failed");
+    rig.handle(Event::Retry);
+    assert_eq!(wait_ms(&rig), 100, "a primary that is not there is no other one by that");
 }
 
 #[test]
