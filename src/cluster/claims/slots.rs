@@ -52,13 +52,16 @@ impl Machine {
     }
 
     /// Row 6: which of the claimed slots the sender gets, and which of these from the primary of
-    /// this node's shard.
+    /// this node's shard. One that its owner does not claim any more is free, whatever its epoch: a
+    /// node that was away for a move of it and a failover of its source gave it to the successor.
     fn taken(&self, sender: Key, epoch: Epoch, claimed: &SlotSet) -> (SlotSet, SlotSet) {
         let others = claimed.without(self.nodes.at(sender).slot_set());
+        let marked = others.common(self.nodes.unclaimed());
         let mut taken = others.without(self.nodes.owned());
         let mut lost = SlotSet::default();
-        for (owner, node) in self.nodes.iter().filter(|(_, node)| node.config_epoch < epoch) {
-            let of_owner = node.slot_set().common(&others);
+        for (owner, node) in self.nodes.iter() {
+            let is_older = node.config_epoch < epoch;
+            let of_owner = node.slot_set().common(if is_older { &others } else { &marked });
             taken = taken.with(&of_owner);
             if Some(owner) == self.nodes.my_primary() {
                 lost = of_owner;
