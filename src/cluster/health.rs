@@ -224,11 +224,14 @@ impl Machine {
     /// Stops writes if the lease is over, and lets them go on if it is not.
     pub(super) fn look_at_lease(&mut self) {
         let now = self.now.at;
-        let applies =
-            self.nodes.me().is_voting() && 0 < self.settings.lease_ms() && 2 <= self.nodes.size();
         let is_over = self.state.lease_until.is_none_or(|until| until < now);
         let is_held = self.state.held_until.is_some_and(|until| now < until);
-        let is_fenced = self.is_stuck() || (applies && (is_over || is_held));
+        // With each event: the nodes are counted last.
+        let applies = (is_over || is_held)
+            && self.nodes.me().is_voting()
+            && 0 < self.settings.lease_ms()
+            && 2 <= self.nodes.size();
+        let is_fenced = self.is_stuck() || applies;
         if is_fenced != self.state.is_fenced {
             self.state.is_fenced = is_fenced;
             self.todo.own = true;
