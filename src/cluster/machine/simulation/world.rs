@@ -23,8 +23,8 @@ use crate::cluster::slot_set::SlotSet;
 
 /// What the calendar says at the moment 0.
 const UNIX: u64 = 1_000_000_000_000;
-/// Milliseconds between two looks at replication.
-pub const REPLICATION_MS: u64 = 50;
+/// Milliseconds between two looks at replication: two turns of a server's control.
+pub const REPLICATION_MS: u64 = 100;
 
 /// A connection; each side has a queue of what is on its way to it.
 pub struct Connection {
@@ -48,6 +48,8 @@ pub struct Node {
     pub offset: u64,
     follows: Option<NodeId>,
     heard: Option<Moment>,
+    /// What its machine was told last.
+    told: Option<Replicated>,
     pub is_paused: bool,
     next_tick: u64,
     pub settings: Settings,
@@ -136,6 +138,7 @@ impl World {
             offset: 1,
             follows: None,
             heard: None,
+            told: None,
             is_paused: false,
             next_tick: 0,
             settings: settings.clone(),
@@ -208,7 +211,8 @@ impl World {
         one.machine = Some(machine);
         one.actions = Actions::default();
         one.boot += 1;
-        (one.is_stopped, one.is_paused, one.heard) = (false, false, None);
+        (one.is_stopped, one.is_paused) = (false, false);
+        (one.heard, one.told) = (None, None);
         one.waiting.clear();
         self.checks.started(node, &self.nodes[node].disk);
         self.event(node, Event::Loaded(keys));
@@ -229,6 +233,7 @@ impl World {
     /// Lets a stopped node go on.
     pub fn go_on(&mut self, node: usize) {
         self.nodes[node].is_stopped = false;
+        self.checks.went_on(node);
         for event in std::mem::take(&mut self.nodes[node].waiting) {
             self.event(node, event);
         }
@@ -474,7 +479,10 @@ impl World {
     /// asked for it. Old reports may have made the replica, or who told it, think of a failure. The
     /// primary goes on until it hears of its successor.
     fn is_vote_against_a_live_primary(&self, node: usize, link: LinkId, packet: &Packet) -> bool {
-        let Packet::Full(frame) = packet else { return false };
+        let is_vote = matches!(packet, Packet::Full(frame) if frame.body == Body::AuthAck);
+        if !is_vote {
+            return false;
+        }
         let Some((number, side)) = self.by_link.get(&(node, link)) else { return false };
         let candidate = self.connections.get(number).map(|one| one.ends[1 - side].0);
         let machine = candidate.zip(self.nodes[node].machine.as_ref());
@@ -483,7 +491,7 @@ impl World {
             let primary = nodes.find(id(candidate)).and_then(|key| nodes.primary_of(key));
             primary.is_some_and(|primary| nodes.at(primary).is_failed())
         });
-        frame.body == Body::AuthAck && !holds_failed
+        !holds_failed
     }
 
     fn arrive(&mut self, number: u64, side: usize) {
@@ -495,7 +503,7 @@ impl World {
             return;
         }
         let Some(packet) = connection.queues[side].pop_front() else { return };
-        let packet = self.twisted(to, (*packet).clone());
+        let packet = self.twisted(to, Arc::unwrap_or_clone(packet));
         self.event(to, Event::Received(link, packet));
     }
 
@@ -528,14 +536,16 @@ impl World {
                 }
                 self.nodes[node].heard = Some(now);
             }
-            let one = &self.nodes[node];
+            let one = &mut self.nodes[node];
             let replicated = Replicated {
                 offset: one.offset,
                 is_linked: reached.is_some(),
                 heard: one.heard,
                 lacks_keys: false,
             };
-            if one.machine.is_some() && !one.is_stopped {
+            let is_news = one.told != Some(replicated);
+            if is_news && one.machine.is_some() && !one.is_stopped {
+                one.told = Some(replicated);
                 self.event(node, Event::Replicated(replicated));
             }
         }
