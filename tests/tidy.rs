@@ -35,7 +35,8 @@ const UNSAFE_FOLDERS: &[&str] = &["shards/src/encodings", "src/reactor"];
 /// Where threads may share memory.
 const SHARING_FOLDERS: &[&str] = &["src/mail", "src/metrics", "src/reactor"];
 /// Values that never change once made: a letter brings each shard the same copy in an `Arc`.
-const SHARED_COPIES: &[&str] = &["Config", "ClientFilter", "Messages", "Packet", "Ownership"];
+const SHARED_COPIES: &[&str] =
+    &["Config", "ClientFilter", "Messages", "Packet", "Ownership", "SlotWords"];
 /// Names that share memory between threads; every name that begins with `Atomic` does too.
 const SHARING: &[&str] =
     &["Mutex", "RwLock", "Condvar", "Once", "OnceLock", "LazyLock", "thread_local"];

@@ -19,7 +19,7 @@ use crate::cluster::moment::{Moment, Now};
 use crate::cluster::nodes::node::{Health, Names, Node, Role, Standing};
 use crate::cluster::nodes::{Key, NODES_MAX, Nodes};
 use crate::cluster::report::nodes::{Reader, flag, line};
-use crate::cluster::slot_set::SlotSet;
+use crate::cluster::slot_set::{SlotRange, SlotSet};
 
 /// The variable that names nodes that this one was reset away from.
 const FORMER: &str = "formerNodes";
@@ -186,7 +186,7 @@ fn find_or_add(nodes: &mut Nodes, id: NodeId, now: Moment) -> Key {
 
 fn give_slots(nodes: &mut Nodes, line: &Line, warnings: &mut Vec<String>) {
     let key = nodes.find(line.node.id).expect("all lines have a node");
-    for slot in line.slots.iter() {
+    for slot in line.slots.common(nodes.owned()).iter() {
         let Some(owner) = nodes.owner(slot) else { continue };
         let (one, other) = (nodes.at(owner), nodes.at(key));
         let wins = one.config_epoch < other.config_epoch;
@@ -267,8 +267,7 @@ impl Line {
             return Ok(());
         }
         let (first, last) = field.split_once('-').unwrap_or((field, field));
-        let (first, last) = (parse_slot(first)?.number(), parse_slot(last)?.number());
-        (first..=last).filter_map(Slot::new).for_each(|slot| self.slots.insert(slot));
+        self.slots.insert_range(SlotRange { first: parse_slot(first)?, last: parse_slot(last)? });
         Ok(())
     }
 }

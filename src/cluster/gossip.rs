@@ -8,7 +8,7 @@ use crate::cluster::machine::Machine;
 use crate::cluster::machine::settings::{CRON_MS, RANDOM_PING_MS};
 use crate::cluster::moment::Moment;
 use crate::cluster::nodes::Key;
-use crate::cluster::nodes::node::{Health, Node};
+use crate::cluster::nodes::node::{Health, Names, Node};
 
 /// Nodes of which a heartbeat tells at least, if there are so many.
 const ENTRIES_MIN: usize = 3;
@@ -27,23 +27,28 @@ impl Machine {
     /// Some nodes at random, and all that are PFAIL: a node that is to decide has to hear of
     /// them at once.
     fn entries(&mut self, to: Option<Key>) -> Vec<Entry> {
-        let others = self.nodes.others();
-        let others = others.filter(|(key, node)| Some(*key) != to && !node.is_in_handshake());
-        let (pfail, mut rest): (Vec<_>, Vec<_>) =
-            others.partition(|(_, node)| node.health == Health::Suspected);
-        rest.retain(|(_, node)| node.ip.is_some() && (node.is_linked() || 0 < node.slot_count()));
+        let mut keys: Vec<Key> = Vec::with_capacity(self.nodes.len());
+        let mut suspected: Vec<Key> = Vec::new();
+        for (key, node) in self.nodes.others() {
+            let is_usual = node.ip.is_some() && (node.is_linked() || 0 < node.slot_count());
+            match node.health {
+                _ if Some(key) == to || node.is_in_handshake() => {}
+                Health::Suspected => suspected.push(key),
+                Health::Fit | Health::Failed(_) if is_usual => keys.push(key),
+                Health::Fit | Health::Failed(_) => {}
+            }
+        }
         let known = self.nodes.len();
         let percent = usize::try_from(self.settings.gossip_percent).unwrap_or(100);
-        let wanted = (known * percent / 100).max(ENTRIES_MIN).min(rest.len());
-        let mut keys: Vec<Key> = rest.into_iter().map(|(key, _)| key).collect();
-        let suspected: Vec<Key> = pfail.into_iter().map(|(key, _)| key).collect();
+        let wanted = (known * percent / 100).max(ENTRIES_MIN).min(keys.len());
         for index in 0..wanted {
             let left = u64::try_from(keys.len() - index).unwrap_or(u64::MAX);
             let other = usize::try_from(self.random.below(left)).unwrap_or(0);
             keys.swap(index, index + other);
         }
         keys.truncate(wanted);
-        keys.into_iter().chain(suspected).map(|key| self.entry(self.nodes.at(key))).collect()
+        keys.append(&mut suspected);
+        keys.into_iter().map(|key| self.entry(self.nodes.at(key))).collect()
     }
 
     fn entry(&self, node: &Node) -> Entry {
@@ -64,27 +69,15 @@ impl Machine {
     /// More of this node, for those that take it.
     fn extensions(&self) -> Vec<Extension> {
         let me = self.nodes.me();
-        let names = &me.names;
-        let texts = [
-            (&names.hostname, Extension::Hostname as fn(String) -> Extension),
-            (&names.nodename, Extension::Nodename),
-            (&names.client_ipv4, Extension::ClientIpv4),
-            (&names.client_ipv6, Extension::ClientIpv6),
-            (&names.zone, Extension::Zone),
-        ];
-        let texts = texts.into_iter().filter(|(text, _)| !text.is_empty());
-        let ports = [
-            (names.client_port, Extension::ClientPort as fn(u16) -> Extension),
-            (names.client_tls_port, Extension::ClientTlsPort),
-        ];
-        let ports = ports.into_iter().filter(|(port, _)| *port != 0);
-        let forgotten = self
-            .forgotten
-            .iter()
-            .map(|(id, until)| Extension::Forgotten(*id, until.since(self.now.at).div_ceil(1000)));
-        let texts = texts.map(|(text, of)| of(text.clone()));
-        let all = texts.chain(ports.map(|(port, of)| of(port))).chain(forgotten);
-        all.chain(me.shard.map(Extension::Shard)).collect()
+        let mut all = Vec::with_capacity(1 + self.forgotten.len());
+        if !me.names.are_none() {
+            announced(&me.names, &mut all);
+        }
+        for (id, until) in &self.forgotten {
+            all.push(Extension::Forgotten(*id, until.since(self.now.at).div_ceil(1000)));
+        }
+        all.extend(me.shard.map(Extension::Shard));
+        all
     }
 
     /// Sends the PINGs that are due.
@@ -131,6 +124,25 @@ impl Machine {
             self.ping(key);
         }
     }
+}
+
+/// What a node announces that announces something.
+fn announced(names: &Names, all: &mut Vec<Extension>) {
+    let texts = [
+        (&names.hostname, Extension::Hostname as fn(String) -> Extension),
+        (&names.nodename, Extension::Nodename),
+        (&names.client_ipv4, Extension::ClientIpv4),
+        (&names.client_ipv6, Extension::ClientIpv6),
+        (&names.zone, Extension::Zone),
+    ];
+    let texts = texts.into_iter().filter(|(text, _)| !text.is_empty());
+    let ports = [
+        (names.client_port, Extension::ClientPort as fn(u16) -> Extension),
+        (names.client_tls_port, Extension::ClientTlsPort),
+    ];
+    let ports = ports.into_iter().filter(|(port, _)| *port != 0);
+    all.extend(texts.map(|(text, of)| of(text.clone())));
+    all.extend(ports.map(|(port, of)| of(port)));
 }
 
 #[cfg(test)]

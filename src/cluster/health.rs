@@ -222,22 +222,31 @@ impl Machine {
         self.look_at_lease();
     }
 
+    /// Whether this node may write only as long as a majority answers.
+    fn needs_lease(&self) -> bool {
+        self.nodes.me().is_voting() && 0 < self.settings.lease_ms() && 2 <= self.nodes.size()
+    }
+
+    /// Whether writes are held back, whatever has been answered.
+    fn is_held(&self) -> bool {
+        self.state.held_until.is_some_and(|until| self.now.at < until)
+    }
+
     /// Until when this node may write; `None`: not now.
     pub fn writes_until(&self) -> Option<Moment> {
-        let applies =
-            self.nodes.me().is_voting() && 0 < self.settings.lease_ms() && 2 <= self.nodes.size();
-        let is_held = self.state.held_until.is_some_and(|until| self.now.at < until);
-        match applies {
+        match self.needs_lease() {
             _ if self.is_stuck() => None,
             false => Some(Moment(u64::MAX)),
-            true if is_held => None,
+            true if self.is_held() => None,
             true => self.state.lease_until,
         }
     }
 
     /// Stops writes if the lease is over, and lets them go on if it is not.
     pub(super) fn look_at_lease(&mut self) {
-        let is_fenced = self.writes_until().is_none_or(|until| until < self.now.at);
+        let is_over = self.state.lease_until.is_none_or(|until| until < self.now.at);
+        // With each event: the nodes are counted last.
+        let is_fenced = self.is_stuck() || ((is_over || self.is_held()) && self.needs_lease());
         if is_fenced != self.state.is_fenced {
             self.state.is_fenced = is_fenced;
             self.todo.own = true;

@@ -1,6 +1,6 @@
 //! Names and numbers of a cluster: node ids, shard ids, epochs.
 
-use std::fmt::{Debug, Display, Formatter, Result, Write as _};
+use std::fmt::{Debug, Display, Formatter, Result};
 
 /// Characters of a node id and of a shard id.
 pub const ID_LEN: usize = 40;
@@ -54,7 +54,7 @@ macro_rules! id {
 
         impl Display for $name {
             fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-                self.0.iter().try_for_each(|byte| f.write_char(char::from(*byte)))
+                f.write_str(std::str::from_utf8(&self.0).map_err(|_| std::fmt::Error)?)
             }
         }
 

@@ -2,6 +2,7 @@
 //! replicates whom. It decides nothing.
 
 pub mod node;
+mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +11,11 @@ use shards::base::slot::{SLOTS, Slot};
 use crate::cluster::frame::header::Flags;
 use crate::cluster::ids::{Epoch, NodeId, ShardId};
 use crate::cluster::moment::Moment;
+#[cfg(test)]
+use crate::cluster::slot_set::SlotRange;
 use crate::cluster::slot_set::SlotSet;
 use node::{Node, Role};
+use places::Places;
 
 /// Nodes that are known at one time, those in handshake too: far more than a cluster has, and as
 /// many as may connect to this one.
@@ -33,11 +37,13 @@ pub enum Shard {
 /// The table.
 #[derive(Debug)]
 pub struct Nodes {
-    nodes: BTreeMap<Key, Node>,
+    nodes: Places,
     by_id: BTreeMap<NodeId, Key>,
     me: Key,
     next: Key,
     owners: Box<[Option<Key>]>,
+    /// Slots that have an owner.
+    owned: SlotSet,
     /// Slots that their owner does not claim any more, and that no other node claims.
     unclaimed: SlotSet,
     /// The table comes from outside: nothing is known of others by links.
@@ -54,12 +60,16 @@ impl Nodes {
     /// A table of this node alone.
     pub fn new(me: Node) -> Self {
         let first = Key(std::num::NonZeroU32::MIN);
+        let by_id = BTreeMap::from([(me.id, first)]);
+        let mut nodes = Places::default();
+        nodes.push(first, me);
         Self {
-            by_id: BTreeMap::from([(me.id, first)]),
-            nodes: BTreeMap::from([(first, me)]),
+            by_id,
+            nodes,
             me: first,
             next: Key(first.0.saturating_add(1)),
             owners: vec![None; usize::from(SLOTS)].into(),
+            owned: SlotSet::default(),
             unclaimed: SlotSet::default(),
             is_imposed: false,
             migrating: BTreeMap::new(),
@@ -85,12 +95,12 @@ impl Nodes {
 
     /// The node at `key`, which must be in the table.
     pub fn at(&self, key: Key) -> &Node {
-        self.nodes.get(&key).expect("keys are dropped with their nodes")
+        self.nodes.get(key).expect("keys are dropped with their nodes")
     }
 
     /// The node at `key`, which must be in the table.
     pub fn at_mut(&mut self, key: Key) -> &mut Node {
-        self.nodes.get_mut(&key).expect("keys are dropped with their nodes")
+        self.nodes.get_mut(key).expect("keys are dropped with their nodes")
     }
 
     /// The node with this id; `None` if there is none.
@@ -100,12 +110,12 @@ impl Nodes {
 
     /// Whether there is still a node at `key`.
     pub fn contains(&self, key: Key) -> bool {
-        self.nodes.contains_key(&key)
+        self.nodes.get(key).is_some()
     }
 
     /// All nodes, this one too, in the order in which they became known.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &Node)> {
-        self.nodes.iter().map(|(key, node)| (*key, node))
+        self.nodes.iter()
     }
 
     /// All nodes but this one.
@@ -115,12 +125,12 @@ impl Nodes {
 
     /// All nodes, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut Node)> {
-        self.nodes.iter_mut().map(|(key, node)| (*key, node))
+        self.nodes.iter_mut()
     }
 
     /// The places of all nodes, so that the table can be changed meanwhile.
     pub fn keys(&self) -> Vec<Key> {
-        self.nodes.keys().copied().collect()
+        self.nodes.iter().map(|(key, _)| key).collect()
     }
 
     /// How many nodes there are, this one too.
@@ -130,7 +140,7 @@ impl Nodes {
 
     /// Whether there is no node: never, since this one is in it.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.nodes.len() == 0
     }
 
     /// Whether no more nodes may become known.
@@ -146,7 +156,7 @@ impl Nodes {
         let key = self.next;
         self.next = Key(key.0.checked_add(1).expect("nodes are fewer than four billion"));
         self.by_id.insert(node.id, key);
-        self.nodes.insert(key, node);
+        self.nodes.push(key, node);
         Some(key)
     }
 
@@ -155,9 +165,9 @@ impl Nodes {
     pub fn remove(&mut self, key: Key) {
         assert!(key != self.me, "a node does not remove itself");
         self.disown_all(key);
-        let Some(node) = self.nodes.remove(&key) else { return };
+        let Some(node) = self.nodes.remove(key) else { return };
         self.by_id.remove(&node.id);
-        for other in self.nodes.values_mut() {
+        for (_, other) in self.nodes.iter_mut() {
             other.reports.remove(&key);
             if other.role == Role::Replica(Some(key)) {
                 other.role = Role::Replica(None);
@@ -181,54 +191,81 @@ impl Nodes {
         self.owners[usize::from(slot.number())]
     }
 
+    /// Slots that have an owner.
+    pub const fn owned(&self) -> &SlotSet {
+        &self.owned
+    }
+
     /// Gives `slot` to a node.
     pub fn own(&mut self, slot: Slot, key: Key) {
         self.disown(slot);
         self.owners[usize::from(slot.number())] = Some(key);
+        self.owned.insert(slot);
         self.at_mut(key).give(slot);
+    }
+
+    /// Gives `slots` to a node.
+    pub fn own_all(&mut self, slots: &SlotSet, key: Key) {
+        self.disown_slots(slots);
+        self.own_unowned(slots, key);
     }
 
     /// Gives a node those of `slots` that have no owner.
     pub fn own_unowned(&mut self, slots: &SlotSet, key: Key) {
-        let node = self.nodes.get_mut(&key).expect("keys are dropped with their nodes");
-        for slot in slots.iter() {
-            let owner = &mut self.owners[usize::from(slot.number())];
-            if owner.is_none() {
-                *owner = Some(key);
-                node.give(slot);
-            }
-        }
+        let slots = slots.without(&self.owned);
+        self.fill(&slots, Some(key));
+        self.owned = self.owned.with(&slots);
+        self.at_mut(key).give_all(&slots);
     }
 
     /// Takes `slot` from its owner, if it has one.
     pub fn disown(&mut self, slot: Slot) {
         self.unclaimed.remove(slot);
         if let Some(owner) = self.owners[usize::from(slot.number())].take() {
+            self.owned.remove(slot);
             self.at_mut(owner).take(slot);
         }
     }
 
+    /// Takes `slots` from their owners, as far as they have some.
+    pub fn disown_slots(&mut self, slots: &SlotSet) {
+        self.unbind(slots);
+        self.nodes.iter_mut().for_each(|(_, node)| node.take_all(slots));
+    }
+
     /// Takes all slots from a node.
     pub fn disown_all(&mut self, key: Key) {
-        let slots: Vec<Slot> = self.nodes.get(&key).into_iter().flat_map(Node::slots).collect();
-        slots.iter().for_each(|slot| self.disown(*slot));
+        let Some(node) = self.nodes.get(key).filter(|node| 0 < node.slot_count()) else { return };
+        let slots = node.slot_set().clone();
+        self.unbind(&slots);
+        self.at_mut(key).take_all(&slots);
     }
 
     /// Gives all slots of a node to another one, and says how many those were.
     pub fn move_slots(&mut self, from: Key, to: Key) -> usize {
-        let slots: Vec<Slot> = self.at(from).slots().collect();
-        slots.iter().for_each(|slot| self.own(*slot, to));
+        let slots = self.at(from).slot_set().clone();
+        self.disown_all(from);
+        self.own_unowned(&slots, to);
         slots.len()
     }
 
-    /// Notes that the owner of `slot` does not claim it any more.
-    pub fn mark_unclaimed(&mut self, slot: Slot) {
-        self.unclaimed.insert(slot);
+    /// Notes that `slots` have no owner, in all but the sets of the nodes.
+    fn unbind(&mut self, slots: &SlotSet) {
+        self.unclaimed = self.unclaimed.without(slots);
+        self.owned = self.owned.without(slots);
+        self.fill(slots, None);
     }
 
-    /// Notes that the owner of `slot` claims it.
-    pub fn mark_claimed(&mut self, slot: Slot) {
-        self.unclaimed.remove(slot);
+    fn fill(&mut self, slots: &SlotSet, owner: Option<Key>) {
+        for range in slots.ranges() {
+            self.owners[range.indices()].fill(owner);
+        }
+    }
+
+    /// Notes which of its slots a node claims; it does not claim the others any more.
+    pub fn mark_claims(&mut self, key: Key, claimed: &SlotSet) {
+        let held = self.at(key).slot_set();
+        self.unclaimed = self.unclaimed.without(held).with(&held.without(claimed));
     }
 
     /// Slots whose owners have stopped to claim them.
@@ -270,7 +307,7 @@ impl Nodes {
 
     /// How many primaries have slots, whether they are alive or not.
     pub fn size(&self) -> usize {
-        self.nodes.values().filter(|node| node.is_voting()).count()
+        self.nodes.iter().filter(|(_, node)| node.is_voting()).count()
     }
 
     /// How many of them make a majority.
@@ -340,7 +377,7 @@ impl Nodes {
 
     /// The greatest config epoch of any node.
     pub fn greatest_config_epoch(&self) -> Epoch {
-        self.nodes.values().map(|node| node.config_epoch).max().unwrap_or_default()
+        self.nodes.iter().map(|(_, node)| node.config_epoch).max().unwrap_or_default()
     }
 
     /// How a log names a node: its id, and in parentheses its name.
@@ -360,6 +397,24 @@ impl Nodes {
     /// Drops reports about a node that are older than `millis`.
     pub fn drop_old_reports(&mut self, key: Key, now: Moment, millis: u64) {
         self.at_mut(key).reports.retain(|_, at| now.since(*at) <= millis);
+    }
+}
+
+#[cfg(test)]
+impl Nodes {
+    /// Whether owners, sets and counts say the same.
+    pub fn agree(&self) -> bool {
+        let mut sum = 0;
+        let are_owned = self.nodes.iter().all(|(key, node)| {
+            sum += node.slot_count();
+            let ranges = node.slot_set().ranges();
+            let owners = |range: &SlotRange| &self.owners[range.indices()];
+            let is_owned = ranges.iter().all(|r| owners(r).iter().all(|one| *one == Some(key)));
+            is_owned && node.slot_set().len() == node.slot_count()
+        });
+        let count = self.owners.iter().flatten().count();
+        let known = self.nodes.iter().map(|(_, node)| node.slot_set().common(&self.owned).len());
+        are_owned && (sum, self.owned.len()) == (count, count) && known.sum::<usize>() == count
     }
 }
 

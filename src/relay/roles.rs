@@ -26,6 +26,7 @@ impl Relay {
             | UpstreamWord::Committed(_)
             | UpstreamWord::Emptied(_)
             | UpstreamWord::LogsEnded(_)
+            | UpstreamWord::Keep(_)
             | UpstreamWord::Hold
             | UpstreamWord::GoOn
             | UpstreamWord::Cut => {}

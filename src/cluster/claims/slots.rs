@@ -1,12 +1,14 @@
 //! T-C, rows 5 to 10: slots that another primary claims, and those that it does not claim any more.
 
+use std::collections::BTreeSet;
+
 use shards::base::slot::Slot;
 
 use crate::cluster::ids::Epoch;
 use crate::cluster::machine::Machine;
 use crate::cluster::machine::action::{Action, Sync};
 use crate::cluster::nodes::Key;
-use crate::cluster::slot_set::{SlotSet, all_slots};
+use crate::cluster::slot_set::SlotSet;
 use crate::config::choices::LogLevel;
 
 impl Machine {
@@ -19,23 +21,19 @@ impl Machine {
         let me = self.nodes.myself();
         let mine = self.nodes.my_primary();
         let had = mine.map_or(0, |mine| self.nodes.at(mine).slot_count());
-        let mut lost = SlotSet::default();
-        for slot in all_slots() {
-            if !claimed.contains(slot) {
-                self.slot_not_claimed(slot, sender);
-                continue;
-            }
-            let owner = self.nodes.owner(slot);
-            if owner == Some(sender) {
-                self.nodes.mark_claimed(slot);
-            } else if owner.is_none_or(|owner| self.nodes.at(owner).config_epoch < epoch) {
-                if owner.is_some() && owner == mine {
-                    lost.insert(slot);
-                }
+        let (taken, lost) = self.taken(sender, epoch, claimed);
+        self.nodes.mark_claims(sender, claimed);
+        let open = self.nodes.migrating.keys().chain(self.nodes.importing.keys());
+        for slot in open.copied().collect::<BTreeSet<Slot>>() {
+            if taken.contains(slot) {
                 self.close_taken(slot, sender);
-                self.nodes.own(slot, sender);
-                self.todo.owners_changed();
+            } else if !claimed.contains(slot) {
+                self.open_not_claimed(slot, sender);
             }
+        }
+        if !taken.is_empty() {
+            self.nodes.own_all(&taken, sender);
+            self.todo.owners_changed();
         }
         let Some(mine) = mine.filter(|_| !lost.is_empty()) else { return };
         self.log_lost(sender, mine, &lost);
@@ -53,18 +51,34 @@ impl Machine {
         }
     }
 
+    /// Row 6: which of the claimed slots the sender gets, and which of these from the primary of
+    /// this node's shard. One that its owner does not claim any more is free, whatever its epoch: a
+    /// node that was away for a move of it and a failover of its source gave it to the successor.
+    fn taken(&self, sender: Key, epoch: Epoch, claimed: &SlotSet) -> (SlotSet, SlotSet) {
+        let others = claimed.without(self.nodes.at(sender).slot_set());
+        let marked = others.common(self.nodes.unclaimed());
+        let mut taken = others.without(self.nodes.owned());
+        let mut lost = SlotSet::default();
+        for (owner, node) in self.nodes.iter() {
+            let is_older = node.config_epoch < epoch;
+            let of_owner = node.slot_set().common(if is_older { &others } else { &marked });
+            taken = taken.with(&of_owner);
+            if Some(owner) == self.nodes.my_primary() {
+                lost = of_owner;
+            }
+        }
+        (taken, lost)
+    }
+
     /// Whether some slot of a node is marked, so that a claim that seems the same is not.
     fn has_unclaimed(&self, key: Key) -> bool {
         let marked = self.nodes.unclaimed().first_common(self.nodes.at(key).slot_set());
         marked.is_some() || !self.nodes.migrating.is_empty() || !self.nodes.importing.is_empty()
     }
 
-    /// Rows 7 and 8.
-    fn slot_not_claimed(&mut self, slot: Slot, sender: Key) {
+    /// Rows 7 and 8, of an open slot.
+    fn open_not_claimed(&mut self, slot: Slot, sender: Key) {
         let is_owner = self.nodes.owner(slot) == Some(sender);
-        if is_owner {
-            self.nodes.mark_unclaimed(slot);
-        }
         if let Some(target) = self.nodes.migrating.get(&slot).copied()
             && target != sender
             && self.nodes.at(target).is_replica()

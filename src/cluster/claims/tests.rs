@@ -186,8 +186,10 @@ fn an_owner_that_does_not_claim_its_slot_keeps_it_marked() {
     assert!(bench.machine.nodes.unclaimed().contains(slot(5461)), "T-C 7");
     bench.beat('s', Beat::Ping, claims(3, slots(5461..5462)));
     bench.expect("T-C 7: nothing is told of it", &["!update"]);
+    assert_eq!(owner(&bench, 5461), Some('s'), "T-C 6: its owner does not claim it");
     bench.beat('a', Beat::Ping, claims(4, slots(5461..10923)));
     assert!(!bench.machine.nodes.unclaimed().contains(slot(5461)), "T-C 5");
+    assert_eq!(owner(&bench, 5461), Some('a'), "T-C 6: its epoch is greater");
     bench.beat('s', Beat::Ping, claims(3, slots(5461..5462)));
     bench.expect("T-C 12", &["send s update a 4"]);
 }

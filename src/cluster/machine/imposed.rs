@@ -84,7 +84,7 @@ impl Machine {
         }
         for (key, member) in keys.iter().zip(members) {
             if let Role::Primary(slots) = &member.role {
-                slots.iter().for_each(|slot| self.nodes.own(slot, *key));
+                self.nodes.own_unowned(slots, *key);
             }
         }
         self.current_epoch = Epoch(*version);

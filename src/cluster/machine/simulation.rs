@@ -1,37 +1,50 @@
 //! Clusters of machines under faults that are drawn from a seed: what must hold holds always, and
 //! all is well when the faults are over. What is planted on purpose is found.
 //!
-//! `SEED=n` runs one seed, `SEEDS=n` so many instead of [`SEEDS`]. `HUNT=n` looks through so many
-//! seeds for what is planted, and says which one shows it first.
+//! A seed is small, so that many are played: its faults follow one another closely, and it ends as
+//! soon as all is well and stays so; one of some goes on for as long as that may take. So it costs a
+//! quarter of one with 20 seconds for faults and 14 behind them, and what is planted is found at
+//! about the same cost.
+//!
+//! `SEED=n` runs one seed, `SEEDS=n` so many instead of [`SEEDS`], from `FROM=n` on. `HUNT=n` looks
+//! through so many seeds for what is planted, and says which one shows it first.
 
 mod checks;
 mod faults;
 mod planted;
 mod world;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::panic::{self, AssertUnwindSafe};
 
 use super::event::{Command, Failover, SetSlot};
 use super::settings::Settings;
 use crate::cluster::frame::header::Flags;
-use crate::cluster::nodes::node::Role;
+use crate::cluster::ids::{Epoch, NodeId, ShardId};
+use crate::cluster::nodes::node::{Node, Role};
 use crate::cluster::slot_set::{SlotSet, all_slots};
 use faults::{Fault, draw};
 use planted::Planted;
 use world::{World, id, ip, shard};
 
 const NT: u64 = 1000;
-/// When faults begin and end, and how long all is quiet behind them.
-const FAULTS_FROM: u64 = 6_000;
-const FAULTS_UNTIL: u64 = 26_000;
+/// When faults begin: all nodes serve.
+const FAULTS_FROM: u64 = 3_500;
+/// How long after the last fault all is well at the latest.
 const QUIET_MS: u64 = 4 * NT + 10_000;
+/// Milliseconds between two looks whether all is well, and for how long it must have been so.
+const LOOK_MS: u64 = 500;
+const CALM_MS: u64 = 1_000;
+/// Every so many seeds, a run goes on up to the end of that time whatever it looks like.
+const LONG_EACH: u64 = 16;
 const SHARDS: usize = 3;
 /// Primaries, and a replica of each.
 const NODES: usize = 6;
 /// Every so many seeds, primaries have two replicas each.
 const MORE_REPLICAS_EACH: u64 = 4;
 /// Seeds that are run, unless `SEEDS` says how many.
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 2_000;
 /// Seeds within which a planted fault must be found.
 const FOUND_WITHIN: u64 = 10_000;
 
@@ -149,71 +162,121 @@ impl World {
         }
     }
 
+    /// Lets time pass until all is well, and has been so for a while.
+    fn run_until_calm(&mut self) {
+        let (end, mut since) = (self.at + QUIET_MS, None);
+        while self.at < end {
+            self.run(self.at + LOOK_MS);
+            since = since.or(Some(self.at)).filter(|_| self.peace().is_ok());
+            if since.is_some_and(|since| since + CALM_MS <= self.at) {
+                return;
+            }
+        }
+    }
+
     /// What a node says of all nodes, without what differs from node to node.
-    fn view(&self, node: usize) -> Vec<String> {
+    fn view(&self, node: usize) -> Vec<View> {
         let machine = self.nodes[node].machine.as_ref().expect("it is alive");
         let nodes = machine.nodes();
-        let mut lines: Vec<String> = nodes
-            .iter()
-            .map(|(_, node)| {
-                let of = match node.role {
-                    Role::Replica(Some(primary)) => nodes.at(primary).id.to_string(),
-                    Role::Replica(None) => "?".to_string(),
-                    Role::Primary | Role::Unknown => "-".to_string(),
-                };
-                let health = node.all_flags().only(Flags::PFAIL.with(Flags::FAIL));
-                let (id, ip, shard) = (node.id, node.ip, node.shard);
-                let epoch = if node.is_primary() { node.config_epoch.0 } else { 0 };
-                let slots = node.slot_set();
-                format!("{id} {ip:?} {shard:?} {of} {health:?} {epoch} {slots:?}")
-            })
-            .collect();
-        lines.sort_unstable();
-        lines
+        let view = |node: &Node| View {
+            id: node.id,
+            ip: node.ip,
+            shard: node.shard,
+            primary: match node.role {
+                Role::Replica(primary) => Some(primary.map(|primary| nodes.at(primary).id)),
+                Role::Primary | Role::Unknown => None,
+            },
+            health: node.all_flags().only(Flags::PFAIL.with(Flags::FAIL)),
+            epoch: if node.is_primary() { node.config_epoch } else { Epoch(0) },
+            slots: node.slot_set().clone(),
+        };
+        let mut views: Vec<View> = nodes.iter().map(|(_, node)| view(node)).collect();
+        views.sort_unstable_by_key(|view| view.id);
+        views
     }
 
     /// What must hold when nothing has gone wrong for long enough.
-    fn expect_peace(&self) {
-        let first = self.view(0);
-        for node in 1..self.nodes.len() {
-            assert_eq!(self.view(node), first, "L1: {node} and 0 do not agree");
+    fn peace(&self) -> Result<(), String> {
+        let must =
+            |holds: bool, what: &dyn Fn() -> String| if holds { Ok(()) } else { Err(what()) };
+        for (number, node) in self.nodes.iter().enumerate() {
+            let machine = node.machine.as_ref().expect("it is alive");
+            let is_well = machine.state().is_ok() && !machine.state().is_fenced();
+            must(is_well, &|| format!("L3: {number}"))?;
+            let nodes = machine.nodes();
+            let is_open = !nodes.migrating.is_empty() || !nodes.importing.is_empty();
+            must(!is_open, &|| format!("L4: {number}"))?;
         }
         let machine = self.nodes[0].machine.as_ref().expect("it is alive");
         let nodes = machine.nodes();
-        for slot in all_slots() {
-            let owner = nodes.owner(slot).map(|owner| nodes.at(owner));
-            let owner = owner.unwrap_or_else(|| panic!("L2: {slot:?} has no owner"));
-            assert!(owner.is_primary() && owner.is_fit(), "L2: {slot:?}");
-        }
-        let mut epochs = Vec::new();
+        let unowned = SlotSet::all().without(nodes.owned());
+        must(unowned.is_empty(), &|| format!("L2: {unowned:?} have no owner"))?;
+        let mut epochs = BTreeSet::new();
         for (key, node) in nodes.iter() {
+            let serves = node.is_primary() && node.is_fit();
+            must(serves || node.slot_count() == 0, &|| format!("L2: {key:?}"))?;
             if let Role::Replica(primary) = node.role {
                 let primary = primary.map(|primary| nodes.at(primary));
-                assert!(primary.is_some_and(|primary| primary.is_primary()), "S6: {key:?}");
+                must(primary.is_some_and(Node::is_primary), &|| format!("S6: {key:?}"))?;
             } else {
-                epochs.push(node.config_epoch);
+                let is_new = epochs.insert(node.config_epoch);
+                must(is_new, &|| "S3: two primaries have one epoch".to_string())?;
             }
         }
-        let count = epochs.len();
-        epochs.sort_unstable();
-        epochs.dedup();
-        assert_eq!(epochs.len(), count, "S3: two primaries have one epoch");
-        for (number, node) in self.nodes.iter().enumerate() {
-            let machine = node.machine.as_ref().expect("it is alive");
-            assert!(machine.state().is_ok() && !machine.state().is_fenced(), "L3: {number}");
-            let nodes = machine.nodes();
-            assert!(nodes.migrating.is_empty() && nodes.importing.is_empty(), "L4: {number}");
+        let first = self.view(0);
+        for node in 1..self.nodes.len() {
+            let other = self.view(node);
+            must(other == first, &|| {
+                format!("L1: {node} and 0 do not agree: {other:?} {first:?}")
+            })?;
         }
+        must(nodes.agree(), &|| "S7: at 0".to_string())
+    }
+
+    fn expect_peace(&self) {
+        self.peace().unwrap_or_else(|why| panic!("{why}"));
     }
 }
 
+/// What one node holds of another one.
+#[derive(Debug, PartialEq)]
+struct View {
+    id: NodeId,
+    ip: Option<IpAddr>,
+    shard: Option<ShardId>,
+    /// Of a replica: its primary, if that is known.
+    primary: Option<Option<NodeId>>,
+    health: Flags,
+    epoch: Epoch,
+    slots: SlotSet,
+}
+
+/// How long a run goes on when the faults are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    /// Until all is well.
+    Calm,
+    /// For all of the time in which it has to become so.
+    Full,
+}
+
 /// A run of so many nodes.
-fn world(seed: u64, nodes: usize, faults: &[(u64, Fault)], planted: Option<Planted>) -> World {
+fn world(
+    seed: u64,
+    nodes: usize,
+    faults: &[(u64, Fault)],
+    length: Length,
+    planted: Option<Planted>,
+) -> World {
     let files: Vec<String> = (0..nodes).map(|node| conf(node, nodes)).collect();
     let mut world = World::new(seed, &files, &settings(), planted);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
-        world.run_with(faults, FAULTS_UNTIL);
-        world.run(FAULTS_UNTIL + QUIET_MS);
+        let until = faults.iter().map(|(at, _)| *at).max().unwrap_or(FAULTS_FROM);
+        world.run_with(faults, until);
+        match length {
+            Length::Calm => world.run_until_calm(),
+            Length::Full => _ = world.run(until + QUIET_MS),
+        }
         world.expect_peace();
     }));
     if let Err(panic) = result {
@@ -228,14 +291,16 @@ fn world(seed: u64, nodes: usize, faults: &[(u64, Fault)], planted: Option<Plant
 
 /// A run of six nodes; whatever is wrong is shown with the seed and all that was logged.
 fn run(seed: u64, faults: &[(u64, Fault)]) -> World {
-    world(seed, NODES, faults, None)
+    world(seed, NODES, faults, Length::Full, None)
 }
 
 /// A run in which everything is drawn from the seed.
 fn run_drawn(seed: u64, planted: Option<Planted>) {
     let is_wide = seed.is_multiple_of(MORE_REPLICAS_EACH);
     let nodes = if is_wide { NODES + SHARDS } else { NODES };
-    world(seed, nodes, &draw(seed, nodes), planted);
+    let is_long = (seed / MORE_REPLICAS_EACH).is_multiple_of(LONG_EACH);
+    let length = if is_long { Length::Full } else { Length::Calm };
+    world(seed, nodes, &draw(seed, nodes), length, planted);
 }
 
 /// Why a run fails in which something is planted, if it does.
@@ -254,7 +319,10 @@ fn number(name: &str) -> Option<u64> {
 fn whatever_goes_wrong_all_is_well_when_it_is_over() {
     let seeds = match number("SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
+        None => {
+            let from = number("FROM").unwrap_or(0);
+            from..from + number("SEEDS").unwrap_or(SEEDS)
+        }
     };
     seeds.for_each(|seed| run_drawn(seed, None));
 }
@@ -263,10 +331,11 @@ fn whatever_goes_wrong_all_is_well_when_it_is_over() {
 const PLANTED: [(Planted, u64, &[&str]); 5] = [
     (Planted::VoteWithoutFsync, 1, &["S5: "]),
     (Planted::TwoVotes, 16, &["S1: "]),
-    (Planted::StaleFrame, 651, &["S8: "]),
-    (Planted::NoFence, 15, &["7.4: "]),
+    // A node that takes old claims for new ones may also never serve again.
+    (Planted::StaleFrame, 6002, &["S8: ", "L3: "]),
+    (Planted::NoFence, 1, &["7.4: "]),
     // Two replicas that ask at once may both be elected, one behind the other.
-    (Planted::NoRank, 164, &["T-E: ", "7.4: "]),
+    (Planted::NoRank, 248, &["T-E: ", "7.4: "]),
 ];
 
 #[test]
@@ -278,10 +347,11 @@ fn each_planted_fault_is_found() {
         // The machine may have changed, and another seed show it.
         let kept = Some(kept).filter(|_| !is_hunt);
         let seeds = kept.into_iter().chain(0..number("HUNT").unwrap_or(FOUND_WITHIN));
-        let shows = |seed| Some((seed, failure(seed, planted)?));
+        let is_meant = |why: &String| checks.iter().any(|check| why.contains(check));
+        let shows = |seed| Some((seed, failure(seed, planted).filter(is_meant)?));
         let found = seeds.into_iter().find_map(shows);
         println!("{planted:?}: {found:?}");
-        if found.is_none_or(|(_, why)| !checks.iter().any(|check| why.contains(check))) {
+        if found.is_none() {
             missed.push(planted);
         }
     }

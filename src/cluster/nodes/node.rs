@@ -105,6 +105,19 @@ pub struct Names {
     pub zone: String,
 }
 
+impl Names {
+    /// Whether nothing is announced, as by most nodes.
+    pub const fn are_none(&self) -> bool {
+        self.hostname.is_empty()
+            && self.nodename.is_empty()
+            && self.client_ipv4.is_empty()
+            && self.client_ipv6.is_empty()
+            && self.client_port == 0
+            && self.client_tls_port == 0
+            && self.zone.is_empty()
+    }
+}
+
 /// What is known of a node by links with it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Contact {
@@ -271,6 +284,20 @@ impl Node {
         assert!(!self.slots.contains(slot), "a slot is given once");
         self.slots.insert(slot);
         self.slot_count += 1;
+    }
+
+    /// Notes that it has `slots`, of which it had none.
+    pub(super) fn give_all(&mut self, slots: &SlotSet) {
+        self.slots = self.slots.with(slots);
+        self.slot_count += slots.len();
+    }
+
+    /// Notes that it does not have those of `slots` any more that it had.
+    pub(super) fn take_all(&mut self, slots: &SlotSet) {
+        if self.slots.first_common(slots).is_some() {
+            self.slots = self.slots.without(slots);
+            self.slot_count = self.slots.len();
+        }
     }
 
     /// Notes that it does not have `slot` any more.

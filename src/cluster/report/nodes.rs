@@ -122,20 +122,25 @@ fn write_address(node: &Node, reader: Reader, line: &mut String) {
 /// left out: Redis 7.0 would take it for a part of the host name.
 fn write_names(node: &Node, line: &mut String) {
     let Names { hostname, nodename, zone, client_ipv4, client_ipv6, .. } = &node.names;
-    let port = |port: u16| if port == 0 { String::new() } else { port.to_string() };
-    let aux = [
-        ("availability-zone", zone.clone()),
-        ("client-tls-port", port(node.names.client_tls_port)),
-        ("client-tcp-port", port(node.names.client_port)),
-        ("client-ipv6", client_ipv6.clone()),
-        ("client-ipv4", client_ipv4.clone()),
-        ("tls-port", port(node.ports.other)),
-        ("nodename", nodename.clone()),
-        ("shard-id", node.shard.map(|shard| shard.to_string()).unwrap_or_default()),
-    ];
-    let aux = aux.into_iter().filter(|(_, value)| !value.is_empty());
-    let aux: String = aux.map(|(key, value)| format!(",{key}={value}")).collect();
-    if !hostname.is_empty() || !aux.is_empty() {
-        write(line, format_args!(",{hostname}{aux}"));
+    let Names { client_port, client_tls_port, .. } = node.names;
+    // Of what follows it, the first shows that the host name ends there.
+    let mut between = format!(",{hostname}");
+    let mut aux = |key: &str, value: &dyn std::fmt::Display, is_there: bool| {
+        if is_there {
+            write(line, format_args!("{},{key}={value}", std::mem::take(&mut between)));
+        }
+    };
+    aux("availability-zone", zone, !zone.is_empty());
+    aux("client-tls-port", &client_tls_port, client_tls_port != 0);
+    aux("client-tcp-port", &client_port, client_port != 0);
+    aux("client-ipv6", client_ipv6, !client_ipv6.is_empty());
+    aux("client-ipv4", client_ipv4, !client_ipv4.is_empty());
+    aux("tls-port", &node.ports.other, node.ports.other != 0);
+    aux("nodename", nodename, !nodename.is_empty());
+    if let Some(shard) = node.shard {
+        aux("shard-id", &shard, true);
+    }
+    if !hostname.is_empty() {
+        line.push_str(&between);
     }
 }

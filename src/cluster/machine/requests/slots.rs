@@ -20,14 +20,12 @@ impl Machine {
         if !self.is_primary() {
             return Err(Error::Text("ERR Slots can be added to a primary only"));
         }
-        if let Some(busy) = slots.iter().find(|slot| self.nodes.owner(*slot).is_some()) {
+        if let Some(busy) = slots.first_common(self.nodes.owned()) {
             return Err(numbered("ERR Slot ", busy, " is already busy"));
         }
         let me = self.nodes.myself();
-        for slot in slots.iter() {
-            self.nodes.importing.remove(&slot);
-            self.nodes.own(slot, me);
-        }
+        self.nodes.importing.retain(|slot, _| !slots.contains(*slot));
+        self.nodes.own_unowned(slots, me);
         self.todo.owners_changed();
         Ok(Answer::Ok)
     }
@@ -36,10 +34,10 @@ impl Machine {
         if !self.is_primary() {
             return Err(Error::Text("ERR Slots can be taken from a primary only"));
         }
-        if let Some(free) = slots.iter().find(|slot| self.nodes.owner(*slot).is_none()) {
+        if let Some(free) = slots.without(self.nodes.owned()).iter().next() {
             return Err(numbered("ERR Slot ", free, " is already unassigned"));
         }
-        slots.iter().for_each(|slot| self.nodes.disown(slot));
+        self.nodes.disown_slots(slots);
         self.todo.owners_changed();
         Ok(Answer::Ok)
     }

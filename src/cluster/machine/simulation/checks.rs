@@ -11,8 +11,9 @@ use crate::cluster::frame::{Body, Packet};
 use crate::cluster::ids::{Epoch, NodeId};
 use crate::cluster::machine::Machine;
 use crate::cluster::moment::Moment;
+use crate::cluster::nodes::Nodes;
 use crate::cluster::nodes::node::{Health, Role};
-use crate::cluster::slot_set::all_slots;
+use crate::cluster::slot_set::SlotSet;
 
 /// Slots that only failovers give to another node: one of each shard.
 pub const WATCHED: [u16; 3] = [0, 5461, 10923];
@@ -22,8 +23,6 @@ const CALM_MS: u64 = 2500;
 const NEWS_MS: u64 = 5;
 /// Events between two looks at everything that a table says.
 const TABLE_EACH: u64 = 2000;
-/// Milliseconds between two looks at who writes.
-const WRITERS_MS: u64 = 5;
 
 /// What was seen.
 #[derive(Default)]
@@ -37,8 +36,8 @@ pub struct Checks {
     current: Vec<Epoch>,
     /// The epochs of the claims by which nodes know the owners of the watched slots.
     owned: Vec<[Epoch; WATCHED.len()]>,
-    /// When it was last looked who writes.
-    looked_at: u64,
+    /// The slots for which nodes were compared with all other writers, if they went on to write.
+    writing: Vec<Option<SlotSet>>,
     /// An operator took the decision away from the voters.
     pub took_over: bool,
     events: u64,
@@ -72,18 +71,24 @@ impl OnDisk {
 impl Checks {
     pub fn new(nodes: usize) -> Self {
         let (disks, current) = (vec![OnDisk::default(); nodes], vec![Epoch(0); nodes]);
-        let owned = vec![Default::default(); nodes];
-        Self { disks, current, owned, ..Self::default() }
+        let (owned, writing) = (vec![Default::default(); nodes], vec![None; nodes]);
+        Self { disks, current, owned, writing, ..Self::default() }
     }
 
     pub fn started(&mut self, node: usize, disk: &str) {
         (self.current[node], self.owned[node]) = (Epoch(0), Default::default());
+        self.writing[node] = None;
         self.on_disk(node, disk);
     }
 
     /// A node has forgotten all that it knew: its epochs may begin anew.
     pub fn reset(&mut self, node: usize) {
         (self.current[node], self.owned[node]) = (Epoch(0), Default::default());
+    }
+
+    /// A node that was stopped goes on: others may have begun to write meanwhile.
+    pub fn went_on(&mut self, node: usize) {
+        self.writing[node] = None;
     }
 
     pub fn on_disk(&mut self, node: usize, text: &str) {
@@ -149,10 +154,32 @@ impl Checks {
         if self.events.is_multiple_of(TABLE_EACH) {
             tables_agree(node, nodes);
         }
-        if !self.took_over && self.looked_at + WRITERS_MS <= at {
-            self.looked_at = at;
-            one_writer(at, nodes);
+        if !self.took_over {
+            self.one_writer(node, at, nodes);
         }
+    }
+
+    /// 7.4: no two nodes take writes for one slot: a fence stands before a successor is elected.
+    /// While a slot is moved by hand each of its keys is at one node. A node is compared with the
+    /// others when it begins to write, or writes for other slots than it did.
+    fn one_writer(&mut self, node: usize, at: u64, nodes: &[Node]) {
+        let before = self.writing[node].take();
+        let Some(mine) = writer(&nodes[node], at) else { return };
+        let ours = mine.me().slot_set();
+        if before.as_ref() != Some(ours) {
+            for (other, theirs) in nodes.iter().enumerate().filter(|(other, _)| *other != node) {
+                let Some(theirs) = writer(theirs, at) else { continue };
+                let others = theirs.me().slot_set();
+                if ours.first_common(others).is_none() {
+                    continue;
+                }
+                let moving = mine.migrating.keys().chain(theirs.migrating.keys());
+                let both = ours.without(&moving.copied().collect()).first_common(others);
+                assert_eq!(both, None, "7.4: {node} and {other} both write at {at}");
+            }
+        }
+        // What is being moved from here is looked at as long as it is.
+        self.writing[node] = Some(ours.clone()).filter(|_| mine.migrating.is_empty());
     }
 
     /// S8: what a node knows of a slot's owner is never older than what it knew.
@@ -171,38 +198,13 @@ impl Checks {
 
 /// S7: owners and sets of a table say the same.
 fn tables_agree(node: usize, nodes: &[Node]) {
-    let Some(machine) = &nodes[node].machine else { return };
-    let table = machine.nodes();
-    let counted: usize = table.iter().map(|(_, node)| node.slot_count()).sum();
-    let mut count = 0;
-    for (owner, known) in table.iter() {
-        for slot in known.slots() {
-            assert_eq!(table.owner(slot), Some(owner), "S7: {slot:?} at {node}");
-            count += 1;
-        }
-    }
-    let owned = all_slots().filter(|slot| table.owner(*slot).is_some()).count();
-    assert_eq!((counted, owned), (count, count), "S7: at {node}");
+    let table = nodes[node].machine.as_ref().map(Machine::nodes);
+    assert!(table.is_none_or(Nodes::agree), "S7: at {node}");
 }
 
-/// No two nodes take writes for one slot: a fence stands before a successor is elected. While a
-/// slot is moved by hand each of its keys is at one node.
-fn one_writer(at: u64, nodes: &[Node]) {
-    let writers = nodes.iter().enumerate().filter(|(_, node)| accepts_writes(node, at));
-    let writers = writers.filter_map(|(number, node)| Some((number, node.machine.as_ref()?)));
-    let writers: Vec<(usize, &Machine)> = writers.collect();
-    for (place, (node, mine)) in writers.iter().enumerate() {
-        for (other, theirs) in &writers[..place] {
-            let (mine, theirs) = (mine.nodes(), theirs.nodes());
-            let (ours, others) = (mine.me().slot_set(), theirs.me().slot_set());
-            if ours.first_common(others).is_none() {
-                continue;
-            }
-            let moving = mine.migrating.keys().chain(theirs.migrating.keys()).copied().collect();
-            let both = ours.without(&moving).first_common(others);
-            assert_eq!(both, None, "7.4: {node} and {other} both write at {at}");
-        }
-    }
+/// What a node holds that would take a write for its slots now.
+fn writer(node: &Node, at: u64) -> Option<&Nodes> {
+    node.machine.as_ref().filter(|_| accepts_writes(node, at)).map(Machine::nodes)
 }
 
 /// T-E: a replica is not elected while another one of its primary, which knows as long as it that

@@ -3,11 +3,13 @@
 use shards::base::random::Random;
 
 use super::checks::WATCHED;
-use super::{FAULTS_FROM, FAULTS_UNTIL, SHARDS};
+use super::{FAULTS_FROM, SHARDS};
 use crate::cluster::machine::event::Failover;
 
 /// Faults of one run at most.
 const FAULTS_MAX: u64 = 8;
+/// Milliseconds for each of them: many take longer than few, so that they meet as often.
+const FAULT_MS: u64 = 1500;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +46,10 @@ impl Fault {
 pub fn draw(seed: u64, nodes: usize) -> Vec<(u64, Fault)> {
     let mut random = Random::new(seed ^ 0xFA17);
     let mut faults = Vec::new();
-    for _ in 0..random.below(FAULTS_MAX + 1) {
+    let count = random.below(FAULTS_MAX + 1);
+    for _ in 0..count {
         let mut below = |limit: u64| usize::try_from(random.below(limit)).expect("it is small");
-        let at = FAULTS_FROM + below(FAULTS_UNTIL - FAULTS_FROM - 4000) as u64;
+        let at = FAULTS_FROM + below(count * FAULT_MS) as u64;
         let until = at + 100 + below(3800) as u64;
         let (node, other) = (below(nodes as u64), below(nodes as u64));
         let some = 1 + below((1 << nodes) - 2) as u64;

@@ -23,8 +23,8 @@ use crate::cluster::slot_set::SlotSet;
 
 /// What the calendar says at the moment 0.
 const UNIX: u64 = 1_000_000_000_000;
-/// Milliseconds between two looks at replication.
-pub const REPLICATION_MS: u64 = 50;
+/// Milliseconds between two looks at replication: two turns of a server's control.
+pub const REPLICATION_MS: u64 = 100;
 
 /// A connection; each side has a queue of what is on its way to it.
 pub struct Connection {
@@ -52,6 +52,8 @@ pub struct Node {
     /// Whether it has had what that one has.
     has_followed: bool,
     heard: Option<Moment>,
+    /// What its machine was told last.
+    told: Option<Replicated>,
     pub is_paused: bool,
     next_tick: u64,
     pub settings: Settings,
@@ -142,6 +144,7 @@ impl World {
             follows: None,
             has_followed: false,
             heard: None,
+            told: None,
             is_paused: false,
             next_tick: 0,
             settings: settings.clone(),
@@ -217,8 +220,8 @@ impl World {
         one.machine = Some(machine);
         one.actions = Actions::default();
         one.boot += 1;
-        (one.is_stopped, one.is_paused, one.heard) = (false, false, None);
-        one.has_followed = false;
+        (one.is_stopped, one.is_paused, one.has_followed) = (false, false, false);
+        (one.heard, one.told) = (None, None);
         one.waiting.clear();
         self.checks.started(node, &self.nodes[node].disk);
         self.event(node, Event::Loaded(keys));
@@ -239,6 +242,7 @@ impl World {
     /// Lets a stopped node go on.
     pub fn go_on(&mut self, node: usize) {
         self.nodes[node].is_stopped = false;
+        self.checks.went_on(node);
         for event in std::mem::take(&mut self.nodes[node].waiting) {
             self.event(node, event);
         }
@@ -484,7 +488,10 @@ impl World {
     /// asked for it. Old reports may have made the replica, or who told it, think of a failure. The
     /// primary goes on until it hears of its successor.
     fn is_vote_against_a_live_primary(&self, node: usize, link: LinkId, packet: &Packet) -> bool {
-        let Packet::Full(frame) = packet else { return false };
+        let is_vote = matches!(packet, Packet::Full(frame) if frame.body == Body::AuthAck);
+        if !is_vote {
+            return false;
+        }
         let Some((number, side)) = self.by_link.get(&(node, link)) else { return false };
         let candidate = self.connections.get(number).map(|one| one.ends[1 - side].0);
         let machine = candidate.zip(self.nodes[node].machine.as_ref());
@@ -493,7 +500,7 @@ impl World {
             let primary = nodes.find(id(candidate)).and_then(|key| nodes.primary_of(key));
             primary.is_some_and(|primary| nodes.at(primary).is_failed())
         });
-        frame.body == Body::AuthAck && !holds_failed
+        !holds_failed
     }
 
     fn arrive(&mut self, number: u64, side: usize) {
@@ -505,7 +512,7 @@ impl World {
             return;
         }
         let Some(packet) = connection.queues[side].pop_front() else { return };
-        let packet = self.twisted(to, (*packet).clone());
+        let packet = self.twisted(to, Arc::unwrap_or_clone(packet));
         self.event(to, Event::Received(link, packet));
     }
 
@@ -513,10 +520,8 @@ impl World {
     /// a bit later.
     fn replicate(&mut self) {
         for node in 0..self.nodes.len() {
-            let writes = self.accepts_writes(node);
-            let one = &mut self.nodes[node];
-            if writes {
-                one.offset += 10;
+            if self.accepts_writes(node) {
+                self.nodes[node].offset += 10;
             }
             let by_id = |wanted: NodeId| {
                 (0..self.nodes.len()).find(|other| {
@@ -541,7 +546,7 @@ impl World {
                 }
                 (self.nodes[node].heard, self.nodes[node].has_followed) = (Some(now), true);
             }
-            let one = &self.nodes[node];
+            let one = &mut self.nodes[node];
             let replicated = Replicated {
                 offset: one.offset,
                 is_linked: reached.is_some(),
@@ -549,11 +554,14 @@ impl World {
                 lacks_keys: false,
                 has_keys: one.offset != 0,
             };
-            if one.machine.is_some() && !one.is_stopped {
+            if one.machine.is_none() || one.is_stopped {
+                continue;
+            }
+            if one.told.replace(replicated) != Some(replicated) {
                 self.event(node, Event::Replicated(replicated));
-                if refused.is_some() {
-                    self.event(node, Event::Refused);
-                }
+            }
+            if refused.is_some() {
+                self.event(node, Event::Refused);
             }
         }
     }
