@@ -40,7 +40,7 @@ pub enum ToControl {
     AwaitAcks(WaitId, Needs, Option<u64>),
     /// It waits no more.
     AwaitNoMore(WaitId),
-    /// A client of this shard is gone, or is to go: if its request waits for long, it waits no more.
+    /// A client of this shard is gone, or is to go: a request of it that may wait for long ends.
     GiveUp(Peer, Token),
     /// An EXEC: its next command is answered by how many replicas have all that was written
     /// before.

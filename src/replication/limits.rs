@@ -27,8 +27,8 @@ pub struct Limits {
     pub ack_ms: u64,
     /// Milliseconds until the next attempt after the first failure, and at most. The wait doubles.
     pub retry_ms: Span,
-    /// The same while the primary says that this node is not its replica, which passes only when one
-    /// of both is told another topology.
+    /// The same while the primary says that this node is not its replica, which passes only when
+    /// one of both is told another topology.
     pub refused_retry_ms: Span,
     /// The same after a full sync that failed: each costs the primary a snapshot.
     pub sync_retry_ms: Span,

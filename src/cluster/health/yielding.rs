@@ -142,8 +142,8 @@ impl Machine {
         self.todo.state = true;
     }
 
-    /// The replicas that have data and can be asked, the one with most of it first. Those that never
-    /// take over by themselves are asked last: what would be lost is lost with them, too.
+    /// The replicas that have data and can be asked, the one with most of it first. Those that
+    /// never take over by themselves are asked last: without them their data would be lost.
     fn heirs(&self) -> Vec<Key> {
         let replicas = self.nodes.replicas_of(self.nodes.myself());
         let mut heirs: Vec<(Key, &Node)> = replicas

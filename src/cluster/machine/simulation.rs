@@ -2,8 +2,8 @@
 //! all is well when the faults are over. What is planted on purpose is found.
 //!
 //! A seed is small, so that many are played: its faults follow one another closely, and it ends as
-//! soon as all is well and stays so; one of some goes on for as long as that may take. So it costs a
-//! quarter of one with 20 seconds for faults and 14 behind them, and what is planted is found at
+//! soon as all is well and stays so; one of some goes on for as long as that may take. So it costs
+//! a quarter of one with 20 seconds for faults and 14 behind them, and what is planted is found at
 //! about the same cost.
 //!
 //! `SEED=n` runs one seed, `SEEDS=n` so many instead of [`SEEDS`], from `FROM=n` on. `HUNT=n` looks

@@ -1,5 +1,5 @@
-//! Which lines of a link go to the log: those by which an attempt differs from the one before it. An
-//! attempt that fails in the same way is counted, and told once a minute.
+//! Which lines of a link go to the log: those by which an attempt differs from the one before it.
+//! An attempt that fails in the same way is counted, and told once a minute.
 //!
 //! ```text
 //! lines as before --held--> another line: all are told, and the rest as it comes
