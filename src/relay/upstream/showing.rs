@@ -21,7 +21,9 @@ impl Upstream {
             self.dispatch.is_empty() && self.flows.is_none() && !stream.is_some_and(lacks);
         let is_applied = is_applied && !self.is_emptying;
         let has_ended = self.is_ending && status == Status::Idle && is_applied;
-        let is_other = |view: &LinkView| view.status.name() != status.name();
+        // What logs bring is looked at by control itself, as soon as it knows that they do.
+        let logs = self.applied_flows().map_or(0, Inflows::logs);
+        let is_other = |view: &LinkView| view.status.name() != status.name() || view.logs != logs;
         if has_ended
             || self.view.as_ref().is_none_or(is_other)
             || VIEW_MILLIS <= self.now.since(self.told_at)
