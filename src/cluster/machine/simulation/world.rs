@@ -12,6 +12,7 @@ use super::super::Machine;
 use super::super::action::{Action, Actions, Durability, Follow};
 use super::super::event::{Command, End, Event, Failover, Failure, LinkId, Replicated, Ticket};
 use super::super::settings::Settings;
+use super::Kind;
 use super::checks::{Checks, best_is_elected};
 use super::planted::Planted;
 use crate::cluster::file;
@@ -26,9 +27,15 @@ const UNIX: u64 = 1_000_000_000_000;
 /// Milliseconds between two looks at replication: two turns of a server's control.
 pub const REPLICATION_MS: u64 = 100;
 
+/// One connection of so many is slow in an uneven world, by less than so many milliseconds.
+const SLOW_EACH: u64 = 4;
+const SLOW_MS_MAX: u64 = 100;
+
 /// A connection; each side has a queue of what is on its way to it.
 pub struct Connection {
     ends: [(usize, LinkId); 2],
+    /// Milliseconds that all of it takes longer than usual.
+    slow_ms: u64,
     queues: [VecDeque<Arc<Packet>>; 2],
 }
 
@@ -98,6 +105,8 @@ pub struct World {
     pub blocked: BTreeSet<(usize, usize)>,
     /// When something last went wrong but for the silence of a node.
     pub disturbed_at: u64,
+    /// Some connections are slow.
+    pub is_uneven: bool,
     /// What is wrong with every node.
     pub planted: Option<Planted>,
     due: BinaryHeap<Reverse<Due>>,
@@ -124,7 +133,8 @@ pub fn shard(node: usize) -> ShardId {
 
 impl World {
     /// Nodes with these files.
-    pub fn new(seed: u64, files: &[String], settings: &Settings, planted: Option<Planted>) -> Self {
+    pub fn new(seed: u64, files: &[String], settings: &Settings, kind: Kind) -> Self {
+        let Kind { planted, is_uneven, .. } = kind;
         let settings = planted.map_or(settings.clone(), |planted| planted.settings(settings));
         let mut random = Random::new(seed);
         let node = |disk: &String| Node {
@@ -153,6 +163,7 @@ impl World {
             random,
             blocked: BTreeSet::new(),
             disturbed_at: 0,
+            is_uneven,
             planted,
             due: BinaryHeap::new(),
             number: 0,
@@ -177,6 +188,13 @@ impl World {
     /// Lets a fault happen at a moment; it is named by its number.
     pub fn fault_at(&mut self, at: u64, fault: usize) {
         self.later(at.saturating_sub(self.at), Happening::Fault(fault));
+    }
+
+    /// By how much a new connection is slower than others: of two links between two nodes one may
+    /// bring older news.
+    fn slowness(&mut self) -> u64 {
+        let is_slow = self.is_uneven && self.random.below(SLOW_EACH) == 0;
+        if is_slow { self.random.below(SLOW_MS_MAX) } else { 0 }
     }
 
     fn latency(&mut self) -> u64 {
@@ -415,7 +433,13 @@ impl World {
         }
     }
 
-    fn is_cut(&self, one: usize, other: usize) -> bool {
+    /// Whether a node is alive and follows this one.
+    pub fn replicates(&self, node: usize, primary: usize) -> bool {
+        let one = &self.nodes[node];
+        one.machine.is_some() && one.follows == Some(id(primary))
+    }
+
+    pub fn is_cut(&self, one: usize, other: usize) -> bool {
         self.blocked.contains(&(one, other)) || self.blocked.contains(&(other, one))
     }
 
@@ -434,7 +458,8 @@ impl World {
                 let theirs = LinkId::Inbound(number);
                 let ends = [(node, link), (target, theirs)];
                 let queues = [VecDeque::new(), VecDeque::new()];
-                self.connections.insert(number, Connection { ends, queues });
+                let slow_ms = self.slowness();
+                self.connections.insert(number, Connection { ends, slow_ms, queues });
                 self.by_link.insert((node, link), (number, 0));
                 self.by_link.insert((target, theirs), (number, 1));
                 let accepted = Event::Accepted { link: theirs, peer: ip(node), local: ip(target) };
@@ -470,7 +495,7 @@ impl World {
         let Some((number, side)) = self.by_link.get(&(node, link)).copied() else { return };
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.queues[1 - side].push_back(packet);
-            let millis = self.latency();
+            let millis = connection.slow_ms + self.latency();
             self.later(millis, Happening::Arrive(number, 1 - side));
         }
     }
@@ -511,7 +536,7 @@ impl World {
     /// a bit later.
     fn replicate(&mut self) {
         for node in 0..self.nodes.len() {
-            let writes = self.accepts_writes(node);
+            let writes = accepts_writes(&self.nodes[node], self.at);
             let one = &mut self.nodes[node];
             if writes {
                 one.offset += 10;
@@ -549,11 +574,6 @@ impl World {
                 self.event(node, Event::Replicated(replicated));
             }
         }
-    }
-
-    /// Whether a node would take a write for its slots.
-    pub fn accepts_writes(&self, node: usize) -> bool {
-        accepts_writes(&self.nodes[node], self.at)
     }
 }
 
