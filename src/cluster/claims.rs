@@ -99,7 +99,10 @@ impl Machine {
                 self.log(LogLevel::Notice, text);
                 return Claim::Stale;
             }
-            if self.nodes.at(primary).is_replica() && primary != me {
+            // Also if this node missed that it was replaced and took over again: else any old claim
+            // would have its slots for a moment.
+            let is_news = self.nodes.at(primary).is_replica() || of_primary < header.config_epoch;
+            if is_news && primary != me {
                 self.failed_over(sender, primary, header.config_epoch);
             }
         }

@@ -22,7 +22,7 @@ const REFUSALS_MIN: u32 = 3;
 /// Node timeouts for which a mistake of the early detection is remembered.
 const DOUBT_TIMEOUTS: u64 = 10;
 /// Milliseconds between two reminders that a node is FAIL.
-const REMINDER_MS: u64 = 1000;
+pub(super) const REMINDER_MS: u64 = 1000;
 
 /// What speaks for it that the process of a node is dead: its system ended the link, and refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +177,18 @@ impl Machine {
         self.send(sender, Body::Fail(id));
     }
 
+    /// Tells a primary that is held for FAIL and speaks that it is: it must not write yet.
+    pub(super) fn remind_failed(&mut self, sender: Key) {
+        let now = self.now.at;
+        let node = self.nodes.at(sender);
+        let is_due = node.contact.warned.is_none_or(|last| REMINDER_MS <= now.since(last));
+        if node.is_failed() && node.is_voting() && is_due {
+            let id = node.id;
+            self.nodes.at_mut(sender).contact.warned = Some(now);
+            self.send(sender, Body::Fail(id));
+        }
+    }
+
     /// Takes a node that is PFAIL for FAIL if a majority of primaries misses it.
     fn decide(&mut self, key: Key) {
         if self.nodes.at(key).health != Health::Suspected {
@@ -218,7 +230,10 @@ impl Machine {
             self.log(LogLevel::Notice, text);
             return;
         };
-        let key = self.nodes.find(failed).filter(|key| *key != self.nodes.myself());
+        if failed == self.nodes.me().id {
+            return self.held_failed();
+        }
+        let key = self.nodes.find(failed);
         let Some(key) = key.filter(|key| !self.nodes.at(*key).is_failed()) else { return };
         let (by, shown) = (self.shown(sender), self.shown(key));
         self.log(LogLevel::Notice, format!("FAIL message received from {by} about {shown}"));

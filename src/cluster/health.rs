@@ -5,6 +5,7 @@ pub mod keeping;
 pub mod turning;
 pub mod yielding;
 
+use crate::cluster::failure::REMINDER_MS;
 use crate::cluster::machine::Machine;
 use crate::cluster::moment::Moment;
 use crate::cluster::nodes::Key;
@@ -199,11 +200,28 @@ impl Machine {
         // After so long a silence this node may be FAIL, and its successor may be about to tell of
         // itself.
         let timeout = self.settings.node_timeout_ms;
+        // Also if what came is too old an answer: the next one is not far behind it.
         let was_lost = former.is_some_and(|former| timeout <= self.since(former.before(lease)));
-        if was_lost && until.is_some_and(|until| self.now.at <= until) {
-            self.state.held_until = Some(self.now.at.after(self.settings.rejoin_ms()));
+        if was_lost {
+            self.hold(self.settings.rejoin_ms());
         }
         self.look_at_lease();
+    }
+
+    /// Lets no write through for a while, whatever answers: a successor may be about to tell of
+    /// itself.
+    fn hold(&mut self, millis: u64) {
+        let until = self.now.at.after(millis);
+        self.state.held_until = self.state.held_until.max(Some(until));
+    }
+
+    /// Another node holds this one for FAIL, and says so again as long as it does: until then a
+    /// replica may be elected, though it was away itself.
+    pub(super) fn held_failed(&mut self) {
+        if self.nodes.replicas_of(self.nodes.myself()).next().is_some() {
+            self.hold(self.settings.rejoin_ms().max(2 * REMINDER_MS));
+            self.look_at_lease();
+        }
     }
 
     /// Asks a voter anew whose last answer, if there is one, was to something that is too old for
@@ -232,10 +250,19 @@ impl Machine {
         self.state.held_until.is_some_and(|until| self.now.at < until)
     }
 
-    /// Until when this node may write; `None`: not now.
+    /// Whether this node would write by a claim that is not saved yet.
+    fn writes_unsaved(&self) -> bool {
+        self.is_claim_unsaved() && self.nodes.me().is_voting()
+    }
+
+    /// Until when this node may write; `None`: not now. A shard that has hung may not know yet that
+    /// this node has become a replica.
     pub fn writes_until(&self) -> Option<Moment> {
+        if 0 < self.settings.lease_ms() && !self.is_primary() {
+            return None;
+        }
         match self.needs_lease() {
-            _ if self.is_stuck() => None,
+            _ if self.is_stuck() || self.writes_unsaved() => None,
             false => Some(Moment(u64::MAX)),
             true if self.is_held() => None,
             true => self.state.lease_until,
@@ -246,12 +273,16 @@ impl Machine {
     pub(super) fn look_at_lease(&mut self) {
         let is_over = self.state.lease_until.is_none_or(|until| until < self.now.at);
         // With each event: the nodes are counted last.
-        let is_fenced = self.is_stuck() || ((is_over || self.is_held()) && self.needs_lease());
+        let is_late = (is_over || self.is_held()) && self.needs_lease();
+        let is_unsaved = self.writes_unsaved();
+        let is_fenced = self.is_stuck() || is_late || is_unsaved;
         if is_fenced != self.state.is_fenced {
             self.state.is_fenced = is_fenced;
             self.todo.own = true;
             let text = if self.is_stuck() {
                 "Writes are refused while a shard hangs, and until a majority of primaries answers."
+            } else if is_unsaved {
+                "Writes are refused until this node's claim to its slots is saved."
             } else if is_fenced {
                 "No majority of primaries answers: writes are refused until it does."
             } else {

@@ -399,12 +399,14 @@ impl Machine {
     fn saved(&mut self) {
         self.durable_epoch = self.saving.pop_front().unwrap_or(self.durable_epoch);
         (self.cannot_save, self.retry) = (false, None);
+        self.look_at_lease();
     }
 
     fn save_failed(&mut self) {
         self.saving.pop_front();
         self.cannot_save = true;
         self.retry = Some(self.now.at.after(RETRY_MS));
+        self.look_at_lease();
         if self.complained.is_none_or(|at| COMPLAINT_MS <= self.since(at)) {
             self.complained = Some(self.now.at);
             let text = "The cluster config file cannot be written: this node does not vote, is not \
@@ -414,8 +416,9 @@ impl Machine {
     }
 
     /// Whether this node's claim is one that a restart would forget. Then it says nothing: frames
-    /// without the claim would be wrong, and frames with it must not be sent.
-    fn is_claim_unsaved(&self) -> bool {
+    /// without the claim would be wrong, and frames with it must not be sent. And it writes
+    /// nothing: another one may be elected.
+    pub(super) fn is_claim_unsaved(&self) -> bool {
         let me = self.nodes.me();
         self.cannot_save
             && self.saving.is_empty()

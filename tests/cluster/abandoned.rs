@@ -45,7 +45,9 @@ fn each_way_of_going(node: &Server, words: &[&str]) {
             assert!(client.receive().is_err(), "it is closed without a reply");
         }),
         ("it is killed", |node, mut client| {
-            assert_eq!(ask(node, &["CLIENT", "KILL", "TYPE", "normal"]), "1");
+            let listed = ask(node, &["CLIENT", "LIST", "FLAGS", "b"]);
+            let id = listed.trim_start_matches("id=").split(' ').next().unwrap_or_default();
+            assert_eq!(ask(node, &["CLIENT", "KILL", "ID", id]), "1", "{listed}");
             assert!(client.receive().is_err(), "it is closed without a reply");
         }),
     ];

@@ -102,6 +102,24 @@ fn a_primary_that_says_that_it_follows_its_replica_was_replaced() {
 }
 
 #[test]
+fn a_primary_that_says_that_it_follows_another_one_of_its_shard_was_replaced() {
+    for (label, of_named, expected) in
+        [("T-C 3: it took over again", 3, Some('s')), ("T-C 4: its claim is known", 6, None)]
+    {
+        let mut bench = Bench::of(FIVE);
+        let named = bench.key('s');
+        bench.machine.nodes.set_primary(named);
+        bench.node_mut('s').config_epoch = Epoch(of_named);
+        bench.beat('a', Beat::Ping, |header| {
+            header.config_epoch = Epoch(6);
+            follows('s')(header);
+        });
+        assert_eq!(primary_of(&bench, 'a'), Some('s'), "{label}");
+        assert_eq!(owner(&bench, 6000), expected, "{label}");
+    }
+}
+
+#[test]
 fn a_stale_frame_says_nothing_more() {
     let mut bench = Bench::of(FIVE);
     bench.node_mut('s').config_epoch = Epoch(9);

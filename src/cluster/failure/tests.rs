@@ -345,3 +345,15 @@ fn who_was_stopped_decides_nothing_by_what_it_then_reads() {
     say(&mut bench, 'b', 'a', Flags::PFAIL);
     assert!(!bench.node('a').reports.is_empty(), "then it believes others again");
 }
+
+#[test]
+fn a_primary_that_is_failed_and_speaks_is_told_so() {
+    for (label, letter, is_told) in [("a primary", 'a', true), ("a replica", 's', false)] {
+        let mut bench = Bench::of(FIVE);
+        bench.node_mut(letter).health = Health::Failed(Moment(0));
+        bench.beat(letter, Beat::Ping, |_| {});
+        assert_eq!(bench.did(&format!("send {letter} fail {letter}")), is_told, "7.4: {label}");
+        bench.beat(letter, Beat::Ping, |_| {});
+        bench.expect("7.4: once a while", &[&format!("!send {letter} fail {letter}")]);
+    }
+}

@@ -1,8 +1,8 @@
 //! T-S, row by row and in all combinations, and the fence.
 
 use super::*;
-use crate::cluster::frame::Beat;
-use crate::cluster::machine::bench::{Bench, NT};
+use crate::cluster::frame::{Beat, Body};
+use crate::cluster::machine::bench::{Bench, NT, id};
 use crate::cluster::machine::event::Event;
 
 const FACTS: Facts = Facts {
@@ -214,6 +214,42 @@ fn a_primary_that_was_lost_for_the_node_timeout_waits_for_its_successor() {
             bench.answer_all();
         }
         assert!(!bench.machine.state().is_fenced(), "{label}");
+    }
+}
+
+#[test]
+fn a_primary_does_not_write_as_long_as_it_is_told_that_it_is_failed() {
+    for (label, replica, waits) in
+        [("a replica may be elected", ", r replica m", true), ("none may", "", false)]
+    {
+        let mut bench = Bench::of(&format!("{THREE}{replica}"));
+        for _ in 0..4 {
+            bench.frame('a', |_| {}, Body::Fail(id('m')));
+            for _ in 0..=REMINDER_MS / 100 {
+                bench.pass(100);
+                bench.answer_all();
+                assert_eq!(bench.machine.state().is_fenced(), waits, "7.4: {label}");
+            }
+        }
+        for _ in 0..=NT.max(2 * REMINDER_MS) / 100 {
+            bench.pass(100);
+            bench.answer_all();
+        }
+        assert!(!bench.machine.state().is_fenced(), "7.4: {label}");
+    }
+}
+
+#[test]
+fn a_late_answer_to_an_old_ping_tells_of_a_long_silence() {
+    let mut bench = Bench::of(THREE);
+    let sent = bench.now().at;
+    bench.pass(NT + 100);
+    for (label, answered) in [("too old", sent.after(200)), ("young", sent.after(NT))] {
+        for letter in ['a', 'b'] {
+            bench.node_mut(letter).contact.ping_sent = Some(answered);
+            bench.pong(letter);
+        }
+        assert!(bench.machine.state().is_fenced(), "7.4: {label}");
     }
 }
 

@@ -146,6 +146,7 @@ impl Machine {
             Beat::Pong => self.pong_came(link, header),
         }
         let Some(sender) = sender.filter(|key| self.nodes.contains(*key)) else { return };
+        self.remind_failed(sender);
         if beat == Beat::Ping {
             self.learn_address(link, sender, header);
         }

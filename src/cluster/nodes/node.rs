@@ -142,6 +142,8 @@ pub struct Contact {
     pub meets: bool,
     /// When it was last told that a node is FAIL that it holds PFAIL.
     pub reminded: Option<Moment>,
+    /// When it was last told that it is FAIL itself.
+    pub warned: Option<Moment>,
 }
 
 /// A link that this node makes.

@@ -33,7 +33,7 @@ impl Core {
         let until = self.mailbox.board(self.control()).writes_until.get();
         let is_over = until != ANY_TIME && until < since_boot_millis();
         let other = match self.fence.open.take() {
-            None if is_over && !ownership.is_fenced => {
+            None if is_over && ownership.is_primary && !ownership.is_fenced => {
                 self.fence.open = Some(Arc::clone(ownership));
                 Arc::new(ownership.fenced())
             }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use shards::base::slot::Slot;
 
-use super::world::{Node, World, accepts_writes};
+use super::replicating::accepts_writes;
+use super::world::{Node, World};
 use crate::cluster::frame::extensions::Extension;
 use crate::cluster::frame::header::Flags;
 use crate::cluster::frame::{Body, Packet};
@@ -29,13 +30,15 @@ const TABLE_EACH: u64 = 2000;
 pub struct Checks {
     /// By voter and epoch.
     votes: BTreeMap<(NodeId, Epoch), usize>,
-    /// By epoch.
-    pub winners: BTreeMap<Epoch, usize>,
+    /// By epoch and shard.
+    pub winners: BTreeMap<(Epoch, String), usize>,
+    /// The epoch of the election that was won last.
+    won: Epoch,
     disks: Vec<OnDisk>,
     /// The greatest epochs of each node since it started.
     current: Vec<Epoch>,
-    /// The epochs of the claims by which nodes know the owners of the watched slots.
-    owned: Vec<[Epoch; WATCHED.len()]>,
+    /// By which claims nodes know the owners of the watched slots, and who these are.
+    owned: Vec<[(Epoch, Option<NodeId>); WATCHED.len()]>,
     /// The slots for which nodes were compared with all other writers, if they went on to write.
     writing: Vec<Option<SlotSet>>,
     /// An operator took the decision away from the voters.
@@ -55,14 +58,20 @@ struct OnDisk {
 impl OnDisk {
     fn of(text: &str) -> Self {
         let number = |word: &str| Epoch(word.parse().expect("a machine wrote it"));
-        let mut epochs = Self::default();
+        let (mut epochs, mut is_replica) = (Self::default(), false);
         for line in text.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             if words[0] == "vars" {
                 (epochs.current, epochs.vote) = (number(words[2]), number(words[4]));
             } else if words[2].contains("myself,master") {
                 epochs.mine = number(words[6]);
+            } else if words[2].contains("myself") {
+                is_replica = true;
             }
+        }
+        // It has given up its claim, which none of its own can repeat.
+        if is_replica {
+            epochs.mine = epochs.current;
         }
         epochs
     }
@@ -107,9 +116,15 @@ impl Checks {
         let won = text.strip_prefix("configEpoch set to ");
         let won = won.and_then(|rest| rest.strip_suffix(" after successful failover"));
         if let Some(epoch) = won {
-            let epoch = Epoch(epoch.parse().expect("an epoch"));
-            let other = self.winners.insert(epoch, node);
-            assert_eq!(other, None, "S2: two winners of epoch {epoch}");
+            self.won = Epoch(epoch.parse().expect("an epoch"));
+        }
+        // Two shards may elect in one epoch: a replaced primary that has not heard of it yet votes
+        // beside its successor, and of so many voters two majorities may have none in common.
+        let shard = text.strip_prefix("Setting myself to primary in shard ");
+        if let Some((shard, _)) = shard.and_then(|rest| rest.split_once(' ')) {
+            let epoch = self.won;
+            let other = self.winners.insert((epoch, shard.to_string()), node);
+            assert_eq!(other, None, "S2: two winners of epoch {epoch} in one shard");
         }
     }
 
@@ -182,16 +197,26 @@ impl Checks {
         self.writing[node] = Some(ours.clone()).filter(|_| mine.migrating.is_empty());
     }
 
-    /// S8: what a node knows of a slot's owner is never older than what it knew.
+    /// S8: what a node knows of a slot's owner is never older than what it knew, and newer if it is
+    /// another one. A node that has just started gives up its claim to one of the same epoch.
     fn owners_are_newer(&mut self, node: usize, machine: &Machine) {
         let table = machine.nodes();
         for (number, known) in WATCHED.into_iter().zip(&mut self.owned[node]) {
             let slot = Slot::new(number).expect("a slot");
             // Row 4 of T-C leaves slots without an owner for a moment.
             let Some(key) = table.owner(slot) else { continue };
-            let epoch = table.at(key).config_epoch;
-            assert!(*known <= epoch, "S8: at {node}, the owner of {number} is older than before");
-            *known = epoch;
+            // Its owner has given it up (row 7): any other one is newer.
+            if table.unclaimed().contains(slot) {
+                *known = (Epoch(0), None);
+                continue;
+            }
+            let owner = table.at(key);
+            let ((epoch, before), now) = (*known, owner.config_epoch);
+            let may_equal = [None, Some(owner.id), Some(table.me().id)].contains(&before);
+            let is_newer = epoch < now || (may_equal && epoch == now);
+            let id = owner.id;
+            assert!(is_newer, "S8: at {node}, {number} goes from {known:?} to {now} of {id}");
+            *known = (now, Some(owner.id));
         }
     }
 }
@@ -210,7 +235,8 @@ fn writer(node: &Node, at: u64) -> Option<&Nodes> {
 /// T-E: a replica is not elected while another one of its primary, which knows as long as it that
 /// the primary failed and has more of its data, waits to ask.
 pub fn best_is_elected(winner: usize, primary: NodeId, since: Moment, world: &World) {
-    if !world.blocked.is_empty() || world.at < world.disturbed_at + CALM_MS {
+    // A frame that takes longer than an election says too late who has more.
+    if world.is_uneven || !world.blocked.is_empty() || world.at < world.disturbed_at + CALM_MS {
         return;
     }
     let nodes = &world.nodes;

@@ -12,6 +12,7 @@ use super::super::Machine;
 use super::super::action::{Action, Actions, Durability, Follow};
 use super::super::event::{Command, End, Event, Failover, Failure, LinkId, Replicated, Ticket};
 use super::super::settings::Settings;
+use super::Kind;
 use super::checks::{Checks, best_is_elected};
 use super::planted::Planted;
 use crate::cluster::file;
@@ -26,9 +27,15 @@ const UNIX: u64 = 1_000_000_000_000;
 /// Milliseconds between two looks at replication: two turns of a server's control.
 pub const REPLICATION_MS: u64 = 100;
 
+/// One connection of so many is slow in an uneven world, by less than so many milliseconds.
+const SLOW_EACH: u64 = 4;
+const SLOW_MS_MAX: u64 = 100;
+
 /// A connection; each side has a queue of what is on its way to it.
 pub struct Connection {
     ends: [(usize, LinkId); 2],
+    /// Milliseconds that all of it takes longer than usual.
+    slow_ms: u64,
     queues: [VecDeque<Arc<Packet>>; 2],
 }
 
@@ -47,13 +54,13 @@ pub struct Node {
     /// How far its data is, and whose it replicates.
     pub offset: u64,
     /// The history that this is an offset of: the start without data that began it.
-    history: u64,
-    follows: Option<NodeId>,
+    pub(super) history: u64,
+    pub(super) follows: Option<NodeId>,
     /// Whether it has had what that one has.
-    has_followed: bool,
-    heard: Option<Moment>,
+    pub(super) has_followed: bool,
+    pub(super) heard: Option<Moment>,
     /// What its machine was told last.
-    told: Option<Replicated>,
+    pub(super) told: Option<Replicated>,
     pub is_paused: bool,
     next_tick: u64,
     pub settings: Settings,
@@ -102,6 +109,8 @@ pub struct World {
     pub blocked: BTreeSet<(usize, usize)>,
     /// When something last went wrong but for the silence of a node.
     pub disturbed_at: u64,
+    /// Some connections are slow.
+    pub is_uneven: bool,
     /// What is wrong with every node.
     pub planted: Option<Planted>,
     due: BinaryHeap<Reverse<Due>>,
@@ -128,7 +137,8 @@ pub fn shard(node: usize) -> ShardId {
 
 impl World {
     /// Nodes with these files.
-    pub fn new(seed: u64, files: &[String], settings: &Settings, planted: Option<Planted>) -> Self {
+    pub fn new(seed: u64, files: &[String], settings: &Settings, kind: Kind) -> Self {
+        let Kind { planted, is_uneven, .. } = kind;
         let settings = planted.map_or(settings.clone(), |planted| planted.settings(settings));
         let mut random = Random::new(seed);
         let node = |disk: &String| Node {
@@ -159,6 +169,7 @@ impl World {
             random,
             blocked: BTreeSet::new(),
             disturbed_at: 0,
+            is_uneven,
             planted,
             due: BinaryHeap::new(),
             number: 0,
@@ -183,6 +194,13 @@ impl World {
     /// Lets a fault happen at a moment; it is named by its number.
     pub fn fault_at(&mut self, at: u64, fault: usize) {
         self.later(at.saturating_sub(self.at), Happening::Fault(fault));
+    }
+
+    /// By how much a new connection is slower than others: of two links between two nodes one may
+    /// bring older news.
+    fn slowness(&mut self) -> u64 {
+        let is_slow = self.is_uneven && self.random.below(SLOW_EACH) == 0;
+        if is_slow { self.random.below(SLOW_MS_MAX) } else { 0 }
     }
 
     fn latency(&mut self) -> u64 {
@@ -424,7 +442,13 @@ impl World {
         }
     }
 
-    fn is_cut(&self, one: usize, other: usize) -> bool {
+    /// Whether a node is alive and follows this one.
+    pub fn replicates(&self, node: usize, primary: usize) -> bool {
+        let one = &self.nodes[node];
+        one.machine.is_some() && one.follows == Some(id(primary))
+    }
+
+    pub fn is_cut(&self, one: usize, other: usize) -> bool {
         self.blocked.contains(&(one, other)) || self.blocked.contains(&(other, one))
     }
 
@@ -443,7 +467,8 @@ impl World {
                 let theirs = LinkId::Inbound(number);
                 let ends = [(node, link), (target, theirs)];
                 let queues = [VecDeque::new(), VecDeque::new()];
-                self.connections.insert(number, Connection { ends, queues });
+                let slow_ms = self.slowness();
+                self.connections.insert(number, Connection { ends, slow_ms, queues });
                 self.by_link.insert((node, link), (number, 0));
                 self.by_link.insert((target, theirs), (number, 1));
                 let accepted = Event::Accepted { link: theirs, peer: ip(node), local: ip(target) };
@@ -479,7 +504,7 @@ impl World {
         let Some((number, side)) = self.by_link.get(&(node, link)).copied() else { return };
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.queues[1 - side].push_back(packet);
-            let millis = self.latency();
+            let millis = connection.slow_ms + self.latency();
             self.later(millis, Happening::Arrive(number, 1 - side));
         }
     }
@@ -515,77 +540,6 @@ impl World {
         let packet = self.twisted(to, Arc::unwrap_or_clone(packet));
         self.event(to, Event::Received(link, packet));
     }
-
-    /// Primaries that write get on; replicas that can reach theirs have what it has, some of them
-    /// a bit later.
-    fn replicate(&mut self) {
-        for node in 0..self.nodes.len() {
-            if self.accepts_writes(node) {
-                self.nodes[node].offset += 10;
-            }
-            let by_id = |wanted: NodeId| {
-                (0..self.nodes.len()).find(|other| {
-                    let machine = self.nodes[*other].machine.as_ref();
-                    machine.is_some_and(|machine| machine.nodes().me().id == wanted)
-                })
-            };
-            let primary = self.nodes[node].follows.and_then(by_id);
-            let reached = primary
-                .filter(|primary| !self.nodes[*primary].is_stopped && !self.is_cut(node, *primary))
-                .filter(|primary| {
-                    let machine = self.nodes[*primary].machine.as_ref();
-                    machine.is_some_and(|machine| !machine.lacks_data())
-                });
-            let now = Moment(self.at);
-            let refused = reached.filter(|primary| self.refuses(node, *primary));
-            let reached = reached.filter(|_| refused.is_none());
-            if let Some(primary) = reached {
-                if self.random.below(2) == 0 {
-                    let Node { offset, history, .. } = self.nodes[primary];
-                    (self.nodes[node].offset, self.nodes[node].history) = (offset, history);
-                }
-                (self.nodes[node].heard, self.nodes[node].has_followed) = (Some(now), true);
-            }
-            let one = &mut self.nodes[node];
-            let replicated = Replicated {
-                offset: one.offset,
-                is_linked: reached.is_some(),
-                heard: one.heard,
-                lacks_keys: false,
-                has_keys: one.offset != 0,
-            };
-            if one.machine.is_none() || one.is_stopped {
-                continue;
-            }
-            if one.told.replace(replicated) != Some(replicated) {
-                self.event(node, Event::Replicated(replicated));
-            }
-            if refused.is_some() {
-                self.event(node, Event::Refused);
-            }
-        }
-    }
-
-    /// Whether a replica does not take what its primary has.
-    fn refuses(&self, node: usize, primary: usize) -> bool {
-        let (one, primary) = (&self.nodes[node], &self.nodes[primary]);
-        let keeps = one.machine.as_ref().is_some_and(Machine::keeps_data);
-        keeps && one.has_followed && one.history != primary.history && primary.offset < one.offset
-    }
-
-    /// Whether a node would take a write for its slots.
-    pub fn accepts_writes(&self, node: usize) -> bool {
-        accepts_writes(&self.nodes[node], self.at)
-    }
-}
-
-/// Whether a node would take a write for its slots now.
-pub fn accepts_writes(node: &Node, at: u64) -> bool {
-    let Some(machine) = node.machine.as_ref().filter(|_| !node.is_stopped) else { return false };
-    let acts = at < machine.now().at.0 + 200;
-    let me = machine.nodes().me();
-    let serves = machine.state().is_ok() && !machine.state().is_fenced() && !node.is_paused;
-    acts && me.is_voting() && serves
 }
 
 /// Of which primary a replica wants to have the slots, and since when it holds that one for failed.
