@@ -86,11 +86,6 @@ impl End {
     pub fn has_claims(&self) -> bool {
         self.claims.is_some()
     }
-
-    /// How many clients wait for the end.
-    pub fn askers(&self) -> u64 {
-        self.kept.len() as u64
-    }
 }
 
 impl Control {

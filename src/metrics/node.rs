@@ -145,9 +145,12 @@ const CLIENTS: &[Figure] = &[
     gauge("keylane_clients_connected", "redis_connected_clients", "Connected clients.", |s| {
         s.gathered.sum(|shard| shard.clients as u64) as f64
     }),
-    gauge("keylane_clients_blocked", "redis_blocked_clients", "Clients that wait for keys.", |s| {
-        s.gathered.sum(|shard| shard.waiting.clients) as f64
-    }),
+    gauge(
+        "keylane_clients_blocked",
+        "redis_blocked_clients",
+        "Clients whose request waits.",
+        |s| s.gathered.sum(|shard| shard.waiting.clients) as f64,
+    ),
     gauge(
         "keylane_clients_blocked_with_timeout",
         "redis_clients_in_timeout_table",

@@ -227,17 +227,15 @@ fn a_cluster_of_one_primary_hands_over_past_a_replica_that_is_stopped() {
 #[test]
 fn that_replica_takes_over_which_is_the_best() {
     // The first is the primary; the last never takes over.
-    let zones = ["here", "there", "here", "here"];
-    let start = |zone: &str| start(Kind::Keylane(2), &["--availability-zone", zone]);
-    let nodes: Vec<Server> = zones.into_iter().map(start).collect();
+    let kinds = [("here", "100"), ("there", "10"), ("here", "100"), ("here", "0")];
+    let start = |(zone, priority)| {
+        let options = ["--availability-zone", zone, "--replica-priority", priority];
+        start(Kind::Keylane(2), &options)
+    };
+    let nodes: Vec<Server> = kinds.into_iter().map(start).collect();
     let mut cluster = Cluster { mix: "kkkk".to_owned(), nodes };
     assert_eq!(ask(&cluster.nodes[0], &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
     cluster.nodes[1..].iter().for_each(|node| join(node, &cluster.nodes[0], "the best"));
-    let prefer = |node: &Server, priority: &str| {
-        assert_eq!(ask(node, &["CONFIG", "SET", "replica-priority", priority]), "OK");
-    };
-    prefer(&cluster.nodes[1], "10");
-    prefer(&cluster.nodes[3], "0");
     // The one of the lowest priority, though it is elsewhere.
     hears_from_all(&cluster, 0, 3);
     let preferred = id(&cluster.nodes[1]);

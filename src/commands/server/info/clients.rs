@@ -14,8 +14,7 @@ pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
         (gathered.max(|s| s.client_bytes_max.0), gathered.max(|s| s.client_bytes_max.1));
     fields.put("client_recent_max_input_buffer", input);
     fields.put("client_recent_max_output_buffer", output);
-    let blocked = gathered.sum(|shard| shard.waiting.clients) + control.end.askers();
-    fields.put("blocked_clients", blocked);
+    fields.put("blocked_clients", gathered.sum(|shard| shard.waiting.clients));
     fields.put("tracking_clients", gathered.sum(|shard| shard.trackers));
     fields.put("pubsub_clients", gathered.sum(|shard| shard.listening));
     fields.put("watching_clients", gathered.sum(|shard| shard.watching.0));
