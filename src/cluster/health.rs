@@ -250,9 +250,10 @@ impl Machine {
         self.state.held_until.is_some_and(|until| self.now.at < until)
     }
 
-    /// Whether this node would write by a claim that is not saved yet.
+    /// Whether this node would write by a claim that is not saved yet, and told to no node. What a
+    /// controller claims for it all nodes know.
     fn writes_unsaved(&self) -> bool {
-        self.is_claim_unsaved() && self.nodes.me().is_voting()
+        self.is_claim_unsaved() && self.nodes.me().is_voting() && !self.settings.is_external
     }
 
     /// Until when this node may write; `None`: not now. A shard that has hung may not know yet that
