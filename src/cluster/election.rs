@@ -119,10 +119,11 @@ impl Machine {
             self.look_at_ranks();
             let row = row(&self.election_facts());
             match row {
-                Row::None | Row::Wait | Row::Expired | Row::TooOld | Row::Missing => {
-                    self.log_row(row);
-                    return;
+                Row::None | Row::TooOld => {
+                    self.give_up();
+                    return self.log_row(row);
                 }
+                Row::Wait | Row::Expired | Row::Missing => return self.log_row(row),
                 Row::Schedule => self.schedule(),
                 Row::Request if self.cannot_save => return,
                 Row::Request => return self.request(),
@@ -386,6 +387,16 @@ impl Machine {
             self.election_stats().reset += 1;
         }
         self.election = Election::default();
+    }
+
+    /// Ends an election in which votes were asked for, as this node may not win it now. They are of
+    /// a past by the time that it may: another node may have been elected in between.
+    fn give_up(&mut self) {
+        if self.election.requested.is_some() {
+            let logged = self.election.logged;
+            self.drop_election();
+            self.election.logged = logged;
+        }
     }
 
     /// Whether an election is younger than it may become.

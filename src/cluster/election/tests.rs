@@ -354,3 +354,26 @@ fn no_node_is_asked_in_an_epoch_that_cannot_be_kept() {
     bench.handle(Event::Saved);
     bench.expect("there is room again", &["auth-req"]);
 }
+
+#[test]
+fn votes_count_no_more_when_the_data_was_too_old_in_between() {
+    let mut bench = Bench::of(ALONE);
+    fail(&mut bench, 'a');
+    bench.expect("T-E 7", &["send b auth-req forced"]);
+    let epoch = bench.machine.current_epoch();
+    let stream = |heard| {
+        let (offset, is_linked) = (100, false);
+        let has_keys = true;
+        Event::Replicated(Replicated { offset, is_linked, heard, lacks_keys: false, has_keys })
+    };
+    bench.handle(stream(None));
+    bench.pass(100);
+    for voter in ['b', 'c'] {
+        bench.frame(voter, |header| header.current_epoch = epoch, Body::AuthAck);
+    }
+    let heard = Some(bench.now().at);
+    bench.handle(stream(heard));
+    bench.pass(100);
+    bench.expect("T-E 2", &["!promote"]);
+    assert!(epoch < bench.machine.current_epoch(), "T-E 3: it asks in a new epoch");
+}
