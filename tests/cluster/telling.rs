@@ -6,6 +6,7 @@ use crate::client::Reply;
 use crate::leaving::send_signal;
 use crate::nodes::{Cluster, KEY, ask, id};
 use crate::play;
+use crate::processes::Server;
 use crate::servers::until;
 
 /// Slots of the first primary.
@@ -17,6 +18,7 @@ fn replicas_know_which_slots_are_on_their_way() {
     play("SETSLOT for replicas", &["kkkkkk", "kkkvvv", "vvvkkk"], |cluster| {
         let (source, target) = (id(&cluster.nodes[0]), id(&cluster.nodes[1]));
         let (of_source, of_target) = (cluster.replica_of(0), cluster.replica_of(1));
+        until_shards_are_known(cluster);
         let set = |node: usize, words: &[&str], reply: &str| {
             let words = [&["CLUSTER", "SETSLOT"], words].concat();
             assert_eq!(ask(&cluster.nodes[node], &words), reply, "{}: {words:?}", cluster.mix);
@@ -69,6 +71,17 @@ fn replicas_know_what_an_exec_says_of_slots() {
         }
         until_shown(cluster, replica, "connected\n");
     });
+}
+
+/// Waits until all nodes know each replica as one of its primary's shard. A Valkey that does not
+/// takes no slot that is on its way for the heir's: it drops it.
+fn until_shards_are_known(cluster: &Cluster) {
+    let shards = |node: &Server| match node.client().call(&["CLUSTER", "SHARDS"]) {
+        Ok(Reply::Group(_, shards)) => shards.len(),
+        other => panic!("{other:?}"),
+    };
+    let are_known = || cluster.nodes.iter().all(|node| shards(node) == 3);
+    until("shards are known", are_known, || cluster.describe());
 }
 
 /// Waits until a node shows this of itself.
