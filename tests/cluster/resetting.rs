@@ -4,6 +4,10 @@
 //! `KEYS=1000000 ROUNDS=20`. `ROWS=Saving,Sending` plays only these. Each row says how long its
 //! resets took.
 
+mod asleep;
+mod frozen;
+mod outside;
+
 use std::env;
 use std::fs;
 use std::time::Duration;

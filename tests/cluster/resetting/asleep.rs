@@ -4,9 +4,9 @@
 use std::fs;
 
 use crate::client::Reply;
-use crate::frozen::Frozen;
 use crate::nodes::{ask, id, join, start};
 use crate::processes::Server;
+use crate::resetting::frozen::Frozen;
 use crate::resetting::{become_primary, check_empty, children, keys, reset};
 use crate::say;
 use crate::servers::{Kind, now, until};
