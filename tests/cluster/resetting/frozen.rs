@@ -1,6 +1,6 @@
-//! A file system in which writes to some files never end, until it is gone: whoever writes there
-//! sleeps in the kernel, and no signal wakes it. The kernel asks this program by `/dev/fuse`; see
-//! `linux/fuse.h`.
+//! A file system in which writes to some files never end, until it is gone: a process that writes
+//! there sleeps in the kernel, and no signal wakes it. The kernel asks this program by `/dev/fuse`;
+//! see `linux/fuse.h`.
 //!
 //! ```text
 //! request: length u32, operation u32, number u64, node u64, 16 bytes, then what it is about
