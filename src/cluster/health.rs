@@ -240,43 +240,39 @@ impl Machine {
         self.look_at_lease();
     }
 
-    /// Whether this node may write only as long as a majority answers.
-    fn needs_lease(&self) -> bool {
-        self.nodes.me().is_voting() && 0 < self.settings.lease_ms() && 2 <= self.nodes.size()
-    }
-
-    /// Whether writes are held back, whatever has been answered.
-    fn is_held(&self) -> bool {
-        self.state.held_until.is_some_and(|until| self.now.at < until)
-    }
-
     /// Whether this node would write by a claim that is not saved yet, and told to no node. What a
     /// controller claims for it all nodes know.
     fn writes_unsaved(&self) -> bool {
         self.is_claim_unsaved() && self.nodes.me().is_voting() && !self.settings.is_external
     }
 
-    /// Until when this node may write; `None`: not now. A shard that has hung may not know yet that
-    /// this node has become a replica.
-    pub fn writes_until(&self) -> Option<Moment> {
-        if 0 < self.settings.lease_ms() && !self.is_primary() {
+    /// Until when this node may write by its claim to slots; `None`: not now. A primary that is not
+    /// alone may as long as a majority answers.
+    fn claim_holds_until(&self) -> Option<Moment> {
+        if self.is_stuck() || self.writes_unsaved() {
             return None;
         }
-        match self.needs_lease() {
-            _ if self.is_stuck() || self.writes_unsaved() => None,
-            false => Some(Moment(u64::MAX)),
-            true if self.is_held() => None,
-            true => self.state.lease_until,
+        if self.settings.lease_ms() == 0 || !self.nodes.me().is_voting() {
+            return Some(Moment(u64::MAX));
         }
+        let is_held = self.state.held_until.is_some_and(|until| self.now.at < until);
+        let until = self.state.lease_until.filter(|_| !is_held);
+        // With each event: the nodes are counted only where it matters.
+        let is_over = until.is_none_or(|until| until < self.now.at);
+        if is_over && self.nodes.size() < 2 { Some(Moment(u64::MAX)) } else { until }
     }
 
-    /// Stops writes if the lease is over, and lets them go on if it is not.
+    /// Until when clients may write here; `None`: not now. A shard that has hung may not know yet
+    /// that this node has become a replica.
+    pub fn writes_until(&self) -> Option<Moment> {
+        let is_fenced = 0 < self.settings.lease_ms() && !self.is_primary();
+        self.claim_holds_until().filter(|_| !is_fenced)
+    }
+
+    /// Stops writes if they may not be, and lets them go on if they may.
     pub(super) fn look_at_lease(&mut self) {
-        let is_over = self.state.lease_until.is_none_or(|until| until < self.now.at);
-        // With each event: the nodes are counted last.
-        let is_late = (is_over || self.is_held()) && self.needs_lease();
         let is_unsaved = self.writes_unsaved();
-        let is_fenced = self.is_stuck() || is_late || is_unsaved;
+        let is_fenced = self.claim_holds_until().is_none_or(|until| until < self.now.at);
         if is_fenced != self.state.is_fenced {
             self.state.is_fenced = is_fenced;
             self.todo.own = true;

@@ -94,8 +94,7 @@ impl Control {
     /// own: shards show what they have applied, and the relay tells of it later.
     pub(crate) fn applied_of(&self, link: &LinkView) -> Scalar {
         let Some(began) = link.position.filter(|_| link.logs != 0) else { return link.applied };
-        let weights = (0..self.shards()).map(|shard| self.mailbox.board(shard).followed.get());
-        began.offset.after(weights.sum()).max(link.applied)
+        began.offset.after(self.mailbox.followed()).max(link.applied)
     }
 
     /// The data of the start are complete: follows the primary of the configuration, if it has

@@ -317,6 +317,11 @@ impl<R> Mailbox<R> {
         &self.bells[peer].board
     }
 
+    /// The weight of all that shards have applied of a primary's logs since these were begun.
+    pub fn followed(&self) -> u64 {
+        (0..self.shards()).map(|shard| self.board(shard).followed.get()).sum()
+    }
+
     /// What this thread shows of itself.
     #[inline]
     pub fn own_board(&self) -> &Board {

@@ -204,8 +204,7 @@ impl Inflows {
 
     /// What everything adds up to that is applied.
     pub fn applied(&self, mailbox: &Mailbox<ToRelay>) -> Scalar {
-        let weights = (0..mailbox.shards()).map(|shard| mailbox.board(shard).followed.get());
-        self.at.scalar.after(weights.sum())
+        self.at.scalar.after(mailbox.followed())
     }
 
     /// Has all shards end what is under way, and say where they are.

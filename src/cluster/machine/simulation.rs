@@ -446,33 +446,21 @@ fn a_stopped_primary_is_replaced_after_the_node_timeout_and_writes_nothing_more(
 
 #[test]
 fn a_primary_that_comes_back_empty_is_replaced_by_a_replica_with_its_data() {
-    for seed in 0..10 {
-        // Too soon for an election.
-        let faults = [(10_000, Fault::Kill(0)), (10_100, Fault::RestartEmpty(0))];
-        let world = run(seed, &faults);
-        let machine = world.nodes[3].machine.as_ref().expect("it is alive");
-        assert!(machine.nodes().me().is_voting(), "R3: seed {seed}");
-        let written = (10_000 - 1000) / world::REPLICATION_MS * 10;
-        assert!(written / 2 < world.nodes[0].offset, "R3: seed {seed}: it has the data again");
-        let lines = &world.checks.lines;
-        let is_told = lines.iter().any(|line| line.contains("started without data"));
-        assert!(is_told, "R3: seed {seed}");
-    }
-}
-
-#[test]
-fn a_stock_primary_that_comes_back_empty_is_replaced_by_a_replica_with_its_data() {
-    for seed in 0..10 {
-        // Too soon for an election.
-        let faults = [(10_000, Fault::Kill(0)), (10_100, Fault::RestartStock(0))];
-        let world = run(seed, &faults);
-        let machine = world.nodes[3].machine.as_ref().expect("it is alive");
-        assert!(machine.nodes().me().is_voting(), "R3: seed {seed}");
-        let written = (10_000 - 1000) / world::REPLICATION_MS * 10;
-        assert!(written / 2 < world.nodes[0].offset, "R3: seed {seed}: it has the data again");
-        let lines = &world.checks.lines;
-        let is_told = lines.iter().any(|line| line.contains("with less data than this replica"));
-        assert!(is_told, "R3: seed {seed}");
+    let cases = [
+        (Fault::RestartEmpty(0), "started without data"),
+        (Fault::RestartStock(0), "with less data than this replica"),
+    ];
+    for (restart, said) in cases {
+        for seed in 0..10 {
+            // Too soon for an election.
+            let world = run(seed, &[(10_000, Fault::Kill(0)), (10_100, restart)]);
+            let label = format!("R3: {said}: seed {seed}");
+            let machine = world.nodes[3].machine.as_ref().expect("it is alive");
+            assert!(machine.nodes().me().is_voting(), "{label}");
+            let written = (10_000 - 1000) / world::REPLICATION_MS * 10;
+            assert!(written / 2 < world.nodes[0].offset, "{label}: it has the data again");
+            assert!(world.checks.lines.iter().any(|line| line.contains(said)), "{label}");
+        }
     }
 }
 
