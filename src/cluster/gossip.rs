@@ -95,13 +95,10 @@ impl Machine {
         }
     }
 
-    /// How long a node may be silent until it is sent a PING: for the fence, voters must answer in
-    /// time.
+    /// How long a node may be silent until it is sent a PING.
     fn ping_ms(&self, key: Key) -> u64 {
-        let lease = self.settings.lease_ms();
-        let for_lease = self.nodes.me().is_voting() && self.nodes.at(key).is_voting() && 0 < lease;
         let usual = self.settings.ping_ms();
-        if for_lease { usual.min(lease / 3) } else { usual }
+        self.lease_ping_ms(key).map_or(usual, |for_lease| usual.min(for_lease))
     }
 
     /// Sends a PING to the node, of a few, that has not answered for longest.

@@ -224,12 +224,20 @@ impl Machine {
         }
     }
 
-    /// Asks a voter anew whose last answer, if there is one, was to something that is too old for
-    /// the fence.
+    /// How long after a PING the next one goes to this node for the fence, which its answers must
+    /// keep open. `None`: they do not count.
+    pub(super) fn lease_ping_ms(&self, key: Key) -> Option<u64> {
+        let lease = self.settings.lease_ms();
+        let counts = self.nodes.me().is_voting() && self.nodes.at(key).is_voting() && 0 < lease;
+        counts.then_some(lease / 3)
+    }
+
+    /// Asks a voter anew whose last answer, if there is one, was to something so old that the next
+    /// one is due: an answer took long, or this node asked seldom, being a replica.
     pub(super) fn ask_for_lease(&mut self, voter: Key) {
+        let Some(period) = self.lease_ping_ms(voter) else { return };
         let answered = self.nodes.at(voter).contact.answered;
-        let is_late = answered.is_none_or(|sent| self.settings.lease_ms() < self.since(sent));
-        if self.state.is_fenced() && is_late && self.nodes.at(voter).is_voting() {
+        if answered.is_none_or(|sent| period < self.since(sent)) {
             self.ping(voter);
         }
     }
