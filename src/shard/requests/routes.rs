@@ -13,6 +13,9 @@ use crate::routing::request::Route;
 use crate::shard::core::Core;
 use crate::transactions::transaction::Footprint;
 
+/// It is looked at again at the client's home.
+const HOME: (Route, (u32, u64)) = (Route::Home, (0, 0));
+
 impl Core {
     /// Where a request of this client runs, as far as can be told without running what is before
     /// it. `Home` is always right: there it is looked at again.
@@ -25,71 +28,20 @@ impl Core {
     ) -> (Route, (u32, u64)) {
         match call {
             Some(call) if !client.guards.meets(call.guards) && call.accepts(args) => {
+                let (route, first_key) = self.client_route(call, args);
                 match &self.node.cluster {
-                    None => self.engine_route(call, args),
-                    Some(ownership) => self.route_in_cluster(ownership, client, call, args),
+                    Some(ownership) if !is_plain(ownership, client, call, first_key) => HOME,
+                    Some(_) | None => (route, first_key),
                 }
             }
-            Some(_) | None => (Route::Home, (0, 0)),
+            Some(_) | None => HOME,
         }
-    }
-
-    /// The same in a cluster. It is decided at home unless it is plain that the request runs here;
-    /// as ownership changes between turns, that is final for what runs in this turn on this shard.
-    #[inline]
-    fn route_in_cluster(
-        &self,
-        ownership: &Ownership,
-        client: &Client,
-        call: &Call,
-        args: &[&[u8]],
-    ) -> (Route, (u32, u64)) {
-        let (route, (place, hash)) = self.client_route(call, args);
-        if place == 0 || ownership.serves(slot_of_hash(hash)) {
-            return (route, (place, hash));
-        }
-        let reads = client.session.reads_replicas && !call.spec.flags.has(Flag::Write);
-        if reads && ownership.is_ok && ownership.place(slot_of_hash(hash)) == Place::AtPrimary {
-            return (route, (place, hash));
-        }
-        (Route::Home, (0, 0))
     }
 
     /// Where a valid request of a client runs if nothing about the client, or about the cluster,
     /// stands in the way.
     #[inline]
     pub(crate) fn client_route(&self, call: &Call, args: &[&[u8]]) -> (Route, (u32, u64)) {
-        match call.run {
-            Run::Engine(_) if self.node.cluster.is_some() && call.keys == KeyShape::Several => {
-                self.route_of_slot(call, args)
-            }
-            _ => self.engine_route(call, args),
-        }
-    }
-
-    /// Where a request on several keys runs, all of which are of one slot. If they are not, that
-    /// is for its home to say.
-    fn route_of_slot(&self, call: &Call, args: &[&[u8]]) -> (Route, (u32, u64)) {
-        if call.spec.spread == Spread::HandOver {
-            return (Route::Home, (0, 0));
-        }
-        let mut first = None;
-        for place in key_places(call.spec.keys, args) {
-            let hash = self.node.seed.key_hash(args[place]);
-            let (_, first_hash) = *first.get_or_insert((place, hash));
-            if slot_of_hash(first_hash) != slot_of_hash(hash) {
-                return (Route::Home, (0, 0));
-            }
-        }
-        let Some((place, hash)) = first else { return (Route::Shard(0), (0, 0)) };
-        let place = u32::try_from(place).expect("arguments are few");
-        (Route::Shard(self.node.slots.owner(hash)), (place, hash))
-    }
-
-    /// Where a valid request runs if nothing about its client stands in the way.
-    #[inline]
-    pub(crate) fn engine_route(&self, call: &Call, args: &[&[u8]]) -> (Route, (u32, u64)) {
-        const HOME: (Route, (u32, u64)) = (Route::Home, (0, 0));
         let Run::Engine(command) = call.run else { return HOME };
         match call.keys {
             KeyShape::One(at) => {
@@ -99,6 +51,7 @@ impl Core {
                 (Route::Shard(self.node.slots.owner(hash)), (place, hash))
             }
             KeyShape::Several if call.spec.spread == Spread::HandOver => HOME,
+            KeyShape::Several if self.node.cluster.is_some() => self.route_of_slot(call, args),
             KeyShape::Several => {
                 let footprint = self.footprint_of(call, args);
                 match *footprint.shards(&self.node.slots).as_slice() {
@@ -120,6 +73,22 @@ impl Core {
         }
     }
 
+    /// Where a request on several keys runs, all of which are of one slot. If they are not, that
+    /// is for its home to say.
+    fn route_of_slot(&self, call: &Call, args: &[&[u8]]) -> (Route, (u32, u64)) {
+        let mut first = None;
+        for place in key_places(call.spec.keys, args) {
+            let hash = self.node.seed.key_hash(args[place]);
+            let (_, first_hash) = *first.get_or_insert((place, hash));
+            if slot_of_hash(first_hash) != slot_of_hash(hash) {
+                return HOME;
+            }
+        }
+        let Some((place, hash)) = first else { return (Route::Shard(0), (0, 0)) };
+        let place = u32::try_from(place).expect("arguments are few");
+        (Route::Shard(self.node.slots.owner(hash)), (place, hash))
+    }
+
     pub(crate) fn footprint_of(&self, call: &Call, args: &[&[u8]]) -> Footprint {
         let mut footprint = Footprint::default();
         footprint.add_call(&self.node.slots, call, args, |key| self.node.seed.key_hash(key));
@@ -135,4 +104,20 @@ impl Core {
     pub(crate) fn slot_owner(&self, cursor: u64) -> u16 {
         self.node.slots.owner(u64::from(Position(cursor).slot().number()) << 50)
     }
+}
+
+/// Whether it is plain that a request with this first key runs at this node. As ownership changes
+/// between turns, that is final for what runs in this turn on this shard.
+#[inline]
+fn is_plain(
+    ownership: &Ownership,
+    client: &Client,
+    call: &Call,
+    (place, hash): (u32, u64),
+) -> bool {
+    if place == 0 || ownership.serves(slot_of_hash(hash)) {
+        return true;
+    }
+    let reads = client.session.reads_replicas && !call.spec.flags.has(Flag::Write);
+    reads && ownership.is_ok && ownership.place(slot_of_hash(hash)) == Place::AtPrimary
 }
