@@ -7,6 +7,7 @@ use std::sync::Arc;
 use shards::resp::error::Error;
 
 use super::event::{LinkId, Ticket};
+use super::requests::CANNOT_SAVE;
 use crate::cluster::frame::{Message, Packet};
 use crate::cluster::ids::NodeId;
 use crate::cluster::slot_set::SlotSet;
@@ -223,14 +224,19 @@ impl Actions {
     }
 
     /// The save has failed: what stands behind it goes on, but for frames, up to the next save.
-    /// Frames would tell what a restart forgets. How many saves it stands for.
+    /// Frames would tell what a restart forgets; clients get an error. How many saves it stands
+    /// for.
     pub fn save_failed(&mut self) -> usize {
         let saves = self.saved();
         let is_save = |(action, _): &(Action, usize)| is_durable_save(action);
         let end = self.queue.iter().position(is_save).unwrap_or(self.queue.len());
         let mut rest = self.queue.split_off(end);
-        let is_frame = |(action, _): &mut (Action, usize)| matches!(action, Action::Send(..));
-        self.queue.retain_mut(|waiting| !is_frame(waiting));
+        self.queue.retain_mut(|(action, _)| {
+            if let Action::Reply(_, reply @ Ok(_)) = action {
+                *reply = Err(CANNOT_SAVE);
+            }
+            !matches!(action, Action::Send(..))
+        });
         self.queue.append(&mut rest);
         self.bytes = self.queue.iter().map(|(_, bytes)| bytes).sum();
         saves
@@ -365,7 +371,7 @@ mod tests {
                 Action::Save(Durability::Lazy),
                 Action::Save(Durability::Durable),
                 send(),
-                log("b"),
+                Action::Reply(Ticket(1), Ok(Answer::Ok)),
                 Action::Save(Durability::Durable),
                 send(),
             ];
@@ -373,7 +379,9 @@ mod tests {
             assert_eq!(all(&mut actions).len(), 3);
             assert!(actions.next_action().is_none());
             assert_eq!(if fails { actions.save_failed() } else { actions.saved() }, 1);
-            assert_eq!(all(&mut actions).len(), if fails { 2 } else { 3 });
+            let rest = all(&mut actions);
+            assert_eq!(rest.len(), if fails { 2 } else { 3 });
+            assert_eq!(rest.iter().any(|action| action.contains("Ok(Ok)")), !fails, "{rest:?}");
             actions.saved();
             assert_eq!(all(&mut actions).len(), 1, "the second save did not fail");
         }

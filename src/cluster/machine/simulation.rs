@@ -51,7 +51,7 @@ const UNEVEN_EACH: u64 = 8;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds that showed something, and what.
-const KEPT: [(u64, &str); 11] = [
+const KEPT: [(u64, &str); 12] = [
     (10_001_031, "stopped with its replica, a primary wrote again while all held it for FAIL"),
     (10_001_203, "so did one whose open PINGs were answered when a partition was over"),
     (10_004_602, "as the first"),
@@ -63,6 +63,7 @@ const KEPT: [(u64, &str); 11] = [
     (10_502_664, "a slot was moved to a primary that was replaced, and lost"),
     (10_559_972, "votes counted that came when the data had become too old for an election"),
     (20_005_377, "answers that took 0.2 s came too late for the fence, again and again"),
+    (20_035_318, "a slot was moved to a primary that could not save its claim, and died"),
 ];
 /// Seeds within which a planted fault must be found.
 const FOUND_WITHIN: u64 = 10_000;
@@ -162,7 +163,8 @@ impl World {
                 break;
             }
             self.ask(node, set(request));
-            if !is_done(self, node, request) {
+            // What cannot be saved is answered with an error.
+            if self.nodes[node].disk_fails || !is_done(self, node, request) {
                 break;
             }
         }
