@@ -237,15 +237,32 @@ impl Session {
 
     /// Acts on what has happened.
     pub fn handle(&mut self, now: Moment, event: Event<'_>, actions: &mut Vec<Action>) {
+        match event {
+            // What comes all the time takes no other state.
+            Event::Tick => {}
+            Event::Backlog(end) => self.backlog_end = self.backlog_end.max(end),
+            Event::Sent(upto) => self.note_sent(upto),
+            event => self.go_on(now, event, actions),
+        }
+        self.look(now, actions);
+    }
+
+    fn note_sent(&mut self, upto: Scalar) {
+        match &mut self.state {
+            State::Receiving { sync, .. } | State::Loading { sync, .. } => {
+                sync.sent = sync.sent.max(upto);
+            }
+            State::Online(online) => online.sent = online.sent.max(upto),
+            State::Waiting { .. } | State::Lent | State::Ended => {}
+        }
+    }
+
+    fn go_on(&mut self, now: Moment, event: Event<'_>, actions: &mut Vec<Action>) {
         self.state = match (mem::replace(&mut self.state, State::Ended), event) {
             (State::Ended, _) => State::Ended,
             (state, Event::Closed) => self.end(state, now, Ended::Closed, actions),
             (state, Event::Cut(cut)) => self.end(state, now, Ended::Cut(cut), actions),
             (state, Event::Received(bytes)) => self.hear(state, now, bytes, actions),
-            (state, Event::Backlog(end)) => {
-                self.backlog_end = self.backlog_end.max(end);
-                state
-            }
             (State::Waiting { .. }, Event::Lent) => State::Lent,
             (State::Waiting { .. } | State::Lent, Event::SyncBegan { cut }) => {
                 let sync = Sync { began: now, cut, sent: cut, written: 0, expected: 0 };
@@ -270,18 +287,6 @@ impl Session {
             (state @ State::Receiving { .. }, Event::ChildEnded(Ok(()))) => {
                 self.note_written(state, now, actions)
             }
-            (State::Receiving { mut sync, window, acked }, Event::Sent(upto)) => {
-                sync.sent = sync.sent.max(upto);
-                State::Receiving { sync, window, acked }
-            }
-            (State::Loading { mut sync, heard }, Event::Sent(upto)) => {
-                sync.sent = sync.sent.max(upto);
-                State::Loading { sync, heard }
-            }
-            (State::Online(mut online), Event::Sent(upto)) => {
-                online.sent = online.sent.max(upto);
-                State::Online(online)
-            }
             (
                 state @ (State::Receiving { .. } | State::Loading { .. } | State::Online(_)),
                 Event::FellOut,
@@ -289,7 +294,6 @@ impl Session {
             // News of a part of its life that is over or never was.
             (state, _) => state,
         };
-        self.look(now, actions);
     }
 
     /// When to [`Event::Tick`] at the latest.
@@ -428,36 +432,34 @@ impl Session {
 
     /// Looks whether time or memory is up.
     fn look(&mut self, now: Moment, actions: &mut Vec<Action>) {
-        self.state = match self.state {
+        let next = match self.state {
             State::Waiting { line_due } if line_due <= now => {
                 actions.push(Action::Send(b"\n"));
-                State::Waiting { line_due: now.after(LINE_MS) }
+                Some(State::Waiting { line_due: now.after(LINE_MS) })
             }
             State::Receiving { sync, window, acked }
                 if self.limits.progress_ms <= now.since(window.began) =>
             {
                 if sync.written.saturating_sub(window.written) < PROGRESS_BYTES_MIN {
-                    self.end(self.state, now, Ended::Stalled(sync.written), actions)
+                    Some(self.end(self.state, now, Ended::Stalled(sync.written), actions))
                 } else {
                     let window = Window { began: now, written: sync.written };
-                    State::Receiving { sync, window, acked }
+                    Some(State::Receiving { sync, window, acked })
                 }
             }
             State::Loading { heard, .. } if self.silent_from(heard) <= now => {
-                self.end(self.state, now, Ended::Silent(now.since(heard)), actions)
+                Some(self.end(self.state, now, Ended::Silent(now.since(heard)), actions))
             }
             State::Online(Online { heard, .. })
                 if self.acknowledges() && self.silent_from(heard) <= now =>
             {
-                self.end(self.state, now, Ended::Silent(now.since(heard)), actions)
+                Some(self.end(self.state, now, Ended::Silent(now.since(heard)), actions))
             }
-            state @ (State::Waiting { .. }
-            | State::Lent
-            | State::Receiving { .. }
-            | State::Loading { .. }
-            | State::Online(_)
-            | State::Ended) => state,
+            _ => None,
         };
+        if let Some(next) = next {
+            self.state = next;
+        }
         if let Some(ended) = self.output_ended(now) {
             self.state = self.end(self.state, now, ended, actions);
         }

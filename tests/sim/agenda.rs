@@ -1,6 +1,6 @@
 //! What is to happen, in the order of time; and what everything that happens may use.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use keylane::replication::merge::Stamp;
@@ -56,25 +56,24 @@ pub enum Event {
     Elects(Run),
 }
 
-/// What is to happen.
+/// What is to happen. The heap has places of events alone, so that little is moved in it.
 #[derive(Debug, Default)]
 pub struct Agenda {
     pub now: Micros,
     added: u64,
     heap: BinaryHeap<Reverse<Entry>>,
-}
-
-/// When something happens: of what happens at one moment, what was asked for first comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Due {
-    pub at: Micros,
-    number: u64,
+    events: Vec<Event>,
+    /// Places among the events that are free.
+    free: Vec<usize>,
+    /// What is due later than that is looked at anew before it happens.
+    pub until: Micros,
 }
 
 #[derive(Debug)]
 struct Entry {
     due: Due,
-    event: Event,
+    /// Its place among the events.
+    place: usize,
 }
 
 impl PartialEq for Entry {
@@ -86,14 +85,35 @@ impl PartialEq for Entry {
 impl Eq for Entry {}
 
 impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+
+    fn lt(&self, other: &Self) -> bool {
+        self.due.0 < other.due.0
+    }
+
+    fn le(&self, other: &Self) -> bool {
+        self.due.0 <= other.due.0
     }
 }
 
 impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+    fn cmp(&self, other: &Self) -> Ordering {
         self.due.cmp(&other.due)
+    }
+}
+
+/// When something happens: of what happens at one moment, what was asked for first comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Due(u64);
+
+/// The low bits of a [`Due`], which number what was asked for; the time is above them.
+const NUMBER_BITS: u32 = 26;
+
+impl Due {
+    pub fn at(self) -> Micros {
+        self.0 >> NUMBER_BITS
     }
 }
 
@@ -111,18 +131,36 @@ impl Agenda {
     /// Says that something happens then, which is added by [`Self::add_due`] before that.
     pub fn due(&mut self, at: Micros) -> Due {
         self.added += 1;
-        Due { at, number: self.added }
+        assert!(self.added >> NUMBER_BITS == 0 && at.leading_zeros() >= NUMBER_BITS, "a run ends");
+        Due(at << NUMBER_BITS | self.added)
     }
 
     pub fn add_due(&mut self, due: Due, event: Event) {
-        self.heap.push(Reverse(Entry { due, event }));
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.events[place] = event;
+                place
+            }
+            None => {
+                self.events.push(event);
+                self.events.len() - 1
+            }
+        };
+        self.heap.push(Reverse(Entry { due, place }));
+    }
+
+    /// Whether something else happens at this moment, or is looked at first.
+    pub fn has_more_now(&self) -> bool {
+        let is_now = |Reverse(entry): &Reverse<Entry>| entry.due.at() <= self.now;
+        self.until <= self.now || self.heap.peek().is_some_and(is_now)
     }
 
     /// What happens next; its time is now.
     pub fn next(&mut self) -> Option<Event> {
-        let Reverse(Entry { due, event }) = self.heap.pop()?;
-        self.now = self.now.max(due.at);
-        Some(event)
+        let Reverse(Entry { due, place }) = self.heap.pop()?;
+        self.free.push(place);
+        self.now = self.now.max(due.at());
+        Some(self.events[place])
     }
 }
 

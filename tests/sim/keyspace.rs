@@ -93,14 +93,14 @@ pub fn commands_of(changes: &[Change], owners: &[u16; KEYS]) -> Unit {
     for change in changes {
         match *change {
             Change::Append(key, DeedId(id)) => {
-                unit.push(key / NAMES, &["APPEND", &name_of(key), &id.to_string()]);
+                unit.push(key / NAMES, &["APPEND", name_of(key), &id.to_string()]);
             }
             Change::Set(key, DeedId(id)) if is_mset => {
                 let group = groups.entry((key / NAMES, owners[key])).or_default();
-                group.extend([name_of(key), id.to_string()]);
+                group.extend([name_of(key).to_owned(), id.to_string()]);
             }
             Change::Set(key, DeedId(id)) => {
-                unit.push(key / NAMES, &["SET", &name_of(key), &id.to_string()]);
+                unit.push(key / NAMES, &["SET", name_of(key), &id.to_string()]);
             }
             Change::Flush => unit.push(0, &["FLUSHALL"]),
         }
@@ -114,8 +114,9 @@ pub fn commands_of(changes: &[Change], owners: &[u16; KEYS]) -> Unit {
 }
 
 /// The name of a key, whatever its database.
-pub fn name_of(key: usize) -> String {
-    format!("k{}", key % NAMES)
+pub fn name_of(key: usize) -> &'static str {
+    const TEXTS: [&str; NAMES] = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"];
+    TEXTS[key % NAMES]
 }
 
 fn key_of(db: usize, name: &[u8]) -> usize {

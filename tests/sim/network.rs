@@ -167,7 +167,10 @@ impl Network {
             if std::mem::take(&mut way.wants_room) {
                 agenda.add(20, Event::Room(conn, 1 - side));
             }
-            return Tried::Moved(way.arrived.drain(..count).collect());
+            let mut bytes = Vec::with_capacity(count);
+            parts(&way.arrived, 0, count).for_each(|part| bytes.extend_from_slice(part));
+            way.arrived.drain(..count);
+            return Tried::Moved(bytes);
         }
         if way.is_over { Tried::Over } else { Tried::Later }
     }
@@ -279,20 +282,28 @@ impl Network {
             return None;
         }
         let count = piece.min(way.flying.len());
-        let came = way.flying.drain(..count);
         if way.is_deaf {
-            drop(came);
             if std::mem::take(&mut way.wants_room) {
                 agenda.add(20, Event::Room(conn, side));
             }
         } else {
-            way.arrived.extend(came);
+            parts(&way.flying, 0, count).for_each(|part| way.arrived.extend(part));
         }
+        way.flying.drain(..count);
         way.is_over |= way.flying.is_empty() && way.is_shut;
         let delay = 1 + random.below(200);
         self.schedule(conn, side, delay, agenda);
         Some(to)
     }
+}
+
+/// So many bytes from a place on, as they lie in memory.
+pub fn parts(queue: &VecDeque<u8>, from: usize, count: usize) -> impl Iterator<Item = &[u8]> {
+    let (first, second) = queue.as_slices();
+    let to = from + count;
+    let near = &first[from.min(first.len())..to.min(first.len())];
+    let far = &second[from.saturating_sub(first.len())..to.saturating_sub(first.len())];
+    [near, far].into_iter()
 }
 
 fn pick(random: &mut Random, count: u64) -> usize {

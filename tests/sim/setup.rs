@@ -1,5 +1,7 @@
 //! What a seed chooses for all of a run: how many nodes, how large, with which limits.
 
+use std::sync::LazyLock;
+
 use keylane::config::output_limits::OutputLimit;
 use keylane::flows::dispatch::Routing;
 use keylane::journal::backlog;
@@ -23,6 +25,9 @@ static KEYLANE: Spec = Spec { name: "keylane", arity: Arity::AtLeast(2), ..Spec:
 
 /// A port of the first node; the others follow.
 const PORT: u16 = 7000;
+
+/// Slots by shards of a node.
+static MAPS: LazyLock<[SlotMap; 3]> = LazyLock::new(|| [1, 2, 3].map(SlotMap::even));
 
 /// What a seed chooses once.
 #[derive(Clone, Debug)]
@@ -117,7 +122,7 @@ impl Setup {
     }
 
     pub fn routing(&self, node: usize) -> Routing {
-        let slots = SlotMap::even(self.nodes[node].0);
+        let slots = MAPS[usize::from(self.nodes[node].0) - 1].clone();
         Routing { table: self.table, slots, seed: HashSeed(7) }
     }
 

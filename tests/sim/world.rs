@@ -142,6 +142,7 @@ impl World {
     }
 
     fn until(&mut self, end: u64) {
+        self.env.agenda.until = end;
         while self.env.agenda.now < end && self.step() {}
     }
 

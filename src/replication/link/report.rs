@@ -102,6 +102,7 @@ pub struct Observed<'a> {
 
 impl Link {
     /// What can be seen of it.
+    #[inline]
     pub fn observed(&self) -> Observed<'_> {
         let status = self.status();
         let snapshot_bytes = match &self.state {

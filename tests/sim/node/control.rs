@@ -173,7 +173,7 @@ impl Node {
         }
     }
 
-    fn came(&mut self, env: &mut Env, mut arrival: Arrival) {
+    fn came(&mut self, env: &mut Env, mut arrival: Box<Arrival>) {
         let Control { replid, base, keeps_logs, .. } = self.control;
         arrival.logs = keeps_logs.then_some(LogsOf { replid, base });
         self.tell_relay(env, Letter::Arrived(arrival));

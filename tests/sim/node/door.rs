@@ -76,7 +76,7 @@ impl Node {
                 let request = Request::parse_psync(options).expect("nodes ask in order");
                 let Door { input, greeting } = self.doors.remove(&conn).expect("it is there");
                 let arrival = Arrival { conn, unread: input, greeting, request, logs: None };
-                self.leave_door(env, conn, Letter::Came(arrival));
+                self.leave_door(env, conn, Letter::Came(Box::new(arrival)));
                 return false;
             }
             [b"KEYLANE", b"SNAPSHOT", name, connection] => {

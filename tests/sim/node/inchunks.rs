@@ -43,6 +43,8 @@ pub struct Inchunks {
 struct Part {
     conn: ConnId,
     bytes: Vec<u8>,
+    /// Ends of lines among them.
+    line_ends: usize,
 }
 
 impl Opening {
@@ -86,7 +88,12 @@ impl Opening {
 impl Part {
     /// Whether all of it has come: a line that says what it is, and another one.
     fn has_ended(&self) -> bool {
-        1 < self.bytes.iter().filter(|byte| **byte == b'\n').count()
+        1 < self.line_ends
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.line_ends += bytes.iter().filter(|byte| **byte == b'\n').count();
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// The snapshot, and where it is in which stream.
@@ -124,7 +131,12 @@ impl Inchunks {
         for mut opening in std::mem::take(&mut self.opening) {
             match opening.go_on(node.run.node, env) {
                 Ok(None) => left.push(opening),
-                Ok(Some(bytes)) => self.open.push(Part { conn: opening.dial.conn, bytes }),
+                Ok(Some(bytes)) => {
+                    let conn = opening.dial.conn;
+                    let mut part = Part { conn, bytes: Vec::new(), line_ends: 0 };
+                    part.take(&bytes);
+                    self.open.push(part);
+                }
                 Err(why) => {
                     left.push(opening);
                     self.opening = left;
@@ -141,7 +153,7 @@ impl Inchunks {
                 match env.read(part.conn, node.run.node, 1000) {
                     Tried::Moved(bytes) => {
                         moved += bytes.len() as u64;
-                        part.bytes.extend(bytes);
+                        part.take(&bytes);
                     }
                     Tried::Later => break,
                     Tried::Over => return Err("a connection of the snapshot ended".to_owned()),

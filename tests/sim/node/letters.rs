@@ -139,6 +139,16 @@ pub struct Beginning {
     pub base: Scalar,
 }
 
+/// A snapshot that is about to be sent to sessions.
+#[derive(Debug)]
+pub struct Began {
+    pub sessions: Vec<SessionId>,
+    pub replid: ReplId,
+    pub cut: Scalar,
+    pub fence: Option<Fence>,
+    pub base: Scalar,
+}
+
 /// A log that a shard is to apply.
 #[derive(Debug)]
 pub struct Follow {
@@ -223,19 +233,13 @@ pub enum Letter {
     Fell(u64),
     Fence(ReplId, Fence),
     Renamed(ReplId),
-    Begin(Beginning),
+    Begin(Box<Beginning>),
     Forget,
-    Arrived(Arrival),
+    Arrived(Box<Arrival>),
     FlowArrived(FlowArrival),
     SnapshotArrived(SnapshotArrival),
     Lend(Vec<SessionId>),
-    Began {
-        sessions: Vec<SessionId>,
-        replid: ReplId,
-        cut: Scalar,
-        fence: Option<Fence>,
-        base: Scalar,
-    },
+    Began(Box<Began>),
     Progress(Progress),
     ChildEnded(SessionId, Result<(), String>),
     Flushed(SessionId),
@@ -248,7 +252,7 @@ pub enum Letter {
     Following(News),
     // To control.
     Stands(Box<Job>),
-    Came(Arrival),
+    Came(Box<Arrival>),
     FlowCame(FlowArrival),
     SnapshotCame(SnapshotArrival),
     AwaitsSnapshot(SessionId, Terms),

@@ -8,12 +8,12 @@ use keylane::flows::frames::Frame;
 use keylane::replication::history::Offset;
 use keylane::replication::merge::{Segment, Stamp};
 use keylane::replication::session::SessionId;
-use shards::journal::entry::{HEADER, LEN_BYTES, len_of};
+use shards::journal::entry::{HEADER, len_of};
 
 use crate::agenda::{Env, Event};
 use crate::checks::EntryNote;
 use crate::faults::Fault;
-use crate::network::{ConnId, Tried};
+use crate::network::{ConnId, Tried, parts};
 use crate::node::Node;
 use crate::node::letters::Letter;
 
@@ -62,13 +62,16 @@ impl ShardLog {
     fn read(&self, from: u64, count: u64) -> Vec<u8> {
         let at = usize::try_from(from - self.start).expect("it is short");
         let count = usize::try_from(count).expect("it is short");
-        self.bytes.iter().skip(at).take(count).copied().collect()
+        let mut read = Vec::with_capacity(count);
+        let count = count.min(self.bytes.len().saturating_sub(at));
+        parts(&self.bytes, at, count).for_each(|part| read.extend_from_slice(part));
+        read
     }
 
     /// How long the entry is that begins there.
     fn entry_len(&self, from: u64) -> u64 {
-        let head = self.read(from, LEN_BYTES as u64);
-        let len = len_of(*head.first_chunk().expect("an entry has a header"));
+        let at = usize::try_from(from - self.start).expect("it is short");
+        let len = len_of(std::array::from_fn(|byte: usize| self.bytes[at + byte]));
         assert!(HEADER as u64 <= len, "an entry has a header");
         len
     }

@@ -21,7 +21,7 @@ use crate::agenda::Env;
 use crate::faults::Fault;
 use crate::node::Node;
 use crate::node::letters::{
-    Arrival, Beginning, FlowArrival, Letter, LinkWord, LogsOf, UpstreamWord,
+    Arrival, Began, Beginning, FlowArrival, Letter, LinkWord, LogsOf, UpstreamWord,
 };
 use crate::node::peers::{Flows, Peer, Resuming};
 use crate::node::stream::{Stream, in_front};
@@ -99,9 +99,8 @@ impl Node {
     pub fn turn_relay(&mut self, env: &mut Env) {
         let clock = env.stamp();
         self.read_mail(env);
-        if let Some(mut stream) = self.relay.stream.take() {
+        if let Some(stream) = &mut self.relay.stream {
             let given = stream.go_on(clock, env);
-            self.relay.stream = Some(stream);
             for (shard, bytes) in given {
                 self.relay_tells(env, shard, Letter::Credit(bytes));
             }
@@ -148,7 +147,9 @@ impl Node {
     pub fn relay_hears(&mut self, env: &mut Env, letter: Letter) {
         match letter {
             Letter::Segment(reading, segment) if reading == self.relay.reading => {
-                self.relay.stream.iter_mut().for_each(|stream| stream.take(segment.clone()));
+                if let Some(stream) = &mut self.relay.stream {
+                    stream.take(segment);
+                }
             }
             Letter::Fell(reading) if reading == self.relay.reading => self.begin_anew(env),
             // It was read for a stream that is no more.
@@ -159,16 +160,17 @@ impl Node {
                 }
             }
             Letter::Renamed(replid) => self.rename(env, replid),
-            Letter::Begin(beginning) => self.begin(env, beginning),
+            Letter::Begin(beginning) => self.begin(env, *beginning),
             Letter::Forget => self.forget_stream(env),
             Letter::Arrived(arrival) => {
                 self.relay.logs = arrival.logs;
-                self.decide(env, arrival);
+                self.decide(env, *arrival);
             }
             Letter::FlowArrived(arrival) => self.flow_arrived(env, arrival),
             Letter::SnapshotArrived(arrival) => self.snapshot_arrived(env, arrival),
             Letter::Lend(sessions) => self.lend(env, &sessions),
-            Letter::Began { sessions, replid, cut, fence, base } => {
+            Letter::Began(began) => {
+                let Began { sessions, replid, cut, fence, base } = *began;
                 self.relay.logs = fence.is_some().then_some(LogsOf { replid, base });
                 self.relay.note_cut(fence.as_ref());
                 self.sync_began(env, &sessions, (replid, cut), fence);

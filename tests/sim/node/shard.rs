@@ -128,15 +128,20 @@ impl Node {
     }
 
     fn visits_to(&self, keys: &[usize]) -> Vec<(usize, Vec<usize>)> {
-        let mut visits: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut visits: Vec<(usize, Vec<usize>)> = Vec::with_capacity(1);
         for key in keys {
-            let here = visits.entry(self.owners[*key].into()).or_default();
+            let shard = usize::from(self.owners[*key]);
+            let at = visits.partition_point(|(other, _)| *other < shard);
+            if visits.get(at).is_none_or(|(other, _)| *other != shard) {
+                visits.insert(at, (shard, Vec::with_capacity(1)));
+            }
+            let (_, here) = &mut visits[at];
             // A key has one claim in all databases.
             if !here.contains(&(key % NAMES)) {
                 here.push(key % NAMES);
             }
         }
-        visits.into_iter().collect()
+        visits
     }
 
     /// Sends a job to the next shard that it visits.

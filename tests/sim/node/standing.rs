@@ -19,7 +19,9 @@ use crate::faults::Fault;
 use crate::keyspace::Image;
 use crate::node::Node;
 use crate::node::control::NOTES;
-use crate::node::letters::{Beginning, Job, Lent, Letter, Purpose, Role, UpstreamWord, What};
+use crate::node::letters::{
+    Began, Beginning, Job, Lent, Letter, Purpose, Role, UpstreamWord, What,
+};
 
 /// What all shards are to stand still for.
 #[derive(Debug)]
@@ -297,7 +299,7 @@ impl Node {
                 control.last_reader = env.agenda.now;
                 let (replid, base) = (control.replid, control.base);
                 let beginning = Beginning { replid, former, fence, base };
-                self.tell_relay(env, Letter::Begin(beginning));
+                self.tell_relay(env, Letter::Begin(Box::new(beginning)));
             }
             None => self.tell_relay(env, Letter::Forget),
         }
@@ -430,7 +432,8 @@ impl Node {
         let Position { id: replid, offset: cut, .. } = position;
         let base = self.control.base;
         self.begin_transfer(env, snapshot, (replid, cut), lent);
-        self.tell_relay(env, Letter::Began { sessions, replid, cut, fence, base });
+        let began = Began { sessions, replid, cut, fence, base };
+        self.tell_relay(env, Letter::Began(Box::new(began)));
     }
 
     /// What a file is to say.
