@@ -187,7 +187,8 @@ impl Upstream {
             Some(flows) => flows.applied(node),
             None => self.dispatch.applied(position.offset),
         };
-        Some((position.id, applied))
+        // Shards that are being held show nothing any more.
+        Some((position.id, applied.max(self.link.observed().applied)))
     }
 
     /// Whether the primary's stream runs, and is what replicas of this node get.
