@@ -1,6 +1,7 @@
-//! R3, on the replica's side: a stock primary that comes back without data serves at once, and its
-//! replicas drop what they have when they synchronize with it. This node does not: it keeps what
-//! it has, and asks to be elected, until it is or the time is over.
+//! R3, on the replica's side: a stock primary that comes back without data serves at once, and so
+//! does each that comes back with a part of it. Replicas drop what they have when they synchronize
+//! with it. This node does not: it keeps what it has, and asks to be elected, until it is or the
+//! time is over.
 //!
 //! Which primary that is, its replication link says: one that was followed, that offers a snapshot
 //! of another history, and has less of it than this node has. A primary that was emptied by a
@@ -88,7 +89,7 @@ impl Machine {
             has_slots: primary.is_some_and(|primary| 0 < primary.slot_count()),
             has_data: self.mine.offset != 0 && self.mine.has_keys && !self.mine.lacks_keys,
             since_refused_ms: keeping.map(|keeping| self.since(keeping.since)),
-            limit_ms: self.settings.node_timeout_ms,
+            limit_ms: self.settings.keep_ms(),
         }
     }
 

@@ -111,7 +111,8 @@ fn a_replica_that_has_more_than_its_primary_asks_to_be_elected() {
 #[test]
 fn a_replica_that_is_not_elected_takes_what_its_primary_has() {
     let mut bench = refuses(Settings::default(), |_| {});
-    pass(&mut bench, NT - 10);
+    let limit = bench.machine.settings.keep_ms();
+    pass(&mut bench, limit - 10);
     assert!(bench.machine.keeps_data(), "R3: the time is not over");
     let lines = pass(&mut bench, 200);
     assert!(has(&lines, "was not elected in time"), "{lines:#?}");
@@ -125,6 +126,26 @@ fn a_replica_that_is_not_elected_takes_what_its_primary_has() {
     let linked = Replicated { offset: 7, is_linked: true, ..down(&bench) };
     bench.handle(Event::Replicated(linked));
     assert!(bench.machine.keeps_data(), "R3: what it has now is to be kept the next time");
+}
+
+/// A node that has just started does not vote, and the primary is one: where its vote is needed, it
+/// comes late.
+#[test]
+fn voters_that_were_not_ready_are_asked_again_in_the_same_epoch() {
+    let mut bench = refuses(Settings::default(), |_| {});
+    let asks = |lines: &[String]| {
+        lines.iter().filter(|line| line.contains("send b auth-req forced")).count()
+    };
+    let (early, epoch) = (asks(&pass(&mut bench, 2 * NT)), bench.machine.current_epoch);
+    assert!((4..20).contains(&early), "{early}");
+    let late = asks(&pass(&mut bench, 1000));
+    assert!((4..=5).contains(&late), "{late}");
+    assert_eq!(bench.machine.current_epoch, epoch);
+    for voter in ['b', 'c'] {
+        bench.frame(voter, |_| {}, crate::cluster::frame::Body::AuthAck);
+    }
+    bench.expect("R3: elected late", &["promote"]);
+    assert!(asks(&pass(&mut bench, 1000)) == 0, "no vote is needed any more");
 }
 
 #[test]
