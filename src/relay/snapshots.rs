@@ -1,7 +1,8 @@
 //! Connections of replicas that a snapshot goes by, as chunks.
 //!
 //! ```text
-//! PSYNC --> +SNAPSHOT name K bytes history offset --> K connections: KEYLANE SNAPSHOT name k --> +OK
+//! PSYNC --> +SNAPSHOT name K bytes history offset --> K connections: KEYLANE SNAPSHOT name k
+//!   --> +OK on each
 //!   --> all are there: the session waits for a child --> lent to that, which writes to them
 //! ```
 //! The connection of the session stays here, and carries nothing meanwhile but line feeds.
