@@ -1,8 +1,7 @@
 //! What a target gets, and when.
 
 use std::io::{Read, Write};
-#[expect(clippy::disallowed_types, reason = "this is the other end")]
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 
 use super::*;
 
@@ -10,7 +9,7 @@ const GREETING: &[u8] = b"*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n*1\r\n$4\r\nPING\r\n";
 const MESSAGE: &[u8] = b"*2\r\n$4\r\nDONE\r\n$1\r\nx\r\n";
 
 /// Sends a message to a target of which this is the other end.
-fn sent(millis: u64) -> (TcpStream, Said) {
+fn sent(millis: u64) -> (impl Read + Write, Said) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let port = listener.local_addr().expect("it is bound").port();
     let target = Target { host: b"127.0.0.1".to_vec(), port, auth: vec![b"pw".to_vec()] };
