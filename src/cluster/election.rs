@@ -25,6 +25,8 @@ use crate::config::choices::LogLevel;
 const EMPTY_MS: u64 = 500;
 /// Milliseconds between two lines that say the same.
 const LOG_MS: u64 = 1000;
+/// Milliseconds after which voters are asked again that may not have been ready to vote.
+const AGAIN_MS: u64 = 200;
 /// Steps that one event can lead to: schedule, request, win.
 const STEPS_MAX: usize = 4;
 
@@ -35,6 +37,8 @@ pub struct Election {
     time: Option<Moment>,
     /// When votes were asked for, in which epoch, and whose came.
     requested: Option<Moment>,
+    /// When they were asked for last.
+    asked: Option<Moment>,
     epoch: Epoch,
     votes: BTreeSet<NodeId>,
     rank: u64,
@@ -123,7 +127,11 @@ impl Machine {
                     self.give_up();
                     return self.log_row(row);
                 }
-                Row::Wait | Row::Expired | Row::Missing => return self.log_row(row),
+                Row::Wait | Row::Expired => return self.log_row(row),
+                Row::Missing => {
+                    self.log_row(row);
+                    return self.ask_again();
+                }
                 Row::Schedule => self.schedule(),
                 Row::Request if self.cannot_save => return,
                 Row::Request => return self.request(),
@@ -154,9 +162,15 @@ impl Machine {
             requested: self.election.requested.is_some(),
             votes: self.election.votes.len(),
             quorum: self.nodes.quorum(),
-            timeout_ms: self.settings.election_ms(),
+            timeout_ms: self.election_limit_ms(),
             retry_ms: self.settings.election_retry_ms(),
         }
+    }
+
+    /// How long an election may take.
+    fn election_limit_ms(&self) -> u64 {
+        let keeps_ms = if self.outdoes_primary() { self.settings.keep_ms() } else { 0 };
+        self.settings.election_ms().max(keeps_ms)
     }
 
     /// Whether this node was without its primary for too long before that one failed, or has given
@@ -297,6 +311,7 @@ impl Machine {
         self.current_epoch = self.current_epoch.next();
         self.election.epoch = self.current_epoch;
         self.election.requested = Some(self.now.at);
+        self.election.asked = self.election.requested;
         self.election.votes.clear();
         let primary = self.nodes.my_primary().map(|primary| self.nodes.at(primary).config_epoch);
         let text = format!(
@@ -308,6 +323,23 @@ impl Machine {
         self.todo.save = true;
         let marks = if is_forced { Marks::FORCEACK } else { Marks::default() };
         self.broadcast(&Body::AuthRequest, marks);
+    }
+
+    /// Asks again, in the same epoch, while this node keeps what its primary has lost: a voter that
+    /// has just started does not vote yet, and that primary is one.
+    fn ask_again(&mut self) {
+        let is_due = self.election.asked.is_some_and(|asked| AGAIN_MS <= self.since(asked));
+        if !is_due || !self.outdoes_primary() {
+            return;
+        }
+        if self.election.epoch != self.current_epoch {
+            // In a past epoch no node votes.
+            self.drop_election();
+            self.todo.election = true;
+            return;
+        }
+        self.election.asked = Some(self.now.at);
+        self.broadcast(&Body::AuthRequest, Marks::FORCEACK);
     }
 
     /// A node votes for this one.

@@ -92,7 +92,10 @@ impl Machine {
         // The node's silence begins to count.
         contact.ping_sent = contact.ping_sent.or(Some(now));
         match failure {
-            Failure::Refused => self.refused(key),
+            Failure::Refused => {
+                self.note_gone(key);
+                self.refused(key);
+            }
             Failure::Other => self.not_refused(key),
         }
     }

@@ -26,7 +26,7 @@ use crate::cluster::election::Election;
 use crate::cluster::file::Memory;
 use crate::cluster::frame::header::Flags;
 use crate::cluster::health::State;
-use crate::cluster::health::keeping::Keeping;
+use crate::cluster::health::keeping::{Followed, Keeping};
 use crate::cluster::health::yielding::Yielding;
 use crate::cluster::ids::{Epoch, NodeId, ShardId};
 use crate::cluster::manual::Manual;
@@ -69,6 +69,8 @@ pub struct Machine {
     pub(super) yielding: Option<Yielding>,
     /// That this node does not take what its primary offers, and is to take over.
     pub(super) keeping: Option<Keeping>,
+    /// Up to when this node knew what its primary did.
+    pub(super) followed: Option<Followed>,
     /// Whether a shard hangs.
     pub(super) is_stuck: bool,
     /// Whether the data is still being loaded.
@@ -199,6 +201,7 @@ impl Machine {
             mine: Replicated::default(),
             yielding: None,
             keeping: None,
+            followed: None,
             is_stuck: false,
             is_loading: true,
             woke_at: now.at,
@@ -427,6 +430,9 @@ impl Machine {
     }
 
     fn replicated(&mut self, replicated: Replicated) {
+        if replicated.is_linked || self.mine.is_linked {
+            self.note_followed(replicated.heard);
+        }
         self.mine = replicated;
         self.nodes.me_mut().offset = replicated.offset;
         self.todo.manual |= self.manual.waits_for_offset();

@@ -122,7 +122,8 @@ settings! {
     /// twice `cluster-node-timeout` at most, or twice `cluster-manual-failover-timeout` if that is
     /// longer), or serves at once, so that they drop theirs (`serve`). With `yield`, a replica
     /// whose primary has come back with less data than it has keeps its own and asks to take over,
-    /// too, for `cluster-node-timeout` at most. No effect with `cluster-topology external`.
+    /// too, for `cluster-node-timeout` at most, or 4 seconds if that is longer; not if that
+    /// primary may have served for longer meanwhile. No effect with `cluster-topology external`.
     "cluster-empty-restart" cluster_empty_restart: EmptyRestart = EmptyRestart::Yield,
         Choice(EmptyRestart::WORDS), AtRuntime;
 

@@ -92,6 +92,8 @@ pub struct Clustering {
     replicated: Replicated,
     /// The primary whose stream this node has had.
     synced_with: Option<Address>,
+    /// Whether what was loaded at the start is at a place of the history of a primary.
+    pub(super) has_loaded_place: bool,
     /// Whether the link to the primary knows that the data are to be kept.
     pub(super) keeps_data: bool,
     /// When the log last said that nodes.conf cannot be written.
@@ -137,6 +139,7 @@ impl Clustering {
             next_telling: 0,
             replicated: Replicated::default(),
             synced_with: None,
+            has_loaded_place: false,
             keeps_data: false,
             complained: None,
             saves: (0, 0),
@@ -322,7 +325,15 @@ impl Control {
             Answer::Slots(slots) => slots,
             _ => unreachable!("slots were asked for"),
         });
-        self.cluster_hears(Event::Loaded(slots.collect()));
+        let slots = slots.collect();
+        let following = self.link();
+        if let Some(clustering) = &mut self.clustering {
+            let is_of = std::mem::take(&mut clustering.has_loaded_place)
+                && clustering.machine.is_of_primary(&slots);
+            let primary = following.filter(|_| is_of).map(|following| following.primary);
+            clustering.synced_with = primary.or(clustering.synced_with.take());
+        }
+        self.cluster_hears(Event::Loaded(slots));
     }
 
     /// Another configuration is in force.

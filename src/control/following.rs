@@ -101,6 +101,8 @@ impl Control {
     /// one, and tells the cluster of them.
     pub fn begin_with_data(&mut self) {
         if let Some(primary) = self.node.config.replicaof.clone() {
+            let has_place = self.following.loaded.is_some();
+            self.clustering.iter_mut().for_each(|it| it.has_loaded_place = has_place);
             self.follow(primary, By::Configuration);
             self.order(&Query::Role(Role::Replica));
         } else if self.external().is_some() && self.node.condition.role == Role::Replica {

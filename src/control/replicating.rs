@@ -139,6 +139,7 @@ impl Control {
             arrival.logs = self.own_logs();
             let clustering = self.clustering.as_ref();
             arrival.lacks_data = clustering.is_some_and(|it| it.machine.lacks_data());
+            arrival.at = Some(self.place());
             arrived = Arrived::Stream(arrival);
         }
         match self.start_relay() {
@@ -159,16 +160,26 @@ impl Control {
         start_relay(mailbox, Arc::clone(&self.node.config), self.node.started, self.process)
     }
 
+    /// The history that the data are of, and where in it they are.
+    fn place(&self) -> (ReplId, Scalar) {
+        let Replicating { replid, base, .. } = &self.replicating;
+        let link = self.following.view.as_ref().filter(|_| !self.has_own_history());
+        let position = link.and_then(|link| Some((link.position?.id, self.applied_of(link))));
+        let weights = (0..self.shards()).map(|shard| self.mailbox.board(shard).logged.get());
+        position.unwrap_or_else(|| (*replid, base.after(weights.sum())))
+    }
+
+    /// Whether the data are a part of a history of this node: those that a primary has brought are
+    /// part of its stream.
+    fn has_own_history(&self) -> bool {
+        self.replicating.logs || self.node.condition.role == Role::Primary
+    }
+
     /// What INFO and ROLE show.
     pub fn replication(&self) -> ReplicationView {
-        let Replicating { replid, former, base, view, logs, .. } = &self.replicating;
-        let weights = (0..self.shards()).map(|shard| self.mailbox.board(shard).logged.get());
-        // Data that a primary has brought are part of its stream, not of ours.
-        let is_own = *logs || self.node.condition.role == Role::Primary;
-        let link = self.following.view.as_ref().filter(|_| !is_own);
-        let position = link.and_then(|link| Some((link.position?.id, self.applied_of(link))));
-        let (replid, offset) = position.unwrap_or_else(|| (*replid, base.after(weights.sum())));
-        let former = if is_own { *former } else { view.former };
+        let Replicating { former, view, .. } = &self.replicating;
+        let (replid, offset) = self.place();
+        let former = if self.has_own_history() { *former } else { view.former };
         ReplicationView {
             following: self.link(),
             former: former.map(|former| (former.id.to_string(), former.until)),

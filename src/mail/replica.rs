@@ -39,6 +39,8 @@ pub struct Arrival {
     /// Whether this node has started without its data, which replicas may have, as control knows
     /// it.
     pub lacks_data: bool,
+    /// The history that this node's data are of, and where in it they are, as control knows it.
+    pub at: Option<(ReplId, Scalar)>,
 }
 
 /// The logs of all shards.
@@ -79,9 +81,9 @@ impl Arrived {
         unread.extend_from_slice(came);
         match errand {
             Errand::Stream(request) => {
-                let (logs, lacks_data) = (None, false);
+                let (logs, lacks_data, at) = (None, false, None);
                 let arrival =
-                    Arrival { socket, unread, greeting, request, known, logs, lacks_data };
+                    Arrival { socket, unread, greeting, request, known, logs, lacks_data, at };
                 Self::Stream(Box::new(arrival))
             }
             Errand::Flow(request) => Self::Flow(Further { socket, unread, request }),

@@ -31,26 +31,35 @@ impl Orders for Alone {
 /// Sends a request, behind AUTH if the target wants that, and rings when there is a reply or the
 /// time is over. What came of it may be left unread.
 ///
+/// It is sent when the target has replied to a PING: one that is stuck would find it when it goes
+/// on, at whatever time, and do what is asked for no more.
+///
 /// # Errors
 /// The system's, if it has no room for a thread.
 pub fn send(target: Target, args: &[&[u8]], due: Monotonic, rings: Wake) -> io::Result<Said> {
-    let (mut requests, mut replies) = (Vec::new(), 1);
+    let (mut greeting, mut replies) = (Vec::new(), 1);
     if !target.auth.is_empty() {
         let auth = target.auth.iter().map(Vec::as_slice);
-        request::write(&mut requests, &[&b"AUTH"[..]].into_iter().chain(auth).collect::<Vec<_>>());
+        request::write(&mut greeting, &[&b"AUTH"[..]].into_iter().chain(auth).collect::<Vec<_>>());
         replies += 1;
     }
-    request::write(&mut requests, args);
+    request::write(&mut greeting, &[b"PING"]);
+    let mut message = Vec::new();
+    request::write(&mut message, args);
     let mut alone = Alone(Wake::new()?);
     let (answers, answer) = channel();
     let work = move || {
         allocator::share_counter();
         crash::guard_thread();
         let said = Connection::open(&target, due, &mut alone).and_then(|mut connection| {
-            connection.exchange(&requests, replies, due, &mut alone, |line| match line {
-                Line::Fine => Ok(()),
-                Line::Error(text) => Err(Failure::Refused(text)),
-            })
+            let mut exchange = |requests: &[u8], replies| {
+                connection.exchange(requests, replies, due, &mut alone, |line| match line {
+                    Line::Fine => Ok(()),
+                    Line::Error(text) => Err(Failure::Refused(text)),
+                })
+            };
+            exchange(&greeting, replies)?;
+            exchange(&message, 1)
         });
         let _ = answers.send(said);
         rings.ring();
@@ -58,3 +67,6 @@ pub fn send(target: Target, args: &[&[u8]], due: Monotonic, rings: Wake) -> io::
     Builder::new().name("message".to_owned()).spawn(work)?;
     Ok(answer)
 }
+
+#[cfg(test)]
+mod tests;

@@ -198,10 +198,11 @@ impl Relay {
         let takes_chunks = flows.is_some_and(|flows| flows.takes_chunks);
         let stores_logs = flows.is_some_and(|flows| flows.stores_logs);
         let flows = flows.map(|_| Flows::waiting());
+        let at = arrival.at;
         let Some(peer) = self.session(None, arrival, true) else { return };
         if takes_chunks && peer.session.terms().filter == Filter::All {
             let id = peer.id;
-            return self.offer_snapshot(id, stores_logs);
+            return self.offer_snapshot(id, at, stores_logs);
         }
         let (session, terms, takes_logs) = (peer.id, *peer.session.terms(), flows.is_some());
         peer.flows = flows;

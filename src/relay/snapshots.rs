@@ -1,7 +1,8 @@
 //! Connections of replicas that a snapshot goes by, as chunks.
 //!
 //! ```text
-//! PSYNC --> +SNAPSHOT name K bytes --> K connections: KEYLANE SNAPSHOT name k --> +OK
+//! PSYNC --> +SNAPSHOT name K bytes history offset --> K connections: KEYLANE SNAPSHOT name k
+//!   --> +OK on each
 //!   --> all are there: the session waits for a child --> lent to that, which writes to them
 //! ```
 //! The connection of the session stays here, and carries nothing meanwhile but line feeds.
@@ -20,7 +21,9 @@ use crate::relay::deciding::refuse;
 use crate::relay::flows::{Flows, agree};
 use crate::relay::peer::Peer;
 use crate::replication::handshake::{CONNECTIONS_MAX, SnapshotOffered};
+use crate::replication::history::Scalar;
 use crate::replication::moment::Moment;
+use crate::replication::replid::ReplId;
 use crate::replication::session::{Event, SessionId};
 use shards::resp::error::Error;
 
@@ -59,7 +62,12 @@ impl Connections {
 impl Relay {
     /// Tells a replica by how many connections its snapshot goes, and notes whether it stores logs
     /// meanwhile. The session waits for a child when they are there.
-    pub(super) fn offer_snapshot(&mut self, session: SessionId, stores_logs: bool) {
+    pub(super) fn offer_snapshot(
+        &mut self,
+        session: SessionId,
+        at: Option<(ReplId, Scalar)>,
+        stores_logs: bool,
+    ) {
         let threads = threads_beside(self.mailbox.shards());
         let connections =
             u16::try_from(threads).map_or(CONNECTIONS_MAX, |threads| threads.min(CONNECTIONS_MAX));
@@ -71,7 +79,7 @@ impl Relay {
         flows.is_storing = stores_logs;
         peer.session.take_chunks();
         let used_memory = Some(used_memory());
-        peer.say(&SnapshotOffered { name: flows.name, connections, used_memory }.line());
+        peer.say(&SnapshotOffered { name: flows.name, connections, used_memory, at }.line());
         peer.flows = Some(flows);
     }
 

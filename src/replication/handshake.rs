@@ -158,14 +158,19 @@ pub struct SnapshotOffered {
     pub connections: u16,
     /// Bytes that the primary uses; `None` if it does not say, as before it could.
     pub used_memory: Option<u64>,
+    /// The history that it is of, and where in it the primary is; `None` likewise.
+    pub at: Option<(ReplId, Scalar)>,
 }
 
 impl SnapshotOffered {
     /// The line that offers it.
     pub fn line(&self) -> Vec<u8> {
-        let Self { name, connections, used_memory } = self;
+        let Self { name, connections, used_memory, at } = self;
         let used = used_memory.map_or(String::new(), |bytes| format!(" {bytes}"));
-        format!("+SNAPSHOT {name} {connections}{used}\r\n").into_bytes()
+        // A place stands behind the bytes only.
+        let at = at.filter(|_| used_memory.is_some());
+        let at = at.map_or(String::new(), |(id, offset)| format!(" {id} {offset}"));
+        format!("+SNAPSHOT {name} {connections}{used}{at}\r\n").into_bytes()
     }
 
     /// Reads the words behind `+SNAPSHOT`. More of them are welcome.
@@ -173,8 +178,10 @@ impl SnapshotOffered {
         let name = words.next().and_then(ReplId::parse)?;
         let connections = u16::try_from(words.next().and_then(parse_u64)?).ok()?;
         let used_memory = words.next().and_then(parse_u64);
+        let id = words.next().and_then(ReplId::parse);
+        let at = id.zip(words.next().and_then(parse_offset));
         let is_few = (1..=CONNECTIONS_MAX).contains(&connections);
-        is_few.then_some(Self { name, connections, used_memory })
+        is_few.then_some(Self { name, connections, used_memory, at })
     }
 }
 

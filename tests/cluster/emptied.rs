@@ -37,6 +37,23 @@ fn a_replica_keeps_its_data_when_a_stock_primary_comes_back_empty() {
     });
 }
 
+#[test]
+fn a_replica_keeps_its_data_when_its_primary_comes_back_with_an_older_snapshot() {
+    play_with("an older snapshot", &["kkkkkk"], &OPTIONS, |cluster| {
+        let older = format!("{KEY}:older");
+        let words: [(&[&str], &str); 3] =
+            [(&["SET", &older, "gone"], "OK"), (&["SAVE"], "OK"), (&["DEL", &older], "1")];
+        for (words, expected) in words {
+            assert_eq!(ask(&cluster.nodes[0], words), expected, "{words:?}");
+        }
+        let replica = cluster.replica_of(0);
+        let is_gone = || ask(&cluster.nodes[replica], &["DBSIZE"]) == "0";
+        until("the replica has nothing older", is_gone, || cluster.describe());
+        let replica = lose_data(cluster, 0, KEY);
+        check_taken_over(cluster, replica);
+    });
+}
+
 /// Has a primary come back without this key of its, which its replica has. Where that is.
 fn lose_data(cluster: &mut Cluster, primary: usize, key: &str) -> usize {
     let replica = cluster.replica_of(primary);
@@ -49,7 +66,7 @@ fn lose_data(cluster: &mut Cluster, primary: usize, key: &str) -> usize {
     assert_eq!(ask(node, &["SET", key, "kept"]), "OK");
     let has_it = || ask(&cluster.nodes[replica], &["DBSIZE"]) == "1";
     until("the replica has the key", has_it, || cluster.describe());
-    // No snapshot was ever written.
+    // No snapshot was written since.
     cluster.nodes[primary].kill();
     cluster.nodes[primary].start_again();
     replica

@@ -71,7 +71,8 @@ pub fn row(facts: &Facts) -> Row {
     match facts {
         facts if !facts.yields => Row::Serves,
         facts if !facts.is_voting => Row::Claimed,
-        facts if facts.unknown == 0 && facts.heirs == 0 => Row::NoHeir,
+        // One that has just started, too, says that it has none until it has loaded what it has.
+        facts if facts.unknown == 0 && facts.heirs == 0 && BOOT_MS <= facts.age_ms => Row::NoHeir,
         facts if facts.limit_ms <= facts.age_ms => Row::Over,
         facts if facts.is_needed && facts.age_ms < BOOT_MS => Row::CannotVote,
         facts if facts.heirs == 0 || is_recent => Row::Waits,

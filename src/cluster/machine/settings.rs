@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::cluster::frame::header::Ports;
+use crate::cluster::health::BOOT_MS;
 use crate::cluster::health::turning::STALL_MS_MIN;
 use crate::cluster::nodes::node::Names;
 use crate::cluster::report::endpoint::Endpoint;
@@ -147,6 +148,12 @@ impl Settings {
     /// enough that each may try again when voters that have just started did not vote.
     pub fn yield_ms(&self) -> u64 {
         self.node_timeout_ms.max(self.manual_failover_ms).saturating_mul(2)
+    }
+
+    /// How long a replica keeps its data, and asks to be elected, when its primary has less: long
+    /// enough that voters vote which have just started, as that primary has.
+    pub fn keep_ms(&self) -> u64 {
+        self.node_timeout_ms.max(2 * BOOT_MS)
     }
 
     /// Whether a primary that has started without data is to ask its replicas to take over.

@@ -1,7 +1,8 @@
 //! CLUSTER RESET leaves nothing behind that could come back.
 //!
 //! ```text
-//! RESET --> children end, and are seen gone --> the machine forgets --> all keys go
+//! RESET --> children end, and are seen gone --> the machine forgets
+//!       --> the link to a primary ends: all that came of it is applied --> all keys go
 //!       --> a child that began meanwhile ends --> the file of the last snapshot goes --> +OK
 //! ```
 //! A child that does not end is looked at first: then nothing is reset, and the error says so.
@@ -23,6 +24,7 @@ use crate::persistence::snapshot;
 use crate::process::plain;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::wake::Wake;
+use crate::routing::node::Role;
 
 /// Milliseconds in which a child has to end that is killed: only one that sleeps in the kernel,
 /// and cannot be waked, takes so long.
@@ -50,6 +52,8 @@ pub(super) struct Clearing {
 
 #[derive(Debug)]
 enum Step {
+    /// What has come of a primary: it would be applied when the keys are gone.
+    Stream,
     /// The keys.
     Keys,
     /// A child that has seen them.
@@ -86,10 +90,20 @@ impl Control {
     /// The machine has forgotten: all keys go, and what could bring them back.
     pub(super) fn clear_for_cluster(&mut self) {
         let Some(clustering) = &mut self.clustering else { return };
-        let (step, since) = (Step::Keys, Monotonic::now());
+        let (step, since) = (Step::Stream, Monotonic::now());
         let replies = clustering.clearing.take().map(|before| before.replies).unwrap_or_default();
         clustering.clearing = Some(Clearing { step, since, replies, changes: 0 });
-        self.wish(Wish::Flush);
+        self.clear_behind_stream();
+    }
+
+    /// Has all keys go if nothing of a primary is applied any more: the link has ended.
+    fn clear_behind_stream(&mut self) {
+        let is_between = self.node.condition.role == Role::Replica && !self.is_replica();
+        let Some(Clearing { step: step @ Step::Stream, .. }) = self.clearing() else { return };
+        if !is_between {
+            *step = Step::Keys;
+            self.wish(Wish::Flush);
+        }
     }
 
     /// All keys are gone, after so many changes.
@@ -103,6 +117,7 @@ impl Control {
     /// Goes on with resets.
     pub(super) fn see_to_resets(&mut self) {
         self.go_on_resetting();
+        self.clear_behind_stream();
         self.go_on_clearing();
     }
 
@@ -141,7 +156,7 @@ impl Control {
         let (sends, forks) = (self.saving.sync.is_some(), self.saving.forks);
         let Some(Clearing { step, .. }) = self.clearing() else { return };
         let Former { since, forks: before } = match step {
-            Step::Keys => return,
+            Step::Stream | Step::Keys => return,
             Step::File(thread) if thread.is_finished() => return self.end_clearing(Ok(())),
             Step::File(_) => return,
             Step::Child(former) => *former,
@@ -176,7 +191,7 @@ impl Control {
             Step::File(thread) => {
                 thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))
             }
-            Step::Keys | Step::Child(_) => begun,
+            Step::Stream | Step::Keys | Step::Child(_) => begun,
         };
         let took = Monotonic::now().millis_since(since);
         let failure = result.err().map(|error| {

@@ -211,6 +211,13 @@ fn a_snapshot_comes_by_connections_where_that_was_asked_for() {
         (&native, "+OK", format!("+SNAPSHOT {ID} 64"), format!("chunks {ID} 64, rest at")),
         (&native, "+OK", format!("+SNAPSHOT {ID} 3 99"), format!("chunks {ID} 3 99, rest at")),
         (&native, "+OK", format!("+SNAPSHOT {ID} 3 9 x"), format!("chunks {ID} 3 9, rest at")),
+        (&native, "+OK", format!("+SNAPSHOT {ID} 3 9 {ID}"), format!("chunks {ID} 3 9, rest at")),
+        (
+            &native,
+            "+OK",
+            format!("+SNAPSHOT {ID} 3 9 {ID} 7 x"),
+            format!("chunks {ID} 3 9 {ID} 7, rest at"),
+        ),
         (&native, "+OK", format!("+SNAPSHOT {ID} 3 x"), format!("chunks {ID} 3, rest at")),
         (&native, "+OK", format!("+SNAPSHOT {ID} 65"), format!("Syntax(\"+SNAPSHOT {ID} 65\")")),
         (&native, "+OK", format!("+SNAPSHOT {ID} 0"), format!("Syntax(\"+SNAPSHOT {ID} 0\")")),

@@ -14,6 +14,7 @@ use crate::replication::limits::Limits;
 use crate::replication::lines::Lines;
 use crate::replication::moment::Moment;
 use crate::replication::payload::{Form, Payload, Piece};
+use crate::replication::replid::ReplId;
 use crate::replication::split::Split;
 
 /// Bytes behind a snapshot that are kept until it is the data. Reading is held there, so these are
@@ -182,6 +183,15 @@ impl Link {
         if std::mem::replace(&mut self.purpose, Purpose::Follow) == Purpose::Failover {
             actions.push(Action::Handover(failover::News::Accepted));
         }
+        let offered = match &answer {
+            Answer::Continue(_) => None,
+            Answer::Full(at) => *at,
+            Answer::Chunks(offered) => offered.at,
+        };
+        if let Some((id, offset)) = offered.filter(|at| self.outdoes(*at)) {
+            actions.push(Action::Refused);
+            return Err(Failure::Younger(id, offset));
+        }
         match (answer, &mut self.position) {
             (Answer::Continue(id), Some(position)) => {
                 actions.push(Action::Log(Line::Resumed));
@@ -203,12 +213,6 @@ impl Link {
             }
             // Nothing was asked for that could go on.
             (Answer::Continue(_), None) => return Err(Failure::Syntax("+CONTINUE".to_string())),
-            (Answer::Full(Some((id, offset))), Some(position))
-                if self.keeps && position.id != id && offset < position.offset =>
-            {
-                actions.push(Action::Refused);
-                return Err(Failure::Younger(id, offset));
-            }
             (Answer::Full(at), _) => {
                 if let Some((id, offset)) = at {
                     actions.push(Action::Log(Line::FullResync(id, offset)));
@@ -225,6 +229,12 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    /// Whether the data are to be kept rather than what a primary offers that is at this place.
+    fn outdoes(&self, (id, offset): (ReplId, Scalar)) -> bool {
+        let is_ahead = |has: Position| has.id != id && offset < has.offset;
+        self.keeps && self.position.is_some_and(is_ahead)
     }
 
     /// Notes that some of a snapshot has come by connections of its own.

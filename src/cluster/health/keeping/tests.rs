@@ -1,7 +1,7 @@
 //! The table, row by row and in all combinations, and what a machine does.
 
 use super::*;
-use crate::cluster::machine::bench::{Bench, NT};
+use crate::cluster::machine::bench::{Bench, NT, slots};
 use crate::cluster::machine::event::{Event, Replicated};
 use crate::cluster::machine::settings::Settings;
 
@@ -9,6 +9,7 @@ const FACTS: Facts = Facts {
     keeps: true,
     has_slots: true,
     has_data: true,
+    is_late: false,
     since_refused_ms: Some(999),
     limit_ms: 1000,
 };
@@ -19,6 +20,12 @@ fn each_row_has_its_case() {
         ("R3: cluster-empty-restart serve", Facts { keeps: false, ..FACTS }, Row::Takes),
         ("R3: a primary, or none with slots", Facts { has_slots: false, ..FACTS }, Row::NoSlots),
         ("R3: nothing to lose", Facts { has_data: false, ..FACTS }, Row::NoData),
+        (
+            "R3: the primary may have served for long",
+            Facts { is_late: true, since_refused_ms: None, ..FACTS },
+            Row::Late,
+        ),
+        ("R3: it grows late while it is not elected", Facts { is_late: true, ..FACTS }, Row::Keeps),
         ("R3: all is well", Facts { since_refused_ms: None, ..FACTS }, Row::Watches),
         ("R3: nobody elects it", Facts { since_refused_ms: Some(1000), ..FACTS }, Row::Over),
         ("R3", FACTS, Row::Keeps),
@@ -33,6 +40,7 @@ fn holds(row: Row, facts: &Facts) -> bool {
         Row::Takes => !facts.keeps,
         Row::NoSlots => !facts.has_slots,
         Row::NoData => !facts.has_data,
+        Row::Late => facts.is_late && facts.since_refused_ms.is_none(),
         Row::Watches => facts.since_refused_ms.is_none(),
         Row::Over => facts.since_refused_ms.is_some_and(|millis| facts.limit_ms <= millis),
         Row::Keeps => true,
@@ -41,14 +49,15 @@ fn holds(row: Row, facts: &Facts) -> bool {
 
 #[test]
 fn every_combination_meets_the_first_row_that_holds() {
-    use Row::{Keeps, NoData, NoSlots, Over, Takes, Watches};
-    let rows = [Takes, NoSlots, NoData, Watches, Over, Keeps];
+    use Row::{Keeps, Late, NoData, NoSlots, Over, Takes, Watches};
+    let rows = [Takes, NoSlots, NoData, Late, Watches, Over, Keeps];
     let mut met = Vec::new();
-    for bits in 0..8_u32 {
+    for bits in 0..16_u32 {
         let bit = |index: u32| bits >> index & 1 == 1;
         for since_refused_ms in [None, Some(0), Some(999), Some(1000)] {
             let (keeps, has_slots, has_data) = (bit(0), bit(1), bit(2));
-            let facts = Facts { keeps, has_slots, has_data, since_refused_ms, ..FACTS };
+            let is_late = bit(3);
+            let facts = Facts { keeps, has_slots, has_data, is_late, since_refused_ms, ..FACTS };
             let first = rows.into_iter().find(|row| holds(*row, &facts));
             assert_eq!(Some(row(&facts)), first, "{facts:?}");
             met.extend(first);
@@ -73,9 +82,54 @@ fn refuses(settings: Settings, change: impl FnOnce(&mut Replicated)) -> Bench {
     let mut bench = Bench::with(SHARD, Settings { node_timeout_ms: NT, ..settings });
     let mut replicated = down(&bench);
     change(&mut replicated);
+    bench.handle(Event::Replicated(Replicated { is_linked: true, ..replicated }));
     bench.handle(Event::Replicated(replicated));
     bench.handle(Event::Refused);
     bench
+}
+
+/// A replica that has followed its primary until now.
+fn follows() -> Bench {
+    let mut bench = Bench::with(SHARD, Settings { node_timeout_ms: NT, ..Settings::default() });
+    let linked = Replicated { is_linked: true, ..down(&bench) };
+    bench.handle(Event::Replicated(linked));
+    bench
+}
+
+/// How long it keeps its data without its primary: longer than that is silent.
+fn late_ms(bench: &Bench) -> u64 {
+    bench.machine.settings.keep_ms() + bench.machine.settings.repl_ping_ms
+}
+
+#[test]
+fn a_replica_that_was_away_takes_what_its_primary_has_served_since() {
+    for (label, away_ms, keeps) in [("R3: no time", 0, true), ("R3: too long", 1, false)] {
+        let mut bench = follows();
+        let (heard, late) = (down(&bench).heard, late_ms(&bench));
+        // It did nothing meanwhile, as one that was stopped.
+        bench.at += late + away_ms;
+        bench.handle(Event::Replicated(Replicated { heard, ..down(&bench) }));
+        assert_eq!(bench.machine.keeps_data(), keeps, "{label}");
+        // It has reached its primary again.
+        bench.handle(Event::Replicated(down(&bench)));
+        assert_eq!(bench.machine.keeps_data(), keeps, "{label}");
+        bench.handle(Event::Refused);
+        assert_eq!(bench.machine.outdoes_primary(), keeps, "{label}");
+    }
+}
+
+#[test]
+fn a_replica_keeps_its_data_for_a_primary_that_was_gone_for_long() {
+    let mut bench = follows();
+    bench.handle(Event::Replicated(down(&bench)));
+    let primary = bench.machine.nodes.my_primary().expect("it is known");
+    for _ in 0..3 {
+        bench.at += late_ms(&bench);
+        bench.handle(Event::Tick);
+        bench.machine.note_gone(primary);
+    }
+    bench.handle(Event::Refused);
+    assert!(bench.machine.outdoes_primary());
 }
 
 /// Lets time pass while all nodes answer. What was done, a line each.
@@ -111,7 +165,8 @@ fn a_replica_that_has_more_than_its_primary_asks_to_be_elected() {
 #[test]
 fn a_replica_that_is_not_elected_takes_what_its_primary_has() {
     let mut bench = refuses(Settings::default(), |_| {});
-    pass(&mut bench, NT - 10);
+    let limit = bench.machine.settings.keep_ms();
+    pass(&mut bench, limit - 10);
     assert!(bench.machine.keeps_data(), "R3: the time is not over");
     let lines = pass(&mut bench, 200);
     assert!(has(&lines, "was not elected in time"), "{lines:#?}");
@@ -125,6 +180,26 @@ fn a_replica_that_is_not_elected_takes_what_its_primary_has() {
     let linked = Replicated { offset: 7, is_linked: true, ..down(&bench) };
     bench.handle(Event::Replicated(linked));
     assert!(bench.machine.keeps_data(), "R3: what it has now is to be kept the next time");
+}
+
+/// A node that has just started does not vote, and the primary is one: where its vote is needed, it
+/// comes late.
+#[test]
+fn voters_that_were_not_ready_are_asked_again_in_the_same_epoch() {
+    let mut bench = refuses(Settings::default(), |_| {});
+    let asks = |lines: &[String]| {
+        lines.iter().filter(|line| line.contains("send b auth-req forced")).count()
+    };
+    let (early, epoch) = (asks(&pass(&mut bench, 2 * NT)), bench.machine.current_epoch);
+    assert!((4..20).contains(&early), "{early}");
+    let late = asks(&pass(&mut bench, 1000));
+    assert!((4..=5).contains(&late), "{late}");
+    assert_eq!(bench.machine.current_epoch, epoch);
+    for voter in ['b', 'c'] {
+        bench.frame(voter, |_| {}, crate::cluster::frame::Body::AuthAck);
+    }
+    bench.expect("R3: elected late", &["promote"]);
+    assert!(asks(&pass(&mut bench, 1000)) == 0, "no vote is needed any more");
 }
 
 #[test]
@@ -145,6 +220,22 @@ fn a_replica_keeps_nothing_that_is_not_to_be_kept() {
         let lines = pass(&mut bench, 500);
         assert!(!has(&lines, "auth-req"), "{label}: {lines:#?}");
     }
+}
+
+/// What a snapshot has of other slots is of another primary, whatever place it names.
+#[test]
+fn what_was_loaded_may_be_of_the_primary_if_all_of_it_is_of_its_slots() {
+    let bench = Bench::with(SHARD, Settings::default());
+    for (label, slots, expected) in [
+        ("all", slots(0..5461), true),
+        ("a part", slots(7..8), true),
+        ("nothing", slots(0..0), false),
+        ("one more", slots(0..5462), false),
+    ] {
+        assert_eq!(bench.machine.is_of_primary(&slots), expected, "{label}");
+    }
+    let bench = Bench::with("m primary 3 0-5460", Settings::default());
+    assert!(!bench.machine.is_of_primary(&slots(7..8)), "it has no primary");
 }
 
 #[test]

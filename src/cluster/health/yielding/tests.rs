@@ -23,7 +23,12 @@ fn each_row_has_its_case() {
     for (label, facts, expected) in [
         ("R3: cluster-empty-restart serve", Facts { yields: false, ..FACTS }, Row::Serves),
         ("R3: a replica has taken over", Facts { is_voting: false, ..FACTS }, Row::Claimed),
-        ("R3: all replicas are empty, too", Facts { heirs: 0, ..FACTS }, Row::NoHeir),
+        (
+            "R3: all replicas are empty, too",
+            Facts { heirs: 0, age_ms: BOOT_MS, ..FACTS },
+            Row::NoHeir,
+        ),
+        ("R3: they may still load what they have", Facts { heirs: 0, ..FACTS }, Row::Waits),
         ("R3: nobody came", Facts { age_ms: 2000, ..FACTS }, Row::Over),
         ("R3: two primaries", Facts { is_needed: true, ..FACTS }, Row::CannotVote),
         (
@@ -45,7 +50,7 @@ fn holds(row: Row, facts: &Facts) -> bool {
     match row {
         Row::Serves => !facts.yields,
         Row::Claimed => !facts.is_voting,
-        Row::NoHeir => facts.unknown + facts.heirs == 0,
+        Row::NoHeir => facts.unknown + facts.heirs == 0 && BOOT_MS <= facts.age_ms,
         Row::Over => facts.limit_ms <= facts.age_ms,
         Row::CannotVote => facts.is_needed && facts.age_ms < BOOT_MS,
         Row::Waits => facts.heirs == 0 || facts.since_asked_ms.is_some_and(|ms| ms < ASK_MS),
@@ -169,6 +174,12 @@ fn no_primary_waits_that_has_nothing_to_wait_for() {
     bench.node_mut('s').health = Health::Fit;
     answers(&mut bench, 's', 0);
     bench.pass(100);
+    assert!(bench.machine.lacks_data(), "they may still load it");
+    answers(&mut bench, 's', 10);
+    bench.pass(100);
+    bench.expect("s has loaded it", &["ask s"]);
+    answers(&mut bench, 's', 0);
+    bench.pass(BOOT_MS);
     bench.expect("s has none", &["no replica has any"]);
     assert!(!bench.machine.lacks_data());
 }

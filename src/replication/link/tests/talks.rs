@@ -131,16 +131,22 @@ fn a_primary_that_says_why_no_snapshot_comes_is_heard() {
 }
 
 /// What a link does that has data up to offset 100 of [`ID`], is to keep it or not, and is offered
-/// a snapshot.
+/// a snapshot, as a stock primary does.
 fn offered(keeps: bool, id: &str, offset: u64) -> (String, &'static str, Rig) {
+    answered(keeps, &format!("{STOCK}+FULLRESYNC {id} {offset}\r\n"))
+}
+
+/// What it does when all of this came.
+fn answered(keeps: bool, came: &str) -> (String, &'static str, Rig) {
     let mut rig = Rig::new();
     rig.follow(1);
     rig.handle(Event::Keep(keeps));
     rig.news(News::Connected);
-    rig.bytes(STOCK);
     rig.said();
-    rig.bytes(format!("+FULLRESYNC {id} {offset}\r\n"));
-    (rig.said(), rig.status(), rig)
+    rig.bytes(came);
+    let said = rig.said();
+    let said = said.split_once("send[psync 101]").map_or("", |(_, rest)| rest.trim_start());
+    (said.to_owned(), rig.status(), rig)
 }
 
 #[test]
@@ -157,7 +163,15 @@ fn a_snapshot_of_a_younger_history_is_refused_while_the_data_are_to_be_kept() {
         assert_eq!((said.as_str(), status), expected, "{label}");
         let has_line = rig.lines.iter().any(|line| line.starts_with("# The primary has less than"));
         assert_eq!(has_line, refuses, "{label}: {:?}", rig.lines);
+        let native = format!("{GREETED}+SNAPSHOT {OTHER_ID} 3 7 {id} {offset}\r\n");
+        let (said, status, _) = answered(keeps, &native);
+        let taken = ("open1:3", "receiving");
+        let expected = if refuses { ("refused shut1", "waiting") } else { taken };
+        assert_eq!((said.as_str(), status), expected, "a Keylane, {label}");
     }
+    // One that does not say where it is.
+    let (said, ..) = answered(true, &format!("{GREETED}+SNAPSHOT {OTHER_ID} 3 7\r\n"));
+    assert_eq!(said, "open1:3");
 }
 
 #[test]
