@@ -229,7 +229,7 @@ mod tests {
         let (count, buffer) = take(outgoing.next(&mut log, FLOW, later));
         assert_eq!((count, outgoing.due_micros(later)), (100, None));
         // More than a frame holds, and than a block of the log.
-        append(&mut log, 300 << 10);
+        append(&mut log, 340 << 10);
         assert!(matches!(outgoing.next(&mut log, FLOW, later), Next::Nothing), "one at a time");
         let mut counts = Vec::new();
         let mut sent = buffer;
@@ -239,7 +239,7 @@ mod tests {
             counts.push(count);
             sent = buffer;
         }
-        assert_eq!(counts, [SENT_BYTES_MAX, (300 << 10) - SENT_BYTES_MAX]);
+        assert_eq!(counts, [SENT_BYTES_MAX, (340 << 10) - SENT_BYTES_MAX]);
     }
 
     #[test]
