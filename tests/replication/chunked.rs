@@ -215,7 +215,7 @@ impl Played {
     fn of_version(primary: &Server, flows: &str) -> Self {
         let (main, line) = ask(primary, flows, "?", "-1");
         let words: Vec<&str> = line.split(' ').collect();
-        let ["SNAPSHOT", name, connections, _used] = words[..] else { panic!("{line}") };
+        let ["SNAPSHOT", name, connections, ..] = words[..] else { panic!("{line}") };
         let connections = connections.parse().expect("a number");
         Self { main, name: name.to_owned(), connections }
     }
