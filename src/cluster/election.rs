@@ -329,7 +329,8 @@ impl Machine {
     /// has just started does not vote yet, and that primary is one.
     fn ask_again(&mut self) {
         let is_due = self.election.asked.is_some_and(|asked| AGAIN_MS <= self.since(asked));
-        if !is_due || !self.outdoes_primary() {
+        // An epoch that is not saved is told to no node.
+        if !is_due || self.cannot_save || !self.outdoes_primary() {
             return;
         }
         if self.election.epoch != self.current_epoch {

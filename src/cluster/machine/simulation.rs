@@ -51,7 +51,7 @@ const UNEVEN_EACH: u64 = 8;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds that showed something, and what.
-const KEPT: [(u64, &str); 12] = [
+const KEPT: [(u64, &str); 13] = [
     (10_001_031, "stopped with its replica, a primary wrote again while all held it for FAIL"),
     (10_001_203, "so did one whose open PINGs were answered when a partition was over"),
     (10_004_602, "as the first"),
@@ -64,6 +64,7 @@ const KEPT: [(u64, &str); 12] = [
     (10_559_972, "votes counted that came when the data had become too old for an election"),
     (20_005_377, "answers that took 0.2 s came too late for the fence, again and again"),
     (20_035_318, "a slot was moved to a primary that could not save its claim, and died"),
+    (21_002_161, "a replica that keeps its data asked again in an epoch that was not saved"),
 ];
 /// Seeds within which a planted fault must be found.
 const FOUND_WITHIN: u64 = 10_000;
