@@ -165,8 +165,7 @@ impl Control {
         let Replicating { replid, base, .. } = &self.replicating;
         let link = self.following.view.as_ref().filter(|_| !self.has_own_history());
         let position = link.and_then(|link| Some((link.position?.id, self.applied_of(link))));
-        let weights = (0..self.shards()).map(|shard| self.mailbox.board(shard).logged.get());
-        position.unwrap_or_else(|| (*replid, base.after(weights.sum())))
+        position.unwrap_or_else(|| (*replid, base.after(self.mailbox.logged())))
     }
 
     /// Whether the data are a part of a history of this node: those that a primary has brought are

@@ -322,6 +322,11 @@ impl<R> Mailbox<R> {
         (0..self.shards()).map(|shard| self.board(shard).followed.get()).sum()
     }
 
+    /// The weight of all that shards have logged themselves since their logs were begun.
+    pub fn logged(&self) -> u64 {
+        (0..self.shards()).map(|shard| self.board(shard).logged.get()).sum()
+    }
+
     /// What this thread shows of itself.
     #[inline]
     pub fn own_board(&self) -> &Board {

@@ -66,9 +66,8 @@ impl Relay {
         if let Some(upstream) = self.followed() {
             return upstream.applied_now(&self.mailbox);
         }
-        let boards = (0..self.mailbox.shards()).map(|shard| self.mailbox.board(shard));
         let base = self.logs.map_or(Scalar(0), |logs| logs.base);
-        base.after(boards.map(|board| board.logged.get()).sum())
+        base.after(self.mailbox.logged())
     }
 
     /// Where in which logs a replica goes on that wants that; `None` if it is in none of them.
