@@ -87,18 +87,15 @@ impl Machine {
         }
         for key in self.nodes.keys() {
             let contact = &self.nodes.at(key).contact;
-            let is_quiet =
-                contact.pong_received.is_none_or(|at| self.ping_ms(key) < self.since(at));
-            if contact.ping_sent.is_none() && is_quiet {
+            let is_older = |at: Option<Moment>, than| at.is_none_or(|at| than < self.since(at));
+            // Others may have told of a later PONG than the last one that came here, which keeps
+            // no fence open.
+            let is_due = is_older(contact.pong_received, self.settings.ping_ms())
+                || self.lease_ping_ms(key).is_some_and(|than| is_older(contact.answered, than));
+            if contact.ping_sent.is_none() && is_due {
                 self.ping(key);
             }
         }
-    }
-
-    /// How long a node may be silent until it is sent a PING.
-    fn ping_ms(&self, key: Key) -> u64 {
-        let usual = self.settings.ping_ms();
-        self.lease_ping_ms(key).map_or(usual, |for_lease| usual.min(for_lease))
     }
 
     /// Sends a PING to the node, of a few, that has not answered for longest.
