@@ -14,7 +14,7 @@ use crate::cluster::moment::Moment;
 #[cfg(test)]
 use crate::cluster::slot_set::SlotRange;
 use crate::cluster::slot_set::SlotSet;
-use node::{Node, Role};
+use node::{Health, Node, Role};
 use places::Places;
 
 /// Nodes that are known at one time, those in handshake too: far more than a cluster has, and as
@@ -330,7 +330,8 @@ impl Nodes {
         self.shard(one) == self.shard(other)
     }
 
-    /// Makes a node a primary. False if it is one already.
+    /// Makes a node a primary. False if it is one already. That it failed as a replica is no reason
+    /// to replace it: it was elected since.
     pub fn set_primary(&mut self, key: Key) -> bool {
         let is_me = key == self.me;
         let node = self.at_mut(key);
@@ -339,6 +340,7 @@ impl Nodes {
         }
         if matches!(node.role, Role::Replica(_)) && !is_me {
             node.flags = node.flags.with(Flags::MIGRATE_TO);
+            node.health = Health::Fit;
         }
         node.role = Role::Primary;
         node.flags = node.flags.without(Flags::PRIMARY_FAIL);

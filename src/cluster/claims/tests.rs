@@ -73,6 +73,24 @@ fn a_replica_that_says_that_it_is_a_primary_is_one() {
 }
 
 #[test]
+fn who_was_elected_is_not_failed_for_what_it_was_as_a_replica() {
+    let update = || Update { node: id('s'), config_epoch: Epoch(9), slots: slots(5461..5500) };
+    for is_told_by_another in [false, true] {
+        let mut bench = Bench::of(FIVE);
+        bench.node_mut('s').health = Health::Failed(Moment(0));
+        if is_told_by_another {
+            bench.frame('b', |_| {}, Body::Update(update()));
+        } else {
+            bench.beat('s', Beat::Ping, claims(9, slots(5461..5500)));
+        }
+        assert!(bench.node('s').is_primary() && bench.node('s').is_fit(), "{is_told_by_another}");
+        bench.node_mut('s').health = Health::Failed(Moment(0));
+        bench.beat('s', Beat::Ping, claims(9, slots(5461..5500)));
+        assert!(bench.node('s').is_failed(), "as a primary it is: {is_told_by_another}");
+    }
+}
+
+#[test]
 fn a_primary_that_says_that_it_follows_its_replica_was_replaced() {
     // The epochs of the frame and those that are known of the sender and the one it names.
     for (label, epoch, of_named, stale) in [
