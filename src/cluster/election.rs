@@ -307,11 +307,9 @@ impl Machine {
 
     /// Row 7. The epoch is on the disk before any node is asked in it.
     fn request(&mut self) {
-        let is_forced = self.manual.may_start() || self.is_best_ranked() || self.outdoes_primary();
         self.current_epoch = self.current_epoch.next();
         self.election.epoch = self.current_epoch;
         self.election.requested = Some(self.now.at);
-        self.election.asked = self.election.requested;
         self.election.votes.clear();
         let primary = self.nodes.my_primary().map(|primary| self.nodes.at(primary).config_epoch);
         let text = format!(
@@ -321,16 +319,25 @@ impl Machine {
         );
         self.log(LogLevel::Notice, text);
         self.todo.save = true;
+        self.ask_for_votes();
+    }
+
+    fn ask_for_votes(&mut self) {
+        let is_forced = self.manual.may_start() || self.is_best_ranked() || self.outdoes_primary();
+        self.election.asked = Some(self.now.at);
         let marks = if is_forced { Marks::FORCEACK } else { Marks::default() };
         self.broadcast(&Body::AuthRequest, marks);
     }
 
-    /// Asks again, in the same epoch, while this node keeps what its primary has lost: a voter that
-    /// has just started does not vote yet, and that primary is one.
+    /// Asks again those that may vote now and did not before, in the same epoch. While this node
+    /// keeps what its primary has lost that is soon: a voter that has just started does not vote
+    /// yet, and that primary is one. Else it is when votes for another replica bind no more.
     fn ask_again(&mut self) {
-        let is_due = self.election.asked.is_some_and(|asked| AGAIN_MS <= self.since(asked));
+        let patience =
+            if self.outdoes_primary() { AGAIN_MS } else { self.settings.lease_ms().max(AGAIN_MS) };
+        let is_due = self.election.asked.is_some_and(|asked| patience <= self.since(asked));
         // An epoch that is not saved is told to no node.
-        if !is_due || self.cannot_save || !self.outdoes_primary() {
+        if !is_due || self.cannot_save {
             return;
         }
         if self.election.epoch != self.current_epoch {
@@ -339,8 +346,7 @@ impl Machine {
             self.todo.election = true;
             return;
         }
-        self.election.asked = Some(self.now.at);
-        self.broadcast(&Body::AuthRequest, Marks::FORCEACK);
+        self.ask_for_votes();
     }
 
     /// A node votes for this one.

@@ -3,10 +3,10 @@
 use crate::cluster::frame::Body;
 use crate::cluster::frame::bodies::Update;
 use crate::cluster::frame::header::{Flags, Header, Marks};
-use crate::cluster::ids::Epoch;
+use crate::cluster::ids::{Epoch, NodeId};
 use crate::cluster::machine::Machine;
 use crate::cluster::nodes::Key;
-use crate::cluster::nodes::node::Node;
+use crate::cluster::nodes::node::{Node, Role};
 use crate::config::choices::LogLevel;
 
 /// Primaries in a cluster from which a healthy one does not vote itself out.
@@ -31,6 +31,8 @@ pub enum Row {
     PrimaryUp,
     /// Another node has a newer claim to one of its slots.
     OldClaim,
+    /// Another replica of its primary has lately got this node's vote, by which it may write.
+    Promised,
     /// Its primary is this node, which is well.
     Myself,
     /// It gets the vote.
@@ -38,7 +40,7 @@ pub enum Row {
 }
 
 /// Why votes are denied, as the metrics call it.
-pub const DENIALS: [&str; 8] = [
+pub const DENIALS: [&str; 9] = [
     "not-safe",
     "old-epoch",
     "voted",
@@ -46,6 +48,7 @@ pub const DENIALS: [&str; 8] = [
     "no-primary",
     "primary-up",
     "old-claim",
+    "promised",
     "myself",
 ];
 
@@ -61,7 +64,8 @@ impl Row {
             Self::NoPrimary => DENIALS[4],
             Self::PrimaryUp => DENIALS[5],
             Self::OldClaim => DENIALS[6],
-            Self::Myself => DENIALS[7],
+            Self::Promised => DENIALS[7],
+            Self::Myself => DENIALS[8],
             Self::Granted => "granted",
         }
     }
@@ -86,6 +90,8 @@ pub struct Facts {
     pub is_forced: bool,
     /// Whether one of the slots has an owner with a greater epoch.
     pub is_old_claim: bool,
+    /// Whether another replica of the same primary may have been elected by this node's last vote.
+    pub is_promised: bool,
     /// Whether the requester thinks that its primary is FAIL.
     pub thinks_failed: bool,
     /// Primaries with slots.
@@ -125,6 +131,7 @@ pub fn row(facts: &Facts) -> Row {
             Row::PrimaryUp
         }
         facts if facts.is_old_claim => Row::OldClaim,
+        facts if facts.is_promised => Row::Promised,
         facts if thinks_me_dead && SIZE_MIN <= facts.size && !facts.is_leaving => Row::Myself,
         _ => Row::Granted,
     }
@@ -151,6 +158,7 @@ impl Machine {
                 let (has, asks) = (self.nodes.at(owner).config_epoch, header.config_epoch);
                 format!("slot {slot} epoch ({has}) > reqConfigEpoch ({asks})")
             }
+            Row::Promised => "voted for another replica of its primary just now".to_string(),
             Row::Granted => return self.grant(sender),
         };
         *self.stats.votes_denied.entry(row.name()).or_default() += 1;
@@ -161,6 +169,10 @@ impl Machine {
         self.last_vote_epoch = self.current_epoch;
         self.todo.save = true;
         self.stats.votes_granted += 1;
+        if let Some(primary) = self.nodes.primary_of(sender) {
+            let vote = (self.nodes.at(sender).id, self.now.at);
+            self.nodes.at_mut(primary).voted = Some(vote);
+        }
         self.send(sender, Body::AuthAck);
         let (shown, epoch) = (self.shown(sender), self.current_epoch);
         let text = format!("Failover auth granted to {shown} for epoch {epoch}");
@@ -187,11 +199,23 @@ impl Machine {
             requester,
             is_forced: header.marks.has(Marks::FORCEACK),
             is_old_claim,
+            is_promised: primary.is_some_and(|primary| self.is_promised(primary, node.id)),
             thinks_failed: header.flags.has(Flags::PRIMARY_FAIL),
             size: self.nodes.size(),
             is_leaving: self.state.is_fenced() || self.manual.is_under_way() || self.is_yielding(),
             cannot_save: self.cannot_save,
         }
+    }
+
+    /// Whether this node's vote for another replica of a primary than `requester` is so young that
+    /// that one, if it was elected and this node has not heard of it, may write by it. Two replicas
+    /// may ask in two epochs, one behind the other.
+    fn is_promised(&self, primary: Key, requester: NodeId) -> bool {
+        let voted = self.nodes.at(primary).voted.filter(|(id, _)| *id != requester);
+        voted.is_some_and(|(id, at)| {
+            let rival = self.nodes.find(id).map(|rival| self.nodes.at(rival).role);
+            rival == Some(Role::Replica(Some(primary))) && self.since(at) < self.settings.lease_ms()
+        })
     }
 
     /// A slot that a header claims and whose owner has a newer claim, with that owner. Slots that

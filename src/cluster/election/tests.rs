@@ -346,6 +346,24 @@ fn an_election_that_cannot_be_won_is_given_up_and_tried_again() {
 }
 
 #[test]
+fn voters_are_asked_again_when_votes_for_another_replica_bind_no_more() {
+    let mut bench = Bench::of(ALONE);
+    fail(&mut bench, 'a');
+    let epoch = bench.machine.current_epoch();
+    let lease = bench.machine.settings.lease_ms();
+    bench.pass(lease - 100);
+    bench.expect("they are bound yet", &["!auth-req"]);
+    bench.pass(200);
+    bench.expect("they may vote", &["send b auth-req forced", "send c auth-req forced"]);
+    assert_eq!(bench.machine.current_epoch(), epoch, "in the same epoch");
+    bench.beat('b', Beat::Ping, |header| header.current_epoch = epoch.next());
+    bench.answer_all();
+    bench.pass(lease);
+    bench.pass(100);
+    assert!(epoch.next() < bench.machine.current_epoch(), "in a past one none votes");
+}
+
+#[test]
 fn no_node_is_asked_in_an_epoch_that_cannot_be_kept() {
     let mut bench = Bench::of(ALONE);
     bench.handle(Event::SaveFailed);

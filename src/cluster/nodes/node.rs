@@ -49,6 +49,8 @@ pub struct Node {
     pub evidence: Option<Evidence>,
     /// When it was taken for dead by mistake.
     pub doubt: Doubt,
+    /// Which replica of it this node voted for last, and when.
+    pub voted: Option<(NodeId, Moment)>,
     /// Since when it is a primary with slots and without a live replica.
     pub orphaned: Option<Moment>,
     slots: SlotSet,
@@ -131,7 +133,7 @@ pub struct Contact {
     pub tried: Option<Moment>,
     /// When the PING was sent that is not answered.
     pub ping_sent: Option<Moment>,
-    /// When the last PONG came.
+    /// When the last PONG came, to this node or, if others told of a later one, to them.
     pub pong_received: Option<Moment>,
     /// When the last byte came, by whatever link.
     pub heard: Moment,
@@ -190,6 +192,7 @@ impl Node {
             reports: BTreeMap::new(),
             evidence: None,
             doubt: Doubt::default(),
+            voted: None,
             orphaned: None,
             slots: SlotSet::default(),
             slot_count: 0,

@@ -17,6 +17,7 @@ const FACTS: Facts = Facts {
     requester: Requester::ReplicaOfFailed,
     is_forced: false,
     is_old_claim: false,
+    is_promised: false,
     thinks_failed: true,
     size: 3,
     is_leaving: false,
@@ -45,6 +46,7 @@ fn each_row_has_its_case() {
             Row::Granted,
         ),
         ("T-V 6", Facts { is_old_claim: true, ..FACTS }, Row::OldClaim),
+        ("another one has the vote", Facts { is_promised: true, ..FACTS }, Row::Promised),
         ("T-V 7", mine, Row::Myself),
         ("T-V 7: it does not think so", Facts { thinks_failed: false, ..mine }, Row::Granted),
         ("T-V 7: two primaries", Facts { size: 2, ..mine }, Row::Granted),
@@ -55,7 +57,7 @@ fn each_row_has_its_case() {
     }
 }
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     Row::NoVote,
     Row::NotSafe,
     Row::OldEpoch,
@@ -64,6 +66,7 @@ const ROWS: [Row; 10] = [
     Row::NoPrimary,
     Row::PrimaryUp,
     Row::OldClaim,
+    Row::Promised,
     Row::Myself,
     Row::Granted,
 ];
@@ -80,6 +83,7 @@ fn holds(row: Row, facts: &Facts) -> bool {
         Row::NoPrimary => facts.requester == Requester::ReplicaOfUnknown,
         Row::PrimaryUp => is_live && !facts.is_forced,
         Row::OldClaim => facts.is_old_claim,
+        Row::Promised => facts.is_promised,
         Row::Myself => {
             let is_mine = facts.requester == Requester::ReplicaOfMe && facts.thinks_failed;
             is_mine && 3 <= facts.size && !facts.is_leaving
@@ -98,7 +102,7 @@ fn every_combination_meets_the_first_row_that_holds() {
         Requester::ReplicaOfMe,
     ];
     let mut met = Vec::new();
-    for bits in 0..1024_u64 {
+    for bits in 0..2048_u64 {
         let bit = |index: u64| bits >> index & 1;
         for requester in requesters {
             let facts = Facts {
@@ -114,6 +118,7 @@ fn every_combination_meets_the_first_row_that_holds() {
                 size: if bit(7) == 1 { 3 } else { 2 },
                 is_leaving: bit(8) == 1,
                 cannot_save: bit(9) == 1,
+                is_promised: bit(10) == 1,
             };
             let first = ROWS.into_iter().find(|row| holds(*row, &facts));
             assert_eq!(Some(row(&facts)), first, "{facts:?}");
@@ -169,6 +174,32 @@ fn who_claims_what_a_newer_owner_has_is_told_of_it() {
     bench.expect("T-V 6", &["slot 5461 epoch (4) > reqConfigEpoch (3)", "send s update a 4"]);
     bench.beat('s', Beat::Ping, |_| {});
     assert_eq!(bench.machine.last_vote_epoch(), Epoch(0), "T-V 6");
+}
+
+#[test]
+fn who_may_have_been_elected_by_a_vote_gets_no_rival() {
+    let five = &format!("{FOUR}, t replica a");
+    let next = |header: &mut Header| header.current_epoch = header.current_epoch.next();
+    let voted = || {
+        let mut bench = Bench::of(five);
+        bench.node_mut('a').health = Health::Failed(Moment(0));
+        bench.frame('s', next, Body::AuthRequest);
+        bench.expect("the first", &["send s auth-ack"]);
+        bench.frame('t', next, Body::AuthRequest);
+        bench
+            .expect("a rival", &["voted for another replica of its primary just now", "!auth-ack"]);
+        bench
+    };
+    let mut bench = voted();
+    bench.frame('s', next, Body::AuthRequest);
+    bench.expect("the same again", &["send s auth-ack"]);
+    let lease = bench.machine.settings.lease_ms();
+    bench.pass(lease - 1);
+    bench.frame('t', next, Body::AuthRequest);
+    bench.expect("it may write yet", &["!auth-ack"]);
+    bench.pass(1);
+    bench.frame('t', |_| {}, Body::AuthRequest);
+    bench.expect("it may write no more", &["send t auth-ack"]);
 }
 
 #[test]
