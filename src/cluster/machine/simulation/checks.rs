@@ -13,7 +13,7 @@ use crate::cluster::ids::{Epoch, NodeId};
 use crate::cluster::machine::Machine;
 use crate::cluster::moment::Moment;
 use crate::cluster::nodes::Nodes;
-use crate::cluster::nodes::node::{Health, Role};
+use crate::cluster::nodes::node::Health;
 use crate::cluster::slot_set::SlotSet;
 
 /// Slots that only failovers give to another node: one of each shard.
@@ -140,7 +140,11 @@ impl Checks {
                 assert!(header.current_epoch <= disk.vote, "S5: {node} votes before it is saved");
             }
             Body::AuthRequest => {
-                assert!(header.current_epoch <= disk.current, "S5: {node} asks before it is saved");
+                assert!(
+                    header.current_epoch <= disk.current,
+                    "S5: {node} asks in {} at {at}, unsaved",
+                    header.current_epoch
+                );
             }
             Body::Heartbeat(_, heartbeat) => {
                 let about = |extension: &Extension| match extension {
@@ -232,31 +236,39 @@ fn writer(node: &Node, at: u64) -> Option<&Nodes> {
     node.machine.as_ref().filter(|_| accepts_writes(node, at)).map(Machine::nodes)
 }
 
-/// T-E: a replica is not elected while another one of its primary, which knows as long as it that
-/// the primary failed and has more of its data, waits to ask.
-pub fn best_is_elected(winner: usize, primary: NodeId, since: Moment, world: &World) {
+/// Of which primary a replica wants to have the slots, and since when it holds that one for failed.
+fn wants(machine: &Machine) -> Option<(NodeId, Moment)> {
+    let nodes = machine.nodes();
+    let primary = nodes.my_primary().filter(|primary| *primary != nodes.myself())?;
+    match nodes.at(primary).health {
+        Health::Failed(since) if !machine.manual.is_taking() => Some((nodes.at(primary).id, since)),
+        Health::Failed(_) | Health::Fit | Health::Suspected => None,
+    }
+}
+
+/// T-E: a replica does not ask for votes while another one of its primary, which knows as long as it
+/// that the primary failed and has more of its data, waits to ask.
+pub fn best_asks_first(asker: usize, world: &World) {
     // A frame that takes longer than an election says too late who has more.
     if world.is_uneven || !world.blocked.is_empty() || world.at < world.disturbed_at + CALM_MS {
         return;
     }
     let nodes = &world.nodes;
+    let Some((primary, since)) = nodes[asker].machine.as_ref().and_then(wants) else { return };
     for (other, node) in nodes.iter().enumerate() {
-        let Some(machine) = node.machine.as_ref().filter(|_| other != winner && !node.is_stopped)
+        let Some(machine) = node.machine.as_ref().filter(|_| other != asker && !node.is_stopped)
         else {
             continue;
         };
-        let table = machine.nodes();
-        let follows =
-            table.find(primary).filter(|key| table.me().role == Role::Replica(Some(*key)));
-        let Some(failed) = follows.map(|key| table.at(key).health) else { continue };
-        let knows = matches!(failed, Health::Failed(at) if at <= since.after(NEWS_MS));
-        let is_only =
-            table.iter().filter(|(_, node)| node.is_failed() && node.is_voting()).count() == 1;
+        let knows = wants(machine)
+            .is_some_and(|(theirs, at)| theirs == primary && at <= since.after(NEWS_MS));
+        let failed =
+            machine.nodes().iter().filter(|(_, node)| node.is_failed() && node.is_voting());
         let waits = machine.election.deadline().is_some_and(|due| world.at < due.0);
-        let has_more = nodes[winner].offset < node.offset;
+        let has_more = nodes[asker].offset < node.offset;
         assert!(
-            !(knows && is_only && waits && has_more),
-            "T-E: {winner} is elected, and {other} has more"
+            !(knows && failed.count() == 1 && waits && has_more),
+            "T-E: {asker} asks, and {other} has more"
         );
     }
 }

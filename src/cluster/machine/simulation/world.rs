@@ -13,13 +13,12 @@ use super::super::action::{Action, Actions, Durability, Follow};
 use super::super::event::{Command, End, Event, Failover, Failure, LinkId, Replicated, Ticket};
 use super::super::settings::Settings;
 use super::Kind;
-use super::checks::{Checks, best_is_elected};
+use super::checks::{Checks, best_asks_first};
 use super::planted::Planted;
 use crate::cluster::file;
 use crate::cluster::frame::{Body, Packet};
 use crate::cluster::ids::{NodeId, ShardId};
 use crate::cluster::moment::{Moment, Now};
-use crate::cluster::nodes::node::Health;
 use crate::cluster::slot_set::SlotSet;
 
 /// What the calendar says at the moment 0.
@@ -49,6 +48,8 @@ pub struct Node {
     waiting: Vec<Event>,
     boot: u64,
     pub disk: String,
+    /// When the last save that was begun ends: they end in their order.
+    saves_until: u64,
     /// Saves fail.
     pub disk_fails: bool,
     /// How far its data is, and whose it replicates.
@@ -148,6 +149,7 @@ impl World {
             waiting: Vec::new(),
             boot: 0,
             disk: disk.clone(),
+            saves_until: 0,
             disk_fails: false,
             offset: 1,
             history: 0,
@@ -346,13 +348,7 @@ impl World {
             return;
         }
         let Some(machine) = &mut one.machine else { return };
-        let asks = asks_for(machine);
-        let won = machine.stats.automatic.won;
         machine.handle(now, event, &mut one.actions);
-        let is_elected = won < machine.stats.automatic.won;
-        if let Some((primary, since)) = asks.filter(|_| is_elected) {
-            best_is_elected(node, primary, since, self);
-        }
         self.do_all(node);
         self.plan_tick(node);
         self.checks.after(node, self.at, &self.nodes);
@@ -383,15 +379,20 @@ impl World {
             Action::Close(link) => self.close(node, link),
             Action::Send(link, packet) => {
                 self.checks.sent(node, &packet, self.at);
+                if asks_for_votes(&packet) {
+                    best_asks_first(node, self);
+                }
                 self.checks.took_over |= self.is_vote_against_a_live_primary(node, link, &packet);
                 self.send(node, link, packet);
             }
             Action::Save(durability) => {
                 let text = self.nodes[node].machine.as_ref().map(Machine::file);
                 let durable = durability == Durability::Durable;
-                let millis = 1 + self.random.below(5);
+                let end = (self.at + 1 + self.random.below(5)).max(self.nodes[node].saves_until);
+                self.nodes[node].saves_until = end;
                 let is_hasty = self.is_saved_hastily(node, durability);
                 let waits = durable && !is_hasty;
+                let millis = end - self.at;
                 self.later(millis, Happening::Saved(node, boot, text.unwrap_or_default(), waits));
                 let saves = if is_hasty { self.nodes[node].actions.saved() } else { 0 };
                 (0..saves).for_each(|_| self.event(node, Event::Saved));
@@ -542,12 +543,6 @@ impl World {
     }
 }
 
-/// Of which primary a replica wants to have the slots, and since when it holds that one for failed.
-fn asks_for(machine: &Machine) -> Option<(NodeId, Moment)> {
-    let nodes = machine.nodes();
-    let primary = nodes.my_primary().filter(|primary| *primary != nodes.myself())?;
-    match nodes.at(primary).health {
-        Health::Failed(since) => Some((nodes.at(primary).id, since)),
-        Health::Fit | Health::Suspected => None,
-    }
+fn asks_for_votes(packet: &Packet) -> bool {
+    matches!(packet, Packet::Full(frame) if frame.body == Body::AuthRequest)
 }
