@@ -447,7 +447,8 @@ impl Checks {
         Track { of: Of::Tape(name), at }
     }
 
-    /// Asserts that both names mean the same up to here, and goes on under the other one.
+    /// Asserts that both names mean the same up to here, and goes on under the other one. If that
+    /// one's stream is known from a later place on only, nothing is known of what comes next.
     pub fn rename(&self, track: &mut Track, to: ReplId, until: Scalar) {
         let Of::Tape(from) = track.of else { return };
         track.of = Of::Tape(to);
@@ -457,6 +458,10 @@ impl Checks {
         for (start, bytes) in &from.pieces {
             let most = usize::try_from(until.0.saturating_sub(*start)).expect("it is short");
             to_tape.compare(&to, *start, &bytes[..most.min(bytes.len())]);
+        }
+        let version = |tape: &Tape, key: usize| tape.versions.0[key].get(track.at[key]).copied();
+        if (0..KEYS).any(|key| version(from, key) != version(to_tape, key)) {
+            track.of = Of::Nothing;
         }
     }
 
