@@ -1,7 +1,7 @@
 //! A world of machines: time, links in order, disks that forget, replication as offsets.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -70,8 +70,8 @@ pub struct Node {
 /// Something that will happen.
 enum Happening {
     Tick(usize, u64),
-    Event(usize, u64, Event),
-    Saved(usize, u64, String, bool),
+    Event(usize, u64, Box<Event>),
+    Saved(usize, u64, Box<str>, bool),
     Arrive(u64, usize),
     Ended(usize, LinkId, u64),
     Replicate,
@@ -116,9 +116,10 @@ pub struct World {
     pub planted: Option<Planted>,
     due: BinaryHeap<Reverse<Due>>,
     number: u64,
-    connections: BTreeMap<u64, Connection>,
-    by_link: BTreeMap<(usize, LinkId), (u64, usize)>,
-    next_connection: u64,
+    /// By their numbers, which are those of their inbound links, too. `None`: it has ended.
+    connections: Vec<Option<Connection>>,
+    /// By node and number of an outbound link: its connection.
+    made: Vec<Vec<Option<u64>>>,
 }
 
 pub fn ip(node: usize) -> IpAddr {
@@ -175,9 +176,8 @@ impl World {
             planted,
             due: BinaryHeap::new(),
             number: 0,
-            connections: BTreeMap::new(),
-            by_link: BTreeMap::new(),
-            next_connection: 0,
+            connections: Vec::new(),
+            made: vec![Vec::new(); files.len()],
         };
         (0..files.len()).for_each(|node| world.start(node));
         world.later(REPLICATION_MS, Happening::Replicate);
@@ -250,13 +250,7 @@ impl World {
     /// Kills a node: its links end at once, and what was not durable may be lost.
     pub fn kill(&mut self, node: usize) {
         self.nodes[node].machine = None;
-        let links: Vec<LinkId> = self
-            .by_link
-            .keys()
-            .filter(|(other, _)| *other == node)
-            .map(|(_, link)| *link)
-            .collect();
-        links.into_iter().for_each(|link| self.close(node, link));
+        self.links(node).into_iter().for_each(|link| self.close(node, link));
     }
 
     /// Lets a stopped node go on.
@@ -273,13 +267,7 @@ impl World {
 
     /// Breaks all links of a node once.
     pub fn cut_links(&mut self, node: usize) {
-        let links: Vec<LinkId> = self
-            .by_link
-            .keys()
-            .filter(|(other, _)| *other == node)
-            .map(|(_, link)| *link)
-            .collect();
-        for link in links {
+        for link in self.links(node) {
             self.close(node, link);
             self.event(node, Event::Ended(link, End::ByPeer));
         }
@@ -317,10 +305,12 @@ impl World {
             }
             Happening::Event(node, boot, event) => {
                 if self.is_alive(node, boot) {
-                    self.event(node, event);
+                    self.event(node, *event);
                 }
             }
-            Happening::Saved(node, boot, text, durable) => self.saved(node, boot, text, durable),
+            Happening::Saved(node, boot, text, durable) => {
+                self.saved(node, boot, text.into(), durable)
+            }
             Happening::Arrive(connection, side) => self.arrive(connection, side),
             Happening::Ended(node, link, boot) => {
                 if self.is_alive(node, boot) {
@@ -393,7 +383,10 @@ impl World {
                 let is_hasty = self.is_saved_hastily(node, durability);
                 let waits = durable && !is_hasty;
                 let millis = end - self.at;
-                self.later(millis, Happening::Saved(node, boot, text.unwrap_or_default(), waits));
+                self.later(
+                    millis,
+                    Happening::Saved(node, boot, text.unwrap_or_default().into(), waits),
+                );
                 let saves = if is_hasty { self.nodes[node].actions.saved() } else { 0 };
                 (0..saves).for_each(|_| self.event(node, Event::Saved));
             }
@@ -404,7 +397,7 @@ impl World {
             Action::Promote => self.nodes[node].follows = None,
             Action::Pause(_) => {
                 self.nodes[node].is_paused = true;
-                self.later(5, Happening::Event(node, boot, Event::Quiesced));
+                self.later(5, Happening::Event(node, boot, Box::new(Event::Quiesced)));
             }
             Action::AskToTakeOver(heir) => self.ask_heir(node, heir.ip),
             Action::Unpause => self.nodes[node].is_paused = false,
@@ -421,7 +414,7 @@ impl World {
             self.checks.took_over = true;
             let asked = Event::Asked(Ticket(0), Command::Failover(Failover::Force));
             let (boot, millis) = (self.nodes[heir].boot, self.latency());
-            self.later(millis, Happening::Event(heir, boot, asked));
+            self.later(millis, Happening::Event(heir, boot, Box::new(asked)));
         }
     }
 
@@ -460,39 +453,66 @@ impl World {
         match (target, alive) {
             (Some(target), _) if self.is_cut(node, target) => {
                 let event = Event::ConnectFailed(link, Failure::Other);
-                self.later(300, Happening::Event(node, boot, event));
+                self.later(300, Happening::Event(node, boot, Box::new(event)));
             }
             (_, Some(target)) => {
-                let number = self.next_connection;
-                self.next_connection += 1;
+                let number = self.connections.len() as u64;
                 let theirs = LinkId::Inbound(number);
                 let ends = [(node, link), (target, theirs)];
                 let queues = [VecDeque::new(), VecDeque::new()];
                 let slow_ms = self.slowness();
-                self.connections.insert(number, Connection { ends, slow_ms, queues });
-                self.by_link.insert((node, link), (number, 0));
-                self.by_link.insert((target, theirs), (number, 1));
+                self.connections.push(Some(Connection { ends, slow_ms, queues }));
+                self.made(node, link, number);
                 let accepted = Event::Accepted { link: theirs, peer: ip(node), local: ip(target) };
                 let theirs = self.nodes[target].boot;
-                self.later(1, Happening::Event(target, theirs, accepted));
-                self.later(1, Happening::Event(node, boot, Event::Connected(link)));
+                self.later(1, Happening::Event(target, theirs, Box::new(accepted)));
+                self.later(1, Happening::Event(node, boot, Box::new(Event::Connected(link))));
             }
             (_, None) => {
                 let event = Event::ConnectFailed(link, Failure::Refused);
-                self.later(1, Happening::Event(node, boot, event));
+                self.later(1, Happening::Event(node, boot, Box::new(event)));
             }
         }
     }
 
+    /// A node has made a connection.
+    fn made(&mut self, node: usize, link: LinkId, number: u64) {
+        let LinkId::Outbound(link) = link else { return };
+        let (made, link) = (&mut self.made[node], index(link));
+        if made.len() <= link {
+            made.resize(link + 1, None);
+        }
+        made[link] = Some(number);
+    }
+
+    /// The connection that is a link of a node, and which end of it that node is.
+    fn by_link(&self, node: usize, link: LinkId) -> Option<(u64, usize)> {
+        let (number, side) = match link {
+            LinkId::Outbound(link) => (self.made[node].get(index(link)).copied().flatten()?, 0),
+            LinkId::Inbound(number) => (number, 1),
+        };
+        let connection = self.connections.get(index(number))?.as_ref()?;
+        (connection.ends[side] == (node, link)).then_some((number, side))
+    }
+
+    /// The links of a node: first those that it has made.
+    fn links(&self, node: usize) -> Vec<LinkId> {
+        let open = self.connections.iter().flatten();
+        let of_side = |side: usize| {
+            let links = open.clone().map(move |connection| connection.ends[side]);
+            links.filter(|(other, _)| *other == node).map(|(_, link)| link)
+        };
+        of_side(0).chain(of_side(1)).collect()
+    }
+
     /// A node closes a link; the other side learns of it, unless nothing gets there.
     fn close(&mut self, node: usize, link: LinkId) {
-        let Some((number, _)) = self.by_link.remove(&(node, link)) else { return };
-        let Some(connection) = self.connections.remove(&number) else { return };
+        let Some((number, _)) = self.by_link(node, link) else { return };
+        let Some(connection) = self.connections[index(number)].take() else { return };
         for (other, theirs) in connection.ends {
             if other == node {
                 continue;
             }
-            self.by_link.remove(&(other, theirs));
             let boot = self.nodes[other].boot;
             if !self.blocked.contains(&(node, other)) {
                 let millis = self.latency();
@@ -502,8 +522,8 @@ impl World {
     }
 
     fn send(&mut self, node: usize, link: LinkId, packet: Arc<Packet>) {
-        let Some((number, side)) = self.by_link.get(&(node, link)).copied() else { return };
-        if let Some(connection) = self.connections.get_mut(&number) {
+        let Some((number, side)) = self.by_link(node, link) else { return };
+        if let Some(connection) = &mut self.connections[index(number)] {
             connection.queues[1 - side].push_back(packet);
             let millis = connection.slow_ms + self.latency();
             self.later(millis, Happening::Arrive(number, 1 - side));
@@ -518,8 +538,8 @@ impl World {
         if !is_vote {
             return false;
         }
-        let Some((number, side)) = self.by_link.get(&(node, link)) else { return false };
-        let candidate = self.connections.get(number).map(|one| one.ends[1 - side].0);
+        let Some((number, side)) = self.by_link(node, link) else { return false };
+        let candidate = self.connections[index(number)].as_ref().map(|one| one.ends[1 - side].0);
         let machine = candidate.zip(self.nodes[node].machine.as_ref());
         let holds_failed = machine.is_some_and(|(candidate, machine)| {
             let nodes = machine.nodes();
@@ -530,7 +550,7 @@ impl World {
     }
 
     fn arrive(&mut self, number: u64, side: usize) {
-        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Some(connection) = &mut self.connections[index(number)] else { return };
         let ((from, _), (to, link)) = (connection.ends[1 - side], connection.ends[side]);
         if self.blocked.contains(&(from, to)) {
             // The system sends it again and again.
@@ -541,6 +561,10 @@ impl World {
         let packet = self.twisted(to, Arc::unwrap_or_clone(packet));
         self.event(to, Event::Received(link, packet));
     }
+}
+
+fn index(number: u64) -> usize {
+    usize::try_from(number).expect("it is small")
 }
 
 fn asks_for_votes(packet: &Packet) -> bool {
