@@ -158,7 +158,10 @@ impl Machine {
                 let (has, asks) = (self.nodes.at(owner).config_epoch, header.config_epoch);
                 format!("slot {slot} epoch ({has}) > reqConfigEpoch ({asks})")
             }
-            Row::Promised => "voted for another replica of its primary just now".to_string(),
+            Row::Promised => {
+                let millis = self.promised_ms(sender).unwrap_or_default();
+                format!("can't vote about its primary before {millis} milliseconds")
+            }
             Row::Granted => return self.grant(sender),
         };
         *self.stats.votes_denied.entry(row.name()).or_default() += 1;
@@ -199,7 +202,7 @@ impl Machine {
             requester,
             is_forced: header.marks.has(Marks::FORCEACK),
             is_old_claim,
-            is_promised: primary.is_some_and(|primary| self.is_promised(primary, node.id)),
+            is_promised: self.promised_ms(sender).is_some(),
             thinks_failed: header.flags.has(Flags::PRIMARY_FAIL),
             size: self.nodes.size(),
             is_leaving: self.state.is_fenced() || self.manual.is_under_way() || self.is_yielding(),
@@ -207,15 +210,17 @@ impl Machine {
         }
     }
 
-    /// Whether this node's vote for another replica of a primary than `requester` is so young that
-    /// that one, if it was elected and this node has not heard of it, may write by it. Two replicas
-    /// may ask in two epochs, one behind the other.
-    fn is_promised(&self, primary: Key, requester: NodeId) -> bool {
-        let voted = self.nodes.at(primary).voted.filter(|(id, _)| *id != requester);
-        voted.is_some_and(|(id, at)| {
-            let rival = self.nodes.find(id).map(|rival| self.nodes.at(rival).role);
-            rival == Some(Role::Replica(Some(primary))) && self.since(at) < self.settings.lease_ms()
-        })
+    /// How many milliseconds this node votes for no other replica of the requester's primary: it
+    /// has voted for one that may write by that vote, if it was elected and this node has not heard
+    /// of it. Two may ask in two epochs, one behind the other. Redis 7.0 denies such votes for twice
+    /// the node timeout.
+    fn promised_ms(&self, requester: Key) -> Option<u64> {
+        let primary = self.nodes.primary_of(requester)?;
+        let (voted, at) = self.nodes.at(primary).voted?;
+        let rival = self.nodes.find(voted).filter(|rival| *rival != requester)?;
+        let is_unknown = self.nodes.at(rival).role == Role::Replica(Some(primary));
+        let left = at.after(self.settings.lease_ms()).since(self.now.at);
+        Some(left).filter(|left| is_unknown && 0 < *left)
     }
 
     /// A slot that a header claims and whose owner has a newer claim, with that owner. Slots that

@@ -186,8 +186,10 @@ fn who_may_have_been_elected_by_a_vote_gets_no_rival() {
         bench.frame('s', next, Body::AuthRequest);
         bench.expect("the first", &["send s auth-ack"]);
         bench.frame('t', next, Body::AuthRequest);
-        bench
-            .expect("a rival", &["voted for another replica of its primary just now", "!auth-ack"]);
+        bench.expect(
+            "a rival",
+            &["can't vote about its primary before 500 milliseconds", "!auth-ack"],
+        );
         bench
     };
     let mut bench = voted();
