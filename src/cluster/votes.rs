@@ -3,7 +3,7 @@
 use crate::cluster::frame::Body;
 use crate::cluster::frame::bodies::Update;
 use crate::cluster::frame::header::{Flags, Header, Marks};
-use crate::cluster::ids::{Epoch, NodeId};
+use crate::cluster::ids::Epoch;
 use crate::cluster::machine::Machine;
 use crate::cluster::nodes::Key;
 use crate::cluster::nodes::node::{Node, Role};

@@ -4,14 +4,14 @@
 //! |--------------------------------|-----------------------------------------|
 //! | does not fail over             | never: its operator said so             |
 //! | has priority 0                 | never: likewise                         |
-//! | has all that there is          | before all that lack something          |
 //! | has a lower priority           | before those with a higher one          |
 //! | is in the zone of the primary  | before those that are not, or don't say |
+//! | has all that there is          | before those that lack something        |
 //! | has less to receive yet        | before those with more                  |
 //!
 //! Each row decides where those above do not; the id decides at last, so that the order is the same
-//! each time it is asked for. The first is asked, and each further one when the one before it has
-//! failed ([`super::succession`]).
+//! each time it is asked for. The first that has all is asked, and each further one when the one
+//! before it has failed ([`super::succession`]).
 
 use crate::shutdown::succession::Replica;
 
@@ -39,7 +39,7 @@ pub fn in_order<Id: Copy + Ord>(mut candidates: Vec<Candidate<Id>>) -> Vec<Repli
     candidates.retain(|candidate| candidate.may && candidate.priority != 0);
     candidates.sort_by_key(|candidate| {
         let Candidate { id, has_all, priority, is_near, unsent_bytes, .. } = *candidate;
-        (!has_all, priority, !is_near, unsent_bytes, id)
+        (priority, !is_near, !has_all, unsent_bytes, id)
     });
     let replicas = candidates.into_iter();
     replicas.map(|Candidate { id, has_all, .. }| Replica { id, has_all }).collect()
@@ -79,7 +79,8 @@ mod tests {
         for (label, candidates, expected) in [
             ("none", "", ""),
             ("all equal: by id", "b all, a all", "ab"),
-            ("in sync", "a 1 near, b all 200 +9", "ba"),
+            ("in sync", "a near, b all near +9", "ba"),
+            ("in sync or not", "a all 100 near, b 10, c all", "bac"),
             ("not if it does not fail over", "a all never, b all", "b"),
             ("not even if it is the only one", "a all never", ""),
             ("priority", "a all 100 near, b all 10 +9", "ba"),
@@ -91,7 +92,7 @@ mod tests {
                 "all rows",
                 "a 50, b all 100, c all 50, d all 50 near, e all 50 near +1, f all 1 never, \
                  g all 0",
-                "decba",
+                "decab",
             ),
         ] {
             let words = candidates.split(", ").filter(|words| !words.is_empty());

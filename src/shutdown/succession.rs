@@ -5,8 +5,9 @@
 //!    ^                       | it refuses, or its time is up: never asked again
 //!    +-----------------------+
 //! ```
-//! A replica that lags is waited for only while no other has all, so one that is stuck delays
-//! nothing.
+//! A replica that lags is waited for while no other has all, and for [`PATIENCE_MILLIS`] if it is
+//! better than those that do: their acknowledgements come one behind the other. One that is stuck
+//! delays nothing else.
 
 use std::fmt::Debug;
 
@@ -15,6 +16,9 @@ use crate::shutdown::Uptime;
 /// Milliseconds that a replica has, from when it is asked until it has taken over: an election
 /// takes a few, and the next one is to have its chance.
 const ASKED_MILLIS: u64 = 1500;
+
+/// Milliseconds for which a better replica than the first that has all is waited for.
+const PATIENCE_MILLIS: u64 = 10;
 
 /// A replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +44,15 @@ pub enum Step<Id> {
 #[derive(Debug)]
 pub struct Succession<Id> {
     asked: Option<(Id, Uptime)>,
+    /// Since when one has all, but a better one does not.
+    waits: Option<Uptime>,
     /// Those that did not take over.
     failed: Vec<Id>,
 }
 
 impl<Id> Default for Succession<Id> {
     fn default() -> Self {
-        Self { asked: None, failed: Vec::new() }
+        Self { asked: None, waits: None, failed: Vec::new() }
     }
 }
 
@@ -61,14 +67,17 @@ impl<Id: Copy + Debug + Eq> Succession<Id> {
             self.refused(id);
         }
         let mut left = replicas.iter().filter(|replica| !self.failed.contains(&replica.id));
-        match left.clone().find(|replica| replica.has_all) {
-            Some(Replica { id, .. }) => {
-                self.asked = Some((*id, now));
-                Step::Ask(*id)
-            }
-            None if left.next().is_some() => Step::Wait,
-            None => Step::GiveUp,
+        let Some(best) = left.clone().next() else { return Step::GiveUp };
+        let Some(Replica { id, .. }) = left.find(|replica| replica.has_all) else {
+            self.waits = None;
+            return Step::Wait;
+        };
+        let waits = *self.waits.get_or_insert(now);
+        if best.id != *id && now.since(waits) < PATIENCE_MILLIS {
+            return Step::Wait;
         }
+        (self.asked, self.waits) = (Some((*id, now)), None);
+        Step::Ask(*id)
     }
 
     /// A replica will not take over.
@@ -84,7 +93,8 @@ impl<Id: Copy + Debug + Eq> Succession<Id> {
 
     /// When to [`Self::step`] at the latest, if nothing happens before.
     pub fn deadline(&self) -> Option<Uptime> {
-        self.asked.map(|(_, since)| since.after(ASKED_MILLIS))
+        let asked = self.asked.map(|(_, since)| since.after(ASKED_MILLIS));
+        asked.or_else(|| self.waits.map(|since| since.after(PATIENCE_MILLIS)))
     }
 }
 
@@ -107,25 +117,35 @@ mod tests {
         let mut steps = Vec::new();
         for (millis, letters, refuses) in [
             (0, "abc", None),
-            // One that is behind waits for none.
+            // The better one is waited for, but not for long.
             (1, "aBC", None),
-            (2, "ABC", None),
-            (2 + ASKED_MILLIS - 2, "ABC", None),
+            (PATIENCE_MILLIS, "aBC", None),
+            (1 + PATIENCE_MILLIS, "aBC", None),
+            (2 + PATIENCE_MILLIS, "ABC", None),
+            (PATIENCE_MILLIS + ASKED_MILLIS, "ABC", None),
             // Its time is up; the next has no link any more, and so may be a primary.
-            (1 + ASKED_MILLIS, "ABC", None),
-            (2 + ASKED_MILLIS, "BC", None),
-            (1 + 2 * ASKED_MILLIS, "BCd", Some('c')),
-            (2 + 2 * ASKED_MILLIS, "BCd", None),
-            (3 + 2 * ASKED_MILLIS, "BCD", Some('d')),
-            (4 + 2 * ASKED_MILLIS, "ABCD", None),
+            (1 + PATIENCE_MILLIS + ASKED_MILLIS, "ABC", None),
+            (2 + PATIENCE_MILLIS + ASKED_MILLIS, "BC", None),
+            (1 + PATIENCE_MILLIS + 2 * ASKED_MILLIS, "BCd", Some('c')),
+            (2 + PATIENCE_MILLIS + 2 * ASKED_MILLIS, "BCd", None),
+            (3 + PATIENCE_MILLIS + 2 * ASKED_MILLIS, "BCD", Some('d')),
+            (4 + PATIENCE_MILLIS + 2 * ASKED_MILLIS, "ABCD", None),
         ] {
             steps.push(succession.step(Uptime(millis), &replicas(letters)));
             refuses.into_iter().for_each(|id| succession.refused(id));
         }
         let (ask, wait) = (Step::Ask, Step::Wait);
-        let expected =
-            [wait, ask('b'), wait, wait, ask('a'), wait, ask('c'), wait, ask('d'), Step::GiveUp];
+        let (b, a, c, d) = (ask('b'), ask('a'), ask('c'), ask('d'));
+        let expected = [wait, wait, wait, b, wait, wait, a, wait, c, wait, d, Step::GiveUp];
         assert_eq!(steps, expected);
+    }
+
+    #[test]
+    fn the_best_is_asked_at_once_when_it_has_all() {
+        let mut succession = Succession::default();
+        assert_eq!(succession.step(Uptime(0), &replicas("aB")), Step::Wait);
+        assert_eq!(succession.deadline(), Some(Uptime(PATIENCE_MILLIS)));
+        assert_eq!(succession.step(Uptime(1), &replicas("Ab")), Step::Ask('a'));
     }
 
     #[test]
