@@ -333,8 +333,9 @@ impl Machine {
     /// keeps what its primary has lost that is soon: a voter that has just started does not vote
     /// yet, and that primary is one. Else it is when votes for another replica bind no more.
     fn ask_again(&mut self) {
-        let patience =
-            if self.outdoes_primary() { AGAIN_MS } else { self.settings.lease_ms().max(AGAIN_MS) };
+        let settings = &self.settings;
+        let bound = settings.lease_ms().max(settings.node_timeout_ms / 2);
+        let patience = if self.outdoes_primary() { AGAIN_MS } else { bound.max(AGAIN_MS) };
         let is_due = self.election.asked.is_some_and(|asked| patience <= self.since(asked));
         // An epoch that is not saved is told to no node.
         if !is_due || self.cannot_save {
