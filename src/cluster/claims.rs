@@ -251,9 +251,11 @@ impl Machine {
     pub(super) fn update_came(&mut self, sender: Key, update: &Update) {
         let Some(subject) = self.nodes.find(update.node) else { return };
         let (by, shown) = (self.shown(sender), self.shown(subject));
-        if subject == self.nodes.myself()
-            || update.config_epoch <= self.nodes.at(subject).config_epoch
-        {
+        let known = self.nodes.at(subject).config_epoch;
+        // Its epoch may be known by a replica of it, and not which slots it took from this node.
+        let takes_mine = self.nodes.me().slot_set().first_common(&update.slots).is_some();
+        let is_news = known < update.config_epoch || (takes_mine && known == update.config_epoch);
+        if subject == self.nodes.myself() || !is_news {
             return;
         }
         let text = format!("Processing UPDATE message received from {by} about {shown}");

@@ -388,6 +388,17 @@ fn an_update_tells_of_a_newer_owner() {
 }
 
 #[test]
+fn an_update_takes_slots_of_this_node_though_its_epoch_is_known() {
+    for (label, epoch, taken) in [("newer than mine", 4, true), ("older than mine", 2, false)] {
+        let mut bench = Bench::of(FIVE);
+        bench.node_mut('a').config_epoch = Epoch(epoch);
+        let update = Update { node: id('a'), config_epoch: Epoch(epoch), slots: slots(100..10923) };
+        bench.frame('b', |_| {}, Body::Update(update));
+        assert_eq!(owner(&bench, 100), Some(if taken { 'a' } else { 'm' }), "{label}");
+    }
+}
+
+#[test]
 fn keys_that_are_loaded_are_owned_or_deleted() {
     let text = "m primary 3 0-99, a primary 4 200-299";
     let mut bench = Bench::started(text, Settings::default());
