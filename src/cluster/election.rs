@@ -94,7 +94,7 @@ pub struct Facts {
     pub votes: usize,
     /// Votes that are needed.
     pub quorum: usize,
-    /// How long it may take.
+    /// How long it may take: as long as votes bind those who have given them.
     pub timeout_ms: u64,
     /// When the next one may begin.
     pub retry_ms: u64,
@@ -153,6 +153,10 @@ impl Machine {
             is_needed && by_itself && 0 < primary.slot_count()
         });
         let time = self.election.time;
+        let settings = &self.settings;
+        // While this node keeps what its primary has lost there is no time to lose.
+        let keeps = self.outdoes_primary();
+        let retry_ms = if keeps { settings.election_ms() } else { settings.election_retry_ms() };
         Facts {
             is_candidate: may,
             is_manual,
@@ -162,15 +166,9 @@ impl Machine {
             requested: self.election.requested.is_some(),
             votes: self.election.votes.len(),
             quorum: self.nodes.quorum(),
-            timeout_ms: self.election_limit_ms(),
-            retry_ms: self.settings.election_retry_ms(),
+            timeout_ms: settings.election_ms(),
+            retry_ms,
         }
-    }
-
-    /// How long an election may take.
-    fn election_limit_ms(&self) -> u64 {
-        let keeps_ms = if self.outdoes_primary() { self.settings.keep_ms() } else { 0 };
-        self.settings.election_ms().max(keeps_ms)
     }
 
     /// Whether this node was without its primary for too long before that one failed, or has given
@@ -329,16 +327,12 @@ impl Machine {
         self.broadcast(&Body::AuthRequest, marks);
     }
 
-    /// Asks again those that may vote now and did not before, in the same epoch. While this node
-    /// keeps what its primary has lost that is soon: a voter that has just started does not vote
-    /// yet, and that primary is one. Else it is when votes for another replica bind no more.
+    /// Asks again, in the same epoch, while this node keeps what its primary has lost: a voter that
+    /// has just started does not vote yet, and that primary is one.
     fn ask_again(&mut self) {
-        let settings = &self.settings;
-        let bound = settings.lease_ms().max(settings.node_timeout_ms / 2);
-        let patience = if self.outdoes_primary() { AGAIN_MS } else { bound.max(AGAIN_MS) };
-        let is_due = self.election.asked.is_some_and(|asked| patience <= self.since(asked));
+        let is_due = self.election.asked.is_some_and(|asked| AGAIN_MS <= self.since(asked));
         // An epoch that is not saved is told to no node.
-        if !is_due || self.cannot_save {
+        if !is_due || self.cannot_save || !self.outdoes_primary() {
             return;
         }
         if self.election.epoch != self.current_epoch {

@@ -12,8 +12,8 @@ use crate::cluster::report::endpoint::Endpoint;
 pub const CRON_MS: u64 = 100;
 /// Milliseconds without any PING of ours after which a random node is sent one.
 pub const RANDOM_PING_MS: u64 = 1000;
-/// Milliseconds after which a primary has to have answered all who elected it.
-const ELECTION_MS_MIN: u64 = 2000;
+/// Milliseconds from the beginning of an election to the next one, at least.
+const RETRY_MS_MIN: u64 = 4000;
 
 /// The settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,15 +119,18 @@ impl Settings {
         if delay < 500 { delay } else { 500 }
     }
 
-    /// How long an election may take.
-    pub const fn election_ms(&self) -> u64 {
-        let twice = self.node_timeout_ms.saturating_mul(2);
-        if twice < ELECTION_MS_MIN { ELECTION_MS_MIN } else { twice }
+    /// How long an election may take: a voter gives its vote to another replica when the first one
+    /// could write by it no longer, so votes that came before that must not decide behind it.
+    pub fn election_ms(&self) -> u64 {
+        match self.lease_ms() {
+            0 => self.election_retry_ms() / 2,
+            lease => lease,
+        }
     }
 
     /// How long after the beginning of an election the next one may begin.
-    pub const fn election_retry_ms(&self) -> u64 {
-        self.election_ms().saturating_mul(2)
+    pub fn election_retry_ms(&self) -> u64 {
+        self.node_timeout_ms.saturating_mul(4).max(RETRY_MS_MIN)
     }
 
     /// How long a primary that was in the minority stays in state fail.

@@ -51,7 +51,7 @@ const UNEVEN_EACH: u64 = 8;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds that showed something, and what.
-const KEPT: [(u64, &str); 16] = [
+const KEPT: [(u64, &str); 18] = [
     (10_001_031, "stopped with its replica, a primary wrote again while all held it for FAIL"),
     (10_001_203, "so did one whose open PINGs were answered when a partition was over"),
     (10_004_602, "as the first"),
@@ -67,6 +67,8 @@ const KEPT: [(u64, &str); 16] = [
     (21_002_161, "a replica that keeps its data asked again in an epoch that was not saved"),
     (21_519_716, "two replicas of one primary were elected within 4 ms, in two epochs"),
     (21_533_992, "as that one"),
+    (32_000_616, "one of two elected was so by a vote that had come before a partition"),
+    (32_024_256, "a primary did not hear of its successor, whose epoch it knew already"),
     (21_559_585, "what others told of a voter's PONGs kept a fenced primary from asking it"),
 ];
 /// Seeds within which a planted fault must be found.
