@@ -36,6 +36,8 @@ impl Machine {
             self.nodes.at_mut(sender).config_epoch = header.config_epoch;
             (self.todo.save, self.todo.state) = (true, true);
         }
+        let node = self.nodes.at_mut(sender);
+        node.claimed_epoch = node.claimed_epoch.max(header.config_epoch);
         self.current_epoch = self.current_epoch.max(header.config_epoch);
         self.election_outrun(sender, header.config_epoch);
     }
@@ -160,6 +162,8 @@ impl Machine {
             let text = format!("Node {shown} is now a replica of node {of} in shard {shard}");
             self.log(LogLevel::Notice, text);
         }
+        // If others hold this node for FAIL, they may elect it.
+        self.look_at_lease();
     }
 
     /// Row 4b: replicas of replicas have old data, and never take over.
@@ -251,10 +255,12 @@ impl Machine {
     pub(super) fn update_came(&mut self, sender: Key, update: &Update) {
         let Some(subject) = self.nodes.find(update.node) else { return };
         let (by, shown) = (self.shown(sender), self.shown(subject));
-        let known = self.nodes.at(subject).config_epoch;
-        // Its epoch may be known by a replica of it, and not which slots it took from this node.
+        let (epoch, node) = (update.config_epoch, self.nodes.at(subject));
+        // Its epoch may be known by a replica of it, and not which slots it took from this node. If
+        // it has told of these itself, others know nothing better.
+        let is_untold = node.claimed_epoch < epoch && node.config_epoch == epoch;
         let takes_mine = self.nodes.me().slot_set().first_common(&update.slots).is_some();
-        let is_news = known < update.config_epoch || (takes_mine && known == update.config_epoch);
+        let is_news = node.config_epoch < epoch || (is_untold && takes_mine);
         if subject == self.nodes.myself() || !is_news {
             return;
         }

@@ -30,8 +30,12 @@ pub struct State {
     is_fenced: bool,
     /// Until when the answers of a majority last; `None`: there were none yet.
     lease_until: Option<Moment>,
+    /// When that was looked at no other answer was needed.
+    is_alone: bool,
     /// Until when it does not write whatever answers: a successor may have been elected.
     held_until: Option<Moment>,
+    /// When another node last said that it holds this one for FAIL.
+    told_failed: Option<Moment>,
 }
 
 impl State {
@@ -192,6 +196,7 @@ impl Machine {
         answered.sort_unstable_by(|one, other| other.cmp(one));
         // This node is one of the majority.
         let needed = self.nodes.quorum().saturating_sub(1);
+        self.state.is_alone = needed == 0;
         let until = match needed.checked_sub(1) {
             Some(last) => answered.get(last).map(|answered| answered.after(lease)),
             None => Some(self.now.at.after(lease)),
@@ -218,10 +223,15 @@ impl Machine {
     /// Another node holds this one for FAIL, and says so again as long as it does: until then a
     /// replica may be elected, though it was away itself.
     pub(super) fn held_failed(&mut self) {
-        if self.nodes.replicas_of(self.nodes.myself()).next().is_some() {
-            self.hold(self.settings.rejoin_ms().max(2 * REMINDER_MS));
-            self.look_at_lease();
-        }
+        self.state.told_failed = Some(self.now.at);
+        self.look_at_lease();
+    }
+
+    /// Whether a replica may be about to be elected: also one that has just begun to follow.
+    fn is_held_failed(&self) -> bool {
+        let lasts = self.settings.rejoin_ms().max(2 * REMINDER_MS);
+        self.state.told_failed.is_some_and(|told| self.since(told) < lasts)
+            && self.nodes.replicas_of(self.nodes.myself()).next().is_some()
     }
 
     /// How long after a PING the next one goes to this node for the fence, which its answers must
@@ -244,7 +254,7 @@ impl Machine {
 
     /// A majority has elected this node: no successor can be about to tell of itself.
     pub(super) fn trust_lease(&mut self) {
-        self.state.held_until = None;
+        (self.state.held_until, self.state.told_failed) = (None, None);
         self.look_at_lease();
     }
 
@@ -263,11 +273,13 @@ impl Machine {
         if self.settings.lease_ms() == 0 || !self.nodes.me().is_voting() {
             return Some(Moment(u64::MAX));
         }
-        let is_held = self.state.held_until.is_some_and(|until| self.now.at < until);
+        let is_held =
+            self.state.held_until.is_some_and(|until| self.now.at < until) || self.is_held_failed();
         let until = self.state.lease_until.filter(|_| !is_held);
         // With each event: the nodes are counted only where it matters.
         let is_over = until.is_none_or(|until| until < self.now.at);
-        if is_over && self.nodes.size() < 2 { Some(Moment(u64::MAX)) } else { until }
+        let may_be_alone = is_over || self.state.is_alone;
+        if may_be_alone && self.nodes.size() < 2 { Some(Moment(u64::MAX)) } else { until }
     }
 
     /// Until when clients may write here; `None`: not now. A shard that has hung may not know yet

@@ -212,8 +212,8 @@ impl Machine {
 
     /// How many milliseconds this node votes for no other replica of the requester's primary: it
     /// has voted for one that may write by that vote, if it was elected and this node has not heard
-    /// of it. Two may ask in two epochs, one behind the other. Redis 7.0 denies such votes for twice
-    /// the node timeout.
+    /// of it. Two may ask in two epochs, one behind the other. Redis 7.0 denies such votes for
+    /// twice the node timeout.
     fn promised_ms(&self, requester: Key) -> Option<u64> {
         let primary = self.nodes.primary_of(requester)?;
         let (voted, at) = self.nodes.at(primary).voted?;

@@ -389,9 +389,14 @@ fn an_update_tells_of_a_newer_owner() {
 
 #[test]
 fn an_update_takes_slots_of_this_node_though_its_epoch_is_known() {
-    for (label, epoch, taken) in [("newer than mine", 4, true), ("older than mine", 2, false)] {
+    for (label, epoch, claimed, taken) in [
+        ("newer than mine", 4, 0, true),
+        ("older than mine", 2, 0, false),
+        ("its owner has not said so", 4, 4, false),
+    ] {
         let mut bench = Bench::of(FIVE);
-        bench.node_mut('a').config_epoch = Epoch(epoch);
+        let node = bench.node_mut('a');
+        (node.config_epoch, node.claimed_epoch) = (Epoch(epoch), Epoch(claimed));
         let update = Update { node: id('a'), config_epoch: Epoch(epoch), slots: slots(100..10923) };
         bench.frame('b', |_| {}, Body::Update(update));
         assert_eq!(owner(&bench, 100), Some(if taken { 'a' } else { 'm' }), "{label}");

@@ -240,6 +240,18 @@ fn a_primary_does_not_write_as_long_as_it_is_told_that_it_is_failed() {
 }
 
 #[test]
+fn a_primary_that_is_held_for_failed_does_not_write_when_it_gets_a_replica() {
+    let mut bench = Bench::of(&format!("{THREE}, s replica a"));
+    bench.frame('a', |_| {}, Body::Fail(id('m')));
+    assert!(!bench.machine.state().is_fenced(), "none may be elected");
+    let follows = |header: &mut crate::cluster::frame::header::Header| {
+        header.primary = Some(id('m'));
+    };
+    bench.beat('s', Beat::Ping, follows);
+    assert!(bench.machine.state().is_fenced(), "7.4");
+}
+
+#[test]
 fn a_late_answer_to_an_old_ping_tells_of_a_long_silence() {
     let mut bench = Bench::of(THREE);
     let sent = bench.now().at;
@@ -269,6 +281,17 @@ fn the_fence_is_only_for_primaries_of_a_cluster_with_others() {
     bench.machine.settings.write_lease_ms = Some(0);
     bench.pass(NT);
     assert!(!bench.machine.state().is_fenced(), "switched off");
+}
+
+#[test]
+fn the_only_primary_waits_for_no_answer() {
+    let mut bench = Bench::of("m primary 3 0-16383, r replica m");
+    bench.answer_all();
+    for _ in 0..20 {
+        bench.pass(100);
+        assert_eq!(bench.machine.writes_until(), Some(Moment(u64::MAX)), "{}", bench.at);
+        bench.answer_all();
+    }
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub struct Node {
     pub names: Names,
     /// The epoch of its claim to its slots. Of a replica, 0.
     pub config_epoch: Epoch,
+    /// The greatest one by which it has told itself which slots it has.
+    pub claimed_epoch: Epoch,
     /// How far its stream of changes is.
     pub offset: u64,
     /// When it became known.
@@ -186,6 +188,7 @@ impl Node {
             ports: Ports::default(),
             names: Names::default(),
             config_epoch: Epoch(0),
+            claimed_epoch: Epoch(0),
             offset: 0,
             since: now,
             contact: Contact { inbound_lost: now, ..Contact::default() },

@@ -246,8 +246,8 @@ fn wants(machine: &Machine) -> Option<(NodeId, Moment)> {
     }
 }
 
-/// T-E: a replica does not ask for votes while another one of its primary, which knows as long as it
-/// that the primary failed and has more of its data, waits to ask.
+/// T-E: a replica does not ask for votes while another one of its primary waits to ask, which knows
+/// as long as it that the primary failed and has more of its data.
 pub fn best_asks_first(asker: usize, world: &World) {
     // A frame that takes longer than an election says too late who has more.
     if world.is_uneven || !world.blocked.is_empty() || world.at < world.disturbed_at + CALM_MS {
