@@ -54,6 +54,7 @@ use crate::replication::greeting::member::Identity;
 use crate::replication::history::Scalar;
 use crate::routing::node::Role;
 use crate::topology::desired::Goal;
+use asking::Resting;
 use external::External;
 use owning::Owning;
 use publishing::Publishing;
@@ -81,6 +82,8 @@ pub struct Clustering {
     /// Resets that wait until there is no child.
     resets: VecDeque<Reset>,
     clearing: Option<Clearing>,
+    /// Requests for which writes are held back.
+    resting: Vec<Resting>,
     /// Writes wait until this node is a primary.
     holds_until_promoted: bool,
     publishing: Publishing,
@@ -131,6 +134,7 @@ impl Clustering {
             next_ticket: 0,
             owning: Owning::default(),
             resets: VecDeque::new(),
+            resting: Vec::new(),
             clearing: None,
             holds_until_promoted: false,
             publishing: Publishing::default(),

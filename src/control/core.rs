@@ -19,7 +19,7 @@ use crate::clients::line;
 use crate::cluster::ownership::Ownership;
 use crate::config::table::Config;
 use crate::control::clustering::Clustering;
-use crate::control::clustering::asking::Counted;
+use crate::control::clustering::asking::{Counted, Writes};
 use crate::control::ctx::{Awaited, ControlCommands, ControlCtx, Outcome, Then};
 use crate::control::disk::Disk;
 use crate::control::ending::End;
@@ -174,7 +174,7 @@ enum Asker {
     /// A failover, which waits until writes rest.
     Failover,
     /// The cluster, which is asked for something that depends on a number of keys.
-    Cluster(KeptRequest, Counted),
+    Cluster(KeptRequest, Counted, Writes),
     /// The cluster, which is to know the slots of all keys.
     UsedSlots,
     /// The cluster, which is to know when shards have seen who owns what.
@@ -341,8 +341,14 @@ impl Control {
     }
 
     /// Has every shard count keys for the cluster.
-    pub(crate) fn count_for_cluster(&mut self, kept: KeptRequest, query: &Query, counted: Counted) {
-        self.ask(query, Asker::Cluster(kept, counted));
+    pub(crate) fn count_for_cluster(
+        &mut self,
+        kept: KeptRequest,
+        query: &Query,
+        counted: Counted,
+        writes: Writes,
+    ) {
+        self.ask(query, Asker::Cluster(kept, counted, writes));
     }
 
     /// Asks every shard in which slots it has keys, for the cluster.
@@ -398,7 +404,9 @@ impl Control {
             }
             Asker::Metrics => self.figures.push((number, answers)),
             Asker::Failover => self.writes_rest(number),
-            Asker::Cluster(kept, counted) => self.counted_for_cluster(kept, counted, answers),
+            Asker::Cluster(kept, counted, writes) => {
+                self.counted_for_cluster(kept, (counted, writes), answers);
+            }
             Asker::UsedSlots => self.tell_cluster_of_data(answers),
             Asker::Ownership => self.cluster_is_owned(number),
         }

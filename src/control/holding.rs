@@ -69,6 +69,7 @@ impl Control {
         if let Some(hold) = self.hold_of(order) {
             hold.step = Step::Quiet;
         }
+        self.cluster_rests(order);
     }
 
     /// Has a fence written behind the last write, as soon as there is none under way, unless

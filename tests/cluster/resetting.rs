@@ -7,6 +7,7 @@
 mod asleep;
 mod frozen;
 mod outside;
+mod written;
 
 use std::env;
 use std::fs;

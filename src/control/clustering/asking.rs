@@ -51,6 +51,26 @@ pub enum Counted {
     Reset(Reset),
 }
 
+/// What clients write while keys are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// What they like: it is only a first look.
+    GoOn,
+    /// Nothing, whatever becomes of the request.
+    Rest,
+    /// Nothing: it is held back for the request. What was acknowledged is counted.
+    AreHeld,
+}
+
+/// A request that waits until no write is under way.
+#[derive(Debug)]
+pub(super) struct Resting {
+    /// The order to hold writes back.
+    order: u64,
+    kept: KeptRequest,
+    counted: Counted,
+}
+
 /// Which CLUSTER RESET.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
@@ -71,12 +91,11 @@ impl Control {
             }
             Request::Counted(counted) => {
                 let query = match counted {
-                    Counted::Replicate(_) | Counted::FlushSlots | Counted::Reset(_) => {
-                        Query::CountKeys
-                    }
+                    Counted::Replicate(_) => return self.count_at_rest(kept, counted),
+                    Counted::FlushSlots | Counted::Reset(_) => Query::CountKeys,
                     Counted::Assign(slot, ..) => Query::CountKeysInSlot(slot, None),
                 };
-                self.count_for_cluster(kept, &query, counted);
+                self.count_for_cluster(kept, &query, counted, Writes::GoOn);
             }
         }
     }
@@ -85,7 +104,7 @@ impl Control {
     pub(crate) fn counted_for_cluster(
         &mut self,
         kept: KeptRequest,
-        counted: Counted,
+        (counted, writes): (Counted, Writes),
         answers: Vec<Answer>,
     ) {
         let keys = answers.into_iter().map(|answer| match answer {
@@ -104,12 +123,38 @@ impl Control {
             };
         }
         let is_primary = self.node.condition.role == Role::Primary;
-        match command(counted, keys, is_primary) {
-            Ok(command @ (Command::ResetSoft(_) | Command::ResetHard(..))) => {
-                self.reset_cluster(kept, command);
+        match (counted, command(counted, keys, is_primary)) {
+            (_, Err(error)) => self.answer_kept(kept, Err(error)),
+            (Counted::Reset(_), Ok(_)) if writes == Writes::GoOn => {
+                self.reset_cluster(kept, counted);
             }
-            Ok(command) => self.put_to_cluster(kept, command),
-            Err(error) => self.answer_kept(kept, Err(error)),
+            (_, Ok(command)) => self.put_to_cluster(kept, command),
+        }
+        // Shards are told before what this node does not own any more.
+        if writes == Writes::AreHeld && self.hold.is_none() {
+            self.order(&Query::EndFailoverHold);
+        }
+    }
+
+    /// Counts all keys for a request while no client writes. A replica takes no writes, and a
+    /// failover that is under way holds them back by itself.
+    pub(super) fn count_at_rest(&mut self, kept: KeptRequest, counted: Counted) {
+        if self.node.condition.role == Role::Replica || self.hold.is_some() {
+            return self.count_for_cluster(kept, &Query::CountKeys, counted, Writes::Rest);
+        }
+        let order = self.hold_for_failover();
+        if let Some(clustering) = &mut self.clustering {
+            clustering.resting.push(Resting { order, kept, counted });
+        }
+    }
+
+    /// No write is under way any more that this order holds back.
+    pub(crate) fn cluster_rests(&mut self, order: u64) {
+        let Some(clustering) = &mut self.clustering else { return };
+        let rest = clustering.resting.extract_if(.., |resting| resting.order == order);
+        let rest: Vec<Resting> = rest.collect();
+        for Resting { kept, counted, .. } in rest {
+            self.count_for_cluster(kept, &Query::CountKeys, counted, Writes::AreHeld);
         }
     }
 

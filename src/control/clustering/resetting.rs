@@ -1,21 +1,25 @@
 //! CLUSTER RESET leaves nothing behind that could come back.
 //!
 //! ```text
-//! RESET --> children end, and are seen gone --> the machine forgets
+//! RESET --> children end, and are seen gone --> writes rest, and keys are counted
+//!       --> the machine forgets
 //!       --> the link to a primary ends: all that came of it is applied --> all keys go
 //!       --> a child that began meanwhile ends --> the file of the last snapshot goes --> +OK
 //! ```
-//! A child that does not end is looked at first: then nothing is reset, and the error says so.
+//! A child that does not end is looked at first: then nothing is reset, and the error says so. Nor
+//! is anything if the node has become a primary with keys meanwhile.
 //! CLUSTER REPLICATE NO ONE drops keys in the same way.
 
 use std::io;
 use std::path::Path;
-use std::thread::{Builder, JoinHandle};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::thread::Builder;
 
 use shards::resp::error::Error;
 
 use crate::cluster::machine::action::Answer;
-use crate::cluster::machine::event::{Command, Ticket};
+use crate::cluster::machine::event::Ticket;
+use crate::control::clustering::asking::Counted;
 use crate::control::core::Control;
 use crate::control::saving::KeptRequest;
 use crate::control::standing::Wish;
@@ -36,7 +40,7 @@ const BY: &str = "CLUSTER RESET";
 #[derive(Debug)]
 pub(super) struct Reset {
     kept: KeptRequest,
-    command: Command,
+    counted: Counted,
     since: Monotonic,
 }
 
@@ -59,7 +63,7 @@ enum Step {
     /// A child that has seen them.
     Child(Former),
     /// The file that has them.
-    File(JoinHandle<io::Result<()>>),
+    File(Receiver<io::Result<()>>),
 }
 
 /// What is known of children that began before the keys were gone.
@@ -81,9 +85,9 @@ impl Clearing {
 
 impl Control {
     /// Has the cluster forgotten, as soon as there is no child any more.
-    pub(super) fn reset_cluster(&mut self, kept: KeptRequest, command: Command) {
+    pub(super) fn reset_cluster(&mut self, kept: KeptRequest, counted: Counted) {
         let Some(clustering) = &mut self.clustering else { return };
-        clustering.resets.push_back(Reset { kept, command, since: Monotonic::now() });
+        clustering.resets.push_back(Reset { kept, counted, since: Monotonic::now() });
         self.see_to_resets();
     }
 
@@ -140,9 +144,9 @@ impl Control {
             return self.kill_child(BY);
         }
         let reset = self.clustering.as_mut().and_then(|it| it.resets.pop_front());
-        let Some(Reset { kept, command, .. }) = reset else { return };
+        let Some(Reset { kept, counted, .. }) = reset else { return };
         match pid {
-            None => self.put_to_cluster(kept, command),
+            None => self.count_at_rest(kept, counted),
             Some(pid) => {
                 let text = format!("ERR Can't reset: child {pid} does not end");
                 log::warning(&text);
@@ -157,8 +161,13 @@ impl Control {
         let Some(Clearing { step, .. }) = self.clearing() else { return };
         let Former { since, forks: before } = match step {
             Step::Stream | Step::Keys => return,
-            Step::File(thread) if thread.is_finished() => return self.end_clearing(Ok(())),
-            Step::File(_) => return,
+            Step::File(removed) => match removed.try_recv() {
+                Ok(result) => return self.end_clearing(result),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    return self.end_clearing(Err(io::Error::other("it panicked")));
+                }
+            },
             Step::Child(former) => *former,
         };
         // A later one sends replicas that there is nothing.
@@ -175,24 +184,18 @@ impl Control {
     fn remove_snapshot(&mut self) {
         let file = snapshot::file_of(&self.node.config);
         match remove(&file, self.mailbox.bell().clone()) {
-            Ok(thread) => {
+            Ok(removed) => {
                 if let Some(Clearing { step, .. }) = self.clearing() {
-                    *step = Step::File(thread);
+                    *step = Step::File(removed);
                 }
             }
             Err(error) => self.end_clearing(Err(error)),
         }
     }
 
-    fn end_clearing(&mut self, begun: io::Result<()>) {
+    fn end_clearing(&mut self, result: io::Result<()>) {
         let taken = self.clustering.as_mut().and_then(|clustering| clustering.clearing.take());
-        let Some(Clearing { step, since, replies, changes }) = taken else { return };
-        let result = match step {
-            Step::File(thread) => {
-                thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))
-            }
-            Step::Stream | Step::Keys | Step::Child(_) => begun,
-        };
+        let Some(Clearing { since, replies, changes, .. }) = taken else { return };
         let took = Monotonic::now().millis_since(since);
         let failure = result.err().map(|error| {
             let why = plain(&error);
@@ -213,13 +216,14 @@ impl Control {
     }
 }
 
-/// Removes a file, for good, by a thread of its own.
-fn remove(file: &Path, rings: Wake) -> io::Result<JoinHandle<io::Result<()>>> {
-    let file = file.to_owned();
+/// Removes a file, for good, by a thread of its own, which says how that went and rings.
+fn remove(file: &Path, rings: Wake) -> io::Result<Receiver<io::Result<()>>> {
+    let (file, (says, said)) = (file.to_owned(), mpsc::channel());
     let work = move || {
-        let removed = snapshot::remove(&file);
+        // The process may not wait for it any more.
+        let _ = says.send(snapshot::remove(&file));
         rings.ring();
-        removed
     };
-    Builder::new().name("disk".to_owned()).spawn(work)
+    Builder::new().name("disk".to_owned()).spawn(work)?;
+    Ok(said)
 }

@@ -16,7 +16,7 @@ use shards::shard::Shard;
 
 use crate::cluster::machine::event::SetSlot;
 use crate::cluster::machine::orders::Order;
-use crate::control::clustering::asking::{Counted, Told};
+use crate::control::clustering::asking::{Counted, Told, Writes};
 use crate::control::core::Control;
 use crate::control::fences::{NOTES, Purpose};
 use crate::control::saving::KeptRequest;
@@ -131,7 +131,8 @@ impl Control {
         match request {
             SetSlot::Node { owner, .. } => {
                 let counted = Counted::Assign(slot, owner, Told::Yes);
-                self.count_for_cluster(kept, &Query::CountKeysInSlot(slot, None), counted);
+                let query = Query::CountKeysInSlot(slot, None);
+                self.count_for_cluster(kept, &query, counted, Writes::GoOn);
             }
             SetSlot::Migrating(_) | SetSlot::Importing(_) | SetSlot::Stable => {
                 self.set_slot(kept, slot, request);
