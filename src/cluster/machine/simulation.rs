@@ -51,7 +51,7 @@ const UNEVEN_EACH: u64 = 8;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds that showed something, and what.
-const KEPT: [(u64, &str); 20] = [
+const KEPT: [(u64, &str); 21] = [
     (10_001_031, "stopped with its replica, a primary wrote again while all held it for FAIL"),
     (10_001_203, "so did one whose open PINGs were answered when a partition was over"),
     (10_004_602, "as the first"),
@@ -70,6 +70,7 @@ const KEPT: [(u64, &str); 20] = [
     (32_000_616, "one of two elected was so by a vote that had come before a partition"),
     (32_024_256, "a primary did not hear of its successor, whose epoch it knew already"),
     (40_013_716, "a slot was lost: a node of the past said that a known claim had it, too"),
+    (40_025_378, "one was elected in an epoch that its primary had taken itself for a slot"),
     (40_018_531, "a primary that all held for FAIL wrote when it got a replica, which was elected"),
     (21_559_585, "what others told of a voter's PONGs kept a fenced primary from asking it"),
 ];

@@ -1,6 +1,6 @@
 //! What must hold after each event, whatever happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shards::base::slot::Slot;
 
@@ -34,6 +34,11 @@ pub struct Checks {
     pub winners: BTreeMap<(Epoch, String), usize>,
     /// The epoch of the election that was won last.
     won: Epoch,
+    /// Who claims slots by an epoch.
+    claimed: BTreeMap<Epoch, NodeId>,
+    /// Epochs by which two do: one was elected in it, and the other had taken it by itself for a
+    /// slot that was moved to it.
+    shared: BTreeSet<Epoch>,
     disks: Vec<OnDisk>,
     /// The greatest epochs of each node since it started.
     current: Vec<Epoch>,
@@ -159,6 +164,9 @@ impl Checks {
         if header.flags.has(Flags::PRIMARY) {
             let epoch = header.config_epoch;
             assert!(epoch <= disk.mine, "S5: {node} claims epoch {epoch} at {at}, unsaved");
+            if *self.claimed.entry(epoch).or_insert(header.sender) != header.sender {
+                self.shared.insert(epoch);
+            }
         }
     }
 
@@ -202,7 +210,8 @@ impl Checks {
     }
 
     /// S8: what a node knows of a slot's owner is never older than what it knew, and newer if it is
-    /// another one. A node that has just started gives up its claim to one of the same epoch.
+    /// another one. A node that has just started gives up its claim to one of the same epoch, and
+    /// so does one of two that claim by the same.
     fn owners_are_newer(&mut self, node: usize, machine: &Machine) {
         let table = machine.nodes();
         for (number, known) in WATCHED.into_iter().zip(&mut self.owned[node]) {
@@ -217,6 +226,7 @@ impl Checks {
             let owner = table.at(key);
             let ((epoch, before), now) = (*known, owner.config_epoch);
             let may_equal = [None, Some(owner.id), Some(table.me().id)].contains(&before);
+            let may_equal = may_equal || self.shared.contains(&now);
             let is_newer = epoch < now || (may_equal && epoch == now);
             let id = owner.id;
             assert!(is_newer, "S8: at {node}, {number} goes from {known:?} to {now} of {id}");
