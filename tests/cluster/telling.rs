@@ -19,6 +19,8 @@ fn replicas_know_which_slots_are_on_their_way() {
         let (source, target) = (id(&cluster.nodes[0]), id(&cluster.nodes[1]));
         let (of_source, of_target) = (cluster.replica_of(0), cluster.replica_of(1));
         until_shards_are_known(cluster);
+        // Others are not waited for.
+        cluster.until_replicas_are_online();
         let set = |node: usize, words: &[&str], reply: &str| {
             let words = [&["CLUSTER", "SETSLOT"], words].concat();
             assert_eq!(ask(&cluster.nodes[node], &words), reply, "{}: {words:?}", cluster.mix);
