@@ -513,7 +513,9 @@ impl Upstream {
         while !self.dispatch.is_full() {
             let Some(unit) = self.link.next_unit(self.now, &mut actions) else { break };
             if let Some(flows) = Announced::of(&unit) {
+                let place = flows.place;
                 self.announced = Some(flows);
+                self.link.leave_out(place);
                 break;
             }
             if is_in_logs && unit.commands().next().is_some() {

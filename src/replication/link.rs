@@ -165,6 +165,8 @@ struct Following {
     owed: Option<Scalar>,
     /// The primary sends each log by a connection of its own, and nothing of them here.
     has_flows: bool,
+    /// Where the stream has ended, and something came that is no part of it.
+    left_out: Option<Scalar>,
     /// Nothing of the stream has come, and in front of it there may be lines, which the primary
     /// said while the snapshot came by other connections.
     lines: Option<Lines>,
@@ -264,6 +266,14 @@ impl Link {
         let State::Following(following) = &mut self.state else { return None };
         (following.progress, following.fresh) = (now, 0);
         following.split.unit()
+    }
+
+    /// What was given out last, from this place on, is no part of the stream but an announcement:
+    /// the data stay in front of it.
+    pub fn leave_out(&mut self, place: Scalar) {
+        if let State::Following(following) = &mut self.state {
+            following.left_out = Some(place);
+        }
     }
 
     /// Whether an acknowledgement is due as soon as what was received is applied.
@@ -500,7 +510,7 @@ impl Link {
         else {
             return;
         };
-        following.has_flows = true;
+        (following.has_flows, following.left_out) = (true, None);
         if let Some(to) = following.next_id.take() {
             position.id = to;
             actions.push(Action::Log(Line::Renamed(to)));
@@ -542,7 +552,8 @@ impl Arrived {
 
 impl Following {
     fn position(&self) -> Option<Position> {
-        let (offset, db) = (self.split.received(), self.split.db());
+        let (received, db) = (self.split.received(), self.split.db());
+        let offset = self.left_out.unwrap_or(received);
         self.id.map(|id| Position { id, offset, db })
     }
 }

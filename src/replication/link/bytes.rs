@@ -352,6 +352,7 @@ impl Link {
             ack: now,
             owed: None,
             has_flows: false,
+            left_out: None,
             lines,
             next_id: None,
         };

@@ -180,8 +180,11 @@ impl Upstream {
     }
 
     /// The stream that this node's data are part of, and up to where they are: what control shows
-    /// a moment later.
+    /// a moment later. `None` as well while a snapshot becomes the data: they are at neither place.
     pub fn place(&self, node: &Node) -> Option<(ReplId, Scalar)> {
+        if self.link.observed().status == Status::Committing {
+            return None;
+        }
         let position = self.link.position()?;
         let applied = match &self.flows {
             Some(flows) => flows.applied(node),
@@ -485,7 +488,9 @@ impl Upstream {
         while !self.dispatch.is_full() {
             let Some(unit) = self.link.next_unit(env.moment(), &mut actions) else { break };
             if let Some(flows) = Announced::of(&unit) {
+                let place = unit.offset;
                 self.announced = Some(flows);
+                self.link.leave_out(place);
                 break;
             }
             if let Some(name) = name.filter(|_| is_part) {

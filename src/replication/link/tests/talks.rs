@@ -247,6 +247,20 @@ fn units_that_were_not_taken_are_asked_for_again() {
 }
 
 #[test]
+fn what_is_no_part_of_the_stream_moves_no_place() {
+    let mut rig = following();
+    rig.applies = false;
+    rig.bytes(b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\n*2\r\n$4\r\nNEWS\r\n$1\r\nb\r\n");
+    let mut actions = Vec::new();
+    rig.link.next_unit(rig.now, &mut actions).expect("a part of it");
+    let place = rig.link.next_unit(rig.now, &mut actions).expect("an announcement").offset;
+    rig.link.leave_out(place);
+    assert_eq!(rig.link.position().map(|position| position.offset), Some(Scalar(120)));
+    rig.happen("closed");
+    assert_eq!(next_attempt(&mut rig), "[psync 121]");
+}
+
+#[test]
 fn a_malformed_stream_is_not_asked_for_again() {
     let mut rig = following();
     rig.bytes(b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\nGET a\r\n");
