@@ -223,7 +223,8 @@ impl Node {
     pub fn begin_at(&mut self, env: &mut Env, replid: ReplId, fence: Fence) {
         env.tell(|| format!("stream {replid} of node {} begins at {fence:?}", self.run.node));
         self.relay.awaits_fence = false;
-        let logs = self.logs.expect("a fence is in logs");
+        // If they have ended since, that is told in a moment.
+        let Some(logs) = self.logs else { return };
         self.show_from(env, &fence);
         self.relay.stream = Some(Stream::of_logs(replid, logs, fence, env));
     }
@@ -269,7 +270,7 @@ impl Node {
                 self.relay.stream = Some(stream);
             }
             Some(mut stream) => {
-                let logs = self.logs.expect("a history has logs");
+                let Some(logs) = self.logs else { return };
                 self.show_from(env, &fence);
                 stream.lead(replid, logs, fence, env);
                 self.relay.stream = Some(stream);
