@@ -91,8 +91,9 @@ impl Control {
             }
             Request::Counted(counted) => {
                 let query = match counted {
-                    Counted::Replicate(_) => return self.count_at_rest(kept, counted),
-                    Counted::FlushSlots | Counted::Reset(_) => Query::CountKeys,
+                    Counted::Replicate(_) | Counted::FlushSlots | Counted::Reset(_) => {
+                        Query::CountKeys
+                    }
                     Counted::Assign(slot, ..) => Query::CountKeysInSlot(slot, None),
                 };
                 self.count_for_cluster(kept, &query, counted, Writes::GoOn);
@@ -127,6 +128,10 @@ impl Control {
             (_, Err(error)) => self.answer_kept(kept, Err(error)),
             (Counted::Reset(_), Ok(_)) if writes == Writes::GoOn => {
                 self.reset_cluster(kept, counted);
+            }
+            // Where a primary has keys that is refused, and no write waits for it.
+            (Counted::Replicate(_), Ok(_)) if writes == Writes::GoOn && is_primary && keys == 0 => {
+                self.count_at_rest(kept, counted);
             }
             (_, Ok(command)) => self.put_to_cluster(kept, command),
         }
