@@ -85,6 +85,8 @@ pub struct Clustering {
     clearing: Option<Clearing>,
     /// Requests for which writes are held back.
     resting: Vec<Resting>,
+    /// How many there are, those included whose keys are being counted.
+    holds_to_count: usize,
     /// Writes wait until this node is a primary.
     holds_until_promoted: bool,
     publishing: Publishing,
@@ -107,6 +109,11 @@ pub struct Clustering {
 }
 
 impl Clustering {
+    /// Whether writes are held back for something else than a failover.
+    pub fn holds_writes(&self) -> bool {
+        self.holds_until_promoted || self.holds_to_count != 0
+    }
+
     /// Begins with what nodes.conf says, or as a new node.
     ///
     /// # Errors
@@ -136,6 +143,7 @@ impl Clustering {
             owning: Owning::default(),
             resets: VecDeque::new(),
             resting: Vec::new(),
+            holds_to_count: 0,
             clearing: None,
             holds_until_promoted: false,
             publishing: Publishing::default(),

@@ -52,6 +52,16 @@ impl Control {
     /// Lets them go, if they are held back.
     pub(crate) fn let_writes_go(&mut self) {
         if self.hold.take().is_some() {
+            self.release_writes();
+        }
+    }
+
+    /// Lets writes go unless something else holds them back. Shards know one hold only, which
+    /// failovers share with a promotion, and with requests for which keys are counted.
+    pub(crate) fn release_writes(&mut self) {
+        let is_held =
+            self.hold.is_some() || self.clustering.as_ref().is_some_and(|it| it.holds_writes());
+        if !is_held {
             self.order(&Query::EndFailoverHold);
         }
     }

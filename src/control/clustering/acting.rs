@@ -61,11 +61,10 @@ impl Control {
     /// Holds writes back while this replica becomes a primary, or lets them go.
     pub(crate) fn hold_until_promoted(&mut self, holds: bool) {
         let Some(clustering) = &mut self.clustering else { return };
-        if std::mem::replace(&mut clustering.holds_until_promoted, holds) != holds {
-            self.order(match holds {
-                true => &Query::HoldForFailover,
-                false => &Query::EndFailoverHold,
-            });
+        match (std::mem::replace(&mut clustering.holds_until_promoted, holds), holds) {
+            (false, true) => self.order(&Query::HoldForFailover),
+            (true, false) => self.release_writes(),
+            (true, true) | (false, false) => {}
         }
     }
 

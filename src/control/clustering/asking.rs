@@ -136,8 +136,9 @@ impl Control {
             (_, Ok(command)) => self.put_to_cluster(kept, command),
         }
         // Shards are told before what this node does not own any more.
-        if writes == Writes::AreHeld && self.hold.is_none() {
-            self.order(&Query::EndFailoverHold);
+        if let (Writes::AreHeld, Some(clustering)) = (writes, &mut self.clustering) {
+            clustering.holds_to_count -= 1;
+            self.release_writes();
         }
     }
 
@@ -149,6 +150,7 @@ impl Control {
         }
         let order = self.hold_for_failover();
         if let Some(clustering) = &mut self.clustering {
+            clustering.holds_to_count += 1;
             clustering.resting.push(Resting { order, kept, counted });
         }
     }
