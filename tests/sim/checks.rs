@@ -34,8 +34,8 @@ pub struct Checks {
     logs: Vec<Logs>,
     tapes: BTreeMap<ReplId, Tape>,
     pub snapshots: Vec<Snapshot>,
-    /// By the name of a session's logs: which logs they are.
-    flows: BTreeMap<ReplId, LogsId>,
+    /// By the name of a session's logs: which logs they are, unless they had ended by then.
+    flows: BTreeMap<ReplId, Option<LogsId>>,
     /// By connection: the last acknowledgement that was sent.
     acks: BTreeMap<ConnId, Scalar>,
     /// Waits that were answered by at least one replica, by node and run.
@@ -152,6 +152,8 @@ pub struct Track {
 enum Of {
     Tape(ReplId),
     Logs(LogsId),
+    /// Logs that had ended when they were announced, so that nothing comes of them.
+    Ended,
     /// Something in front of a tape, of which nothing is known.
     Nothing,
 }
@@ -315,14 +317,17 @@ impl Checks {
         assert_eq!(&logs.values(&fence.vector), values, "logs say what is there at a fence");
     }
 
-    /// A session's logs have this name.
-    pub fn announce(&mut self, name: ReplId, logs: LogsId) {
+    /// A session's logs have this name. A relay that has not heard that they have ended announces
+    /// them, too.
+    pub fn announce(&mut self, name: ReplId, logs: Option<LogsId>) {
         self.flows.insert(name, logs);
     }
 
     /// A replica begins to follow logs, and has these values.
     pub fn follow_logs(&self, name: ReplId, vector: &Vector, values: &Values) -> Track {
-        let id = self.flows[&name];
+        let Some(id) = self.flows[&name] else {
+            return Track { of: Of::Ended, at: [0; KEYS] };
+        };
         let logs = &self.logs[id.0];
         assert_eq!(&logs.values(vector), values, "a replica is where it says it is in logs");
         let at = std::array::from_fn(|key| {
@@ -334,7 +339,11 @@ impl Checks {
 
     /// A replica that followed logs is held, and is here.
     pub fn held(&self, track: &Track, at: Scalar, vector: &Vector, values: &Values) {
-        let Of::Logs(LogsId(id)) = track.of else { panic!("it did not follow logs") };
+        let id = match track.of {
+            Of::Logs(LogsId(id)) => id,
+            Of::Ended => return,
+            Of::Tape(_) | Of::Nothing => panic!("it did not follow logs"),
+        };
         let logs = &self.logs[id];
         assert_eq!(logs.scalar(vector), at, "a vector adds up to its scalar");
         assert_eq!(&logs.values(vector), values, "what is held is what logs say up to there");
@@ -470,7 +479,7 @@ impl Checks {
         let name = match track.of {
             Of::Nothing => return,
             Of::Tape(name) => name,
-            Of::Logs(_) => panic!("it follows logs that are not held"),
+            Of::Logs(_) | Of::Ended => panic!("it follows logs that are not held"),
         };
         let position = position.expect("who follows a stream has a place in it");
         assert_eq!(position.id, name, "a replica knows the name of its stream");
@@ -505,6 +514,7 @@ impl Checks {
     pub fn advance(&self, track: &mut Track, change: Change, values: &Values) {
         let versions = match track.of {
             Of::Nothing => return,
+            Of::Ended => panic!("logs that have ended say something: {change:?}"),
             Of::Tape(name) => &self.tapes[&name].versions,
             Of::Logs(LogsId(id)) => &self.logs[id].versions,
         };
@@ -522,7 +532,7 @@ impl Checks {
         *before = (*before).max(upto);
         let Some(Track { of, at }) = track else { return };
         match of {
-            Of::Nothing => {}
+            Of::Nothing | Of::Ended => {}
             Of::Tape(name) => {
                 let versions = &self.tapes[name].versions;
                 for (key, at) in at.iter().enumerate() {

@@ -125,9 +125,7 @@ impl Node {
         let flows = peer.flows.as_mut().expect("it takes logs");
         let (name, announced) = (flows.name, flows.announcement(env.moment()));
         peer.out.extend(announced.unwrap_or_default());
-        if let Some(logs) = self.logs {
-            env.checks.announce(name, logs);
-        }
+        env.checks.announce(name, self.logs);
     }
 
     /// Closes the connections of sessions that have ended.
