@@ -52,7 +52,6 @@ use crate::reactor::wake::{Awaited, Wake};
 use crate::replication::address::Address;
 use crate::replication::greeting::member::Identity;
 use crate::replication::history::Scalar;
-use crate::replication::link::report::Status;
 use crate::routing::node::Role;
 use crate::topology::desired::Goal;
 use asking::Resting;
@@ -446,8 +445,7 @@ impl Control {
         let heard = link.and_then(|link| link.last_io);
         let silent_ms = heard.map(|heard| now.since(heard));
         let heard = silent_ms.map(|millis| cluster_now().at.before(millis));
-        // While a snapshot becomes the data they are at neither place.
-        let is_between = link.is_some_and(|link| link.status == Status::Committing);
+        let is_between = link.is_some_and(|link| self.is_between_places(link));
         let lacks_keys = is_between || self.lacks_keys();
         let has_keys = (0..self.shards()).any(|shard| self.mailbox.board(shard).keys.get() != 0);
         let Some(clustering) = &mut self.clustering else { return Replicated::default() };

@@ -72,6 +72,7 @@ impl Control {
         let link = link.filter(|link| link.primary.as_ref() == Some(&primary));
         let now = self.moment();
         let seconds = |since: Moment| now.since(since) / 1000;
+        let applied = link.filter(|link| !self.is_between_places(link));
         let stored = (0..self.shards()).map(|shard| self.mailbox.board(shard).stored.get());
         Some(view::Following {
             primary,
@@ -81,13 +82,19 @@ impl Control {
             down_seconds: link.and_then(|link| link.down_since).map(seconds),
             snapshot_bytes: link.map_or(0, |link| link.snapshot_bytes),
             read: link.map_or(0, |link| link.read.max(self.applied_of(link)).0),
-            applied: link.map_or(0, |link| self.applied_of(link).0),
+            applied: applied.map_or(0, |link| self.applied_of(link).0),
             logs: link.map_or(0, |link| link.logs),
             stored_bytes: stored.sum(),
             priority: config.replica_priority,
             is_read_only: true,
             is_announced: true,
         })
+    }
+
+    /// Whether the keys are at no place of a history: they are gone for a snapshot that comes, or
+    /// it becomes the data now. Who chooses among replicas is not to be told the former place.
+    pub(crate) fn is_between_places(&self, link: &LinkView) -> bool {
+        link.status == Status::Committing || self.node.condition.is_emptied
     }
 
     /// The offset behind all that is applied, as of now if logs come each by a connection of its

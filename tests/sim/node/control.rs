@@ -43,6 +43,8 @@ pub struct Control {
     pub base: Scalar,
     /// Shards keep logs.
     pub keeps_logs: bool,
+    /// Keys are gone for those of a snapshot that comes.
+    pub is_emptied: bool,
     pub waiting: Vec<(SessionId, Terms, Micros)>,
     pub is_lending: bool,
     pub acks: Acks,
@@ -86,6 +88,7 @@ impl Control {
             former: None,
             base: Scalar(0),
             keeps_logs: false,
+            is_emptied: false,
             waiting: Vec::new(),
             is_lending: false,
             acks: Acks::default(),

@@ -273,7 +273,7 @@ impl Node {
     }
 
     fn lead(&mut self, env: &mut Env) {
-        self.control.role = Role::Primary;
+        (self.control.role, self.control.is_emptied) = (Role::Primary, false);
         self.order(env, || Letter::Role(Role::Primary));
         self.end_hold_of_failover(env);
     }
@@ -388,7 +388,7 @@ impl Node {
         let snapshot = staged[0].expect("a snapshot is staged before it is the data");
         assert!(staged.iter().all(|other| *other == Some(snapshot)), "all shards have it");
         self.image = env.checks.snapshots[snapshot.0].image.clone();
-        self.track = None;
+        (self.track, self.control.is_emptied) = (None, false);
         env.checks.counts.commits += 1;
         env.checks.expect_nothing_of(self.run.node);
         self.end_logs(env);
@@ -401,6 +401,7 @@ impl Node {
         let are_wanted = self.control.primary.is_some();
         if are_wanted {
             (self.image, self.track) = (Image::default(), None);
+            self.control.is_emptied = true;
             env.checks.counts.emptied += 1;
             env.checks.expect_nothing_of(self.run.node);
             self.end_logs(env);

@@ -182,7 +182,7 @@ impl Upstream {
     /// The stream that this node's data are part of, and up to where they are: what control shows
     /// a moment later. `None` as well while a snapshot becomes the data: they are at neither place.
     pub fn place(&self, node: &Node) -> Option<(ReplId, Scalar)> {
-        if self.link.observed().status == Status::Committing {
+        if self.link.observed().status == Status::Committing || node.control.is_emptied {
             return None;
         }
         let position = self.link.position()?;
