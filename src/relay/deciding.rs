@@ -43,10 +43,11 @@ impl Relay {
         let is_in_logs = |flows: &FlowsAsked| flows.vector.is_some() && !flows.is_in_stream;
         let is_in_logs = arrival.greeting.flows().is_some_and(is_in_logs);
         let (standing, replid) = self.standing(&arrival);
+        let lacks_max = limits(&self.config).hard_bytes();
         let facts = Facts {
             standing,
             stream: self.present().filter(|_| is_in_logs).map_or(replid, |logs| logs.id),
-            backlog: if is_in_logs { psync::Backlog::None } else { self.kept() },
+            backlog: if is_in_logs { psync::Backlog::None } else { self.kept().within(lacks_max) },
             reaches: self.reaches(),
             former: self.stream.as_ref().and_then(|stream| stream.former),
             foreign: self.stream.as_ref().and_then(|stream| stream.foreign),

@@ -8,6 +8,7 @@ use crate::mail::to_relay::ToRelay;
 use crate::mail::to_shard::ToShard;
 use crate::relay::core::Relay;
 use crate::relay::inflows::Begun;
+use crate::relay::peer::limits;
 use crate::relay::stream::Stream;
 use crate::relay::upstream::Upstream;
 use crate::replication::history::{Fence, Scalar, Whose};
@@ -78,7 +79,9 @@ impl Relay {
         let Present { id: present, logs, .. } = self.present()?;
         let has = Has { history, scalar, vector: flows.vector.as_ref() };
         let (began, former, cuts) = (self.began.as_ref(), self.former.as_ref(), &self.cuts);
-        resume::place(&has, &Facts { present, logs, end: self.end_of_logs(), began, former, cuts })
+        let lacks_max = limits(&self.config).hard_bytes();
+        let end = self.end_of_logs();
+        resume::place(&has, &Facts { present, logs, end, began, former, cuts, lacks_max })
     }
 
     /// Replicas go on from no place that is not in the present logs.

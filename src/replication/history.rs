@@ -64,6 +64,11 @@ impl Offset {
 }
 
 impl Scalar {
+    /// The place so many bytes before, or the first one.
+    pub const fn before(self, bytes: u64) -> Self {
+        Self(self.0.saturating_sub(bytes))
+    }
+
     /// The place so many bytes later.
     pub const fn after(self, bytes: u64) -> Self {
         Self(self.0.saturating_add(bytes))

@@ -94,6 +94,18 @@ pub enum Backlog {
     },
 }
 
+impl Backlog {
+    /// What of it a replica may lack that is cut if more than so many bytes wait for it.
+    pub fn within(self, bytes_max: u64) -> Self {
+        match self {
+            Self::Kept { first, end } => {
+                Self::Kept { first: first.max(end.before(bytes_max)), end }
+            }
+            other => other,
+        }
+    }
+}
+
 /// A former name of the present stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Former {
@@ -301,6 +313,15 @@ mod tests {
         former: Some(Former { id: FORMER, until: Scalar(150) }),
         foreign: Some(Foreign { id: FOREIGN, fence: Scalar(120) }),
     };
+
+    #[test]
+    fn a_replica_may_lack_no_more_than_may_wait_for_it() {
+        for (bytes_max, lower) in [(u64::MAX, 100), (100, 100), (60, 140), (0, 200)] {
+            let expected = Backlog::Kept { first: Scalar(lower), end: Scalar(200) };
+            assert_eq!(FACTS.backlog.within(bytes_max), expected, "{bytes_max}");
+        }
+        assert_eq!(Backlog::Beginning.within(0), Backlog::Beginning);
+    }
 
     fn check(facts: &Facts, request: &str, label: &str) {
         let words: Vec<String> = request

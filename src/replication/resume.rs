@@ -38,6 +38,8 @@ pub struct Facts<'a> {
     pub former: Option<&'a Former>,
     /// Where snapshots were made of it, the newest last.
     pub cuts: &'a VecDeque<Fence>,
+    /// What a replica may lack of a history, in bytes: if more waits for it, it is cut.
+    pub lacks_max: u64,
 }
 
 /// A history that went on as the present one.
@@ -66,8 +68,18 @@ pub enum Place {
     Former(Fence),
 }
 
-/// Where a replica goes on. `None`: in no log.
+/// Where a replica goes on. `None`: in no log, or it lacks more than may wait for it.
 pub fn place(has: &Has<'_>, facts: &Facts<'_>) -> Option<Place> {
+    find(has, facts).filter(|place| {
+        let (at, end) = match place {
+            Place::Present(at) => (at, facts.end),
+            Place::Former(at) => (at, facts.former.map_or(facts.end, |former| former.scalar)),
+        };
+        end.before(facts.lacks_max) <= at.scalar
+    })
+}
+
+fn find(has: &Has<'_>, facts: &Facts<'_>) -> Option<Place> {
     let Has { history, scalar, vector } = *has;
     let at = |vector: &Vector| Fence { scalar, vector: vector.clone() };
     let began = facts.began.filter(|began| began.scalar == scalar);
@@ -123,6 +135,7 @@ mod tests {
             began: Some(&began),
             former: Some(&former),
             cuts: &VecDeque::from([fence("300:6,6"), fence("300:6,8")]),
+            lacks_max: 410,
         };
         let (scalar, vector) = at.split_once(':').expect("a colon stands between");
         let vector = Vector::parse(vector.as_bytes());
@@ -151,6 +164,8 @@ mod tests {
             // It has the last snapshot that was made there.
             ("300:", "present 300:6,8"),
             ("100:5,4", "present 100:5,4"),
+            // More than may wait for it.
+            ("89:5,4", "none"),
         ] {
             assert_eq!(decide(PRESENT, at, false, false), expected, "{at}");
         }

@@ -60,8 +60,9 @@ impl Limits {
         self.hard_bytes().min(self.output.soft_max())
     }
 
-    /// Bytes of the backlog that may wait for a replica.
-    fn hard_bytes(&self) -> u64 {
+    /// Bytes of the backlog that may wait for a replica: with more it is cut, so who lacks more is
+    /// not to go on where it is.
+    pub fn hard_bytes(&self) -> u64 {
         self.output.hard_max().max(self.backlog_bytes)
     }
 }

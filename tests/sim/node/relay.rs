@@ -354,6 +354,7 @@ impl Node {
             began: relay.began.as_ref(),
             former: former.as_ref(),
             cuts: &relay.cuts,
+            lacks_max: env.setup.session_limits().hard_bytes(),
         };
         let has = resume::Has { history, scalar, vector: flows.vector.as_ref() };
         match resume::place(&has, &facts)? {

@@ -26,10 +26,15 @@ impl Node {
         let is_in_logs = arrival.greeting.flows().is_some_and(|flows| flows.vector.is_some());
         let (standing, replid) = self.standing(&arrival.request);
         let relay = &self.relay;
+        let lacks_max = env.setup.session_limits().hard_bytes();
         let facts = Facts {
             standing,
             stream: relay.logs.filter(|_| is_in_logs).map_or(replid, |logs| logs.replid),
-            backlog: if is_in_logs { psync::Backlog::None } else { relay.kept(env) },
+            backlog: if is_in_logs {
+                psync::Backlog::None
+            } else {
+                relay.kept(env).within(lacks_max)
+            },
             reaches: self.reaches(),
             former: relay.stream.as_ref().and_then(|stream| stream.former),
             foreign: None,
