@@ -362,6 +362,10 @@ pub fn reset(node: &Server, mode: &str, before: &[i32], about: &str) -> Duration
     let names = names.map(|entry| entry.expect("it can be read").file_name());
     let left: Vec<_> = names.filter(|name| name.to_string_lossy().contains("rdb")).collect();
     assert!(left.is_empty(), "{about}: {left:?}");
+    let log = node.output();
+    for line in ["CLUSTER RESET is asked for by client ", "No child is left after ", "(ms: "] {
+        assert!(log.contains(line), "{about}: {line}: {log}");
+    }
     took
 }
 

@@ -10,6 +10,7 @@
 //! is anything if the node has become a primary with keys meanwhile.
 //! CLUSTER REPLICATE NO ONE drops keys in the same way.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
@@ -17,6 +18,8 @@ use std::thread::Builder;
 
 use shards::resp::error::Error;
 
+use crate::batches::batch::Batch;
+use crate::clients::line;
 use crate::cluster::machine::action::Answer;
 use crate::cluster::machine::event::Ticket;
 use crate::control::clustering::asking::Counted;
@@ -49,6 +52,8 @@ pub(super) struct Reset {
 pub(super) struct Clearing {
     step: Step,
     since: Monotonic,
+    /// What the steps took that are over, in milliseconds, for the log.
+    times: Times,
     replies: Vec<(Ticket, Result<Answer, Error>)>,
     /// The changes that were made until no key was left.
     changes: u64,
@@ -66,6 +71,13 @@ enum Step {
     File(Receiver<io::Result<()>>),
 }
 
+/// Milliseconds that steps took, one after the other.
+#[derive(Debug)]
+struct Times {
+    since: Monotonic,
+    took: Vec<(&'static str, u64)>,
+}
+
 /// What is known of children that began before the keys were gone.
 #[derive(Clone, Copy, Debug)]
 struct Former {
@@ -76,7 +88,46 @@ struct Former {
     forks: u64,
 }
 
+impl Step {
+    /// What the log calls it.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Stream => "what the primary had sent",
+            Self::Keys => "keys",
+            Self::Child(_) => "children",
+            Self::File(_) => "the snapshot",
+        }
+    }
+}
+
+impl Times {
+    fn new(since: Monotonic) -> Self {
+        Self { since, took: Vec::new() }
+    }
+
+    /// A step is over.
+    fn note(&mut self, step: &Step) {
+        let now = Monotonic::now();
+        self.took.push((step.name(), now.millis_since(self.since)));
+        self.since = now;
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (name, millis)) in self.took.iter().enumerate() {
+            write!(f, "{}{name} {millis}", if at == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
 impl Clearing {
+    fn enter(&mut self, next: Step) {
+        self.times.note(&self.step);
+        self.step = next;
+    }
+
     /// Answers this when it is over.
     pub(super) fn keep(&mut self, ticket: Ticket, reply: Result<Answer, Error>) {
         self.replies.push((ticket, reply));
@@ -87,6 +138,9 @@ impl Control {
     /// Has the cluster forgotten, as soon as there is no child any more.
     pub(super) fn reset_cluster(&mut self, kept: KeptRequest, counted: Counted) {
         let Some(clustering) = &mut self.clustering else { return };
+        let Batch { client, peer, .. } = *kept.batch;
+        let address = line::address(peer, &self.node.config);
+        log::notice(&format!("{BY} is asked for by client {client} at {address}."));
         clustering.resets.push_back(Reset { kept, counted, since: Monotonic::now() });
         self.see_to_resets();
     }
@@ -96,16 +150,17 @@ impl Control {
         let Some(clustering) = &mut self.clustering else { return };
         let (step, since) = (Step::Stream, Monotonic::now());
         let replies = clustering.clearing.take().map(|before| before.replies).unwrap_or_default();
-        clustering.clearing = Some(Clearing { step, since, replies, changes: 0 });
+        let times = Times::new(since);
+        clustering.clearing = Some(Clearing { step, since, times, replies, changes: 0 });
         self.clear_behind_stream();
     }
 
     /// Has all keys go if nothing of a primary is applied any more: the link has ended.
     fn clear_behind_stream(&mut self) {
         let is_between = self.node.condition.role == Role::Replica && !self.is_replica();
-        let Some(Clearing { step: step @ Step::Stream, .. }) = self.clearing() else { return };
+        let Some(clearing @ Clearing { step: Step::Stream, .. }) = self.clearing() else { return };
         if !is_between {
-            *step = Step::Keys;
+            clearing.enter(Step::Keys);
             self.wish(Wish::Flush);
         }
     }
@@ -113,8 +168,9 @@ impl Control {
     /// All keys are gone, after so many changes.
     pub(crate) fn keys_are_cleared(&mut self, made: u64) {
         let former = Former { since: Monotonic::now(), forks: self.saving.forks };
-        if let Some(Clearing { step, changes, .. }) = self.clearing() {
-            (*step, *changes) = (Step::Child(former), made);
+        if let Some(clearing) = self.clearing() {
+            clearing.enter(Step::Child(former));
+            clearing.changes = made;
         }
     }
 
@@ -146,7 +202,10 @@ impl Control {
         let reset = self.clustering.as_mut().and_then(|it| it.resets.pop_front());
         let Some(Reset { kept, counted, .. }) = reset else { return };
         match pid {
-            None => self.count_at_rest(kept, counted),
+            None => {
+                log::notice(&format!("No child is left after {took} ms: keys are counted."));
+                self.count_at_rest(kept, counted);
+            }
             Some(pid) => {
                 let text = format!("ERR Can't reset: child {pid} does not end");
                 log::warning(&text);
@@ -185,8 +244,8 @@ impl Control {
         let file = snapshot::file_of(&self.node.config);
         match remove(&file, self.mailbox.bell().clone()) {
             Ok(removed) => {
-                if let Some(Clearing { step, .. }) = self.clearing() {
-                    *step = Step::File(removed);
+                if let Some(clearing) = self.clearing() {
+                    clearing.enter(Step::File(removed));
                 }
             }
             Err(error) => self.end_clearing(Err(error)),
@@ -195,7 +254,8 @@ impl Control {
 
     fn end_clearing(&mut self, result: io::Result<()>) {
         let taken = self.clustering.as_mut().and_then(|clustering| clustering.clearing.take());
-        let Some(Clearing { since, replies, changes, .. }) = taken else { return };
+        let Some(Clearing { step, since, mut times, replies, changes }) = taken else { return };
+        times.note(&step);
         let took = Monotonic::now().millis_since(since);
         let failure = result.err().map(|error| {
             let why = plain(&error);
@@ -205,7 +265,9 @@ impl Control {
             None => {
                 // A restart has what there is now: nothing.
                 self.saving.changes_saved = self.saving.changes_saved.max(changes);
-                log::notice(&format!("Keys and the last snapshot are gone after {took} ms."));
+                log::notice(&format!(
+                    "Keys and the last snapshot are gone after {took} ms (ms: {times})."
+                ));
             }
             Some(text) => log::warning(text),
         }
