@@ -2,12 +2,13 @@
 //! more when this begins.
 //!
 //! ```text
-//! cluster:    fence, GETACK --> a replica has it --CLUSTER FAILOVER FORCE--> it is elected
-//!             --> it claims the slots: this node is its replica
-//! otherwise:  as FAILOVER does
+//! fence, GETACK --> a replica has it
+//!   cluster:   --CLUSTER FAILOVER FORCE--> it is elected, and claims the slots
+//!   otherwise: --FAILOVER TO it--> it promotes itself
+//!   --> this node is its replica
 //! ```
-//! The request goes by a connection of its own, so replicas of all versions understand it. This
-//! node votes, as all primaries do: also where it is the only one.
+//! In a cluster the request goes by a connection of its own, so replicas of all versions understand
+//! it. This node votes, as all primaries do: also where it is the only one.
 
 use std::sync::mpsc::TryRecvError;
 
@@ -23,15 +24,19 @@ use crate::control::ending::NO_HEIR;
 use crate::control::fences::Purpose;
 use crate::control::standing::Wish;
 use crate::log;
+use crate::mail::replica::SessionView;
 use crate::migration::message::{self, Said};
 use crate::reactor::clock::Monotonic;
 use crate::replication::acks::ReplicaId;
-use crate::replication::failover::request::Request;
+use crate::replication::address::Address;
+use crate::replication::failover::request::{Request, Target as Successor};
 use crate::replication::history::Fence;
+use crate::replication::session::SessionId;
+use crate::routing::node::Role;
 use crate::shutdown::Event;
 use crate::shutdown::Uptime;
 use crate::shutdown::heirs::{self, Candidate};
-use crate::shutdown::succession::{Step, Succession};
+use crate::shutdown::succession::{ASKED_MILLIS, Step, Succession};
 
 /// Milliseconds for a replica to reply to the request.
 const REPLY_MILLIS: u64 = 1000;
@@ -39,16 +44,31 @@ const REPLY_MILLIS: u64 = 1000;
 /// The hand-over that is under way.
 #[derive(Debug)]
 pub(crate) struct Succeeding {
-    choice: Succession<NodeId>,
+    choice: Succession<HeirId>,
     /// What the replica says that was asked last.
     said: Option<Said>,
     began: Monotonic,
+    /// Milliseconds that it may take.
+    millis: u64,
+}
+
+/// A replica that may take over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum HeirId {
+    /// A node of the cluster.
+    Node(NodeId),
+    /// Outside of one, whose session this is.
+    Session(SessionId),
 }
 
 impl Succeeding {
     /// When to look again at the latest.
     pub(crate) fn deadline(&self) -> Option<Uptime> {
         self.choice.deadline()
+    }
+
+    fn took(&self) -> u64 {
+        Monotonic::now().millis_since(self.began)
     }
 }
 
@@ -71,23 +91,14 @@ impl Control {
     pub(crate) fn begin_handover(&mut self, millis: u64) {
         self.replicating.last_fence = None;
         let (choice, said, began) = (Succession::default(), None, Monotonic::now());
-        self.end.succeeding = Some(Succeeding { choice, said, began });
-        if self.clustering.is_none() {
-            let request = Request { timeout_ms: Some(millis.max(1)), ..Request::default() };
-            // Where none begins, [`Self::see_to_handover`] finds none under way.
-            let _ = self.start_failover(&request);
-        }
+        self.end.succeeding = Some(Succeeding { choice, said, began, millis });
     }
 
     /// Goes on with it.
     pub(crate) fn see_to_handover(&mut self) {
         let Some(mut succeeding) = self.end.succeeding.take() else { return };
-        let over = match self.clustering {
-            Some(_) => self.see_to_election(&mut succeeding),
-            None if self.handing_over.machine.is_under_way() => None,
-            None => Some(self.is_replica()),
-        };
-        let took = Monotonic::now().millis_since(succeeding.began);
+        let over = self.see_to_succession(&mut succeeding);
+        let took = succeeding.took();
         match over {
             None => self.end.succeeding = Some(succeeding),
             Some(true) => {
@@ -101,17 +112,24 @@ impl Control {
         }
     }
 
-    /// Whether a replica was elected; `None` as long as that is open.
-    fn see_to_election(&mut self, succeeding: &mut Succeeding) -> Option<bool> {
+    /// Whether a replica has taken over; `None` as long as that is open.
+    fn see_to_succession(&mut self, succeeding: &mut Succeeding) -> Option<bool> {
+        // A FAILOVER that is given up has this node lead again, and that takes a moment.
+        let is_between = self.node.condition.role == Role::Replica && !self.is_replica();
+        if self.handing_over.machine.is_under_way() || is_between {
+            return None;
+        }
         if self.is_replica() {
             return Some(true);
         }
         if let Some(asked) = succeeding.choice.asked()
-            && let Some(why) = refusal(succeeding.said.as_ref())
+            && let Some(why) = refusal(asked, succeeding.said.as_ref())
         {
-            log::warning(&format!("Replica {asked} does not take over: {why}"));
+            log::warning(&format!("Replica {} does not take over: {why}", self.name(asked)));
             succeeding.choice.refused(asked);
             succeeding.said = None;
+            // Clients may have written since.
+            self.replicating.last_fence.take_if(|_| matches!(asked, HeirId::Session(_)));
         }
         let Some(fence) = &self.replicating.last_fence else {
             if !self.has_wish() {
@@ -119,18 +137,24 @@ impl Control {
             }
             return None;
         };
-        let (candidates, targets) = self.heirs(fence);
-        let choice = heirs::in_order(candidates);
+        let choice = heirs::in_order(self.heirs(fence));
         match succeeding.choice.step(self.uptime(), &choice) {
             Step::Wait => None,
             Step::GiveUp => Some(false),
             Step::Ask(id) => {
-                let target = targets.into_iter().find(|(heir, _)| *heir == id);
-                succeeding.said = target.and_then(|(_, target)| {
-                    log::notice(&format!("Perform auto failover to replica {id} on shutdown."));
-                    self.send_for_takeover(id, target)
-                });
-                if succeeding.said.is_none() {
+                let name = self.name(id);
+                log::notice(&format!("Perform auto failover to replica {name} on shutdown."));
+                let is_asked = match id {
+                    HeirId::Node(node) => {
+                        let target = self.target(node);
+                        succeeding.said =
+                            target.and_then(|target| self.send_for_takeover(node, target));
+                        succeeding.said.is_some()
+                    }
+                    HeirId::Session(session) => self
+                        .fail_over_to(session, succeeding.millis.saturating_sub(succeeding.took())),
+                };
+                if !is_asked {
                     succeeding.choice.refused(id);
                 }
                 None
@@ -138,30 +162,65 @@ impl Control {
         }
     }
 
-    /// The replicas that are online, and where they are.
-    fn heirs(&self, fence: &Fence) -> (Vec<Candidate<NodeId>>, Vec<(NodeId, Target)>) {
-        let Some(clustering) = &self.clustering else { return Default::default() };
-        let nodes = clustering.machine.nodes();
-        let zone = &nodes.me().names.zone;
-        let fit = nodes.replicas_of(nodes.myself());
-        let fit = fit.filter(|(_, node)| node.is_fit() && node.ports.client != 0);
-        let heir = |node: &Node| {
-            let sessions = self.replicating.view.sessions.iter();
-            let mut online = sessions.filter(|session| session.standing.is_online());
-            let session = online.find(|session| is_of(session, node))?;
-            let (host, port) = (node.ip?.to_string().into_bytes(), node.ports.client);
-            let target = Target { host, port, auth: self.credentials() };
+    /// The replicas that are online.
+    fn heirs(&self, fence: &Fence) -> Vec<Candidate<HeirId>> {
+        let sessions = self.replicating.view.sessions.iter();
+        let online = sessions.filter(|session| session.standing.is_online());
+        let heir = |session: &SessionView| {
             let candidate = Candidate {
-                id: node.id,
+                id: HeirId::Session(session.session),
                 has_all: self.replicating.acks.has(ReplicaId(session.session.0), fence),
-                may: !node.flags.has(Flags::NOFAILOVER),
+                // One that does not say where it listens can't be followed.
+                may: session.standing.address.port != 0,
                 priority: session.standing.priority,
-                is_near: !zone.is_empty() && node.names.zone == *zone,
+                is_near: false,
                 unsent_bytes: session.unsent_bytes,
             };
-            Some((candidate, (node.id, target)))
+            let Some(clustering) = &self.clustering else { return Some(candidate) };
+            let nodes = clustering.machine.nodes();
+            let zone = &nodes.me().names.zone;
+            let mut fit = nodes.replicas_of(nodes.myself()).filter(|(_, node)| is_fit(node));
+            let (_, node) = fit.find(|(_, node)| is_of(session, node))?;
+            Some(Candidate {
+                id: HeirId::Node(node.id),
+                may: !node.flags.has(Flags::NOFAILOVER),
+                is_near: !zone.is_empty() && node.names.zone == *zone,
+                ..candidate
+            })
         };
-        fit.filter_map(|(_, node)| heir(node)).unzip()
+        online.filter_map(heir).collect()
+    }
+
+    /// Where a replica of this node in the cluster can be reached.
+    fn target(&self, id: NodeId) -> Option<Target> {
+        let nodes = self.clustering.as_ref()?.machine.nodes();
+        let mut replicas = nodes.replicas_of(nodes.myself());
+        let (_, node) = replicas.find(|(_, node)| node.id == id && is_fit(node))?;
+        let (host, port) = (node.ip?.to_string().into_bytes(), node.ports.client);
+        Some(Target { host, port, auth: self.credentials() })
+    }
+
+    /// Begins as FAILOVER TO does. False if it does not.
+    fn fail_over_to(&mut self, session: SessionId, left_ms: u64) -> bool {
+        let mut all = self.replicating.view.sessions.iter();
+        let Some(heir) = all.find(|view| view.session == session) else { return false };
+        let Address { host, port } = heir.standing.address.clone();
+        let target = Some(Successor { host, port: port.into() });
+        let timeout_ms = Some(left_ms.clamp(1, ASKED_MILLIS));
+        self.start_failover(&Request { target, timeout_ms, ..Request::default() }).is_ok()
+    }
+
+    /// What the log calls a replica.
+    fn name(&self, heir: HeirId) -> String {
+        let sessions = self.replicating.view.sessions.iter();
+        match heir {
+            HeirId::Node(id) => id.to_string(),
+            HeirId::Session(id) => sessions
+                .filter(|view| view.session == id)
+                .map(|view| view.standing.address.to_string())
+                .next()
+                .unwrap_or_else(|| "that has gone".to_owned()),
+        }
     }
 
     /// By what this node authenticates itself at others of its shard.
@@ -195,8 +254,17 @@ impl Control {
     }
 }
 
-/// Why a replica that was asked does not take over, if it has said so.
-fn refusal(said: Option<&Said>) -> Option<String> {
+/// Whether a node can be asked.
+fn is_fit(node: &Node) -> bool {
+    node.is_fit() && node.ports.client != 0
+}
+
+/// Why a replica that was asked does not take over, if that is known.
+fn refusal(asked: HeirId, said: Option<&Said>) -> Option<String> {
+    if let HeirId::Session(_) = asked {
+        // None is under way any more, and has told the log why.
+        return Some("FAILOVER to it has ended".to_owned());
+    }
     match said?.try_recv() {
         Ok(Ok(())) | Err(TryRecvError::Empty) => None,
         Ok(Err(Failure::Refused(text))) => Some(String::from_utf8_lossy(&text).into_owned()),

@@ -15,7 +15,7 @@ use crate::shutdown::Uptime;
 
 /// Milliseconds that a replica has, from when it is asked until it has taken over: an election
 /// takes a few, and the next one is to have its chance.
-const ASKED_MILLIS: u64 = 1500;
+pub const ASKED_MILLIS: u64 = 1500;
 
 /// Milliseconds for which a better replica than the first that has all is waited for.
 const PATIENCE_MILLIS: u64 = 10;

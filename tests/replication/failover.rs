@@ -4,12 +4,15 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+use nix::sys::signal::Signal;
+
 use crate::client::{Client, Reply};
 use crate::processes::Server;
 use crate::servers::Kind::{self, Keylane, Native, Valkey91};
 use crate::servers::{
-    counter, describe, follow, info, until, wait_until_offsets_meet, wait_until_online,
+    counter, describe, follow, info, now, until, wait_until_offsets_meet, wait_until_online,
 };
+use crate::silence::signal;
 use crate::{Tally, say, side_by_side};
 
 /// Two servers that take turns. The first row shows that Valkey does so.
@@ -310,5 +313,47 @@ fn wait_for_failover(kinds: [Kind; 2], how: Ending) {
         wait_until_offsets_meet(&primary, &replica);
         let value = replica.client().call(&["GET", "a"]);
         assert!(matches!(&value, Ok(Reply::Bulk(text)) if text == b"3"), "{what}: {value:?}");
+    }
+}
+
+/// How long a primary that ends may take, in milliseconds, while the best replica is stuck: much
+/// less than what any timeout allows.
+const END_MILLIS: u128 = 3_000;
+
+#[test]
+fn a_primary_that_ends_hands_over_to_the_replica_of_the_lowest_priority() {
+    // The first may never take over. The best one comes last, and is stuck in the second round.
+    for is_stuck in [false, true] {
+        let primary = Native(2).start(&["--shutdown-on-sigterm", "failover nosave"]);
+        let mut primary = primary.expect("it is there");
+        let replicas = ["0", "100", "10"].map(|priority| {
+            let options = ["--replica-priority", priority];
+            Native(2).start(&options).expect("it is there")
+        });
+        for replica in &replicas {
+            follow(replica, &primary.addr);
+            wait_until_online(&primary, replica);
+        }
+        let mut client = primary.client();
+        assert!(matches!(client.call(&["SET", "key", "value"]), Ok(Reply::Simple(_))));
+        // All have said their priority, which an acknowledgement does.
+        let told = client.call(&["WAIT", "3", "0"]);
+        assert!(matches!(told, Ok(Reply::Integer(3))), "{told:?}");
+        if is_stuck {
+            signal(&replicas[2], Signal::SIGSTOP);
+        }
+        let began = now();
+        signal(&primary, Signal::SIGTERM);
+        until("the primary ends", || primary.has_ended(), || describe(&replicas));
+        let took = began.elapsed();
+        signal(&replicas[2], Signal::SIGCONT);
+        let heir = &replicas[if is_stuck { 1 } else { 2 }];
+        let output = primary.output();
+        let asked = format!("Perform auto failover to replica {} on shutdown.", heir.addr);
+        assert!(output.contains(&asked), "{asked}: {output}");
+        assert!(output.contains("A replica has taken over after "), "{output}");
+        assert!(took.as_millis() < END_MILLIS, "{took:?}: {output}");
+        assert_eq!(info(heir, "replication")["role"], "master");
+        assert!(matches!(heir.client().call(&["GET", "key"]), Ok(Reply::Bulk(_))));
     }
 }
