@@ -203,6 +203,7 @@ impl Machine {
             self.drop_election();
             self.nodes.migrating.clear();
             self.nodes.importing.clear();
+            self.given.clear();
             // Up to a full sync nothing of the new history is here.
             if sync == Sync::Full {
                 self.mine.offset = 0;

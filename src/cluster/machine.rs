@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use shards::base::random::Random;
+use shards::base::slot::Slot;
 
 use crate::cluster::election::Election;
 use crate::cluster::file::Memory;
@@ -36,6 +37,7 @@ use crate::cluster::nodes::{Key, Nodes};
 use crate::config::choices::LogLevel;
 use action::{Action, Actions, Durability};
 use event::{Event, LinkId, Replicated};
+use orders::Given;
 use outbox::Outgoing;
 use settings::{CRON_MS, Settings};
 use stats::Stats;
@@ -71,6 +73,8 @@ pub struct Machine {
     pub(super) keeping: Option<Keeping>,
     /// Up to when this node knew what its primary did.
     pub(super) followed: Option<Followed>,
+    /// Slots that this node's primary has got by SETSLOT, and has not claimed so far.
+    pub(super) given: BTreeMap<Slot, Given>,
     /// Whether a shard hangs.
     pub(super) is_stuck: bool,
     /// Whether the data is still being loaded.
@@ -202,6 +206,7 @@ impl Machine {
             yielding: None,
             keeping: None,
             followed: None,
+            given: BTreeMap::new(),
             is_stuck: false,
             is_loading: true,
             woke_at: now.at,

@@ -14,6 +14,9 @@ use crate::config::choices::LogLevel;
 impl Machine {
     /// Compares the claim of a primary with what this node holds of all slots.
     pub(super) fn take_slots(&mut self, sender: Key, epoch: Epoch, claimed: &SlotSet) {
+        if !self.given.is_empty() {
+            self.confirm_given(sender, claimed);
+        }
         // What changes nothing is most of what comes.
         if self.nodes.at(sender).slot_set() == claimed && !self.has_unclaimed(sender) {
             return;
@@ -56,6 +59,7 @@ impl Machine {
     /// node that was away for a move of it and a failover of its source gave it to the successor.
     fn taken(&self, sender: Key, epoch: Epoch, claimed: &SlotSet) -> (SlotSet, SlotSet) {
         let others = claimed.without(self.nodes.at(sender).slot_set());
+        let others = others.without(&self.withheld(sender, epoch));
         let marked = others.common(self.nodes.unclaimed());
         let mut taken = others.without(self.nodes.owned());
         let mut lost = SlotSet::default();

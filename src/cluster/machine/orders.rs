@@ -4,10 +4,13 @@
 use shards::base::number::parse_u64;
 use shards::base::slot::Slot;
 
-use crate::cluster::ids::NodeId;
+use crate::cluster::ids::{Epoch, NodeId};
 use crate::cluster::machine::Machine;
 use crate::cluster::machine::event::SetSlot;
-use crate::cluster::nodes::node::Role;
+use crate::cluster::moment::Moment;
+use crate::cluster::nodes::Key;
+use crate::cluster::nodes::node::{Node, Role};
+use crate::cluster::slot_set::SlotSet;
 use crate::config::choices::LogLevel;
 
 /// What a primary tells its replicas.
@@ -17,6 +20,17 @@ pub enum Order {
     SetSlot(Slot, SetSlot),
     /// CLUSTER FAILOVER FORCE REPLICAID: this one takes over.
     HandOver(NodeId),
+}
+
+/// A slot that this node's primary has got by SETSLOT. That one tells others of it a moment later,
+/// and the former owner hears of it later still.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cluster) struct Given {
+    /// The former owner.
+    from: NodeId,
+    /// Its config epoch then.
+    epoch: Epoch,
+    at: Moment,
 }
 
 impl Order {
@@ -104,8 +118,11 @@ impl Machine {
             SetSlot::Node { owner, .. } => {
                 let Some(owner) = find(owner) else { return };
                 self.nodes.migrating.remove(&slot);
+                self.given.remove(&slot);
                 if owner == mine {
-                    self.nodes.importing.remove(&slot);
+                    let source = self.nodes.importing.remove(&slot).or(self.nodes.owner(slot));
+                    let source = source.filter(|source| *source != mine);
+                    source.into_iter().for_each(|source| self.note_given(slot, source));
                 }
                 self.nodes.own(slot, owner);
                 let (shown, shard) = (self.shown(owner), self.nodes.shown_shard(owner));
@@ -114,6 +131,33 @@ impl Machine {
         };
         self.log(LogLevel::Notice, text);
         self.todo.owners_changed();
+    }
+
+    fn note_given(&mut self, slot: Slot, source: Key) {
+        let Node { id: from, config_epoch: epoch, .. } = *self.nodes.at(source);
+        self.given.insert(slot, Given { from, epoch, at: self.now.at });
+    }
+
+    /// Forgets slots that this node's primary has claimed by now, or will not: it was asked long
+    /// ago, and does not claim them.
+    pub(in crate::cluster) fn confirm_given(&mut self, sender: Key, claimed: &SlotSet) {
+        let (now, patience_ms) = (self.now.at, self.settings.node_timeout_ms);
+        match self.nodes.me().role {
+            Role::Replica(Some(mine)) if mine == sender => self.given.retain(|slot, given| {
+                !claimed.contains(*slot) && now.since(given.at) < patience_ms
+            }),
+            Role::Replica(_) => {}
+            Role::Primary | Role::Unknown => self.given.clear(),
+        }
+    }
+
+    /// Slots that a node claims as it did before they were given to this node's primary: it has not
+    /// heard of that. If the primary dies now, it is the last word, and who takes over is to know.
+    pub(in crate::cluster) fn withheld(&self, sender: Key, epoch: Epoch) -> SlotSet {
+        let sender = self.nodes.at(sender).id;
+        let is_its = |given: &Given| given.from == sender && given.epoch == epoch;
+        let given = self.given.iter().filter(|(_, given)| is_its(given));
+        given.map(|(slot, _)| *slot).collect()
     }
 }
 

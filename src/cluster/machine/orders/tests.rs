@@ -1,7 +1,10 @@
 //! What orders say, and what a replica does about them.
 
+use std::ops::Range;
+
 use super::*;
-use crate::cluster::machine::bench::{Bench, id, slot};
+use crate::cluster::frame::Beat;
+use crate::cluster::machine::bench::{Bench, id, slot, slots};
 use crate::cluster::machine::event::Event;
 
 fn parse(line: &str) -> Option<Order> {
@@ -97,4 +100,46 @@ fn what_is_on_its_way_is_so_for_the_replica_that_takes_over() {
     assert_eq!(bench.machine.nodes.migrating.get(&slot(1)), Some(&bench.key('b')));
     bench.handle(Event::Ordered(parse("CLUSTER SETSLOT 1 STABLE").expect("it is one")));
     assert!(!bench.machine.nodes.migrating.is_empty(), "a primary obeys no other");
+}
+
+/// A primary says that it has these slots, by this epoch.
+fn claims(bench: &mut Bench, letter: char, epoch: u64, claimed: Range<u16>) {
+    bench.beat(letter, Beat::Ping, |header| {
+        header.config_epoch = Epoch(epoch);
+        header.slots = slots(claimed);
+    });
+}
+
+#[test]
+fn who_gave_a_slot_away_takes_it_from_no_replica_until_it_has_heard_of_that() {
+    let given = || {
+        let mut bench = Bench::of(FOUR);
+        for line in ["CLUSTER SETSLOT 5461 IMPORTING b", "CLUSTER SETSLOT 5461 NODE a"] {
+            bench.handle(Event::Ordered(parse(line).expect("it is one")));
+        }
+        claims(&mut bench, 'b', 4, 5461..10923);
+        assert_eq!(bench.machine.nodes.owner(slot(5461)), Some(bench.key('a')), "it goes on");
+        bench
+    };
+    let mut bench = given();
+    claims(&mut bench, 'b', 6, 5461..10923);
+    assert_eq!(bench.machine.nodes.owner(slot(5461)), Some(bench.key('b')), "by another epoch");
+
+    let mut bench = given();
+    claims(&mut bench, 'a', 3, 0..5462);
+    claims(&mut bench, 'b', 4, 5461..10923);
+    assert_eq!(bench.machine.nodes.owner(slot(5461)), Some(bench.key('b')), "it was claimed");
+
+    let mut bench = given();
+    bench.pass(bench.machine.settings.node_timeout_ms);
+    claims(&mut bench, 'a', 3, 0..5461);
+    claims(&mut bench, 'b', 4, 5461..10923);
+    assert_eq!(bench.machine.nodes.owner(slot(5461)), Some(bench.key('b')), "it never was claimed");
+
+    let mut bench = given();
+    bench.machine.take_over();
+    bench.machine.nodes.me_mut().config_epoch = Epoch(7);
+    claims(&mut bench, 'b', 4, 5461..10923);
+    let mine = bench.machine.nodes.myself();
+    assert_eq!(bench.machine.nodes.owner(slot(5461)), Some(mine), "it is the successor's");
 }
