@@ -294,6 +294,11 @@ impl Machine {
         self.current_epoch
     }
 
+    /// Whether a node was forgotten, and is not learned of for now.
+    pub fn has_forgotten(&self, id: NodeId) -> bool {
+        self.forgotten.contains_key(&id)
+    }
+
     /// The epoch of its last vote.
     pub const fn last_vote_epoch(&self) -> Epoch {
         self.last_vote_epoch

@@ -13,6 +13,7 @@ pub mod asking;
 pub mod external;
 mod owning;
 mod publishing;
+mod reconciling;
 mod resetting;
 pub mod settings;
 pub mod shown;
@@ -58,6 +59,7 @@ use asking::Resting;
 use external::External;
 use owning::Owning;
 use publishing::Publishing;
+use reconciling::Reconciling;
 use resetting::{Clearing, Reset};
 use telling::Telling;
 
@@ -71,6 +73,7 @@ pub struct Clustering {
     pub machine: Machine,
     /// What decides that for the machine, with `cluster-topology external`.
     pub external: Option<External>,
+    reconciling: Reconciling,
     /// Connections with other nodes.
     pub links: Links,
     saver: Saver,
@@ -131,9 +134,10 @@ impl Clustering {
         let saver = nodes_file
             .start(bell)
             .map_err(|error| format!("Can't start a thread for nodes.conf: {}.", plain(&error)))?;
-        Ok(Self {
+        let mut clustering = Self {
             machine,
             external,
+            reconciling: Reconciling::default(),
             links,
             saver,
             actions,
@@ -155,7 +159,9 @@ impl Clustering {
             keeps_data: false,
             complained: None,
             saves: (0, 0),
-        })
+        };
+        clustering.reconciling.aim(clustering.goal());
+        Ok(clustering)
     }
 
     /// What shards know at first of who owns what.
@@ -176,17 +182,10 @@ impl Clustering {
 
     /// The primary that this node follows, if it is a replica and the address is known.
     pub fn primary(&self) -> Option<Primary> {
-        if let Some(external) = &self.external {
-            return match external.desired.goal() {
-                Goal::Follow(primary) => Some(primary),
-                Goal::Unset | Goal::Lead | Goal::Leave | Goal::Lost(_) => None,
-            };
+        match self.goal() {
+            Goal::Follow(primary) => Some(primary),
+            Goal::Unset | Goal::Lead | Goal::Leave | Goal::Lost(_) => None,
         }
-        let nodes = self.machine.nodes();
-        let NodeRole::Replica(Some(primary)) = nodes.me().role else { return None };
-        let node = nodes.at(primary);
-        let host = node.ip?.to_string();
-        Some(Primary { host, port: node.ports.client })
     }
 
     /// Messages that were dropped: that other nodes were too slow for, and shards of this one.
@@ -215,8 +214,9 @@ impl Clustering {
         let now = cluster_now();
         let machine = self.machine.deadline().0.saturating_sub(now.at.0);
         let external = self.external.as_ref();
-        let external = external.and_then(|it| it.patience(now, Monotonic::now()));
-        external.map_or(machine, |external| external.min(machine))
+        let external = external.and_then(|it| it.patience(Monotonic::now()));
+        let others = [external, self.reconciling.patience()].into_iter().flatten();
+        others.chain([machine]).min().unwrap_or(machine)
     }
 
     /// Writes nodes.conf a last time, and ends all links.
@@ -370,8 +370,9 @@ impl Control {
     fn nodes_saved(&mut self, outcome: Outcome) {
         let Outcome { durability, result } = outcome;
         let Some(clustering) = &mut self.clustering else { return };
-        if let Some(external) = &mut clustering.external {
-            external.save_ended(result.is_ok());
+        let external = clustering.external.as_mut();
+        if let Some(goal) = external.and_then(|external| external.save_ended(result.is_ok())) {
+            clustering.reconciling.aim(goal);
         }
         let (saved, failed) = &mut clustering.saves;
         *if result.is_ok() { saved } else { failed } += 1;

@@ -96,10 +96,8 @@ fn write_topology(shown: &Shown, page: &mut Page) {
     let help =
         "The version of the topology, or the epoch if nodes agree on it; -1 before there is one.";
     page.gauge(name("keylane_topology_version", help), &[], *version as f64);
-    if !hash.is_empty() {
-        let help = "What tells the content of this topology from others.";
-        page.gauge(name("keylane_topology_info", help), &[("hash", hash)], 1.0);
-    }
+    let help = "What tells the content of this topology from others.";
+    page.gauge(name("keylane_topology_info", help), &[("hash", hash)], 1.0);
     let help = "Whether this node is in the topology.";
     page.gauge(name("keylane_topology_member", help), &[], truth(*is_member));
     let help = "Whether replication is as the topology says: 1 there, 0 elsewhere.";

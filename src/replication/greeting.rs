@@ -24,7 +24,7 @@ use shards::resp::error::Error;
 use shards::resp::inline;
 
 use crate::replication::address::Address;
-use crate::replication::greeting::member::{Identity, Member};
+use crate::replication::greeting::member::{ID_BYTES_MAX, Identity, Member};
 use crate::replication::history::Vector;
 
 /// Bytes that an announced address may have: Valkey's limit.
@@ -193,7 +193,7 @@ impl Greeting {
                 b"rdb-filter-only" => self.filter = Filter::parse(value)?,
                 b"keylane" => self.flows = Some(FlowsAsked::parse(value)?),
                 b"keylane-topology" => self.identity.member = Some(Member::parse(value)?),
-                b"set-cluster-node-id" => self.identity.node_id = Some(node_id(value, cluster)?),
+                b"set-cluster-node-id" => self.note_node(value, cluster)?,
                 b"ack" | b"getack" => return Ok(Answer::Silence),
                 _ => return Err(Error::naming("ERR Unrecognized REPLCONF option: ", name, "")),
             }
@@ -255,6 +255,13 @@ impl Greeting {
             None => RdbForm::Exactly(Rdb::V10),
             Some(version) => RdbForm::Exactly(version.reads()),
         }
+    }
+
+    /// One that this node does not know was perhaps forgotten: then it is not let in.
+    fn note_node(&mut self, id: &[u8], cluster: Cluster<'_>) -> Result<(), Error> {
+        let Cluster::On(knows) = cluster else { return Err(Error::ClusterDisabled) };
+        self.identity.node_id = Some(id.to_vec()).filter(|id| id.len() <= ID_BYTES_MAX);
+        if knows(id) { Ok(()) } else { Err(Error::naming("ERR Unknown node ", id, "")) }
     }
 
     fn note_capability(&mut self, name: &[u8]) {
@@ -352,14 +359,6 @@ fn flag(text: &[u8]) -> Result<bool, Error> {
         Some(1) => Ok(true),
         Some(_) => Err(Error::Text("ERR value is out of range, value must between 0 and 1")),
         None => Err(Error::NotInteger),
-    }
-}
-
-fn node_id(id: &[u8], cluster: Cluster<'_>) -> Result<Vec<u8>, Error> {
-    match cluster {
-        Cluster::Off => Err(Error::ClusterDisabled),
-        Cluster::On(knows) if knows(id) => Ok(id.to_vec()),
-        Cluster::On(_) => Err(Error::naming("ERR Unknown node ", id, "")),
     }
 }
 

@@ -121,7 +121,7 @@ const TALK: &[(&str, &str)] = &[
         "FAILOVER",
         "-ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead.",
     ),
-    ("INFO cluster", "# Cluster\r\ncluster_enabled:1\r\n"),
+    ("INFO cluster", "# Cluster\r\ncluster_enabled:1\r\n*"),
     ("INFO cluster_info", "# Cluster Info\r\ncluster_state:fail\r\ncluster_slots_assigned:0\r\n*"),
     ("CLUSTER INFO", "cluster_state:fail\r\ncluster_slots_assigned:0\r\n*"),
 ];

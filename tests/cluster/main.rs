@@ -24,6 +24,7 @@ mod emptied;
 mod failing;
 mod files;
 mod flushing;
+mod forgotten;
 mod forming;
 mod hanging;
 mod hostile;

@@ -7,6 +7,8 @@
 
 use std::fmt::Write as _;
 
+use shards::base::crc64::crc64;
+
 use crate::cluster::frame::header::Flags;
 use crate::cluster::moment::{Moment, Now};
 use crate::cluster::nodes::node::{Names, Node};
@@ -46,6 +48,27 @@ pub fn flag(word: &str) -> Option<Flags> {
 /// What CLUSTER NODES answers.
 pub fn nodes(nodes: &Nodes, now: Now, reader: Reader) -> String {
     nodes.iter().map(|(key, _)| line(nodes, key, now, reader) + "\n").collect()
+}
+
+/// What tells which nodes there are, what they are and who has which slots: all nodes that agree on
+/// that say the same number.
+pub fn content(nodes: &Nodes) -> u64 {
+    let known = nodes.iter().filter(|(_, node)| !node.is_in_handshake());
+    let mut lines: Vec<String> = known
+        .map(|(key, node)| {
+            let primary = nodes.primary_of(key).filter(|primary| *primary != key);
+            let mut line = node.id.to_string();
+            if let Some(primary) = primary {
+                write(&mut line, format_args!(" {}", nodes.at(primary).id));
+            }
+            for range in node.slot_set().ranges() {
+                write(&mut line, format_args!(" {}", shown(range)));
+            }
+            line + "\n"
+        })
+        .collect();
+    lines.sort_unstable();
+    lines.iter().fold(0, |sum, line| crc64(sum, line.as_bytes()))
 }
 
 /// What CLUSTER REPLICAS answers of a primary.

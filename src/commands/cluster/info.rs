@@ -23,10 +23,8 @@ pub(super) const INFO: Own = Own {
 fn run(ctx: &mut ControlCtx<'_>) -> Result<Outcome, Error> {
     let clustering = formed(ctx.control)?;
     let mut text = info::text(&clustering.machine, clustering.links.bytes());
-    if let Some(external) = &clustering.external {
-        let fields = external.shown().fields().into_iter();
-        text.extend(fields.map(|(name, value)| format!("{name}:{value}\r\n")));
-    }
+    let fields = clustering.shown().fields().into_iter();
+    text.extend(fields.map(|(name, value)| format!("{name}:{value}\r\n")));
     ctx.replies.verbatim("txt", text.as_bytes());
     Ok(Outcome::Done)
 }

@@ -10,6 +10,7 @@ use crate::log;
 use crate::mail::query::Query;
 use crate::replication::link::events::By;
 use crate::routing::node::Role;
+use crate::topology::desired::Goal;
 use shards::resp::error::Error;
 
 impl Control {
@@ -71,10 +72,9 @@ impl Control {
     fn follow_in_cluster(&mut self, follow: Follow) {
         self.hold_until_promoted(false);
         let Follow { ip, port, sync, .. } = follow;
-        if let Some(clustering) = &mut self.clustering {
-            clustering.synced_with = None;
-        }
         let primary = Primary { host: ip.to_string(), port };
+        self.aim(Goal::Follow(primary.clone()));
+        self.begin_to_follow();
         match sync {
             Sync::Partial => self.follow(primary, By::Cluster),
             Sync::Full => self.follow_anew(primary, By::Cluster),
@@ -85,6 +85,7 @@ impl Control {
     /// Clients may be sent here as soon as others know who owns the slots, which is before all that
     /// came of the primary is applied: their writes wait for that.
     fn promote_in_cluster(&mut self) {
+        self.aim(Goal::Lead);
         if self.is_replica() {
             self.hold_until_promoted(true);
             self.note_end_of_link(true);

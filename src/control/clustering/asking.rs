@@ -190,7 +190,8 @@ impl Control {
         if let (Command::ResetSoft(_) | Command::ResetHard(..), Some(external)) =
             (&command, &mut clustering.external)
         {
-            external.reset();
+            let goal = external.reset();
+            clustering.reconciling.aim(goal);
         }
         let ticket = Ticket(clustering.next_ticket);
         clustering.next_ticket += 1;

@@ -26,23 +26,15 @@ use crate::control::clustering::shown::Shown;
 use crate::control::clustering::{chance_of, cluster_now, settings};
 use crate::control::core::Control;
 use crate::control::saving::KeptRequest;
-use crate::log;
-use crate::mail::query::Query;
-use crate::mail::replica::{Arrival, SessionView};
-use crate::mail::to_relay::ToRelay;
 use crate::reactor::clock::Monotonic;
 use crate::reactor::system;
-use crate::relay::deciding::refuse;
 use crate::replication::address::Address;
-use crate::replication::greeting::member::{Member, refusal};
-use crate::replication::link::events::By;
-use crate::replication::session::SessionId;
-use crate::replication::session::ended::Cut;
+use crate::replication::greeting::member::Member;
 use crate::routing::node::Role;
 use crate::topology::desired::{Change, Desired, Goal, Outcome, Own};
 use crate::topology::file;
 use crate::topology::membership::{Peer, Verdict, judge};
-use crate::topology::reconciler::{self, Action, Link, Observed, Reconciler, Standing, State};
+use crate::topology::reconciler::State;
 
 /// A topology is not taken by a node whose keys are on their way out.
 const RESETTING: Error = Error::Text("ERR A reset of this node is under way");
@@ -54,17 +46,12 @@ const NO_TICKET: Ticket = Ticket(u64::MAX);
 pub struct External {
     /// What is to be.
     pub desired: Desired,
-    reconciler: Reconciler,
     /// How often `desired` has changed, what saves under way write of it, and the last one written.
     revision: u64,
     saving: VecDeque<u64>,
     saved: u64,
     /// The last save failed, and the process goes on all the same.
     is_unsaved: bool,
-    /// A primary is followed no more, and what came of it is being applied.
-    ends: bool,
-    /// Attached replicas that the topology does not give to this node.
-    orphans: usize,
     pub(super) waits: Vec<Wait>,
 }
 
@@ -112,9 +99,7 @@ pub(super) fn begin(
         let imposed = Box::new(desired.imposed(machine.nodes().me().id));
         machine.handle(now, Event::Asked(NO_TICKET, Command::Impose(imposed)), &mut actions);
     }
-    let mut external = External { desired, ..External::default() };
-    external.aim(now);
-    Ok((machine, external, actions))
+    Ok((machine, External { desired, ..External::default() }, actions))
 }
 
 fn machine_of(now: Now, desired: &Desired, settings: Settings) -> Machine {
@@ -139,14 +124,17 @@ impl External {
         file::text(&self.desired)
     }
 
-    /// A save has ended.
-    pub(super) fn save_ended(&mut self, is_ok: bool) {
+    /// A save has ended. What replication is to be from now on, if nothing else is to be saved.
+    pub(super) fn save_ended(&mut self, is_ok: bool) -> Option<Goal> {
         // A topology that is in force is followed, also if a restart would forget it.
         self.saved = self.saving.pop_front().unwrap_or(self.saved);
         self.is_unsaved = !is_ok;
-        if self.saved == self.revision {
-            self.aim(cluster_now());
-        }
+        (self.saved == self.revision).then(|| self.desired.goal())
+    }
+
+    /// Whether a topology is being saved: then replication is not as it says yet.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.saved != self.revision
     }
 
     /// What replication is to be when this node begins: of a node that has left, of no primary's.
@@ -157,44 +145,17 @@ impl External {
         }
     }
 
-    /// What INFO and the metrics show.
-    pub fn shown(&self) -> Shown {
-        let now = cluster_now().at;
-        let is_under_way = self.saved != self.revision;
-        let state = match self.reconciler.state() {
-            State::InSync if is_under_way => State::Pending,
-            state => state,
-        };
-        Shown {
-            version: self.desired.version(),
-            hash: format!("{:016x}", self.desired.hash()),
-            is_member: self.desired.me().is_some(),
-            state,
-            last_error: self.reconciler.last_error().unwrap_or_default().to_owned(),
-            pending_ms: self.reconciler.pending_ms(now),
-            orphans: self.orphans,
-        }
-    }
-
     /// Milliseconds until something is due; `None` if nothing is.
-    pub(super) fn patience(&self, now: Now, at: Monotonic) -> Option<u64> {
-        let retry = self.reconciler.deadline().map(|due| due.0.saturating_sub(now.at.0));
-        let waits =
-            self.waits.iter().map(|wait| wait.millis.saturating_sub(at.millis_since(wait.since)));
-        waits.chain(retry).min()
+    pub(super) fn patience(&self, at: Monotonic) -> Option<u64> {
+        let waits = self.waits.iter();
+        waits.map(|wait| wait.millis.saturating_sub(at.millis_since(wait.since))).min()
     }
 
-    /// Forgets all: CLUSTER RESET.
-    pub(super) fn reset(&mut self) {
+    /// Forgets all: CLUSTER RESET. The former primary is not to be followed meanwhile.
+    pub(super) fn reset(&mut self) -> Goal {
         self.desired.reset();
         self.revision += 1;
-        // The former primary is not to be followed meanwhile.
-        self.aim(cluster_now());
-    }
-
-    fn aim(&mut self, now: Now) {
-        let goal = reconciler::Event::Goal(self.desired.goal());
-        self.reconciler.handle(now.at, goal, &mut Vec::new());
+        self.desired.goal()
     }
 
     /// Which node this one is, as its primaries are told.
@@ -203,7 +164,7 @@ impl External {
         self.desired.id.map(|id| Member { id: id.to_string(), version })
     }
 
-    fn verdict(&self, member: Option<&Member>, address: &Address) -> Verdict {
+    pub(super) fn verdict(&self, member: Option<&Member>, address: &Address) -> Verdict {
         let told =
             member.and_then(|member| Some((NodeId::given(member.id.as_bytes())?, member.version)));
         let Address { host, port } = address.clone();
@@ -217,7 +178,7 @@ impl Control {
         self.clustering.as_ref()?.external.as_ref()
     }
 
-    fn external_mut(&mut self) -> Option<&mut External> {
+    pub(super) fn external_mut(&mut self) -> Option<&mut External> {
         self.clustering.as_mut()?.external.as_mut()
     }
 
@@ -250,8 +211,7 @@ impl Control {
         match taken {
             Err(error) => self.answer_kept(kept, Err(error)),
             Ok(Outcome::Same) => {
-                let kick = reconciler::Event::Kick;
-                external.reconciler.handle(cluster_now().at, kick, &mut Vec::new());
+                self.kick_reconciler();
                 self.introduce();
                 self.answer_kept(kept, Ok("OK"));
                 self.see_to_topology();
@@ -282,7 +242,7 @@ impl Control {
 
     /// Holds writes until this node is the primary that it is to be: clients may be sent here as
     /// soon as its table says so.
-    fn hold_for_topology(&mut self) {
+    pub(super) fn hold_for_topology(&mut self) {
         let Some(external) = self.external() else { return };
         match external.desired.goal() {
             Goal::Lead => self.hold_until_promoted(self.node.condition.role == Role::Replica),
@@ -292,110 +252,13 @@ impl Control {
         }
     }
 
-    /// Compares what replication is with what it is to be, and does what follows.
-    pub(super) fn see_to_topology(&mut self) {
-        if self.external().is_none() || self.node.condition.loading {
+    pub(super) fn answer_waits(&mut self) {
+        let now = Monotonic::now();
+        if self.external().is_none_or(|external| external.waits.is_empty()) {
             return;
         }
-        let observed = self.observe();
-        let mut actions = Vec::new();
-        if let Some(external) = self.external_mut() {
-            let event = reconciler::Event::Observed(observed);
-            external.reconciler.handle(cluster_now().at, event, &mut actions);
-        }
-        for action in actions {
-            self.reconcile(action);
-        }
-        self.hold_for_topology();
-        self.answer_waits();
-    }
-
-    fn observe(&mut self) -> Observed {
-        let ends = self.external().is_some_and(|external| external.ends);
-        let standing = match (&self.node.config.replicaof, self.node.condition.role) {
-            (Some(primary), _) => {
-                let link = match self.link() {
-                    Some(link) if link.status.is_up() => Link::Up,
-                    link => Link::Down(link.and_then(|link| link.last_error)),
-                };
-                Standing::Follows(primary.clone(), link)
-            }
-            (None, Role::Primary) => Standing::Leads,
-            (None, Role::Replica) if ends => Standing::Ends,
-            (None, Role::Replica) => Standing::Left,
-        };
-        let mut strangers = Vec::new();
-        let mut orphans = 0;
-        let sessions = &self.replicating.view.sessions;
-        if let Some(external) = self.external() {
-            for SessionView { session, identity, standing, .. } in sessions {
-                match external.verdict(identity.member.as_ref(), &standing.address) {
-                    Verdict::Member => {}
-                    Verdict::Tolerated => orphans += 1,
-                    Verdict::Stranger => {
-                        orphans += 1;
-                        strangers.push(session.0);
-                    }
-                }
-            }
-        }
-        if let Some(external) = self.external_mut() {
-            external.orphans = orphans;
-        }
-        Observed { standing, strangers }
-    }
-
-    fn reconcile(&mut self, action: Action) {
-        match action {
-            Action::Follow(primary) => {
-                let (host, port) = (&primary.host, primary.port);
-                log::notice(&format!("By the topology this node follows {host}:{port}"));
-                self.hold_until_promoted(false);
-                if let Some(clustering) = &mut self.clustering {
-                    clustering.synced_with = None;
-                }
-                self.note_end_of_link(false);
-                self.follow(primary, By::Cluster);
-                self.order(&Query::Role(Role::Replica));
-            }
-            Action::Unfollow => {
-                log::notice("By the topology this node follows no other node any more");
-                self.note_end_of_link(true);
-                self.unfollow(By::Cluster);
-            }
-            Action::Promote => self.promote(),
-            Action::Cut(sessions) => {
-                let count = sessions.len();
-                log::notice(&format!("By the topology {count} attached replicas are cut"));
-                let sessions: Vec<SessionId> = sessions.into_iter().map(SessionId).collect();
-                self.mailbox.tell_relay(ToRelay::Kill(sessions, Cut::Stranger));
-            }
-        }
-    }
-
-    /// Notes whether what came of a former primary is being applied.
-    pub(super) fn note_end_of_link(&mut self, ends: bool) {
-        if let Some(external) = self.external_mut() {
-            external.ends = ends;
-        }
-    }
-
-    /// The link to the primary has ended, and all that came by it is applied. True if this node is
-    /// not to be promoted: it has left the topology.
-    pub(crate) fn leaves_topology(&mut self) -> bool {
-        let is_followed = self.node.config.replicaof.is_some();
-        let Some(external) = self.external_mut().filter(|_| !is_followed) else { return false };
-        let leaves = *external.reconciler.goal() == Goal::Leave;
-        if leaves {
-            external.ends = false;
-        }
-        leaves
-    }
-
-    fn answer_waits(&mut self) {
-        let now = Monotonic::now();
-        let Some(external) = self.external_mut().filter(|it| !it.waits.is_empty()) else { return };
-        let Shown { version, state, last_error, .. } = external.shown();
+        let Some(Shown { version, state, last_error, .. }) = self.topology() else { return };
+        let Some(external) = self.external_mut() else { return };
         let is_there = |wait: &Wait| wait.version <= version && state == State::InSync;
         let is_over = |wait: &Wait| wait.millis <= now.millis_since(wait.since);
         let over = external.waits.extract_if(.., |wait| is_there(wait) || is_over(wait));
@@ -408,27 +271,6 @@ impl Control {
                 Error::Owned(text.trim_end_matches([':', ' ']).to_owned())
             };
             self.answer_kept(wait.kept, if is_there { Ok("OK") } else { Err(late()) });
-        }
-    }
-
-    /// Refuses a replica that is none of this node by the topology. The arrival, if it is let in.
-    pub(crate) fn admit_replica(&mut self, arrival: Box<Arrival>) -> Option<Box<Arrival>> {
-        let Some(external) = self.external() else { return Some(arrival) };
-        let member = arrival.greeting.identity().member.as_ref();
-        let host = arrival.known.peer.map_or_else(String::new, |peer| peer.ip().to_string());
-        let address = arrival.greeting.address(&host);
-        let version = external.desired.version();
-        match external.verdict(member, &address) {
-            Verdict::Member | Verdict::Tolerated => Some(arrival),
-            Verdict::Stranger => {
-                let id = member.map_or("", |member| &member.id);
-                log::verbose(&format!(
-                    "Replica {address} is refused: node {id} is none of this node's in version \
-                     {version} of the topology"
-                ));
-                refuse(arrival.socket, &refusal(id, version));
-                None
-            }
         }
     }
 }

@@ -1,11 +1,8 @@
 //! What INFO and the metrics show of the topology: what is desired, and whether replication of this
 //! node is so.
 
-use crate::cluster::nodes::Nodes;
-use crate::control::clustering::is_of;
+use crate::control::clustering::Clustering;
 use crate::control::core::Control;
-use crate::mail::replica::SessionView;
-use crate::routing::node::Role;
 use crate::topology::reconciler::State;
 
 /// What INFO and the metrics show.
@@ -13,7 +10,7 @@ use crate::topology::reconciler::State;
 pub struct Shown {
     /// The version, which of one that nodes agree on is their epoch; -1 before there is one.
     pub version: i64,
-    /// What tells its content from others; empty if nodes agree on it.
+    /// What tells its content from others: nodes that agree have the same.
     pub hash: String,
     /// Whether this node is in it.
     pub is_member: bool,
@@ -45,38 +42,6 @@ impl Shown {
 impl Control {
     /// What there is to show; `None` outside of cluster mode.
     pub fn topology(&self) -> Option<Shown> {
-        let clustering = self.clustering.as_deref()?;
-        Some(match &clustering.external {
-            Some(external) => external.shown(),
-            None => self.gossiped(clustering.machine.nodes(), clustering.machine.current_epoch().0),
-        })
-    }
-
-    /// The same of a topology that nodes agree on: the machine and the link have no reconciler
-    /// between them.
-    fn gossiped(&self, nodes: &Nodes, epoch: u64) -> Shown {
-        let link = self.link();
-        let is_up = link.as_ref().is_none_or(|link| link.status.is_up());
-        let leads = link.is_some() || self.node.condition.role == Role::Primary;
-        let error = link.as_ref().and_then(|link| link.last_error.clone());
-        let state = match (is_up && leads, error.is_some()) {
-            (true, _) => State::InSync,
-            (false, true) => State::Failed,
-            (false, false) => State::Pending,
-        };
-        let differs = state != State::InSync;
-        let down = link.and_then(|link| link.down_seconds).filter(|_| differs);
-        let is_orphan = |session: &&SessionView| {
-            !nodes.replicas_of(nodes.myself()).any(|(_, node)| is_of(session, node))
-        };
-        Shown {
-            version: i64::try_from(epoch).unwrap_or(i64::MAX),
-            hash: String::new(),
-            is_member: true,
-            state,
-            last_error: error.filter(|_| differs).unwrap_or_default(),
-            pending_ms: down.unwrap_or(0).saturating_mul(1000),
-            orphans: self.replicating.view.sessions.iter().filter(is_orphan).count(),
-        }
+        self.clustering.as_deref().map(Clustering::shown)
     }
 }

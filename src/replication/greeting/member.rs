@@ -16,7 +16,7 @@ pub struct Identity {
 }
 
 /// Characters that an id may have.
-const ID_BYTES_MAX: usize = 64;
+pub(super) const ID_BYTES_MAX: usize = 64;
 
 /// A node and the version of the topology that it knows; a negative one if it knows none.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -149,7 +149,7 @@ fn a_node_must_belong_to_the_cluster() {
     let mut greeting = Greeting::default();
     let unknown = answer(&mut greeting, "set-cluster-node-id abc", cluster);
     assert_eq!(unknown, "-ERR Unknown node abc");
-    assert_eq!(greeting.identity().node_id, None);
+    assert_eq!(greeting.identity().node_id.as_deref(), Some(&b"abc"[..]));
     let line = format!("SET-CLUSTER-NODE-ID {}", NODE.escape_ascii());
     assert_eq!(answer(&mut greeting, &line, cluster), "+OK");
     assert_eq!(greeting.identity().node_id.as_deref(), Some(NODE));

@@ -3,6 +3,7 @@
 use crate::cluster::report::info;
 use crate::commands::server::gathered::Gathered;
 use crate::commands::server::info::Fields;
+use crate::control::clustering::shown::Shown;
 
 pub(super) fn write(gathered: &Gathered<'_>, fields: &mut Fields) {
     gathered.control.replication().write_info(&mut fields.text);
@@ -22,11 +23,9 @@ pub(super) fn write_cluster_info(gathered: &Gathered<'_>, fields: &mut Fields) {
     }
 }
 
-/// What is desired and what is observed, of a node whose topology comes from outside.
+/// What is desired and what is observed.
 fn write_topology(gathered: &Gathered<'_>, fields: &mut Fields) {
-    if let Some(external) = gathered.control.external() {
-        for (name, value) in external.shown().fields() {
-            fields.put(name, value);
-        }
+    for (name, value) in gathered.control.topology().iter().flat_map(Shown::fields) {
+        fields.put(name, value);
     }
 }
