@@ -190,9 +190,15 @@ impl Machine {
     /// Looks until when a majority of primaries has lately answered this node.
     pub(super) fn renew_lease(&mut self) {
         let lease = self.settings.lease_ms();
+        // Who may have been replaced, and has not heard of that, is no voter any more.
+        let is_replaced = |key: Key| {
+            let voted = self.nodes.at(key).voted;
+            voted.is_some_and(|(_, at)| lease <= self.since(at)) && self.may_be_replaced(key)
+        };
         let voting = self.nodes.others().filter(|(_, node)| node.is_voting());
+        let sure = voting.filter(|(key, _)| !is_replaced(*key));
         let mut answered: Vec<Moment> =
-            voting.filter_map(|(_, node)| node.contact.answered).collect();
+            sure.filter_map(|(_, node)| node.contact.answered).collect();
         answered.sort_unstable_by(|one, other| other.cmp(one));
         // This node is one of the majority.
         let needed = self.nodes.quorum().saturating_sub(1);

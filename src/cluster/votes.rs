@@ -11,6 +11,9 @@ use crate::config::choices::LogLevel;
 
 /// Primaries in a cluster from which a healthy one does not vote itself out.
 const SIZE_MIN: usize = 3;
+/// How many node timeouts long a primary may be thought to have been replaced by a node that is not
+/// heard of.
+const DOUBT_TIMEOUTS: u64 = 60;
 
 /// Which row of the table holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +36,9 @@ pub enum Row {
     OldClaim,
     /// Another replica of its primary has lately got this node's vote, by which it may write.
     Promised,
+    /// A primary may have a successor by this node's vote, of which this node has not heard, and
+    /// without that one no majority answers.
+    Unsettled,
     /// Its primary is this node, which is well.
     Myself,
     /// It gets the vote.
@@ -40,7 +46,7 @@ pub enum Row {
 }
 
 /// Why votes are denied, as the metrics call it.
-pub const DENIALS: [&str; 9] = [
+pub const DENIALS: [&str; 10] = [
     "not-safe",
     "old-epoch",
     "voted",
@@ -49,6 +55,7 @@ pub const DENIALS: [&str; 9] = [
     "primary-up",
     "old-claim",
     "promised",
+    "unsettled",
     "myself",
 ];
 
@@ -65,7 +72,8 @@ impl Row {
             Self::PrimaryUp => DENIALS[5],
             Self::OldClaim => DENIALS[6],
             Self::Promised => DENIALS[7],
-            Self::Myself => DENIALS[8],
+            Self::Unsettled => DENIALS[8],
+            Self::Myself => DENIALS[9],
             Self::Granted => "granted",
         }
     }
@@ -92,6 +100,9 @@ pub struct Facts {
     pub is_old_claim: bool,
     /// Whether another replica of the same primary may have been elected by this node's last vote.
     pub is_promised: bool,
+    /// Whether no majority answers without primaries that may have been replaced by this node's
+    /// vote.
+    pub is_unsettled: bool,
     /// Whether the requester thinks that its primary is FAIL.
     pub thinks_failed: bool,
     /// Primaries with slots.
@@ -132,6 +143,7 @@ pub fn row(facts: &Facts) -> Row {
         }
         facts if facts.is_old_claim => Row::OldClaim,
         facts if facts.is_promised => Row::Promised,
+        facts if facts.is_unsettled => Row::Unsettled,
         facts if thinks_me_dead && SIZE_MIN <= facts.size && !facts.is_leaving => Row::Myself,
         _ => Row::Granted,
     }
@@ -162,6 +174,7 @@ impl Machine {
                 let millis = self.promised_ms(sender).unwrap_or_default();
                 format!("can't vote about its primary before {millis} milliseconds")
             }
+            Row::Unsettled => "a primary that answers may have been replaced".to_string(),
             Row::Granted => return self.grant(sender),
         };
         *self.stats.votes_denied.entry(row.name()).or_default() += 1;
@@ -203,6 +216,7 @@ impl Machine {
             is_forced: header.marks.has(Marks::FORCEACK),
             is_old_claim,
             is_promised: self.promised_ms(sender).is_some(),
+            is_unsettled: self.is_unsettled(primary),
             thinks_failed: header.flags.has(Flags::PRIMARY_FAIL),
             size: self.nodes.size(),
             is_leaving: self.state.is_fenced() || self.manual.is_under_way() || self.is_yielding(),
@@ -221,6 +235,34 @@ impl Machine {
         let is_unknown = self.nodes.at(rival).role == Role::Replica(Some(primary));
         let left = at.after(self.settings.lease_ms()).since(self.now.at);
         Some(left).filter(|left| is_unknown && 0 < *left)
+    }
+
+    /// Whether a primary may have been replaced by a replica that had this node's vote, of which
+    /// nothing was heard since: then it is no voter any more, and its successor is one.
+    pub(super) fn may_be_replaced(&self, primary: Key) -> bool {
+        let Some((voted, at)) = self.nodes.at(primary).voted else { return false };
+        let Some(heir) = self.nodes.find(voted).map(|heir| self.nodes.at(heir)) else {
+            return false;
+        };
+        // A replica that is heard of when its election is over has not won it.
+        let is_open = heir.contact.heard <= at.after(self.settings.lease_ms());
+        heir.role == Role::Replica(Some(primary))
+            && is_open
+            && self.since(at) < DOUBT_TIMEOUTS.saturating_mul(self.settings.node_timeout_ms)
+    }
+
+    /// Whether this node's vote for a replica of `about` could make a majority beside another one:
+    /// those who have replaced a primary elect without it.
+    fn is_unsettled(&self, about: Option<Key>) -> bool {
+        let voters = || self.nodes.others().filter(|(_, node)| node.is_voting());
+        let is_open = |key: Key| Some(key) != about && self.may_be_replaced(key);
+        if !voters().any(|(key, _)| is_open(key)) {
+            return false;
+        }
+        let lease = self.settings.lease_ms();
+        let answers = |node: &Node| node.contact.answered.is_some_and(|at| self.since(at) < lease);
+        let sure = voters().filter(|(key, node)| !is_open(*key) && answers(node));
+        1 + sure.count() < self.nodes.quorum()
     }
 
     /// A slot that a header claims and whose owner has a newer claim, with that owner. Slots that

@@ -51,7 +51,7 @@ const UNEVEN_EACH: u64 = 8;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds that showed something, and what.
-const KEPT: [(u64, &str); 22] = [
+const KEPT: [(u64, &str); 23] = [
     (10_001_031, "stopped with its replica, a primary wrote again while all held it for FAIL"),
     (10_001_203, "so did one whose open PINGs were answered when a partition was over"),
     (10_004_602, "as the first"),
@@ -74,6 +74,10 @@ const KEPT: [(u64, &str); 22] = [
     (40_018_531, "a primary that all held for FAIL wrote when it got a replica, which was elected"),
     (21_559_585, "what others told of a voter's PONGs kept a fenced primary from asking it"),
     (52_163_014, "a slot's new owner died before it told of it, and who took over lacked the slot"),
+    (
+        53_219_920,
+        "a voter elected beside a primary that its own vote had replaced behind a partition",
+    ),
 ];
 /// Seeds within which a planted fault must be found.
 const FOUND_WITHIN: u64 = 10_000;

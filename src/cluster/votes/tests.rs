@@ -18,6 +18,7 @@ const FACTS: Facts = Facts {
     is_forced: false,
     is_old_claim: false,
     is_promised: false,
+    is_unsettled: false,
     thinks_failed: true,
     size: 3,
     is_leaving: false,
@@ -47,6 +48,7 @@ fn each_row_has_its_case() {
         ),
         ("T-V 6", Facts { is_old_claim: true, ..FACTS }, Row::OldClaim),
         ("another one has the vote", Facts { is_promised: true, ..FACTS }, Row::Promised),
+        ("who leads is not known", Facts { is_unsettled: true, ..FACTS }, Row::Unsettled),
         ("T-V 7", mine, Row::Myself),
         ("T-V 7: it does not think so", Facts { thinks_failed: false, ..mine }, Row::Granted),
         ("T-V 7: two primaries", Facts { size: 2, ..mine }, Row::Granted),
@@ -57,7 +59,7 @@ fn each_row_has_its_case() {
     }
 }
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     Row::NoVote,
     Row::NotSafe,
     Row::OldEpoch,
@@ -67,6 +69,7 @@ const ROWS: [Row; 11] = [
     Row::PrimaryUp,
     Row::OldClaim,
     Row::Promised,
+    Row::Unsettled,
     Row::Myself,
     Row::Granted,
 ];
@@ -84,6 +87,7 @@ fn holds(row: Row, facts: &Facts) -> bool {
         Row::PrimaryUp => is_live && !facts.is_forced,
         Row::OldClaim => facts.is_old_claim,
         Row::Promised => facts.is_promised,
+        Row::Unsettled => facts.is_unsettled,
         Row::Myself => {
             let is_mine = facts.requester == Requester::ReplicaOfMe && facts.thinks_failed;
             is_mine && 3 <= facts.size && !facts.is_leaving
@@ -102,7 +106,7 @@ fn every_combination_meets_the_first_row_that_holds() {
         Requester::ReplicaOfMe,
     ];
     let mut met = Vec::new();
-    for bits in 0..2048_u64 {
+    for bits in 0..4096_u64 {
         let bit = |index: u64| bits >> index & 1;
         for requester in requesters {
             let facts = Facts {
@@ -119,6 +123,7 @@ fn every_combination_meets_the_first_row_that_holds() {
                 is_leaving: bit(8) == 1,
                 cannot_save: bit(9) == 1,
                 is_promised: bit(10) == 1,
+                is_unsettled: bit(11) == 1,
             };
             let first = ROWS.into_iter().find(|row| holds(*row, &facts));
             assert_eq!(Some(row(&facts)), first, "{facts:?}");
@@ -226,4 +231,44 @@ fn strangers_and_primaries_get_no_vote() {
     bench.expect("T-V 5", &["it is a primary node"]);
     bench.frame('s', |header| header.current_epoch = Epoch(10), Body::AuthRequest);
     bench.expect("T-V 5", &["its primary is up"]);
+}
+
+#[test]
+fn a_primary_that_may_have_been_replaced_makes_no_majority() {
+    let three = &format!("{FOUR}, t replica b");
+    let forced = |header: &mut Header| {
+        header.current_epoch = header.current_epoch.next();
+        header.marks = header.marks.with(Marks::FORCEACK);
+    };
+    // A replica of `a` has the vote of the bench, and a replica of `b` asks in the next epoch.
+    let asked = |heard: &dyn Fn(&mut Bench)| {
+        let mut bench = Bench::of(three);
+        bench.answer_all();
+        bench.frame('s', forced, Body::AuthRequest);
+        bench.expect("the first", &["send s auth-ack"]);
+        heard(&mut bench);
+        bench.node_mut('b').contact.answered = None;
+        bench.frame('t', forced, Body::AuthRequest);
+        bench
+    };
+    let denied = "Failover auth denied to tttt";
+    asked(&|_| {}).expect("it is open", &[denied, "may have been replaced", "!send t auth-ack"]);
+    let lease = |bench: &Bench| bench.machine.settings.lease_ms();
+    let lost = asked(&|bench| {
+        bench.pass(lease(bench) + 1);
+        bench.answer_all();
+        bench.beat('s', Beat::Ping, |_| {});
+    });
+    lost.expect("it has lost", &["send t auth-ack"]);
+    let won = asked(&|bench| {
+        let slots = bench.node('a').slot_set().clone();
+        bench.beat('s', Beat::Ping, |header| {
+            header.primary = None;
+            header.flags = header.flags.without(Flags::REPLICA).with(Flags::PRIMARY);
+            header.config_epoch = header.current_epoch;
+            header.slots = slots;
+        });
+        bench.answer_all();
+    });
+    won.expect("it has won", &["send t auth-ack"]);
 }
