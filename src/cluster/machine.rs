@@ -294,9 +294,9 @@ impl Machine {
         self.current_epoch
     }
 
-    /// Whether a node was forgotten, and is not learned of for now.
+    /// Whether a node was forgotten, and has not been met since: it is not learned of for now.
     pub fn has_forgotten(&self, id: NodeId) -> bool {
-        self.forgotten.contains_key(&id)
+        self.forgotten.contains_key(&id) && self.nodes.find(id).is_none()
     }
 
     /// The epoch of its last vote.
