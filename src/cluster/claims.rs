@@ -54,7 +54,9 @@ impl Machine {
                 }
             }
         }
-        if self.nodes.at(sender).is_primary() {
+        // What a replica says are the slots and the epoch of its primary, also if it is held for a
+        // primary here.
+        if header.primary.is_none() && self.nodes.at(sender).is_primary() {
             self.take_slots(sender, header.config_epoch, &header.slots);
             self.follow_emptier(sender, header);
         }

@@ -176,6 +176,21 @@ fn no_replica_goes_back_to_a_dead_primary_that_was_replaced() {
 }
 
 #[test]
+fn what_a_replica_says_of_slots_is_its_primarys() {
+    // `a` is FAIL here and was replaced by `n`; `c`, a primary so far, says that it follows `a`.
+    let mut bench = Bench::of(
+        "m primary 3 0-5460, a primary 4 0-99, n primary/a 6 5461-10922, c primary 5 10923-16383",
+    );
+    bench.node_mut('a').health = Health::Failed(Moment(0));
+    bench.beat('c', Beat::Ping, |header| {
+        follows('a')(header);
+        (header.config_epoch, header.slots) = (Epoch(7), slots(0..5461));
+    });
+    assert_eq!(owner(&bench, 100), Some('m'));
+    assert_eq!(owner(&bench, 11_000), Some('c'));
+}
+
+#[test]
 fn a_replica_of_a_replica_goes_to_the_primary() {
     for (label, to, dead, sync) in [
         ("T-C 4b", 's', false, "follow s Partial"),

@@ -51,7 +51,7 @@ const UNEVEN_EACH: u64 = 8;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds that showed something, and what.
-const KEPT: [(u64, &str); 23] = [
+const KEPT: [(u64, &str); 24] = [
     (10_001_031, "stopped with its replica, a primary wrote again while all held it for FAIL"),
     (10_001_203, "so did one whose open PINGs were answered when a partition was over"),
     (10_004_602, "as the first"),
@@ -77,6 +77,10 @@ const KEPT: [(u64, &str); 23] = [
     (
         53_219_920,
         "a voter elected beside a primary that its own vote had replaced behind a partition",
+    ),
+    (
+        54_046_986,
+        "a replica's word of its primary's slots gave them to the replica, by an old epoch",
     ),
 ];
 /// Seeds within which a planted fault must be found.
