@@ -325,7 +325,7 @@ impl Control {
     fn resume_service(&mut self) {
         self.process.ending.forget();
         self.process.supervisor.tell_resumed();
-        self.end.succeeding = None;
+        self.end_handover();
         self.tell_shards_of_end(&EndWord::Resume);
         if let Some(claims) = self.end.claims.take() {
             self.release_barrier(claims);

@@ -40,6 +40,8 @@ use crate::shutdown::succession::{ASKED_MILLIS, Step, Succession};
 
 /// Milliseconds for a replica to reply to the request.
 const REPLY_MILLIS: u64 = 1000;
+/// Milliseconds for a replica that had all, outside of a cluster, to say so once more.
+const SYNC_MILLIS: u64 = 500;
 
 /// The hand-over that is under way.
 #[derive(Debug)]
@@ -200,14 +202,28 @@ impl Control {
         Some(Target { host, port, auth: self.credentials() })
     }
 
+    /// The end is called off: nobody takes over any more.
+    pub(crate) fn end_handover(&mut self) {
+        let asked = self.end.succeeding.take().and_then(|succeeding| succeeding.choice.asked());
+        if let Some(HeirId::Session(_)) = asked {
+            // Where none is under way there is nothing to abort.
+            let _ = self.abort_failover();
+        }
+    }
+
     /// Begins as FAILOVER TO does. False if it does not.
     fn fail_over_to(&mut self, session: SessionId, left_ms: u64) -> bool {
         let mut all = self.replicating.view.sessions.iter();
         let Some(heir) = all.find(|view| view.session == session) else { return false };
         let Address { host, port } = heir.standing.address.clone();
         let target = Some(Successor { host, port: port.into() });
-        let timeout_ms = Some(left_ms.clamp(1, ASKED_MILLIS));
-        self.start_failover(&Request { target, timeout_ms, ..Request::default() }).is_ok()
+        let request = Request {
+            target,
+            forced: false,
+            timeout_ms: Some(left_ms.clamp(1, SYNC_MILLIS)),
+            reach_ms: Some(left_ms.clamp(1, ASKED_MILLIS)),
+        };
+        self.start_failover(&request).is_ok()
     }
 
     /// What the log calls a replica.

@@ -139,6 +139,7 @@ struct Waiting {
     /// FORCE: whether the target takes over although it lacks something when time is up.
     forced: bool,
     until: Moment,
+    reach_ms: u64,
     fence: Option<Fence>,
     /// Replicas that said how far they are while there was no fence.
     acked: Vec<(Address, Position)>,
@@ -149,6 +150,8 @@ struct InProgress {
     target: Address,
     /// Whether it may have been asked.
     asked: bool,
+    /// Until when it must have been.
+    reached_until: Moment,
     until: Moment,
 }
 
@@ -189,7 +192,9 @@ impl Failover {
         let text = format!("FAILOVER requested to {}.", shown(target.as_ref()));
         actions.push(Action::Log(LogLevel::Notice, text));
         actions.push(Action::Pause);
-        let waiting = Waiting { target, forced, until, fence: None, acked: Vec::new() };
+        let reach_ms = request.reach_ms.unwrap_or(HANDOVER_MS_MAX);
+        let (fence, acked) = (None, Vec::new());
+        let waiting = Waiting { target, forced, until, reach_ms, fence, acked };
         self.state = State::Waiting(waiting);
         Ok(())
     }
@@ -220,7 +225,7 @@ impl Failover {
         match &self.state {
             State::None => None,
             State::Waiting(waiting) => Some(waiting.until),
-            State::InProgress(progress) => Some(progress.until),
+            State::InProgress(progress) => Some(progress.due()),
         }
     }
 
@@ -282,12 +287,12 @@ impl Waiting {
                 let synced = acked.into_iter().find(|(_, position)| position.covers(&fence));
                 self.fence = Some(fence);
                 if let Some((address, _)) = synced {
-                    return demote_to_synced(address, now, actions);
+                    return self.demote_to_synced(address, now, actions);
                 }
             }
             Event::Acked(address, position) if self.may_be(&address) => match &self.fence {
                 Some(fence) if position.covers(fence) => {
-                    return demote_to_synced(address, now, actions);
+                    return self.demote_to_synced(address, now, actions);
                 }
                 Some(_) => {}
                 None => {
@@ -300,7 +305,7 @@ impl Waiting {
                 (true, Some(target)) => {
                     let text = format!("FAILOVER to {target} time out exceeded, failing over.");
                     actions.push(Action::Log(LogLevel::Notice, text));
-                    return demote(target, now, actions);
+                    return self.demote(target, now, actions);
                 }
                 (_, target) => {
                     self.target = target;
@@ -317,6 +322,18 @@ impl Waiting {
         State::Waiting(self)
     }
 
+    fn demote_to_synced(&self, target: Address, now: Moment, actions: &mut Vec<Action>) -> State {
+        let text = format!("Failover target {target} is synced, failing over.");
+        actions.push(Action::Log(LogLevel::Notice, text));
+        self.demote(target, now, actions)
+    }
+
+    fn demote(&self, target: Address, now: Moment, actions: &mut Vec<Action>) -> State {
+        actions.push(Action::Demote(target.clone()));
+        let (reached_until, until) = (now.after(self.reach_ms), now.after(HANDOVER_MS_MAX));
+        State::InProgress(InProgress { target, asked: false, reached_until, until })
+    }
+
     /// Whether the replica at `address` may take over. One that did not say where it listens
     /// cannot be followed.
     fn may_be(&self, address: &Address) -> bool {
@@ -325,6 +342,11 @@ impl Waiting {
 }
 
 impl InProgress {
+    /// When this is over whatever happens.
+    fn due(&self) -> Moment {
+        if self.asked { self.until } else { self.reached_until.min(self.until) }
+    }
+
     fn handle(mut self, now: Moment, event: Event, actions: &mut Vec<Action>) -> State {
         match event {
             Event::Link(News::Asked) => self.asked = true,
@@ -337,10 +359,10 @@ impl InProgress {
                 let why = "Failover target rejected psync request";
                 return State::InProgress(self).give_up(why, actions);
             }
-            Event::Tick if self.until <= now && self.asked => {
+            Event::Tick if self.due() <= now && self.asked => {
                 return self.stay("was asked and does not answer", actions);
             }
-            Event::Tick if self.until <= now => {
+            Event::Tick if self.due() <= now => {
                 let why = "Failover target cannot be reached";
                 return State::InProgress(self).give_up(why, actions);
             }
@@ -364,17 +386,6 @@ impl InProgress {
         actions.push(Action::Unpause);
         State::None
     }
-}
-
-fn demote_to_synced(target: Address, now: Moment, actions: &mut Vec<Action>) -> State {
-    let text = format!("Failover target {target} is synced, failing over.");
-    actions.push(Action::Log(LogLevel::Notice, text));
-    demote(target, now, actions)
-}
-
-fn demote(target: Address, now: Moment, actions: &mut Vec<Action>) -> State {
-    actions.push(Action::Demote(target.clone()));
-    State::InProgress(InProgress { target, asked: false, until: now.after(HANDOVER_MS_MAX) })
 }
 
 #[cfg(test)]

@@ -322,18 +322,24 @@ const END_MILLIS: u128 = 3_000;
 
 #[test]
 fn a_primary_that_ends_hands_over_to_the_replica_of_the_lowest_priority() {
-    // The first may never take over. The best one comes last, and is stuck in the second round.
-    for is_stuck in [false, true] {
+    // The first may never take over. The best one comes last; in the second round it is stuck, and
+    // in the third it says that it listens where nobody does.
+    for round in 0..3 {
+        let (is_stuck, is_unreachable) = (round == 1, round == 2);
         let primary = Native(2).start(&["--shutdown-on-sigterm", "failover nosave"]);
         let mut primary = primary.expect("it is there");
         let replicas = ["0", "100", "10"].map(|priority| {
-            let options = ["--replica-priority", priority];
+            let elsewhere = ["--replica-announce-port", "1"];
+            let is_elsewhere = is_unreachable && priority == "10";
+            let more = if is_elsewhere { &elsewhere[..] } else { &[] };
+            let options = [&["--replica-priority", priority], more].concat();
             Native(2).start(&options).expect("it is there")
         });
         for replica in &replicas {
             follow(replica, &primary.addr);
-            wait_until_online(&primary, replica);
         }
+        let online = || info(&primary, "replication")["connected_slaves"] == "3";
+        until("all follow", online, || describe(&replicas));
         let mut client = primary.client();
         assert!(matches!(client.call(&["SET", "key", "value"]), Ok(Reply::Simple(_))));
         // All have said their priority, which an acknowledgement does.
@@ -347,7 +353,7 @@ fn a_primary_that_ends_hands_over_to_the_replica_of_the_lowest_priority() {
         until("the primary ends", || primary.has_ended(), || describe(&replicas));
         let took = began.elapsed();
         signal(&replicas[2], Signal::SIGCONT);
-        let heir = &replicas[if is_stuck { 1 } else { 2 }];
+        let heir = &replicas[if round == 0 { 2 } else { 1 }];
         let output = primary.output();
         let asked = format!("Perform auto failover to replica {} on shutdown.", heir.addr);
         assert!(output.contains(&asked), "{asked}: {output}");
@@ -355,5 +361,36 @@ fn a_primary_that_ends_hands_over_to_the_replica_of_the_lowest_priority() {
         assert!(took.as_millis() < END_MILLIS, "{took:?}: {output}");
         assert_eq!(info(heir, "replication")["role"], "master");
         assert!(matches!(heir.client().call(&["GET", "key"]), Ok(Reply::Bulk(_))));
+    }
+}
+
+#[test]
+fn an_end_that_is_called_off_hands_over_no_more() {
+    let primary = Native(2).start(&[]).expect("it is there");
+    let replica = Native(2).start(&["--replica-announce-port", "1"]).expect("it is there");
+    follow(&replica, &primary.addr);
+    let mut client = primary.client();
+    let is_online = |client: &mut Client| {
+        let written = client.call(&["SET", "key", "value"]);
+        matches!(written, Ok(Reply::Simple(_)))
+            && matches!(client.call(&["WAIT", "1", "1000"]), Ok(Reply::Integer(1)))
+    };
+    until("it follows", || is_online(&mut client), || primary.output());
+    for aborts in [false, true] {
+        let mut asker = primary.client();
+        asker.send(&["SHUTDOWN", "SAFE", "FAILOVER"]).expect("it is taken");
+        if aborts {
+            let field = || info(&primary, "replication")["master_failover_state"].clone();
+            until("it hands over", || field() == "failover-in-progress", || primary.output());
+            let reply = client.call(&["SHUTDOWN", "ABORT"]);
+            assert!(matches!(reply, Ok(Reply::Simple(_))), "{reply:?}");
+        }
+        let reply = asker.receive();
+        assert!(matches!(reply, Ok(Reply::Error(_))), "{reply:?}");
+        let field = |name: &str| info(&primary, "replication")[name].clone();
+        assert_eq!(field("master_failover_state"), "no-failover");
+        until("it leads again", || field("role") == "master", || primary.output());
+        let written = client.call(&["SET", "key", "more"]);
+        assert!(matches!(written, Ok(Reply::Simple(_))), "{written:?}");
     }
 }

@@ -122,7 +122,7 @@ impl World {
                 .map(|address| Target { host: address.host.clone(), port: address.port.into() });
             let timeout_ms = env.chance(500).then(|| 1 + env.random.below(4_000));
             let forced = is_wild && target.is_some() && timeout_ms.is_some() && env.chance(300);
-            node.begin_failover(env, &Request { target, forced, timeout_ms });
+            node.begin_failover(env, &Request { target, forced, timeout_ms, reach_ms: None });
         });
     }
 

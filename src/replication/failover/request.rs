@@ -21,6 +21,9 @@ pub struct Request {
     pub forced: bool,
     /// Milliseconds to wait until a replica has all: above 0.
     pub timeout_ms: Option<u64>,
+    /// Milliseconds until the target must have been asked to promote itself, from when it has all:
+    /// [`HANDOVER_MS_MAX`](super::HANDOVER_MS_MAX) unless the process ends.
+    pub reach_ms: Option<u64>,
 }
 
 /// A replica as a client names it.
@@ -122,7 +125,7 @@ mod tests {
             let words: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
             let given = match Command::parse(&words) {
                 Ok(Command::Abort) => "abort".to_string(),
-                Ok(Command::Start(Request { target, forced, timeout_ms })) => {
+                Ok(Command::Start(Request { target, forced, timeout_ms, .. })) => {
                     let target = target.map(|Target { host, port }| format!("{host}:{port}"));
                     let target = target.unwrap_or("any".to_string());
                     let forced = if forced { " forced" } else { "" };

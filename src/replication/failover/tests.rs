@@ -350,3 +350,23 @@ fn a_replica_that_is_gone_is_no_target() {
     failover.handle(Moment(3), native(2, [60, 70]), &mut actions);
     assert_eq!(words(&actions), "demote:2");
 }
+
+#[test]
+fn a_target_that_is_not_reached_is_given_up_as_soon_as_it_is_asked_for() {
+    for (is_asked, expected) in [(false, "restore"), (true, "")] {
+        let mut failover = Failover::default();
+        let request = Request { reach_ms: Some(1500), ..request("TO 10.0.0.2 1 TIMEOUT 500") };
+        let facts = Facts { is_replica: false, replicas: &replicas() };
+        failover.start(Moment(0), &request, facts, &mut Vec::new()).expect("it begins");
+        let mut events = vec![Event::Fenced(fence()), stock(1, 100)];
+        events.extend(is_asked.then_some(Event::Link(News::Asked)));
+        for event in events {
+            failover.handle(Moment(0), event, &mut Vec::new());
+        }
+        let mut actions = Vec::new();
+        failover.handle(Moment(1499), Event::Tick, &mut actions);
+        assert_eq!(words(&actions), "");
+        failover.handle(Moment(1500), Event::Tick, &mut actions);
+        assert_eq!(words(&actions), expected, "asked: {is_asked}");
+    }
+}
