@@ -291,6 +291,8 @@ fn wait_for_failover(kinds: [Kind; 2], how: Ending) {
     let state = || field(&primary, "master_failover_state");
     assert_eq!(state().as_deref(), Some("waiting-for-sync"), "{how:?}");
     writer.send(&["SET", "a", "3"]).expect("it is taken");
+    let waits = || info(&primary, "clients")["blocked_clients"] == "1";
+    until("the write waits", waits, || describe([&primary]));
     if how == Ending::Aborted {
         let hands_over = || state().is_some_and(|state| state == "failover-in-progress");
         until("the primary hands over", hands_over, || describe([&primary]));
