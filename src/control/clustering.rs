@@ -116,6 +116,11 @@ impl Clustering {
         self.holds_until_promoted || self.holds_to_count != 0
     }
 
+    /// Nothing is held back any more until this node is a primary: it is one.
+    pub fn forget_promotion(&mut self) {
+        self.holds_until_promoted = false;
+    }
+
     /// Begins with what nodes.conf says, or as a new node.
     ///
     /// # Errors

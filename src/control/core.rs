@@ -44,7 +44,7 @@ use crate::reactor::crash::{self, at_work};
 use crate::reactor::heap;
 use crate::reactor::system;
 use crate::routing::call::Call;
-use crate::routing::node::Node;
+use crate::routing::node::{Node, Role};
 use crate::routing::request::Parsed;
 use crate::routing::request::with_args;
 use crate::routing::slots::Peer;
@@ -173,6 +173,8 @@ enum Asker {
     Metrics,
     /// A failover, which waits until writes rest.
     Failover,
+    /// Writes that are held back until all shards know that this node leads.
+    Lead,
     /// The cluster, which is asked for something that depends on a number of keys.
     Cluster(KeptRequest, Counted, Writes),
     /// The cluster, which is to know the slots of all keys.
@@ -340,6 +342,12 @@ impl Control {
         self.last_question()
     }
 
+    /// Tells every shard that this node leads, and lets writes go when all know: what one of them
+    /// has held back gets to another before control's word does.
+    pub(crate) fn tell_of_lead(&mut self) {
+        self.ask(&Query::Role(Role::Primary), Asker::Lead);
+    }
+
     /// Has every shard count keys for the cluster.
     pub(crate) fn count_for_cluster(
         &mut self,
@@ -404,6 +412,7 @@ impl Control {
             }
             Asker::Metrics => self.figures.push((number, answers)),
             Asker::Failover => self.writes_rest(number),
+            Asker::Lead => self.release_writes(),
             Asker::Cluster(kept, counted, writes) => {
                 self.counted_for_cluster(kept, (counted, writes), answers);
             }

@@ -80,20 +80,14 @@ impl Control {
     fn lead(&mut self) {
         let condition = &mut self.node.condition;
         (condition.role, condition.is_emptied) = (Role::Primary, false);
-        let query = Query::Role(Role::Primary);
-        let promotions = std::mem::take(&mut self.following.promotions);
-        if promotions.is_empty() {
-            self.order(&query);
-        }
-        for kept in promotions {
-            self.ask_for(kept, &query, |ctx, _| {
+        for kept in std::mem::take(&mut self.following.promotions) {
+            self.ask_for(kept, &Query::Role(Role::Primary), |ctx, _| {
                 ctx.replies.ok();
                 Ok(())
             });
         }
-        // Shards hear of the role first: what was held back runs.
-        self.end_hold_of_failover();
-        self.hold_until_promoted(false);
+        self.forget_holds();
+        self.tell_of_lead();
     }
 
     /// This node's own history begins where that ends of which its data are, if they are of one:

@@ -69,9 +69,22 @@ impl Control {
     /// Lets writes go that FAILOVER has held back, unless one is under way: the next one keeps
     /// what the last one has held back.
     pub(crate) fn end_hold_of_failover(&mut self) {
-        if self.clustering.is_none() && !self.handing_over.machine.is_under_way() {
+        if self.is_hold_of_failover_over() {
             self.let_writes_go();
         }
+    }
+
+    /// This node leads, for which nothing is held back any more. Shards let writes go when all
+    /// know ([`Self::release_writes`]).
+    pub(crate) fn forget_holds(&mut self) {
+        if self.is_hold_of_failover_over() {
+            self.hold = None;
+        }
+        self.clustering.iter_mut().for_each(|clustering| clustering.forget_promotion());
+    }
+
+    fn is_hold_of_failover_over(&self) -> bool {
+        self.clustering.is_none() && !self.handing_over.machine.is_under_way()
     }
 
     /// No write is under way any more that this order holds back.
