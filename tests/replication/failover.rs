@@ -324,7 +324,7 @@ const END_MILLIS: u128 = 3_000;
 #[test]
 fn a_primary_that_ends_hands_over_to_the_replica_of_the_lowest_priority() {
     // The first may never take over. The best one comes last; in the second round it is stuck, and
-    // in the third it says that it listens where nobody does.
+    // in the third it says that it listens at a port at which no server does.
     for round in 0..3 {
         let (is_stuck, is_unreachable) = (round == 1, round == 2);
         let primary = Native(2).start(&["--shutdown-on-sigterm", "failover nosave"]);
