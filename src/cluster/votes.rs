@@ -5,6 +5,7 @@ use crate::cluster::frame::bodies::Update;
 use crate::cluster::frame::header::{Flags, Header, Marks};
 use crate::cluster::ids::Epoch;
 use crate::cluster::machine::Machine;
+use crate::cluster::moment::Moment;
 use crate::cluster::nodes::Key;
 use crate::cluster::nodes::node::{Node, Role};
 use crate::config::choices::LogLevel;
@@ -230,24 +231,27 @@ impl Machine {
     /// twice the node timeout.
     fn promised_ms(&self, requester: Key) -> Option<u64> {
         let primary = self.nodes.primary_of(requester)?;
-        let (voted, at) = self.nodes.at(primary).voted?;
-        let rival = self.nodes.find(voted).filter(|rival| *rival != requester)?;
-        let is_unknown = self.nodes.at(rival).role == Role::Replica(Some(primary));
+        let (_, at) = self.open_vote(primary).filter(|(rival, _)| *rival != requester)?;
         let left = at.after(self.settings.lease_ms()).since(self.now.at);
-        Some(left).filter(|left| is_unknown && 0 < *left)
+        Some(left).filter(|left| 0 < *left)
+    }
+
+    /// The replica of a primary that had this node's vote, and when, if this node has not heard
+    /// that it was elected.
+    fn open_vote(&self, primary: Key) -> Option<(Key, Moment)> {
+        let (voted, at) = self.nodes.at(primary).voted?;
+        let heir = self.nodes.find(voted)?;
+        let is_open = self.nodes.at(heir).role == Role::Replica(Some(primary));
+        is_open.then_some((heir, at))
     }
 
     /// Whether a primary may have been replaced by a replica that had this node's vote, of which
     /// nothing was heard since: then it is no voter any more, and its successor is one.
     pub(super) fn may_be_replaced(&self, primary: Key) -> bool {
-        let Some((voted, at)) = self.nodes.at(primary).voted else { return false };
-        let Some(heir) = self.nodes.find(voted).map(|heir| self.nodes.at(heir)) else {
-            return false;
-        };
+        let Some((heir, at)) = self.open_vote(primary) else { return false };
         // A replica that is heard of when its election is over has not won it.
-        let is_open = heir.contact.heard <= at.after(self.settings.lease_ms());
-        heir.role == Role::Replica(Some(primary))
-            && is_open
+        let over = at.after(self.settings.lease_ms());
+        self.nodes.at(heir).contact.heard <= over
             && self.since(at) < DOUBT_TIMEOUTS.saturating_mul(self.settings.node_timeout_ms)
     }
 
