@@ -43,7 +43,6 @@ use crate::control::saving::KeptRequest;
 use crate::log;
 use crate::mail::board::{ANY_TIME, NO_TIME};
 use crate::mail::query::Answer;
-use crate::mail::replica::SessionView;
 use crate::mail::to_relay::ToRelay;
 use crate::mail::upstream::UpstreamWord;
 use crate::process::plain;
@@ -252,11 +251,11 @@ fn machine_of(config: &Config, path: &Path, text: &str) -> Result<Machine, Strin
     })
 }
 
-/// Whether this node of the cluster is the replica of a session. One that does not tell its id,
+/// Whether this node of the cluster is a replica that tells this of itself. One that does not tell its id,
 /// as older versions do not, is known by its address.
-pub(crate) fn is_of(session: &SessionView, node: &Node) -> bool {
-    let Address { host, port } = &session.standing.address;
-    match &session.identity.node_id {
+pub(crate) fn is_of(identity: &Identity, address: &Address, node: &Node) -> bool {
+    let Address { host, port } = address;
+    match &identity.node_id {
         Some(told) => *told == node.id.as_bytes(),
         None => *port == node.ports.client && node.ip.is_some_and(|ip| ip.to_string() == *host),
     }
@@ -442,11 +441,11 @@ impl Control {
         let stands_at = self.hold.and_then(|hold| hold.stands_at()).unwrap_or(Scalar(0));
         let offset = self.replication().offset.max(stands_at).0;
         let now = self.moment();
-        let Some(following) = self.link() else {
+        let Some(Primary { host, port }) = self.node.config.replicaof.clone() else {
             return Replicated { offset, ..Replicated::default() };
         };
-        let link = self.following.view.as_ref();
-        let link = link.filter(|link| link.primary.as_ref() == Some(&following.primary));
+        let primary = Address { host, port };
+        let link = self.link_view();
         let is_linked = link.is_some_and(|link| link.status.is_up());
         let heard = link.and_then(|link| link.last_io);
         let silent_ms = heard.map(|heard| now.since(heard));
@@ -456,10 +455,10 @@ impl Control {
         let has_keys = (0..self.shards()).any(|shard| self.mailbox.board(shard).keys.get() != 0);
         let Some(clustering) = &mut self.clustering else { return Replicated::default() };
         if is_linked {
-            clustering.synced_with = Some(following.primary.clone());
+            clustering.synced_with = Some(primary.clone());
         }
         // What this node has of another primary's history says nothing of this one's.
-        let is_synced = clustering.synced_with.as_ref() == Some(&following.primary);
+        let is_synced = clustering.synced_with.as_ref() == Some(&primary);
         let offset = if is_synced { offset } else { 0 };
         Replicated { offset, is_linked, heard, lacks_keys, has_keys }
     }

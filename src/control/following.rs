@@ -62,14 +62,20 @@ impl Control {
         self.node.config.replicaof.is_some()
     }
 
+    /// What the link says. `None` as long as that is of another primary, or of none: it is old.
+    pub(crate) fn link_view(&self) -> Option<&LinkView> {
+        let Primary { host, port } = self.node.config.replicaof.as_ref()?;
+        let view = self.following.view.as_ref()?;
+        let Address { host: of_host, port: of_port } = view.primary.as_ref()?;
+        (host == of_host && port == of_port).then_some(view)
+    }
+
     /// The link as INFO and ROLE show it; `None` on a primary.
     pub(crate) fn link(&self) -> Option<view::Following> {
         let config = &self.node.config;
         let Primary { host, port } = config.replicaof.clone()?;
         let primary = Address { host, port };
-        let link = self.following.view.as_ref();
-        // What the link says of another primary, or of none, is old.
-        let link = link.filter(|link| link.primary.as_ref() == Some(&primary));
+        let link = self.link_view();
         let now = self.moment();
         let seconds = |since: Moment| now.since(since) / 1000;
         let applied = link.filter(|link| !self.is_between_places(link));

@@ -182,7 +182,8 @@ impl Control {
             let nodes = clustering.machine.nodes();
             let zone = &nodes.me().names.zone;
             let mut fit = nodes.replicas_of(nodes.myself()).filter(|(_, node)| is_fit(node));
-            let (_, node) = fit.find(|(_, node)| is_of(session, node))?;
+            let address = &session.standing.address;
+            let (_, node) = fit.find(|(_, node)| is_of(&session.identity, address, node))?;
             Some(Candidate {
                 id: HeirId::Node(node.id),
                 may: !node.flags.has(Flags::NOFAILOVER),
@@ -202,7 +203,7 @@ impl Control {
         Some(Target { host, port, auth: self.credentials() })
     }
 
-    /// The end is called off: nobody takes over any more.
+    /// The end is called off: no replica takes over any more.
     pub(crate) fn end_handover(&mut self) {
         let asked = self.end.succeeding.take().and_then(|succeeding| succeeding.choice.asked());
         if let Some(HeirId::Session(_)) = asked {

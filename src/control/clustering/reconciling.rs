@@ -10,8 +10,6 @@
 //! Where nodes agree, their machine's word is acted on at once; what has no effect is done again.
 //! No command waits for any of that.
 
-use std::borrow::Cow;
-
 use crate::cluster::ids::NodeId;
 use crate::cluster::nodes::node::Role as NodeRole;
 use crate::cluster::report;
@@ -21,9 +19,10 @@ use crate::control::clustering::{Clustering, cluster_now, is_of};
 use crate::control::core::Control;
 use crate::log;
 use crate::mail::query::Query;
-use crate::mail::replica::{Arrival, SessionView};
+use crate::mail::replica::Arrival;
 use crate::mail::to_relay::ToRelay;
 use crate::relay::deciding::refuse;
+use crate::replication::address::Address;
 use crate::replication::greeting::member::{Identity, refusal};
 use crate::replication::link::events::By;
 use crate::replication::session::SessionId;
@@ -106,24 +105,22 @@ impl Clustering {
         }
     }
 
-    fn verdict(&self, session: &SessionView) -> Verdict {
-        let SessionView { identity, standing, .. } = session;
+    /// What a replica is that is attached, or wants to be.
+    fn verdict(&self, identity: &Identity, address: &Address) -> Verdict {
         if let Some(external) = &self.external {
-            return external.verdict(identity.member.as_ref(), &standing.address);
+            return external.verdict(identity.member.as_ref(), address);
         }
         let nodes = self.machine.nodes();
-        match nodes.replicas_of(nodes.myself()).any(|(_, node)| is_of(session, node)) {
-            true => Verdict::Member,
-            false if self.has_forgotten(identity) => Verdict::Stranger,
+        if nodes.replicas_of(nodes.myself()).any(|(_, node)| is_of(identity, address, node)) {
+            return Verdict::Member;
+        }
+        // CLUSTER FORGET has removed it, and it has not heard of that.
+        let told = identity.node_id.as_deref().and_then(NodeId::parse);
+        match told.is_some_and(|id| self.machine.has_forgotten(id)) {
+            true => Verdict::Stranger,
             // This node may know less than the replica does, or that is none of a cluster.
             false => Verdict::Tolerated,
         }
-    }
-
-    /// Whether CLUSTER FORGET has removed a replica, which has not heard of that.
-    fn has_forgotten(&self, identity: &Identity) -> bool {
-        let told = identity.node_id.as_deref().and_then(NodeId::parse);
-        told.is_some_and(|id| self.machine.has_forgotten(id))
     }
 }
 
@@ -163,9 +160,9 @@ impl Control {
         let ends = self.clustering.as_ref().is_some_and(|it| it.reconciling.ends);
         let standing = match (&self.node.config.replicaof, self.node.condition.role) {
             (Some(primary), _) => {
-                let link = match self.link() {
+                let link = match self.link_view() {
                     Some(link) if link.status.is_up() => Link::Up,
-                    link => Link::Down(link.and_then(|link| link.last_error)),
+                    link => Link::Down(link.and_then(|link| link.last_failure.clone())),
                 };
                 Standing::Follows(primary.clone(), link)
             }
@@ -177,7 +174,7 @@ impl Control {
         if let Some(clustering) = &mut self.clustering {
             let mut orphans = 0;
             for session in &self.replicating.view.sessions {
-                let verdict = clustering.verdict(session);
+                let verdict = clustering.verdict(&session.identity, &session.standing.address);
                 orphans += usize::from(verdict != Verdict::Member);
                 if verdict == Verdict::Stranger {
                     strangers.push(session.session.0);
@@ -243,22 +240,10 @@ impl Control {
         let identity = arrival.greeting.identity();
         let host = arrival.known.peer.map_or_else(String::new, |peer| peer.ip().to_string());
         let address = arrival.greeting.address(&host);
-        let (verdict, id) = match &clustering.external {
-            Some(external) => {
-                let member = identity.member.as_ref();
-                let id = member.map(|member| member.id.clone());
-                (external.verdict(member, &address), id)
-            }
-            None if clustering.has_forgotten(identity) => {
-                let id = identity.node_id.as_deref().map(String::from_utf8_lossy);
-                (Verdict::Stranger, id.map(Cow::into_owned))
-            }
-            None => (Verdict::Member, None),
-        };
-        if verdict != Verdict::Stranger {
+        if clustering.verdict(identity, &address) != Verdict::Stranger {
             return Some(arrival);
         }
-        let (id, version) = (id.unwrap_or_default(), clustering.shown().version);
+        let (id, version) = (identity.id(), clustering.shown().version);
         log::verbose(&format!(
             "Replica {address} is refused: node {id} is none of this node's in version {version} \
              of the topology"

@@ -1,6 +1,7 @@
 //! Which node of a topology from outside a replica is, as it tells its primary:
 //! `REPLCONF keylane-topology id:version`.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Formatter, Result as Written};
 
 use shards::base::number::parse_i64;
@@ -13,6 +14,15 @@ pub struct Identity {
     pub node_id: Option<Vec<u8>>,
     /// What it is in a topology from outside.
     pub member: Option<Member>,
+}
+
+impl Identity {
+    /// The id that it tells; empty if it tells none.
+    pub fn id(&self) -> String {
+        let of_node = || self.node_id.as_deref().map(String::from_utf8_lossy).map(Cow::into_owned);
+        let of_member = self.member.as_ref().map(|member| member.id.clone());
+        of_member.or_else(of_node).unwrap_or_default()
+    }
 }
 
 /// Characters that an id may have.
