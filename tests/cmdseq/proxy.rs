@@ -3,8 +3,6 @@
 use std::io::{self, Read, Write};
 #[expect(clippy::disallowed_types, reason = "tests talk to servers from outside")]
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 /// What goes wrong.
@@ -17,8 +15,8 @@ pub enum Fault {
     Request(&'static str, &'static str),
     /// The server does not learn that the client has closed.
     KeepsOpen,
-    /// The client sees a close instead of what comes behind its half-close.
-    CutsHalfClosed,
+    /// The client sees a close instead of replies, once it has half-closed behind this text.
+    CutsHalfClosed(&'static str),
 }
 
 /// Starts a proxy to `server`, which lasts as long as the process. Gives its address.
@@ -40,20 +38,21 @@ fn join(client: TcpStream, server: &str, fault: Fault) -> io::Result<()> {
     let server = TcpStream::connect(server)?;
     let (from_client, to_client) = (client.try_clone()?, client);
     let (to_server, from_server) = (server.try_clone()?, server);
-    let half_closed = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&half_closed);
     let (request, reply) = match fault {
         Fault::Request(from, to) => (Some((from, to)), None),
         Fault::Reply(from, to) => (None, Some((from, to))),
-        Fault::None | Fault::KeepsOpen | Fault::CutsHalfClosed => (None, None),
+        Fault::None | Fault::KeepsOpen | Fault::CutsHalfClosed(_) => (None, None),
     };
     let back = to_client.try_clone()?;
     thread::Builder::new().spawn(move || {
-        copy(from_client, &to_server, request, || true);
-        seen.store(true, Ordering::SeqCst);
-        if fault == Fault::CutsHalfClosed {
-            let _ = back.shutdown(Shutdown::Both);
-        }
+        copy(from_client, &to_server, request, |bytes, mut client| match fault {
+            Fault::CutsHalfClosed(text) if find(bytes, text).is_some() => {
+                // No reply gets ahead of the half-close: the server has not got the requests.
+                let _ = client.read_to_end(bytes);
+                let _ = back.shutdown(Shutdown::Both);
+            }
+            _ => {}
+        });
         if fault == Fault::KeepsOpen {
             // Forgotten, it stays open: the other thread has it, too.
             std::mem::forget(to_server);
@@ -62,32 +61,36 @@ fn join(client: TcpStream, server: &str, fault: Fault) -> io::Result<()> {
         }
     })?;
     thread::Builder::new().spawn(move || {
-        let goes_on = || fault != Fault::CutsHalfClosed || !half_closed.load(Ordering::SeqCst);
-        copy(from_server, &to_client, reply, goes_on);
+        copy(from_server, &to_client, reply, |_, _| {});
         let _ = to_client.shutdown(Shutdown::Both);
     })?;
     Ok(())
 }
 
-/// Copies until either side ends, and replaces a text once.
+/// Copies until either side ends, and replaces a text once. What was read is seen before.
 #[expect(clippy::disallowed_types, reason = "tests talk to servers from outside")]
 fn copy(
     mut from: TcpStream,
     mut to: &TcpStream,
     mut replaced: Option<(&str, &str)>,
-    goes_on: impl Fn() -> bool,
+    see: impl Fn(&mut Vec<u8>, &TcpStream),
 ) {
     let mut chunk = [0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut chunk) {
         let mut bytes = chunk[..count].to_vec();
+        see(&mut bytes, &from);
         if let Some((old, new)) = replaced
-            && let Some(at) = bytes.windows(old.len()).position(|part| part == old.as_bytes())
+            && let Some(at) = find(&bytes, old)
         {
             bytes.splice(at..at + old.len(), new.bytes());
             replaced = None;
         }
-        if !goes_on() || to.write_all(&bytes).is_err() {
+        if to.write_all(&bytes).is_err() {
             return;
         }
     }
+}
+
+fn find(bytes: &[u8], text: &str) -> Option<usize> {
+    bytes.windows(text.len()).position(|part| part == text.as_bytes())
 }
