@@ -198,8 +198,8 @@ fn asking_evicts_nothing() {
         (0..200).for_each(|_| assert_ne!(evicted(&mut client, &[]), 0));
         (0..50).for_each(|_| assert_ne!(evicted(&mut client, &["everything"]), 0));
         let after = evicted(&mut client, &["stats"]);
-        // A buffer that grows may cost a few. An answer of a shard had 16 KiB.
-        assert!(after - before <= 16, "{shards} shards: {} were evicted", after - before);
+        // Buffers that grow may cost some. An answer of a shard had 16 KiB: thousands went for 250.
+        assert!(after - before <= 100, "{shards} shards: {} were evicted", after - before);
     }
 }
 
