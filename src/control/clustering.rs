@@ -251,8 +251,8 @@ fn machine_of(config: &Config, path: &Path, text: &str) -> Result<Machine, Strin
     })
 }
 
-/// Whether this node of the cluster is a replica that tells this of itself. One that does not tell its id,
-/// as older versions do not, is known by its address.
+/// Whether this node of the cluster is a replica that tells this of itself. One that does not tell
+/// its id, as older versions do not, is known by its address.
 pub(crate) fn is_of(identity: &Identity, address: &Address, node: &Node) -> bool {
     let Address { host, port } = address;
     match &identity.node_id {
