@@ -15,10 +15,11 @@ use crate::replication::merge::Reading;
 use crate::replication::psync::{Backlog, Former, Request};
 use crate::replication::replid::ReplId;
 use crate::replication::resume;
+use crate::replication::session::Progress;
 use crate::replication::session::SessionId;
 use crate::replication::session::ended::Counts;
 use crate::replication::session::shown::Standing;
-use crate::replication::session::{Progress, Shortage};
+use crate::replication::session::sync::Shortage;
 use crate::replication::view::Replica;
 
 /// A replica, or a tool that takes itself for one, which has sent PSYNC or SYNC.

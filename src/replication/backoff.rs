@@ -13,7 +13,8 @@ use shards::resp::error::Error;
 
 use crate::replication::address::Address;
 use crate::replication::moment::Moment;
-use crate::replication::session::{Outcome, Shortage};
+use crate::replication::session::Outcome;
+use crate::replication::session::sync::Shortage;
 
 /// The first wait.
 const WAIT_MS_MIN: u64 = 1000;

@@ -18,6 +18,7 @@
 pub mod input;
 pub mod ended;
 pub mod shown;
+pub mod sync;
 
 use std::mem;
 
@@ -30,6 +31,7 @@ use crate::replication::moment::Moment;
 use crate::replication::session::ended::{Cut, Ended, Phase, Verdict};
 use crate::replication::session::input::{Ack, Input, Malformed, Said};
 use crate::replication::session::shown::PRIORITY_USUAL;
+use crate::replication::session::sync::{Shortage, Sync, bytes};
 
 /// Milliseconds between the empty lines that a waiting replica gets.
 const LINE_MS: u64 = 1000;
@@ -138,17 +140,6 @@ pub enum Outcome {
     Short(Shortage),
 }
 
-/// How much memory a full sync would have needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shortage {
-    /// Milliseconds that the sync had taken.
-    pub took_ms: u64,
-    /// Bytes of log that came in each second of it.
-    pub rate: u64,
-    /// Bytes of log that `client-output-buffer-limit replica` should allow.
-    pub needs: u64,
-}
-
 /// The machine.
 #[derive(Debug)]
 pub struct Session {
@@ -175,18 +166,6 @@ enum State {
     Loading { sync: Sync, heard: Moment },
     Online(Online),
     Ended,
-}
-
-/// A full sync that is under way.
-#[derive(Clone, Copy, Debug)]
-struct Sync {
-    began: Moment,
-    /// Where the stream begins behind the snapshot.
-    cut: Scalar,
-    /// Up to where the replica was sent what comes behind that, if it takes some meanwhile.
-    sent: Scalar,
-    written: u64,
-    expected: u64,
 }
 
 /// The present span in which a replica must take some of its snapshot.
@@ -554,11 +533,6 @@ impl Session {
     }
 }
 
-/// Bytes of the stream between two places.
-fn bytes(from: Scalar, to: Scalar) -> u64 {
-    to.0.saturating_sub(from.0)
-}
-
 /// The replica lives.
 fn note_alive(state: State, now: Moment) -> State {
     match state {
@@ -577,22 +551,6 @@ impl Online {
     /// It has acknowledged the snapshot of `sync`.
     const fn acked_with(self, sync: Sync) -> Self {
         Self { acked: Some(sync.cut), unproved: Some(sync), ..self }
-    }
-}
-
-impl Sync {
-    /// What would have been enough, if the log had come up to `log_end` when it ended.
-    fn shortage(self, now: Moment, log_end: Scalar) -> Shortage {
-        let came = u128::from(bytes(self.cut, log_end));
-        let took_ms = now.since(self.began);
-        let (written, expected) = (u128::from(self.written), u128::from(self.expected));
-        // What has come so far belongs to the part of the snapshot that was written.
-        let is_part = 0 < written && written < expected;
-        let whole = if is_part { came * expected / written } else { came };
-        // Loading may take the replica as long again.
-        let needs = u64::try_from(whole.saturating_mul(2)).unwrap_or(u64::MAX);
-        let rate = u64::try_from(came * 1000 / u128::from(took_ms.max(1))).unwrap_or(u64::MAX);
-        Shortage { took_ms, rate, needs }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::replication::link::report::{Observed, Status};
 use crate::replication::moment::Moment;
 use crate::replication::payload::Form;
 use crate::replication::psync::Backlog;
-use crate::replication::session::Shortage;
+use crate::replication::session::sync::Shortage;
 
 /// A node without a former stream says this of it.
 const NO_REPLID: &str = "0000000000000000000000000000000000000000";
