@@ -132,11 +132,11 @@ pub enum Action {
 /// How a full sync came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The replica has the snapshot.
+    /// The replica has the snapshot, and has stayed.
     Succeeded,
     /// It has not.
     Failed,
-    /// It has not, for want of memory for the log that came meanwhile.
+    /// It has not, or not for long, for want of memory for the log that came meanwhile.
     Short(Shortage),
 }
 
@@ -180,7 +180,7 @@ struct Online {
     sent: Scalar,
     acked: Option<Scalar>,
     heard: Moment,
-    /// The sync that the first acknowledgement makes a success.
+    /// The sync that brought it here, until it is a success.
     unproved: Option<Sync>,
 }
 
@@ -245,7 +245,7 @@ impl Session {
             (state, Event::Received(bytes)) => self.hear(state, now, bytes, actions),
             (State::Waiting { .. }, Event::Lent) => State::Lent,
             (State::Waiting { .. } | State::Lent, Event::SyncBegan { cut }) => {
-                let sync = Sync { began: now, cut, sent: cut, written: 0, expected: 0 };
+                let sync = Sync::new(now, cut);
                 let window = Window { began: now, written: 0 };
                 State::Receiving { sync, window, acked: false }
             }
@@ -285,8 +285,12 @@ impl Session {
             State::Loading { heard, .. } => Some(self.silent_from(heard)),
             State::Online(online) => self.acknowledges().then(|| self.silent_from(online.heard)),
         };
+        let success = match self.state {
+            State::Online(online) => online.unproved.and_then(Sync::success_due),
+            _ => None,
+        };
         let soft = self.soft_since.map(|since| since.after(self.soft_ms().saturating_add(1)));
-        [own, soft].into_iter().flatten().min()
+        [own, success, soft].into_iter().flatten().min()
     }
 
     /// Where the replica can be reached.
@@ -324,10 +328,14 @@ impl Session {
         State::Online(online)
     }
 
-    /// The replica has acknowledged: a sync up to there is a success.
+    /// The replica has acknowledged: a sync up to there has brought it its snapshot.
     fn prove(&self, online: &mut Online, actions: &mut Vec<Action>) {
-        if online.unproved.take_if(|sync| Some(sync.cut) <= online.acked).is_some() {
-            actions.push(Action::SyncOver(Outcome::Succeeded));
+        let Online { acked, heard, unproved, .. } = online;
+        if let Some(sync) = unproved
+            && sync.acked.is_none()
+            && Some(sync.cut) <= *acked
+        {
+            sync.acked = Some(*heard);
             let text = format!("Synchronization with replica {} succeeded", self.address);
             actions.push(Action::Log(LogLevel::Notice, text));
         }
@@ -435,6 +443,12 @@ impl Session {
             {
                 Some(self.end(self.state, now, Ended::Silent(now.since(heard)), actions))
             }
+            State::Online(online @ Online { unproved: Some(sync), .. })
+                if sync.success_due().is_some_and(|due| due <= now) =>
+            {
+                actions.push(Action::SyncOver(Outcome::Succeeded));
+                Some(State::Online(Online { unproved: None, ..online }))
+            }
             _ => None,
         };
         if let Some(next) = next {
@@ -491,7 +505,9 @@ impl Session {
             State::Receiving { sync, .. } | State::Loading { sync, .. } => {
                 (Phase::During, Some(sync))
             }
-            State::Online(Online { unproved: Some(sync), .. }) => (Phase::During, Some(sync)),
+            State::Online(Online { unproved: Some(sync), .. }) => {
+                (if sync.acked.is_none() { Phase::During } else { Phase::Fresh }, Some(sync))
+            }
             State::Online(Online { unproved: None, .. }) | State::Ended => (Phase::After, None),
         };
         // A tool is no replica that asks again and again.
@@ -505,6 +521,7 @@ impl Session {
             (Verdict::Failed | Verdict::ShortOfMemory, _) => {
                 actions.push(Action::SyncOver(Outcome::Failed));
             }
+            (Verdict::Succeeded, _) => actions.push(Action::SyncOver(Outcome::Succeeded)),
             (Verdict::Neutral, _) => {}
         }
         let level = if ended.is_warning() { LogLevel::Warning } else { LogLevel::Notice };
@@ -522,7 +539,7 @@ impl Session {
         let address = &self.address;
         match (ended, phase) {
             (Ended::Closed, _) => format!("Connection with replica {address} lost."),
-            (Ended::Silent(_), Phase::After) => {
+            (Ended::Silent(_), Phase::Fresh | Phase::After) => {
                 format!("Disconnecting timedout replica (streaming sync): {address}")
             }
             (Ended::Silent(_), Phase::Before | Phase::During) => {

@@ -24,17 +24,19 @@ const ROWS: &[[Kind; 2]] = &[
     [Native(2), Native(3)],
 ];
 
-/// What a transfer has to carry, how much of it passes in a second, and what may wait meanwhile.
-const VALUES: usize = 1_000;
+/// What a transfer has to carry, how much of it passes in a second by each connection, and what may
+/// wait meanwhile.
+const VALUES: usize = 250;
 const VALUE_BYTES: usize = 20_000;
-const SECOND_BYTES: u64 = 2_000_000;
+const SECOND_BYTES: u64 = 500_000;
 const LIMIT_BYTES: u64 = 4 << 20;
 /// Syncs until there are no more: three failures in a row.
 const SYNCS: u64 = 3;
 /// Memory for logs and stream: what may wait, and of each shard what it keeps and has shown.
 const HELD_BYTES_MAX: u64 = LIMIT_BYTES + 3 * (4 << 20);
-/// Between two writes, so that more comes than passes, and a part of the snapshot does pass.
-const PAUSE: Duration = Duration::from_millis(8);
+/// Between two writes, so that four times as much comes as passes, by as many connections as there
+/// are logs, and a part of the snapshot does pass.
+const PAUSE: Duration = Duration::from_millis(4);
 /// How long a writer waits at most, be the machine ever so busy.
 const WRITE_MAX: Duration = Duration::from_secs(2);
 /// How often a refused replica asks, at least, while nothing more is sent to it. It waits longer

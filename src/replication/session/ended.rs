@@ -53,6 +53,8 @@ pub enum Phase {
     Before,
     /// From the snapshot's beginning until the replica had it.
     During,
+    /// For as long again as that took.
+    Fresh,
     /// After that, or without a full sync.
     After,
 }
@@ -62,6 +64,8 @@ pub enum Phase {
 pub enum Verdict {
     /// Nothing.
     Neutral,
+    /// A sync was a success.
+    Succeeded,
     /// A sync failed.
     Failed,
     /// A sync failed since the log that came meanwhile was more than a limit allows.
@@ -151,7 +155,9 @@ const ROWS: &[Row] = &[
     // The node chose to, or the connection has done what it was for.
     Row {
         label: "by the primary",
-        meets: |ended, phase| phase != Phase::After && ended.is_of_primary(),
+        meets: |ended, phase| {
+            matches!(phase, Phase::Before | Phase::During) && ended.is_of_primary()
+        },
         gives: Verdict::Neutral,
     },
     // There is no snapshot, and to try at once again would fail again: no memory for a fork.
@@ -169,11 +175,17 @@ const ROWS: &[Row] = &[
         },
         gives: Verdict::Neutral,
     },
-    // The same would happen again, at the same rate of writes.
+    // The same would happen again, at the same rate of writes. A replica that has its snapshot, and
+    // falls behind at once, asks for the next one at once.
     Row {
         label: "overrun",
-        meets: |ended, phase| phase == Phase::During && ended.is_shortage(),
+        meets: |ended, phase| matches!(phase, Phase::During | Phase::Fresh) && ended.is_shortage(),
         gives: Verdict::ShortOfMemory,
+    },
+    Row {
+        label: "just synced",
+        meets: |ended, phase| phase == Phase::Fresh && !ended.is_shortage(),
+        gives: Verdict::Succeeded,
     },
     // A whole snapshot was made for nothing.
     Row {
@@ -260,7 +272,7 @@ pub(super) mod tests {
 
     #[test]
     fn every_end_in_every_phase_has_one_row() {
-        for phase in [Phase::Before, Phase::During, Phase::After] {
+        for phase in [Phase::Before, Phase::During, Phase::Fresh, Phase::After] {
             for ended in all() {
                 let rows = ROWS.iter().filter(|row| (row.meets)(&ended, phase));
                 let labels: Vec<&str> = rows.map(|row| row.label).collect();
@@ -281,6 +293,8 @@ pub(super) mod tests {
         assert_eq!(verdicts(Phase::During, Verdict::Failed), failed);
         let short = "output_hard output_soft fell_out";
         assert_eq!(verdicts(Phase::During, Verdict::ShortOfMemory), short);
+        assert_eq!(verdicts(Phase::Fresh, Verdict::Failed), "");
+        assert_eq!(verdicts(Phase::Fresh, Verdict::ShortOfMemory), short);
         assert_eq!(verdicts(Phase::After, Verdict::Failed), "");
         assert_eq!(verdicts(Phase::After, Verdict::ShortOfMemory), "");
     }

@@ -13,6 +13,8 @@ pub(super) struct Sync {
     pub(super) sent: Scalar,
     pub(super) written: u64,
     pub(super) expected: u64,
+    /// When the replica acknowledged the snapshot.
+    pub(super) acked: Option<Moment>,
 }
 
 /// How much memory a full sync would have needed.
@@ -27,6 +29,16 @@ pub struct Shortage {
 }
 
 impl Sync {
+    pub(super) const fn new(now: Moment, cut: Scalar) -> Self {
+        Self { began: now, cut, sent: cut, written: 0, expected: 0, acked: None }
+    }
+
+    /// From when on it is a success: when the replica has stayed for as long as it took. Who falls
+    /// behind before that asks for the next one as often as for this one.
+    pub(super) fn success_due(self) -> Option<Moment> {
+        self.acked.map(|acked| acked.after(acked.since(self.began)))
+    }
+
     /// What would have been enough, if the log had come up to `log_end` when it ended.
     pub(super) fn shortage(self, now: Moment, log_end: Scalar) -> Shortage {
         let came = u128::from(bytes(self.cut, log_end));

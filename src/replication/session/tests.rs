@@ -71,7 +71,8 @@ fn name(session: &Session) -> &'static str {
         State::Lent => "lent",
         State::Receiving { .. } => "receiving",
         State::Loading { .. } => "loading",
-        State::Online(Online { unproved: Some(_), .. }) => "unproved",
+        State::Online(Online { unproved: Some(Sync { acked: None, .. }), .. }) => "unproved",
+        State::Online(Online { unproved: Some(_), .. }) => "fresh",
         State::Online(Online { unproved: None, .. }) => "online",
         State::Ended => "ended",
     }
@@ -124,9 +125,9 @@ waiting   .      .    unexpected quit protocol .           .    .        closed 
 lent      .      .    unexpected quit protocol .           .    .        closed cut
 receiving .      .    unexpected quit protocol output_hard .    fell_out closed cut
 tool      .      .    unexpected quit protocol output_hard .    fell_out closed cut
-loading   online .    unexpected quit protocol output_hard .    fell_out closed cut
+loading   fresh  .    unexpected quit protocol output_hard .    fell_out closed cut
 online    .      .    unexpected quit protocol output_hard .    fell_out closed cut
-unproved  online .    unexpected quit protocol output_hard .    fell_out closed cut
+unproved  fresh  .    unexpected quit protocol output_hard .    fell_out closed cut
 unacked   .      .    unexpected quit protocol output_hard .    fell_out closed cut
 resumed   .      .    unexpected quit protocol output_hard .    fell_out closed cut
 ended     .      .    .          .    .        .           .    .        .      .
@@ -225,7 +226,7 @@ fn a_replica_gets_lines_then_its_snapshot_then_the_stream() {
             (9001, DONE, ""),
             (50_000, Event::Received(b"\n"), ""),
             (100_000, Event::Tick, ""),
-            (100_001, acks("REPLCONF ACK 7000\r\n"), "stream(7000) acked(7000) succeeded"),
+            (100_001, acks("REPLCONF ACK 7000\r\n"), "stream(7000) acked(7000)"),
             (100_002, Event::Backlog(Scalar(7050)), ""),
             (100_003, Event::Sent(Scalar(7050)), ""),
             (101_000, acks("REPLCONF ACK 7030 FACK 7010\r\n"), "acked(7030,7010)"),
@@ -251,7 +252,7 @@ fn the_form_decides_when_the_stream_begins() {
     check(new(Sequel::End), &with(&[(5, DONE, "close(file_sent)")]));
     // A replica may be quicker than the news that the child has ended.
     let early = Event::Received(b"REPLCONF ACK 7000\r\n");
-    let steps = with(&[(4, early, ""), (5, DONE, "stream(7000) acked(7000) succeeded")]);
+    let steps = with(&[(4, early, ""), (5, DONE, "stream(7000) acked(7000)")]);
     check(new(Sequel::AwaitAck), &steps);
 }
 
@@ -344,10 +345,28 @@ fn what_a_replica_takes_while_its_snapshot_comes_does_not_wait_for_it() {
             (400, Event::ChildEnded(Ok(())), ""),
             (500, Event::Backlog(CUT.after(2500)), ""),
             (600, Event::Sent(CUT.after(2500)), ""),
-            (700, acks("REPLCONF ACK 7000\r\n"), "stream(9500) acked(7000) succeeded"),
-            (800, Event::Backlog(CUT.after(3600)), "close(output_hard)"),
+            (700, acks("REPLCONF ACK 7000\r\n"), "stream(9500) acked(7000)"),
+            (1400, Event::Tick, "succeeded"),
+            (1500, Event::Backlog(CUT.after(3600)), "close(output_hard)"),
         ],
     );
+}
+
+#[test]
+fn a_sync_is_a_success_if_the_replica_stays_for_as_long_as_it_took() {
+    let begun = [(0, BEGAN, ""), (1000, DONE, "")];
+    let ack = "REPLCONF ACK 7000\r\n";
+    let steps = [&begun[..], &[(2000, acks(ack), "stream(7000) acked(7000)")]].concat();
+    let fresh = || check(new(Sequel::AwaitAck), &steps);
+    assert_eq!(fresh().deadline(), Some(Moment(4000)));
+    let far = Event::Backlog(CUT.after(1500));
+    let short = "short(3999,375,3000) close(output_hard)";
+    check(fresh(), &[(3999, far.clone(), short)]);
+    check(fresh(), &[(3999, acks(ack), "acked(7000)"), (4000, Event::Tick, "succeeded")]);
+    check(fresh(), &[(4000, Event::Tick, "succeeded"), (4001, far, "close(output_hard)")]);
+    // Whatever else ends it, the snapshot was not for nothing.
+    check(fresh(), &[(3000, Event::Closed, "succeeded close(closed)")]);
+    check(fresh(), &[(3000, Event::Cut(Cut::History), "succeeded close(cut)")]);
 }
 
 #[test]
@@ -480,7 +499,7 @@ fn chance_breaks_no_promise() {
             closed += actions.iter().filter_map(closing).count();
             streams += actions.iter().filter(|a| matches!(a, Action::Stream(_))).count();
             let sends = actions.iter().any(|action| matches!(action, Action::Send(_)));
-            let quiet = matches!(before, "receiving" | "loading" | "online" | "unproved");
+            let quiet = matches!(before, "receiving" | "loading" | "online" | "unproved" | "fresh");
             assert!(!(quiet && sends), "seed {seed} round {round}: {before} {actions:?}");
             if let State::Online(online) = session.state {
                 assert!(online.acked <= Some(online.sent), "seed {seed} round {round}");
