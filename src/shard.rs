@@ -12,7 +12,6 @@ pub mod housekeeping;
 pub mod journeys;
 pub mod letters;
 pub mod loading;
-pub mod logging;
 pub mod messages;
 pub mod observing;
 pub mod quiesce;

@@ -5,6 +5,8 @@
 //! does. If an observer wants to know of every command, it sets the limit of its time to nothing;
 //! when it is told, it looks again at what it wants.
 
+pub mod logging;
+
 use crate::mail::to_control::ToControl;
 use crate::stats::notable::Notable;
 
