@@ -13,6 +13,7 @@ mod handover;
 mod idle;
 mod instructions;
 mod large;
+mod leaving;
 mod memory;
 mod options;
 mod pause;
@@ -72,6 +73,7 @@ fn measure(args: &[String]) -> Result<(), String> {
         Measurement::Replication => replication::run(&options, &mut report)?,
         Measurement::Apply => apply::run(&options, &mut report)?,
         Measurement::Handover => handover::run(&options, &mut report)?,
+        Measurement::Leaving => leaving::run(&options, &mut report)?,
         Measurement::Resident => resident::run(&options, &mut report)?,
     }
     print!("{}", report.text());

@@ -4,6 +4,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::thread;
 
+use crate::leaving::mix::Conditions;
 use crate::memory::Values;
 use crate::peer::{self, Peer};
 
@@ -42,6 +43,8 @@ pub enum Measurement {
     Apply,
     /// How long nothing can be written while a primary's role is handed over.
     Handover,
+    /// How long writes wait while a primary of a cluster is ended on purpose.
+    Leaving,
 }
 
 impl Measurement {
@@ -64,7 +67,8 @@ impl Measurement {
             | Self::Expiry
             | Self::Eviction
             | Self::Resident
-            | Self::Handover => false,
+            | Self::Handover
+            | Self::Leaving => false,
         }
     }
 
@@ -86,6 +90,11 @@ impl Measurement {
             Self::Eviction => vec![4],
             _ => vec![16],
         }
+    }
+
+    /// Rounds unless others are chosen.
+    fn rounds(self) -> usize {
+        if self == Self::Leaving { 25 } else { 5 }
     }
 }
 
@@ -116,6 +125,12 @@ pub struct Options {
     pub tests: Vec<String>,
     /// What keys hold whose memory is measured.
     pub values: Vec<Values>,
+    /// Servers of clusters of which a primary is ended.
+    pub mixes: Vec<String>,
+    /// How many of each are primaries, if not half.
+    pub primaries: Option<usize>,
+    /// What makes that harder, one for each row.
+    pub conditions: Vec<Conditions>,
     /// Path of `valkey-benchmark`.
     pub benchmark: PathBuf,
     /// More arguments for it.
@@ -167,6 +182,7 @@ const MEASUREMENTS: &[(&str, Measurement, u64, u64, usize, &str)] = &[
     ),
     ("apply", Measurement::Apply, 500_000, 60, 50, "what a replica spends, its lag, and memory"),
     ("handover", Measurement::Handover, 100_000, 1, 1, "FAILOVER beside writes, and WAIT"),
+    ("leaving", Measurement::Leaving, 300_000, 0, 6, "primaries that end, and writes that wait"),
 ];
 
 /// The options: name, and what it says.
@@ -174,7 +190,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--server-cpus", "cpus of the servers, as taskset -c takes them (0; all from pipe on)"),
     ("--load-cpus", "cpus of the load (1; all from pipe on)"),
     ("--keys", "keys filled, of 16 bytes with values of 64 bytes, or members (large)"),
-    ("--rounds", "rounds over all servers; medians are reported (5)"),
+    ("--rounds", "rounds over all servers; medians are reported (5; leaving: 25 each way)"),
     ("--seconds", "how long one run takes, about"),
     ("--clients", "connections"),
     (
@@ -192,6 +208,19 @@ const OPTIONS: &[(&str, &str)] = &[
          apply: set)",
     ),
     ("--values", "what keys hold, for memory: string, hash, set, list, zset (string)"),
+    (
+        "--mix",
+        "servers of leaving, first primaries and then their replicas: letters k (keylane-2), 1 \
+         (keylane), v (valkey), r (redis), or a SERVER that is named so; pair or pair:1k: a \
+         primary and its replica without a cluster (kkkkkk)",
+    ),
+    ("--primaries", "how many servers of a mix are primaries (half)"),
+    (
+        "--with",
+        "conditions of leaving, one a row: plain, stopped (one of two replicas), blocked (clients \
+         that wait), save (--keys of 1 kB in each primary, and a snapshot begins), or blocked+save \
+         (plain)",
+    ),
     ("--benchmark", "path of valkey-benchmark (from PATH, else from $PEERS/bin)"),
     ("--benchmark-args", "more arguments for it, in one string"),
     ("--valgrind", "path of valgrind (from PATH or $PEERS/bin, whichever is new enough)"),
@@ -217,7 +246,8 @@ pub fn usage() -> String {
         "\nSERVER is name=command or name@cpus=command, with {port} and {dir} in the command,\n\
          and {metrics} if it has metrics, which are then read each second; or one of keylane,\n\
          keylane-2 (with two shards), keylane-cluster, keylane-2-cluster (all slots of a cluster\n\
-         of one node), valkey, redis for the usual command. Ratios are against the first.\n",
+         of one node), valkey, redis for the usual command. Ratios are against the first.\n\
+         leaving takes mixes instead.\n",
     );
     text
 }
@@ -241,12 +271,15 @@ impl Options {
             server_cpus: cpus("0"),
             load_cpus: cpus("1"),
             keys: *keys,
-            rounds: 5,
+            rounds: measurement.rounds(),
             seconds: *seconds,
             clients: *clients,
             pipelines: measurement.pipelines(),
             tests: measurement.tests(),
             values: vec![Values::String],
+            mixes: vec!["kkkkkk".into()],
+            primaries: None,
+            conditions: vec![Conditions::default()],
             benchmark: peer::tool("valkey-benchmark"),
             benchmark_args: Vec::new(),
             valgrind: None,
@@ -261,7 +294,7 @@ impl Options {
                 options.peers.push(Peer::parse(arg)?);
             }
         }
-        if options.peers.is_empty() {
+        if options.peers.is_empty() && *measurement != Measurement::Leaving {
             return Err("name at least one server; see --help".into());
         }
         Ok(options)
@@ -297,6 +330,12 @@ impl Options {
             "--values" => {
                 self.values = value.split(',').map(Values::parse).collect::<Result<_, _>>()?;
             }
+            "--mix" => self.mixes = value.split(',').map(str::to_owned).collect(),
+            "--primaries" => self.primaries = Some(number(option, value)?),
+            "--with" => {
+                let conditions = value.split(',').map(Conditions::parse);
+                self.conditions = conditions.collect::<Result<_, _>>()?;
+            }
             "--benchmark" => self.benchmark = value.into(),
             "--benchmark-args" => self.benchmark_args = peer::words(value)?,
             "--valgrind" => self.valgrind = Some(value.into()),
@@ -326,6 +365,7 @@ mod tests {
             let value = match *option {
                 "--values" => "set,zset",
                 "--replica" => "a=b",
+                "--with" => "plain,blocked+save",
                 _ => "7",
             };
             let parsed = parse(&format!("throughput {option} {value} x=y"));
@@ -341,6 +381,7 @@ mod tests {
             ("idle", "name at least one server; see --help"),
             ("idle --keys", "--keys needs a value"),
             ("idle --keys many x=y", "--keys takes a number, not `many`"),
+            ("leaving --with rain", "--with knows no `rain`; see --help"),
             ("memory --values map x=y", "--values knows no `map`; see --help"),
             ("idle --colour red x=y", "unknown option --colour; see --help"),
         ] {
