@@ -385,8 +385,7 @@ impl Machine {
         self.nodes.set_primary(me);
         self.nodes.move_slots(former, me);
         self.act(Action::Promote);
-        let foreign = SlotSet::all().without(self.nodes.me().slot_set());
-        self.act(Action::DeleteKeys(foreign));
+        self.act(Action::DeleteKeys(SlotSet::all().without(&self.nodes.slots_with_keys())));
         self.reset_manual();
         self.election = Election::default();
         self.todo.owners_changed();

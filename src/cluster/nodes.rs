@@ -204,6 +204,11 @@ impl Nodes {
         self.at_mut(key).give(slot);
     }
 
+    /// The slots of which this node has keys: its own, and those whose keys are on their way to it.
+    pub fn slots_with_keys(&self) -> SlotSet {
+        self.me().slot_set().with(&self.importing.keys().copied().collect())
+    }
+
     /// Gives `slots` to a node.
     pub fn own_all(&mut self, slots: &SlotSet, key: Key) {
         self.disown_slots(slots);

@@ -55,6 +55,49 @@ fn replicas_know_which_slots_are_on_their_way() {
 }
 
 #[test]
+fn keys_that_are_on_their_way_outlast_a_failover_of_their_target() {
+    play("keys on their way", &["kkkkkk", "vvvkkk", "kvkvkv"], |cluster| {
+        let (source, target) = (id(&cluster.nodes[0]), id(&cluster.nodes[1]));
+        let heir = cluster.replica_of(1);
+        until_shards_are_known(cluster);
+        cluster.until_replicas_are_online();
+        let ok = |node: usize, words: &[&str]| {
+            assert_eq!(ask(&cluster.nodes[node], words), "OK", "{}: {words:?}", cluster.mix);
+        };
+        let count = |node: usize| ask(&cluster.nodes[node], &["CLUSTER", "COUNTKEYSINSLOT", "0"]);
+        let keys: Vec<String> = (0..20).map(|number| format!("{KEY}{number}")).collect();
+        keys.iter().for_each(|key| ok(0, &["SET", key, "value"]));
+        ok(1, &["CLUSTER", "SETSLOT", "0", "IMPORTING", &source]);
+        ok(0, &["CLUSTER", "SETSLOT", "0", "MIGRATING", &target]);
+        until_shown(cluster, heir, &format!(" [0-<-{source}]"));
+        let move_to = |node: usize, keys: &[String]| {
+            let (host, port) = cluster.nodes[node].addr.split_once(':').expect("it has a port");
+            let words = ["MIGRATE", host, port, "", "0", "5000", "KEYS"];
+            let words = words.into_iter().chain(keys.iter().map(String::as_str));
+            ok(0, &words.collect::<Vec<_>>());
+        };
+        move_to(1, &keys[..10]);
+        let has = || count(heir) == "10";
+        until(&format!("{}: the replica has them", cluster.mix), has, || cluster.describe());
+        ok(heir, &["CLUSTER", "FAILOVER"]);
+        let heir_id = id(&cluster.nodes[heir]);
+        // The source goes on with the heir, and sends clients there.
+        until_shown(cluster, 0, &format!(" [0->-{heir_id}]"));
+        let ask_there = format!("-ASK 0 {}", cluster.nodes[heir].addr);
+        let is_asked = || ask(&cluster.nodes[0], &["GET", &keys[0]]) == ask_there;
+        until(&format!("{}: clients go there", cluster.mix), is_asked, || cluster.describe());
+        move_to(heir, &keys[10..]);
+        assert_eq!(count(heir), "20", "{}: {}", cluster.mix, cluster.describe());
+        for node in [heir, 0] {
+            ok(node, &["CLUSTER", "SETSLOT", "0", "NODE", &heir_id]);
+        }
+        for key in &keys {
+            assert_eq!(ask(&cluster.nodes[heir], &["GET", key]), "value", "{}", cluster.mix);
+        }
+    });
+}
+
+#[test]
 fn replicas_know_what_an_exec_says_of_slots() {
     play("SETSLOT in an EXEC", &["kkkkkk", "kkkvvv"], |cluster| {
         let target = id(&cluster.nodes[1]);

@@ -31,7 +31,7 @@ impl Machine {
             if taken.contains(slot) {
                 self.close_taken(slot, sender);
             } else if !claimed.contains(slot) {
-                self.open_not_claimed(slot, sender);
+                self.open_not_claimed(slot, sender, epoch);
             }
         }
         if !taken.is_empty() {
@@ -80,12 +80,12 @@ impl Machine {
         marked.is_some() || !self.nodes.migrating.is_empty() || !self.nodes.importing.is_empty()
     }
 
-    /// Rows 7 and 8, of an open slot.
-    fn open_not_claimed(&mut self, slot: Slot, sender: Key) {
+    /// Rows 7 and 8, of an open slot. A target that is gone does not say that it was replaced.
+    fn open_not_claimed(&mut self, slot: Slot, sender: Key, epoch: Epoch) {
         let is_owner = self.nodes.owner(slot) == Some(sender);
         if let Some(target) = self.nodes.migrating.get(&slot).copied()
             && target != sender
-            && self.nodes.at(target).is_replica()
+            && (self.nodes.at(target).is_replica() || self.nodes.at(target).config_epoch < epoch)
             && self.nodes.are_of_one_shard(target, sender)
         {
             let shown = self.shown(sender);
@@ -95,7 +95,7 @@ impl Machine {
             );
             self.log(LogLevel::Notice, text);
             self.nodes.migrating.insert(slot, sender);
-            self.todo.save = true;
+            self.todo.owners_changed();
         }
         let is_mine = self.nodes.importing.get(&slot) == Some(&sender) && self.is_primary();
         if is_mine && is_owner && !self.cannot_save {

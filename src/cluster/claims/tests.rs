@@ -254,12 +254,25 @@ fn open_slots_follow_a_failover_of_the_other_side() {
     // The replica takes over: first it claims, then the old primary follows it.
     bench.beat('s', Beat::Ping, claims(9, slots(5461..10923)));
     assert_eq!(bench.machine.nodes.importing.get(&slot(6000)), Some(&s), "T-C 6: the source");
+    assert_eq!(bench.machine.nodes.migrating.get(&slot(0)), Some(&s), "T-C 8: a gone target");
     bench.beat('a', Beat::Ping, |header| {
         header.config_epoch = Epoch(9);
         follows('s')(header);
     });
     bench.beat('s', Beat::Ping, |_| {});
     assert_eq!(bench.machine.nodes.migrating.get(&slot(0)), Some(&s), "T-C 8: the target");
+}
+
+#[test]
+fn clients_are_sent_to_the_successor_of_a_target() {
+    let mut bench = Bench::of(FIVE);
+    let (a, s) = (bench.key('a'), bench.key('s'));
+    bench.beat('s', Beat::Ping, claims(9, slots(5461..10923)));
+    // The slot was opened by who had not heard of the failover.
+    bench.machine.nodes.migrating.insert(slot(0), a);
+    bench.beat('s', Beat::Ping, claims(9, slots(5461..10923)));
+    assert_eq!(bench.machine.nodes.migrating.get(&slot(0)), Some(&s), "T-C 8");
+    bench.expect("T-C 8: no slot was taken", &["own", "save Durable"]);
 }
 
 #[test]

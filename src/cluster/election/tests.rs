@@ -1,5 +1,7 @@
 //! T-E, row by row and in all combinations.
 
+use shards::base::slot::Slot;
+
 use super::*;
 use crate::cluster::frame::Beat;
 use crate::cluster::machine::action::Durability;
@@ -304,6 +306,17 @@ fn a_majority_of_votes_makes_a_primary() {
     assert_eq!(bench.node('m').slot_count(), 5461, "T-W");
     assert_eq!(bench.node('a').slot_count(), 0, "T-W");
     assert_eq!(bench.node('m').config_epoch, Epoch(7), "T-W");
+}
+
+#[test]
+fn who_takes_over_keeps_the_keys_that_are_on_their_way() {
+    let mut bench = Bench::of(ALONE);
+    let (slot, b) = (Slot::new(6000).expect("there is such a slot"), bench.key('b'));
+    bench.machine.nodes.importing.insert(slot, b);
+    fail(&mut bench, 'a');
+    ['b', 'c'].into_iter().for_each(|letter| bench.frame(letter, |_| {}, Body::AuthAck));
+    bench.expect("T-W", &["promote", "delete 10922", "own"]);
+    assert!(bench.machine.nodes.importing.contains_key(&slot), "T-W");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::mail::query::Query;
 #[derive(Debug, Default)]
 pub(super) struct Owning {
     version: u64,
-    /// The slots that shards serve by it.
+    /// The slots that shards serve by it, or whose keys come to them.
     served: SlotSet,
     /// The order with it, unless all shards have seen it.
     order: Option<u64>,
@@ -34,8 +34,9 @@ enum Behind {
 }
 
 impl Owning {
-    /// A copy is made by which shards serve these slots. Which slots are to be emptied before it is
-    /// sent: what they still have is of a time before, and what comes behind the copy stays.
+    /// A copy is made by which shards serve these slots, or take keys of them. Which slots are to
+    /// be emptied before it is sent: what they still have is of a time before, and what comes
+    /// behind the copy stays.
     fn begin_copy(&mut self, served: SlotSet) -> (u64, SlotSet) {
         let mut regained = SlotSet::default();
         for (_, behind) in &mut self.behind {
@@ -60,7 +61,7 @@ impl Control {
     /// Gives the shards a new copy.
     pub(super) fn own_in_cluster(&mut self) {
         let Some(clustering) = &mut self.clustering else { return };
-        let served = clustering.machine.nodes().me().slot_set().clone();
+        let served = clustering.machine.nodes().slots_with_keys();
         let (version, regained) = clustering.owning.begin_copy(served);
         let ownership = Arc::new(clustering.machine.ownership(version));
         if !regained.is_empty() {
@@ -148,6 +149,14 @@ mod tests {
         // It was lost and came back while a disk hung: shards have one copy for both.
         let mut owning = Owning::default();
         assert_eq!(owning.begin_copy(slots(&[1, 2])), (1, slots(&[])));
+        assert_eq!(owning.still_lost(&slots(&[2, 3])), slots(&[3]));
+    }
+
+    #[test]
+    fn keys_that_come_are_kept() {
+        // A replica has taken over while keys of slot 2 were on their way to its primary.
+        let mut owning = Owning::default();
+        owning.begin_copy(slots(&[1, 2]));
         assert_eq!(owning.still_lost(&slots(&[2, 3])), slots(&[3]));
     }
 
