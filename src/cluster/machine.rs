@@ -34,6 +34,7 @@ use crate::cluster::manual::Manual;
 use crate::cluster::moment::{Moment, Now};
 use crate::cluster::nodes::node::{Names, Node, Role};
 use crate::cluster::nodes::{Key, Nodes};
+use crate::cluster::votes::Postponed;
 use crate::config::choices::LogLevel;
 use action::{Action, Actions, Durability};
 use event::{Event, LinkId, Replicated};
@@ -64,6 +65,8 @@ pub struct Machine {
     pub(super) outbound: BTreeMap<LinkId, Key>,
     pub(super) state: State,
     pub(super) election: Election,
+    /// A request for a vote that is decided again.
+    pub(super) postponed: Option<Postponed>,
     pub(super) manual: Manual,
     /// How far this node's stream is.
     pub(super) mine: Replicated,
@@ -201,6 +204,7 @@ impl Machine {
             outbound: BTreeMap::new(),
             state: State::default(),
             election: Election::default(),
+            postponed: None,
             manual: Manual::default(),
             mine: Replicated::default(),
             yielding: None,
@@ -274,7 +278,8 @@ impl Machine {
     /// When to [`Event::Tick`] at the latest.
     pub fn deadline(&self) -> Moment {
         let (election, manual) = (self.election.deadline(), self.manual.deadline());
-        let others = [election, manual, self.probe_deadline(), self.save_due];
+        let others =
+            [election, manual, self.postponed_until(), self.probe_deadline(), self.save_due];
         let others = others.into_iter().flatten().filter(|moment| self.now.at < *moment);
         others.fold(self.next_cron, Moment::min)
     }
@@ -362,6 +367,7 @@ impl Machine {
         let is_due = |deadline: Option<Moment>| deadline.is_some_and(|deadline| deadline <= now);
         self.todo.election |= is_due(self.election.deadline());
         self.todo.manual |= is_due(self.manual.deadline());
+        self.decide_postponed();
     }
 
     /// Does what follows from an event.

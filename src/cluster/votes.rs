@@ -114,6 +114,14 @@ pub struct Facts {
     pub cannot_save: bool,
 }
 
+/// A request that was denied for a vote of this node that has not lost its force yet. Who asked
+/// does not ask again before its election is long over: four node timeouts.
+#[derive(Debug)]
+pub(super) struct Postponed {
+    until: Moment,
+    header: Box<Header>,
+}
+
 /// Whom a requester replicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requester {
@@ -173,6 +181,8 @@ impl Machine {
             }
             Row::Promised => {
                 let millis = self.promised_ms(sender).unwrap_or_default();
+                let until = self.now.at.after(millis);
+                self.postponed = Some(Postponed { until, header: Box::new(header.clone()) });
                 format!("can't vote about its primary before {millis} milliseconds")
             }
             Row::Unsettled => "a primary that answers may have been replaced".to_string(),
@@ -180,6 +190,24 @@ impl Machine {
         };
         *self.stats.votes_denied.entry(row.name()).or_default() += 1;
         self.log(LogLevel::Notice, format!("Failover auth denied to {shown}: {why}"));
+    }
+
+    /// When a request is decided again.
+    pub(super) fn postponed_until(&self) -> Option<Moment> {
+        self.postponed.as_ref().map(|postponed| postponed.until)
+    }
+
+    /// Decides a request again whose time has come, if there is one.
+    pub(super) fn decide_postponed(&mut self) {
+        let now = self.now.at;
+        let Some(Postponed { header, .. }) =
+            self.postponed.take_if(|postponed| postponed.until <= now)
+        else {
+            return;
+        };
+        if let Some(sender) = self.nodes.find(header.sender) {
+            self.vote_asked(sender, &header);
+        }
     }
 
     fn grant(&mut self, sender: Key) {

@@ -205,8 +205,13 @@ fn who_may_have_been_elected_by_a_vote_gets_no_rival() {
     bench.frame('t', next, Body::AuthRequest);
     bench.expect("it may write yet", &["!auth-ack"]);
     bench.pass(1);
-    bench.frame('t', |_| {}, Body::AuthRequest);
-    bench.expect("it may write no more", &["send t auth-ack"]);
+    bench.expect("it may write no more, and the rival need not ask again", &["send t auth-ack"]);
+    bench.pass(2 * lease);
+    bench.expect("once", &["!auth"]);
+    let mut bench = voted();
+    bench.beat('b', Beat::Ping, next);
+    bench.pass(lease);
+    bench.expect("in a past epoch", &["reqEpoch", "!auth-ack"]);
 }
 
 #[test]
