@@ -280,7 +280,17 @@ impl Machine {
         // A replica that is heard of when its election is over has not won it.
         let over = at.after(self.settings.lease_ms());
         self.nodes.at(heir).contact.heard <= over
+            && !self.has_settled(primary, over)
             && self.since(at) < DOUBT_TIMEOUTS.saturating_mul(self.settings.node_timeout_ms)
+    }
+
+    /// Whether a majority, without a primary, has answered what this node asked behind a moment: so
+    /// has a voter of any majority that has replaced that primary before, and the successor would
+    /// be known.
+    fn has_settled(&self, primary: Key, over: Moment) -> bool {
+        let voters = self.nodes.others().filter(|(key, node)| *key != primary && node.is_voting());
+        let answered = voters.filter(|(_, node)| Some(over) < node.contact.answered);
+        self.nodes.quorum() <= 1 + answered.count()
     }
 
     /// Whether this node's vote for a replica of `about` could make a majority beside another one:

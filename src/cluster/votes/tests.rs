@@ -276,4 +276,14 @@ fn a_primary_that_may_have_been_replaced_makes_no_majority() {
         bench.answer_all();
     });
     won.expect("it has won", &["send t auth-ack"]);
+    // Who would have elected it has answered since, and dies only then.
+    let mut settled = Bench::of(three);
+    settled.answer_all();
+    settled.frame('s', forced, Body::AuthRequest);
+    settled.pass(lease(&settled) + 1);
+    settled.answer_all();
+    settled.pass(2 * lease(&settled));
+    settled.node_mut('a').contact.answered = Some(Moment(settled.at));
+    settled.frame('t', forced, Body::AuthRequest);
+    settled.expect("it has not won", &["send t auth-ack"]);
 }
