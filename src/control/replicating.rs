@@ -389,6 +389,7 @@ impl Control {
                 let (fence, logs) = (fence.map(Box::new), self.own_logs());
                 let word = SyncWord::Began { sessions, replid, cut, whose, fence, logs };
                 self.mailbox.tell_relay(ToRelay::Sync(word));
+                self.tell_of_open_slots();
             }
             (began, _) => {
                 let why = began.err().unwrap_or_default();

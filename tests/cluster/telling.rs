@@ -55,6 +55,19 @@ fn replicas_know_which_slots_are_on_their_way() {
 }
 
 #[test]
+fn a_replica_that_comes_later_knows_which_slots_are_on_their_way() {
+    play("SETSLOT before a snapshot", &["kkkkkk", "kkkvvv"], |cluster| {
+        let (source, target) = (id(&cluster.nodes[0]), id(&cluster.nodes[1]));
+        let comes = cluster.replica_of(2);
+        cluster.until_replicas_are_online();
+        let words = ["CLUSTER", "SETSLOT", OUT, "IMPORTING", &source];
+        assert_eq!(ask(&cluster.nodes[1], &words), "OK", "{}", cluster.mix);
+        assert_eq!(ask(&cluster.nodes[comes], &["CLUSTER", "REPLICATE", &target]), "OK");
+        until_shown(cluster, comes, &format!(" [5-<-{source}]"));
+    });
+}
+
+#[test]
 fn keys_that_are_on_their_way_outlast_a_failover_of_their_target() {
     play("keys on their way", &["kkkkkk", "vvvkkk", "kvkvkv"], |cluster| {
         let (source, target) = (id(&cluster.nodes[0]), id(&cluster.nodes[1]));

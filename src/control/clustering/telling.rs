@@ -6,8 +6,9 @@
 //!                                                   --time is up--> -NOREPLICAS, nothing is done
 //! ```
 //! A command of an EXEC is in the log, too, but replicas are not waited for: a fence would wait for
-//! the claims of the EXEC. Nothing is told if there is no replica, and if one is too old to know
-//! what to do with it (before Valkey 8).
+//! the claims of the EXEC. Who gets a snapshot is not waited for either, and is told behind it
+//! which slots are on their way. Nothing is told if there is no replica, and if one is too old to
+//! know what to do with it (before Valkey 8).
 
 use shards::base::slot::Slot;
 use shards::journal::units::Unit;
@@ -16,6 +17,7 @@ use shards::shard::Shard;
 
 use crate::cluster::machine::event::SetSlot;
 use crate::cluster::machine::orders::Order;
+use crate::cluster::nodes::Key;
 use crate::control::clustering::asking::{Counted, Told, Writes};
 use crate::control::core::Control;
 use crate::control::fences::{NOTES, Purpose};
@@ -27,6 +29,8 @@ use crate::mail::to_shard::ToShard;
 use crate::reactor::clock::Monotonic;
 use crate::replication::greeting::Version;
 use crate::replication::history::Fence;
+use crate::replication::session::shown::Standing;
+use crate::routing::node::Role;
 
 /// The last version of Redis, or Valkey, whose replicas do not take SETSLOT.
 const TOO_OLD: Version = Version { major: 7, minor: 2, patch: u8::MAX };
@@ -44,6 +48,15 @@ pub(super) struct Telling {
     fence: Option<Fence>,
 }
 
+/// Replicas that are to know of a SETSLOT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Audience {
+    /// Some are online, and waited for.
+    Online,
+    /// All wait for a snapshot, or have not said yet that they have it.
+    Coming,
+}
+
 impl Control {
     /// Has the replicas told of a SETSLOT that may be done, and does it then.
     pub(super) fn tell_of_slot(
@@ -53,10 +66,10 @@ impl Control {
         request: SetSlot,
         timeout_ms: u64,
     ) {
-        if !self.has_to_tell_of_slots() {
+        let Some(audience) = self.audience() else {
             return self.set_told_slot(kept, slot, request);
-        }
-        if kept.batch.is_exec() {
+        };
+        if kept.batch.is_exec() || audience == Audience::Coming {
             self.mailbox.send(NOTES, ToShard::Log(LogWord::SetSlot(slot, request)));
             return self.set_told_slot(kept, slot, request);
         }
@@ -68,13 +81,34 @@ impl Control {
         self.wish(Wish::Fence(Purpose::Slot(number)));
     }
 
-    /// Whether there are replicas that are to know of SETSLOT first.
-    fn has_to_tell_of_slots(&self) -> bool {
-        let sessions = &self.replicating.view.sessions;
-        let mut online = sessions.iter().filter(|session| session.standing.is_online()).peekable();
-        let is_any = online.peek().is_some();
-        let knows = |version: Option<Version>| version.is_some_and(|version| TOO_OLD < version);
-        self.replicating.keeps_logs() && is_any && online.all(|it| knows(it.standing.version))
+    /// Which replicas are to know of SETSLOT, if there are any that do something with it.
+    fn audience(&self) -> Option<Audience> {
+        let standings = || self.replicating.view.sessions.iter().map(|session| &session.standing);
+        let all_know = |are_online: bool| {
+            let mut some = standings().filter(|standing| standing.is_online() == are_online);
+            some.all(|standing| standing.version.is_some_and(|version| TOO_OLD < version))
+        };
+        let are_online = standings().any(Standing::is_online);
+        let audience = if are_online { Audience::Online } else { Audience::Coming };
+        let is_any = self.replicating.keeps_logs() && standings().next().is_some();
+        (is_any && all_know(are_online)).then_some(audience)
+    }
+
+    /// Replicas get a snapshot, in which the slots that are on their way are not.
+    pub(crate) fn tell_of_open_slots(&mut self) {
+        let Some(clustering) = &self.clustering else { return };
+        if self.node.condition.role == Role::Replica || self.audience().is_none() {
+            return;
+        }
+        let nodes = clustering.machine.nodes();
+        let id = |key: &Key| nodes.at(*key).id;
+        let migrating = nodes.migrating.iter();
+        let migrating = migrating.map(|(slot, to)| (*slot, SetSlot::Migrating(id(to))));
+        let importing = nodes.importing.iter();
+        let importing = importing.map(|(slot, from)| (*slot, SetSlot::Importing(id(from))));
+        for (slot, request) in migrating.chain(importing) {
+            self.mailbox.send(NOTES, ToShard::Log(LogWord::SetSlot(slot, request)));
+        }
     }
 
     /// Logs it; a fence follows. All shards stand still.
