@@ -19,8 +19,9 @@ fn replicas_know_which_slots_are_on_their_way() {
         let (source, target) = (id(&cluster.nodes[0]), id(&cluster.nodes[1]));
         let (of_source, of_target) = (cluster.replica_of(0), cluster.replica_of(1));
         until_shards_are_known(cluster);
-        // Others are not waited for.
+        // Others are not waited for, and a Valkey never tells them.
         cluster.until_replicas_are_online();
+        until_primaries_know(cluster);
         let set = |node: usize, words: &[&str], reply: &str| {
             let words = [&["CLUSTER", "SETSLOT"], words].concat();
             assert_eq!(ask(&cluster.nodes[node], &words), reply, "{}: {words:?}", cluster.mix);
@@ -140,6 +141,16 @@ fn until_shards_are_known(cluster: &Cluster) {
     };
     let are_known = || cluster.nodes.iter().all(|node| shards(node) == 3);
     until("shards are known", are_known, || cluster.describe());
+}
+
+/// Waits until each primary has heard from its replicas that they are online.
+fn until_primaries_know(cluster: &Cluster) {
+    let is_heard = |node: &Server| {
+        let text = ask(node, &["INFO", "replication"]);
+        !text.contains("state=wait_bgsave") && !text.contains("state=send_bulk")
+    };
+    let are_heard = || cluster.nodes.iter().all(is_heard);
+    until("replicas are heard", are_heard, || cluster.describe());
 }
 
 /// Waits until a node shows this of itself.
