@@ -283,14 +283,13 @@ impl Session {
             State::Lent | State::Ended => None,
             State::Receiving { window, .. } => Some(window.began.after(self.limits.progress_ms)),
             State::Loading { heard, .. } => Some(self.silent_from(heard)),
-            State::Online(online) => self.acknowledges().then(|| self.silent_from(online.heard)),
-        };
-        let success = match self.state {
-            State::Online(online) => online.unproved.and_then(Sync::success_due),
-            _ => None,
+            State::Online(Online { heard, unproved, .. }) => {
+                let silent = self.acknowledges().then(|| self.silent_from(heard));
+                silent.into_iter().chain(unproved.and_then(Sync::success_due)).min()
+            }
         };
         let soft = self.soft_since.map(|since| since.after(self.soft_ms().saturating_add(1)));
-        [own, success, soft].into_iter().flatten().min()
+        [own, soft].into_iter().flatten().min()
     }
 
     /// Where the replica can be reached.
