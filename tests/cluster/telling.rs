@@ -75,6 +75,7 @@ fn keys_that_are_on_their_way_outlast_a_failover_of_their_target() {
         let heir = cluster.replica_of(1);
         until_shards_are_known(cluster);
         cluster.until_replicas_are_online();
+        until_primaries_know(cluster);
         let ok = |node: usize, words: &[&str]| {
             assert_eq!(ask(&cluster.nodes[node], words), "OK", "{}: {words:?}", cluster.mix);
         };
