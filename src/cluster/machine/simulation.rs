@@ -11,6 +11,7 @@
 
 mod checks;
 mod faults;
+mod moving;
 mod planted;
 mod replicating;
 mod world;
@@ -19,15 +20,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::panic::{self, AssertUnwindSafe};
 
-use super::Machine;
-use super::event::{Command, Event, Failover, SetSlot};
-use super::orders::Order;
+use super::event::{Command, Failover};
 use super::settings::Settings;
 use crate::cluster::frame::header::Flags;
 use crate::cluster::ids::{Epoch, NodeId, ShardId};
 use crate::cluster::nodes::node::{Node, Role};
 use crate::cluster::slot_set::{SlotSet, all_slots};
-use faults::{Fault, draw};
+use faults::{Fault, draw, draw_moves};
 use planted::Planted;
 use world::{World, id, ip, shard};
 
@@ -48,6 +47,9 @@ const NODES: usize = 6;
 const MORE_REPLICAS_EACH: u64 = 4;
 /// Every so many seeds, some connections are slow.
 const UNEVEN_EACH: u64 = 8;
+/// Every so many seeds, and so many behind each of those, tools take their time to move slots.
+const MOVES_EACH: u64 = 9;
+const MOVES_AT: u64 = 8;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds that showed something, and what.
@@ -111,6 +113,7 @@ impl World {
         if !fault.is_silence() {
             self.disturbed_at = self.at;
         }
+        self.may_lose_keys |= fault.loses_writes();
         match fault {
             Fault::Kill(node) => self.kill(node),
             Fault::Restart(node) => self.start(node),
@@ -140,75 +143,6 @@ impl World {
             }
             Fault::Move(number, target) => self.move_slot(number, target),
         }
-    }
-
-    /// What valkey-cli does to move a slot, if both nodes answer, serve and agree whose it is.
-    fn move_slot(&mut self, number: usize, target: usize) {
-        let Some(slot) = all_slots().nth(number) else { return };
-        let owner = |node: usize| {
-            let one = &self.nodes[node];
-            let serves = |machine: &&Machine| {
-                !one.is_stopped && machine.state().is_ok() && !machine.state().is_fenced()
-            };
-            let nodes = one.machine.as_ref().filter(serves)?.nodes();
-            Some(nodes.at(nodes.owner(slot)?).id)
-        };
-        let Some(theirs) = owner(target) else { return };
-        let source =
-            (0..self.nodes.len()).find(|node| id(*node) == theirs && owner(*node) == Some(theirs));
-        let Some(source) = source.filter(|source| *source != target) else { return };
-        let set = |request| Command::SetSlot(slot, request);
-        let give = SetSlot::Node { owner: id(target), keys: 0 };
-        // Each step is taken if the one before it was not refused.
-        let steps = [
-            (target, SetSlot::Importing(id(source))),
-            (source, SetSlot::Migrating(id(target))),
-            (target, give),
-            (source, give),
-        ];
-        let is_done = |world: &Self, node: usize, request: SetSlot| {
-            let machine = world.nodes[node].machine.as_ref();
-            machine.is_some_and(|machine| match request {
-                SetSlot::Importing(_) => machine.nodes().importing.contains_key(&slot),
-                SetSlot::Migrating(_) => machine.nodes().migrating.contains_key(&slot),
-                SetSlot::Stable | SetSlot::Node { .. } => {
-                    machine.nodes().owner(slot) == machine.nodes().find(id(target))
-                }
-            })
-        };
-        for (node, request) in steps {
-            if !self.tell_replicas(node, Order::SetSlot(slot, request)) {
-                break;
-            }
-            self.ask(node, set(request));
-            // What cannot be saved is answered with an error.
-            if self.nodes[node].disk_fails || !is_done(self, node, request) {
-                break;
-            }
-        }
-        // What is left open if one of them could not, until it is done.
-        for node in [target, source] {
-            self.tell(node, Order::SetSlot(slot, SetSlot::Stable));
-            self.ask(node, set(SetSlot::Stable));
-        }
-    }
-
-    /// Has the replicas of a node hear what it is about to do. False if one does not: then it does
-    /// nothing.
-    fn tell_replicas(&mut self, primary: usize, order: Order) -> bool {
-        let mut replicas = (0..self.nodes.len()).filter(|node| self.replicates(*node, primary));
-        let hears = |node: usize| !self.nodes[node].is_stopped && !self.is_cut(node, primary);
-        let do_hear = replicas.all(hears);
-        if do_hear {
-            self.tell(primary, order);
-        }
-        do_hear
-    }
-
-    fn tell(&mut self, primary: usize, order: Order) {
-        let replicas = (0..self.nodes.len()).filter(|node| self.replicates(*node, primary));
-        let replicas: Vec<usize> = replicas.collect();
-        replicas.into_iter().for_each(|node| self.event(node, Event::Ordered(order)));
     }
 
     fn run_with(&mut self, faults: &[(u64, Fault)], until: u64) {
@@ -323,6 +257,8 @@ struct Kind {
     is_long: bool,
     /// Some connections are slow.
     is_uneven: bool,
+    /// Moves of slots take their time.
+    moves_take_time: bool,
     /// What is wrong with every node.
     planted: Option<Planted>,
 }
@@ -362,7 +298,9 @@ fn run_drawn(seed: u64, planted: Option<Planted>) {
     let nodes = if is_wide { NODES + SHARDS } else { NODES };
     let is_long = (seed / MORE_REPLICAS_EACH).is_multiple_of(LONG_EACH);
     let is_uneven = seed % UNEVEN_EACH == 1;
-    world(seed, nodes, &draw(seed, nodes), Kind { is_long, is_uneven, planted });
+    let moves_take_time = seed % MOVES_EACH == MOVES_AT;
+    let faults = if moves_take_time { draw_moves(seed, nodes) } else { draw(seed, nodes) };
+    world(seed, nodes, &faults, Kind { is_long, is_uneven, moves_take_time, planted });
 }
 
 /// Why a run fails in which something is planted, if it does.

@@ -34,6 +34,7 @@ impl World {
                 if self.random.below(2) == 0 {
                     let Node { offset, history, .. } = self.nodes[primary];
                     (self.nodes[node].offset, self.nodes[node].history) = (offset, history);
+                    self.copy_keys(primary, node);
                 }
                 (self.nodes[node].heard, self.nodes[node].has_followed) = (Some(now), true);
             }
@@ -69,7 +70,8 @@ impl World {
 pub fn accepts_writes(node: &Node, at: u64) -> bool {
     let Some(machine) = node.machine.as_ref().filter(|_| !node.is_stopped) else { return false };
     let acts = at < machine.now().at.0 + 200;
-    let me = machine.nodes().me();
-    let serves = machine.state().is_ok() && !machine.state().is_fenced() && !node.is_paused;
-    acts && me.is_voting() && serves
+    // Shards are told until when, and look at the time themselves.
+    let is_fenced = machine.writes_until().is_none_or(|until| until.0 < at);
+    let serves = machine.state().is_ok() && !is_fenced && !node.is_paused;
+    acts && machine.nodes().me().is_voting() && serves
 }

@@ -14,12 +14,12 @@ use super::super::event::{Command, End, Event, Failover, Failure, LinkId, Replic
 use super::super::settings::Settings;
 use super::Kind;
 use super::checks::{Checks, best_asks_first};
+use super::moving::{KeysBySlot, Move, slots_with_keys};
 use super::planted::Planted;
 use crate::cluster::file;
 use crate::cluster::frame::{Body, Packet};
 use crate::cluster::ids::{NodeId, ShardId};
 use crate::cluster::moment::{Moment, Now};
-use crate::cluster::slot_set::SlotSet;
 
 /// What the calendar says at the moment 0.
 const UNIX: u64 = 1_000_000_000_000;
@@ -60,6 +60,8 @@ pub struct Node {
     /// Whether it has had what that one has.
     pub(super) has_followed: bool,
     pub(super) heard: Option<Moment>,
+    /// Its keys in slots that are moved.
+    pub(super) keys: KeysBySlot,
     /// What its machine was told last.
     pub(super) told: Option<Replicated>,
     pub is_paused: bool,
@@ -75,6 +77,7 @@ enum Happening {
     Arrive(u64, usize),
     Ended(usize, LinkId, u64),
     Replicate,
+    Move(usize),
     Fault(usize),
 }
 
@@ -112,6 +115,14 @@ pub struct World {
     pub disturbed_at: u64,
     /// Some connections are slow.
     pub is_uneven: bool,
+    /// Moves of slots take their time.
+    pub moves_take_time: bool,
+    /// Slots that are or were moved so.
+    pub moves: Vec<Move>,
+    /// What a tool draws.
+    pub tool: Random,
+    /// A primary may have gone on, or been replaced, without what others had of it.
+    pub may_lose_keys: bool,
     /// What is wrong with every node.
     pub planted: Option<Planted>,
     due: BinaryHeap<Reverse<Due>>,
@@ -140,7 +151,7 @@ pub fn shard(node: usize) -> ShardId {
 impl World {
     /// Nodes with these files.
     pub fn new(seed: u64, files: &[String], settings: &Settings, kind: Kind) -> Self {
-        let Kind { planted, is_uneven, .. } = kind;
+        let Kind { planted, is_uneven, moves_take_time, .. } = kind;
         let settings = planted.map_or(settings.clone(), |planted| planted.settings(settings));
         let mut random = Random::new(seed);
         let node = |disk: &String| Node {
@@ -157,6 +168,7 @@ impl World {
             follows: None,
             has_followed: false,
             heard: None,
+            keys: KeysBySlot::new(),
             told: None,
             is_paused: false,
             next_tick: 0,
@@ -173,6 +185,10 @@ impl World {
             blocked: BTreeSet::new(),
             disturbed_at: 0,
             is_uneven,
+            moves_take_time,
+            moves: Vec::new(),
+            tool: Random::new(seed ^ 0x7001),
+            may_lose_keys: false,
             planted,
             due: BinaryHeap::new(),
             number: 0,
@@ -198,6 +214,11 @@ impl World {
         self.later(at.saturating_sub(self.at), Happening::Fault(fault));
     }
 
+    /// Lets a move of a slot go on.
+    pub fn move_later(&mut self, millis: u64, number: usize) {
+        self.later(millis, Happening::Move(number));
+    }
+
     /// By how much a new connection is slower than others: of two links between two nodes one may
     /// bring older news.
     fn slowness(&mut self) -> u64 {
@@ -215,6 +236,7 @@ impl World {
             let history = 1 + self.nodes.iter().map(|node| node.history).fold(0, u64::max);
             let one = &mut self.nodes[node];
             (one.offset, one.history) = (0, history);
+            one.keys.clear();
             one.settings.yields_when_empty = !is_stock;
             self.start(node);
         }
@@ -236,7 +258,7 @@ impl World {
         let follows = machine.nodes().my_primary().map(|primary| machine.nodes().at(primary).id);
         one.follows = follows.filter(|primary| *primary != machine.nodes().me().id);
         let keys = machine.nodes().me().slot_set().clone();
-        let keys = if one.offset == 0 { SlotSet::default() } else { keys };
+        let keys = slots_with_keys(one, &keys);
         one.machine = Some(machine);
         one.actions = Actions::default();
         one.boot += 1;
@@ -321,6 +343,7 @@ impl World {
                 self.replicate();
                 self.later(REPLICATION_MS, Happening::Replicate);
             }
+            Happening::Move(number) => self.go_on_moving(number),
             Happening::Fault(_) => {}
         }
     }
@@ -401,7 +424,8 @@ impl World {
             }
             Action::AskToTakeOver(heir) => self.ask_heir(node, heir.ip),
             Action::Unpause => self.nodes[node].is_paused = false,
-            Action::Own | Action::Flush | Action::DeleteKeys(_) => {}
+            Action::DeleteKeys(slots) => self.delete_keys(node, &slots),
+            Action::Own | Action::Flush => {}
             Action::Deliver(_) | Action::Reply(..) => {}
         }
     }
