@@ -369,8 +369,9 @@ impl Machine {
         let text = format!("configEpoch set to {epoch} after successful failover");
         self.log(LogLevel::Notice, text);
         self.stats.manual_failovers_won += u64::from(self.manual.is_taking());
+        let asked = self.election.requested.unwrap_or(self.now.at);
         self.take_over();
-        self.trust_lease();
+        self.trust_lease(asked);
     }
 
     /// T-W: this node has the slots of its primary from now on.

@@ -36,6 +36,24 @@ pub struct State {
     held_until: Option<Moment>,
     /// When another node last said that it holds this one for FAIL.
     told_failed: Option<Moment>,
+    /// The election that this node has won last.
+    elected: Option<Elected>,
+}
+
+/// When votes were asked for, and when they were a majority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Elected {
+    asked: Moment,
+    won: Moment,
+}
+
+impl Elected {
+    /// From when on an answer to what was sent then counts. Before it had won this node spoke as a
+    /// replica: who answered that may elect another one, as soon as its vote does not bind it any
+    /// more.
+    fn counts_from(self, sent: Moment) -> Moment {
+        if self.won < sent { sent } else { sent.min(self.asked) }
+    }
 }
 
 impl State {
@@ -197,8 +215,10 @@ impl Machine {
         };
         let voting = self.nodes.others().filter(|(_, node)| node.is_voting());
         let sure = voting.filter(|(key, _)| !is_replaced(*key));
-        let mut answered: Vec<Moment> =
-            sure.filter_map(|(_, node)| node.contact.answered).collect();
+        let elected = self.state.elected;
+        let counts_from = |sent: Moment| elected.map_or(sent, |elected| elected.counts_from(sent));
+        let answered = sure.filter_map(|(_, node)| node.contact.answered);
+        let mut answered: Vec<Moment> = answered.map(counts_from).collect();
         answered.sort_unstable_by(|one, other| other.cmp(one));
         // This node is one of the majority.
         let needed = self.nodes.quorum().saturating_sub(1);
@@ -258,8 +278,11 @@ impl Machine {
         }
     }
 
-    /// A majority has elected this node: no successor can be about to tell of itself.
-    pub(super) fn trust_lease(&mut self) {
+    /// A majority has elected this node, which it asked at a moment: no successor can be about to
+    /// tell of itself.
+    pub(super) fn trust_lease(&mut self, asked: Moment) {
+        self.state.elected = Some(Elected { asked, won: self.now.at });
+        self.renew_lease();
         (self.state.held_until, self.state.told_failed) = (None, None);
         self.look_at_lease();
     }

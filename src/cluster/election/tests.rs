@@ -337,6 +337,30 @@ fn who_is_elected_writes_whatever_older_answers_come() {
     }
 }
 
+/// Who answers a replica does not know of a claim, and may elect another one when its vote is over.
+#[test]
+fn answers_to_a_replica_do_not_let_the_primary_write_that_it_became() {
+    let mut bench = Bench::of(ALONE);
+    fail(&mut bench, 'a');
+    let (asked, lease) = (bench.at, bench.machine.settings.lease_ms());
+    let ping = |bench: &mut Bench| {
+        let at = Moment(bench.at);
+        for letter in ['b', 'c'] {
+            bench.node_mut(letter).contact.ping_sent = Some(at);
+        }
+    };
+    bench.at += lease / 2;
+    ping(&mut bench);
+    ['b', 'c'].into_iter().for_each(|letter| bench.frame(letter, |_| {}, Body::AuthAck));
+    bench.expect("T-E 8", &["promote"]);
+    ['b', 'c'].into_iter().for_each(|letter| bench.pong(letter));
+    assert_eq!(bench.machine.writes_until(), Some(Moment(asked + lease)), "7.4: the votes bind");
+    bench.at += 1;
+    ping(&mut bench);
+    ['b', 'c'].into_iter().for_each(|letter| bench.pong(letter));
+    assert_eq!(bench.machine.writes_until(), Some(Moment(bench.at + lease)), "7.4");
+}
+
 #[test]
 fn an_election_that_cannot_be_won_is_given_up_and_tried_again() {
     let mut bench = Bench::of(ALONE);
