@@ -36,8 +36,12 @@ impl Machine {
             self.nodes.at_mut(sender).config_epoch = header.config_epoch;
             (self.todo.save, self.todo.state) = (true, true);
         }
+        let now = self.now.at;
         let node = self.nodes.at_mut(sender);
         node.claimed_epoch = node.claimed_epoch.max(header.config_epoch);
+        if node.config_epoch == header.config_epoch {
+            node.claimed_at = Some(now);
+        }
         self.current_epoch = self.current_epoch.max(header.config_epoch);
         self.election_outrun(sender, header.config_epoch);
     }

@@ -76,7 +76,8 @@ pub struct Machine {
     pub(super) keeping: Option<Keeping>,
     /// Up to when this node knew what its primary did.
     pub(super) followed: Option<Followed>,
-    /// Slots that this node's primary has got by SETSLOT, and has not claimed so far.
+    /// Slots that this node has got by SETSLOT, of which the former owner has not heard so far, or
+    /// that its primary has, and has not claimed so far.
     pub(super) given: BTreeMap<Slot, Given>,
     /// Whether a shard hangs.
     pub(super) is_stuck: bool,

@@ -14,6 +14,14 @@ use crate::config::choices::LogLevel;
 impl Machine {
     /// Compares the claim of a primary with what this node holds of all slots.
     pub(super) fn take_slots(&mut self, sender: Key, epoch: Epoch, claimed: &SlotSet) {
+        // What comes behind a newer claim, by the other link, is over. A node that comes back with
+        // an old file means what it says: by then it was silent for a while.
+        let node = self.nodes.at(sender);
+        let is_recent = |at| self.since(at) < self.settings.node_timeout_ms;
+        let has_just_claimed = node.claimed_at.is_some_and(is_recent);
+        if epoch < node.config_epoch && has_just_claimed {
+            return;
+        }
         if !self.given.is_empty() {
             self.confirm_given(sender, claimed);
         }
@@ -24,6 +32,7 @@ impl Machine {
         let me = self.nodes.myself();
         let mine = self.nodes.my_primary();
         let had = mine.map_or(0, |mine| self.nodes.at(mine).slot_count());
+        self.keep_given(sender, epoch, claimed);
         let (taken, lost) = self.taken(sender, epoch, claimed);
         self.nodes.mark_claims(sender, claimed);
         let open = self.nodes.migrating.keys().chain(self.nodes.importing.keys());

@@ -4,7 +4,7 @@ use super::*;
 use crate::cluster::frame::{Beat, Body, Heartbeat};
 use crate::cluster::machine::action::{Action, Durability};
 use crate::cluster::machine::bench::{Bench, id, inbound, ip, shard, slot, slots};
-use crate::cluster::machine::event::Event;
+use crate::cluster::machine::event::{Command, Event, SetSlot};
 use crate::cluster::machine::settings::Settings;
 use crate::cluster::moment::Moment;
 use crate::cluster::nodes::node::Health;
@@ -243,6 +243,63 @@ fn an_owner_that_does_not_claim_its_slot_keeps_it_marked() {
     assert_eq!(owner(&bench, 5461), Some('a'), "T-C 6: its epoch is greater");
     bench.beat('s', Beat::Ping, claims(3, slots(5461..5462)));
     bench.expect("T-C 12", &["send s update a 4"]);
+}
+
+/// Two nodes have two links: what came by the slow one is over.
+#[test]
+fn an_older_claim_says_nothing_behind_a_newer_one() {
+    let mut bench = Bench::of(FIVE);
+    bench.beat('a', Beat::Ping, claims(7, slots(5460..10923)));
+    assert_eq!(owner(&bench, 5460), Some('a'), "T-C 6");
+    bench.beat('a', Beat::Ping, claims(4, slots(5461..10923)));
+    assert!(bench.machine.nodes.unclaimed().is_empty(), "T-C 7: it was written before");
+    bench.pass(bench.machine.settings.node_timeout_ms);
+    bench.beat('a', Beat::Ping, claims(4, slots(5461..10923)));
+    let unclaimed = bench.machine.nodes.unclaimed();
+    assert!(unclaimed.contains(slot(5460)), "T-C 7: it came back with an old file");
+}
+
+/// The former owner, or who took over from it, may have got a newer epoch in the moment in which the
+/// slot was given away: the keys are here.
+#[test]
+fn a_slot_that_was_brought_here_stays_until_the_former_owner_has_heard_of_that() {
+    let brought = || {
+        let mut bench = Bench::of(FIVE);
+        let set = |request| Command::SetSlot(slot(6000), request);
+        bench.ask(set(SetSlot::Importing(id('a'))));
+        bench.ask(set(SetSlot::Node { owner: id('m'), keys: 1 }));
+        assert_eq!((owner(&bench, 6000), bench.node('m').config_epoch), (Some('m'), Epoch(6)));
+        bench
+    };
+    for (label, letter, epoch, kept) in [
+        ("T-C 6: the former owner", 'a', 8, true),
+        ("T-C 6: with an equal epoch", 'a', 6, true),
+        ("T-C 6: its successor", 's', 8, true),
+        ("T-C 6: another shard", 'b', 8, false),
+    ] {
+        let mut bench = brought();
+        let claimed = bench.node(letter).slot_set().with(&slots(6000..6001));
+        bench.beat(letter, Beat::Ping, claims(epoch, claimed));
+        assert_eq!(owner(&bench, 6000), Some(if kept { 'm' } else { letter }), "{label}");
+        assert_eq!(bench.did("delete 1"), !kept, "{label}");
+        let expected = if kept { epoch + 1 } else { 6 };
+        assert_eq!(bench.node('m').config_epoch, Epoch(expected), "{label}");
+        assert!(bench.did(&format!("send b pong {expected}")), "{label}: all are told");
+    }
+
+    let all = slots(5461..10923);
+    let mut bench = brought();
+    bench.beat('a', Beat::Ping, claims(4, all.without(&slots(6000..6001))));
+    bench.beat('a', Beat::Ping, claims(9, all.clone()));
+    assert_eq!(owner(&bench, 6000), Some('a'), "T-C 6: it had heard of it");
+    let mut bench = brought();
+    bench.ask(Command::SetSlot(slot(6000), SetSlot::Migrating(id('a'))));
+    bench.beat('a', Beat::Ping, claims(9, all.clone()));
+    assert_eq!(owner(&bench, 6000), Some('a'), "T-C 6: it goes back");
+    let mut bench = brought();
+    bench.machine.cannot_save = true;
+    bench.beat('a', Beat::Ping, claims(9, all));
+    assert_eq!(owner(&bench, 6000), Some('a'), "T-C 6: no newer epoch can be taken");
 }
 
 #[test]

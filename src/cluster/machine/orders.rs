@@ -8,8 +8,8 @@ use crate::cluster::ids::{Epoch, NodeId};
 use crate::cluster::machine::Machine;
 use crate::cluster::machine::event::SetSlot;
 use crate::cluster::moment::Moment;
-use crate::cluster::nodes::Key;
 use crate::cluster::nodes::node::{Node, Role};
+use crate::cluster::nodes::{Key, Nodes};
 use crate::cluster::slot_set::SlotSet;
 use crate::config::choices::LogLevel;
 
@@ -22,7 +22,7 @@ pub enum Order {
     HandOver(NodeId),
 }
 
-/// A slot that this node's primary has got by SETSLOT. That one tells others of it a moment later,
+/// A slot that this node, or its primary, has got by SETSLOT. It tells others of it a moment later,
 /// and the former owner hears of it later still.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cluster) struct Given {
@@ -100,6 +100,7 @@ impl Machine {
                 let Some(target) = find(id).filter(|target| is_ours && *target != mine) else {
                     return;
                 };
+                self.given.remove(&slot);
                 self.nodes.migrating.insert(slot, target);
                 format!("Migrating slot {number} to node {}", self.shown(target))
             }
@@ -133,31 +134,72 @@ impl Machine {
         self.todo.owners_changed();
     }
 
-    fn note_given(&mut self, slot: Slot, source: Key) {
+    /// A slot was given to this node or its primary.
+    pub(super) fn note_given(&mut self, slot: Slot, source: Key) {
         let Node { id: from, config_epoch: epoch, .. } = *self.nodes.at(source);
         self.given.insert(slot, Given { from, epoch, at: self.now.at });
     }
 
-    /// Forgets slots that this node's primary has claimed by now, or will not: it was asked long
-    /// ago, and does not claim them.
+    /// Forgets slots of which those who are concerned know by now: the former owner, if this is the
+    /// primary that they were given to; that primary, if this is a replica of it. If it was asked
+    /// long ago, and does not claim them, it will not.
     pub(in crate::cluster) fn confirm_given(&mut self, sender: Key, claimed: &SlotSet) {
         let (now, patience_ms) = (self.now.at, self.settings.node_timeout_ms);
-        match self.nodes.me().role {
+        let (nodes, me) = (&self.nodes, self.nodes.myself());
+        match nodes.me().role {
             Role::Replica(Some(mine)) if mine == sender => self.given.retain(|slot, given| {
                 !claimed.contains(*slot) && now.since(given.at) < patience_ms
             }),
             Role::Replica(_) => {}
-            Role::Primary | Role::Unknown => self.given.clear(),
+            Role::Primary | Role::Unknown => self.given.retain(|slot, given| {
+                let is_known = given.is_of_shard(sender, nodes) && !claimed.contains(*slot);
+                nodes.owner(*slot) == Some(me) && !is_known
+            }),
         }
     }
 
-    /// Slots that a node claims as it did before they were given to this node's primary: it has not
-    /// heard of that. If the primary dies now, it is the last word, and who takes over is to know.
+    /// Slots that a node claims as it did before they were given away: it has not heard of that.
+    ///
+    /// For a primary that got them the epoch of such a claim says nothing: the former owner, or who
+    /// took over from it, may have taken a newer one for other reasons meanwhile. For a replica it
+    /// does: if the primary dies now, what it said of them is the last word.
     pub(in crate::cluster) fn withheld(&self, sender: Key, epoch: Epoch) -> SlotSet {
-        let sender = self.nodes.at(sender).id;
-        let is_its = |given: &Given| given.from == sender && given.epoch == epoch;
+        let (nodes, id) = (&self.nodes, self.nodes.at(sender).id);
+        let is_primary = self.is_primary();
+        let is_its = |given: &Given| match is_primary {
+            true => !self.cannot_save && given.is_of_shard(sender, nodes),
+            false => given.from == id && given.epoch == epoch,
+        };
         let given = self.given.iter().filter(|(_, given)| is_its(given));
         given.map(|(slot, _)| *slot).collect()
+    }
+
+    /// A primary keeps the slots that it got by SETSLOT, with their keys, also if the former owner
+    /// claims them by a newer epoch than its own: it takes a newer one still.
+    pub(in crate::cluster) fn keep_given(&mut self, sender: Key, epoch: Epoch, claimed: &SlotSet) {
+        if self.given.is_empty() || !self.is_primary() || epoch < self.nodes.me().config_epoch {
+            return;
+        }
+        let kept = self.withheld(sender, epoch).common(claimed);
+        if let Some(range) = kept.ranges().first() {
+            self.raise_epoch();
+            self.todo.pong_all = true;
+            let (shown, epoch) = (self.shown(sender), self.nodes.me().config_epoch);
+            let text = format!(
+                "Node {shown} claims slots of which this node was given {} ({} in all). New \
+                 configEpoch set to {epoch}",
+                crate::cluster::report::nodes::shown(*range),
+                kept.len(),
+            );
+            self.log(LogLevel::Notice, text);
+        }
+    }
+}
+
+impl Given {
+    /// Whether a node is the former owner, or of its shard.
+    fn is_of_shard(&self, node: Key, nodes: &Nodes) -> bool {
+        nodes.find(self.from).is_some_and(|from| nodes.are_of_one_shard(from, node))
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Node {
     pub config_epoch: Epoch,
     /// The greatest one by which it has told itself which slots it has.
     pub claimed_epoch: Epoch,
+    /// When it last told so by the epoch that is known of it.
+    pub claimed_at: Option<Moment>,
     /// How far its stream of changes is.
     pub offset: u64,
     /// When it became known.
@@ -189,6 +191,7 @@ impl Node {
             names: Names::default(),
             config_epoch: Epoch(0),
             claimed_epoch: Epoch(0),
+            claimed_at: None,
             offset: 0,
             since: now,
             contact: Contact { inbound_lost: now, ..Contact::default() },

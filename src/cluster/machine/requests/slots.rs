@@ -58,6 +58,7 @@ impl Machine {
                 let target = self.target(slot, id.as_bytes())?;
                 let (number, shown) = (slot.number(), self.shown(target));
                 self.log(LogLevel::Notice, format!("Migrating slot {number} to node {shown}"));
+                self.given.remove(&slot);
                 self.nodes.migrating.insert(slot, target);
             }
             SetSlot::Importing(id) => {
@@ -146,8 +147,7 @@ impl Machine {
     fn assign(&mut self, slot: Slot, id: NodeId, keys: usize) -> Result<(), Error> {
         let owner = self.assignee(slot, id, keys)?;
         let me = self.nodes.myself();
-        let was_mine = self.nodes.owner(slot) == Some(me);
-        let (is_mine, imports) = (owner == me, self.nodes.importing.contains_key(&slot));
+        let (was_mine, is_mine) = (self.nodes.owner(slot) == Some(me), owner == me);
         let (number, shown) = (slot.number(), self.shown(owner));
         let text = format!(
             "Assigning slot {number} to node {shown} in shard {}",
@@ -158,8 +158,9 @@ impl Machine {
             self.nodes.migrating.remove(&slot);
         }
         self.nodes.own(slot, owner);
-        if is_mine && imports {
-            self.nodes.importing.remove(&slot);
+        self.given.remove(&slot);
+        if is_mine && let Some(source) = self.nodes.importing.remove(&slot) {
+            self.note_given(slot, source);
             self.raise_epoch();
             self.todo.pong_all = true;
             let text = format!(
