@@ -37,7 +37,7 @@ const SLACK_BYTES_MAX: u64 = 4 << 20;
 pub enum Memory {
     /// There is, or room is being made fast enough.
     Enough,
-    /// Other shards are making room: the request waits for them.
+    /// Garbage is being freed, or other shards are making room: the request waits for that.
     Coming,
     /// There is none, and nothing may go.
     Refused,
@@ -51,7 +51,8 @@ pub type Own<'a> = &'a dyn Fn(Peer) -> Option<Ticket>;
 pub struct Room {
     /// The bytes of this thread up to which memory is not short.
     ceiling: i64,
-    /// Batches that wait for other shards to make room.
+    /// Batches that wait for other shards to make room or, if none was asked, for the next turn,
+    /// in which this one goes on freeing garbage.
     waiting: Vec<Box<Batch>>,
     /// Shards that were asked for room and have not answered.
     asked: usize,
@@ -84,9 +85,14 @@ impl Room {
         self.ceiling != i64::MAX && self.ceiling < thread_bytes()
     }
 
-    /// Lets a batch wait until other shards have made room.
+    /// Lets a batch wait until there may be room.
     pub fn wait(&mut self, batch: Box<Batch>) {
         self.waiting.push(batch);
+    }
+
+    /// Whether batches wait for the next turn.
+    pub fn waits_for_next_turn(&self) -> bool {
+        !self.waiting.is_empty() && self.asked == 0
     }
 }
 
@@ -100,7 +106,8 @@ impl Core {
             self.room.is_stuck = false;
             self.lack_of_room();
         }
-        if !self.room.waiting.is_empty() && !self.room.is_short() {
+        let Room { waiting, asked, .. } = &self.room;
+        if !waiting.is_empty() && (*asked == 0 || !self.room.is_short()) {
             self.resumed.extend(self.room.waiting.drain(..));
         }
     }
@@ -141,12 +148,17 @@ impl Core {
     fn make_room(&mut self, own: Own<'_>) -> Memory {
         let since = Monotonic::now();
         let Some(lack) = self.lack_of_room() else { return Memory::Enough };
+        if self.room.waits_for_next_turn() {
+            return Memory::Coming;
+        }
         self.free_garbage(since);
         let Some(lack) = self.lack_of_room().map(|now| now.min(lack)) else {
             return Memory::Enough;
         };
-        let garbage = self.of_others(|board| board.garbage.get());
-        if garbage != 0 && self.ask_for_room(lack, own, |board| board.garbage.get(), garbage) {
+        if !self.shard.keyspace.garbage.is_empty() {
+            return Memory::Coming;
+        }
+        if self.ask_for_room(|_, board| (board.garbage.get() != 0).then_some(RoomWord::Free)) {
             return Memory::Coming;
         }
         let elsewhere = self.of_others(|board| board.evictable.get());
@@ -158,8 +170,11 @@ impl Core {
             return Memory::Enough;
         }
         let lack = lack.saturating_sub(share);
-        if elsewhere != 0 && self.ask_for_room(lack, own, |board| board.evictable.get(), elsewhere)
-        {
+        let their_share = |shard, board: &Board| {
+            let share = proportion(lack, board.evictable.get(), elsewhere);
+            (share != 0).then(|| RoomWord::Evict(share, own(shard)))
+        };
+        if self.ask_for_room(their_share) {
             return Memory::Coming;
         }
         // What is here has to do: a share may have been a fraction of a key.
@@ -176,14 +191,9 @@ impl Core {
         self.other_shards().map(|shard| figure(self.mailbox.board(shard))).sum()
     }
 
-    /// Asks other shards for room, each in proportion to its figure. False if that is of no use.
-    fn ask_for_room(
-        &mut self,
-        lack: u64,
-        own: Own<'_>,
-        figure: impl Fn(&Board) -> u64,
-        all: u64,
-    ) -> bool {
+    /// Asks those of the other shards for room for which there is a word. False if that is of no
+    /// use.
+    fn ask_for_room(&mut self, word: impl Fn(Peer, &Board) -> Option<RoomWord>) -> bool {
         if self.room.is_stuck {
             return false;
         }
@@ -192,10 +202,9 @@ impl Core {
         }
         self.room.made = false;
         for shard in self.other_shards() {
-            let share = proportion(lack, figure(self.mailbox.board(shard)), all);
-            if share != 0 {
+            if let Some(word) = word(shard, self.mailbox.board(shard)) {
                 self.room.asked += 1;
-                self.mailbox.send(shard, ToShard::Room(RoomWord::Wanted(share, own(shard))));
+                self.mailbox.send(shard, ToShard::Room(word));
             }
         }
         self.room.asked != 0
@@ -204,17 +213,21 @@ impl Core {
     /// What another shard says about memory.
     pub(crate) fn hear_of_room(&mut self, from: Peer, word: RoomWord) {
         match word {
-            RoomWord::Wanted(bytes, held) => {
+            RoomWord::Free => {
+                self.free_garbage(Monotonic::now());
+                // If it was freed for another shard meanwhile, that is as good.
+                self.tell_of_room(from, true);
+            }
+            RoomWord::Evict(bytes, held) => {
                 let (since, before) = (Monotonic::now(), thread_bytes());
                 self.free_garbage(since);
                 let freed = u64::try_from(before - thread_bytes()).unwrap_or(0);
                 // The time may have been over before all garbage was freed: that goes first.
-                if freed == 0 || self.shard.keyspace.garbage.is_empty() {
+                if self.shard.keyspace.garbage.is_empty() {
                     self.evict(since, bytes.saturating_sub(freed), held);
                 }
                 let made = thread_bytes() < before || self.lack_of_room().is_none();
-                self.show_figures();
-                self.mailbox.send(from, ToShard::Room(RoomWord::Made(made)));
+                self.tell_of_room(from, made);
             }
             RoomWord::Made(made) => {
                 self.room.asked -= 1;
@@ -228,6 +241,17 @@ impl Core {
         }
     }
 
+    fn tell_of_room(&mut self, shard: Peer, made: bool) {
+        self.show_figures();
+        self.mailbox.send(shard, ToShard::Room(RoomWord::Made(made)));
+    }
+
+    /// Whether any shard has values that wait to be freed.
+    fn has_garbage(&self) -> bool {
+        let elsewhere = || self.of_others(|board| board.garbage.get()) != 0;
+        !self.shard.keyspace.garbage.is_empty() || elsewhere()
+    }
+
     /// Frees garbage, for as long as a shard may make room.
     fn free_garbage(&mut self, since: Monotonic) {
         while !self.shard.keyspace.garbage.is_empty() {
@@ -238,12 +262,13 @@ impl Core {
         }
     }
 
-    /// Evicts this shard's share of what is lacking, as background work, if it was lacking before:
-    /// what is taken for a moment costs no key. True if more is lacking and something may go.
+    /// Evicts this shard's share of what is lacking, as background work, if it was lacking before
+    /// (what is taken for a moment costs no key) and no shard has garbage. True if more is lacking
+    /// and something may go.
     pub(crate) fn evict_in_background(&mut self, since: Monotonic) -> bool {
         let is_short = self.room.is_short();
         let was_short = std::mem::replace(&mut self.room.was_short, is_short);
-        if !is_short || !was_short {
+        if !is_short || !was_short || self.has_garbage() {
             return false;
         }
         let Some(lack) = self.lack_of_room() else { return false };

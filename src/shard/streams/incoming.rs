@@ -134,7 +134,9 @@ impl Core {
     /// Whether something can go on that no letter and no socket will speak of again.
     #[inline]
     pub(crate) fn has_resumed(&self) -> bool {
-        !self.resumed.is_empty() || !self.socket_requests.is_empty()
+        !self.resumed.is_empty()
+            || !self.socket_requests.is_empty()
+            || self.room.waits_for_next_turn()
     }
 
     fn act_on_flows(&mut self, actions: Vec<Action>) {
