@@ -259,8 +259,8 @@ fn an_older_claim_says_nothing_behind_a_newer_one() {
     assert!(unclaimed.contains(slot(5460)), "T-C 7: it came back with an old file");
 }
 
-/// The former owner, or who took over from it, may have got a newer epoch in the moment in which the
-/// slot was given away: the keys are here.
+/// The former owner, or who took over from it, may have got a newer epoch in the moment in which
+/// the slot was given away: the keys are here.
 #[test]
 fn a_slot_that_was_brought_here_stays_until_the_former_owner_has_heard_of_that() {
     let brought = || {
