@@ -53,7 +53,7 @@ const MOVES_AT: u64 = 8;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds that showed something, and what.
-const KEPT: [(u64, &str); 24] = [
+const KEPT: [(u64, &str); 27] = [
     (10_001_031, "stopped with its replica, a primary wrote again while all held it for FAIL"),
     (10_001_203, "so did one whose open PINGs were answered when a partition was over"),
     (10_004_602, "as the first"),
@@ -84,6 +84,12 @@ const KEPT: [(u64, &str); 24] = [
         54_046_986,
         "a replica's word of its primary's slots gave them to the replica, by an old epoch",
     ),
+    (
+        62_001_278,
+        "a source got the target's epoch, took a newer one, and the target deleted the keys",
+    ),
+    (62_037_305, "as that one, of a slot that the source had given away by then"),
+    (62_067_113, "an older claim of a target came by its slow link, and its keys were deleted"),
 ];
 /// Seeds within which a planted fault must be found.
 const FOUND_WITHIN: u64 = 10_000;

@@ -113,11 +113,14 @@ impl World {
         }
     }
 
+    /// All nodes of the source's shard have the keys: one may have been elected just now.
     fn begin_to_move(&mut self, one: Move) {
-        for node in 0..self.nodes.len() {
-            if node == one.source || self.replicates(node, one.source) {
-                self.nodes[node].keys.entry(one.slot).or_insert(ALL_KEYS);
-            }
+        let Some(machine) = &self.nodes[one.source].machine else { return };
+        let nodes = machine.nodes();
+        let of_shard = nodes.iter().filter(|(key, _)| nodes.are_of_one_shard(*key, nodes.myself()));
+        let of_shard: Vec<usize> = of_shard.filter_map(|(_, node)| number(node.id)).collect();
+        for node in of_shard {
+            self.nodes[node].keys.entry(one.slot).or_insert(ALL_KEYS);
         }
         self.moves.push(one);
         self.go_on_moving(self.moves.len() - 1);
@@ -285,7 +288,8 @@ impl World {
         if self.moves.is_empty() {
             return;
         }
-        self.nodes[replica].keys = self.nodes[primary].keys.clone();
+        let keys = self.nodes[primary].keys.clone();
+        self.keep_keys(replica, keys);
         for slot in self.moves.iter().map(|one| one.slot).collect::<Vec<_>>() {
             let both = [primary, replica].map(|node| self.open_at(node, slot));
             let [Some(ours), Some(theirs)] = both else { return };
@@ -308,25 +312,23 @@ impl World {
         Some(Open { source, target, is_replica: nodes.me().is_replica() })
     }
 
-    /// K1: no node deletes keys that are nowhere else: not at another node, dead or alive, unless
-    /// it has its data from this one.
+    /// A node deletes its keys in some slots.
     pub fn delete_keys(&mut self, node: usize, slots: &SlotSet) {
-        let held: Vec<(Slot, Keys)> =
-            self.nodes[node].keys.iter().map(|(slot, keys)| (*slot, *keys)).collect();
-        for (slot, keys) in held.into_iter().filter(|(slot, _)| slots.contains(*slot)) {
-            self.nodes[node].keys.insert(slot, 0);
-            let others = self
-                .nodes
-                .iter()
-                .enumerate()
-                .filter(|(other, one)| *other != node && one.follows != Some(id(node)));
-            let elsewhere = others
-                .filter_map(|(_, other)| other.keys.get(&slot))
-                .fold(0, |all, keys| all | keys);
-            let lost = keys & !elsewhere;
+        let mut left = self.nodes[node].keys.clone();
+        left.retain(|slot, _| !slots.contains(*slot));
+        self.keep_keys(node, left);
+    }
+
+    /// K1: the keys of a node are these from now on, and those that it does not keep are at another
+    /// one, dead or alive.
+    fn keep_keys(&mut self, node: usize, keys: KeysBySlot) {
+        let before = std::mem::replace(&mut self.nodes[node].keys, keys);
+        for (slot, keys) in before {
+            let here = self.nodes.iter().filter_map(|one| one.keys.get(&slot));
+            let lost = keys & !here.fold(0, |all, keys| all | keys);
             assert!(
                 self.may_lose_keys || lost == 0,
-                "K1: {node} deletes keys {lost:b} of slot {} at {}",
+                "K1: {node} had the only keys {lost:#b} of slot {} at {}",
                 slot.number(),
                 self.at
             );
