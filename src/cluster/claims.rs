@@ -207,12 +207,13 @@ impl Machine {
                 matches!(self.manual, Manual::Gives { replica, .. } if replica == primary);
             self.reset_manual();
             self.drop_election();
-            self.nodes.migrating.clear();
-            self.nodes.importing.clear();
-            self.given.clear();
-            // Up to a full sync nothing of the new history is here.
+            // Up to a full sync nothing of the new history is here. A primary of this shard has the
+            // slots that were on their way to and from its predecessor: nobody tells of them again.
             if sync == Sync::Full {
                 self.mine.offset = 0;
+                self.nodes.migrating.clear();
+                self.nodes.importing.clear();
+                self.given.clear();
             }
         }
         self.todo.owners_changed();

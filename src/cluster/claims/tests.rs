@@ -320,6 +320,26 @@ fn open_slots_follow_a_failover_of_the_other_side() {
     assert_eq!(bench.machine.nodes.migrating.get(&slot(0)), Some(&s), "T-C 8: the target");
 }
 
+/// Roles may be swapped again before the tool is done with the slot.
+#[test]
+fn who_follows_its_heir_knows_which_slots_are_on_their_way() {
+    for (label, taker, kept) in
+        [("T-C 9: its heir", 'r', true), ("T-C 9: another shard", 'b', false)]
+    {
+        let mut bench = Bench::of(FIVE);
+        let (a, b) = (bench.key('a'), bench.key('b'));
+        bench.machine.nodes.migrating.insert(slot(0), b);
+        bench.machine.nodes.importing.insert(slot(6000), a);
+        bench.machine.settings.allows_migration = true;
+        let claimed = bench.node(taker).slot_set().with(&slots(0..5461));
+        bench.beat(taker, Beat::Ping, claims(9, claimed));
+        assert_eq!(primary_of(&bench, 'm'), Some(taker), "{label}");
+        let nodes = &bench.machine.nodes;
+        assert_eq!(nodes.importing.get(&slot(6000)), kept.then_some(&a), "{label}");
+        assert_eq!(nodes.migrating.get(&slot(0)), kept.then_some(&b), "{label}");
+    }
+}
+
 #[test]
 fn clients_are_sent_to_the_successor_of_a_target() {
     let mut bench = Bench::of(FIVE);
