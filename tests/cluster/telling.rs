@@ -92,22 +92,26 @@ fn keys_that_are_on_their_way_outlast_a_failover_of_their_target() {
             ok(0, &words.collect::<Vec<_>>());
         };
         move_to(1, &keys[..10]);
-        let has = || count(heir) == "10";
-        until(&format!("{}: the replica has them", cluster.mix), has, || cluster.describe());
-        ok(heir, &["CLUSTER", "FAILOVER"]);
-        let heir_id = id(&cluster.nodes[heir]);
-        // The source goes on with the heir, and sends clients there.
-        until_shown(cluster, 0, &format!(" [0->-{heir_id}]"));
-        let ask_there = format!("-ASK 0 {}", cluster.nodes[heir].addr);
-        let is_asked = || ask(&cluster.nodes[0], &["GET", &keys[0]]) == ask_there;
-        until(&format!("{}: clients go there", cluster.mix), is_asked, || cluster.describe());
-        move_to(heir, &keys[10..]);
-        assert_eq!(count(heir), "20", "{}: {}", cluster.mix, cluster.describe());
-        for node in [heir, 0] {
-            ok(node, &["CLUSTER", "SETSLOT", "0", "NODE", &heir_id]);
+        // To the replica, and back.
+        for (taker, moved) in [(heir, 10), (1, 15)] {
+            let mix = &cluster.mix;
+            let has = || count(taker) == moved.to_string();
+            until(&format!("{mix}: the replica has them"), has, || cluster.describe());
+            cluster.until_replicas_are_online();
+            ok(taker, &["CLUSTER", "FAILOVER"]);
+            // The source goes on with the taker, and sends clients there.
+            until_shown(cluster, 0, &format!(" [0->-{}]", id(&cluster.nodes[taker])));
+            let ask_there = format!("-ASK 0 {}", cluster.nodes[taker].addr);
+            let is_asked = || ask(&cluster.nodes[0], &["GET", &keys[0]]) == ask_there;
+            until(&format!("{mix}: clients go there"), is_asked, || cluster.describe());
+            move_to(taker, &keys[moved..moved + 5]);
+            assert_eq!(count(taker), (moved + 5).to_string(), "{mix}: {}", cluster.describe());
+        }
+        for node in [1, 0] {
+            ok(node, &["CLUSTER", "SETSLOT", "0", "NODE", &target]);
         }
         for key in &keys {
-            assert_eq!(ask(&cluster.nodes[heir], &["GET", key]), "value", "{}", cluster.mix);
+            assert_eq!(ask(&cluster.nodes[1], &["GET", key]), "value", "{}", cluster.mix);
         }
     });
 }
