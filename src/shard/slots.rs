@@ -7,7 +7,7 @@ use shards::encodings::table::Position;
 use shards::keyspace::db::Db;
 use shards::shard::Request;
 
-use crate::cluster::ownership::Ownership;
+use crate::cluster::ownership::{Ownership, Place};
 use crate::cluster::slot_set::SlotSet;
 use crate::mail::query::Answer;
 use crate::shard::core::Core;
@@ -64,10 +64,12 @@ impl Core {
         self.lost.extend(here.filter(|slot| slots.contains(*slot)));
     }
 
-    /// Deletes what is left of slots that are served here again: it is of a time before.
+    /// Deletes what is left of slots that are served here again, or whose keys come: it is of a time
+    /// before.
     pub(crate) fn clear_regained_slots(&mut self, ownership: &Ownership) {
-        let regained: Vec<Slot> =
-            self.lost.extract_if(.., |slot| ownership.serves(*slot)).collect();
+        let is_back =
+            |slot: &mut Slot| ownership.serves(*slot) || ownership.place(*slot) == Place::Importing;
+        let regained: Vec<Slot> = self.lost.extract_if(.., is_back).collect();
         for slot in regained {
             while self.delete_some(slot, usize::MAX) {}
         }
