@@ -161,7 +161,8 @@ impl World {
 
     /// Sends CLUSTER SETSLOT, which its replicas hear first. False if it was refused.
     fn set_slot(&mut self, node: usize, slot: Slot, request: SetSlot) -> bool {
-        if !self.tell_replicas(node, Order::SetSlot(slot, request)) {
+        let answers = self.nodes[node].machine.is_some() && !self.nodes[node].is_stopped;
+        if !answers || !self.tell_replicas(node, Order::SetSlot(slot, request)) {
             return false;
         }
         self.ask(node, Command::SetSlot(slot, request));
