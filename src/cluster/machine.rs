@@ -79,6 +79,9 @@ pub struct Machine {
     /// Slots that this node has got by SETSLOT, of which the former owner has not heard so far, or
     /// that its primary has, and has not claimed so far.
     pub(super) given: BTreeMap<Slot, Given>,
+    /// Of slots that are on their way to other nodes, or were: by which epoch the target was known
+    /// when that began.
+    pub(super) opened: BTreeMap<Slot, Epoch>,
     /// Whether a shard hangs.
     pub(super) is_stuck: bool,
     /// Whether the data is still being loaded.
@@ -212,6 +215,7 @@ impl Machine {
             keeping: None,
             followed: None,
             given: BTreeMap::new(),
+            opened: BTreeMap::new(),
             is_stuck: false,
             is_loading: true,
             woke_at: now.at,

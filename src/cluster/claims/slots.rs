@@ -70,6 +70,7 @@ impl Machine {
         let others = claimed.without(self.nodes.at(sender).slot_set());
         let others = others.without(&self.withheld(sender, epoch));
         let marked = others.common(self.nodes.unclaimed());
+        let marked = marked.with(&others.common(&self.arrived(sender, epoch)));
         let mut taken = others.without(self.nodes.owned());
         let mut lost = SlotSet::default();
         for (owner, node) in self.nodes.iter() {
@@ -81,6 +82,22 @@ impl Machine {
             }
         }
         (taken, lost)
+    }
+
+    /// Slots that are on their way to a node. If it claims them by a newer epoch than it had when that
+    /// began, they were assigned to it since; the own epoch may be newer still for other reasons.
+    fn arrived(&self, target: Key, epoch: Epoch) -> SlotSet {
+        let is_target = |slot: &&Slot| self.nodes.migrating.get(slot) == Some(&target);
+        let opened = self.opened.iter().filter(|(_, known)| **known < epoch);
+        opened.map(|(slot, _)| slot).filter(is_target).copied().collect()
+    }
+
+    /// A slot is on its way to a node from now on.
+    pub(in crate::cluster) fn begin_migrating(&mut self, slot: Slot, target: Key) {
+        self.nodes.migrating.insert(slot, target);
+        let migrating = &self.nodes.migrating;
+        self.opened.retain(|slot, _| migrating.contains_key(slot));
+        self.opened.insert(slot, self.nodes.at(target).config_epoch);
     }
 
     /// Whether some slot of a node is marked, so that a claim that seems the same is not.
@@ -103,15 +120,24 @@ impl Machine {
                 slot.number()
             );
             self.log(LogLevel::Notice, text);
-            self.nodes.migrating.insert(slot, sender);
+            self.begin_migrating(slot, sender);
             self.todo.owners_changed();
         }
         let is_mine = self.nodes.importing.get(&slot) == Some(&sender) && self.is_primary();
-        if is_mine && is_owner && !self.cannot_save {
+        // Who has just come back may have been replaced by its heir, which has the slot by now.
+        let is_sure = self.state().is_ok() && !self.state().is_fenced() && !self.cannot_save;
+        if is_mine && is_owner && is_sure {
             // The source has given it, and its word to this node was lost.
             self.nodes.importing.remove(&slot);
             self.nodes.own(slot, self.nodes.myself());
             self.raise_epoch();
+            let (shown, epoch) = (self.shown(sender), self.nodes.me().config_epoch);
+            let text = format!(
+                "Node {shown} has given up slot {}, which was imported from it: it is this node's. \
+                 New configEpoch set to {epoch}",
+                slot.number()
+            );
+            self.log(LogLevel::Notice, text);
             self.todo.owners_changed();
             self.todo.pong_all = true;
         }

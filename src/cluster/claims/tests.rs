@@ -302,6 +302,23 @@ fn a_slot_that_was_brought_here_stays_until_the_former_owner_has_heard_of_that()
     assert_eq!(owner(&bench, 6000), Some('a'), "T-C 6: no newer epoch can be taken");
 }
 
+/// Two nodes may give each other a slot at once: who waits for the newer epoch waits for ever.
+#[test]
+fn a_slot_on_its_way_goes_to_its_target_whatever_epoch_this_node_has() {
+    for (label, epoch, taken) in
+        [("T-C 6: assigned to it since", 6, true), ("T-C 6: a claim of a time before", 5, false)]
+    {
+        let mut bench = Bench::of(FIVE);
+        let migrating = SetSlot::Migrating(id('b'));
+        assert_eq!(bench.ask(Command::SetSlot(slot(1), migrating)), "Ok", "{label}");
+        bench.machine.nodes.me_mut().config_epoch = Epoch(20);
+        let claimed = bench.node('b').slot_set().with(&slots(1..2));
+        bench.beat('b', Beat::Ping, claims(epoch, claimed));
+        assert_eq!(owner(&bench, 1), Some(if taken { 'b' } else { 'm' }), "{label}");
+        assert_eq!(bench.machine.nodes.migrating.is_empty(), taken, "{label}");
+    }
+}
+
 #[test]
 fn open_slots_follow_a_failover_of_the_other_side() {
     let mut bench = Bench::of(FIVE);
@@ -377,6 +394,18 @@ fn an_import_ends_when_the_source_gave_the_slot_away() {
             bench.expect(label, &["save Durable", "send b pong 6"]);
         }
     }
+}
+
+/// Its heir may have the slot, and all others, by an epoch that it does not know.
+#[test]
+fn who_has_just_come_back_takes_no_slot_that_its_source_gave_away() {
+    let mut bench = Bench::started(FIVE, Settings::default());
+    let a = bench.key('a');
+    bench.machine.nodes.importing.insert(slot(6000), a);
+    let claimed = bench.node('a').slot_set().without(&slots(6000..6001));
+    bench.beat('a', Beat::Ping, claims(4, claimed));
+    assert_eq!(owner(&bench, 6000), Some('a'), "T-C 8");
+    assert_eq!(bench.node('m').config_epoch, Epoch(3), "T-C 8");
 }
 
 #[test]

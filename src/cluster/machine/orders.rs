@@ -101,7 +101,7 @@ impl Machine {
                     return;
                 };
                 self.given.remove(&slot);
-                self.nodes.migrating.insert(slot, target);
+                self.begin_migrating(slot, target);
                 format!("Migrating slot {number} to node {}", self.shown(target))
             }
             SetSlot::Importing(id) => {
@@ -177,7 +177,10 @@ impl Machine {
     /// A primary keeps the slots that it got by SETSLOT, with their keys, also if the former owner
     /// claims them by a newer epoch than its own: it takes a newer one still.
     pub(in crate::cluster) fn keep_given(&mut self, sender: Key, epoch: Epoch, claimed: &SlotSet) {
-        if self.given.is_empty() || !self.is_primary() || epoch < self.nodes.me().config_epoch {
+        let is_over = epoch < self.nodes.me().config_epoch;
+        // A replica that is being elected would lose against a newer epoch of its primary.
+        let is_giving = self.manual.is_under_way();
+        if self.given.is_empty() || !self.is_primary() || is_over || is_giving {
             return;
         }
         let kept = self.withheld(sender, epoch).common(claimed);

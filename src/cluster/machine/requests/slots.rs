@@ -12,6 +12,8 @@ use crate::cluster::nodes::Key;
 use crate::cluster::slot_set::SlotSet;
 use crate::config::choices::LogLevel;
 
+const YIELDING: Error =
+    Error::Text("ERR This primary has started without data, and waits for a replica to take over");
 const REPLICA: Error = Error::Text("ERR Please use SETSLOT only with masters.");
 const NOT_A_PRIMARY: Error = Error::Text("ERR Target node is not a master");
 
@@ -59,7 +61,7 @@ impl Machine {
                 let (number, shown) = (slot.number(), self.shown(target));
                 self.log(LogLevel::Notice, format!("Migrating slot {number} to node {shown}"));
                 self.given.remove(&slot);
-                self.nodes.migrating.insert(slot, target);
+                self.begin_migrating(slot, target);
             }
             SetSlot::Importing(id) => {
                 let source = self.source(slot, id.as_bytes())?;
@@ -82,9 +84,13 @@ impl Machine {
     /// Whether SETSLOT may be asked of this node.
     ///
     /// # Errors
-    /// It is a replica.
+    /// It is a replica, or a primary whose data a replica has.
     pub fn may_set_slots(&self) -> Result<(), Error> {
-        if self.is_primary() { Ok(()) } else { Err(REPLICA) }
+        match (self.is_primary(), self.is_yielding()) {
+            (false, _) => Err(REPLICA),
+            (true, true) => Err(YIELDING),
+            (true, false) => Ok(()),
+        }
     }
 
     /// The node with the id `word`, to which this node's `slot` is to migrate.
