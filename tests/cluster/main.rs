@@ -35,7 +35,7 @@ mod resharding;
 mod resetting;
 mod routed;
 mod topology;
-mod telling;
+mod moving;
 
 use std::env;
 use std::io::Write as _;

@@ -1,4 +1,5 @@
-//! Replicas are told which slots are on their way, and which have gone, before their primary acts.
+//! Slots that are moved step by step with SETSLOT: replicas are told before their primary acts, and
+//! keys that are on their way outlast failovers.
 
 use nix::sys::signal::Signal;
 
