@@ -1,6 +1,9 @@
 //! Slots that are moved step by step with SETSLOT: replicas are told before their primary acts, and
 //! keys that are on their way outlast failovers.
 
+use std::thread;
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 
 use crate::client::Reply;
@@ -13,6 +16,9 @@ use crate::servers::until;
 /// Slots of the first primary.
 const OUT: &str = "5";
 const BACK: &str = "6";
+/// A key of the second primary, and its slot.
+const OTHER_KEY: &str = "c";
+const OTHER_SLOT: &str = "7365";
 
 #[test]
 fn replicas_know_which_slots_are_on_their_way() {
@@ -72,48 +78,29 @@ fn a_replica_that_comes_later_knows_which_slots_are_on_their_way() {
 #[test]
 fn keys_that_are_on_their_way_outlast_a_failover_of_their_target() {
     play("keys on their way", &["kkkkkk", "vvvkkk", "kvkvkv"], |cluster| {
-        let (source, target) = (id(&cluster.nodes[0]), id(&cluster.nodes[1]));
-        let heir = cluster.replica_of(1);
-        until_shards_are_known(cluster);
-        cluster.until_replicas_are_online();
-        until_primaries_know(cluster);
-        let ok = |node: usize, words: &[&str]| {
-            assert_eq!(ask(&cluster.nodes[node], words), "OK", "{}: {words:?}", cluster.mix);
-        };
+        let (source, heir) = (id(&cluster.nodes[0]), cluster.replica_of(1));
         let count = |node: usize| ask(&cluster.nodes[node], &["CLUSTER", "COUNTKEYSINSLOT", "0"]);
-        let keys: Vec<String> = (0..20).map(|number| format!("{KEY}{number}")).collect();
-        keys.iter().for_each(|key| ok(0, &["SET", key, "value"]));
-        ok(1, &["CLUSTER", "SETSLOT", "0", "IMPORTING", &source]);
-        ok(0, &["CLUSTER", "SETSLOT", "0", "MIGRATING", &target]);
+        let keys = keys_of_slot_0(cluster);
+        open_slot_0(cluster, 0, 1);
         until_shown(cluster, heir, &format!(" [0-<-{source}]"));
-        let move_to = |node: usize, keys: &[String]| {
-            let (host, port) = cluster.nodes[node].addr.split_once(':').expect("it has a port");
-            let words = ["MIGRATE", host, port, "", "0", "5000", "KEYS"];
-            let words = words.into_iter().chain(keys.iter().map(String::as_str));
-            ok(0, &words.collect::<Vec<_>>());
-        };
-        move_to(1, &keys[..10]);
+        move_keys(cluster, (0, 1), &keys[..10]);
         // To the replica, and back.
         for (taker, moved) in [(heir, 10), (1, 15)] {
             let mix = &cluster.mix;
             let has = || count(taker) == moved.to_string();
             until(&format!("{mix}: the replica has them"), has, || cluster.describe());
             cluster.until_replicas_are_online();
-            ok(taker, &["CLUSTER", "FAILOVER"]);
+            assert_eq!(ask(&cluster.nodes[taker], &["CLUSTER", "FAILOVER"]), "OK", "{mix}");
             // The source goes on with the taker, and sends clients there.
             until_shown(cluster, 0, &format!(" [0->-{}]", id(&cluster.nodes[taker])));
             let ask_there = format!("-ASK 0 {}", cluster.nodes[taker].addr);
             let is_asked = || ask(&cluster.nodes[0], &["GET", &keys[0]]) == ask_there;
             until(&format!("{mix}: clients go there"), is_asked, || cluster.describe());
-            move_to(taker, &keys[moved..moved + 5]);
+            move_keys(cluster, (0, taker), &keys[moved..moved + 5]);
             assert_eq!(count(taker), (moved + 5).to_string(), "{mix}: {}", cluster.describe());
         }
-        for node in [1, 0] {
-            ok(node, &["CLUSTER", "SETSLOT", "0", "NODE", &target]);
-        }
-        for key in &keys {
-            assert_eq!(ask(&cluster.nodes[1], &["GET", key]), "value", "{}", cluster.mix);
-        }
+        give_slot_0(cluster, 1, [1, 0]);
+        expect_keys(cluster, 1, &keys);
     });
 }
 
@@ -136,6 +123,136 @@ fn replicas_know_what_an_exec_says_of_slots() {
         }
         until_shown(cluster, replica, "connected\n");
     });
+}
+
+/// A node has keys of a slot that it imports from the moment on in which it becomes a primary,
+/// though it still deletes what a foreign slot may have.
+#[test]
+fn keys_that_come_just_behind_a_failover_stay() {
+    play("keys behind a failover", &["kkkkkk", "vkvvkv"], |cluster| {
+        let heir = cluster.replica_of(1);
+        let keys = keys_of_slot_0(cluster);
+        assert_eq!(ask(&cluster.nodes[heir], &["CLUSTER", "FAILOVER"]), "OK");
+        open_slot_0(cluster, 0, heir);
+        move_keys(cluster, (0, heir), &keys);
+        give_slot_0(cluster, heir, [heir, 0]);
+        // What is deleted goes within half a second.
+        for _ in 0..20 {
+            thread::sleep(Duration::from_millis(50));
+            expect_keys(cluster, heir, &keys);
+        }
+    });
+}
+
+#[test]
+fn a_target_that_comes_back_leaves_the_slot_and_its_shard_to_its_heir() {
+    play("a target comes back", &["kkkkkk"], |cluster| {
+        let heir = cluster.replica_of(1);
+        let keys = keys_of_slot_0(cluster);
+        assert_eq!(ask(&cluster.nodes[1], &["SET", OTHER_KEY, "value"]), "OK");
+        open_slot_0(cluster, 0, 1);
+        assert_eq!(ask(&cluster.nodes[1], &["WAIT", "1", "5000"]), "1");
+        let former = id(&cluster.nodes[1]);
+        cluster.nodes[1].kill();
+        until("the heir takes over", || cluster.is_primary(heir), || cluster.describe());
+        open_slot_0(cluster, 0, heir);
+        move_keys(cluster, (0, heir), &keys);
+        give_slot_0(cluster, heir, [heir, 0]);
+        let name = id(&cluster.nodes[heir]);
+        cluster.nodes[1].start_again();
+        cluster.until_all_agree("the former primary follows its heir", |lines| {
+            let node = lines.iter().find(|line| line.id == former);
+            node.is_some_and(|node| node.primary == name && node.slots.is_empty())
+        });
+        expect_keys(cluster, heir, &keys);
+        assert_eq!(ask(&cluster.nodes[heir], &["GET", OTHER_KEY]), "value");
+    });
+}
+
+/// Both targets get the same epoch, or wait for each other's newer one.
+#[test]
+fn two_nodes_give_each_other_a_slot() {
+    play("slots that cross", &["kkkkkk"], |cluster| {
+        let keys = keys_of_slot_0(cluster);
+        assert_eq!(ask(&cluster.nodes[1], &["SET", OTHER_KEY, "value"]), "OK");
+        let names = [id(&cluster.nodes[0]), id(&cluster.nodes[1])];
+        open_slot_0(cluster, 0, 1);
+        set_slot(cluster, 0, &[OTHER_SLOT, "IMPORTING", &names[1]]);
+        set_slot(cluster, 1, &[OTHER_SLOT, "MIGRATING", &names[0]]);
+        move_keys(cluster, (0, 1), &keys);
+        move_keys(cluster, (1, 0), &[OTHER_KEY.to_owned()]);
+        let gives = |target: usize, slot: &'static str| {
+            let words = ["CLUSTER", "SETSLOT", slot, "NODE", &names[target]].map(str::to_owned);
+            let mut client = cluster.nodes[target].client();
+            thread::spawn(move || client.call(&words.each_ref().map(String::as_str)))
+        };
+        for given in [gives(1, "0"), gives(0, OTHER_SLOT)] {
+            given.join().expect("it is asked").expect("it is answered");
+        }
+        // The sources are not told: they hear of it.
+        cluster.until_all_agree("the slots have gone", |lines| {
+            let has = |node: usize, slot: &str| {
+                let node = lines.iter().find(|line| line.id == names[node]);
+                node.is_some_and(|node| node.slots.iter().any(|range| range == slot))
+            };
+            has(1, "0") && has(0, OTHER_SLOT)
+        });
+        expect_keys(cluster, 1, &keys);
+        assert_eq!(ask(&cluster.nodes[0], &["GET", OTHER_KEY]), "value");
+        let info = ask(&cluster.nodes[0], &["CLUSTER", "INFO"]);
+        let epoch =
+            info.split("cluster_current_epoch:").nth(1).and_then(|rest| rest.lines().next());
+        let epoch: u64 = epoch.and_then(|epoch| epoch.parse().ok()).expect("there is one");
+        assert!(epoch <= 20, "epochs are not used up: {epoch}");
+    });
+}
+
+/// Sets some keys of slot 0, at the first node.
+fn keys_of_slot_0(cluster: &Cluster) -> Vec<String> {
+    until_shards_are_known(cluster);
+    cluster.until_replicas_are_online();
+    until_primaries_know(cluster);
+    let keys: Vec<String> = (0..20).map(|number| format!("{KEY}{number}")).collect();
+    for key in &keys {
+        assert_eq!(ask(&cluster.nodes[0], &["SET", key, "value"]), "OK", "{}", cluster.mix);
+    }
+    keys
+}
+
+fn set_slot(cluster: &Cluster, node: usize, words: &[&str]) {
+    let words = [&["CLUSTER", "SETSLOT"], words].concat();
+    assert_eq!(ask(&cluster.nodes[node], &words), "OK", "{}: {words:?}", cluster.mix);
+}
+
+/// Has keys of slot 0 go from one node to another one, as soon as both take that one for a primary.
+fn open_slot_0(cluster: &Cluster, source: usize, target: usize) {
+    let names = [source, target].map(|node| id(&cluster.nodes[node]));
+    let set = |node: usize, words: [&str; 2]| {
+        let words = [&["CLUSTER", "SETSLOT", "0"], &words[..]].concat();
+        let is_set = || ask(&cluster.nodes[node], &words) == "OK";
+        until(&format!("{}: {words:?}", cluster.mix), is_set, || cluster.describe());
+    };
+    set(target, ["IMPORTING", &names[0]]);
+    set(source, ["MIGRATING", &names[1]]);
+}
+
+fn move_keys(cluster: &Cluster, (from, to): (usize, usize), keys: &[String]) {
+    let (host, port) = cluster.nodes[to].addr.split_once(':').expect("it has a port");
+    let words = ["MIGRATE", host, port, "", "0", "5000", "KEYS"];
+    let words: Vec<&str> = words.into_iter().chain(keys.iter().map(String::as_str)).collect();
+    assert_eq!(ask(&cluster.nodes[from], &words), "OK", "{}: {words:?}", cluster.mix);
+}
+
+fn give_slot_0(cluster: &Cluster, target: usize, nodes: [usize; 2]) {
+    let name = id(&cluster.nodes[target]);
+    nodes.into_iter().for_each(|node| set_slot(cluster, node, &["0", "NODE", &name]));
+}
+
+fn expect_keys(cluster: &Cluster, node: usize, keys: &[String]) {
+    for key in keys {
+        let value = ask(&cluster.nodes[node], &["GET", key]);
+        assert_eq!(value, "value", "{}: {key}: {}", cluster.mix, cluster.describe());
+    }
 }
 
 /// Waits until all nodes know each replica as one of its primary's shard. A Valkey that does not
