@@ -64,8 +64,8 @@ impl Core {
         self.lost.extend(here.filter(|slot| slots.contains(*slot)));
     }
 
-    /// Deletes what is left of slots that are served here again, or whose keys come: it is of a time
-    /// before.
+    /// Deletes what is left of slots that are served here again, or whose keys come: it is of a
+    /// time before.
     pub(crate) fn clear_regained_slots(&mut self, ownership: &Ownership) {
         let is_back =
             |slot: &mut Slot| ownership.serves(*slot) || ownership.place(*slot) == Place::Importing;

@@ -84,8 +84,9 @@ impl Machine {
         (taken, lost)
     }
 
-    /// Slots that are on their way to a node. If it claims them by a newer epoch than it had when that
-    /// began, they were assigned to it since; the own epoch may be newer still for other reasons.
+    /// Slots that are on their way to a node. If it claims them by a newer epoch than it had when
+    /// that began, they were assigned to it since; the own epoch may be newer still for other
+    /// reasons.
     fn arrived(&self, target: Key, epoch: Epoch) -> SlotSet {
         let is_target = |slot: &&Slot| self.nodes.migrating.get(slot) == Some(&target);
         let opened = self.opened.iter().filter(|(_, known)| **known < epoch);
