@@ -385,6 +385,10 @@ impl Machine {
         self.log(LogLevel::Notice, text);
         self.nodes.set_primary(me);
         self.nodes.move_slots(former, me);
+        // Those that the primary was given, and of which it had said nothing so far.
+        let nodes = &mut self.nodes;
+        let own = nodes.me().slot_set().clone();
+        nodes.importing.retain(|slot, _| !own.contains(*slot));
         self.act(Action::Promote);
         self.act(Action::DeleteKeys(SlotSet::all().without(&self.nodes.slots_with_keys())));
         self.reset_manual();

@@ -121,8 +121,8 @@ impl Machine {
                 self.nodes.migrating.remove(&slot);
                 self.given.remove(&slot);
                 if owner == mine {
-                    let source = self.nodes.importing.remove(&slot).or(self.nodes.owner(slot));
-                    let source = source.filter(|source| *source != mine);
+                    let source = self.nodes.importing.get(&slot).copied();
+                    let source = source.or(self.nodes.owner(slot)).filter(|source| *source != mine);
                     source.into_iter().for_each(|source| self.note_given(slot, source));
                 }
                 self.nodes.own(slot, owner);
@@ -134,10 +134,14 @@ impl Machine {
         self.todo.owners_changed();
     }
 
-    /// A slot was given to this node or its primary.
+    /// A slot was given to this node or its primary. For a replica its keys are on their way until
+    /// the primary says that it has the slot: it may die before.
     pub(super) fn note_given(&mut self, slot: Slot, source: Key) {
         let Node { id: from, config_epoch: epoch, .. } = *self.nodes.at(source);
         self.given.insert(slot, Given { from, epoch, at: self.now.at });
+        if !self.is_primary() {
+            self.nodes.importing.insert(slot, source);
+        }
     }
 
     /// Forgets slots of which those who are concerned know by now: the former owner, if this is the
@@ -145,9 +149,15 @@ impl Machine {
     /// long ago, and does not claim them, it will not.
     pub(in crate::cluster) fn confirm_given(&mut self, sender: Key, claimed: &SlotSet) {
         let (now, patience_ms) = (self.now.at, self.settings.node_timeout_ms);
+        let is_mine = self.nodes.me().role == Role::Replica(Some(sender));
+        if is_mine {
+            let given = &self.given;
+            let is_said = |slot: &Slot| given.contains_key(slot) && claimed.contains(*slot);
+            self.nodes.importing.retain(|slot, _| !is_said(slot));
+        }
         let (nodes, me) = (&self.nodes, self.nodes.myself());
         match nodes.me().role {
-            Role::Replica(Some(mine)) if mine == sender => self.given.retain(|slot, given| {
+            Role::Replica(_) if is_mine => self.given.retain(|slot, given| {
                 !claimed.contains(*slot) && now.since(given.at) < patience_ms
             }),
             Role::Replica(_) => {}
@@ -162,13 +172,15 @@ impl Machine {
     ///
     /// For a primary that got them the epoch of such a claim says nothing: the former owner, or who
     /// took over from it, may have taken a newer one for other reasons meanwhile. For a replica it
-    /// does: if the primary dies now, what it said of them is the last word.
+    /// does: if the primary dies now, what it said of them is the last word, unless the claim is by
+    /// a newer epoch than the primary's last one. Then no node would vote for this one with them.
     pub(in crate::cluster) fn withheld(&self, sender: Key, epoch: Epoch) -> SlotSet {
         let (nodes, id) = (&self.nodes, self.nodes.at(sender).id);
         let is_primary = self.is_primary();
+        let is_older = nodes.my_primary().is_some_and(|mine| epoch < nodes.at(mine).config_epoch);
         let is_its = |given: &Given| match is_primary {
             true => !self.cannot_save && given.is_of_shard(sender, nodes),
-            false => given.from == id && given.epoch == epoch,
+            false => given.from == id && given.epoch == epoch && is_older,
         };
         let given = self.given.iter().filter(|(_, given)| is_its(given));
         given.map(|(slot, _)| *slot).collect()

@@ -66,7 +66,7 @@ fn a_replica_does_what_its_primary_does_with_slots() {
         ("out, and not", &["SETSLOT 1 MIGRATING b", "SETSLOT 1 STABLE"], None, None, 'a'),
         ("in, and not", &["SETSLOT 9000 IMPORTING b", "SETSLOT 9000 STABLE"], None, None, 'b'),
         ("gone", &["SETSLOT 1 MIGRATING b", "SETSLOT 1 NODE b"], None, None, 'b'),
-        ("come", &["SETSLOT 9000 IMPORTING b", "SETSLOT 9000 NODE a"], None, None, 'a'),
+        ("come, unless a dies now", &["SETSLOT 9000 NODE a"], None, Some('b'), 'a'),
         ("to a replica", &["SETSLOT 1 MIGRATING r"], None, None, 'a'),
         ("to its own primary", &["SETSLOT 1 MIGRATING a"], None, None, 'a'),
         ("to no known node", &["SETSLOT 1 MIGRATING z", "SETSLOT 1 NODE z"], None, None, 'a'),
@@ -112,32 +112,46 @@ fn claims(bench: &mut Bench, letter: char, epoch: u64, claimed: Range<u16>) {
 
 #[test]
 fn who_gave_a_slot_away_takes_it_from_no_replica_until_it_has_heard_of_that() {
-    let given = || {
+    let given = |epoch: u64| {
         let mut bench = Bench::of(FOUR);
+        bench.node_mut('a').config_epoch = Epoch(epoch);
         for line in ["CLUSTER SETSLOT 5461 IMPORTING b", "CLUSTER SETSLOT 5461 NODE a"] {
             bench.handle(Event::Ordered(parse(line).expect("it is one")));
         }
         claims(&mut bench, 'b', 4, 5461..10923);
-        assert_eq!(bench.machine.nodes.owner(slot(5461)), Some(bench.key('a')), "it goes on");
         bench
     };
-    let mut bench = given();
+    let owner = |bench: &Bench| {
+        let owner = bench.machine.nodes.owner(slot(5461)).expect("it has one");
+        char::from(bench.machine.nodes.at(owner).id.as_bytes()[0])
+    };
+    let is_coming = |bench: &Bench| bench.machine.nodes.importing.contains_key(&slot(5461));
+
+    let mut bench = given(5);
+    assert_eq!((owner(&bench), is_coming(&bench)), ('a', true), "it goes on");
     claims(&mut bench, 'b', 6, 5461..10923);
-    assert_eq!(bench.machine.nodes.owner(slot(5461)), Some(bench.key('b')), "by another epoch");
+    assert_eq!((owner(&bench), is_coming(&bench)), ('b', true), "by another epoch");
 
-    let mut bench = given();
-    claims(&mut bench, 'a', 3, 0..5462);
-    claims(&mut bench, 'b', 4, 5461..10923);
-    assert_eq!(bench.machine.nodes.owner(slot(5461)), Some(bench.key('b')), "it was claimed");
+    let bench = given(3);
+    let found = (owner(&bench), is_coming(&bench));
+    assert_eq!(found, ('b', true), "no node would vote for this one with the slot");
 
-    let mut bench = given();
+    let mut bench = given(5);
+    claims(&mut bench, 'a', 5, 0..5462);
+    assert!(!is_coming(&bench), "it was claimed");
+    claims(&mut bench, 'a', 5, 0..5461);
+    claims(&mut bench, 'b', 6, 5461..10923);
+    assert_eq!((owner(&bench), is_coming(&bench)), ('b', false), "it was claimed");
+
+    let mut bench = given(5);
     bench.pass(bench.machine.settings.node_timeout_ms);
-    claims(&mut bench, 'a', 3, 0..5461);
+    claims(&mut bench, 'a', 5, 0..5461);
     claims(&mut bench, 'b', 4, 5461..10923);
-    assert_eq!(bench.machine.nodes.owner(slot(5461)), Some(bench.key('b')), "it never was claimed");
+    assert_eq!((owner(&bench), is_coming(&bench)), ('b', true), "it never was claimed");
 
-    let mut bench = given();
+    let mut bench = given(5);
     bench.machine.take_over();
+    assert!(!is_coming(&bench), "the keys are here, and the slot");
     bench.machine.nodes.me_mut().config_epoch = Epoch(7);
     claims(&mut bench, 'b', 4, 5461..10923);
     let mine = bench.machine.nodes.myself();

@@ -14,6 +14,8 @@ use crate::config::choices::LogLevel;
 
 const YIELDING: Error =
     Error::Text("ERR This primary has started without data, and waits for a replica to take over");
+const HANDING_OVER: Error =
+    Error::Text("ERR A manual failover of this primary is under way: use SETSLOT when it is over");
 const REPLICA: Error = Error::Text("ERR Please use SETSLOT only with masters.");
 const NOT_A_PRIMARY: Error = Error::Text("ERR Target node is not a master");
 
@@ -84,12 +86,14 @@ impl Machine {
     /// Whether SETSLOT may be asked of this node.
     ///
     /// # Errors
-    /// It is a replica, or a primary whose data a replica has.
+    /// It is a replica, or a primary whose data a replica has, or one that hands over: its heir
+    /// would not know of it.
     pub fn may_set_slots(&self) -> Result<(), Error> {
-        match (self.is_primary(), self.is_yielding()) {
-            (false, _) => Err(REPLICA),
-            (true, true) => Err(YIELDING),
-            (true, false) => Ok(()),
+        match (self.is_primary(), self.is_yielding(), self.manual.is_under_way()) {
+            (false, _, _) => Err(REPLICA),
+            (true, true, _) => Err(YIELDING),
+            (true, false, true) => Err(HANDING_OVER),
+            (true, false, false) => Ok(()),
         }
     }
 
