@@ -22,7 +22,7 @@ impl Machine {
         if epoch < node.config_epoch && has_just_claimed {
             return;
         }
-        if !self.given.is_empty() {
+        if !self.given.is_empty() || !self.nodes.importing.is_empty() {
             self.confirm_given(sender, claimed);
         }
         // What changes nothing is most of what comes.

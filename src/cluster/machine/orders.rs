@@ -151,9 +151,8 @@ impl Machine {
         let (now, patience_ms) = (self.now.at, self.settings.node_timeout_ms);
         let is_mine = self.nodes.me().role == Role::Replica(Some(sender));
         if is_mine {
-            let given = &self.given;
-            let is_said = |slot: &Slot| given.contains_key(slot) && claimed.contains(*slot);
-            self.nodes.importing.retain(|slot, _| !is_said(slot));
+            let own = self.nodes.at(sender).slot_set().common(claimed);
+            self.nodes.importing.retain(|slot, _| !own.contains(*slot));
         }
         let (nodes, me) = (&self.nodes, self.nodes.myself());
         match nodes.me().role {

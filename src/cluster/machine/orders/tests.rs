@@ -144,6 +144,11 @@ fn who_gave_a_slot_away_takes_it_from_no_replica_until_it_has_heard_of_that() {
     assert_eq!((owner(&bench), is_coming(&bench)), ('b', false), "it was claimed");
 
     let mut bench = given(5);
+    bench.machine.given.clear();
+    claims(&mut bench, 'a', 5, 0..5462);
+    assert!(!is_coming(&bench), "it was claimed to one that was started since");
+
+    let mut bench = given(5);
     bench.pass(bench.machine.settings.node_timeout_ms);
     claims(&mut bench, 'a', 5, 0..5461);
     claims(&mut bench, 'b', 4, 5461..10923);
