@@ -386,9 +386,10 @@ impl Machine {
         self.nodes.set_primary(me);
         self.nodes.move_slots(former, me);
         // Those that the primary was given, and of which it had said nothing so far.
-        let nodes = &mut self.nodes;
-        let own = nodes.me().slot_set().clone();
-        nodes.importing.retain(|slot, _| !own.contains(*slot));
+        let own = self.nodes.me().slot_set().clone();
+        let given: Vec<_> =
+            self.nodes.importing.extract_if(.., |slot, _| own.contains(*slot)).collect();
+        given.into_iter().for_each(|(slot, source)| self.note_given(slot, source));
         self.act(Action::Promote);
         self.act(Action::DeleteKeys(SlotSet::all().without(&self.nodes.slots_with_keys())));
         self.reset_manual();

@@ -136,7 +136,7 @@ impl Machine {
 
     /// A slot was given to this node or its primary. For a replica its keys are on their way until
     /// the primary says that it has the slot: it may die before.
-    pub(super) fn note_given(&mut self, slot: Slot, source: Key) {
+    pub(in crate::cluster) fn note_given(&mut self, slot: Slot, source: Key) {
         let Node { id: from, config_epoch: epoch, .. } = *self.nodes.at(source);
         self.given.insert(slot, Given { from, epoch, at: self.now.at });
         if !self.is_primary() {

@@ -53,7 +53,7 @@ const MOVES_AT: u64 = 8;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds that showed something, and what.
-const KEPT: [(u64, &str); 28] = [
+const KEPT: [(u64, &str); 29] = [
     (10_001_031, "stopped with its replica, a primary wrote again while all held it for FAIL"),
     (10_001_203, "so did one whose open PINGs were answered when a partition was over"),
     (10_004_602, "as the first"),
@@ -92,6 +92,10 @@ const KEPT: [(u64, &str); 28] = [
     (
         70_075_346,
         "a replica was killed while a slot was given to its primary, and showed it as open",
+    ),
+    (
+        73_035_269,
+        "a replica that was told of a slot took over with it, and the source took it back",
     ),
     (62_067_113, "an older claim of a target came by its slow link, and its keys were deleted"),
 ];
