@@ -155,10 +155,8 @@ impl Core {
         let Some(lack) = self.lack_of_room().map(|now| now.min(lack)) else {
             return Memory::Enough;
         };
-        if !self.shard.keyspace.garbage.is_empty() {
-            return Memory::Coming;
-        }
-        if self.ask_for_room(|_, board| (board.garbage.get() != 0).then_some(RoomWord::Free)) {
+        if self.has_garbage() {
+            self.ask_for_room(|_, board| (board.garbage.get() != 0).then_some(RoomWord::Free));
             return Memory::Coming;
         }
         let elsewhere = self.of_others(|board| board.evictable.get());
@@ -273,10 +271,7 @@ impl Core {
         }
         let Some(lack) = self.lack_of_room() else { return false };
         let here = self.evictable();
-        let all: u64 = (0..self.mailbox.shards())
-            .filter(|shard| *shard != self.me())
-            .map(|shard| self.mailbox.board(shard).evictable.get())
-            .fold(here, u64::saturating_add);
+        let all = here + self.of_others(|board| board.evictable.get());
         let evicted = self.evict(since, proportion(lack, here, all), None);
         evicted != 0 && self.room.is_short()
     }
