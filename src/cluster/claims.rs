@@ -207,13 +207,14 @@ impl Machine {
                 matches!(self.manual, Manual::Gives { replica, .. } if replica == primary);
             self.reset_manual();
             self.drop_election();
+            self.given.clear();
             // Up to a full sync nothing of the new history is here. A primary of this shard has the
-            // slots that were on their way to and from its predecessor: nobody tells of them again.
+            // slots that were on their way to and from its predecessor, and does not tell of them
+            // again.
             if sync == Sync::Full {
                 self.mine.offset = 0;
                 self.nodes.migrating.clear();
                 self.nodes.importing.clear();
-                self.given.clear();
             }
         }
         self.todo.owners_changed();

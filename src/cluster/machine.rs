@@ -38,7 +38,6 @@ use crate::cluster::votes::Postponed;
 use crate::config::choices::LogLevel;
 use action::{Action, Actions, Durability};
 use event::{Event, LinkId, Replicated};
-use orders::Given;
 use outbox::Outgoing;
 use settings::{CRON_MS, Settings};
 use stats::Stats;
@@ -76,9 +75,9 @@ pub struct Machine {
     pub(super) keeping: Option<Keeping>,
     /// Up to when this node knew what its primary did.
     pub(super) followed: Option<Followed>,
-    /// Slots that this node has got by SETSLOT, of which the former owner has not heard so far, or
-    /// that its primary has, and has not claimed so far.
-    pub(super) given: BTreeMap<Slot, Given>,
+    /// Slots that this primary has got by SETSLOT, and the former owner of each, which has not heard
+    /// of that so far.
+    pub(super) given: BTreeMap<Slot, NodeId>,
     /// Of slots that are on their way to other nodes, or were: by which epoch the target was known
     /// when that began.
     pub(super) opened: BTreeMap<Slot, Epoch>,

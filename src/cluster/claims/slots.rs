@@ -68,7 +68,7 @@ impl Machine {
     /// node that was away for a move of it and a failover of its source gave it to the successor.
     fn taken(&self, sender: Key, epoch: Epoch, claimed: &SlotSet) -> (SlotSet, SlotSet) {
         let others = claimed.without(self.nodes.at(sender).slot_set());
-        let others = others.without(&self.withheld(sender, epoch));
+        let others = others.without(&self.withheld(sender));
         let marked = others.common(self.nodes.unclaimed());
         let marked = marked.with(&others.common(&self.arrived(sender, epoch)));
         let mut taken = others.without(self.nodes.owned());

@@ -7,8 +7,7 @@ use shards::base::slot::Slot;
 use crate::cluster::ids::{Epoch, NodeId};
 use crate::cluster::machine::Machine;
 use crate::cluster::machine::event::SetSlot;
-use crate::cluster::moment::Moment;
-use crate::cluster::nodes::node::{Node, Role};
+use crate::cluster::nodes::node::Role;
 use crate::cluster::nodes::{Key, Nodes};
 use crate::cluster::slot_set::SlotSet;
 use crate::config::choices::LogLevel;
@@ -20,17 +19,6 @@ pub enum Order {
     SetSlot(Slot, SetSlot),
     /// CLUSTER FAILOVER FORCE REPLICAID: this one takes over.
     HandOver(NodeId),
-}
-
-/// A slot that this node, or its primary, has got by SETSLOT. It tells others of it a moment later,
-/// and the former owner hears of it later still.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::cluster) struct Given {
-    /// The former owner.
-    from: NodeId,
-    /// Its config epoch then.
-    epoch: Epoch,
-    at: Moment,
 }
 
 impl Order {
@@ -100,7 +88,6 @@ impl Machine {
                 let Some(target) = find(id).filter(|target| is_ours && *target != mine) else {
                     return;
                 };
-                self.given.remove(&slot);
                 self.begin_migrating(slot, target);
                 format!("Migrating slot {number} to node {}", self.shown(target))
             }
@@ -119,11 +106,11 @@ impl Machine {
             SetSlot::Node { owner, .. } => {
                 let Some(owner) = find(owner) else { return };
                 self.nodes.migrating.remove(&slot);
-                self.given.remove(&slot);
-                if owner == mine {
-                    let source = self.nodes.importing.get(&slot).copied();
-                    let source = source.or(self.nodes.owner(slot)).filter(|source| *source != mine);
-                    source.into_iter().for_each(|source| self.note_given(slot, source));
+                // Its keys are on their way until the primary says that it has it: it may die before.
+                if owner == mine
+                    && let Some(former) = self.nodes.owner(slot).filter(|former| *former != mine)
+                {
+                    self.nodes.importing.entry(slot).or_insert(former);
                 }
                 self.nodes.own(slot, owner);
                 let (shown, shard) = (self.shown(owner), self.nodes.shown_shard(owner));
@@ -134,55 +121,32 @@ impl Machine {
         self.todo.owners_changed();
     }
 
-    /// A slot was given to this node or its primary. For a replica its keys are on their way until
-    /// the primary says that it has the slot: it may die before.
+    /// A slot was given to this node, a primary.
     pub(in crate::cluster) fn note_given(&mut self, slot: Slot, source: Key) {
-        let Node { id: from, config_epoch: epoch, .. } = *self.nodes.at(source);
-        self.given.insert(slot, Given { from, epoch, at: self.now.at });
-        if !self.is_primary() {
-            self.nodes.importing.insert(slot, source);
-        }
+        self.given.insert(slot, self.nodes.at(source).id);
     }
 
-    /// Forgets slots of which those who are concerned know by now: the former owner, if this is the
-    /// primary that they were given to; that primary, if this is a replica of it. If it was asked
-    /// long ago, and does not claim them, it will not.
+    /// Forgets slots of which those who are concerned know by now: the former owner, if they were
+    /// given to this node; its primary, if this is a replica of it.
     pub(in crate::cluster) fn confirm_given(&mut self, sender: Key, claimed: &SlotSet) {
-        let (now, patience_ms) = (self.now.at, self.settings.node_timeout_ms);
-        let is_mine = self.nodes.me().role == Role::Replica(Some(sender));
-        if is_mine {
-            let own = self.nodes.at(sender).slot_set().common(claimed);
-            self.nodes.importing.retain(|slot, _| !own.contains(*slot));
+        let me = self.nodes.myself();
+        let nodes = &mut self.nodes;
+        if nodes.me().role == Role::Replica(Some(sender)) {
+            let own = nodes.at(sender).slot_set().common(claimed);
+            nodes.importing.retain(|slot, _| !own.contains(*slot));
         }
-        let (nodes, me) = (&self.nodes, self.nodes.myself());
-        match nodes.me().role {
-            Role::Replica(_) if is_mine => self.given.retain(|slot, given| {
-                !claimed.contains(*slot) && now.since(given.at) < patience_ms
-            }),
-            Role::Replica(_) => {}
-            Role::Primary | Role::Unknown => self.given.retain(|slot, given| {
-                let is_known = given.is_of_shard(sender, nodes) && !claimed.contains(*slot);
-                nodes.owner(*slot) == Some(me) && !is_known
-            }),
-        }
+        self.given.retain(|slot, from| {
+            let is_known = is_of_shard(nodes, *from, sender) && !claimed.contains(*slot);
+            nodes.owner(*slot) == Some(me) && !is_known
+        });
     }
 
-    /// Slots that a node claims as it did before they were given away: it has not heard of that.
-    ///
-    /// For a primary that got them the epoch of such a claim says nothing: the former owner, or who
-    /// took over from it, may have taken a newer one for other reasons meanwhile. For a replica it
-    /// does: if the primary dies now, what it said of them is the last word, unless the claim is by
-    /// a newer epoch than the primary's last one. Then no node would vote for this one with them.
-    pub(in crate::cluster) fn withheld(&self, sender: Key, epoch: Epoch) -> SlotSet {
-        let (nodes, id) = (&self.nodes, self.nodes.at(sender).id);
-        let is_primary = self.is_primary();
-        let is_older = nodes.my_primary().is_some_and(|mine| epoch < nodes.at(mine).config_epoch);
-        let is_its = |given: &Given| match is_primary {
-            true => !self.cannot_save && given.is_of_shard(sender, nodes),
-            false => given.from == id && given.epoch == epoch && is_older,
-        };
-        let given = self.given.iter().filter(|(_, given)| is_its(given));
-        given.map(|(slot, _)| *slot).collect()
+    /// Slots that a node, or who took over from it, claims as before they were given to this one: it
+    /// has not heard of that. The epoch says nothing: it may be a newer one for other reasons.
+    pub(in crate::cluster) fn withheld(&self, sender: Key) -> SlotSet {
+        let given = self.given.iter().filter(|_| !self.cannot_save);
+        let its = given.filter(|(_, from)| is_of_shard(&self.nodes, **from, sender));
+        its.map(|(slot, _)| *slot).collect()
     }
 
     /// A primary keeps the slots that it got by SETSLOT, with their keys, also if the former owner
@@ -191,10 +155,10 @@ impl Machine {
         let is_over = epoch < self.nodes.me().config_epoch;
         // A replica that is being elected would lose against a newer epoch of its primary.
         let is_giving = self.manual.is_under_way();
-        if self.given.is_empty() || !self.is_primary() || is_over || is_giving {
+        if self.given.is_empty() || is_over || is_giving {
             return;
         }
-        let kept = self.withheld(sender, epoch).common(claimed);
+        let kept = self.withheld(sender).common(claimed);
         if let Some(range) = kept.ranges().first() {
             self.raise_epoch();
             self.todo.pong_all = true;
@@ -210,11 +174,9 @@ impl Machine {
     }
 }
 
-impl Given {
-    /// Whether a node is the former owner, or of its shard.
-    fn is_of_shard(&self, node: Key, nodes: &Nodes) -> bool {
-        nodes.find(self.from).is_some_and(|from| nodes.are_of_one_shard(from, node))
-    }
+/// Whether a node is the one with this id, or of its shard.
+fn is_of_shard(nodes: &Nodes, id: NodeId, node: Key) -> bool {
+    nodes.find(id).is_some_and(|known| nodes.are_of_one_shard(known, node))
 }
 
 #[cfg(test)]
