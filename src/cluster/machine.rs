@@ -197,6 +197,8 @@ impl Machine {
     fn of(now: Now, memory: Memory, settings: Settings, seed: u64) -> Self {
         let Memory { nodes, current_epoch, last_vote_epoch, warnings } = memory;
         let durable_epoch = nodes.me().config_epoch;
+        let known = |target: &Key| nodes.at(*target).config_epoch;
+        let opened = nodes.migrating.iter().map(|(slot, target)| (*slot, known(target))).collect();
         let mut machine = Self {
             settings,
             nodes,
@@ -214,7 +216,7 @@ impl Machine {
             keeping: None,
             followed: None,
             given: BTreeMap::new(),
-            opened: BTreeMap::new(),
+            opened,
             is_stuck: false,
             is_loading: true,
             woke_at: now.at,
