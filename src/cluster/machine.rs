@@ -75,8 +75,8 @@ pub struct Machine {
     pub(super) keeping: Option<Keeping>,
     /// Up to when this node knew what its primary did.
     pub(super) followed: Option<Followed>,
-    /// Slots that this primary has got by SETSLOT, and the former owner of each, which has not heard
-    /// of that so far.
+    /// Slots that this primary has got by SETSLOT, and the former owner of each, which has not
+    /// heard of that so far.
     pub(super) given: BTreeMap<Slot, NodeId>,
     /// Of slots that are on their way to other nodes, or were: by which epoch the target was known
     /// when that began.

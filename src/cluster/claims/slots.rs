@@ -125,7 +125,7 @@ impl Machine {
             self.todo.owners_changed();
         }
         let is_mine = self.nodes.importing.get(&slot) == Some(&sender) && self.is_primary();
-        // Who has just come back may have been replaced by its heir, which has the slot by now.
+        // A node that has just come back may have been replaced by its heir, which has the slot.
         let is_sure = self.state().is_ok() && !self.state().is_fenced() && !self.cannot_save;
         if is_mine && is_owner && is_sure {
             // The source has given it, and its word to this node was lost.

@@ -106,7 +106,7 @@ impl Machine {
             SetSlot::Node { owner, .. } => {
                 let Some(owner) = find(owner) else { return };
                 self.nodes.migrating.remove(&slot);
-                // Its keys are on their way until the primary says that it has it: it may die before.
+                // Its keys are on their way until the primary, which may die before, claims it.
                 if owner == mine
                     && let Some(former) = self.nodes.owner(slot).filter(|former| *former != mine)
                 {
@@ -141,8 +141,8 @@ impl Machine {
         });
     }
 
-    /// Slots that a node, or who took over from it, claims as before they were given to this one: it
-    /// has not heard of that. The epoch says nothing: it may be a newer one for other reasons.
+    /// Slots that were given to this node by the shard of another one, which has not heard of that
+    /// so far. The epoch of its claim says nothing: it may be a newer one for other reasons.
     pub(in crate::cluster) fn withheld(&self, sender: Key) -> SlotSet {
         let given = self.given.iter().filter(|_| !self.cannot_save);
         let its = given.filter(|(_, from)| is_of_shard(&self.nodes, **from, sender));
