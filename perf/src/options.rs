@@ -4,9 +4,9 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::thread;
 
-use crate::leaving::mix::Conditions;
-use crate::memory::Values;
-use crate::peer::{self, Peer};
+use crate::measurements::leaving::mix::Conditions;
+use crate::measurements::memory::Values;
+use crate::servers::peer::{self, Peer};
 
 /// What to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::options::Options;
-use crate::process;
+use crate::servers::process;
 
 /// A page in the making.
 #[derive(Debug)]

@@ -4,9 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::options::Options;
-use crate::process;
 use crate::report::Report;
-use crate::server::Server;
+use crate::servers::process;
+use crate::servers::server::Server;
 
 /// Time a server gets to come to rest after the connections were made.
 const REST: Duration = Duration::from_secs(3);

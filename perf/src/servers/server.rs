@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Connection, Reply};
 use crate::options::Options;
-use crate::peer::Peer;
-use crate::scrape::Scraper;
+use crate::servers::client::{Connection, Reply};
+use crate::servers::peer::Peer;
+use crate::servers::scrape::Scraper;
 
 /// How long a server may take until it serves keys, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);

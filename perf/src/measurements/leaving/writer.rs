@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Connection, Reply};
-use crate::leaving::book::{Book, Deed, Write};
-use crate::leaving::slots::keys;
+use crate::measurements::leaving::book::{Book, Deed, Write};
+use crate::measurements::leaving::slots::keys;
+use crate::servers::client::{Connection, Reply};
 
 /// Keys of one writer in each range.
 const KEYS: usize = 60;

@@ -4,11 +4,11 @@
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::client::{Connection, Reply, key, write_request};
 use crate::options::Options;
-use crate::process;
 use crate::report::Report;
-use crate::server::Server;
+use crate::servers::client::{Connection, Reply, key, write_request};
+use crate::servers::process;
+use crate::servers::server::Server;
 use crate::summary::median;
 
 /// Keys that stay, so that there is something to ask for.

@@ -7,11 +7,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Connection, Reply};
-use crate::leaving::mix::{Conditions, Form, Mix};
+use crate::measurements::leaving::mix::{Conditions, Form, Mix};
 use crate::options::Options;
-use crate::peer::{Peer, words};
-use crate::process;
+use crate::servers::client::{Connection, Reply};
+use crate::servers::peer::{Peer, words};
+use crate::servers::process;
 
 /// How often a condition is looked at: no time that is reported depends on it.
 const POLL: Duration = Duration::from_millis(10);

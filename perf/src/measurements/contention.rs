@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::benchmark::{self, Load, Outcome};
 use crate::options::Options;
 use crate::report::Report;
-use crate::server::Server;
+use crate::servers::benchmark::{self, Load, Outcome};
+use crate::servers::server::Server;
 use crate::summary::median;
 
 /// Keys of one MSET.

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Connection, Reply, write_request};
 use crate::options::Options;
-use crate::peer::Peer;
-use crate::process;
 use crate::report::Report;
-use crate::scatter::Scatter;
-use crate::server::Server;
+use crate::servers::client::{Connection, Reply, write_request};
+use crate::servers::peer::Peer;
+use crate::servers::process;
+use crate::servers::scatter::Scatter;
+use crate::servers::server::Server;
 use crate::summary::median;
 
 const MIB: u64 = 1 << 20;
@@ -288,7 +288,7 @@ fn small(options: &Options, report: &mut Report) -> Result<(), String> {
             let (mut refused, mut over) = (0, Vec::new());
             for number in 0..SMALL_COUNT {
                 let mut request = Vec::new();
-                let key = crate::client::key(number);
+                let key = crate::servers::client::key(number);
                 write_request(&mut request, &["SET", &key, &value, "EX", "1000"]);
                 connection.send(&request)?;
                 refused += u64::from(is_refused(&connection.receive_any()?)?);

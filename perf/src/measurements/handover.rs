@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Connection, Reply, key, write_request};
+use crate::measurements::replication::{follow, until, wait_until_applied};
+use crate::measurements::snapshot::WRITES_PER_MILLI;
 use crate::options::Options;
-use crate::replication::{follow, until, wait_until_applied};
 use crate::report::Report;
-use crate::server::Server;
-use crate::snapshot::WRITES_PER_MILLI;
+use crate::servers::client::{Connection, Reply, key, write_request};
+use crate::servers::server::Server;
 use crate::summary::{median, percentile};
 
 /// Keys that are written while a role is handed over: so many are read again behind that.

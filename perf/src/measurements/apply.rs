@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::benchmark::{self, Load};
-use crate::client::{Reply, VALUE_BYTES};
+use crate::measurements::replication::{Trio, wait_until_applied};
 use crate::options::Options;
-use crate::process;
-use crate::replication::{Trio, wait_until_applied};
 use crate::report::Report;
-use crate::server::Server;
+use crate::servers::benchmark::{self, Load};
+use crate::servers::client::{Reply, VALUE_BYTES};
+use crate::servers::process;
+use crate::servers::server::Server;
 use crate::summary::{median, percentile};
 
 /// How often a key is written by which is seen how far the replica is behind.

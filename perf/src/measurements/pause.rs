@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Connection, key, write_request};
 use crate::options::Options;
 use crate::report::Report;
-use crate::server::Server;
+use crate::servers::client::{Connection, key, write_request};
+use crate::servers::server::Server;
 use crate::summary::percentile;
 
 /// Requests of the fill that are under way at once: few, so that waiting behind them is short.

@@ -8,12 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::benchmark::{self, Load};
 use crate::options::Options;
-use crate::peer::{self, Peer};
-use crate::process;
 use crate::report::Report;
-use crate::server::Server;
+use crate::servers::benchmark::{self, Load};
+use crate::servers::peer::{self, Peer};
+use crate::servers::process;
+use crate::servers::server::Server;
 
 /// Requests of the two runs.
 const FEW: u64 = 20_000;

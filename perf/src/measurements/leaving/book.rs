@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::client::write_request;
+use crate::servers::client::write_request;
 
 /// How a writer writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,9 +15,9 @@ mod writer;
 
 use std::collections::BTreeMap;
 
-use crate::leaving::cluster::Cluster;
-use crate::leaving::mix::{Conditions, Mix};
-use crate::leaving::round::{Round, Seen, Way};
+use crate::measurements::leaving::cluster::Cluster;
+use crate::measurements::leaving::mix::{Conditions, Mix};
+use crate::measurements::leaving::round::{Round, Seen, Way};
 use crate::options::Options;
 use crate::report::Report;
 use crate::summary::{median, percentile};

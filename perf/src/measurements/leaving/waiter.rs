@@ -4,11 +4,11 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::client::write_request;
-use crate::leaving::cluster::Cluster;
-use crate::leaving::mix::Form;
-use crate::leaving::node::wait;
-use crate::leaving::slots::keys;
+use crate::measurements::leaving::cluster::Cluster;
+use crate::measurements::leaving::mix::Form;
+use crate::measurements::leaving::node::wait;
+use crate::measurements::leaving::slots::keys;
+use crate::servers::client::write_request;
 
 /// How long a client may take until it waits, is woken, or is closed.
 const PATIENCE: Duration = Duration::from_secs(20);

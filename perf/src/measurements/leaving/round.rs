@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Connection, write_request};
-use crate::leaving::book::Wrong;
-use crate::leaving::cluster::Cluster;
-use crate::leaving::mix::{Conditions, Form};
-use crate::leaving::node::wait;
-use crate::leaving::waiter::{Cut, Waiters};
-use crate::leaving::writer::{Stage, Writer, Written};
+use crate::measurements::leaving::book::Wrong;
+use crate::measurements::leaving::cluster::Cluster;
+use crate::measurements::leaving::mix::{Conditions, Form};
+use crate::measurements::leaving::node::wait;
+use crate::measurements::leaving::waiter::{Cut, Waiters};
+use crate::measurements::leaving::writer::{Stage, Writer, Written};
+use crate::servers::client::{Connection, write_request};
 
 /// How long is written before a primary is ended, and behind it.
 const AROUND: Duration = Duration::from_millis(500);

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Connection, write_request};
+use crate::measurements::pause::{PACED_HEAD, pace, paced_row};
 use crate::options::Options;
-use crate::pause::{PACED_HEAD, pace, paced_row};
 use crate::report::Report;
-use crate::server::Server;
+use crate::servers::client::{Connection, write_request};
+use crate::servers::server::Server;
 
 /// Requests under way at once: few, so that waiting behind them is short.
 const DEPTH: u64 = 16;

@@ -1,11 +1,11 @@
 //! Growth of resident memory per key, also on the way: tables that grow in jumps show themselves.
 
-use crate::client::{Connection, key, write_request};
 use crate::options::Options;
-use crate::peer::Peer;
-use crate::process;
 use crate::report::Report;
-use crate::server::Server;
+use crate::servers::client::{Connection, key, write_request};
+use crate::servers::peer::Peer;
+use crate::servers::process;
+use crate::servers::server::Server;
 
 /// Points of the fill at which memory is looked at.
 const STEPS: u64 = 10;

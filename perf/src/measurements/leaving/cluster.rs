@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Reply, write_request};
-use crate::leaving::mix::{Conditions, Form, Mix};
-use crate::leaving::node::{NODE_TIMEOUT_MS, Node, first_port, wait};
-use crate::leaving::slots::{keys, slots};
+use crate::measurements::leaving::mix::{Conditions, Form, Mix};
+use crate::measurements::leaving::node::{NODE_TIMEOUT_MS, Node, first_port, wait};
+use crate::measurements::leaving::slots::{keys, slots};
 use crate::options::Options;
+use crate::servers::client::{Reply, write_request};
 
 /// How long servers may take until all agree and all replicas are linked.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(180);

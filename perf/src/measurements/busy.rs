@@ -10,11 +10,11 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Connection, write_request};
 use crate::options::Options;
-use crate::process;
 use crate::report::Report;
-use crate::server::Server;
+use crate::servers::client::{Connection, write_request};
+use crate::servers::process;
+use crate::servers::server::Server;
 use crate::summary::{median, percentile};
 
 /// The argument with which this program keeps a processor busy.

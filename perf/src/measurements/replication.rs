@@ -13,15 +13,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::benchmark::{self, Load};
-use crate::client::{Connection, Reply, VALUE_BYTES};
+use crate::measurements::snapshot::{WRITES_PER_MILLI, keep_writing};
 use crate::options::Options;
-use crate::peer::Peer;
-use crate::process;
 use crate::report::Report;
-use crate::scatter::Scatter;
-use crate::server::Server;
-use crate::snapshot::{WRITES_PER_MILLI, keep_writing};
+use crate::servers::benchmark::{self, Load};
+use crate::servers::client::{Connection, Reply, VALUE_BYTES};
+use crate::servers::peer::Peer;
+use crate::servers::process;
+use crate::servers::scatter::Scatter;
+use crate::servers::server::Server;
 use crate::summary::{median, percentile};
 
 /// How often servers are asked how far they are: seldom enough that it costs next to nothing.

@@ -4,12 +4,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Connection, Reply, write_request};
 use crate::options::Options;
-use crate::peer::Peer;
-use crate::process;
 use crate::report::Report;
-use crate::server::Server;
+use crate::servers::client::{Connection, Reply, write_request};
+use crate::servers::peer::Peer;
+use crate::servers::process;
+use crate::servers::server::Server;
 
 const MIB: u64 = 1 << 20;
 /// What a client's output may come to.

@@ -1,10 +1,10 @@
 //! Requests per second, latency and server CPU per request: all servers in turn, in rounds.
 
-use crate::benchmark::{self, Load, Outcome};
 use crate::options::Options;
-use crate::process;
 use crate::report::Report;
-use crate::server::Server;
+use crate::servers::benchmark::{self, Load, Outcome};
+use crate::servers::process;
+use crate::servers::server::Server;
 use crate::summary::median;
 
 /// One line of the table in the making.

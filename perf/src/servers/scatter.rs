@@ -1,6 +1,6 @@
 //! Keys in no order, the same in each run.
 
-use crate::client::key;
+use crate::servers::client::key;
 
 /// Keys with numbers below `count`, in no order.
 #[derive(Clone, Debug)]

@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::client::{VALUE_BYTES, write_request};
 use crate::options::Options;
-use crate::process;
 use crate::report::Report;
-use crate::scatter::Scatter;
-use crate::server::Server;
+use crate::servers::client::{VALUE_BYTES, write_request};
+use crate::servers::process;
+use crate::servers::scatter::Scatter;
+use crate::servers::server::Server;
 use crate::summary::median;
 
 /// Requests between two looks at the clock.

@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::client::VALUE_BYTES;
 use crate::options::Options;
-use crate::process;
-use crate::server::Server;
+use crate::servers::client::VALUE_BYTES;
+use crate::servers::process;
+use crate::servers::server::Server;
 
 /// What to run.
 #[derive(Clone, Debug)]

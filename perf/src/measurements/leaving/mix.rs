@@ -1,6 +1,6 @@
 //! What rows are made of: kinds of servers in their roles, and conditions.
 
-use crate::peer::Peer;
+use crate::servers::peer::Peer;
 
 /// Servers by the letter that names them in a mix, and what they are called elsewhere.
 const LETTERS: &[(char, &str)] =

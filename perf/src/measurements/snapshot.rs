@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Connection, Reply, key, write_request};
+use crate::measurements::pause::pace_with;
 use crate::options::Options;
-use crate::pause::pace_with;
-use crate::peer::Peer;
-use crate::process;
 use crate::report::Report;
-use crate::scatter::Scatter;
-use crate::server::Server;
+use crate::servers::client::{Connection, Reply, key, write_request};
+use crate::servers::peer::Peer;
+use crate::servers::process;
+use crate::servers::scatter::Scatter;
+use crate::servers::server::Server;
 use crate::summary::{median, percentile};
 
 /// Requests of a fill that are under way at once.
@@ -238,7 +238,7 @@ impl Dataset {
 
     fn value_bytes(self) -> usize {
         match self {
-            Self::Small => crate::client::VALUE_BYTES,
+            Self::Small => crate::servers::client::VALUE_BYTES,
             Self::Large => LARGE_BYTES,
         }
     }
