@@ -3,6 +3,7 @@
 
 pub mod benchmark;
 pub mod client;
+pub mod launch;
 pub mod peer;
 pub mod process;
 pub mod scatter;

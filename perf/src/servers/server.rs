@@ -1,14 +1,15 @@
 //! A running server: started on its CPUs with an empty folder, ended by its own pid.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::options::Options;
 use crate::servers::client::{Connection, Reply};
+use crate::servers::launch;
 use crate::servers::peer::Peer;
 use crate::servers::scrape::Scraper;
 
@@ -43,7 +44,6 @@ impl Server {
     pub fn start_under(outer: &[String], peer: &Peer, options: &Options) -> Result<Self, String> {
         let (port, metrics) = (free_port()?, free_port()?);
         let dir = std::env::temp_dir().join(format!("perf-{}-{port}", std::process::id()));
-        fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         let child = spawn(outer, peer, options, (port, metrics), &dir)?;
         let name = peer.name.clone();
         let mut server = Self { name, port, metrics, child, dir, scraper: None };
@@ -99,9 +99,7 @@ impl Server {
     }
 
     fn last_words(&self) -> String {
-        let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(5)..].join(" / ")
+        launch::last_words(&self.dir, 5).replace('\n', " / ")
     }
 
     /// Pages of its metrics that were read so far, bytes of the last one, and failures; `None` if
@@ -118,12 +116,7 @@ impl Server {
         if !obeys && matches!(self.child.try_wait(), Ok(None)) {
             let _ = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
         }
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
-            thread::sleep(Duration::from_millis(10));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        launch::wait_or_kill(&mut self.child, PATIENCE);
     }
 }
 
@@ -141,16 +134,9 @@ fn spawn(
     (port, metrics): (u16, u16),
     dir: &Path,
 ) -> Result<Child, String> {
-    let problem = |error: std::io::Error| format!("{}: {error}", dir.display());
-    let log = File::create(dir.join("log")).map_err(problem)?;
-    let errors = log.try_clone().map_err(problem)?;
     let cpus = peer.cpus.as_deref().unwrap_or(&options.server_cpus);
-    // `taskset` becomes the server, so the child's pid is the server's.
-    let mut command = Command::new("taskset");
-    let words = peer.command_at(port, metrics, &dir.display().to_string());
-    command.args(["-c", cpus]).args(outer).args(words);
-    command.stdin(Stdio::null()).stdout(log).stderr(errors);
-    command.spawn().map_err(|error| format!("cannot run taskset: {error}"))
+    let command = peer.command_at(port, metrics, &dir.display().to_string());
+    launch::spawn(cpus, &[outer, &command].concat(), dir)
 }
 
 /// Whether a server serves keys. A node of a cluster is first made one that is alone and has all

@@ -1,15 +1,16 @@
 //! One server of a mix: its process, which is ended and started again in the same place.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::measurements::leaving::mix::{Conditions, Form, Mix};
 use crate::options::Options;
 use crate::servers::client::{Connection, Reply};
+use crate::servers::launch;
 use crate::servers::peer::{Peer, words};
 use crate::servers::process;
 
@@ -39,6 +40,7 @@ pub struct Node {
     pub elected: Option<Instant>,
     /// Whether its process is stopped.
     pub is_stopped: bool,
+    cpus: String,
     command: Vec<String>,
     dir: PathBuf,
     keeps_dir: bool,
@@ -55,10 +57,7 @@ impl Node {
     ) -> Result<Self, String> {
         let port = free_port(port)?;
         let dir = folder(port);
-        fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-        let cpus = peer.cpus.as_deref().unwrap_or(&options.server_cpus);
-        let mut command = vec!["-c".to_owned(), cpus.to_owned()];
-        command.extend(peer.command_at(port, 0, &dir.display().to_string()));
+        let mut command = peer.command_at(port, 0, &dir.display().to_string());
         command.extend(words(&settings(mix.form, conditions))?);
         let mut node = Self {
             letter: *letter,
@@ -66,6 +65,7 @@ impl Node {
             hands_over: false,
             elected: None,
             is_stopped: false,
+            cpus: peer.cpus.as_ref().unwrap_or(&options.server_cpus).clone(),
             command,
             dir,
             keeps_dir: false,
@@ -77,7 +77,7 @@ impl Node {
 
     /// Starts it where it was before, and waits until it has loaded what it has.
     pub fn start_again(&mut self) -> Result<(), String> {
-        self.child = Some(spawn(&self.command, &self.dir)?);
+        self.child = Some(launch::spawn(&self.cpus, &self.command, &self.dir)?);
         let began = Instant::now();
         while !self.is_ready() {
             if let Some(status) = self.exit_status()? {
@@ -151,9 +151,7 @@ impl Node {
 
     /// The last lines that it wrote.
     pub fn last_words(&self, count: usize) -> String {
-        let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(count)..].join("\n")
+        launch::last_words(&self.dir, count)
     }
 
     /// Ends it without handing over, or else kills it.
@@ -164,10 +162,8 @@ impl Node {
         if let Ok(mut connection) = self.connect() {
             connection.is_closed_by(&["SHUTDOWN", "NOSAVE", "NOW", "FORCE"]);
         }
-        let _ = wait("", STOP_PATIENCE, || Ok(self.exit_status()?.is_some()));
         if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
+            launch::wait_or_kill(child, STOP_PATIENCE);
         }
     }
 }
@@ -194,17 +190,6 @@ fn settings(form: Form, conditions: &Conditions) -> String {
              --cluster-migration-barrier 100"
         ),
     }
-}
-
-fn spawn(command: &[String], dir: &Path) -> Result<Child, String> {
-    let problem = |error: std::io::Error| format!("{}: {error}", dir.display());
-    let log = OpenOptions::new().create(true).append(true).open(dir.join("log"));
-    let log = log.map_err(problem)?;
-    let errors = log.try_clone().map_err(problem)?;
-    // `taskset` becomes the server, so the child's pid is the server's.
-    let mut server = Command::new("taskset");
-    server.args(command).stdin(Stdio::null()).stdout(log).stderr(errors);
-    server.spawn().map_err(|error| format!("cannot run taskset: {error}"))
 }
 
 /// The folder of the server at this port.
