@@ -41,5 +41,8 @@ fn measure(args: &[String]) -> Result<(), String> {
     print!("{}", report.text());
     let path = report.save()?;
     println!("\nSaved as {}", path.display());
-    Ok(())
+    match report.failures() {
+        0 => Ok(()),
+        failures => Err(format!("{failures} of its parts did not come to an end: see there")),
+    }
 }

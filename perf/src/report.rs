@@ -12,6 +12,7 @@ use crate::servers::process;
 pub struct Report {
     text: String,
     path: PathBuf,
+    failures: usize,
 }
 
 impl Report {
@@ -28,12 +29,23 @@ impl Report {
         text.push_str(&format!("- commit {commit}{state}\n- kernel {kernel}\n"));
         text.push_str(&format!("- cpu {cpu}\n- `perf {line}`\n"));
         let path = options.results.join(format!("{date}-{commit}-{}.md", options.name));
-        Ok(Self { text, path })
+        Ok(Self { text, path, failures: 0 })
     }
 
     /// Adds a paragraph.
     pub fn say(&mut self, sentence: &str) {
         self.text.push_str(&format!("\n{sentence}\n"));
+    }
+
+    /// Adds a paragraph on a part of the measurement that did not come to its end.
+    pub fn fail(&mut self, sentence: &str) {
+        self.say(sentence);
+        self.failures += 1;
+    }
+
+    /// How many parts of the measurement did not come to their end.
+    pub fn failures(&self) -> usize {
+        self.failures
     }
 
     /// Adds a table. The first row is its head; columns whose body is all numbers align right.

@@ -35,14 +35,14 @@ pub fn run(options: &Options, report: &mut Report) -> Result<(), String> {
         }
     }
     let mut rows = vec![head()];
-    let mut remarks = Vec::new();
+    let (mut remarks, mut failures) = (Vec::new(), Vec::new());
     for (mix, conditions) in settings {
         let mut seen = Rows::new();
         // What was seen until then counts, and so do the other mixes.
         if let Err(error) = play_all(&mix, conditions, options, &mut seen) {
             eprintln!("{}, {}: {error}", mix.name, conditions.text());
             let first = error.lines().next().unwrap_or_default();
-            remarks.push(format!("{}, {}: {first}", mix.name, conditions.text()));
+            failures.push(format!("{}, {}: {first}", mix.name, conditions.text()));
         }
         for ((way, letter), seen) in &seen {
             let start = [mix.name.clone(), conditions.text(), way.text().into()];
@@ -64,6 +64,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<(), String> {
     ));
     report.table(&rows);
     remarks.iter().for_each(|remark| report.say(remark));
+    failures.iter().for_each(|failure| report.fail(failure));
     Ok(())
 }
 
