@@ -1,4 +1,5 @@
-//! Processes of servers: how one is started on its CPUs, what it said last, and how it is waited for.
+//! Processes of servers: how one is started on its CPUs, what it said last, and how its end is
+//! waited for.
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
