@@ -105,6 +105,32 @@ fn a_node_that_connects_is_accepted_and_its_frames_come() {
 }
 
 #[test]
+fn what_comes_is_acknowledged_though_nothing_is_sent() {
+    let mut pair = Pair::new();
+    let address = SocketAddr::new(localhost(), pair.ports[0]);
+    let socket = sockets::begin_to_connect(address, 10_000).expect("it listens");
+    pair.until(|event| matches!(event, Event::Accepted { .. }));
+    let mut bytes = Vec::new();
+    beat(Beat::Ping).encode(&mut bytes);
+    let mut late = 0;
+    for _ in 0..100 {
+        for is_answered in [true, false] {
+            assert_eq!(sockets::send_some(&socket, &bytes).ok(), Some(bytes.len()));
+            let event = pair.until(|event| matches!(event, Event::Received(..)));
+            let Event::Received(link, _) = event else { panic!("{event:?}") };
+            if is_answered {
+                // The system counts on answers to come with acknowledgements from now on.
+                pair.one.send(link, Arc::new(beat(Beat::Pong)));
+                pair.one.flush();
+            } else {
+                late += usize::from(0 < sockets::unacknowledged(&socket));
+            }
+        }
+    }
+    assert!(late < 10, "{late} of 100 are acknowledged later");
+}
+
+#[test]
 fn only_nodes_that_have_replied_send_long_frames() {
     for has_replied in [false, true] {
         let mut pair = Pair::new();
