@@ -270,6 +270,7 @@ impl Machine {
             Event::Refused => self.snapshot_refused(),
             Event::Turned(last) => self.turned(last),
             Event::Quiesced => self.quiesced(),
+            Event::HeirAgreed(id) => self.heir_agreed(id),
             Event::Loaded(slots) => self.loaded(&slots),
             Event::Settings(settings) => self.configured(*settings),
         }

@@ -191,6 +191,16 @@ impl Machine {
         }
     }
 
+    /// A replica has agreed to take over, by a command. A Redis 7.0 looks at that only ten times a
+    /// second, unless it hears where its primary stands still; and it asks for votes when the next
+    /// thing happens to it, which is that it answers.
+    pub(super) fn heir_agreed(&mut self, id: NodeId) {
+        let role = Role::Replica(Some(self.nodes.myself()));
+        if let Some(heir) = self.nodes.find(id).filter(|key| self.nodes.at(*key).role == role) {
+            self.ping_with(heir, Marks::PAUSED);
+        }
+    }
+
     /// The primary of this node says where it stands still.
     pub(super) fn primary_paused(&mut self, sender: Key, offset: u64) {
         if self.nodes.me().role != Role::Replica(Some(sender)) {

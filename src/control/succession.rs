@@ -17,6 +17,7 @@ use shards::effects::handover::{Failure, Target};
 use crate::cluster::frame::header::Flags;
 use crate::cluster::ids::NodeId;
 use crate::cluster::machine::action::Heir;
+use crate::cluster::machine::event::Event as ClusterEvent;
 use crate::cluster::nodes::node::Node;
 use crate::control::clustering::is_of;
 use crate::control::core::Control;
@@ -61,6 +62,16 @@ enum HeirId {
     Node(NodeId),
     /// Outside of one, whose session this is.
     Session(SessionId),
+}
+
+/// What a replica that was asked has said.
+enum Reply {
+    /// Nothing new.
+    Open,
+    /// This node takes over.
+    Agreed(NodeId),
+    /// It does not, for this reason.
+    Refused(String),
 }
 
 impl Succeeding {
@@ -124,14 +135,19 @@ impl Control {
         if self.is_replica() {
             return Some(true);
         }
-        if let Some(asked) = succeeding.choice.asked()
-            && let Some(why) = refusal(asked, succeeding.said.as_ref())
-        {
-            log::warning(&format!("Replica {} does not take over: {why}", self.name(asked)));
-            succeeding.choice.refused(asked);
-            succeeding.said = None;
-            // Clients may have written since.
-            self.replicating.last_fence.take_if(|_| matches!(asked, HeirId::Session(_)));
+        if let Some(asked) = succeeding.choice.asked() {
+            match answer(asked, succeeding.said.as_ref()) {
+                Reply::Open => {}
+                Reply::Agreed(heir) => self.cluster_hears(ClusterEvent::HeirAgreed(heir)),
+                Reply::Refused(why) => {
+                    let name = self.name(asked);
+                    log::warning(&format!("Replica {name} does not take over: {why}"));
+                    succeeding.choice.refused(asked);
+                    succeeding.said = None;
+                    // Clients may have written since.
+                    self.replicating.last_fence.take_if(|_| matches!(asked, HeirId::Session(_)));
+                }
+            }
         }
         let Some(fence) = &self.replicating.last_fence else {
             if !self.has_wish() {
@@ -276,18 +292,19 @@ fn is_fit(node: &Node) -> bool {
     node.is_fit() && node.ports.client != 0
 }
 
-/// Why a replica that was asked does not take over, if that is known.
-fn refusal(asked: HeirId, said: Option<&Said>) -> Option<String> {
-    if let HeirId::Session(_) = asked {
+/// What a replica that was asked to take over has said, if that is news.
+fn answer(asked: HeirId, said: Option<&Said>) -> Reply {
+    let HeirId::Node(node) = asked else {
         // None is under way any more, and has told the log why.
-        return Some("FAILOVER to it has ended".to_owned());
-    }
-    match said?.try_recv() {
-        Ok(Ok(())) | Err(TryRecvError::Empty) => None,
-        Ok(Err(Failure::Refused(text))) => Some(String::from_utf8_lossy(&text).into_owned()),
-        Ok(Err(Failure::Connecting)) => Some("it is not reached".to_owned()),
-        Ok(Err(Failure::Writing | Failure::Reading)) => Some("it has not replied".to_owned()),
+        return Reply::Refused("FAILOVER to it has ended".to_owned());
+    };
+    let refused = |why: &str| Reply::Refused(why.to_owned());
+    match said.map(Said::try_recv) {
+        Some(Ok(Ok(()))) => Reply::Agreed(node),
+        Some(Ok(Err(Failure::Refused(text)))) => refused(&String::from_utf8_lossy(&text)),
+        Some(Ok(Err(Failure::Connecting))) => refused("it is not reached"),
+        Some(Ok(Err(Failure::Writing | Failure::Reading))) => refused("it has not replied"),
         // That it has said yes was read before.
-        Err(TryRecvError::Disconnected) => None,
+        None | Some(Err(TryRecvError::Empty | TryRecvError::Disconnected)) => Reply::Open,
     }
 }

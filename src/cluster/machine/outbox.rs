@@ -53,11 +53,17 @@ impl Machine {
     /// Sends a PING to a node, if there is a link to it. An older PING without an answer goes on
     /// counting.
     pub(in crate::cluster) fn ping(&mut self, key: Key) {
+        self.ping_with(key, Marks::default());
+    }
+
+    /// Sends a PING that says this, too.
+    pub(in crate::cluster) fn ping_with(&mut self, key: Key, marks: Marks) {
         let at = self.now.at;
         let Some(link) = self.nodes.at(key).link() else { return };
         let contact = &mut self.nodes.at_mut(key).contact;
         contact.ping_sent = contact.ping_sent.or(Some(at));
-        self.beat_by(link, Beat::Ping, Some(key));
+        let heartbeat = self.heartbeat(Some(key));
+        self.send_by(link, Body::Heartbeat(Beat::Ping, heartbeat), Marks::EXTENSIONS.with(marks));
     }
 
     /// Sends a PING to all nodes that are no longer in handshake.

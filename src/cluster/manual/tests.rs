@@ -136,6 +136,19 @@ fn a_primary_lets_writes_wait_and_tells_its_offset_when_they_rest() {
 }
 
 #[test]
+fn a_primary_that_ends_tells_its_heir_that_it_stands_still() {
+    let mut bench = Bench::of(PRIMARY);
+    bench.handle(Event::HeirAgreed(id('r')));
+    bench.expect("a stock one begins at once", &["send r ping paused", "!send a"]);
+    bench.beat('a', Beat::Ping, |_| {});
+    bench.expect("others are told nothing of it", &["send a pong", "!paused"]);
+    for other in ['s', 'a', 'z'] {
+        bench.handle(Event::HeirAgreed(id(other)));
+        bench.expect("no replica of mine", &["!paused"]);
+    }
+}
+
+#[test]
 fn what_takes_too_long_is_given_up() {
     let mut bench = Bench::of(PRIMARY);
     bench.frame('r', |_| {}, Body::MfStart);
