@@ -8,7 +8,8 @@
 //!   --> this node is its replica
 //! ```
 //! In a cluster the request goes by a connection of its own, so replicas of all versions understand
-//! it. This node votes, as all primaries do: also where it is the only one.
+//! it; one that has agreed hears on the bus that this node stands still. This node votes, as all
+//! primaries do: also where it is the only one.
 
 use std::sync::mpsc::TryRecvError;
 
