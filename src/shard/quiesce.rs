@@ -89,11 +89,19 @@ impl Core {
         self.tell_engine();
         self.renew_guards();
         let is_alone = self.node.cluster.is_none();
+        if role == Role::Replica {
+            self.forget_lost_slots();
+        }
         if before == Role::Primary && role == Role::Replica {
             self.end_waits(WaitEnd::RoleChanged, |kept| is_alone || awaits_replicas(kept));
         }
         self.open_or_close_handovers();
         self.answer_when_seen(number);
+    }
+
+    /// Whether clients may write here, as far as the role goes.
+    pub(crate) fn is_primary(&self) -> bool {
+        self.node.condition.role == Role::Primary
     }
 
     /// Answers a question of control when everything that is under way has come home, or to rest.

@@ -16,7 +16,6 @@ use crate::mail::room::RoomWord;
 use crate::mail::to_shard::ToShard;
 use crate::reactor::allocator::{thread_bytes, used_memory};
 use crate::reactor::clock::Monotonic;
-use crate::routing::node::Role;
 use crate::routing::slots::Peer;
 use crate::shard::core::Core;
 use crate::stats::latency_events::Event;
@@ -326,7 +325,7 @@ impl Core {
         board.unauthenticated.set(held.unauthenticated);
         board.largest_client.set(self.client_totals.largest());
         let (is_limited, keyspace) = (self.node.config.maxmemory != 0, &self.shard.keyspace);
-        let is_replica = self.node.condition.role == Role::Replica;
+        let is_replica = !self.is_primary();
         if is_limited || is_replica {
             board.garbage.set(keyspace.garbage.len() as u64);
         }

@@ -58,7 +58,8 @@ impl Core {
         slots.filter(|slot| dbs.iter().any(|db| has_keys(db, *slot))).collect()
     }
 
-    /// Another node owns these slots: their keys are deleted, little by little.
+    /// Another node owns these slots: their keys are deleted, little by little, as long as this one
+    /// is a primary. A replica deletes none by itself: its primary tells it of each.
     pub(crate) fn lose_slots(&mut self, slots: &SlotSet) {
         let here = self.shard.keyspace.slots.clone().filter_map(Slot::new);
         self.lost.extend(here.filter(|slot| slots.contains(*slot)));
@@ -70,15 +71,22 @@ impl Core {
         let is_back =
             |slot: &mut Slot| ownership.serves(*slot) || ownership.place(*slot) == Place::Importing;
         let regained: Vec<Slot> = self.lost.extract_if(.., is_back).collect();
-        for slot in regained {
-            while self.delete_some(slot, usize::MAX) {}
+        if self.is_primary() {
+            for slot in regained {
+                while self.delete_some(slot, usize::MAX) {}
+            }
         }
+    }
+
+    /// This node is a replica from now on: what it has lost is for its primary to say.
+    pub(crate) fn forget_lost_slots(&mut self) {
+        self.lost.clear();
     }
 
     /// Deletes so many keys of lost slots. Replicas are told of each. True if there is more to do
     /// at once.
     pub(crate) fn delete_lost(&mut self, count: usize) -> bool {
-        let Some(&slot) = self.lost.last() else { return false };
+        let Some(&slot) = self.lost.last().filter(|_| self.is_primary()) else { return false };
         let has_deleted = self.delete_some(slot, count);
         if self.shard.keyspace.dbs.iter().any(|db| has_keys(db, slot)) {
             return has_deleted;

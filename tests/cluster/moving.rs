@@ -19,6 +19,9 @@ const BACK: &str = "6";
 const OTHER_KEY: &str = "c";
 const OTHER_SLOT: &str = "7365";
 
+/// What keys of a slot of the third primary begin with.
+const FOREIGN: &str = "{a}";
+
 #[test]
 fn replicas_know_which_slots_are_on_their_way() {
     play("SETSLOT for replicas", &["kkkkkk", "kkkvvv", "vvvkkk"], |cluster| {
@@ -137,6 +140,31 @@ fn keys_that_come_just_behind_a_failover_stay() {
         give_slot_0(cluster, heir, [heir, 0]);
         // What is deleted goes within half a second, and no reply tells when: so long this takes.
         (0..400).for_each(|_| expect_keys(cluster, heir, &keys));
+    });
+}
+
+/// A primary deletes what foreign slots have, little by little. One that is a replica by then would
+/// delete what comes of slots that its primary gets.
+#[test]
+fn a_replica_deletes_no_keys_by_itself() {
+    play("a primary for a moment", &["kkkkkk"], |cluster| {
+        let heir = cluster.replica_of(1);
+        cluster.until_replicas_are_online();
+        let words = ["DEBUG", "POPULATE", "1000000", FOREIGN];
+        assert_eq!(ask(&cluster.nodes[heir], &words), "OK");
+        for node in [heir, 1] {
+            let words = ["CLUSTER", "FAILOVER", "TAKEOVER"];
+            let is_asked = || ask(&cluster.nodes[node], &words) == "OK";
+            until("it can take over", is_asked, || cluster.describe());
+        }
+        // So it keeps what it has.
+        send_signal(&cluster.nodes[1], Signal::SIGSTOP);
+        until("it follows again", || !cluster.is_primary(heir), || cluster.describe());
+        let count = || ask(&cluster.nodes[heir], &["DBSIZE"]);
+        let left = count();
+        assert_ne!(left, "0", "it was quicker than this test");
+        (0..500).for_each(|_| assert_eq!(count(), left, "it deletes keys"));
+        send_signal(&cluster.nodes[1], Signal::SIGCONT);
     });
 }
 

@@ -10,7 +10,6 @@ use crate::batches::batch::{At, Batch};
 use crate::migration::couriers::Couriers;
 use crate::reactor::wake::Wake;
 use crate::routing::call::Run;
-use crate::routing::node::Role;
 use crate::routing::request::with_args;
 use crate::shard::core::Core;
 use crate::shutdown::stage::Stage;
@@ -49,8 +48,7 @@ impl Core {
     /// failover, another role. Keys that no other server has taken by then stay.
     pub(crate) fn open_or_close_handovers(&mut self) {
         let is_ending = self.end_stage().is_some_and(Stage::needs_rest);
-        let is_primary = self.node.condition.role == Role::Primary;
-        let is_open = is_primary && !is_ending && !self.quiesce.is_for_failover();
+        let is_open = self.is_primary() && !is_ending && !self.quiesce.is_for_failover();
         self.handovers.couriers.set_open(is_open);
     }
 
