@@ -160,10 +160,22 @@ pub struct Session {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    Waiting { line_due: Moment },
-    Lent,
-    Receiving { sync: Sync, window: Window, acked: bool },
-    Loading { sync: Sync, heard: Moment },
+    Waiting {
+        line_due: Moment,
+    },
+    /// How far the replica says it is, which may have all before this node knows of its beginning.
+    Lent {
+        acked: Option<Scalar>,
+    },
+    Receiving {
+        sync: Sync,
+        window: Window,
+        acked: bool,
+    },
+    Loading {
+        sync: Sync,
+        heard: Moment,
+    },
     Online(Online),
     Ended,
 }
@@ -233,7 +245,7 @@ impl Session {
                 sync.sent = sync.sent.max(upto);
             }
             State::Online(online) => online.sent = online.sent.max(upto),
-            State::Waiting { .. } | State::Lent | State::Ended => {}
+            State::Waiting { .. } | State::Lent { .. } | State::Ended => {}
         }
     }
 
@@ -243,20 +255,21 @@ impl Session {
             (state, Event::Closed) => self.end(state, now, Ended::Closed, actions),
             (state, Event::Cut(cut)) => self.end(state, now, Ended::Cut(cut), actions),
             (state, Event::Received(bytes)) => self.hear(state, now, bytes, actions),
-            (State::Waiting { .. }, Event::Lent) => State::Lent,
-            (State::Waiting { .. } | State::Lent, Event::SyncBegan { cut }) => {
+            (State::Waiting { .. }, Event::Lent) => State::Lent { acked: None },
+            (state @ (State::Waiting { .. } | State::Lent { .. }), Event::SyncBegan { cut }) => {
                 let sync = Sync::new(now, cut);
                 let window = Window { began: now, written: 0 };
-                State::Receiving { sync, window, acked: false }
+                let acked = matches!(state, State::Lent { acked: Some(acked) } if cut <= acked);
+                State::Receiving { sync, window, acked }
             }
             (State::Waiting { .. }, Event::Resumed(from)) => {
                 self.go_online(Online { acked: Some(from), ..Online::new(now, from) }, actions)
             }
             (
-                state @ (State::Waiting { .. } | State::Lent | State::Receiving { .. }),
+                state @ (State::Waiting { .. } | State::Lent { .. } | State::Receiving { .. }),
                 Event::ChildEnded(Err(why)),
             ) => self.end(state, now, Ended::SyncFailed(why), actions),
-            (state @ (State::Lent | State::Receiving { .. }), Event::Flushed) => {
+            (state @ (State::Lent { .. } | State::Receiving { .. }), Event::Flushed) => {
                 self.end(state, now, Ended::Flushed, actions)
             }
             (State::Receiving { mut sync, window, acked }, Event::Progress(progress)) => {
@@ -280,7 +293,7 @@ impl Session {
     pub fn deadline(&self) -> Option<Moment> {
         let own = match self.state {
             State::Waiting { line_due } => Some(line_due),
-            State::Lent | State::Ended => None,
+            State::Lent { .. } | State::Ended => None,
             State::Receiving { window, .. } => Some(window.began.after(self.limits.progress_ms)),
             State::Loading { heard, .. } => Some(self.silent_from(heard)),
             State::Online(Online { heard, unproved, .. }) => {
@@ -413,7 +426,8 @@ impl Session {
                 }
                 State::Online(online)
             }
-            State::Waiting { .. } | State::Lent | State::Ended => state,
+            State::Lent { .. } => State::Lent { acked: Some(applied) },
+            State::Waiting { .. } | State::Ended => state,
         }
     }
 
@@ -479,7 +493,7 @@ impl Session {
                 bytes(sync.sent, self.backlog_end)
             }
             State::Online(online) => bytes(online.sent, self.backlog_end),
-            State::Waiting { .. } | State::Lent | State::Ended => 0,
+            State::Waiting { .. } | State::Lent { .. } | State::Ended => 0,
         }
     }
 
@@ -500,7 +514,7 @@ impl Session {
     /// Ends the session.
     fn end(&self, state: State, now: Moment, ended: Ended, actions: &mut Vec<Action>) -> State {
         let (phase, sync) = match state {
-            State::Waiting { .. } | State::Lent => (Phase::Before, None),
+            State::Waiting { .. } | State::Lent { .. } => (Phase::Before, None),
             State::Receiving { sync, .. } | State::Loading { sync, .. } => {
                 (Phase::During, Some(sync))
             }
@@ -554,7 +568,9 @@ fn note_alive(state: State, now: Moment) -> State {
     match state {
         State::Loading { sync, .. } => State::Loading { sync, heard: now },
         State::Online(online) => State::Online(Online { heard: now, ..online }),
-        State::Waiting { .. } | State::Lent | State::Receiving { .. } | State::Ended => state,
+        State::Waiting { .. } | State::Lent { .. } | State::Receiving { .. } | State::Ended => {
+            state
+        }
     }
 }
 

@@ -42,7 +42,7 @@ impl Session {
     /// here before it says so.
     pub fn state_name(&self) -> Option<&'static str> {
         match self.state {
-            State::Waiting { .. } | State::Lent => Some(STATES[0]),
+            State::Waiting { .. } | State::Lent { .. } => Some(STATES[0]),
             State::Receiving { .. } | State::Loading { .. } => Some(STATES[1]),
             State::Online(_) => Some(STATES[2]),
             State::Ended => None,
@@ -89,7 +89,7 @@ impl Session {
                 (online.acked.unwrap_or_default(), now.since(online.heard) / 1000)
             }
             State::Waiting { .. }
-            | State::Lent
+            | State::Lent { .. }
             | State::Receiving { .. }
             | State::Loading { .. }
             | State::Ended => (Scalar(0), 0),

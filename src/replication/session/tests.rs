@@ -68,7 +68,7 @@ fn one_in(state: &str) -> Session {
 fn name(session: &Session) -> &'static str {
     match session.state {
         State::Waiting { .. } => "waiting",
-        State::Lent => "lent",
+        State::Lent { .. } => "lent",
         State::Receiving { .. } => "receiving",
         State::Loading { .. } => "loading",
         State::Online(Online { unproved: Some(Sync { acked: None, .. }), .. }) => "unproved",
@@ -250,9 +250,15 @@ fn the_form_decides_when_the_stream_begins() {
     check(new(Sequel::Stream), &with(&[(5, DONE, "stream(7000)")]));
     check(new(Sequel::StreamUnacked), &with(&[(5, DONE, "succeeded stream(7000)")]));
     check(new(Sequel::End), &with(&[(5, DONE, "close(file_sent)")]));
-    // A replica may be quicker than the news that the child has ended.
-    let early = Event::Received(b"REPLCONF ACK 7000\r\n");
-    let steps = with(&[(4, early, ""), (5, DONE, "stream(7000) acked(7000)")]);
+    // A replica may be quicker than the news that the child has ended, or has begun.
+    let early = || Event::Received(b"REPLCONF ACK 7000\r\n");
+    let steps = with(&[(4, early(), ""), (5, DONE, "stream(7000) acked(7000)")]);
+    check(new(Sequel::AwaitAck), &steps);
+    let done = (5, DONE, "stream(7000) acked(7000)");
+    let steps = [(0, Event::Lent, ""), (4, early(), ""), (4, BEGAN, ""), done];
+    check(new(Sequel::AwaitAck), &steps);
+    // What one says that waits is of another stream.
+    let steps = [(0, early(), ""), (1, Event::Lent, ""), (2, BEGAN, ""), (5, DONE, "")];
     check(new(Sequel::AwaitAck), &steps);
 }
 
