@@ -111,7 +111,7 @@ impl Machine {
             // would have its slots for a moment.
             let is_news = self.nodes.at(primary).is_replica() || of_primary < header.config_epoch;
             if is_news && primary != me {
-                self.failed_over(sender, primary, header.config_epoch);
+                self.failed_over(sender, primary, header);
             }
         }
         if primary.is_some_and(|primary| self.is_dead_end(sender, primary)) {
@@ -127,10 +127,13 @@ impl Machine {
         Claim::Taken
     }
 
-    /// Row 3: the sender's slots are of the node that took over from it.
-    fn failed_over(&mut self, sender: Key, primary: Key, epoch: Epoch) {
+    /// Row 3: the sender's slots are of the node that took over from it. Those that the sender does
+    /// not say of it had been given to others before, and this node has missed that.
+    fn failed_over(&mut self, sender: Key, primary: Key, header: &Header) {
+        let epoch = header.config_epoch;
         self.nodes.set_primary(primary);
         let count = self.nodes.move_slots(sender, primary);
+        self.nodes.mark_claims(primary, &header.slots);
         self.nodes.at_mut(primary).config_epoch = epoch;
         for open in [&mut self.nodes.migrating, &mut self.nodes.importing] {
             open.values_mut().filter(|node| **node == sender).for_each(|node| *node = primary);
@@ -236,13 +239,17 @@ impl Machine {
             return;
         }
         // Just started: a primary of the same shard that has the slots took over from this node.
-        let claims_mine = me.slot_set().first_common(&header.slots).is_some();
+        let claimed = me.slot_set().common(&header.slots);
+        let is_all = me.slot_count() == claimed.len();
         let of_one_shard = self.nodes.are_of_one_shard(self.nodes.myself(), sender);
-        if claims_mine && of_one_shard && !self.is_safe_to_join() {
-            let sync = self.sync_from(sender);
-            self.nodes.move_slots(self.nodes.myself(), sender);
-            self.replicate(sender, sync);
-            return;
+        if !claimed.is_empty() && of_one_shard && !self.is_safe_to_join() {
+            self.nodes.own_all(&claimed, sender);
+            if is_all {
+                return self.replicate(sender, self.sync_from(sender));
+            }
+            // What came when this node could not save its claim stays: nobody else has it.
+            self.todo.owners_changed();
+            self.act(Action::DeleteKeys(claimed));
         }
         let shown = self.shown(sender);
         self.raise_epoch();

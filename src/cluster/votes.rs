@@ -323,10 +323,10 @@ impl Machine {
         newer.filter_map(claimed).min_by_key(|(slot, _)| *slot)
     }
 
-    /// Tells a node who owns what it claims.
+    /// Tells a node who owns what it claims: what that one claims itself, as far as this one knows.
     pub(super) fn tell_update(&mut self, to: Key, owner: Key) {
         let node = self.nodes.at(owner);
-        let slots = node.slot_set().clone();
+        let slots = node.slot_set().without(self.nodes.unclaimed());
         let update = Update { node: node.id, config_epoch: node.config_epoch, slots };
         self.send(to, Body::Update(update));
     }

@@ -1,5 +1,7 @@
 //! T-C, row by row.
 
+mod given;
+
 use super::*;
 use crate::cluster::frame::{Beat, Body, Heartbeat};
 use crate::cluster::machine::action::{Action, Durability};
