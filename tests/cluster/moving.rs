@@ -323,6 +323,9 @@ fn nothing_is_done_unless_all_replicas_know_it() {
         assert_eq!(reply, Reply::Error(refused), "{}", cluster.mix);
         let lines = ask(&cluster.nodes[0], &["CLUSTER", "NODES"]);
         assert!(!lines.contains("[5->-"), "{}: {lines}", cluster.mix);
+        // The replica comes to what it was told, and to what holds.
+        set_slot(cluster, 0, &[BACK, "MIGRATING", &target]);
+        until_shown(cluster, replica, &format!(" [6->-{target}]\n"));
 
         let reset = ask(&cluster.nodes[0], &["CONFIG", "RESETSTAT"]);
         let info = ask(&cluster.nodes[0], &["CLUSTER", "INFO"]);

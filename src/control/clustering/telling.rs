@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! checked --> SETSLOT in the log, a fence behind it --all replicas have it--> checked again, done
-//!                                                   --time is up--> -NOREPLICAS, nothing is done
+//!                                                   --time is up--> -NOREPLICAS, nothing is done;
+//!                                                         those who come to it are told what holds
 //! ```
 //! A command of an EXEC is in the log, too, but replicas are not waited for: a fence would wait for
 //! the claims of the EXEC. Who gets a snapshot is not waited for either, and is told behind it
@@ -70,7 +71,7 @@ impl Control {
             return self.set_told_slot(kept, slot, request);
         };
         if kept.batch.is_exec() || audience == Audience::Coming {
-            self.mailbox.send(NOTES, ToShard::Log(LogWord::SetSlot(slot, request)));
+            self.log_set_slot(slot, request);
             return self.set_told_slot(kept, slot, request);
         }
         let until = (timeout_ms != 0).then(|| Monotonic::now().after_millis(timeout_ms)).flatten();
@@ -96,19 +97,33 @@ impl Control {
 
     /// Replicas get a snapshot, in which the slots that are on their way are not.
     pub(crate) fn tell_of_open_slots(&mut self) {
-        let Some(clustering) = &self.clustering else { return };
-        if self.node.condition.role == Role::Replica || self.audience().is_none() {
-            return;
+        if self.node.condition.role == Role::Primary && self.audience().is_some() {
+            self.open_slots().into_iter().for_each(|(slot, how)| self.log_set_slot(slot, how));
         }
+    }
+
+    /// Which slots are on their way, as SETSLOT would say it.
+    fn open_slots(&self) -> Vec<(Slot, SetSlot)> {
+        let Some(clustering) = &self.clustering else { return Vec::new() };
         let nodes = clustering.machine.nodes();
         let id = |key: &Key| nodes.at(*key).id;
         let migrating = nodes.migrating.iter();
         let migrating = migrating.map(|(slot, to)| (*slot, SetSlot::Migrating(id(to))));
         let importing = nodes.importing.iter();
         let importing = importing.map(|(slot, from)| (*slot, SetSlot::Importing(id(from))));
-        for (slot, request) in migrating.chain(importing) {
-            self.mailbox.send(NOTES, ToShard::Log(LogWord::SetSlot(slot, request)));
-        }
+        migrating.chain(importing).collect()
+    }
+
+    /// A SETSLOT of this slot is in the log, and is not done.
+    fn take_back(&mut self, slot: Slot) {
+        self.log_set_slot(slot, SetSlot::Stable);
+        let mut open = self.open_slots();
+        open.retain(|(open, _)| *open == slot);
+        open.into_iter().for_each(|(slot, how)| self.log_set_slot(slot, how));
+    }
+
+    fn log_set_slot(&mut self, slot: Slot, how: SetSlot) {
+        self.mailbox.send(NOTES, ToShard::Log(LogWord::SetSlot(slot, how)));
     }
 
     /// Logs it; a fence follows. All shards stand still.
@@ -144,6 +159,9 @@ impl Control {
         while let Some(late) = self.take_telling(|telling, _| {
             telling.until.is_some_and(|until| now.until(until).is_zero())
         }) {
+            if late.fence.is_some() {
+                self.take_back(late.slot);
+            }
             self.answer_kept(late.kept, Err(Error::NoReplicas));
         }
     }
