@@ -18,8 +18,8 @@ pub fn write(nodes: &Nodes, viewer: Viewer, replies: &mut Replies<'_>) {
     }
     replies.array(shards.len());
     for (shard, mut keys) in shards {
-        // The primary first, as readers expect it.
-        keys.sort_by_key(|key| !nodes.at(*key).is_primary());
+        // The primary first, as readers expect it; all nodes show them in one order.
+        keys.sort_by_key(|key| (!nodes.at(*key).is_primary(), nodes.at(*key).id));
         replies.map(3);
         replies.bulk(b"slots");
         let ranges = keys.iter().flat_map(|key| nodes.at(*key).slot_set().ranges());
