@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use crate::cluster::frame::Body;
 use crate::cluster::frame::header::{Flags, Marks};
+use crate::cluster::health::Elected;
 use crate::cluster::ids::{Epoch, NodeId};
 use crate::cluster::machine::Machine;
 use crate::cluster::machine::action::Action;
@@ -370,8 +371,9 @@ impl Machine {
         self.log(LogLevel::Notice, text);
         self.stats.manual_failovers_won += u64::from(self.manual.is_taking());
         let asked = self.election.requested.unwrap_or(self.now.at);
+        let former = self.nodes.my_primary().map(|former| self.nodes.at(former).id);
         self.take_over();
-        self.trust_lease(asked);
+        self.trust_lease(Elected { asked, won: self.now.at, epoch, former });
     }
 
     /// T-W: this node has the slots of its primary from now on.

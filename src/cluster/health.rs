@@ -6,7 +6,9 @@ pub mod turning;
 pub mod yielding;
 
 use crate::cluster::failure::REMINDER_MS;
+use crate::cluster::ids::{Epoch, NodeId};
 use crate::cluster::machine::Machine;
+use crate::cluster::machine::action::Sync;
 use crate::cluster::moment::Moment;
 use crate::cluster::nodes::Key;
 use crate::cluster::nodes::node::Health;
@@ -40,11 +42,14 @@ pub struct State {
     elected: Option<Elected>,
 }
 
-/// When votes were asked for, and when they were a majority.
+/// An election that was won: when votes were asked for, when they were a majority, for which epoch,
+/// and whose slots it was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Elected {
-    asked: Moment,
-    won: Moment,
+pub(super) struct Elected {
+    pub(super) asked: Moment,
+    pub(super) won: Moment,
+    pub(super) epoch: Epoch,
+    pub(super) former: Option<NodeId>,
 }
 
 impl Elected {
@@ -278,10 +283,25 @@ impl Machine {
         }
     }
 
+    /// This node was elected, and could not save that for as long as the votes bind: it is void,
+    /// and no node has been told of it. Voters count on that.
+    pub(super) fn look_at_unsaved(&mut self) {
+        let Some(elected) = self.state.elected.filter(|_| self.is_claim_unsaved()) else { return };
+        let is_over = self.settings.lease_ms() < self.since(elected.asked);
+        let former = elected.former.and_then(|former| self.nodes.find(former));
+        let is_of_it = self.nodes.me().config_epoch == elected.epoch;
+        let Some(former) = former.filter(|_| is_over && is_of_it) else { return };
+        let text = "The votes for this node do not bind any more, and its claim is not saved: it \
+                    is a replica again.";
+        self.log(LogLevel::Warning, text.to_string());
+        self.nodes.move_slots(self.nodes.myself(), former);
+        self.replicate(former, Sync::Partial);
+    }
+
     /// A majority has elected this node, which it asked at a moment: no successor can be about to
     /// tell of itself.
-    pub(super) fn trust_lease(&mut self, asked: Moment) {
-        self.state.elected = Some(Elected { asked, won: self.now.at });
+    pub(super) fn trust_lease(&mut self, elected: Elected) {
+        self.state.elected = Some(elected);
         self.renew_lease();
         (self.state.held_until, self.state.told_failed) = (None, None);
         self.look_at_lease();

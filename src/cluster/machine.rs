@@ -357,6 +357,7 @@ impl Machine {
         self.tend_links();
         self.send_pings();
         self.suspect_silent_nodes();
+        self.look_at_unsaved();
         self.look_at_lease();
         self.look_at_orphans();
         self.look_at_heirs();

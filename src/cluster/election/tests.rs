@@ -397,6 +397,34 @@ fn votes_decide_only_as_long_as_they_bind() {
     bench.expect("another one may have b's vote", &["!promote"]);
 }
 
+/// Voters count on it that they would have heard of it.
+#[test]
+fn an_election_that_is_not_saved_as_long_as_votes_bind_is_void() {
+    for is_saved in [true, false] {
+        let mut bench = Bench::of(ALONE);
+        fail(&mut bench, 'a');
+        bench.handle(Event::Saved);
+        let epoch = bench.machine.current_epoch();
+        for voter in ['b', 'c'] {
+            bench.frame(voter, |header| header.current_epoch = epoch, Body::AuthAck);
+        }
+        bench.expect("T-E 8", &["promote", "save Durable"]);
+        let lease = bench.machine.settings.lease_ms();
+        for round in 0..=lease / 100 + 1 {
+            if bench.did("save Durable") {
+                bench.handle(if is_saved { Event::Saved } else { Event::SaveFailed });
+            }
+            assert!(bench.node('m').is_primary() || lease / 100 <= round, "the votes bind");
+            bench.pass(100);
+        }
+        assert_eq!(bench.node('m').is_primary(), is_saved);
+        let primary = bench.machine.nodes.my_primary();
+        assert_eq!(primary, Some(bench.key(if is_saved { 'm' } else { 'a' })));
+        let slots = bench.machine.nodes.at(primary.expect("it is known")).slot_count();
+        assert_eq!(slots, 5461, "{is_saved}");
+    }
+}
+
 #[test]
 fn no_node_is_asked_in_an_epoch_that_cannot_be_kept() {
     let mut bench = Bench::of(ALONE);

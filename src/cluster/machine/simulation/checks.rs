@@ -211,7 +211,8 @@ impl Checks {
 
     /// S8: what a node knows of a slot's owner is never older than what it knew, and newer if it is
     /// another one. A node that has just started gives up its claim to one of the same epoch, and
-    /// so does one of two that claim by the same.
+    /// so does one of two that claim by the same; a node that was elected may give up what it could
+    /// not save, and has told to nobody.
     fn owners_are_newer(&mut self, node: usize, machine: &Machine) {
         let table = machine.nodes();
         for (number, known) in WATCHED.into_iter().zip(&mut self.owned[node]) {
@@ -227,7 +228,9 @@ impl Checks {
             let ((epoch, before), now) = (*known, owner.config_epoch);
             let may_equal = [None, Some(owner.id), Some(table.me().id)].contains(&before);
             let may_equal = may_equal || self.shared.contains(&now);
-            let is_newer = epoch < now || (may_equal && epoch == now);
+            let me = table.me().id;
+            let is_void = before == Some(me) && self.claimed.get(&epoch) != Some(&me);
+            let is_newer = epoch < now || (may_equal && epoch == now) || is_void;
             let id = owner.id;
             assert!(is_newer, "S8: at {node}, {number} goes from {known:?} to {now} of {id}");
             *known = (now, Some(owner.id));
