@@ -247,7 +247,7 @@ impl Machine {
             if is_all {
                 return self.replicate(sender, self.sync_from(sender));
             }
-            // What came when this node could not save its claim stays: nobody else has it.
+            // What came when this node could not save its claim stays: no other node has it.
             self.todo.owners_changed();
             self.act(Action::DeleteKeys(claimed));
         }

@@ -494,12 +494,18 @@ fn of_two_primaries_with_one_epoch_the_smaller_id_takes_a_new_one() {
     }
 }
 
-#[test]
-fn a_primary_that_was_replaced_while_it_was_away_does_not_raise_its_epoch() {
+/// The bench has just started; `n` is of its shard, and has its epoch.
+fn back_beside_an_heir() -> Bench {
     let text = "m primary 5 0-5460, a primary 4 5461-10922, n primary/m 5 10923-16383";
     let mut bench = Bench::started(text, Settings { node_timeout_ms: 1000, ..Settings::default() });
     bench.handle(Event::Loaded(SlotSet::default()));
     bench.handle(Event::Accepted { link: inbound('n'), peer: ip('n'), local: ip('z') });
+    bench
+}
+
+#[test]
+fn a_primary_that_was_replaced_while_it_was_away_does_not_raise_its_epoch() {
+    let mut bench = back_beside_an_heir();
     bench.beat('n', Beat::Ping, claims(5, slots(0..5461)));
     bench.expect("R5", &["follow n Partial", "!collision"]);
     assert_eq!(owner(&bench, 0), Some('n'), "R5");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Who was away for all of that gave them to the successor, and told their owner so.
+/// A node that was away for all of that gave them to the successor, and told their owner so.
 #[test]
 fn slots_that_were_given_before_a_failover_are_not_the_successors() {
     let mut bench = Bench::of(FIVE);
@@ -21,13 +21,10 @@ fn slots_that_were_given_before_a_failover_are_not_the_successors() {
     assert_eq!(owner(&bench, 5461), Some('b'), "T-C 6");
 }
 
-/// It came when this node could not save, and nobody else has it.
+/// The slot came when this node could not save, and no other node has it.
 #[test]
 fn a_slot_that_the_successor_does_not_claim_stays() {
-    let text = "m primary 5 0-5460, a primary 4 5461-10922, n primary/m 5 10923-16383";
-    let mut bench = Bench::started(text, Settings { node_timeout_ms: 1000, ..Settings::default() });
-    bench.handle(Event::Loaded(SlotSet::default()));
-    bench.handle(Event::Accepted { link: inbound('n'), peer: ip('n'), local: ip('z') });
+    let mut bench = back_beside_an_heir();
     bench.beat('n', Beat::Ping, claims(5, slots(1..5461)));
     bench.expect("R5", &["delete 5460", "collision", "!follow"]);
     assert_eq!((owner(&bench, 0), owner(&bench, 1)), (Some('m'), Some('n')), "R5");

@@ -212,7 +212,7 @@ impl Checks {
     /// S8: what a node knows of a slot's owner is never older than what it knew, and newer if it is
     /// another one. A node that has just started gives up its claim to one of the same epoch, and
     /// so does one of two that claim by the same; a node that was elected may give up what it could
-    /// not save, and has told to nobody.
+    /// not save, and has told to no node.
     fn owners_are_newer(&mut self, node: usize, machine: &Machine) {
         let table = machine.nodes();
         for (number, known) in WATCHED.into_iter().zip(&mut self.owned[node]) {
