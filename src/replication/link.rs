@@ -259,9 +259,13 @@ impl Link {
                 return None;
             }
         }
-        if let Some(Unit { kind: Kind::GetAck, offset, .. }) = following.split.unit() {
-            following.owed = (self.applied < offset).then_some(offset);
-            acknowledge(following, now, self.applied, (&self.hello, &self.limits), actions);
+        if let Some(unit) = following.split.unit().filter(|unit| unit.kind == Kind::GetAck) {
+            // It is a part of the stream itself: a Valkey that hands over waits for its end, too.
+            let is_behind = self.applied < unit.offset;
+            following.owed = Some(unit.end());
+            if is_behind {
+                acknowledge(following, now, self.applied, (&self.hello, &self.limits), actions);
+            }
         }
         let State::Following(following) = &mut self.state else { return None };
         (following.progress, following.fresh) = (now, 0);
