@@ -5,6 +5,8 @@ pub mod keeping;
 pub mod turning;
 pub mod yielding;
 
+use std::ops::Range;
+
 use crate::cluster::failure::REMINDER_MS;
 use crate::cluster::ids::{Epoch, NodeId};
 use crate::cluster::machine::Machine;
@@ -225,8 +227,8 @@ impl Machine {
         let answered = sure.filter_map(|(_, node)| node.contact.answered);
         let mut answered: Vec<Moment> = answered.map(counts_from).collect();
         answered.sort_unstable_by(|one, other| other.cmp(one));
-        // This node is one of the majority.
-        let needed = self.nodes.quorum().saturating_sub(1);
+        // This node is one of the majority, if it is still a voter itself.
+        let needed = self.others_needed(!is_replaced(self.nodes.myself()));
         self.state.is_alone = needed == 0;
         let until = match needed.checked_sub(1) {
             Some(last) => answered.get(last).map(|answered| answered.after(lease)),
@@ -296,6 +298,22 @@ impl Machine {
         self.log(LogLevel::Warning, text.to_string());
         self.nodes.move_slots(self.nodes.myself(), former);
         self.replicate(former, Sync::Partial);
+    }
+
+    /// A save is done, which took up what was claimed behind the first one of these epochs. Other
+    /// nodes hear of an election only now. If the votes for it bind no more, its former primary may
+    /// have been answered up to this moment, and may write for a lease from then on; the rest of
+    /// this time is for frames to come.
+    pub(super) fn hold_if_saved_late(&mut self, before: Range<Epoch>) {
+        let lease = self.settings.lease_ms();
+        let is_late = |elected: Elected| {
+            before.start < elected.epoch
+                && elected.epoch <= before.end
+                && lease < self.since(elected.asked)
+        };
+        if self.state.elected.is_some_and(is_late) {
+            self.hold(2 * lease);
+        }
     }
 
     /// A majority has elected this node, which it asked at a moment: no successor can be about to

@@ -424,8 +424,10 @@ impl Machine {
     }
 
     fn saved(&mut self) {
-        self.durable_epoch = self.saving.pop_front().unwrap_or(self.durable_epoch);
+        let epoch = self.saving.pop_front().unwrap_or(self.durable_epoch);
+        let former = std::mem::replace(&mut self.durable_epoch, epoch);
         (self.cannot_save, self.retry) = (false, None);
+        self.hold_if_saved_late(former..epoch);
         self.look_at_lease();
     }
 

@@ -38,7 +38,7 @@ pub enum Row {
     /// Another replica of its primary has lately got this node's vote, by which it may write.
     Promised,
     /// A primary may have a successor by this node's vote, of which this node has not heard, and
-    /// without that one no majority answers.
+    /// without that one no majority answers, or that primary is this node.
     Unsettled,
     /// Its primary is this node, which is well.
     Myself,
@@ -102,7 +102,7 @@ pub struct Facts {
     /// Whether another replica of the same primary may have been elected by this node's last vote.
     pub is_promised: bool,
     /// Whether no majority answers without primaries that may have been replaced by this node's
-    /// vote.
+    /// vote, or this node is such a primary.
     pub is_unsettled: bool,
     /// Whether the requester thinks that its primary is FAIL.
     pub thinks_failed: bool,
@@ -245,7 +245,7 @@ impl Machine {
             is_forced: header.marks.has(Marks::FORCEACK),
             is_old_claim,
             is_promised: self.promised_ms(sender).is_some(),
-            is_unsettled: self.is_unsettled(primary),
+            is_unsettled: self.is_unsettled(sender, primary),
             thinks_failed: header.flags.has(Flags::PRIMARY_FAIL),
             size: self.nodes.size(),
             is_leaving: self.state.is_fenced() || self.manual.is_under_way() || self.is_yielding(),
@@ -277,25 +277,38 @@ impl Machine {
     /// nothing was heard since: then it is no voter any more, and its successor is one.
     pub(super) fn may_be_replaced(&self, primary: Key) -> bool {
         let Some((heir, at)) = self.open_vote(primary) else { return false };
-        // A replica that is heard of when its election is over has not won it.
+        // A replica that answers as one what it is asked when its election is over has not won it.
         let over = at.after(self.settings.lease_ms());
-        self.nodes.at(heir).contact.heard <= over
+        self.nodes.at(heir).contact.answered <= Some(over)
             && !self.has_settled(primary, over)
             && self.since(at) < DOUBT_TIMEOUTS.saturating_mul(self.settings.node_timeout_ms)
     }
 
-    /// Whether a majority, without a primary, has answered what this node asked behind a moment: so
-    /// has a voter of any majority that has replaced that primary before, and the successor would
-    /// be known.
+    /// Whether so many voters, without a primary, have answered what this node asked behind a moment
+    /// that one of them is in any majority that has replaced that primary before: the successor
+    /// would be known. A primary that voted for its own replica looks at itself in the same way.
     fn has_settled(&self, primary: Key, over: Moment) -> bool {
         let voters = self.nodes.others().filter(|(key, node)| *key != primary && node.is_voting());
         let answered = voters.filter(|(_, node)| Some(over) < node.contact.answered);
-        self.nodes.quorum() <= 1 + answered.count()
+        self.others_needed(primary != self.nodes.myself()) <= answered.count()
+    }
+
+    /// How many other voters this node must hear from: so many that they are a majority with it, or,
+    /// if it may be a voter no more, that no majority of which it was one could do without them all.
+    pub(super) fn others_needed(&self, is_voter: bool) -> usize {
+        let (size, quorum) = (self.nodes.size(), self.nodes.quorum());
+        if is_voter { quorum.saturating_sub(1) } else { (1 + size).saturating_sub(quorum) }
     }
 
     /// Whether this node's vote for a replica of `about` could make a majority beside another one:
-    /// those who have replaced a primary elect without it.
-    fn is_unsettled(&self, about: Option<Key>) -> bool {
+    /// those who have replaced a primary elect without it, also if it is this node. A replica that
+    /// asks this node again was not elected before, and of an only primary no voter can know more.
+    fn is_unsettled(&self, requester: Key, about: Option<Key>) -> bool {
+        let me = self.nodes.myself();
+        let asks_again = self.open_vote(me).is_some_and(|(heir, _)| heir == requester);
+        if 1 < self.nodes.size() && !asks_again && self.may_be_replaced(me) {
+            return true;
+        }
         let voters = || self.nodes.others().filter(|(_, node)| node.is_voting());
         let is_open = |key: Key| Some(key) != about && self.may_be_replaced(key);
         if !voters().any(|(key, _)| is_open(key)) {

@@ -425,6 +425,36 @@ fn an_election_that_is_not_saved_as_long_as_votes_bind_is_void() {
     }
 }
 
+/// Its frames wait for the disk: the former primary may be answered meanwhile.
+#[test]
+fn an_election_that_is_saved_late_is_no_right_to_write_at_once() {
+    for is_late in [false, true] {
+        let mut bench = Bench::of(ALONE);
+        fail(&mut bench, 'a');
+        bench.handle(Event::Saved);
+        let epoch = bench.machine.current_epoch();
+        for voter in ['b', 'c'] {
+            bench.frame(voter, |header| header.current_epoch = epoch, Body::AuthAck);
+        }
+        bench.expect("T-E 8", &["promote", "save Durable"]);
+        let lease = bench.machine.settings.lease_ms();
+        bench.pass(lease / 2);
+        if is_late {
+            bench.pass(lease);
+        }
+        bench.handle(Event::Saved);
+        let saved = bench.at;
+        let mut writes = || {
+            bench.pass(100);
+            bench.answer_all();
+            (bench.at, bench.machine.writes_until().is_some_and(|until| bench.now().at < until))
+        };
+        let first = std::iter::repeat_with(&mut writes).find(|(_, may)| *may);
+        let waited = first.expect("it writes").0 - saved;
+        assert_eq!(waited, if is_late { 2 * lease } else { 100 });
+    }
+}
+
 #[test]
 fn no_node_is_asked_in_an_epoch_that_cannot_be_kept() {
     let mut bench = Bench::of(ALONE);

@@ -1,6 +1,7 @@
 //! T-S, row by row and in all combinations, and the fence.
 
 use super::*;
+use crate::cluster::frame::header::{Header, Marks};
 use crate::cluster::frame::{Beat, Body};
 use crate::cluster::machine::bench::{Bench, NT, id};
 use crate::cluster::machine::event::Event;
@@ -166,6 +167,28 @@ fn a_primary_that_no_majority_answers_does_not_write() {
 }
 
 #[test]
+fn a_primary_that_may_have_been_replaced_by_its_own_vote_needs_more_answers() {
+    let mut bench = Bench::of(&format!("{THREE}, r replica m"));
+    let forced = |header: &mut Header| {
+        header.current_epoch = header.current_epoch.next();
+        header.marks = header.marks.with(Marks::FORCEACK);
+    };
+    bench.frame('r', forced, Body::AuthRequest);
+    bench.expect("it has the vote", &["send r auth-ack"]);
+    for _ in 0..5 {
+        assert!(!bench.machine.state().is_fenced(), "the votes for its replica bind");
+        bench.pass(100);
+        bench.pong('a');
+    }
+    assert!(bench.machine.state().is_fenced(), "a majority with this node is none");
+    bench.pass(100);
+    bench.pong('a');
+    assert!(bench.machine.state().is_fenced());
+    bench.pong('b');
+    assert!(!bench.machine.state().is_fenced(), "another voter for its replica would know");
+}
+
+#[test]
 fn the_first_act_after_a_long_stop_is_to_look_at_the_fence() {
     let mut bench = Bench::of(THREE);
     bench.at += 10 * NT;
@@ -244,7 +267,7 @@ fn a_primary_that_is_held_for_failed_does_not_write_when_it_gets_a_replica() {
     let mut bench = Bench::of(&format!("{THREE}, s replica a"));
     bench.frame('a', |_| {}, Body::Fail(id('m')));
     assert!(!bench.machine.state().is_fenced(), "none may be elected");
-    let follows = |header: &mut crate::cluster::frame::header::Header| {
+    let follows = |header: &mut Header| {
         header.primary = Some(id('m'));
     };
     bench.beat('s', Beat::Ping, follows);

@@ -262,7 +262,6 @@ fn a_primary_that_may_have_been_replaced_makes_no_majority() {
     let lost = asked(&|bench| {
         bench.pass(lease(bench) + 1);
         bench.answer_all();
-        bench.beat('s', Beat::Ping, |_| {});
     });
     lost.expect("it has lost", &["send t auth-ack"]);
     let won = asked(&|bench| {
@@ -286,4 +285,35 @@ fn a_primary_that_may_have_been_replaced_makes_no_majority() {
     settled.node_mut('a').contact.answered = Some(Moment(settled.at));
     settled.frame('t', forced, Body::AuthRequest);
     settled.expect("it has not won", &["send t auth-ack"]);
+}
+
+#[test]
+fn a_primary_that_may_have_been_replaced_by_its_own_vote_has_none() {
+    let forced = |header: &mut Header| {
+        header.current_epoch = header.current_epoch.next();
+        header.marks = header.marks.with(Marks::FORCEACK);
+    };
+    let three = "m primary 3 0-5460, a primary 4 5461-10922, b primary 5 10923-16383, \
+                 r replica m, s replica a";
+    let two = "m primary 3 0-8191, a primary 4 8192-16383, r replica m, s replica a";
+    let denied = ["may have been replaced", "!send s auth-ack"];
+    for (label, nodes, enough) in [("three", three, "ab"), ("two", two, "a")] {
+        let mut bench = Bench::of(nodes);
+        let lease = bench.machine.settings.lease_ms();
+        bench.frame('r', forced, Body::AuthRequest);
+        bench.expect(label, &["send r auth-ack"]);
+        bench.frame('s', forced, Body::AuthRequest);
+        bench.expect(label, &denied);
+        bench.frame('r', forced, Body::AuthRequest);
+        bench.expect("it has not won so far", &["send r auth-ack"]);
+        // No majority can have replaced this node without one of those that have answered.
+        bench.pass(lease + 1);
+        for letter in enough.chars() {
+            bench.frame('s', forced, Body::AuthRequest);
+            bench.expect(label, &denied);
+            bench.pong(letter);
+        }
+        bench.frame('s', forced, Body::AuthRequest);
+        bench.expect(label, &["send s auth-ack"]);
+    }
 }
