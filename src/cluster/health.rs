@@ -300,10 +300,9 @@ impl Machine {
         self.replicate(former, Sync::Partial);
     }
 
-    /// A save is done, which took up what was claimed behind the first one of these epochs. Other
-    /// nodes hear of an election only now. If the votes for it bind no more, its former primary may
-    /// have been answered up to this moment, and may write for a lease from then on; the rest of
-    /// this time is for frames to come.
+    /// A save is done: the claims between these epochs are durable, and told only now. If one of
+    /// them is by an election whose votes bind no more, the former primary may have been answered
+    /// up to this moment, and may write for a lease from then on. It is told within another one.
     pub(super) fn hold_if_saved_late(&mut self, before: Range<Epoch>) {
         let lease = self.settings.lease_ms();
         let is_late = |elected: Elected| {

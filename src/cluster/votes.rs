@@ -284,17 +284,18 @@ impl Machine {
             && self.since(at) < DOUBT_TIMEOUTS.saturating_mul(self.settings.node_timeout_ms)
     }
 
-    /// Whether so many voters, without a primary, have answered what this node asked behind a moment
-    /// that one of them is in any majority that has replaced that primary before: the successor
-    /// would be known. A primary that voted for its own replica looks at itself in the same way.
+    /// Whether so many voters, without a primary, have answered what this node asked behind a
+    /// moment that one of them is in any majority that has replaced that primary before: the
+    /// successor would be known. A primary that voted for its own replica looks at itself so.
     fn has_settled(&self, primary: Key, over: Moment) -> bool {
         let voters = self.nodes.others().filter(|(key, node)| *key != primary && node.is_voting());
         let answered = voters.filter(|(_, node)| Some(over) < node.contact.answered);
         self.others_needed(primary != self.nodes.myself()) <= answered.count()
     }
 
-    /// How many other voters this node must hear from: so many that they are a majority with it, or,
-    /// if it may be a voter no more, that no majority of which it was one could do without them all.
+    /// How many other voters this node must hear from: so many that they are a majority with it,
+    /// or, if it may be a voter no more, that no majority of which it was one could do without them
+    /// all.
     pub(super) fn others_needed(&self, is_voter: bool) -> usize {
         let (size, quorum) = (self.nodes.size(), self.nodes.quorum());
         if is_voter { quorum.saturating_sub(1) } else { (1 + size).saturating_sub(quorum) }

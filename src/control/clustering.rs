@@ -39,7 +39,6 @@ use crate::config::choices::SaveBehavior;
 use crate::config::primary::Primary;
 use crate::config::table::Config;
 use crate::control::core::Control;
-use crate::control::saving::KeptRequest;
 use crate::log;
 use crate::mail::board::{ANY_TIME, NO_TIME};
 use crate::mail::query::Answer;
@@ -54,7 +53,7 @@ use crate::replication::greeting::member::Identity;
 use crate::replication::history::Scalar;
 use crate::routing::node::Role;
 use crate::topology::desired::Goal;
-use asking::Resting;
+use asking::{Kept, Resting};
 use external::External;
 use owning::Owning;
 use publishing::Publishing;
@@ -78,7 +77,7 @@ pub struct Clustering {
     saver: Saver,
     actions: Actions,
     /// Requests that the machine answers.
-    kept: BTreeMap<Ticket, KeptRequest>,
+    kept: BTreeMap<Ticket, Kept>,
     next_ticket: u64,
     owning: Owning,
     /// Resets that wait until there is no child.

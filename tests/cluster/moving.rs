@@ -5,7 +5,7 @@ use std::thread;
 
 use nix::sys::signal::Signal;
 
-use crate::client::Reply;
+use crate::client::{Client, Reply};
 use crate::leaving::send_signal;
 use crate::nodes::{Cluster, KEY, ask, id};
 use crate::play;
@@ -337,4 +337,47 @@ fn nothing_is_done_unless_all_replicas_know_it() {
         let [messages, bytes] = ["cluster_stats_messages_sent", "cluster_stats_bytes_sent"].map(of);
         assert!(messages < 50 && bytes < 500_000, "counted anew: {info}");
     });
+}
+
+#[test]
+fn what_is_not_done_in_the_end_is_taken_back_at_replicas() {
+    play("SETSLOT that is refused, or given up", &["kkkkkk", "kkkvvv"], |cluster| {
+        let target = id(&cluster.nodes[1]);
+        let replica = cluster.replica_of(0);
+        until_shards_are_known(cluster);
+        cluster.until_replicas_are_online();
+        until_primaries_know(cluster);
+        let until_told = |client: &mut Client, words: &[&str]| {
+            let before = log_length(cluster);
+            let words = [&["CLUSTER", "SETSLOT"], words, &["TIMEOUT", "0"]].concat();
+            client.send(&words).expect("it is sent");
+            let is_told = || before < log_length(cluster);
+            until(&format!("{}: {words:?}", cluster.mix), is_told, || cluster.describe());
+        };
+        send_signal(&cluster.nodes[replica], Signal::SIGSTOP);
+        // A client that has gone waits for nothing; a key comes meanwhile.
+        let (mut gone, mut refused) = (cluster.nodes[0].client(), cluster.nodes[0].client());
+        until_told(&mut gone, &[OUT, "MIGRATING", &target]);
+        drop(gone);
+        until_told(&mut refused, &["0", "NODE", &target]);
+        assert_eq!(ask(&cluster.nodes[0], &["SET", KEY, "value"]), "OK", "{}", cluster.mix);
+        send_signal(&cluster.nodes[replica], Signal::SIGCONT);
+        let reply = refused.receive().expect("it is answered");
+        let Reply::Error(text) = &reply else { panic!("{}: {reply:?}", cluster.mix) };
+        assert!(text.starts_with(b"ERR Can't assign hashslot 0 "), "{}: {reply:?}", cluster.mix);
+
+        set_slot(cluster, 0, &[BACK, "MIGRATING", &target]);
+        until_shown(cluster, replica, &format!(" [6->-{target}]\n"));
+        let seen = ask(&cluster.nodes[replica], &["CLUSTER", "NODES"]);
+        let source = id(&cluster.nodes[0]);
+        let owner = seen.lines().find(|line| line.starts_with(&source)).expect("it is known");
+        assert!(owner.ends_with(" 0-5460"), "{}: {seen}", cluster.mix);
+    });
+}
+
+/// How many bytes the first primary has logged.
+fn log_length(cluster: &Cluster) -> u64 {
+    let info = ask(&cluster.nodes[0], &["INFO", "replication"]);
+    let offset = info.lines().find_map(|line| line.strip_prefix("master_repl_offset:"));
+    offset.and_then(|offset| offset.trim_end().parse().ok()).expect("it is a number")
 }

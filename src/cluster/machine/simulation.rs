@@ -53,7 +53,7 @@ const MOVES_AT: u64 = 8;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds that showed something, and what.
-const KEPT: [(u64, &str); 32] = [
+const KEPT: [(u64, &str); 33] = [
     (10_001_031, "stopped with its replica, a primary wrote again while all held it for FAIL"),
     (10_001_203, "so did one whose open PINGs were answered when a partition was over"),
     (10_004_602, "as the first"),
@@ -101,6 +101,10 @@ const KEPT: [(u64, &str); 32] = [
     (80_157_599, "a slot came to a primary that could not save, and its heir had not heard of it"),
     (80_196_615, "a slot went to a successor, as one knew who had missed that it was given before"),
     (83_386_195, "elected, a replica could save that only when its votes bound no more"),
+    (
+        85_011_484,
+        "a primary that its own vote had replaced, and that had not heard of it, voted again",
+    ),
 ];
 /// Seeds within which a planted fault must be found.
 const FOUND_WITHIN: u64 = 10_000;

@@ -71,6 +71,14 @@ pub(super) struct Resting {
     counted: Counted,
 }
 
+/// A request that the machine answers.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) request: KeptRequest,
+    /// The slot, if it is a SETSLOT.
+    pub(super) slot: Option<Slot>,
+}
+
 /// Which CLUSTER RESET.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
@@ -168,9 +176,8 @@ impl Control {
     /// A client is gone, or is to go: what it waits for here for as long as it likes is given up.
     pub(crate) fn give_up(&mut self, home: Peer, token: Token) {
         let is_its = |kept: &KeptRequest| (kept.batch.home, kept.batch.token) == (home, token);
+        let mut kept = self.give_up_tellings(is_its);
         let Some(clustering) = &mut self.clustering else { return };
-        let tellings = clustering.tellings.extract_if(.., |telling| is_its(&telling.kept));
-        let mut kept: Vec<KeptRequest> = tellings.map(|telling| telling.kept).collect();
         if let Some(external) = &mut clustering.external {
             let waits = external.waits.extract_if(.., |wait| is_its(&wait.kept));
             kept.extend(waits.map(|wait| wait.kept));
@@ -195,7 +202,11 @@ impl Control {
         }
         let ticket = Ticket(clustering.next_ticket);
         clustering.next_ticket += 1;
-        clustering.kept.insert(ticket, kept);
+        let slot = match command {
+            Command::SetSlot(slot, _) => Some(slot),
+            _ => None,
+        };
+        clustering.kept.insert(ticket, Kept { request: kept, slot });
         self.cluster_hears(Event::Asked(ticket, command));
     }
 }

@@ -76,8 +76,11 @@ impl Control {
     /// Answers a client, when the shards have seen what was decided before. What is under way may
     /// wait for what an EXEC has claimed, so that waits for no shard.
     pub(super) fn reply_for_cluster(&mut self, ticket: Ticket, reply: Result<Answer, Error>) {
+        if reply.is_err() {
+            self.slot_is_refused(ticket);
+        }
         let Some(clustering) = &mut self.clustering else { return };
-        let is_exec = clustering.kept.get(&ticket).is_some_and(|kept| kept.batch.is_exec());
+        let is_exec = clustering.kept.get(&ticket).is_some_and(|kept| kept.request.batch.is_exec());
         if let Some(clearing) = clustering.clearing.as_mut().filter(|_| !is_exec) {
             return clearing.keep(ticket, reply);
         }
@@ -103,7 +106,7 @@ impl Control {
         match behind {
             Behind::Reply(ticket, reply) => {
                 if let Some(kept) = clustering.kept.remove(&ticket) {
-                    self.answer_for_cluster(kept, reply);
+                    self.answer_for_cluster(kept.request, reply);
                 }
             }
             Behind::Delete(slots) if slots.is_empty() => {}

@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! checked --> SETSLOT in the log, a fence behind it --all replicas have it--> checked again, done
-//!                                                   --time is up--> -NOREPLICAS, nothing is done;
-//!                                                         those who come to it are told what holds
+//!                                                   --time is up--> -NOREPLICAS
 //! ```
+//! If it is not done in the end, for whatever reason, those who come to it are told what holds.
 //! A command of an EXEC is in the log, too, but replicas are not waited for: a fence would wait for
 //! the claims of the EXEC. Who gets a snapshot is not waited for either, and is told behind it
 //! which slots are on their way. Nothing is told if there is no replica, and if one is too old to
@@ -16,7 +16,7 @@ use shards::journal::units::Unit;
 use shards::resp::error::Error;
 use shards::shard::Shard;
 
-use crate::cluster::machine::event::SetSlot;
+use crate::cluster::machine::event::{SetSlot, Ticket};
 use crate::cluster::machine::orders::Order;
 use crate::cluster::nodes::Key;
 use crate::control::clustering::asking::{Counted, Told, Writes};
@@ -114,12 +114,44 @@ impl Control {
         migrating.chain(importing).collect()
     }
 
-    /// A SETSLOT of this slot is in the log, and is not done.
+    /// A SETSLOT of this slot is in the log, and is not done: replicas are told what holds. Not if
+    /// this node hands over: its heir waits for the end of a log that rests.
     fn take_back(&mut self, slot: Slot) {
-        self.log_set_slot(slot, SetSlot::Stable);
+        let Some(clustering) = &self.clustering else { return };
+        let (machine, nodes) = (&clustering.machine, clustering.machine.nodes());
+        if machine.may_set_slots().is_err() || self.audience().is_none() {
+            return;
+        }
+        let owner = nodes.owner(slot).map(|key| nodes.at(key).id);
+        let owner = owner.map(|owner| SetSlot::Node { owner, keys: 0 });
         let mut open = self.open_slots();
         open.retain(|(open, _)| *open == slot);
-        open.into_iter().for_each(|(slot, how)| self.log_set_slot(slot, how));
+        let open = open.into_iter().map(|(_, how)| how);
+        let holds = owner.into_iter().chain([SetSlot::Stable]).chain(open);
+        holds.for_each(|how| self.log_set_slot(slot, how));
+    }
+
+    /// The machine has refused it: what held when replicas were told does not any more.
+    pub(super) fn slot_is_refused(&mut self, ticket: Ticket) {
+        let kept = self.clustering.as_ref().and_then(|clustering| clustering.kept.get(&ticket));
+        if let Some(slot) = kept.and_then(|kept| kept.slot) {
+            self.take_back(slot);
+        }
+    }
+
+    /// Gives up those of a client. What it has kept.
+    pub(super) fn give_up_tellings(
+        &mut self,
+        is_its: impl Fn(&KeptRequest) -> bool,
+    ) -> Vec<KeptRequest> {
+        let mut kept = Vec::new();
+        while let Some(telling) = self.take_telling(|telling, _| is_its(&telling.kept)) {
+            if telling.fence.is_some() {
+                self.take_back(telling.slot);
+            }
+            kept.push(telling.kept);
+        }
+        kept
     }
 
     fn log_set_slot(&mut self, slot: Slot, how: SetSlot) {
