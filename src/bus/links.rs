@@ -366,6 +366,7 @@ const fn link_of(event: &Event) -> Option<LinkId> {
         | Event::Quiesced
         | Event::HeirAgreed(_)
         | Event::Loaded(_)
+        | Event::Copied
         | Event::Settings(_) => None,
     }
 }

@@ -272,6 +272,7 @@ impl Machine {
             Event::Quiesced => self.quiesced(),
             Event::HeirAgreed(id) => self.heir_agreed(id),
             Event::Loaded(slots) => self.loaded(&slots),
+            Event::Copied => self.copied(),
             Event::Settings(settings) => self.configured(*settings),
         }
         if self.next_cron <= now.at {

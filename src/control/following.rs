@@ -292,6 +292,9 @@ impl Control {
         });
         self.tell_emptied(false);
         self.saving.functions = brought.functions;
+        if brought.is_native {
+            self.cluster_hears(Event::Copied);
+        }
         log::notice(&format!("The snapshot has brought {} keys", brought.keys));
         self.mailbox.tell_relay(ToRelay::Upstream(UpstreamWord::Committed(generation)));
     }

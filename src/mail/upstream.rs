@@ -102,6 +102,8 @@ pub struct Brought {
     pub functions: Vec<Vec<u8>>,
     /// Keys that were staged.
     pub keys: u64,
+    /// Whether the primary is a Keylane: behind it that one tells which slots are on their way.
+    pub is_native: bool,
 }
 
 /// The link to the primary, as INFO and ROLE show it.

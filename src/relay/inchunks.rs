@@ -266,7 +266,7 @@ impl Inchunks {
             .ok_or_else(|| wrong("its head names no place"))?;
         let behind = behind.ok_or_else(|| wrong("its head names no place"))?;
         let functions = mem::take(&mut self.functions);
-        let brought = Box::new(Brought { functions, keys });
+        let brought = Box::new(Brought { functions, keys, is_native: true });
         Ok(Went::Through { brought, at: (replid, Scalar(offset)), behind })
     }
 

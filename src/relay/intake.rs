@@ -117,7 +117,7 @@ impl Intake {
             Vector::parse(text.as_bytes()).ok_or_else(|| format!("it names no place: {text}"))
         };
         let vector = vector.map(place).transpose()?;
-        let brought = Brought { functions, keys: self.keys };
+        let brought = Brought { functions, keys: self.keys, is_native: false };
         Ok(Some((brought, Behind { db: stream_db, vector })))
     }
 

@@ -78,6 +78,27 @@ fn a_replica_that_comes_later_knows_which_slots_are_on_their_way() {
 }
 
 #[test]
+fn a_replica_that_comes_back_without_data_knows_which_slots_are_closed() {
+    play("SETSLOT STABLE before a snapshot", &["kkkkkk"], |cluster| {
+        let target = id(&cluster.nodes[1]);
+        let replica = cluster.replica_of(0);
+        until_shards_are_known(cluster);
+        cluster.until_replicas_are_online();
+        for slot in [OUT, BACK] {
+            set_slot(cluster, 0, &[slot, "MIGRATING", &target]);
+        }
+        until_shown(cluster, replica, &format!(" [5->-{target}] [6->-{target}]\n"));
+        cluster.nodes[replica].kill();
+        let info = || ask(&cluster.nodes[0], &["INFO", "replication"]);
+        let is_gone = || info().contains("connected_slaves:0");
+        until("the replica is gone", is_gone, || cluster.describe());
+        set_slot(cluster, 0, &[BACK, "STABLE"]);
+        cluster.nodes[replica].start_again();
+        until_shown(cluster, replica, &format!(" [5->-{target}]\n"));
+    });
+}
+
+#[test]
 fn keys_that_are_on_their_way_outlast_a_failover_of_their_target() {
     play("keys on their way", &["kkkkkk", "vvvkkk", "kvkvkv"], |cluster| {
         let (source, heir) = (id(&cluster.nodes[0]), cluster.replica_of(1));

@@ -72,6 +72,9 @@ pub enum Event {
     HeirAgreed(NodeId),
     /// The data is loaded; it has keys in these slots.
     Loaded(SlotSet),
+    /// What this node has is a copy of what its primary had, and behind it that one tells which
+    /// slots are on their way.
+    Copied,
     /// The configuration has changed.
     Settings(Box<Settings>),
 }

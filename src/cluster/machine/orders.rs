@@ -78,6 +78,26 @@ impl Machine {
         }
     }
 
+    /// Which slots are on their way, as SETSLOT would say it.
+    pub fn open_slots(&self) -> Vec<(Slot, SetSlot)> {
+        let id = |key: &Key| self.nodes.at(*key).id;
+        let migrating = self.nodes.migrating.iter();
+        let migrating = migrating.map(|(slot, to)| (*slot, SetSlot::Migrating(id(to))));
+        let importing = self.nodes.importing.iter();
+        let importing = importing.map(|(slot, from)| (*slot, SetSlot::Importing(id(from))));
+        migrating.chain(importing).collect()
+    }
+
+    /// This node has begun anew: that a slot was closed it may have missed.
+    pub(super) fn copied(&mut self) {
+        let (is_replica, nodes) = (!self.is_primary(), &mut self.nodes);
+        if is_replica && !(nodes.migrating.is_empty() && nodes.importing.is_empty()) {
+            nodes.migrating.clear();
+            nodes.importing.clear();
+            self.todo.owners_changed();
+        }
+    }
+
     /// SETSLOT: if this node takes over, it knows which slots are on their way.
     fn slot_ordered(&mut self, slot: Slot, request: SetSlot) {
         let Role::Replica(Some(mine)) = self.nodes.me().role else { return };

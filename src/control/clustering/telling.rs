@@ -8,8 +8,8 @@
 //! If it is not done in the end, for whatever reason, those who come to it are told what holds.
 //! A command of an EXEC is in the log, too, but replicas are not waited for: a fence would wait for
 //! the claims of the EXEC. Who gets a snapshot is not waited for either, and is told behind it
-//! which slots are on their way. Nothing is told if there is no replica, and if one is too old to
-//! know what to do with it (before Valkey 8).
+//! which slots are on their way. Nothing is told if there never was a replica, and if one is too
+//! old to know what to do with it (before Valkey 8).
 
 use shards::base::slot::Slot;
 use shards::journal::units::Unit;
@@ -18,7 +18,6 @@ use shards::shard::Shard;
 
 use crate::cluster::machine::event::{SetSlot, Ticket};
 use crate::cluster::machine::orders::Order;
-use crate::cluster::nodes::Key;
 use crate::control::clustering::asking::{Counted, Told, Writes};
 use crate::control::core::Control;
 use crate::control::fences::{NOTES, Purpose};
@@ -54,7 +53,8 @@ pub(super) struct Telling {
 enum Audience {
     /// Some are online, and waited for.
     Online,
-    /// All wait for a snapshot, or have not said yet that they have it.
+    /// All wait for a snapshot, or have not said yet that they have it; or those that were there
+    /// come back, and ask for what they have missed of the log.
     Coming,
 }
 
@@ -82,7 +82,7 @@ impl Control {
         self.wish(Wish::Fence(Purpose::Slot(number)));
     }
 
-    /// Which replicas are to know of SETSLOT, if there are any that do something with it.
+    /// Which replicas are to know of SETSLOT, unless those that there are do nothing with it.
     fn audience(&self) -> Option<Audience> {
         let standings = || self.replicating.view.sessions.iter().map(|session| &session.standing);
         let all_know = |are_online: bool| {
@@ -91,27 +91,16 @@ impl Control {
         };
         let are_online = standings().any(Standing::is_online);
         let audience = if are_online { Audience::Online } else { Audience::Coming };
-        let is_any = self.replicating.keeps_logs() && standings().next().is_some();
-        (is_any && all_know(are_online)).then_some(audience)
+        (self.replicating.keeps_logs() && all_know(are_online)).then_some(audience)
     }
 
     /// Replicas get a snapshot, in which the slots that are on their way are not.
     pub(crate) fn tell_of_open_slots(&mut self) {
+        let Some(clustering) = &self.clustering else { return };
         if self.node.condition.role == Role::Primary && self.audience().is_some() {
-            self.open_slots().into_iter().for_each(|(slot, how)| self.log_set_slot(slot, how));
+            let open = clustering.machine.open_slots();
+            open.into_iter().for_each(|(slot, how)| self.log_set_slot(slot, how));
         }
-    }
-
-    /// Which slots are on their way, as SETSLOT would say it.
-    fn open_slots(&self) -> Vec<(Slot, SetSlot)> {
-        let Some(clustering) = &self.clustering else { return Vec::new() };
-        let nodes = clustering.machine.nodes();
-        let id = |key: &Key| nodes.at(*key).id;
-        let migrating = nodes.migrating.iter();
-        let migrating = migrating.map(|(slot, to)| (*slot, SetSlot::Migrating(id(to))));
-        let importing = nodes.importing.iter();
-        let importing = importing.map(|(slot, from)| (*slot, SetSlot::Importing(id(from))));
-        migrating.chain(importing).collect()
     }
 
     /// A SETSLOT of this slot is in the log, and is not done: replicas are told what holds. Not if
@@ -124,7 +113,7 @@ impl Control {
         }
         let owner = nodes.owner(slot).map(|key| nodes.at(key).id);
         let owner = owner.map(|owner| SetSlot::Node { owner, keys: 0 });
-        let mut open = self.open_slots();
+        let mut open = machine.open_slots();
         open.retain(|(open, _)| *open == slot);
         let open = open.into_iter().map(|(_, how)| how);
         let holds = owner.into_iter().chain([SetSlot::Stable]).chain(open);

@@ -102,6 +102,20 @@ fn what_is_on_its_way_is_so_for_the_replica_that_takes_over() {
     assert!(!bench.machine.nodes.migrating.is_empty(), "a primary obeys no other");
 }
 
+#[test]
+fn who_gets_a_copy_is_told_anew_which_slots_are_on_their_way() {
+    let mut bench = Bench::of(FOUR);
+    for order in ["CLUSTER SETSLOT 1 MIGRATING b", "CLUSTER SETSLOT 9000 IMPORTING b"] {
+        bench.handle(Event::Ordered(parse(order).expect("it is one")));
+    }
+    assert_eq!(bench.machine.open_slots().len(), 2);
+    bench.handle(Event::Copied);
+    bench.expect("it is durable", &["save Durable", "own"]);
+    assert_eq!(bench.machine.open_slots(), []);
+    bench.handle(Event::Copied);
+    bench.expect("nothing has changed", &["!save"]);
+}
+
 /// A primary says that it has these slots, by this epoch.
 fn claims(bench: &mut Bench, letter: char, epoch: u64, claimed: Range<u16>) {
     bench.beat(letter, Beat::Ping, |header| {

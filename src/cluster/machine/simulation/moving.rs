@@ -284,21 +284,17 @@ impl World {
 
     /// A replica has what its primary has: keys, and what it was told of slots on their way.
     pub fn copy_keys(&mut self, primary: usize, replica: usize) {
-        if self.moves.is_empty() {
-            return;
+        if !self.moves.is_empty() {
+            let keys = self.nodes[primary].keys.clone();
+            self.keep_keys(replica, keys);
         }
-        let keys = self.nodes[primary].keys.clone();
-        self.keep_keys(replica, keys);
-        for slot in self.moves.iter().map(|one| one.slot).collect::<Vec<_>>() {
-            let both = [primary, replica].map(|node| self.open_at(node, slot));
-            let [Some(ours), Some(theirs)] = both else { return };
-            let request = match (ours.source, ours.target) {
-                _ if ours.is_open() == theirs.is_open() => continue,
-                (Some(source), _) => SetSlot::Importing(source),
-                (None, Some(target)) => SetSlot::Migrating(target),
-                (None, None) => SetSlot::Stable,
-            };
-            self.event(replica, Event::Ordered(Order::SetSlot(slot, request)));
+        let open = |node: usize| self.nodes[node].machine.as_ref().map(Machine::open_slots);
+        let [Some(ours), Some(theirs)] = [primary, replica].map(open) else { return };
+        if ours != theirs {
+            self.event(replica, Event::Copied);
+            for (slot, request) in ours {
+                self.event(replica, Event::Ordered(Order::SetSlot(slot, request)));
+            }
         }
     }
 
