@@ -67,6 +67,8 @@ impl Machine {
             Body::Fail(failed) => self.fail_came(sender, failed, &header),
             Body::AuthRequest => {
                 if let Some(sender) = sender {
+                    // It may come in front of the first heartbeat that says whom it follows.
+                    self.claim(sender, &header);
                     self.vote_asked(sender, &header);
                 }
             }
