@@ -155,9 +155,11 @@ impl Machine {
         });
         let time = self.election.time;
         let settings = &self.settings;
-        // While this node keeps what its primary has lost there is no time to lose.
-        let keeps = self.outdoes_primary();
-        let retry_ms = if keeps { settings.election_ms() } else { settings.election_retry_ms() };
+        // While this node keeps what its primary has lost, or that one waits, there is no time to
+        // lose: a new election begins when the votes of the last one bind no more.
+        let is_urgent = is_manual || self.outdoes_primary();
+        let retry_ms =
+            if is_urgent { settings.election_ms() } else { settings.election_retry_ms() };
         Facts {
             is_candidate: may,
             is_manual,
@@ -397,7 +399,8 @@ impl Machine {
         self.reset_manual();
         self.election = Election::default();
         self.todo.owners_changed();
-        self.todo.pong_all = true;
+        (self.todo.takes_over, self.todo.pong_all) = (true, true);
+        self.state.note_taken(self.nodes.me().config_epoch);
         self.renew_lease();
     }
 

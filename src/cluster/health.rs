@@ -42,6 +42,8 @@ pub struct State {
     told_failed: Option<Moment>,
     /// The election that this node has won last.
     elected: Option<Elected>,
+    /// The epoch by which it took over last.
+    taken: Epoch,
 }
 
 /// An election that was won: when votes were asked for, when they were a majority, for which epoch,
@@ -67,6 +69,11 @@ impl State {
     /// Whether the cluster serves.
     pub const fn is_ok(&self) -> bool {
         self.is_ok
+    }
+
+    /// This node takes over, by its claim of this epoch.
+    pub(super) const fn note_taken(&mut self, epoch: Epoch) {
+        self.taken = epoch;
     }
 
     /// Whether this node may not write although the cluster serves.
@@ -227,8 +234,8 @@ impl Machine {
         let answered = sure.filter_map(|(_, node)| node.contact.answered);
         let mut answered: Vec<Moment> = answered.map(counts_from).collect();
         answered.sort_unstable_by(|one, other| other.cmp(one));
-        // This node is one of the majority, if it is still a voter itself.
-        let needed = self.others_needed(!is_replaced(self.nodes.myself()));
+        // This node is one of the majority.
+        let needed = self.nodes.quorum().saturating_sub(1);
         self.state.is_alone = needed == 0;
         let until = match needed.checked_sub(1) {
             Some(last) => answered.get(last).map(|answered| answered.after(lease)),
@@ -302,7 +309,7 @@ impl Machine {
 
     /// A save is done: the claims between these epochs are durable, and told only now. If one of
     /// them is by an election whose votes bind no more, the former primary may have been answered
-    /// up to this moment, and may write for a lease from then on. It is told within another one.
+    /// up to this moment, and may write for a lease from then on. The rest is for frames to come.
     pub(super) fn hold_if_saved_late(&mut self, before: Range<Epoch>) {
         let lease = self.settings.lease_ms();
         let is_late = |elected: Elected| {
@@ -311,7 +318,7 @@ impl Machine {
                 && lease < self.since(elected.asked)
         };
         if self.state.elected.is_some_and(is_late) {
-            self.hold(2 * lease);
+            self.hold(lease + lease / 4);
         }
     }
 
@@ -330,10 +337,15 @@ impl Machine {
         self.is_claim_unsaved() && self.nodes.me().is_voting() && !self.settings.is_external
     }
 
+    /// Whether a replica of this node may have been elected, by this node's vote among others.
+    fn may_have_lost(&self) -> bool {
+        0 < self.settings.lease_ms() && self.may_be_replaced(self.nodes.myself())
+    }
+
     /// Until when this node may write by its claim to slots; `None`: not now. A primary that is not
     /// alone may as long as a majority answers.
     fn claim_holds_until(&self) -> Option<Moment> {
-        if self.is_stuck() || self.writes_unsaved() {
+        if self.is_stuck() || self.writes_unsaved() || self.may_have_lost() {
             return None;
         }
         if self.settings.lease_ms() == 0 || !self.nodes.me().is_voting() {
@@ -352,7 +364,9 @@ impl Machine {
     /// that this node has become a replica.
     pub fn writes_until(&self) -> Option<Moment> {
         let is_fenced = 0 < self.settings.lease_ms() && !self.is_primary();
-        self.claim_holds_until().filter(|_| !is_fenced)
+        // No node knows yet that this one has taken over: its former primary may write as well.
+        let is_told = self.settings.is_external || self.is_durable(self.state.taken);
+        self.claim_holds_until().filter(|_| !is_fenced && is_told)
     }
 
     /// Stops writes if they may not be, and lets them go on if they may.
@@ -364,6 +378,9 @@ impl Machine {
             self.todo.own = true;
             let text = if self.is_stuck() {
                 "Writes are refused while a shard hangs, and until a majority of primaries answers."
+            } else if self.may_have_lost() {
+                "Writes are refused until it is sure that no replica has taken over that this node \
+                 has voted for."
             } else if is_unsaved {
                 "Writes are refused until this node's claim to its slots is saved."
             } else if is_fenced {

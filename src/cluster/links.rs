@@ -93,6 +93,7 @@ impl Machine {
         contact.ping_sent = contact.ping_sent.or(Some(now));
         match failure {
             Failure::Refused => {
+                contact.refused = Some(now);
                 self.note_gone(key);
                 self.refused(key);
             }

@@ -143,6 +143,8 @@ pub(super) struct Todo {
     pub remember: bool,
     /// All nodes are to know this node's claim.
     pub pong_all: bool,
+    /// This node has taken over: that is on the disk before anything else is done.
+    pub takes_over: bool,
 }
 
 impl Todo {
@@ -403,6 +405,9 @@ impl Machine {
         // more: no client is told that they are not there.
         let is_delete = |action: &mut Action| matches!(action, Action::DeleteKeys(_));
         let deletes: Vec<Action> = self.out.extract_if(.., is_delete).collect();
+        if todo.takes_over {
+            self.save(actions);
+        }
         self.out.drain(..).for_each(|action| actions.push(action));
         if todo.own {
             actions.push(Action::Own);
@@ -412,9 +417,10 @@ impl Machine {
             self.save_due = self.save_due.or(Some(self.now.at.after(SAVE_MS)));
         }
         let is_due = self.save_due.is_some_and(|due| due <= self.now.at);
-        if todo.save {
-            self.saving.push_back(self.nodes.me().config_epoch);
-            actions.push(Action::Save(Durability::Durable));
+        if todo.takes_over {
+            // It is saved.
+        } else if todo.save {
+            self.save(actions);
         } else if is_due {
             actions.push(Action::Save(Durability::Lazy));
         }
@@ -422,6 +428,11 @@ impl Machine {
             self.save_due = None;
         }
         self.flush(actions);
+    }
+
+    fn save(&mut self, actions: &mut Actions) {
+        self.saving.push_back(self.nodes.me().config_epoch);
+        actions.push(Action::Save(Durability::Durable));
     }
 
     fn saved(&mut self) {
@@ -454,6 +465,12 @@ impl Machine {
             && self.saving.is_empty()
             && me.is_primary()
             && self.durable_epoch < me.config_epoch
+    }
+
+    /// Whether a restart would remember that this node has had this epoch, if it has not been reset
+    /// since.
+    pub(super) fn is_durable(&self, epoch: Epoch) -> bool {
+        epoch <= self.durable_epoch || self.nodes.me().config_epoch < epoch
     }
 
     fn replicated(&mut self, replicated: Replicated) {

@@ -336,7 +336,7 @@ impl Nodes {
     }
 
     /// Makes a node a primary. False if it is one already. That it failed as a replica is no reason
-    /// to replace it: it was elected since.
+    /// to replace it: it was elected since. What came of votes for it is known with that.
     pub fn set_primary(&mut self, key: Key) -> bool {
         let is_me = key == self.me;
         let node = self.at_mut(key);
@@ -349,6 +349,11 @@ impl Nodes {
         }
         node.role = Role::Primary;
         node.flags = node.flags.without(Flags::PRIMARY_FAIL);
+        let id = node.id;
+        let voted = self.iter_mut().map(|(_, node)| &mut node.voted);
+        voted
+            .filter(|voted| voted.is_some_and(|(heir, _)| heir == id))
+            .for_each(|voted| *voted = None);
         true
     }
 

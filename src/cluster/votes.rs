@@ -13,8 +13,9 @@ use crate::config::choices::LogLevel;
 /// Primaries in a cluster from which a healthy one does not vote itself out.
 const SIZE_MIN: usize = 3;
 /// How many node timeouts long a primary may be thought to have been replaced by a node that is not
-/// heard of.
-const DOUBT_TIMEOUTS: u64 = 60;
+/// heard of: then it is gone, more likely, and shortly behind it replicas are too old to be elected
+/// (by the usual `cluster-replica-validity-factor`).
+const DOUBT_TIMEOUTS: u64 = 8;
 
 /// Which row of the table holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -218,10 +219,15 @@ impl Machine {
             let vote = (self.nodes.at(sender).id, self.now.at);
             self.nodes.at_mut(primary).voted = Some(vote);
         }
-        self.send(sender, Body::AuthAck);
+        // A requester that has just come back may have a link here, and this node none there yet.
+        let contact = self.nodes.at(sender).contact;
+        if let Some(link) = self.nodes.at(sender).link().or(contact.inbound) {
+            self.send_by(link, Body::AuthAck, Marks::default());
+        }
         let (shown, epoch) = (self.shown(sender), self.current_epoch);
         let text = format!("Failover auth granted to {shown} for epoch {epoch}");
         self.log(LogLevel::Notice, text);
+        self.look_at_lease();
     }
 
     fn vote_facts(&self, sender: Key, header: &Header, is_old_claim: bool) -> Facts {
@@ -277,28 +283,27 @@ impl Machine {
     /// nothing was heard since: then it is no voter any more, and its successor is one.
     pub(super) fn may_be_replaced(&self, primary: Key) -> bool {
         let Some((heir, at)) = self.open_vote(primary) else { return false };
-        // A replica that answers as one what it is asked when its election is over has not won it.
+        // A replica that answers as one what it is asked when its election is over has not won it,
+        // and one whose address refuses has no use of it.
         let over = at.after(self.settings.lease_ms());
-        self.nodes.at(heir).contact.answered <= Some(over)
+        let heir = &self.nodes.at(heir).contact;
+        heir.answered <= Some(over)
+            && heir.refused < Some(at)
             && !self.has_settled(primary, over)
             && self.since(at) < DOUBT_TIMEOUTS.saturating_mul(self.settings.node_timeout_ms)
     }
 
     /// Whether so many voters, without a primary, have answered what this node asked behind a
     /// moment that one of them is in any majority that has replaced that primary before: the
-    /// successor would be known. A primary that voted for its own replica looks at itself so.
+    /// successor would be known. This node does not know more than its vote.
     fn has_settled(&self, primary: Key, over: Moment) -> bool {
         let voters = self.nodes.others().filter(|(key, node)| *key != primary && node.is_voting());
         let answered = voters.filter(|(_, node)| Some(over) < node.contact.answered);
-        self.others_needed(primary != self.nodes.myself()) <= answered.count()
-    }
-
-    /// How many other voters this node must hear from: so many that they are a majority with it,
-    /// or, if it may be a voter no more, that no majority of which it was one could do without them
-    /// all.
-    pub(super) fn others_needed(&self, is_voter: bool) -> usize {
         let (size, quorum) = (self.nodes.size(), self.nodes.quorum());
-        if is_voter { quorum.saturating_sub(1) } else { (1 + size).saturating_sub(quorum) }
+        let is_mine = primary == self.nodes.myself();
+        // Of those who are left, less than a majority, which this node's own vote may complete.
+        let needed = if is_mine { (1 + size).saturating_sub(quorum) } else { quorum - 1 };
+        needed <= answered.count()
     }
 
     /// Whether this node's vote for a replica of `about` could make a majority beside another one:

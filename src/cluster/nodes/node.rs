@@ -144,6 +144,8 @@ pub struct Contact {
     /// When this node last sent what the other one has answered, a PING by a PONG or a request by
     /// its vote: what a fence may count on.
     pub answered: Option<Moment>,
+    /// When its address last refused a connection: no process listened there.
+    pub refused: Option<Moment>,
     /// Whether the next frame is to be a MEET.
     pub meets: bool,
     /// When it was last told that a node is FAIL that it holds PFAIL.
