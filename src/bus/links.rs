@@ -364,6 +364,7 @@ const fn link_of(event: &Event) -> Option<LinkId> {
         | Event::Refused
         | Event::Turned(_)
         | Event::Quiesced
+        | Event::Rests(_)
         | Event::HeirAgreed(_)
         | Event::Loaded(_)
         | Event::Copied

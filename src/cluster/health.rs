@@ -44,6 +44,8 @@ pub struct State {
     elected: Option<Elected>,
     /// The epoch by which it took over last.
     taken: Epoch,
+    /// Whether no client writes here in any case.
+    rests: bool,
 }
 
 /// An election that was won: when votes were asked for, when they were a majority, for which epoch,
@@ -74,6 +76,11 @@ impl State {
     /// This node takes over, by its claim of this epoch.
     pub(super) const fn note_taken(&mut self, epoch: Epoch) {
         self.taken = epoch;
+    }
+
+    /// Clients' writes are held back, or no more.
+    pub(super) const fn note_rest(&mut self, rests: bool) {
+        self.rests = rests;
     }
 
     /// Whether this node may not write although the cluster serves.
@@ -338,8 +345,10 @@ impl Machine {
     }
 
     /// Whether a replica of this node may have been elected, by this node's vote among others.
+    /// Where writes rest for that, they need not be refused.
     fn may_have_lost(&self) -> bool {
-        0 < self.settings.lease_ms() && self.may_be_replaced(self.nodes.myself())
+        let rests = self.state.rests || self.manual.is_under_way();
+        !rests && 0 < self.settings.lease_ms() && self.may_be_replaced(self.nodes.myself())
     }
 
     /// Until when this node may write by its claim to slots; `None`: not now. A primary that is not

@@ -272,6 +272,7 @@ impl Machine {
             Event::Refused => self.snapshot_refused(),
             Event::Turned(last) => self.turned(last),
             Event::Quiesced => self.quiesced(),
+            Event::Rests(rests) => self.state.note_rest(rests),
             Event::HeirAgreed(id) => self.heir_agreed(id),
             Event::Loaded(slots) => self.loaded(&slots),
             Event::Copied => self.copied(),

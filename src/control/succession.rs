@@ -106,6 +106,7 @@ impl Control {
         self.replicating.last_fence = None;
         let (choice, said, began) = (Succession::default(), None, Monotonic::now());
         self.end.succeeding = Some(Succeeding { choice, said, began, millis });
+        self.cluster_hears(ClusterEvent::Rests(true));
     }
 
     /// Goes on with it.
@@ -120,6 +121,7 @@ impl Control {
                 self.happens(Event::HandedOver);
             }
             Some(false) => {
+                self.cluster_hears(ClusterEvent::Rests(false));
                 log::warning(NO_HEIR);
                 self.happens(Event::NoSuccessor);
             }
@@ -222,6 +224,7 @@ impl Control {
 
     /// The end is called off: no replica takes over any more.
     pub(crate) fn end_handover(&mut self) {
+        self.cluster_hears(ClusterEvent::Rests(false));
         let asked = self.end.succeeding.take().and_then(|succeeding| succeeding.choice.asked());
         if let Some(HeirId::Session(_)) = asked {
             // Where none is under way there is nothing to abort.

@@ -184,6 +184,14 @@ fn a_primary_that_has_voted_for_its_replica_does_not_write_until_it_knows_what_c
     };
     let mut bench = voted();
     assert!(!bench.machine.state().is_fenced(), "another voter for it would know");
+    // Writes rest while this node ends.
+    bench = Bench::of(&format!("{THREE}, r replica m"));
+    bench.handle(Event::Rests(true));
+    bench.frame('r', forced, Body::AuthRequest);
+    bench.expect("no client is refused", &["send r auth-ack", "!refused", "!own"]);
+    bench.handle(Event::Rests(false));
+    bench.handle(Event::Tick);
+    assert!(bench.machine.state().is_fenced(), "it goes on");
     // It has won, and gives the slots back.
     bench = Bench::of(&format!("{THREE}, r replica m"));
     bench.frame('r', forced, Body::AuthRequest);

@@ -68,6 +68,8 @@ pub enum Event {
     Turned(Moment),
     /// Writes rest, for the manual failover of this node's replica, and the offset stands still.
     Quiesced,
+    /// This node ends, and no client writes here until it has, or until it goes on.
+    Rests(bool),
     /// This node ends. Its writes rest, and a replica that has all of them has agreed to take over.
     HeirAgreed(NodeId),
     /// The data is loaded; it has keys in these slots.
