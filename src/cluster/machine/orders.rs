@@ -88,12 +88,15 @@ impl Machine {
         migrating.chain(importing).collect()
     }
 
-    /// This node has begun anew: that a slot was closed it may have missed.
+    /// This node has begun anew: that a slot was closed it may have missed. What its primary was
+    /// given, and has not claimed yet, is not told again.
     pub(super) fn copied(&mut self) {
-        let (is_replica, nodes) = (!self.is_primary(), &mut self.nodes);
-        if is_replica && !(nodes.migrating.is_empty() && nodes.importing.is_empty()) {
-            nodes.migrating.clear();
-            nodes.importing.clear();
+        let Role::Replica(Some(mine)) = self.nodes.me().role else { return };
+        let own = self.nodes.at(mine).slot_set().clone();
+        let before = self.nodes.importing.len() + self.nodes.migrating.len();
+        self.nodes.migrating.clear();
+        self.nodes.importing.retain(|slot, _| own.contains(*slot));
+        if self.nodes.importing.len() < before {
             self.todo.owners_changed();
         }
     }
