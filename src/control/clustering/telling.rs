@@ -8,8 +8,9 @@
 //! If it is not done in the end, for whatever reason, those who come to it are told what holds.
 //! A command of an EXEC is in the log, too, but replicas are not waited for: a fence would wait for
 //! the claims of the EXEC. Who gets a snapshot is not waited for either, and is told behind it
-//! which slots are on their way. Nothing is told if there never was a replica, and if one is too
-//! old to know what to do with it (before Valkey 8).
+//! which slots are on their way. Nothing is told if there never was a replica, and if one that is
+//! there is too old to know what to do with it (before Valkey 8). One that was away meanwhile finds
+//! it in the log, writes a line that it is an error there, and goes on.
 
 use shards::base::slot::Slot;
 use shards::journal::units::Unit;
