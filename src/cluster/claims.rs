@@ -3,11 +3,14 @@
 
 mod slots;
 
+use shards::resp::error::Error;
+
 use crate::cluster::frame::bodies::Update;
 use crate::cluster::frame::header::{Flags, Header};
 use crate::cluster::ids::Epoch;
 use crate::cluster::machine::Machine;
 use crate::cluster::machine::action::{Action, Follow, Sync};
+use crate::cluster::machine::requests::{CANNOT_SAVE, MAY_BE_REPLACED};
 use crate::cluster::manual::Manual;
 use crate::cluster::nodes::Key;
 use crate::cluster::nodes::node::Role;
@@ -251,6 +254,9 @@ impl Machine {
             self.todo.owners_changed();
             self.act(Action::DeleteKeys(claimed));
         }
+        if self.may_raise_epoch().is_err() {
+            return;
+        }
         let shown = self.shown(sender);
         self.raise_epoch();
         let epoch = self.nodes.me().config_epoch;
@@ -258,6 +264,19 @@ impl Machine {
         let text =
             format!("WARNING: configEpoch collision with node {shown}. configEpoch set to {epoch}");
         self.log(LogLevel::Warning, text);
+    }
+
+    /// Whether this node may take a newer epoch that no one has asked for by hand.
+    ///
+    /// # Errors
+    /// It cannot be saved, or writes are refused here: a successor may have been elected, which a
+    /// newer epoch would take the slots from, with all that was written there.
+    pub(super) fn may_raise_epoch(&self) -> Result<(), Error> {
+        match (self.cannot_save, self.state.is_fenced()) {
+            (true, _) => Err(CANNOT_SAVE),
+            (false, true) => Err(MAY_BE_REPLACED),
+            (false, false) => Ok(()),
+        }
     }
 
     /// Takes an epoch that is greater than all known ones, without a vote.

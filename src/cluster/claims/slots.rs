@@ -126,7 +126,7 @@ impl Machine {
         }
         let is_mine = self.nodes.importing.get(&slot) == Some(&sender) && self.is_primary();
         // A node that has just come back may have been replaced by its heir, which has the slot.
-        let is_sure = self.state().is_ok() && !self.state().is_fenced() && !self.cannot_save;
+        let is_sure = self.state().is_ok() && self.may_raise_epoch().is_ok();
         if is_mine && is_owner && is_sure {
             // The source has given it, and its word to this node was lost.
             self.nodes.importing.remove(&slot);

@@ -178,7 +178,7 @@ impl Machine {
         let is_over = epoch < self.nodes.me().config_epoch;
         // A replica that is being elected would lose against a newer epoch of its primary.
         let is_giving = self.manual.is_under_way();
-        if self.given.is_empty() || is_over || is_giving {
+        if self.given.is_empty() || is_over || is_giving || self.may_raise_epoch().is_err() {
             return;
         }
         let kept = self.withheld(sender).common(claimed);

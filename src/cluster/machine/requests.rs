@@ -17,6 +17,11 @@ use crate::config::choices::LogLevel;
 pub(in crate::cluster) const CANNOT_SAVE: Error =
     Error::Text("ERR The cluster config file cannot be written");
 
+/// What is answered by a primary that refuses writes, to what would take a newer epoch.
+pub(in crate::cluster) const MAY_BE_REPLACED: Error = Error::Text(
+    "ERR This primary may have been replaced: try again when it no longer refuses writes",
+);
+
 /// The error for a word that is the id of no node.
 pub fn unknown_node(word: &[u8]) -> Error {
     Error::naming("ERR Unknown node ", word, "")
@@ -83,6 +88,7 @@ impl Machine {
         if self.cannot_save {
             return Err(CANNOT_SAVE);
         }
+        // By hand, as TAKEOVER: also where no majority answers.
         self.raise_epoch();
         Ok(Answer::Text(format!("BUMPED {}", self.nodes.me().config_epoch)))
     }

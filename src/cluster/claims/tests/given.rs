@@ -26,6 +26,32 @@ fn slots_that_were_given_before_a_failover_are_not_the_successors() {
 fn a_slot_that_the_successor_does_not_claim_stays() {
     let mut bench = back_beside_an_heir();
     bench.beat('n', Beat::Ping, claims(5, slots(1..5461)));
-    bench.expect("R5", &["delete 5460", "collision", "!follow"]);
+    bench.expect("R5", &["delete 5460", "!collision", "!follow"]);
     assert_eq!((owner(&bench, 0), owner(&bench, 1)), (Some('m'), Some('n')), "R5");
+    bench.pong('a');
+    bench.beat('n', Beat::Ping, claims(5, slots(1..5461)));
+    bench.expect("a majority has answered", &["collision"]);
+}
+
+/// By a newer epoch than its successor's it would have its slots back, and delete what was written
+/// there.
+#[test]
+fn a_primary_that_may_have_been_replaced_takes_no_newer_epoch() {
+    let mut bench =
+        Bench::of("m primary 3 0-5460, a primary 4 5461-10922, n primary 5 10923-16383");
+    let set = |request| Command::SetSlot(slot(6000), request);
+    let mine = SetSlot::Node { owner: id('m'), keys: 1 };
+    bench.ask(set(SetSlot::Importing(id('a'))));
+    bench.at += bench.machine.settings.node_timeout_ms / 2 + 100;
+    let refused = bench.ask(set(mine));
+    assert!(refused.contains("may have been replaced"), "7.4: its first act: {refused}");
+    assert_eq!((owner(&bench, 6000), bench.node('m').config_epoch), (Some('a'), Epoch(3)));
+    bench.beat('n', Beat::Ping, |header| header.config_epoch = Epoch(3));
+    bench.expect("T-C 13: a collision", &["!collision"]);
+    bench.beat('a', Beat::Ping, claims(4, slots(5461..6000)));
+    bench.pass(200);
+    bench.pong('a');
+    assert!(!bench.machine.state().is_fenced());
+    assert_eq!(bench.ask(set(mine)), "Ok", "a majority has answered");
+    assert_eq!((owner(&bench, 6000), bench.node('m').config_epoch), (Some('m'), Epoch(6)));
 }

@@ -3,7 +3,7 @@
 use shards::base::slot::Slot;
 use shards::resp::error::Error;
 
-use super::{CANNOT_SAVE, unknown_node};
+use super::unknown_node;
 use crate::cluster::ids::NodeId;
 use crate::cluster::machine::Machine;
 use crate::cluster::machine::action::{Answer, Sync};
@@ -132,7 +132,7 @@ impl Machine {
     /// The node with the id, to which `slot` may be assigned, of which this node has so many keys.
     ///
     /// # Errors
-    /// There is no such primary, or the keys would be lost, or the claim could not be saved.
+    /// There is no such primary, or the keys would be lost, or this node may take no newer epoch.
     pub fn assignee(&self, slot: Slot, id: NodeId, keys: usize) -> Result<Key, Error> {
         let owner = self.nodes.find(id).ok_or_else(|| unknown_node(id.as_bytes()))?;
         if self.nodes.at(owner).is_replica() {
@@ -147,8 +147,8 @@ impl Machine {
                 " to a different node while I still hold keys for this hash slot.",
             ));
         }
-        if is_mine && imports && self.cannot_save {
-            return Err(CANNOT_SAVE);
+        if is_mine && imports {
+            self.may_raise_epoch()?;
         }
         Ok(owner)
     }
