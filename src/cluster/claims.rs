@@ -241,11 +241,14 @@ impl Machine {
         if !collides || self.cannot_save {
             return;
         }
-        // Just started: a primary of the same shard that has the slots took over from this node.
+        // Just started, or fenced, and this epoch is none by which it took over itself: a primary
+        // of the same shard that has the slots took over from this node.
+        let has_taken = self.state.has_taken_over_by(header.config_epoch);
+        let may_be_replaced = !self.is_safe_to_join() || (self.state.is_fenced() && !has_taken);
         let claimed = me.slot_set().common(&header.slots);
         let is_all = me.slot_count() == claimed.len();
         let of_one_shard = self.nodes.are_of_one_shard(self.nodes.myself(), sender);
-        if !claimed.is_empty() && of_one_shard && !self.is_safe_to_join() {
+        if !claimed.is_empty() && of_one_shard && may_be_replaced {
             self.nodes.own_all(&claimed, sender);
             if is_all {
                 return self.replicate(sender, self.sync_from(sender));

@@ -78,6 +78,11 @@ impl State {
         self.taken = epoch;
     }
 
+    /// Whether this epoch is the one by which this node took over last.
+    pub(super) fn has_taken_over_by(&self, epoch: Epoch) -> bool {
+        self.taken == epoch
+    }
+
     /// Clients' writes are held back, or no more.
     pub(super) const fn note_rest(&mut self, rests: bool) {
         self.rests = rests;

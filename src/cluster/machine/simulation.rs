@@ -53,7 +53,7 @@ const MOVES_AT: u64 = 8;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds that showed something, and what.
-const KEPT: [(u64, &str); 37] = [
+const KEPT: [(u64, &str); 38] = [
     (10_001_031, "stopped with its replica, a primary wrote again while all held it for FAIL"),
     (10_001_203, "so did one whose open PINGs were answered when a partition was over"),
     (10_004_602, "as the first"),
@@ -109,6 +109,7 @@ const KEPT: [(u64, &str); 37] = [
     (91_059_508, "a primary voted for its own replica, of which it did not know yet"),
     (94_553_441, "a replica that was told anew forgot a slot that its primary had been given"),
     (96_049_763, "stopped and replaced, a primary took a newer epoch by a SETSLOT that had waited"),
+    (98_013_050, "elected in the epoch that its fenced primary had, one wrote, and so did that one"),
 ];
 /// Seeds within which a planted fault must be found.
 const FOUND_WITHIN: u64 = 10_000;
