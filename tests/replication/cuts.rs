@@ -113,13 +113,15 @@ fn ill_treat(pair: &Pair) {
     let cuts = setting("CUTS").unwrap_or(CUTS);
     for weather in [Weather::Cuts(LINK_BYTES), Weather::HalfCloses(LINK_BYTES)] {
         scene.proxy.set(weather);
-        let goal = scene.proxy.ended() + cuts;
-        let what = format!("{weather:?}");
-        let mut write = || {
-            scene.write();
-            goal <= scene.proxy.ended()
-        };
-        until(&what, &mut write, String::new);
+        let before = scene.proxy.ended();
+        for goal in before + 1..=before + cuts {
+            let what = format!("{weather:?}: cut {goal}");
+            let mut write = || {
+                scene.write();
+                goal <= scene.proxy.ended()
+            };
+            until(&what, &mut write, String::new);
+        }
     }
     // So short of what a link takes for the other side's end that none need break.
     for weather in [
