@@ -109,7 +109,10 @@ const KEPT: [(u64, &str); 38] = [
     (91_059_508, "a primary voted for its own replica, of which it did not know yet"),
     (94_553_441, "a replica that was told anew forgot a slot that its primary had been given"),
     (96_049_763, "stopped and replaced, a primary took a newer epoch by a SETSLOT that had waited"),
-    (98_013_050, "elected in the epoch that its fenced primary had, one wrote, and so did that one"),
+    (
+        98_013_050,
+        "elected in the epoch that its fenced primary had, one wrote, and so did that one",
+    ),
 ];
 /// Seeds within which a planted fault must be found.
 const FOUND_WITHIN: u64 = 10_000;
