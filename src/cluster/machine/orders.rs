@@ -104,7 +104,8 @@ impl Machine {
     /// SETSLOT: if this node takes over, it knows which slots are on their way.
     fn slot_ordered(&mut self, slot: Slot, request: SetSlot) {
         let Role::Replica(Some(mine)) = self.nodes.me().role else { return };
-        let find = |id| self.nodes.find(id).filter(|key| !self.nodes.at(*key).is_replica());
+        // The other one may have been elected just now, as the primary knows, and not this node.
+        let find = |id| self.nodes.find(id);
         let (number, is_ours) = (slot.number(), self.nodes.owner(slot) == Some(mine));
         let text = match request {
             SetSlot::Migrating(id) => {
@@ -127,7 +128,10 @@ impl Machine {
                 format!("Marking slot {number} stable")
             }
             SetSlot::Node { owner, .. } => {
-                let Some(owner) = find(owner) else { return };
+                let Some(owner) = find(owner).filter(|key| !self.nodes.at(*key).is_replica())
+                else {
+                    return;
+                };
                 self.nodes.migrating.remove(&slot);
                 // Its keys are on their way until the primary, which may die before, claims it.
                 if owner == mine
