@@ -14,6 +14,7 @@ use crate::config::choices::LogLevel;
 
 const YIELDING: Error =
     Error::Text("ERR This primary has started without data, and waits for a replica to take over");
+const NOT_LOADED: Error = Error::Text("ERR This primary does not know yet which keys it has");
 const HANDING_OVER: Error =
     Error::Text("ERR A manual failover of this primary is under way: use SETSLOT when it is over");
 const REPLICA: Error = Error::Text("ERR Please use SETSLOT only with masters.");
@@ -86,14 +87,15 @@ impl Machine {
     /// Whether SETSLOT may be asked of this node.
     ///
     /// # Errors
-    /// It is a replica, or a primary whose data a replica has, or one that hands over: its heir
-    /// would not know of it.
+    /// It is a replica, or a primary whose data a replica has or may have, or one that hands over:
+    /// its heir would not know of it.
     pub fn may_set_slots(&self) -> Result<(), Error> {
-        match (self.is_primary(), self.is_yielding(), self.manual.is_under_way()) {
-            (false, _, _) => Err(REPLICA),
-            (true, true, _) => Err(YIELDING),
-            (true, false, true) => Err(HANDING_OVER),
-            (true, false, false) => Ok(()),
+        match () {
+            () if !self.is_primary() => Err(REPLICA),
+            () if self.is_yielding() => Err(YIELDING),
+            () if self.lacks_data() => Err(NOT_LOADED),
+            () if self.manual.is_under_way() => Err(HANDING_OVER),
+            () => Ok(()),
         }
     }
 

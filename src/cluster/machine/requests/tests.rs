@@ -209,3 +209,14 @@ fn an_epoch_that_cannot_be_saved_is_not_told() {
     bench.beat('a', Beat::Ping, |_| {});
     bench.expect("it is saved", &["send a pong 6"]);
 }
+
+/// Its replicas may have keys of the slot that it has lost.
+#[test]
+fn a_slot_is_not_given_away_before_its_keys_are_loaded() {
+    let mut bench =
+        Bench::started(THREE, Settings { node_timeout_ms: 1000, ..Settings::default() });
+    let migrating = SetSlot::Migrating(id('a'));
+    assert!(bench.ask(Command::SetSlot(slot(1), migrating)).contains("which keys it has"));
+    bench.handle(Event::Loaded(slots(0..5461)));
+    assert_eq!(bench.ask(Command::SetSlot(slot(1), migrating)), "Ok");
+}
