@@ -403,6 +403,9 @@ impl Machine {
                 "A majority of primaries answers: writes are no longer refused."
             };
             self.log(LogLevel::Notice, text.to_string());
+            if !is_fenced {
+                self.postpone_no_more();
+            }
             // One that was a replica has asked voters no more often than any node.
             self.nodes.keys().into_iter().for_each(|key| self.ask_for_lease(key));
         }

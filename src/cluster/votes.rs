@@ -41,6 +41,8 @@ pub enum Row {
     /// A primary may have a successor by this node's vote, of which this node has not heard, and
     /// without that one no majority answers, or that primary is this node.
     Unsettled,
+    /// No majority answers this node, which may have been replaced itself: its successor votes.
+    Fenced,
     /// Its primary is this node, which is well.
     Myself,
     /// It gets the vote.
@@ -48,7 +50,7 @@ pub enum Row {
 }
 
 /// Why votes are denied, as the metrics call it.
-pub const DENIALS: [&str; 10] = [
+pub const DENIALS: [&str; 11] = [
     "not-safe",
     "old-epoch",
     "voted",
@@ -59,6 +61,7 @@ pub const DENIALS: [&str; 10] = [
     "promised",
     "unsettled",
     "myself",
+    "fenced",
 ];
 
 impl Row {
@@ -76,6 +79,7 @@ impl Row {
             Self::Promised => DENIALS[7],
             Self::Unsettled => DENIALS[8],
             Self::Myself => DENIALS[9],
+            Self::Fenced => DENIALS[10],
             Self::Granted => "granted",
         }
     }
@@ -109,16 +113,20 @@ pub struct Facts {
     pub thinks_failed: bool,
     /// Primaries with slots.
     pub size: usize,
-    /// Whether this node may not write, or hands over.
+    /// Whether this node refuses writes.
+    pub is_fenced: bool,
+    /// Whether it hands over, or waits for a replica that is to take over.
     pub is_leaving: bool,
     /// Whether nothing can be made durable.
     pub cannot_save: bool,
 }
 
-/// A request that was denied for a vote of this node that has not lost its force yet. Who asked
-/// does not ask again before its election is long over: four node timeouts.
+/// A request that was denied for a vote of this node that has not lost its force yet, or while it
+/// refuses writes. Who asked does not ask again before its election is long over: four node
+/// timeouts.
 #[derive(Debug)]
 pub(super) struct Postponed {
+    came: Moment,
     until: Moment,
     header: Box<Header>,
 }
@@ -140,7 +148,9 @@ pub enum Requester {
 
 /// The first row that holds.
 pub fn row(facts: &Facts) -> Row {
-    let thinks_me_dead = facts.requester == Requester::ReplicaOfMe && facts.thinks_failed;
+    let is_mine = facts.requester == Requester::ReplicaOfMe;
+    let thinks_me_dead = is_mine && facts.thinks_failed;
+    let is_leaving = facts.is_leaving || facts.is_fenced;
     match facts {
         facts if !facts.is_voting => Row::NoVote,
         facts if !facts.is_safe || facts.cannot_save => Row::NotSafe,
@@ -154,7 +164,8 @@ pub fn row(facts: &Facts) -> Row {
         facts if facts.is_old_claim => Row::OldClaim,
         facts if facts.is_promised => Row::Promised,
         facts if facts.is_unsettled => Row::Unsettled,
-        facts if thinks_me_dead && SIZE_MIN <= facts.size && !facts.is_leaving => Row::Myself,
+        facts if facts.is_fenced && !is_mine => Row::Fenced,
+        facts if thinks_me_dead && SIZE_MIN <= facts.size && !is_leaving => Row::Myself,
         _ => Row::Granted,
     }
 }
@@ -162,6 +173,11 @@ pub fn row(facts: &Facts) -> Row {
 impl Machine {
     /// A replica asks for a vote.
     pub(super) fn vote_asked(&mut self, sender: Key, header: &Header) {
+        self.decide_vote(sender, header, self.now.at);
+    }
+
+    /// Decides a request that came at a moment.
+    fn decide_vote(&mut self, sender: Key, header: &Header, came: Moment) {
         let newer = self.newer_owner(header);
         let row = row(&self.vote_facts(sender, header, newer.is_some()));
         let shown = self.shown(sender);
@@ -182,15 +198,32 @@ impl Machine {
             }
             Row::Promised => {
                 let millis = self.promised_ms(sender).unwrap_or_default();
-                let until = self.now.at.after(millis);
-                self.postponed = Some(Postponed { until, header: Box::new(header.clone()) });
+                self.postpone(header, came, self.now.at.after(millis));
                 format!("can't vote about its primary before {millis} milliseconds")
+            }
+            Row::Fenced => {
+                let until = came.after(self.settings.lease_ms());
+                if self.now.at < until {
+                    self.postpone(header, came, until);
+                }
+                "no majority of primaries answers this node".to_string()
             }
             Row::Unsettled => "a primary that answers may have been replaced".to_string(),
             Row::Granted => return self.grant(sender),
         };
         *self.stats.votes_denied.entry(row.name()).or_default() += 1;
         self.log(LogLevel::Notice, format!("Failover auth denied to {shown}: {why}"));
+    }
+
+    fn postpone(&mut self, header: &Header, came: Moment, until: Moment) {
+        self.postponed = Some(Postponed { came, until, header: Box::new(header.clone()) });
+    }
+
+    /// This node takes writes again: what it was asked meanwhile is decided.
+    pub(super) fn postpone_no_more(&mut self) {
+        if let Some(postponed) = &mut self.postponed {
+            postponed.until = self.now.at;
+        }
     }
 
     /// When a request is decided again.
@@ -201,13 +234,13 @@ impl Machine {
     /// Decides a request again whose time has come, if there is one.
     pub(super) fn decide_postponed(&mut self) {
         let now = self.now.at;
-        let Some(Postponed { header, .. }) =
+        let Some(Postponed { came, header, .. }) =
             self.postponed.take_if(|postponed| postponed.until <= now)
         else {
             return;
         };
         if let Some(sender) = self.nodes.find(header.sender) {
-            self.vote_asked(sender, &header);
+            self.decide_vote(sender, &header, came);
         }
     }
 
@@ -254,7 +287,8 @@ impl Machine {
             is_unsettled: self.is_unsettled(sender, primary),
             thinks_failed: header.flags.has(Flags::PRIMARY_FAIL),
             size: self.nodes.size(),
-            is_leaving: self.state.is_fenced() || self.manual.is_under_way() || self.is_yielding(),
+            is_fenced: self.state.is_fenced(),
+            is_leaving: self.manual.is_under_way() || self.is_yielding(),
             cannot_save: self.cannot_save,
         }
     }

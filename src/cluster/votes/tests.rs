@@ -21,6 +21,7 @@ const FACTS: Facts = Facts {
     is_unsettled: false,
     thinks_failed: true,
     size: 3,
+    is_fenced: false,
     is_leaving: false,
     cannot_save: false,
 };
@@ -48,10 +49,12 @@ fn each_row_has_its_case() {
         ),
         ("T-V 6", Facts { is_old_claim: true, ..FACTS }, Row::OldClaim),
         ("another one has the vote", Facts { is_promised: true, ..FACTS }, Row::Promised),
+        ("no majority answers", Facts { is_fenced: true, ..FACTS }, Row::Fenced),
         ("who leads is not known", Facts { is_unsettled: true, ..FACTS }, Row::Unsettled),
         ("T-V 7", mine, Row::Myself),
         ("T-V 7: it does not think so", Facts { thinks_failed: false, ..mine }, Row::Granted),
         ("T-V 7: two primaries", Facts { size: 2, ..mine }, Row::Granted),
+        ("T-V 7: I am fenced", Facts { is_fenced: true, ..mine }, Row::Granted),
         ("T-V 7: I hand over", Facts { is_leaving: true, ..mine }, Row::Granted),
         ("T-V 8", FACTS, Row::Granted),
     ] {
@@ -59,7 +62,7 @@ fn each_row_has_its_case() {
     }
 }
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     Row::NoVote,
     Row::NotSafe,
     Row::OldEpoch,
@@ -70,6 +73,7 @@ const ROWS: [Row; 12] = [
     Row::OldClaim,
     Row::Promised,
     Row::Unsettled,
+    Row::Fenced,
     Row::Myself,
     Row::Granted,
 ];
@@ -86,11 +90,12 @@ fn holds(row: Row, facts: &Facts) -> bool {
         Row::NoPrimary => facts.requester == Requester::ReplicaOfUnknown,
         Row::PrimaryUp => is_live && !facts.is_forced,
         Row::OldClaim => facts.is_old_claim,
+        Row::Fenced => facts.is_fenced && facts.requester != Requester::ReplicaOfMe,
         Row::Promised => facts.is_promised,
         Row::Unsettled => facts.is_unsettled,
         Row::Myself => {
             let is_mine = facts.requester == Requester::ReplicaOfMe && facts.thinks_failed;
-            is_mine && 3 <= facts.size && !facts.is_leaving
+            is_mine && 3 <= facts.size && !facts.is_leaving && !facts.is_fenced
         }
         Row::Granted => true,
     }
@@ -106,7 +111,7 @@ fn every_combination_meets_the_first_row_that_holds() {
         Requester::ReplicaOfMe,
     ];
     let mut met = Vec::new();
-    for bits in 0..4096_u64 {
+    for bits in 0..8192_u64 {
         let bit = |index: u64| bits >> index & 1;
         for requester in requesters {
             let facts = Facts {
@@ -124,6 +129,7 @@ fn every_combination_meets_the_first_row_that_holds() {
                 cannot_save: bit(9) == 1,
                 is_promised: bit(10) == 1,
                 is_unsettled: bit(11) == 1,
+                is_fenced: bit(12) == 1,
             };
             let first = ROWS.into_iter().find(|row| holds(*row, &facts));
             assert_eq!(Some(row(&facts)), first, "{facts:?}");
@@ -202,6 +208,7 @@ fn who_may_have_been_elected_by_a_vote_gets_no_rival() {
     bench.expect("the same again", &["send s auth-ack"]);
     let lease = bench.machine.settings.lease_ms();
     bench.pass(lease - 1);
+    bench.pong('b');
     bench.frame('t', next, Body::AuthRequest);
     bench.expect("it may write yet", &["!auth-ack"]);
     bench.pass(1);
@@ -212,6 +219,32 @@ fn who_may_have_been_elected_by_a_vote_gets_no_rival() {
     bench.beat('b', Beat::Ping, next);
     bench.pass(lease);
     bench.expect("in a past epoch", &["reqEpoch", "!auth-ack"]);
+}
+
+/// Its successor votes in its place, and it has not heard of that one.
+#[test]
+fn a_primary_that_no_majority_answers_votes_when_it_is_answered() {
+    let asked = |requester: char| {
+        let mut bench = Bench::of(&format!("{FOUR}, r replica m"));
+        bench.at += bench.machine.settings.node_timeout_ms / 2 + 100;
+        let forced = |header: &mut Header| {
+            header.current_epoch = header.current_epoch.next();
+            header.marks = header.marks.with(Marks::FORCEACK);
+        };
+        bench.frame(requester, forced, Body::AuthRequest);
+        bench
+    };
+    asked('r').expect("its own replica", &["send r auth-ack"]);
+    let mut bench = asked('s');
+    bench.expect("another one", &["no majority of primaries answers", "!auth-ack"]);
+    bench.pass(100);
+    bench.pong('b');
+    bench.expect("it is answered", &["no longer refused", "send s auth-ack"]);
+    let mut bench = asked('s');
+    bench.pass(bench.machine.settings.lease_ms());
+    bench.pass(100);
+    bench.pong('b');
+    bench.expect("too late", &["!auth-ack"]);
 }
 
 #[test]
@@ -281,8 +314,10 @@ fn a_primary_that_may_have_been_replaced_makes_no_majority() {
     settled.frame('s', forced, Body::AuthRequest);
     settled.pass(lease(&settled) + 1);
     settled.answer_all();
-    settled.pass(2 * lease(&settled));
-    settled.node_mut('a').contact.answered = Some(Moment(settled.at));
+    for _ in 0..10 {
+        settled.pass(lease(&settled) / 5);
+        settled.pong('a');
+    }
     settled.frame('t', forced, Body::AuthRequest);
     settled.expect("it has not won", &["send t auth-ack"]);
 }
