@@ -205,6 +205,8 @@ impl Machine {
     pub(super) fn replicate(&mut self, primary: Key, sync: Sync) {
         let me = self.nodes.myself();
         if self.nodes.me().role != Role::Replica(Some(primary)) {
+            let was_primary = self.is_primary() && sync == Sync::Partial;
+            self.stepped_down = was_primary.then_some(self.now.at);
             self.nodes.set_replica(me, Some(primary));
             self.nodes.me_mut().config_epoch = Epoch(0);
             // Who takes over has just told all nodes. Until they hear of this one, too, it has no
@@ -213,6 +215,7 @@ impl Machine {
                 matches!(self.manual, Manual::Gives { replica, .. } if replica == primary);
             self.reset_manual();
             self.drop_election();
+            self.state.forget_rise();
             self.given.clear();
             // Up to a full sync nothing of the new history is here. A primary of this shard has the
             // slots that were on their way to and from its predecessor, and does not tell of them

@@ -184,7 +184,9 @@ impl Machine {
         if settings.validity_factor == 0 {
             return false;
         }
-        let Some(heard) = self.mine.heard else { return true };
+        // One that was the primary itself up to the failover has no link to its heir yet, and all
+        // data.
+        let Some(heard) = self.mine.heard.or(self.stepped_down) else { return true };
         let age = self.since(heard).saturating_sub(settings.node_timeout_ms);
         let allowed = settings.node_timeout_ms.saturating_mul(settings.validity_factor);
         settings.repl_ping_ms.saturating_add(allowed) < age
@@ -194,8 +196,10 @@ impl Machine {
     fn rank(&self) -> u64 {
         let Some(primary) = self.nodes.my_primary() else { return 0 };
         let (me, mine) = (self.nodes.me().id, self.mine.offset);
+        // What its heir wrote others may have, whatever its own offset was.
+        let is_behind = self.mine.heard.is_none();
         let is_better = |(key, node): &(Key, &Node)| {
-            let has_more = mine < node.offset || (mine == node.offset && node.id < me);
+            let has_more = is_behind || mine < node.offset || (mine == node.offset && node.id < me);
             *key != self.nodes.myself() && !node.flags.has(Flags::NOFAILOVER) && has_more
         };
         u64::try_from(self.nodes.replicas_of(primary).filter(is_better).count()).unwrap_or(u64::MAX)

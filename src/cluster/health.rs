@@ -83,6 +83,11 @@ impl State {
         self.taken == epoch
     }
 
+    /// This node is a replica, or begins anew: what it was elected for is over.
+    pub(super) const fn forget_rise(&mut self) {
+        (self.elected, self.taken) = (None, Epoch(0));
+    }
+
     /// Clients' writes are held back, or no more.
     pub(super) const fn note_rest(&mut self, rests: bool) {
         self.rests = rests;

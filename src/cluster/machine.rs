@@ -75,6 +75,8 @@ pub struct Machine {
     pub(super) keeping: Option<Keeping>,
     /// Up to when this node knew what its primary did.
     pub(super) followed: Option<Followed>,
+    /// When this node, a primary up to then, began to follow its heir with all that it has.
+    pub(super) stepped_down: Option<Moment>,
     /// Slots that this primary has got by SETSLOT, and the former owner of each, which has not
     /// heard of that so far.
     pub(super) given: BTreeMap<Slot, NodeId>,
@@ -217,6 +219,7 @@ impl Machine {
             yielding: None,
             keeping: None,
             followed: None,
+            stepped_down: None,
             given: BTreeMap::new(),
             opened,
             is_stuck: false,

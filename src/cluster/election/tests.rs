@@ -4,9 +4,9 @@ use shards::base::slot::Slot;
 
 use super::*;
 use crate::cluster::frame::Beat;
-use crate::cluster::machine::action::Durability;
-use crate::cluster::machine::bench::{Bench, NT, id};
-use crate::cluster::machine::event::{Event, Replicated};
+use crate::cluster::machine::action::{Durability, Sync};
+use crate::cluster::machine::bench::{Bench, NT, id, slots};
+use crate::cluster::machine::event::{Command, Event, Failover, Replicated};
 
 const FACTS: Facts = Facts {
     is_candidate: true,
@@ -489,4 +489,45 @@ fn votes_count_no_more_when_the_data_was_too_old_in_between() {
     bench.pass(100);
     bench.expect("T-E 2", &["!promote"]);
     assert!(epoch < bench.machine.current_epoch(), "T-E 3: it asks in a new epoch");
+}
+
+/// It was a replica in between, and takes the slots by its own word now.
+#[test]
+fn an_election_of_the_past_holds_no_later_claim_back() {
+    let mut bench = elected();
+    bench.handle(Event::Saved);
+    let a = bench.key('a');
+    bench.machine.nodes.move_slots(bench.key('m'), a);
+    bench.machine.replicate(a, Sync::Partial);
+    for _ in 0..20 {
+        bench.pass(100);
+        bench.handle(Event::Saved);
+        bench.answer_all();
+    }
+    bench.ask(Command::Failover(Failover::Takeover));
+    bench.handle(Event::Saved);
+    bench.pass(100);
+    bench.answer_all();
+    assert!(bench.machine.writes_until().is_some());
+}
+
+#[test]
+fn a_primary_that_its_heir_has_replaced_may_follow_it_up() {
+    let mut bench = Bench::of(
+        "m primary 3 0-5460, b primary 4 5461-10922, c primary 5 10923-16383, \
+                               a replica m",
+    );
+    bench.machine.settings.validity_factor = 1;
+    bench.beat('a', Beat::Ping, |header| {
+        header.primary = None;
+        header.flags = header.flags.without(Flags::REPLICA).with(Flags::PRIMARY);
+        header.config_epoch = Epoch(6);
+        header.current_epoch = Epoch(6);
+        header.slots = slots(0..5461);
+    });
+    bench.expect("T-C 6", &["follow a Partial"]);
+    let unlinked = Replicated { offset: 100, has_keys: true, ..Replicated::default() };
+    bench.handle(Event::Replicated(unlinked));
+    fail(&mut bench, 'a');
+    bench.expect("T-E 2: it has had no link to its heir", &["!longer than allowed", "auth-req"]);
 }

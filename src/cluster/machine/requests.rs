@@ -159,6 +159,7 @@ impl Machine {
         self.nodes.importing.clear();
         self.reset_manual();
         self.drop_election();
+        self.state.forget_rise();
         self.part();
         for key in self.nodes.keys() {
             self.nodes.disown_all(key);

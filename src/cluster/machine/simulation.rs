@@ -53,7 +53,7 @@ const MOVES_AT: u64 = 8;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds that showed something, and what.
-const KEPT: [(u64, &str); 38] = [
+const KEPT: [(u64, &str); 40] = [
     (10_001_031, "stopped with its replica, a primary wrote again while all held it for FAIL"),
     (10_001_203, "so did one whose open PINGs were answered when a partition was over"),
     (10_004_602, "as the first"),
@@ -112,6 +112,11 @@ const KEPT: [(u64, &str); 38] = [
     (
         98_013_050,
         "elected in the epoch that its fenced primary had, one wrote, and so did that one",
+    ),
+    (98_162_752, "cut off and replaced, a primary voted beside its successor: two won one epoch"),
+    (
+        98_228_942,
+        "a replica did not know the new owner of a slot that was imported, and deleted its keys",
     ),
 ];
 /// Seeds within which a planted fault must be found.
