@@ -316,6 +316,10 @@ impl Load {
         if self.spares_sorts && name == SORTED.0 {
             return has(SORTED.1);
         }
+        // What a consumer is given once more is counted where it is read, by Valkey as well.
+        if name == "xreadgroup" {
+            return words.last().is_some_and(|id| id == b">");
+        }
         if name == "select" {
             return words.get(1).is_some_and(|db| matches!(db.as_slice(), b"0" | b"1" | b"2"));
         }
