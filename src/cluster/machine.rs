@@ -34,6 +34,7 @@ use crate::cluster::manual::Manual;
 use crate::cluster::moment::{Moment, Now};
 use crate::cluster::nodes::node::{Names, Node, Role};
 use crate::cluster::nodes::{Key, Nodes};
+use crate::cluster::slot_set::SlotSet;
 use crate::cluster::votes::Postponed;
 use crate::config::choices::LogLevel;
 use action::{Action, Actions, Durability};
@@ -80,6 +81,8 @@ pub struct Machine {
     /// Slots that this primary has got by SETSLOT, and the former owner of each, which has not
     /// heard of that so far.
     pub(super) given: BTreeMap<Slot, NodeId>,
+    /// The slots of the last DELSLOTS, and when that was.
+    pub(super) deleted: Option<(Moment, SlotSet)>,
     /// Of slots that are on their way to other nodes, or were: by which epoch the target was known
     /// when that began.
     pub(super) opened: BTreeMap<Slot, Epoch>,
@@ -220,6 +223,7 @@ impl Machine {
             keeping: None,
             followed: None,
             stepped_down: None,
+            deleted: None,
             given: BTreeMap::new(),
             opened,
             is_stuck: false,

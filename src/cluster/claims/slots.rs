@@ -11,6 +11,9 @@ use crate::cluster::nodes::Key;
 use crate::cluster::slot_set::SlotSet;
 use crate::config::choices::LogLevel;
 
+/// Milliseconds for which no claim gets slots that were deleted by hand.
+const DELETED_MS: u64 = 500;
+
 impl Machine {
     /// Compares the claim of a primary with what this node holds of all slots.
     pub(super) fn take_slots(&mut self, sender: Key, epoch: Epoch, claimed: &SlotSet) {
@@ -69,6 +72,10 @@ impl Machine {
     fn taken(&self, sender: Key, epoch: Epoch, claimed: &SlotSet) -> (SlotSet, SlotSet) {
         let others = claimed.without(self.nodes.at(sender).slot_set());
         let others = others.without(&self.withheld(sender));
+        let others = match self.recently_deleted() {
+            Some(deleted) => others.without(deleted),
+            None => others,
+        };
         let marked = others.common(self.nodes.unclaimed());
         let marked = marked.with(&others.common(&self.arrived(sender, epoch)));
         let mut taken = others.without(self.nodes.owned());
@@ -82,6 +89,13 @@ impl Machine {
             }
         }
         (taken, lost)
+    }
+
+    /// What was just deleted by hand gets an owner by hand: `valkey-cli --cluster fix` sends
+    /// DELSLOTS and ADDSLOTS in one EXEC, and the former owner's heartbeat may come in between.
+    pub(in crate::cluster) fn recently_deleted(&self) -> Option<&SlotSet> {
+        let (at, slots) = self.deleted.as_ref()?;
+        (self.since(*at) < DELETED_MS).then_some(slots)
     }
 
     /// Slots that are on their way to a node. If it claims them by a newer epoch than it had when

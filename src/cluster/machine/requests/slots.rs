@@ -43,6 +43,8 @@ impl Machine {
             return Err(numbered("ERR Slot ", free, " is already unassigned"));
         }
         self.nodes.disown_slots(slots);
+        let before = self.recently_deleted().cloned().unwrap_or_default();
+        self.deleted = Some((self.now.at, before.with(slots)));
         self.todo.owners_changed();
         Ok(Answer::Ok)
     }

@@ -220,3 +220,25 @@ fn a_slot_is_not_given_away_before_its_keys_are_loaded() {
     bench.handle(Event::Loaded(slots(0..5461)));
     assert_eq!(bench.ask(Command::SetSlot(slot(1), migrating)), "Ok");
 }
+
+/// As valkey-cli does with an open slot: its owner's heartbeat came in between, and ADDSLOTS was an
+/// error.
+#[test]
+fn what_was_deleted_by_hand_no_claim_gets_at_once() {
+    let mut bench = Bench::of(THREE);
+    let (one, claimed) = (slots(6000..6001), slots(5461..10923));
+    let beat = |bench: &mut Bench| {
+        let claimed = claimed.clone();
+        bench.beat('a', Beat::Ping, |header| header.slots = claimed);
+    };
+    assert_eq!(bench.ask(Command::DelSlots(one.clone())), "Ok");
+    beat(&mut bench);
+    assert_eq!(bench.ask(Command::AddSlots(one.clone())), "Ok");
+    beat(&mut bench);
+    assert_eq!(bench.ask(Command::BumpEpoch), "Text(\"BUMPED 6\")");
+    assert_eq!(bench.machine.nodes.owner(slot(6000)), Some(bench.key('m')));
+    assert_eq!(bench.ask(Command::DelSlots(one)), "Ok");
+    bench.pass(500);
+    beat(&mut bench);
+    assert_eq!(bench.machine.nodes.owner(slot(6000)), Some(bench.key('a')));
+}
