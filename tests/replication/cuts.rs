@@ -20,6 +20,8 @@ const CUTS: u64 = 3;
 const STRIDE: u64 = 400;
 /// A link is cut within so many bytes.
 const LINK_BYTES: u64 = 60_000;
+/// How far a replica is behind at most: much less than what is kept for it.
+const BEHIND_BYTES_MAX: u64 = 16_000_000;
 /// Snapshots that are cut.
 const SNAPSHOTS: u64 = 2;
 /// Values that make a snapshot so large that cuts hit its middle, and how large they are.
@@ -117,7 +119,10 @@ fn ill_treat(pair: &Pair) {
         for goal in before + 1..=before + cuts {
             let what = format!("{weather:?}: cut {goal}");
             let mut write = || {
-                scene.write();
+                let offset = |server: &Server| counter(server, "replication", "master_repl_offset");
+                if offset(&scene.primary) < offset(&scene.replica) + BEHIND_BYTES_MAX {
+                    scene.write();
+                }
                 goal <= scene.proxy.ended()
             };
             until(&what, &mut write, String::new);
