@@ -234,20 +234,21 @@ impl Machine {
         }
     }
 
-    /// Row 13: two primaries with one epoch. The smaller id takes a new one.
+    /// Row 13: two primaries with one epoch. The smaller id takes a new one, unless a fenced one has
+    /// been replaced by the other.
     fn avoid_collision(&mut self, sender: Key, header: &Header) {
         let (me, node) = (self.nodes.me(), self.nodes.at(sender));
-        let collides = me.is_primary()
-            && node.is_primary()
-            && header.config_epoch == me.config_epoch
-            && me.id < node.id;
-        if !collides || self.cannot_save {
+        let collides =
+            me.is_primary() && node.is_primary() && header.config_epoch == me.config_epoch;
+        // Fenced, and this epoch is none by which it took over itself: a primary of the same shard
+        // that has the slots took over from this node. So it did if this node has just started.
+        let has_taken = self.state.has_taken_over_by(header.config_epoch);
+        let may_be_replaced = self.state.is_fenced() && !has_taken;
+        let is_smaller = me.id < node.id;
+        if !collides || !(is_smaller || may_be_replaced) {
             return;
         }
-        // Just started, or fenced, and this epoch is none by which it took over itself: a primary
-        // of the same shard that has the slots took over from this node.
-        let has_taken = self.state.has_taken_over_by(header.config_epoch);
-        let may_be_replaced = !self.is_safe_to_join() || (self.state.is_fenced() && !has_taken);
+        let may_be_replaced = may_be_replaced || !self.is_safe_to_join();
         let claimed = me.slot_set().common(&header.slots);
         let is_all = me.slot_count() == claimed.len();
         let of_one_shard = self.nodes.are_of_one_shard(self.nodes.myself(), sender);
@@ -260,7 +261,7 @@ impl Machine {
             self.todo.owners_changed();
             self.act(Action::DeleteKeys(claimed));
         }
-        if self.may_raise_epoch().is_err() {
+        if !is_smaller || self.may_raise_epoch().is_err() {
             return;
         }
         let shown = self.shown(sender);

@@ -185,8 +185,9 @@ impl Machine {
             return false;
         }
         // One that was the primary itself up to the failover has no link to its heir yet, and all
-        // data.
-        let Some(heard) = self.mine.heard.or(self.stepped_down) else { return true };
+        // data. For as long as it may take to link what it knows of its heir may be old.
+        let settled = self.stepped_down.filter(|at| settings.node_timeout_ms <= self.since(*at));
+        let Some(heard) = self.mine.heard.or(settled) else { return true };
         let age = self.since(heard).saturating_sub(settings.node_timeout_ms);
         let allowed = settings.node_timeout_ms.saturating_mul(settings.validity_factor);
         settings.repl_ping_ms.saturating_add(allowed) < age

@@ -53,7 +53,7 @@ const MOVES_AT: u64 = 8;
 /// Seeds that are run, unless `SEEDS` says how many.
 const SEEDS: u64 = 2_000;
 /// Seeds that showed something, and what.
-const KEPT: [(u64, &str); 40] = [
+const KEPT: [(u64, &str); 42] = [
     (10_001_031, "stopped with its replica, a primary wrote again while all held it for FAIL"),
     (10_001_203, "so did one whose open PINGs were answered when a partition was over"),
     (10_004_602, "as the first"),
@@ -118,6 +118,8 @@ const KEPT: [(u64, &str); 40] = [
         98_228_942,
         "a replica did not know the new owner of a slot that was imported, and deleted its keys",
     ),
+    (98_385_605, "as the one with its heir's epoch, its own id the greater one"),
+    (98_398_057, "a replaced primary took its heir for dead by a message from before, and won"),
 ];
 /// Seeds within which a planted fault must be found.
 const FOUND_WITHIN: u64 = 10_000;

@@ -58,19 +58,22 @@ fn a_primary_that_may_have_been_replaced_takes_no_newer_epoch() {
 
 /// The one took its epoch for a slot, the other one was elected in the same, and has written since.
 #[test]
-fn of_two_primaries_of_a_shard_with_one_epoch_a_fenced_one_follows_unless_it_was_elected() {
-    for (label, taken, follows_it) in [
-        ("T-C 13: it was never elected", 0, true),
-        ("T-C 13: it was elected in an epoch before", 3, true),
-        ("T-C 13: it was elected in this one", 5, false),
+fn of_two_primaries_of_a_shard_with_one_epoch_a_fenced_one_follows_unless_it_took_over() {
+    for (label, other, taken, follows_it) in [
+        ("T-C 13: it never took over", 'n', 0, true),
+        ("T-C 13: nor with the greater id", 'c', 0, true),
+        ("T-C 13: it took over in an epoch before", 'n', 3, true),
+        ("T-C 13: it took over in this one", 'n', 5, false),
+        ("T-C 13: so it did with the greater id", 'c', 5, false),
     ] {
-        let mut bench =
-            Bench::of("m primary 3 0-5460, a primary 4 5461-10922, n primary/m 5 10923-16383");
+        let mut bench = Bench::of(&format!(
+            "m primary 3 0-5460, a primary 4 5461-10922, {other} primary/m 5 10923-16383"
+        ));
         bench.node_mut('m').config_epoch = Epoch(5);
         bench.machine.state.note_taken(Epoch(taken));
         bench.at += bench.machine.settings.node_timeout_ms / 2 + 100;
-        bench.beat('n', Beat::Ping, claims(5, slots(0..5461)));
-        assert_eq!(bench.did("follow n Partial"), follows_it, "{label}");
+        bench.beat(other, Beat::Ping, claims(5, slots(0..5461)));
+        assert_eq!(bench.did(&format!("follow {other} Partial")), follows_it, "{label}");
         bench.expect(label, &["writes are refused", "!collision"]);
     }
 }
