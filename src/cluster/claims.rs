@@ -234,8 +234,8 @@ impl Machine {
         }
     }
 
-    /// Row 13: two primaries with one epoch. The smaller id takes a new one, unless a fenced one has
-    /// been replaced by the other.
+    /// Row 13: two primaries with one epoch. The smaller id takes a new one, unless one
+    /// is fenced and was replaced by the other one.
     fn avoid_collision(&mut self, sender: Key, header: &Header) {
         let (me, node) = (self.nodes.me(), self.nodes.at(sender));
         let collides =
