@@ -5,7 +5,7 @@ mod given;
 use super::*;
 use crate::cluster::frame::{Beat, Body, Heartbeat};
 use crate::cluster::machine::action::{Action, Durability};
-use crate::cluster::machine::bench::{Bench, id, inbound, ip, shard, slot, slots};
+use crate::cluster::machine::bench::{Bench, claims, id, inbound, ip, shard, slot, slots};
 use crate::cluster::machine::event::{Command, Event, SetSlot};
 use crate::cluster::machine::settings::Settings;
 use crate::cluster::moment::Moment;
@@ -23,17 +23,6 @@ fn follows(letter: char) -> impl FnOnce(&mut Header) {
     move |header| {
         header.primary = Some(id(letter));
         header.flags = header.flags.without(Flags::PRIMARY).with(Flags::REPLICA);
-    }
-}
-
-/// The sender says that it is a primary with these slots.
-fn claims(epoch: u64, claimed: SlotSet) -> impl FnOnce(&mut Header) {
-    move |header| {
-        header.primary = None;
-        header.flags = header.flags.without(Flags::REPLICA).with(Flags::PRIMARY);
-        header.config_epoch = Epoch(epoch);
-        header.current_epoch = header.current_epoch.max(Epoch(epoch));
-        header.slots = claimed;
     }
 }
 

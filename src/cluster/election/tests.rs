@@ -5,7 +5,7 @@ use shards::base::slot::Slot;
 use super::*;
 use crate::cluster::frame::Beat;
 use crate::cluster::machine::action::{Durability, Sync};
-use crate::cluster::machine::bench::{Bench, NT, id, slots};
+use crate::cluster::machine::bench::{Bench, NT, claims, id, slots};
 use crate::cluster::machine::event::{Command, Event, Failover, Replicated};
 
 const FACTS: Facts = Facts {
@@ -513,18 +513,10 @@ fn an_election_of_the_past_holds_no_later_claim_back() {
 
 #[test]
 fn a_primary_that_its_heir_has_replaced_may_follow_it_up() {
-    let mut bench = Bench::of(
-        "m primary 3 0-5460, b primary 4 5461-10922, c primary 5 10923-16383, \
-                               a replica m",
-    );
+    let text = "m primary 3 0-5460, b primary 4 5461-10922, c primary 5 10923-16383, a replica m";
+    let mut bench = Bench::of(text);
     bench.machine.settings.validity_factor = 1;
-    bench.beat('a', Beat::Ping, |header| {
-        header.primary = None;
-        header.flags = header.flags.without(Flags::REPLICA).with(Flags::PRIMARY);
-        header.config_epoch = Epoch(6);
-        header.current_epoch = Epoch(6);
-        header.slots = slots(0..5461);
-    });
+    bench.beat('a', Beat::Ping, claims(6, slots(0..5461)));
     bench.expect("T-C 6", &["follow a Partial"]);
     let unlinked = Replicated { offset: 100, has_keys: true, ..Replicated::default() };
     bench.handle(Event::Replicated(unlinked));

@@ -1,9 +1,9 @@
 //! T-S, row by row and in all combinations, and the fence.
 
 use super::*;
-use crate::cluster::frame::header::{Header, Marks};
+use crate::cluster::frame::header::Header;
 use crate::cluster::frame::{Beat, Body};
-use crate::cluster::machine::bench::{Bench, NT, id};
+use crate::cluster::machine::bench::{Bench, NT, forced, id};
 use crate::cluster::machine::event::{End, Event, Failure};
 
 const FACTS: Facts = Facts {
@@ -168,10 +168,6 @@ fn a_primary_that_no_majority_answers_does_not_write() {
 
 #[test]
 fn a_primary_that_has_voted_for_its_replica_does_not_write_until_it_knows_what_came_of_it() {
-    let forced = |header: &mut Header| {
-        header.current_epoch = header.current_epoch.next();
-        header.marks = header.marks.with(Marks::FORCEACK);
-    };
     let voted = || {
         let mut bench = Bench::of(&format!("{THREE}, r replica m"));
         bench.frame('r', forced, Body::AuthRequest);
@@ -220,10 +216,6 @@ fn a_primary_that_has_voted_for_its_replica_does_not_write_until_it_knows_what_c
 #[test]
 fn a_replica_whose_address_refuses_has_no_use_of_a_vote() {
     let mut bench = Bench::of(&format!("{THREE}, r replica m"));
-    let forced = |header: &mut Header| {
-        header.current_epoch = header.current_epoch.next();
-        header.marks = header.marks.with(Marks::FORCEACK);
-    };
     bench.frame('r', forced, Body::AuthRequest);
     assert!(bench.machine.state().is_fenced());
     let link = bench.node('r').link().expect("it is linked");
@@ -251,7 +243,7 @@ fn an_answer_to_a_ping_of_before_a_stop_does_not_lift_the_fence() {
     for letter in ['a', 'b'] {
         bench.node_mut(letter).contact.ping_sent = Some(sent);
     }
-    bench.at += NT / 2 + 100;
+    bench.stop();
     bench.handle(Event::Tick);
     bench.expect("the links are not given up", &["writes are refused", "!close"]);
     // What was answered at once is read now.

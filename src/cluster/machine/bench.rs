@@ -12,7 +12,7 @@ use super::settings::Settings;
 use crate::cluster::file;
 use crate::cluster::frame::header::{Flags, Header, Marks};
 use crate::cluster::frame::{Beat, Body, Frame, Heartbeat, Message, Packet};
-use crate::cluster::ids::{NodeId, ShardId};
+use crate::cluster::ids::{Epoch, NodeId, ShardId};
 use crate::cluster::moment::{Moment, Now};
 use crate::cluster::nodes::Key;
 use crate::cluster::nodes::node::Node;
@@ -58,6 +58,23 @@ pub fn ip(letter: char) -> IpAddr {
 /// The link that a node makes.
 pub fn inbound(letter: char) -> LinkId {
     LinkId::Inbound(u64::from(u32::from(letter)))
+}
+
+/// The sender says that it is a primary with these slots.
+pub fn claims(epoch: u64, claimed: SlotSet) -> impl FnOnce(&mut Header) {
+    move |header| {
+        header.primary = None;
+        header.flags = header.flags.without(Flags::REPLICA).with(Flags::PRIMARY);
+        header.config_epoch = Epoch(epoch);
+        header.current_epoch = header.current_epoch.max(Epoch(epoch));
+        header.slots = claimed;
+    }
+}
+
+/// A request for votes in the next epoch, though the primary is well.
+pub fn forced(header: &mut Header) {
+    header.current_epoch = header.current_epoch.next();
+    header.marks = header.marks.with(Marks::FORCEACK);
 }
 
 /// The lines of nodes.conf for a text like `m primary 3 0-99, a replica m`; the first one is the
@@ -194,6 +211,11 @@ impl Bench {
     pub fn pass(&mut self, millis: u64) {
         self.at += millis;
         self.handle(Event::Tick);
+    }
+
+    /// Stops the process for so long that it may not write any more, and looks at nothing yet.
+    pub fn stop(&mut self) {
+        self.at += self.machine.settings.node_timeout_ms / 2 + 100;
     }
 
     /// Lets each node answer the PING that is open, if one is.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::cluster::frame::Beat;
 use crate::cluster::machine::action::{Action, Durability};
-use crate::cluster::machine::bench::{Bench, id};
+use crate::cluster::machine::bench::{Bench, claims, forced, id};
 use crate::cluster::machine::event::Event;
 use crate::cluster::moment::Moment;
 use crate::cluster::nodes::node::Health;
@@ -226,11 +226,7 @@ fn who_may_have_been_elected_by_a_vote_gets_no_rival() {
 fn a_primary_that_no_majority_answers_votes_when_it_is_answered() {
     let asked = |requester: char| {
         let mut bench = Bench::of(&format!("{FOUR}, r replica m"));
-        bench.at += bench.machine.settings.node_timeout_ms / 2 + 100;
-        let forced = |header: &mut Header| {
-            header.current_epoch = header.current_epoch.next();
-            header.marks = header.marks.with(Marks::FORCEACK);
-        };
+        bench.stop();
         bench.frame(requester, forced, Body::AuthRequest);
         bench
     };
@@ -274,10 +270,6 @@ fn strangers_and_primaries_get_no_vote() {
 #[test]
 fn a_primary_that_may_have_been_replaced_makes_no_majority() {
     let three = &format!("{FOUR}, t replica b");
-    let forced = |header: &mut Header| {
-        header.current_epoch = header.current_epoch.next();
-        header.marks = header.marks.with(Marks::FORCEACK);
-    };
     // A replica of `a` has the vote of the bench, and a replica of `b` asks in the next epoch.
     let asked = |heard: &dyn Fn(&mut Bench)| {
         let mut bench = Bench::of(three);
@@ -299,12 +291,8 @@ fn a_primary_that_may_have_been_replaced_makes_no_majority() {
     lost.expect("it has lost", &["send t auth-ack"]);
     let won = asked(&|bench| {
         let slots = bench.node('a').slot_set().clone();
-        bench.beat('s', Beat::Ping, |header| {
-            header.primary = None;
-            header.flags = header.flags.without(Flags::REPLICA).with(Flags::PRIMARY);
-            header.config_epoch = header.current_epoch;
-            header.slots = slots;
-        });
+        let epoch = bench.machine.current_epoch();
+        bench.beat('s', Beat::Ping, claims(epoch.0, slots));
         bench.answer_all();
     });
     won.expect("it has won", &["send t auth-ack"]);
@@ -324,10 +312,6 @@ fn a_primary_that_may_have_been_replaced_makes_no_majority() {
 
 #[test]
 fn a_primary_that_may_have_been_replaced_by_its_own_vote_has_none() {
-    let forced = |header: &mut Header| {
-        header.current_epoch = header.current_epoch.next();
-        header.marks = header.marks.with(Marks::FORCEACK);
-    };
     let three = "m primary 3 0-5460, a primary 4 5461-10922, b primary 5 10923-16383, \
                  r replica m, s replica a";
     let two = "m primary 3 0-8191, a primary 4 8192-16383, r replica m, s replica a";

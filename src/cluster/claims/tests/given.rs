@@ -42,7 +42,7 @@ fn a_primary_that_may_have_been_replaced_takes_no_newer_epoch() {
     let set = |request| Command::SetSlot(slot(6000), request);
     let mine = SetSlot::Node { owner: id('m'), keys: 1 };
     bench.ask(set(SetSlot::Importing(id('a'))));
-    bench.at += bench.machine.settings.node_timeout_ms / 2 + 100;
+    bench.stop();
     let refused = bench.ask(set(mine));
     assert!(refused.contains("may have been replaced"), "7.4: its first act: {refused}");
     assert_eq!((owner(&bench, 6000), bench.node('m').config_epoch), (Some('a'), Epoch(3)));
@@ -71,7 +71,7 @@ fn of_two_primaries_of_a_shard_with_one_epoch_a_fenced_one_follows_unless_it_too
         ));
         bench.node_mut('m').config_epoch = Epoch(5);
         bench.machine.state.note_taken(Epoch(taken));
-        bench.at += bench.machine.settings.node_timeout_ms / 2 + 100;
+        bench.stop();
         bench.beat(other, Beat::Ping, claims(5, slots(0..5461)));
         assert_eq!(bench.did(&format!("follow {other} Partial")), follows_it, "{label}");
         bench.expect(label, &["writes are refused", "!collision"]);

@@ -238,7 +238,7 @@ fn what_was_deleted_by_hand_no_claim_gets_at_once() {
     assert_eq!(bench.ask(Command::BumpEpoch), "Text(\"BUMPED 6\")");
     assert_eq!(bench.machine.nodes.owner(slot(6000)), Some(bench.key('m')));
     assert_eq!(bench.ask(Command::DelSlots(one)), "Ok");
-    bench.pass(500);
+    bench.pass(1000);
     beat(&mut bench);
     assert_eq!(bench.machine.nodes.owner(slot(6000)), Some(bench.key('a')));
 }
